@@ -1,0 +1,78 @@
+"""What can go wrong: at start (bad documents, fixtures, settings), and in one request (a refusal and its violations)."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class MockServerError(Exception):
+    """Something the operator must mend before the server can start; the message says where, what came, what was wanted."""
+
+
+class SpecError(MockServerError):
+    """An OpenAPI document that cannot be served."""
+
+
+class FixtureError(MockServerError):
+    """A fixture file that cannot be used."""
+
+
+class SettingsError(MockServerError):
+    """A flag, variable or config entry that makes no sense."""
+
+
+class Reason(StrEnum):
+    """Why a request is turned away. The reason picks the status among those the operation documents."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NO_CREDITS = "no-credits"
+    INVALID = "invalid"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    NOT_FOUND = "not-found"
+    CONFLICT = "conflict"
+    RATE_LIMITED = "rate-limited"
+    TOO_LARGE = "too-large"
+    NO_SUCH_PATH = "no-such-path"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    TIMED_OUT = "timed-out"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
+class Violation(NamedTuple):
+    """One way a value breaks its schema."""
+
+    location: tuple[str | int, ...]
+    """Where: `("body", "prompts", 3)`, `("query", "id")`, `("header", "Authorization")`."""
+    code: str
+    """The JSON Schema keyword that was broken, or a word of the same kind (`duplicate`, `syntax`, `media-type`)."""
+    message: str
+    rule: Mapping[str, Any] = {}
+    """The subschema that was broken, for whoever phrases the refusal."""
+
+    @property
+    def name(self) -> str:
+        """The nearest name around the value: `prompts` for `("body", "prompts", 3)`."""
+        return next((str(part) for part in reversed(self.location) if isinstance(part, str)), "")
+
+
+class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away is not an error of ours
+    """A request turned away. Raised anywhere on the walk, answered by the engine in one place."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        violations: Sequence[Violation] = (),
+        status: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """`detail` is the text for the client, where the document leaves it open; `status` overrides the reason's pick."""
+        super().__init__(detail or reason.value)
+        self.reason = reason
+        self.detail = detail
+        self.violations = tuple(violations)
+        self.status = status
+        self.headers = headers
