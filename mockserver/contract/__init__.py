@@ -1,0 +1,1 @@
+"""What the documents promise: operations, schemas, fixtures, and answers made from them."""

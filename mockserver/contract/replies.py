@@ -1,0 +1,85 @@
+"""Build a documented response: given by an example, or fabricated from its schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from mockserver.contract.fabrication import fabricated
+from mockserver.contract.spec import JSON, Content, Operation
+from mockserver.contract.validation import is_json
+from mockserver.errors import Reason
+from mockserver.messages import Response
+
+PROBLEM = "application/problem+json"
+
+# The reason picks the first of its statuses that the operation documents, and the first of all when it documents none.
+STATUSES: Mapping[Reason, tuple[int, ...]] = {
+    Reason.UNAUTHENTICATED: (401, 403),
+    Reason.FORBIDDEN: (403, 401),
+    Reason.NO_CREDITS: (402, 403),
+    Reason.INVALID: (422, 400),
+    Reason.UNSUPPORTED_MEDIA_TYPE: (415, 422, 400),
+    Reason.NOT_FOUND: (404, 422, 400),
+    Reason.CONFLICT: (409, 422, 400),
+    Reason.RATE_LIMITED: (429, 503),
+    Reason.TOO_LARGE: (413,),
+    Reason.NO_SUCH_PATH: (404,),
+    Reason.METHOD_NOT_ALLOWED: (405,),
+    Reason.TIMED_OUT: (504, 500),
+    Reason.UNAVAILABLE: (503, 500),
+    Reason.FAILED: (500,),
+}
+
+
+def pick_status(operation: Operation | None, reason: Reason) -> int:
+    """The documented status for a reason; its first choice when the operation documents none of them."""
+    choices = STATUSES[reason]
+    documented = operation.statuses if operation else ()
+    return next((status for status in choices if status in documented), choices[0])
+
+
+def documented_reply(operation: Operation, status: int, *, key: bytes, example: str = "") -> Response | None:
+    """The documented response as its example says, else fabricated from its schema with `key`; None when undocumented."""
+    documented = operation.response(status)
+    if documented is None:
+        return None
+    headers = tuple((name, str(_header_value(header))) for name, header in documented.headers.items())
+    if not documented.content:
+        return Response(status, headers=headers, source="example")
+    content = next(iter(documented.content.values()))
+    if content.examples:
+        value = content.examples[example] if example in content.examples else next(iter(content.examples.values()))
+        return Response(status, content.media_type, encoded(value, content.media_type), headers, "example")
+    return Response(status, content.media_type, encoded(_fabricated(content, key), content.media_type), headers, "generated")
+
+
+def encoded(value: Any, media_type: str) -> bytes:
+    """A value as the bytes of a body: JSON for JSON, text as it is."""
+    if is_json(media_type) or not isinstance(value, str):
+        return orjson.dumps(value)
+    return value.encode()
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """An answer where the document has none (RFC 9457)."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return Response(status, PROBLEM, orjson.dumps(body))
+
+
+def text_example(operation: Operation, status: int) -> str:
+    """The documented text of an error, for APIs that answer errors in plain text; empty when there is none."""
+    documented = operation.response(status)
+    content = documented and documented.content.get("text/plain")
+    return str(next(iter(content.examples.values()), "")) if content else ""
+
+
+def _header_value(header: Mapping[str, Any]) -> Any:
+    schema = header.get("schema", {})
+    return header.get("example", schema.get("example", schema.get("default", 1 if schema.get("type") == "integer" else "")))
+
+
+def _fabricated(content: Content, key: bytes) -> Any:
+    if content.schema is None:
+        return {} if content.media_type == JSON else ""
+    return fabricated(content.schema.definition, root=content.schema.document, key=key)

@@ -1,0 +1,87 @@
+"""Method and path to an operation and its path arguments."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from mockserver.contract.spec import Operation
+from mockserver.errors import Reason, Refusal, SpecError
+
+
+class Match(NamedTuple):
+    """The operation a request asks for, with the arguments its path carries."""
+
+    operation: Operation
+    arguments: Mapping[str, str]
+
+
+class Router:
+    """Finds operations. A concrete path wins over a templated one, as OpenAPI demands."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._concrete: dict[str, dict[str, Operation]] = {}
+        self._templated: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            paths = self._templated if "{" in operation.path else self._concrete
+            methods = paths.setdefault(operation.path, {})
+            if operation.method in methods:
+                raise SpecError(f"{operation.method} {operation.path} is described by two documents")
+            methods[operation.method] = operation
+        self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
+
+    def match(self, method: str, path: str) -> Match:
+        """The operation; a GET operation answers HEAD, too.
+
+        Raises Refusal NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
+        """
+        methods = self._concrete.get(path)
+        if methods is not None:
+            operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+            if operation is not None:
+                return Match(operation, {})
+            raise _not_allowed(method, path, methods)
+        return self._match_templated(method, path)
+
+    def _match_templated(self, method: str, path: str) -> Match:
+        allowed: dict[str, Operation] = {}
+        for pattern, methods in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+            if operation is not None:
+                return Match(operation, {_name(group): text for group, text in found.groupdict().items()})
+            allowed |= methods
+        if allowed:
+            raise _not_allowed(method, path, allowed)
+        raise Refusal(Reason.NO_SUCH_PATH, f"No operation has the path {path}.{self._suggestion(path)}")
+
+    def _suggestion(self, path: str) -> str:
+        from difflib import get_close_matches  # noqa: PLC0415  needed only for a lost client
+
+        near = get_close_matches(path[:200], [*self._concrete, *self._templated], n=1)
+        return f" Did you mean {near[0]}?" if near else ""
+
+
+def allowed_methods(methods: Iterable[str]) -> str:
+    """The value of `Allow` for a path with these operations."""
+    every = {*methods, "OPTIONS"}
+    return ", ".join(sorted(every | {"HEAD"} if "GET" in every else every))
+
+
+def _not_allowed(method: str, path: str, methods: Iterable[str]) -> Refusal:
+    allow = allowed_methods(methods)
+    return Refusal(Reason.METHOD_NOT_ALLOWED, f"{path} does not answer {method}; it answers {allow}.", headers=(("Allow", allow),))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{([^{}]+)\}", path)
+    return re.compile("".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts)))
+
+
+def _group(name: str) -> str:
+    return "p_" + name.encode().hex()
+
+
+def _name(group: str) -> str:
+    return bytes.fromhex(group[2:]).decode()

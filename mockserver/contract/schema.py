@@ -1,0 +1,161 @@
+"""One JSON Schema, ready to judge a value: fast to accept, slow to explain."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from mockserver.errors import SpecError, Violation
+
+if TYPE_CHECKING:
+    from jsonschema import FormatChecker
+    from jsonschema.protocols import Validator
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MAX_VIOLATIONS = 100
+MAX_EXPLAINED_ITEMS = 10_000
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
+
+
+class Schema:
+    """A JSON Schema inside a document, in whose `components` its references are looked up."""
+
+    def __init__(self, definition: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+        """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards."""
+        self.definition = definition
+        self.document = document
+
+    def accepts(self, value: Any) -> bool:
+        """Whether the value is valid. The fast judge's yes counts; its no is judged again by jsonschema."""
+        return self._fast.is_valid(value) or not self.violations(value)
+
+    def violations(self, value: Any, location: tuple[str | int, ...] = ()) -> list[Violation]:
+        """Every way the value breaks the schema, at most MAX_VIOLATIONS; `location` is where the value stands."""
+        if self._fast.is_valid(value):
+            return []
+        try:
+            errors = list(islice(self._slow.iter_errors(value), MAX_VIOLATIONS))
+        except RecursionError:
+            return [Violation(location, "depth", "is nested too deeply")]
+        found = [
+            Violation((*location, *error.absolute_path), str(error.validator), _shorten(error.message), error.schema)
+            for error in errors
+        ]
+        return found or self._beyond_explained_items(value, location)
+
+    def _beyond_explained_items(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
+        """What only the fast judge sees: items past MAX_EXPLAINED_ITEMS. Elsewhere jsonschema has the last word."""
+        found = []
+        for error in islice(self._fast.iter_errors(value), MAX_VIOLATIONS):
+            if any(isinstance(step, int) and step >= MAX_EXPLAINED_ITEMS for step in error.instance_path):
+                code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
+                found.append(Violation((*location, *error.instance_path), code, _shorten(error.message)))
+        return found
+
+    @cached_property
+    def _whole(self) -> dict[str, Any]:
+        """The definition with what its references may point at. Unknown keywords are ignored by both judges."""
+        beside = {key: self.document[key] for key in ("components", "paths") if key in self.document}
+        return {"$schema": DIALECT, **beside, **self.definition}
+
+    @cached_property
+    def _fast(self) -> Any:
+        try:
+            return jsonschema_rs.Draft202012Validator(self._whole, validate_formats=True, formats=dict(FORMATS), offline=True)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
+            raise SpecError(f"not a usable JSON Schema: {_shorten(str(problem))}") from problem
+
+    @cached_property
+    def _slow(self) -> "Validator":
+        return _explaining_validator()(self._whole, format_checker=_format_checker())
+
+
+def _is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
+
+
+def _is_uri(text: str) -> bool:
+    return _URI.fullmatch(text) is not None
+
+
+def _is_country(text: str) -> bool:
+    import pycountry  # noqa: PLC0415  costs 50 ms, and most requests name no country
+
+    return len(text) == 2 and text.isascii() and pycountry.countries.get(alpha_2=text.upper()) is not None
+
+
+def _is_language(text: str) -> bool:
+    """An ISO 639-1 code, or the English name of a language that has one; case does not matter."""
+    return text.lower() in _languages()
+
+
+@cache
+def _languages() -> frozenset[str]:
+    import pycountry  # noqa: PLC0415  see _is_country
+
+    coded = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
+    spelled = {language.name.partition(" (")[0].lower() for language in coded}
+    common = {language.common_name.lower() for language in coded if hasattr(language, "common_name")}
+    return frozenset({language.alpha_2 for language in coded} | spelled | common)
+
+
+def _is_standard(name: str) -> Callable[[str], bool]:
+    """A format of JSON Schema itself, judged for both validators by jsonschema's own checker."""
+
+    def conforms(text: str) -> bool:
+        from jsonschema import FormatChecker  # noqa: PLC0415  costs 30 to 60 ms, and few documents use these
+
+        return FormatChecker().conforms(text, name)
+
+    return conforms
+
+
+_STANDARD = (
+    "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri",
+    "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time", "uri-reference", "uri-template",
+)  # fmt: skip
+
+FORMATS: Mapping[str, Callable[[str], bool]] = {
+    **{name: _is_standard(name) for name in _STANDARD},
+    "uuid": _is_uuid,
+    "uri": _is_uri,
+    "iso-3166-1-alpha-2": _is_country,
+    "language": _is_language,
+}
+"""What the formats mean. Both validators ask this table, so they cannot disagree."""
+
+
+@cache
+def _format_checker() -> "FormatChecker":
+    from jsonschema import FormatChecker  # noqa: PLC0415  needed only to explain
+
+    checker = FormatChecker(formats=())
+    for name, conforms in FORMATS.items():
+        checker.checks(name)(lambda value, conforms=conforms: not isinstance(value, str) or conforms(value))
+    return checker
+
+
+@cache
+def _explaining_validator() -> type["Validator"]:
+    """jsonschema's validator, but an array is walked no further than explaining it can be worth."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  needed only to explain
+    from jsonschema.validators import extend  # noqa: PLC0415  needed only to explain
+
+    walk = Draft202012Validator.VALIDATORS["items"]
+
+    def items(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+        if isinstance(instance, list):
+            instance = instance[: min(schema.get("maxItems", MAX_EXPLAINED_ITEMS), MAX_EXPLAINED_ITEMS)]
+        yield from walk(validator, definition, instance, schema) or ()
+
+    extended: type[Validator] = extend(Draft202012Validator, {"items": items})
+    return extended
+
+
+def _shorten(message: str, limit: int = 300) -> str:
+    return message if len(message) <= limit else f"{message[: limit // 2]} … {message[-limit // 3 :]}"

@@ -1,0 +1,181 @@
+"""Read credential, arguments and body of a request, and judge our own replies."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+
+from mockserver.contract.spec import JSON, Content, Operation, Parameter
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.messages import Request, Response
+
+MAX_ARGUMENTS = 1000
+_INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NOTHING = object()
+
+
+class Supplied(NamedTuple):
+    """What a request supplies: arguments by name, the body's value, and every way they break the document."""
+
+    arguments: Mapping[str, Any]
+    body: Any
+    violations: list[Violation]
+
+
+def read_token(request: Request) -> str | None:
+    """The bearer token; None when there is no Authorization header, empty when it holds no bearer token."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def read_supplied(operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool) -> Supplied:
+    """Arguments and body, judged against the document. `strict` refuses arguments the document does not know."""
+    violations: list[Violation] = []
+    arguments: dict[str, Any] = {}
+    if operation.parameters or (strict and request.query):
+        arguments = _read_arguments(operation, request, path_arguments, violations, strict=strict)
+    body = None
+    if operation.body is not None:
+        body = _read_body(operation, request, violations)
+    return Supplied(arguments, body, violations)
+
+
+def check_reply(operation: Operation, response: Response) -> list[Violation]:
+    """Every way a reply of ours breaks the document; nothing when the document allows it."""
+    documented = operation.response(response.status)
+    if documented is None:
+        return [Violation(("status",), "undocumented", f"{operation.key} does not document the status {response.status}")]
+    media_type = essence(response.media_type)
+    if not documented.content and not response.body:
+        return []
+    content = find_content(documented.content, media_type)
+    if content is None:
+        return [Violation(("header", "Content-Type"), "undocumented", f"{operation.key} does not document {media_type!r} for {response.status}")]
+    if content.schema is None or not isinstance(response.body, bytes):
+        return []
+    return content.schema.violations(orjson.loads(response.body) if is_json(media_type) else response.body.decode(), ("body",))
+
+
+def essence(media_type: str) -> str:
+    """`application/json` for `Application/JSON; charset=utf-8`."""
+    return media_type.partition(";")[0].strip().lower()
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type's essence says JSON."""
+    return media_type == JSON or media_type.endswith("+json")
+
+
+def find_content(contents: Mapping[str, Content], media_type: str) -> Content | None:
+    """The documented content for a media type: exact, then `text/*`, then `*/*`."""
+    return contents.get(media_type) or contents.get(f"{media_type.partition('/')[0]}/*") or contents.get("*/*")
+
+
+def _read_arguments(
+    operation: Operation, request: Request, path_arguments: Mapping[str, str], violations: list[Violation], *, strict: bool
+) -> dict[str, Any]:
+    given = _read_query(request.query, violations)
+    arguments: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        where = (parameter.location, parameter.name)
+        value = _read_argument(parameter, request, path_arguments, given, violations)
+        if value is not _NOTHING:
+            arguments[parameter.name] = value
+            violations += parameter.schema.violations(value, where)
+        elif parameter.required:
+            violations.append(Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter"))
+    if strict:
+        known = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+        violations += [
+            Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}") for name in given if name not in known
+        ]
+    return arguments
+
+
+def _read_query(query: str, violations: list[Violation]) -> dict[str, list[str]]:
+    given: dict[str, list[str]] = {}
+    if query:
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_ARGUMENTS)
+        except ValueError as problem:  # a UnicodeDecodeError is one, too
+            violations.append(Violation(("query",), "syntax", f"the query cannot be read: {problem}"))
+            return given
+        for name, value in pairs:
+            given.setdefault(name, []).append(value)
+    return given
+
+
+def _read_argument(
+    parameter: Parameter, request: Request, path: Mapping[str, str], query: Mapping[str, list[str]], violations: list[Violation]
+) -> Any:
+    if parameter.location == "query":
+        texts = query.get(parameter.name, [])
+    elif parameter.location == "path":
+        texts = [path[parameter.name]] if parameter.name in path else []
+    elif parameter.location == "header":
+        texts = [request.headers[parameter.name]] if parameter.name in request.headers else []
+    else:
+        texts = [value for name, value in _cookies(request) if name == parameter.name]
+    if not texts:
+        return _NOTHING
+    if "array" in parameter.types:
+        parts = texts if parameter.explode else [part for text in texts for part in text.split(",")]
+        return [_typed(part, _item_types(parameter)) for part in parts]
+    if len(texts) > 1:
+        message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
+        violations.append(Violation((parameter.location, parameter.name), "duplicate", message))
+    return _typed(texts[-1], parameter.types)
+
+
+def _item_types(parameter: Parameter) -> frozenset[str]:
+    stated = parameter.definition.get("items", {}).get("type", ())
+    return frozenset([stated] if isinstance(stated, str) else stated)
+
+
+def _cookies(request: Request) -> Iterator[tuple[str, str]]:
+    for part in request.headers.get("cookie", "").split(";"):
+        name, found, value = part.strip().partition("=")
+        if found:
+            yield name, value
+
+
+def _typed(text: str, types: frozenset[str]) -> Any:
+    """The text as the type the document asks for; left as text, for the schema to refuse, when it does not look so."""
+    if "integer" in types and _INTEGER.fullmatch(text):
+        return int(text.partition(".")[0])
+    if "number" in types and _NUMBER.fullmatch(text):
+        return float(text)
+    if "boolean" in types and text in {"true", "false"}:
+        return text == "true"
+    return text
+
+
+def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> Any:
+    contents = operation.body or {}
+    media_type = request.headers.get("content-type", "")
+    content = contents.get(media_type) or find_content(contents, essence(media_type))
+    if content is None:
+        if not request.body and not operation.body_required and not media_type:
+            return None
+        wanted = " or ".join(contents)
+        came = essence(media_type)[:100] or "missing"
+        violation = Violation(("header", "Content-Type"), "media-type", f"Content-Type is {came}; wanted {wanted}", {"wanted": wanted})
+        raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
+    if not is_json(content.media_type):
+        return request.body
+    if not request.body and not operation.body_required:
+        return None
+    try:
+        value = orjson.loads(request.body)
+    except orjson.JSONDecodeError as problem:
+        violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
+        return None
+    if content.schema is not None:
+        violations += content.schema.violations(value, ("body",))
+    return value

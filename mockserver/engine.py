@@ -1,0 +1,232 @@
+"""One request, start to finish."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.contract.replies import documented_reply, encoded, pick_status, problem, text_example
+from mockserver.contract.routing import Match, Router
+from mockserver.contract.spec import JSON, Operation
+from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.messages import Request, Response
+from mockserver.provider import Call, Check, Handler, Provider, World
+from mockserver.settings import Settings
+from mockserver.state.ids import digest
+from mockserver.state.ledger import Account, reserved_status
+from mockserver.state.sandbox import Sandbox, Sandboxes
+
+SANDBOX_HEADER = "x-mock-sandbox"
+DEFAULT_SANDBOX = "default"
+MAX_SANDBOX_NAME = 200
+VIOLATIONS_HEADER = "X-Mock-Violations"
+MAX_VIOLATIONS_HEADER = 4096
+
+_TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
+
+
+class Service(NamedTuple):
+    """An operation with what answers it."""
+
+    operation: Operation
+    world: World
+    provider: Provider | None
+    handler: Handler | None
+    check: Check | None
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether code answers it; examples, fixtures or its schema do otherwise."""
+        return self.handler is not None
+
+
+class Engine:
+    """Answers requests. It holds no state of its own; that rests in the sandboxes."""
+
+    def __init__(self, services: Sequence[Service], sandboxes: Sandboxes, settings: Settings) -> None:
+        """Raises SpecError when two services stand on the same method and path."""
+        self.services = tuple(services)
+        self.sandboxes = sandboxes
+        self.settings = settings
+        self._by_operation = {service.operation: service for service in services}
+        self._router = Router(self._by_operation)
+
+    def handle(self, request: Request) -> Response:
+        """The response to a request. It happens at once: no other request of its sandbox comes between."""
+        match, service, refusal = self._route(request)
+        token = read_token(request)
+        sandbox = self._sandbox(request, match, token)
+        with sandbox.transaction:
+            now = sandbox.clock.now()
+            try:
+                if refusal is not None:
+                    raise refusal
+                response = self._answer(service, match, request, sandbox, now, token)  # type: ignore[arg-type]  # set unless refused
+            except Refusal as raised:
+                refusal = raised
+                response = self._refused(service, request, refusal)
+            response = self._finished(service, request, response)
+            sandbox.journal.record(
+                now,
+                service.operation.key if service else "",
+                request,
+                response,
+                refusal.reason if refusal else "",
+                refusal.violations if refusal else (),
+            )
+        return response
+
+    def refuse(self, request: Request, refusal: Refusal) -> Response:
+        """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
+        _, service, _ = self._route(request)
+        sandbox = self._sandbox(request, None, read_token(request))
+        with sandbox.transaction:
+            response = self._finished(service, request, self._refused(service, request, refusal))
+            key = service.operation.key if service else ""
+            sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
+        return response
+
+    def _route(self, request: Request) -> tuple[Match | None, Service | None, Refusal | None]:
+        try:
+            match = self._router.match(request.method, request.path)
+        except Refusal as refusal:
+            return None, None, refusal
+        return match, self._by_operation[match.operation], None
+
+    def sandbox_name(self, request: Request, token: str | None) -> str:
+        """What the request calls its world: the header, else the bearer token, else `default`."""
+        return request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX
+
+    def _sandbox(self, request: Request, match: Match | None, token: str | None) -> Sandbox:
+        if match is not None and match.operation.sandbox_parameter:
+            found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
+            if found is not None:
+                return found
+        return self.sandboxes.open(self.sandbox_name(request, token)[:MAX_SANDBOX_NAME])
+
+    def _answer(
+        self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None
+    ) -> Response:
+        operation = service.operation
+        account = None
+        if not operation.is_open:
+            if token and self.settings.magic and (status := reserved_status(token)):
+                return self._forced(operation, status, sandbox)
+            account = self._admit(operation, sandbox, now, token)
+        supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
+        call = Call(operation, request, sandbox, now, account, supplied.arguments, supplied.body, service.world)
+        violations = supplied.violations
+        if service.check is not None:
+            violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
+        if violations:
+            raise Refusal(Reason.INVALID, violations=violations)
+        return service.handler(call) if service.handler else _canned(call)
+
+    def _admit(self, operation: Operation, sandbox: Sandbox, now: float, token: str | None) -> Account:
+        """The account that asks. Checked in the order header, token, credits."""
+        where = ("header", "Authorization")
+        if token is None:
+            raise Refusal(Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")])
+        account = sandbox.accounts.find(token, now, magic=self.settings.magic) if token else None
+        if account is None:
+            message = "the token is not good" if token else "the Authorization header holds no bearer token"
+            raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
+        if 402 in operation.statuses and not account.can_pay(sandbox.batches, now):
+            raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
+        return account
+
+    def _forced(self, operation: Operation, status: int, sandbox: Sandbox) -> Response:
+        """The documented response that a `mock-status-NNN` token asks for."""
+        reply = documented_reply(operation, status, key=sandbox.ids.salt)
+        if reply is None:
+            documented = ", ".join(map(str, operation.statuses))
+            detail = f"The token asks for {status}, which {operation.key} does not document; it documents {documented}."
+            return problem(400, "Undocumented Status", detail)
+        return reply
+
+    def _refused(self, service: Service | None, request: Request, refusal: Refusal) -> Response:
+        if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
+            return Response(204, headers=refusal.headers)
+        operation = service.operation if service else None
+        status = refusal.status or pick_status(operation, refusal.reason)
+        reply = documented_reply(operation, status, key=b"") if operation else None
+        if reply is None:
+            return problem(status, _TITLES.get(status, "Refused"), refusal.detail or str(refusal))._replace(headers=refusal.headers)
+        text = refusal.detail or self._phrase(service, refusal)
+        if text and reply.media_type == "text/plain":
+            reply = reply._replace(body=text.encode(), source="handler")
+        return reply._replace(headers=(*reply.headers, *refusal.headers, *self._violations_header(refusal.violations)))
+
+    def _phrase(self, service: Service | None, refusal: Refusal) -> str:
+        provider = service.provider if service else None
+        phrased = refusal.reason in {Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE} and refusal.violations
+        return provider.phrase(refusal.violations[0]) if phrased and provider and provider.phrase else ""
+
+    def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
+        if not (violations and self.settings.debug_headers):
+            return ()
+        return ((VIOLATIONS_HEADER, violations_text(violations)),)
+
+    def _finished(self, service: Service | None, request: Request, response: Response) -> Response:
+        if self.settings.strict and service is not None and response.media_type != "application/problem+json":
+            broken = check_reply(service.operation, response)
+            if broken:
+                detail = f"The answer to {service.operation.key} is not what its document promises: {violations_text(broken)}"
+                return problem(500, "Undocumented Reply", detail)
+        return response
+
+
+def violations_text(violations: Sequence[Violation]) -> str:
+    """The violations as a JSON array in ASCII of at most MAX_VIOLATIONS_HEADER bytes, cut between items."""
+    text = "["
+    for violation in violations:
+        item = json.dumps(described(violation), separators=(",", ":"))
+        if len(text) + len(item) + 2 > MAX_VIOLATIONS_HEADER:
+            break
+        text += f"{',' if len(text) > 1 else ''}{item}"
+    return text + "]"
+
+
+def described(violation: Violation) -> dict[str, Any]:
+    """A violation as people see it."""
+    return {
+        "location": list(violation.location),
+        "severity": "error",
+        "code": violation.code,
+        "message": violation.message,
+    }
+
+
+def _with_valid_fields(call: Call, supplied: Supplied) -> Call:
+    """The call without the fields that already broke the document, so that a check can judge the others."""
+    broken = {violation.location[1] for violation in supplied.violations if len(violation.location) > 1}
+    arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
+    body = supplied.body
+    if isinstance(body, dict):
+        body = {name: value for name, value in body.items() if name not in broken}
+    return call._replace(arguments=arguments, body=body)
+
+
+def _canned(call: Call) -> Response:
+    """An answer without code: a fixture's, else the document's example, else one fabricated from its schema."""
+    canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
+    if canned is not None:
+        return _from_fixture(canned.entry, canned.source, call.operation)
+    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _canonical(call))
+    if call.operation.method == "POST":
+        key = call.sandbox.ids.next(call.operation.key, _canonical(call))
+    return documented_reply(call.operation, call.operation.success, key=key) or Response(204, source="generated")
+
+
+def _from_fixture(entry: Mapping[str, Any], source: str, operation: Operation) -> Response:
+    value = entry.get("body", entry.get("text", ""))
+    media_type = entry.get("media_type", JSON if "body" in entry else "text/plain")
+    headers = tuple((name, str(value)) for name, value in entry.get("headers", {}).items())
+    return Response(entry.get("status", operation.success), media_type, encoded(value, media_type), headers, source)
+
+
+def _canonical(call: Call) -> bytes:
+    body = call.body.hex() if isinstance(call.body, bytes) else call.body
+    return orjson.dumps([call.arguments, body], option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,106 @@
+"""Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from mockserver.contract.documents import read_document
+from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.contract.schema import Schema
+from mockserver.contract.spec import Spec, read_spec
+from mockserver.contract.strictness import tightened
+from mockserver.engine import Engine, Service
+from mockserver.errors import FixtureError, SpecError
+from mockserver.provider import Provider, World
+from mockserver.settings import Settings, read_clock, read_progression
+from mockserver.state.batches import Progression
+from mockserver.state.clock import ClockStart
+from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.sandbox import Beginnings, Sandboxes
+from mockserver.stores import open_store
+
+PROVIDER_GROUP = "mockserver.providers"
+
+
+def load_engine(settings: Settings) -> Engine:
+    """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
+    providers = find_providers()
+    specs = read_specs(settings, providers)
+    fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
+    services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
+    return Engine(services, Sandboxes(open_store(), _beginnings(settings, fixtures.values())), settings)
+
+
+def find_providers() -> list[Provider]:
+    """Every installed provider, ours and strangers' alike."""
+    return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
+
+
+def bundled(name: str) -> Path:
+    """A file or folder that comes with mockserver: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).parent
+    inside = package / "_data" / name
+    return inside if inside.exists() else package.parent / name
+
+
+def fixture_folders(settings: Settings) -> list[Path]:
+    """The folders of fixtures, in the order in which they are asked."""
+    return [*map(Path, settings.fixtures), bundled("fixtures")]
+
+
+def fixture_schema() -> Schema:
+    """What a fixture file may say."""
+    definition = read_document(bundled("fixtures") / SCHEMA_FILE, FixtureError)
+    return Schema(definition, definition)
+
+
+def load_fixtures(settings: Settings, provider: str) -> Fixtures:
+    """The provider's fixtures from all folders."""
+    return read_fixtures(fixture_folders(settings), provider, fixture_schema())
+
+
+def read_specs(settings: Settings, providers: Sequence[Provider]) -> list[Spec]:
+    """Our document and those beside it, as they will be enforced."""
+    ours = read_spec(bundled("openapi.yaml"))
+    document: dict[str, Any] = dict(ours.document)
+    for provider in providers:
+        if provider.adapt:
+            provider.adapt(document, settings)
+    specs = [Spec(document, ours.name), *(read_spec(Path(path)) for path in settings.spec)]
+    return [Spec(tightened(spec.document, spec.name), spec.name) for spec in specs] if settings.strict else specs
+
+
+def _services(
+    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
+) -> Iterator[Service]:
+    by_tag = {provider.tag: provider for provider in providers}
+    for provider in providers:
+        for key in (*provider.handlers, *provider.checkers):
+            if spec.name == str(bundled("openapi.yaml")) and key not in spec.by_key:
+                raise SpecError(f"{spec.name}: provider {provider.name!r} handles {key!r}; the document has no such operation")
+    for operation in spec.operations:
+        provider = by_tag.get(operation.tag)
+        world = World(spec, fixtures[provider.name] if provider else load_fixtures(settings, ""), settings)
+        handler = provider.handlers.get(operation.key) if provider else None
+        check = provider.checkers.get(operation.key) if provider else None
+        yield Service(operation, world, provider, handler, check)
+
+
+def _beginnings(settings: Settings, fixtures: Any) -> Beginnings:
+    known: dict[str, AccountFacts] = {}
+    for each in fixtures:
+        known |= {account["token"]: _account(account) for account in each.accounts}
+    return Beginnings(
+        seed=settings.seed,
+        clock=ClockStart(*read_clock(settings.clock)),
+        progression=Progression(*read_progression(settings.progression)),
+        accounts=known,
+        closed=any(each.closed for each in fixtures),
+        journal_size=settings.journal_size,
+    )
+
+
+def _account(entry: Mapping[str, Any]) -> AccountFacts:
+    token = entry["token"]
+    return AccountFacts(token, entry.get("email", email_of(token)), entry.get("credits", PLENTY), entry.get("revoked", False))

@@ -1,0 +1,92 @@
+"""How an API is declared, and what one of its handlers is given."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.contract.fixtures import Fixtures
+from mockserver.contract.spec import JSON, Operation, Spec
+from mockserver.errors import Violation
+from mockserver.messages import Request, Response
+from mockserver.settings import Settings
+from mockserver.state.ledger import Account
+from mockserver.state.sandbox import Sandbox
+
+
+class World(NamedTuple):
+    """What does not change between requests: the document, the provider's fixtures, the settings."""
+
+    spec: Spec
+    fixtures: Fixtures
+    settings: Settings
+
+
+class Call(NamedTuple):
+    """A request that was routed, admitted and validated, with the sandbox it happens in."""
+
+    operation: Operation
+    request: Request
+    sandbox: Sandbox
+    now: float
+    """Sandbox time, in Unix seconds; the same for the whole request."""
+    account: Account | None
+    """Who asks; None where the operation needs no credential."""
+    arguments: Mapping[str, Any]
+    """Path, query, header and cookie arguments by name, typed as documented."""
+    body: Any
+    """The body's value: JSON as Python values, anything else as bytes."""
+    world: World
+
+    @property
+    def asker(self) -> Account:
+        """Who asks, for operations that need a credential."""
+        if self.account is None:
+            raise LookupError(f"{self.operation.key} is open to everybody and has no account")
+        return self.account
+
+    def reply(self, value: Any, status: int | None = None) -> Response:
+        """A JSON answer; with the operation's documented success status unless another is given."""
+        return Response(status or self.operation.success, JSON, orjson.dumps(value), source="handler")
+
+
+Handler = Callable[[Call], Response]
+Check = Callable[[Call], Iterator[Violation]]
+
+
+class Provider:
+    """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        tag: str,
+        phrase: Callable[[Violation], str] | None = None,
+        adapt: Callable[[dict[str, Any], Settings], None] | None = None,
+    ) -> None:
+        """`phrase` words a violation for a refusal in plain text; `adapt` changes the loaded document as settings ask."""
+        self.name = name
+        self.tag = tag
+        self.phrase = phrase
+        self.adapt = adapt
+        self.handlers: dict[str, Handler] = {}
+        self.checkers: dict[str, Check] = {}
+
+    def handles(self, *operations: str) -> Callable[[Handler], Handler]:
+        """Register a handler under operationIds."""
+
+        def register(handler: Handler) -> Handler:
+            self.handlers.update(dict.fromkeys(operations, handler))
+            return handler
+
+        return register
+
+    def checks(self, *operations: str) -> Callable[[Check], Check]:
+        """Register a check of what the document cannot say: rules across fields. It sees only calls the schemas accept."""
+
+        def register(check: Check) -> Check:
+            self.checkers.update(dict.fromkeys(operations, check))
+            return check
+
+        return register

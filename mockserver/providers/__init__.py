@@ -1,0 +1,1 @@
+"""The APIs we imitate, each found by its entry point."""

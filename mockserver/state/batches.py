@@ -1,0 +1,208 @@
+"""Batches that age: timelines, progressions, the fates of items, and the table of allowed statuses."""
+
+import math
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import orjson
+
+ARCHIVING_SHARE = 0.2
+"""The part of a timed batch's life that follows its last item."""
+
+Status = TypeVar("Status", bound=StrEnum)
+
+
+class Lifecycle(Generic[Status]):
+    """Which status may follow which. What is not in the table cannot happen."""
+
+    def __init__(self, table: Mapping[Status, set[Status]]) -> None:
+        self._table = table
+
+    def allows(self, before: Status, after: Status) -> bool:
+        """Whether `after` may be seen once `before` was: the same status, or one that can be reached from it."""
+        seen, open_ends = {before}, [before]
+        while open_ends:
+            reached = self._table[open_ends.pop()] - seen
+            seen |= reached
+            open_ends += reached
+        return after in seen
+
+    def is_final(self, status: Status) -> bool:
+        """Whether nothing follows."""
+        return not self._table[status]
+
+
+class Progression(NamedTuple):
+    """What makes a batch age: nothing (`immediate`), the sandbox clock (`time`), or being looked at (`polls`)."""
+
+    kind: str
+    amount: float = 0
+    """Seconds of sandbox time, or number of status reads, to the end."""
+
+
+IMMEDIATE = Progression("immediate")
+
+
+class Fate(NamedTuple):
+    """What becomes of one item, where a marker in its text says so."""
+
+    failure: int | None = None
+    """The status it fails with; None when it succeeds."""
+    slowness: float = 0.0
+    """Seconds of sandbox time it takes longer than others; infinite when it hangs."""
+
+
+PLAIN = Fate()
+DEFAULT_FAILURE = 500
+_MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def read_fate(text: str) -> Fate:
+    """The fate its markers give an item: `[mock:fail]`, `[mock:fail=429]`, `[mock:slow=30s]` (ms, s, m, h), `[mock:hang]`."""
+    failure, slowness = None, 0.0
+    for fails, status, number, unit, hangs in _MARKER.findall(text):
+        if fails:
+            failure = int(status or DEFAULT_FAILURE)
+        slowness += math.inf if hangs else float(number) * _UNITS[unit] if number else 0.0
+    return Fate(failure, slowness)
+
+
+class Tally(NamedTuple):
+    """How many items have ended, and how."""
+
+    successful: int
+    failed: int
+
+
+class Batch(NamedTuple):
+    """A job of many items. What it is at an instant follows from these values alone; nothing ticks."""
+
+    id: str
+    kind: str
+    """What was asked for; an id of one kind does not open another."""
+    account: str
+    count: int
+    body: bytes
+    """The accepted request in canonical JSON; items are read from it when somebody asks."""
+    texts_key: str
+    """The body's key under which the items' texts stand: a list of them, or one."""
+    created: float
+    """Sandbox time, in Unix seconds."""
+    progression: Progression
+    archives: bool = True
+    """Whether something remains to be done after the last item."""
+    price: int = 0
+    """Credits for each successful item."""
+    heeds_markers: bool = True
+    reads: tuple[float, ...] = ()
+    """Sandbox times of the status reads that aged it, oldest first; only under the progression `polls`."""
+    fates: Mapping[int, Fate] | None = None
+    """Of the items with markers, by index; None until somebody needed to know. See `known`."""
+
+    def known(self) -> "Batch":
+        """The same batch with its fates read."""
+        return self if self.fates is not None else self._replace(fates=self._read_fates())
+
+    def texts(self) -> list[str]:
+        """The items' texts, in input order."""
+        found = self.request()[self.texts_key]
+        return found if isinstance(found, list) else [found]
+
+    def request(self) -> dict[str, Any]:
+        """The accepted request."""
+        request: dict[str, Any] = orjson.loads(self.body)
+        return request
+
+    def read_at(self, now: float) -> "Batch":
+        """The batch after one more status read."""
+        if self.progression.kind != "polls" or len(self.reads) >= self.progression.amount:
+            return self
+        return self._replace(reads=(*self.reads, now))
+
+    def fate(self, index: int) -> Fate:
+        """What becomes of an item, sooner or later."""
+        return self._fates.get(index, PLAIN)
+
+    def due(self, index: int) -> float:
+        """The sandbox time at which an item ends; infinite while that is not in sight."""
+        return self._base_due(index, self.fate(index).slowness)
+
+    def tally(self, now: float) -> Tally:
+        """How many items have ended by now."""
+        ended = self._plainly_ended(now)
+        successful, failed = ended, 0
+        for index, fate in self._fates.items():
+            successful -= index < ended
+            if self._base_due(index, fate.slowness) <= now:
+                successful += fate.failure is None
+                failed += fate.failure is not None
+        return Tally(successful, failed)
+
+    def items_end(self) -> float:
+        """The sandbox time at which the last item ends; infinite while that is not in sight."""
+        slowed = (self.due(index) for index in self._fates)
+        return max(self._base_due(self.count - 1, 0.0), *slowed) if self._fates else self._base_due(self.count - 1, 0.0)
+
+    def end(self) -> float:
+        """The sandbox time at which nothing remains to be done; infinite while that is not in sight."""
+        ended = self.items_end()
+        if self.progression.kind == "time":
+            return ended + self.progression.amount * self._share
+        if self.progression.kind == "polls":
+            return max(ended, self._read_time(int(self.progression.amount)))
+        return ended
+
+    @property
+    def _fates(self) -> Mapping[int, Fate]:
+        return self.fates if self.fates is not None else self._read_fates()
+
+    def _read_fates(self) -> dict[int, Fate]:
+        if not self.heeds_markers or b"[mock:" not in self.body:
+            return {}
+        return {index: fate for index, text in enumerate(self.texts()) if (fate := read_fate(text)) != PLAIN}
+
+    @property
+    def _share(self) -> float:
+        return ARCHIVING_SHARE if self.archives else 0.0
+
+    @property
+    def _steps(self) -> int:
+        """The reads over which items end; the last read is left for the archive where there is one."""
+        polls = int(self.progression.amount)
+        return polls - 1 if self.archives and polls > 1 else polls
+
+    def _base_due(self, index: int, slowness: float) -> float:
+        if self.progression.kind == "time":
+            return self.created + self._offset(index) + slowness
+        if self.progression.kind == "polls":
+            needed = max(1, -(-(index + 1) * self._steps // self.count))
+            return max(self.created + slowness, self._read_time(needed))
+        return self.created + slowness
+
+    def _offset(self, index: int) -> float:
+        return self.progression.amount * (1 - self._share) * ((index + 1) / self.count)
+
+    def _read_time(self, number: int) -> float:
+        return self.reads[number - 1] if len(self.reads) >= number else math.inf
+
+    def _plainly_ended(self, now: float) -> int:
+        """How many items would have ended by now if none had a marker, without looking at each."""
+        if now < self.created:
+            return 0
+        if self.progression.kind == "polls":
+            reads = sum(read <= now for read in self.reads)
+            return min(self.count, reads * self.count // self._steps)
+        if self.progression.kind == "immediate" or self.progression.amount == 0:
+            return self.count
+        estimate = int((now - self.created) / (self.progression.amount * (1 - self._share)) * self.count)
+        ended = min(max(estimate, 0), self.count)
+        while ended < self.count and self.created + self._offset(ended) <= now:
+            ended += 1
+        while ended and self.created + self._offset(ended - 1) > now:
+            ended -= 1
+        return ended
+
+

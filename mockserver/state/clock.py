@@ -1,0 +1,75 @@
+"""Sandbox time: it flows, is frozen, is advanced (never back), or is scaled."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+DAY = 86_400.0
+LATEST = 253_402_300_799.0
+"""9999-12-31T23:59:59Z, the last instant ISO 8601 can write with four digits, in Unix seconds."""
+
+
+class ClockStart(NamedTuple):
+    """How a sandbox's clock begins."""
+
+    frozen: bool = False
+    instant: float | None = None
+    """Unix seconds; None begins at the wall clock's now."""
+
+
+class Clock:
+    """The time of one sandbox, in Unix seconds."""
+
+    def __init__(self, start: ClockStart = ClockStart(), wall: Callable[[], float] = time.time) -> None:  # noqa: B008  a value
+        self._wall = wall
+        self._start = start
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again as the clock once began."""
+        self._anchor_wall = self._wall()
+        self._anchor = self._anchor_wall if self._start.instant is None else self._start.instant
+        self.is_frozen = self._start.frozen
+        self.scale = 1.0
+        self.born = self._anchor
+
+    def now(self) -> float:
+        """The sandbox's time. It never runs backwards, even when the wall clock does."""
+        if self.is_frozen:
+            return self._anchor
+        elapsed = self._wall() - self._anchor_wall
+        return self._anchor + elapsed * self.scale if elapsed > 0 else self._anchor
+
+    def advance(self, seconds: float) -> None:
+        """Move forward; raises ValueError for a negative or unbounded step."""
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise ValueError(f"a clock advances by zero or more seconds, not by {seconds!r}")
+        self.set(self.now() + seconds)
+
+    def set(self, instant: float) -> None:
+        """Jump to an instant; raises ValueError when it lies in the past or past the year 9999."""
+        now = self.now()
+        if not now <= instant <= LATEST:
+            raise ValueError(f"the clock stands at {now!r} and moves forward only, up to the year 9999; {instant!r} is refused")
+        self._anchor, self._anchor_wall = instant, self._wall()
+
+    def freeze(self) -> None:
+        """Stand still until resumed."""
+        self._hold()
+        self.is_frozen = True
+
+    def resume(self) -> None:
+        """Flow again from where the clock stands."""
+        self._hold()
+        self.is_frozen = False
+
+    def scale_by(self, scale: float) -> None:
+        """Let one second of the wall be `scale` seconds here; raises ValueError unless it is positive and finite."""
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f"a clock is scaled by a positive number, not by {scale!r}")
+        self._hold()
+        self.scale = scale
+
+    def _hold(self) -> None:
+        self._anchor, self._anchor_wall = self.now(), self._wall()

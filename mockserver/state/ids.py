@@ -1,0 +1,34 @@
+"""Ids that are the same on every run: f(seed, sandbox, operation, canonical body, how often that body was seen)."""
+
+from collections.abc import MutableMapping
+
+import xxhash
+
+
+def digest(*parts: bytes) -> bytes:
+    """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
+    if len(parts) == 1:
+        return xxhash.xxh3_128_digest(parts[0])
+    return xxhash.xxh3_128_digest(b"".join(b"%d:%b" % (len(part), part) for part in parts))
+
+
+def as_uuid(identity: bytes) -> str:
+    """16 bytes as the text of a version 4 UUID (RFC 9562), which is what the documented ids look like."""
+    text = identity.hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[identity[8] & 3]}{text[17:20]}-{text[20:]}"
+
+
+class IdSequence:
+    """The identities one sandbox gives. A body seen again gets another one, whatever was asked in between."""
+
+    def __init__(self, seed: str, sandbox: str, seen: MutableMapping[bytes, int]) -> None:
+        """`seen` is where the sandbox counts how often each body came."""
+        self.salt = digest(seed.encode(), sandbox.encode())
+        self._seen = seen
+
+    def next(self, operation: str, canonical: bytes) -> bytes:
+        """The next identity for this operation and body."""
+        content = xxhash.xxh3_128_digest(canonical) + operation.encode()
+        count = self._seen.get(content, 0)
+        self._seen[content] = count + 1
+        return xxhash.xxh3_128_digest(self.salt + count.to_bytes(8, "big") + content)

@@ -1,0 +1,65 @@
+"""The record of a sandbox: every request with its response, as far back as its bounds allow."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from mockserver.errors import Violation
+from mockserver.messages import Request, Response
+
+MAX_BYTES = 16 * 1024 * 1024
+
+
+class Exchange(NamedTuple):
+    """One request with its response."""
+
+    number: int
+    """From 1, in the order of arrival in this sandbox."""
+    at: float
+    """Sandbox time, in Unix seconds."""
+    operation: str
+    """The operation's key; empty when the request matched none."""
+    request: Request
+    response: Response
+    reason: str
+    """Why it was refused; empty when it was not."""
+    violations: tuple[Violation, ...]
+
+
+class Journal:
+    """The latest exchanges, bounded in number and in the bytes of their bodies. What was dropped is counted."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, the counts included."""
+        self._exchanges: deque[Exchange] = deque()
+        self._weight = 0
+        self.seen = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many exchanges were forgotten to stay within the bounds."""
+        return self.seen - len(self._exchanges)
+
+    def record(
+        self, at: float, operation: str, request: Request, response: Response, reason: str, violations: tuple[Violation, ...]
+    ) -> None:
+        """Note an exchange."""
+        self.seen += 1
+        self._exchanges.append(Exchange(self.seen, at, operation, request, response, reason, violations))
+        self._weight += _weight(request, response)
+        while len(self._exchanges) > self._limit or self._weight > MAX_BYTES:
+            oldest = self._exchanges.popleft()
+            self._weight -= _weight(oldest.request, oldest.response)
+
+    def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
+        """The kept exchanges that match, oldest first."""
+        return (exchange for exchange in tuple(self._exchanges) if matches(exchange))
+
+
+def _weight(request: Request, response: Response) -> int:
+    body = response.body
+    return len(request.body) + (len(body) if isinstance(body, bytes) else 0)

@@ -1,0 +1,154 @@
+"""Who pays, how much is left, and the book of charges."""
+
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
+from heapq import merge
+from typing import NamedTuple
+from zlib import crc32
+
+from mockserver.state.batches import Batch
+
+PLENTY = 1_000_000_000
+"""Credits of an account nobody has described."""
+
+_RESERVED = re.compile(r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([1-5]\d\d))(?![A-Za-z0-9])", re.ASCII)
+
+
+class AccountFacts(NamedTuple):
+    """What an accounts file, or a reserved token, says of an account before anything happens."""
+
+    token: str
+    email: str
+    credits: int = PLENTY
+    revoked: bool = False
+
+
+class Charge(NamedTuple):
+    """One entry of the ledger."""
+
+    at: float
+    """Sandbox time, in Unix seconds."""
+    credits: int
+    """Negative for what was spent; for `set`, what the balance became."""
+    entry: str
+    """`opened`, `set` or `item`."""
+    batch: str = ""
+    item: int | None = None
+    """The item's index in its batch, from 0."""
+
+
+class Account:
+    """Who pays. Its charges are not written down: they follow from the batches it queued."""
+
+    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "revoked", "token")
+
+    def __init__(self, facts: AccountFacts, now: float) -> None:
+        self.token = facts.token
+        self.email = facts.email
+        self.revoked = facts.revoked
+        self.entries = [Charge(now, facts.credits, "opened")]
+        self.batches: list[str] = []
+        self._settled = facts.credits
+        self._open: dict[str, int] = {}
+        self._promised = 0
+
+    def owe(self, batch: Batch) -> None:
+        """Remember that the batch's successes will be paid from here."""
+        if batch.price:
+            self.batches.append(batch.id)
+            self._open[batch.id] = batch.price * batch.count
+            self._promised += batch.price * batch.count
+
+    def can_pay(self, batches: Mapping[str, Batch], now: float) -> bool:
+        """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""
+        return self._settled > self._promised or self.balance(batches, now) > 0
+
+    def balance(self, batches: Mapping[str, Batch], now: float) -> int:
+        """The credits left: what the account began with, less every success that has fallen due."""
+        due = 0
+        for id_ in list(self._open):
+            batch = batches[id_]
+            spent = batch.tally(now).successful * batch.price
+            if batch.end() <= now:
+                self._promised -= self._open.pop(id_)
+                self._settled -= spent
+            else:
+                due += spent
+        return self._settled - due
+
+    def set_balance(self, credits: int, batches: Mapping[str, Batch], now: float) -> None:  # noqa: A002  the vendor's word
+        """Make the balance what the operator says, from now on."""
+        self._settled += credits - self.balance(batches, now)
+        self.entries.append(Charge(now, credits, "set"))
+
+    def ledger(self, batches: Mapping[str, Batch], now: float) -> Iterator[Charge]:
+        """Every entry up to now, oldest first."""
+        return merge(self.entries, *(_charges(batches[id_], now) for id_ in self.batches), key=lambda charge: charge.at)
+
+
+class Accounts:
+    """The accounts of one sandbox."""
+
+    def __init__(self, known: Mapping[str, AccountFacts], *, closed: bool, shelf: MutableMapping[str, Account]) -> None:
+        """`known` is what files say; when `closed`, no other token is good, reserved ones included."""
+        self._known = known
+        self._closed = closed
+        self._shelf = shelf
+
+    def find(self, token: str, now: float, *, magic: bool) -> Account | None:
+        """The token's account, opened at first use; None when the token is not good."""
+        account = self._shelf.get(token)
+        if account is None:
+            facts = self._facts(token, magic=magic)
+            if facts is None:
+                return None
+            account = self._shelf[token] = Account(facts, now)
+        return None if account.revoked else account
+
+    def every(self) -> list[Account]:
+        """The accounts opened so far, oldest first."""
+        return list(self._shelf.values())
+
+    def open(self, facts: AccountFacts, now: float) -> Account:
+        """Put an account on the book, whatever files say of its token."""
+        account = self._shelf[facts.token] = Account(facts, now)
+        return account
+
+    def _facts(self, token: str, *, magic: bool) -> AccountFacts | None:
+        if token in self._known:
+            return self._known[token]
+        if self._closed:
+            return None
+        return reserved(token) if magic else AccountFacts(token, email_of(token))
+
+
+def reserved(token: str) -> AccountFacts:
+    """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty of credits otherwise."""
+    found = _RESERVED.match(token)
+    if found is None:
+        return AccountFacts(token, email_of(token))
+    empty, credits_, revoked, _ = found.groups()
+    balance = 0 if empty else int(credits_) if credits_ else PLENTY
+    return AccountFacts(token, email_of(token), balance, bool(revoked))
+
+
+def reserved_status(token: str) -> int | None:
+    """The status that `mock-status-NNN…` asks for; None for any other token."""
+    found = _RESERVED.match(token) if token.startswith("mock-status-") else None
+    return int(found.group(4)) if found else None
+
+
+def email_of(token: str) -> str:
+    """An address for an account nobody has described. It tells accounts apart and does not repeat the token."""
+    return f"account-{crc32(token.encode()):08x}@example.com"
+
+
+def _charges(batch: Batch, now: float) -> Iterator[Charge]:
+    batch = batch.known()
+    dues = ((batch.due(index), index) for index in range(batch.count) if batch.fate(index).failure is None)
+    if batch.fates:
+        dues = iter(sorted(dues))
+    for due, index in dues:
+        if due > now:
+            return
+        yield Charge(due, -batch.price, "item", batch.id, index)

@@ -1,0 +1,76 @@
+"""A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import NamedTuple
+
+from mockserver.state.batches import Batch, Progression
+from mockserver.state.clock import Clock, ClockStart
+from mockserver.state.ids import IdSequence
+from mockserver.state.journal import Journal
+from mockserver.state.ledger import AccountFacts, Accounts
+from mockserver.stores import Store
+
+
+class Beginnings(NamedTuple):
+    """What every sandbox starts from."""
+
+    seed: str
+    clock: ClockStart
+    progression: Progression
+    accounts: Mapping[str, AccountFacts]
+    closed: bool
+    """Whether only the known accounts are good."""
+    journal_size: int
+
+
+class Sandbox:
+    """One isolated world."""
+
+    def __init__(self, name: str, store: Store, beginnings: Beginnings) -> None:
+        self.name = name
+        self.transaction = store.transaction(name)
+        self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
+        self.answers: MutableMapping[bytes, list[float]] = store.shelf(name, "answers")
+        """When an answer to a prompt was made anew, oldest first, in Unix seconds of sandbox time."""
+        self.clock = Clock(beginnings.clock)
+        self.progression = beginnings.progression
+        self.journal = Journal(beginnings.journal_size)
+        self.accounts = Accounts(beginnings.accounts, closed=beginnings.closed, shelf=store.shelf(name, "accounts"))
+        self.ids = IdSequence(beginnings.seed, name, store.shelf(name, "seen"))
+        self.key = self.ids.salt.hex()[:16]
+        """Names the sandbox in URLs, where its name (often a token) must not show."""
+        self._clear: Callable[[], None] = lambda: store.clear(name)
+        self._beginnings = beginnings
+
+    def reset(self) -> None:
+        """Become what a new sandbox is."""
+        self.reset_state()
+        self.journal.clear()
+        self.clock.reset()
+        self.progression = self._beginnings.progression
+
+    def reset_state(self) -> None:
+        """Forget batches, accounts and the ids that were given; keep clock and journal."""
+        self._clear()
+
+
+class Sandboxes:
+    """All worlds of one server, each made when it is first named."""
+
+    def __init__(self, store: Store, beginnings: Beginnings) -> None:
+        self._store = store
+        self._beginnings = beginnings
+        self._by_name: dict[str, Sandbox] = {}
+        self._by_key: dict[str, Sandbox] = {}
+
+    def open(self, name: str) -> Sandbox:
+        """The sandbox of that name."""
+        sandbox = self._by_name.get(name)
+        if sandbox is None:
+            sandbox = self._by_name.setdefault(name, Sandbox(name, self._store, self._beginnings))
+            self._by_key[sandbox.key] = sandbox
+        return sandbox
+
+    def find(self, key: str) -> Sandbox | None:
+        """The sandbox with that key, if it was ever opened."""
+        return self._by_key.get(key)

@@ -1,0 +1,1 @@
+"""Starlette in, Starlette out: the gateway and the admin API."""
