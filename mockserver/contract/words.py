@@ -1,0 +1,243 @@
+"""A seeded chooser of words, names and numbers; texts are put together here from Faker's lists."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import blake2b
+from random import Random
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+Choice = TypeVar("Choice")
+
+# Kinds of the blanks: n a noun, a an adjective, v a verb, r an adverb. No articles but "the", so that any word fits.
+SENTENCES = (
+    ("The %s %s can %s the %s of every %s.", "anvnn"),
+    ("Most people %s the %s before they %s the %s.", "vnvn"),
+    ("Look for the %s that will %s your %s %s.", "nvan"),
+    ("With the %s %s, the %s becomes %s.", "anna"),
+    ("You might also %s the %s, since the %s %s is rarely %s.", "vnana"),
+    ("When the %s is %s, %s %s matters more than %s.", "naann"),
+    ("There is %s %s between the %s and the %s.", "annn"),
+    ("This will %s %s the %s, even for the %s %s.", "rvnan"),
+    ("Some prefer the %s %s, others %s the %s.", "anvn"),
+    ("The %s depends on %s %s, %s and %s.", "nannn"),
+)
+HOSTS = ("example.com", "example.org", "example.net")
+ENDINGS = ("Ltd", "Group", "and Sons", "LLC", "Partners")
+# Real words that read badly in a page somebody shows to a customer, and determiners that no "the" may precede.
+_AWKWARD = (
+    "ago all another any each every few just many more most much numerous ok one other own same several some such "
+    "alcohol ass beer bitter blood boob boot cancer cigarette damn dead death die drunk fat funeral gross hell horror "
+    "kill lady mad pregnant screw sex sexual shit steal stupid suck ugly virus"
+)
+UNWANTED = frozenset(_AWKWARD.split())
+
+
+class Bank(NamedTuple):
+    """Faker's lists, as we use them."""
+
+    by_kind: dict[str, tuple[str, ...]]
+    first_names: tuple[str, ...]
+    last_names: tuple[str, ...]
+    city_endings: tuple[str, ...]
+
+
+@cache
+def bank() -> Bank:
+    """The lists, read once. Faker takes long to import, and most servers never need it before the first answer."""
+    from faker.providers.address.en_US import Provider as Addresses  # noqa: PLC0415
+    from faker.providers.lorem.en_US import Provider as Texts  # noqa: PLC0415
+    from faker.providers.person.en_US import Provider as People  # noqa: PLC0415
+
+    speech = Texts.parts_of_speech
+    return Bank(
+        by_kind={
+            "n": _wanted(speech["noun"]),
+            "a": _wanted(speech["adjective"]),
+            "v": _wanted(speech["verb"]),
+            "r": tuple(word for word in _wanted(speech["adverb"]) if word.endswith("ly")),
+        },
+        first_names=tuple(People.first_names),
+        last_names=tuple(People.last_names),
+        city_endings=tuple(Addresses.city_suffixes),
+    )
+
+
+def _wanted(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for word in dict.fromkeys(words) if word not in UNWANTED)
+
+
+class Words:
+    """The same key gives the same words, in every process and Python: it draws only as the language promises."""
+
+    def __init__(self, key: bytes) -> None:
+        self._random = Random(int.from_bytes(blake2b(key, digest_size=32).digest(), "big"))  # noqa: S311  not a secret
+        self._draw = self._random.random
+        self._bank = bank()
+
+    def fraction(self) -> float:
+        """A number from 0 up to, but not including, 1."""
+        return self._draw()
+
+    def integer(self, low: int, high: int) -> int:
+        """An integer from low to high, both included."""
+        span = high - low + 1
+        if span < 1 << 32:
+            return low + int(self._draw() * span)
+        return low + self._random.getrandbits(span.bit_length() + 64) % span
+
+    def pick(self, choices: Sequence[Choice]) -> Choice:
+        return choices[int(self._draw() * len(choices))]
+
+    def chance(self, likelihood: float) -> bool:
+        return self._draw() < likelihood
+
+    def hexadecimal(self, digits: int) -> str:
+        return f"{self._random.getrandbits(4 * digits):0{digits}x}"
+
+    def word(self, kind: str = "n") -> str:
+        """A noun, or with `a`, `v`, `r` an adjective, a verb, an adverb."""
+        return self.pick(self._bank.by_kind[kind])
+
+    def sentence(self) -> str:
+        frame, kinds = self.pick(SENTENCES)
+        text: str = frame % tuple(map(self.word, kinds))
+        return text
+
+    def paragraph(self, sentences: int = 3) -> str:
+        return " ".join([self.sentence() for _ in range(sentences)])
+
+    def title(self) -> str:
+        return f"{self.word('a')} {self.word()} {self.word()}".capitalize()
+
+    def first_name(self) -> str:
+        return self.pick(self._bank.first_names)
+
+    def last_name(self) -> str:
+        return self.pick(self._bank.last_names)
+
+    def person(self) -> str:
+        return f"{self.first_name()} {self.last_name()}"
+
+    def company(self) -> str:
+        return f"{self.last_name()} {self.pick(ENDINGS)}"
+
+    def city(self) -> str:
+        return self.last_name() + self.pick(self._bank.city_endings)
+
+    def domain(self) -> str:
+        """A name that is reserved for examples, so that nobody's server is ever asked."""
+        return self.pick(HOSTS) if self.chance(0.3) else f"{self.word()}.{self.pick(HOSTS)}"
+
+    def url(self) -> str:
+        return f"https://{self.domain()}/{self.word()}/{self.word('a')}-{self.word()}"
+
+    def email(self) -> str:
+        return f"{self.first_name()}.{self.last_name()}@{self.domain()}".lower()
+
+    def phone(self) -> str:
+        """A North American number of the range kept free for fiction."""
+        return f"+1-202-555-01{self.integer(0, 99):02}"
+
+    def moment(self) -> datetime:
+        """Some second of the year 2026."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.integer(0, 365 * 86400 - 1))
+
+    def chooser(self) -> Random:
+        """A generator for a library that wants one, apart from our own draws."""
+        return Steady(self._random.getrandbits(128))
+
+    def fitted(self, text: str, low: int, high: int | None) -> str:
+        """The text with more words when it is shorter than low, cut when it is longer than high."""
+        pieces = [text]
+        length = len(text)
+        while length < low:
+            pieces.append(self.word())
+            length += len(pieces[-1]) + 1
+        text = " ".join(pieces)
+        if high is None or len(text) <= high:
+            return text
+        return text[:high] if not text[:high].endswith(" ") else text[: high - 1] + "."
+
+
+class Steady(Random):
+    """Chooses among characters in their order, since rstr keeps some of them in sets, whose order changes."""
+
+    def choice(self, seq: Sequence[Choice]) -> Choice:  # type: ignore[override]  # typeshed's protocol is its own
+        if all(isinstance(member, str) for member in seq):
+            return super().choice(sorted(seq))  # type: ignore[type-var]  # all are str, as was just asked
+        return super().choice(seq)
+
+
+Maker = Callable[[Words], str]
+
+FORMATS: dict[str, Maker] = {
+    "uuid": lambda words: str(UUID(words.hexadecimal(32), version=4)),
+    "uri": Words.url,
+    "url": Words.url,
+    "iri": Words.url,
+    "uri-reference": Words.url,
+    "iri-reference": Words.url,
+    "email": Words.email,
+    "idn-email": Words.email,
+    "hostname": Words.domain,
+    "idn-hostname": Words.domain,
+    "ipv4": lambda words: f"203.0.113.{words.integer(1, 254)}",  # RFC 5737 keeps this net for documents
+    "ipv6": lambda words: f"2001:db8::{words.integer(1, 65535):x}",
+    "date": lambda words: f"{words.moment():%Y-%m-%d}",
+    "date-time": lambda words: f"{words.moment():%Y-%m-%dT%H:%M:%SZ}",
+    "time": lambda words: f"{words.moment():%H:%M:%SZ}",
+    "duration": lambda words: f"PT{words.integer(1, 59)}M",
+    "byte": lambda words: b64encode(words.sentence().encode()).decode(),
+    "json-pointer": lambda words: f"/{words.word()}/{words.word()}",
+    "relative-json-pointer": lambda words: f"{words.integer(0, 3)}/{words.word()}",
+    "uri-template": lambda words: f"https://{words.domain()}/{{{words.word()}}}",
+    "regex": lambda words: f"^{words.word()}$",
+    "iso-3166-1-alpha-2": lambda words: words.pick(("AU", "BR", "CA", "DE", "FR", "GB", "IN", "JP", "NO", "US")),
+    "language": lambda words: words.pick(("de", "en", "es", "fr", "it", "ja", "nl", "no", "pt", "sv")),
+}
+
+# The last word of a property's name tells what its text is about.
+NAMES: dict[str, Maker] = {
+    **dict.fromkeys(("uuid", "guid"), FORMATS["uuid"]),
+    "country": FORMATS["iso-3166-1-alpha-2"],
+    **dict.fromkeys(("language", "locale", "lang"), FORMATS["language"]),
+    **dict.fromkeys(("date", "day", "birthday"), FORMATS["date"]),
+    **dict.fromkeys(("at", "time", "timestamp"), FORMATS["date-time"]),
+    "ip": FORMATS["ipv4"],
+    **dict.fromkeys(("url", "uri", "link", "href", "website", "homepage", "callback", "webhook"), Words.url),
+    **dict.fromkeys(("email", "mail"), Words.email),
+    **dict.fromkeys(("domain", "host", "hostname"), Words.domain),
+    **dict.fromkeys(("phone", "mobile", "fax", "telephone"), Words.phone),
+    **dict.fromkeys(("author", "owner", "person", "contact"), Words.person),
+    **dict.fromkeys(("company", "organization", "organisation", "brand", "vendor"), Words.company),
+    **dict.fromkeys(("city", "town", "place"), Words.city),
+    **dict.fromkeys(("title", "subject", "headline", "heading", "label", "name"), Words.title),
+    **dict.fromkeys(("summary", "message", "query", "prompt", "question", "reason", "detail"), Words.sentence),
+    **dict.fromkeys(("description", "text", "content", "body", "comment", "bio", "answer"), Words.paragraph),
+    **{name: lambda words: words.hexadecimal(24) for name in ("id", "key", "token", "hash", "digest", "etag")},
+    "street": lambda words: f"{words.integer(1, 99)} {words.last_name()} Street",
+    "address": lambda words: f"{words.integer(1, 99)} {words.last_name()} Street, {words.city()}",
+}
+WHOLE_NAMES: dict[str, Maker] = {
+    "first name": Words.first_name,
+    "given name": Words.first_name,
+    "last name": Words.last_name,
+    "family name": Words.last_name,
+    "full name": Words.person,
+    "user name": lambda words: words.first_name().lower(),
+    "host name": Words.domain,
+    "company name": Words.company,
+}
+
+
+def text_for(words: Words, *, format_: str, name: str) -> str:
+    """A text of the format, else one that suits the property's name, else a word."""
+    if format_ in FORMATS:
+        return FORMATS[format_](words)
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", " ", name).strip().lower()
+    maker = WHOLE_NAMES.get(spaced) or NAMES.get(spaced.rpartition(" ")[2], Words.word)
+    return maker(words)
