@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.contract.replies import documented_reply, encoded, pick_status, problem, text_example
+from mockserver.contract.replies import documented_reply, encoded, pick_status, problem
 from mockserver.contract.routing import Match, Router
 from mockserver.contract.spec import JSON, Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
@@ -56,18 +56,17 @@ class Engine:
     def handle(self, request: Request) -> Response:
         """The response to a request. It happens at once: no other request of its sandbox comes between."""
         match, service, refusal = self._route(request)
-        token = read_token(request)
-        sandbox = self._sandbox(request, match, token)
+        sandbox = self._sandbox(request, match)
         with sandbox.transaction:
             now = sandbox.clock.now()
             try:
                 if refusal is not None:
                     raise refusal
-                response = self._answer(service, match, request, sandbox, now, token)  # type: ignore[arg-type]  # set unless refused
+                response = self._answer(service, match, request, sandbox, now)  # type: ignore[arg-type]  # set unless refused
             except Refusal as raised:
                 refusal = raised
                 response = self._refused(service, request, refusal)
-            response = self._finished(service, request, response)
+            response = self._checked(service, response)
             sandbox.journal.record(
                 now,
                 service.operation.key if service else "",
@@ -81,9 +80,9 @@ class Engine:
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
         _, service, _ = self._route(request)
-        sandbox = self._sandbox(request, None, read_token(request))
+        sandbox = self.open_sandbox(request)
         with sandbox.transaction:
-            response = self._finished(service, request, self._refused(service, request, refusal))
+            response = self._checked(service, self._refused(service, request, refusal))
             key = service.operation.key if service else ""
             sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
         return response
@@ -95,23 +94,28 @@ class Engine:
             return None, None, refusal
         return match, self._by_operation[match.operation], None
 
-    def sandbox_name(self, request: Request, token: str | None) -> str:
-        """What the request calls its world: the header, else the bearer token, else `default`."""
-        return request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX
+    def open_sandbox(self, request: Request) -> Sandbox:
+        """The world the request names: by its header, else by its bearer token, else `default`."""
+        name = request.headers.get(SANDBOX_HEADER) or read_token(request) or DEFAULT_SANDBOX
+        return self.sandboxes.open(name[:MAX_SANDBOX_NAME])
 
-    def _sandbox(self, request: Request, match: Match | None, token: str | None) -> Sandbox:
+    def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
+        """The token's account in the sandbox; None when the token is not good."""
+        return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
+
+    def _sandbox(self, request: Request, match: Match | None) -> Sandbox:
+        """The world the path names by its key, as a presigned URL does; else the one the request names."""
         if match is not None and match.operation.sandbox_parameter:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
                 return found
-        return self.sandboxes.open(self.sandbox_name(request, token)[:MAX_SANDBOX_NAME])
+        return self.open_sandbox(request)
 
-    def _answer(
-        self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None
-    ) -> Response:
+    def _answer(self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float) -> Response:
         operation = service.operation
         account = None
         if not operation.is_open:
+            token = read_token(request)
             if token and self.settings.magic and (status := reserved_status(token)):
                 return self._forced(operation, status, sandbox)
             account = self._admit(operation, sandbox, now, token)
@@ -128,9 +132,11 @@ class Engine:
         """The account that asks. Checked in the order header, token, credits."""
         where = ("header", "Authorization")
         if token is None:
-            raise Refusal(Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")])
+            raise Refusal(
+                Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
+            )
         account = sandbox.accounts.find(token, now, magic=self.settings.magic) if token else None
-        if account is None:
+        if account is None or account.revoked:
             message = "the token is not good" if token else "the Authorization header holds no bearer token"
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
         if 402 in operation.statuses and not account.can_pay(sandbox.batches, now):
@@ -153,7 +159,9 @@ class Engine:
         status = refusal.status or pick_status(operation, refusal.reason)
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            return problem(status, _TITLES.get(status, "Refused"), refusal.detail or str(refusal))._replace(headers=refusal.headers)
+            return problem(status, _TITLES.get(status, "Refused"), refusal.detail or str(refusal))._replace(
+                headers=refusal.headers
+            )
         text = refusal.detail or self._phrase(service, refusal)
         if text and reply.media_type == "text/plain":
             reply = reply._replace(body=text.encode(), source="handler")
@@ -169,11 +177,12 @@ class Engine:
             return ()
         return ((VIOLATIONS_HEADER, violations_text(violations)),)
 
-    def _finished(self, service: Service | None, request: Request, response: Response) -> Response:
+    def _checked(self, service: Service | None, response: Response) -> Response:
+        """The response, or in strict mode a loud 500 when the document does not allow it."""
         if self.settings.strict and service is not None and response.media_type != "application/problem+json":
             broken = check_reply(service.operation, response)
             if broken:
-                detail = f"The answer to {service.operation.key} is not what its document promises: {violations_text(broken)}"
+                detail = f"{service.operation.key} may not be answered like this: {violations_text(broken)}"
                 return problem(500, "Undocumented Reply", detail)
         return response
 
@@ -201,12 +210,12 @@ def described(violation: Violation) -> dict[str, Any]:
 
 def _with_valid_fields(call: Call, supplied: Supplied) -> Call:
     """The call without the fields that already broke the document, so that a check can judge the others."""
-    broken = {violation.location[1] for violation in supplied.violations if len(violation.location) > 1}
+    broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
     arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
     body = supplied.body
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name not in broken}
-    return call._replace(arguments=arguments, body=body)
+    return call._replace(arguments=arguments, body=body, broken=broken)
 
 
 def _canned(call: Call) -> Response:

@@ -1,4 +1,4 @@
-"""What can go wrong: at start (bad documents, fixtures, settings), and in one request (a refusal and its violations)."""
+"""What can go wrong: at start (documents, fixtures, settings), and in one request (a refusal and its violations)."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class MockServerError(Exception):
-    """Something the operator must mend before the server can start; the message says where, what came, what was wanted."""
+    """Something to mend before the server can start; the message says where, what came, and what was wanted."""
 
 
 class SpecError(MockServerError):
@@ -69,7 +69,7 @@ class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away 
         status: int | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """`detail` is the text for the client, where the document leaves it open; `status` overrides the reason's pick."""
+        """`detail` is the client's text where the document leaves it open; `status` overrides the reason's pick."""
         super().__init__(detail or reason.value)
         self.reason = reason
         self.detail = detail

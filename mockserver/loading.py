@@ -78,13 +78,18 @@ def _services(
     for provider in providers:
         for key in (*provider.handlers, *provider.checkers):
             if spec.name == str(bundled("openapi.yaml")) and key not in spec.by_key:
-                raise SpecError(f"{spec.name}: provider {provider.name!r} handles {key!r}; the document has no such operation")
+                raise SpecError(
+                    f"{spec.name}: provider {provider.name!r} handles {key!r}; the document has no such operation"
+                )
+    general = load_fixtures(settings, "")
     for operation in spec.operations:
-        provider = by_tag.get(operation.tag)
-        world = World(spec, fixtures[provider.name] if provider else load_fixtures(settings, ""), settings)
-        handler = provider.handlers.get(operation.key) if provider else None
-        check = provider.checkers.get(operation.key) if provider else None
-        yield Service(operation, world, provider, handler, check)
+        owner = by_tag.get(operation.tag)
+        if owner is None:
+            yield Service(operation, World(spec, general, settings), None, None, None)
+        else:
+            world = World(spec, fixtures[owner.name], settings)
+            key = operation.key
+            yield Service(operation, world, owner, owner.handlers.get(key), owner.checkers.get(key))
 
 
 def _beginnings(settings: Settings, fixtures: Any) -> Beginnings:
@@ -103,4 +108,6 @@ def _beginnings(settings: Settings, fixtures: Any) -> Beginnings:
 
 def _account(entry: Mapping[str, Any]) -> AccountFacts:
     token = entry["token"]
-    return AccountFacts(token, entry.get("email", email_of(token)), entry.get("credits", PLENTY), entry.get("revoked", False))
+    return AccountFacts(
+        token, entry.get("email", email_of(token)), entry.get("credits", PLENTY), entry.get("revoked", False)
+    )

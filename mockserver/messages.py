@@ -37,6 +37,6 @@ class Response(NamedTuple):
     body: bytes | Iterator[bytes] = b""
     headers: tuple[tuple[str, str], ...] = ()
     source: str = ""
-    """Where the answer came from, shown as `X-Mock-Source`: `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
+    """Where the answer came from (`X-Mock-Source`): `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
     delay: float = 0.0
     """Seconds of wall time the gateway waits before it answers."""

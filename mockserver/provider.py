@@ -37,6 +37,9 @@ class Call(NamedTuple):
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
     world: World
+    broken: frozenset[str] = frozenset()
+    """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a
+    check ever sees such a call."""
 
     @property
     def asker(self) -> Account:
@@ -65,7 +68,7 @@ class Provider:
         phrase: Callable[[Violation], str] | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
     ) -> None:
-        """`phrase` words a violation for a refusal in plain text; `adapt` changes the loaded document as settings ask."""
+        """`phrase` words a violation for a refusal in plain text; `adapt` changes our document as settings ask."""
         self.name = name
         self.tag = tag
         self.phrase = phrase
@@ -83,7 +86,7 @@ class Provider:
         return register
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
-        """Register a check of what the document cannot say: rules across fields. It sees only calls the schemas accept."""
+        """Register a check of what the document cannot say. It sees the fields that the schemas accept."""
 
         def register(check: Check) -> Check:
             self.checkers.update(dict.fromkeys(operations, check))

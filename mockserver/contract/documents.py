@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
@@ -97,7 +97,7 @@ def _loader() -> type["yaml.SafeLoader"]:
     import yaml  # noqa: PLC0415  see _read_yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where there is one
-        yaml_implicit_resolvers: dict[str, Any] = {}
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
             self.flatten_mapping(node)
@@ -105,9 +105,13 @@ def _loader() -> type["yaml.SafeLoader"]:
             for key_node, value_node in node.value:
                 key = key_node.value
                 if not isinstance(key, str):
-                    raise yaml.constructor.ConstructorError(problem="a key must be text", problem_mark=key_node.start_mark)
+                    raise yaml.constructor.ConstructorError(
+                        problem="a key must be text", problem_mark=key_node.start_mark
+                    )
                 if key in mapping:
-                    raise yaml.constructor.ConstructorError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
+                    )
                 mapping[key] = self.construct_object(value_node, deep=deep)
             return mapping
 
@@ -115,7 +119,11 @@ def _loader() -> type["yaml.SafeLoader"]:
         ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
         ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
         ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
-        ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", list("-+0123456789.")),
+        (
+            "float",
+            r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$",
+            list("-+0123456789."),
+        ),
         ("merge", r"^(?:<<)$", ["<"]),
     ):
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)

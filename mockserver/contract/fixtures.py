@@ -71,7 +71,9 @@ class Fixtures(NamedTuple):
 
     def response(self, operation: str, arguments: Mapping[str, Any], body: Any) -> CannedResponse | None:
         """The first canned response of the operation that fits."""
-        return next((each for each in self.responses if each.operation == operation and each.fits(arguments, body)), None)
+        return next(
+            (each for each in self.responses if each.operation == operation and each.fits(arguments, body)), None
+        )
 
 
 class FixtureFile(NamedTuple):
@@ -88,15 +90,18 @@ def fixture_files(folder: Path) -> list[FixtureFile]:
     """The fixture files in a folder, by name; raises FixtureError when there is no such folder."""
     if not folder.is_dir():
         raise FixtureError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml", ".json"} and path.name != SCHEMA_FILE)
+    paths = sorted(
+        path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml", ".json"} and path.name != SCHEMA_FILE
+    )
     names = [path.relative_to(folder) for path in paths]
     return [
-        FixtureFile(path, name.as_posix(), name.parts[0] if len(name.parts) > 1 else "") for path, name in zip(paths, names, strict=True)
+        FixtureFile(path, name.as_posix(), name.parts[0] if len(name.parts) > 1 else "")
+        for path, name in zip(paths, names, strict=True)
     ]
 
 
 def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fixtures:
-    """The provider's fixtures from all folders, earlier folders first; raises FixtureError naming file, line and what was wanted."""
+    """The provider's fixtures from all folders, earlier ones first; raises FixtureError naming file and line."""
     completions: list[Completion] = []
     responses: list[CannedResponse] = []
     accounts: list[Mapping[str, Any]] = []
@@ -105,7 +110,9 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
         content = read_fixture_file(file, schema)
         completions += _read_completions(file, content.get("completions", ()))
         for operation, entries in content.get("responses", {}).items():
-            responses += [CannedResponse(f"fixture:{file.name}#{n}", operation, entry) for n, entry in enumerate(entries, 1)]
+            responses += [
+                CannedResponse(f"fixture:{file.name}#{n}", operation, entry) for n, entry in enumerate(entries, 1)
+            ]
         if content.get("closed") and not closed:
             accounts, closed = [], True
         if content.get("closed", False) == closed:
@@ -122,7 +129,7 @@ def read_fixture_file(file: FixtureFile, schema: Schema) -> Mapping[str, Any]:
 
 
 def fixture_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
-    """Every way the file breaks the schema for fixtures, a sentence each; raises FixtureError when it cannot be read."""
+    """Every way the file breaks the schema for fixtures, a line each; raises FixtureError when it cannot be read."""
     content = read_document(file.path, FixtureError)
     for violation in schema.violations({} if content is None else content):
         line = find_line(file.path, violation.location)
@@ -155,5 +162,7 @@ def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
 def _is_part(wanted: Any, value: Any) -> bool:
     """Whether `value` has at least what `wanted` has: objects by their keys, everything else as it is."""
     if isinstance(wanted, dict):
-        return isinstance(value, dict) and all(key in value and _is_part(each, value[key]) for key, each in wanted.items())
+        return isinstance(value, dict) and all(
+            key in value and _is_part(each, value[key]) for key, each in wanted.items()
+        )
     return bool(wanted == value)

@@ -40,7 +40,7 @@ def pick_status(operation: Operation | None, reason: Reason) -> int:
 
 
 def documented_reply(operation: Operation, status: int, *, key: bytes, example: str = "") -> Response | None:
-    """The documented response as its example says, else fabricated from its schema with `key`; None when undocumented."""
+    """The documented response: its example, else one fabricated from its schema with `key`; None when undocumented."""
     documented = operation.response(status)
     if documented is None:
         return None
@@ -51,7 +51,9 @@ def documented_reply(operation: Operation, status: int, *, key: bytes, example: 
     if content.examples:
         value = content.examples[example] if example in content.examples else next(iter(content.examples.values()))
         return Response(status, content.media_type, encoded(value, content.media_type), headers, "example")
-    return Response(status, content.media_type, encoded(_fabricated(content, key), content.media_type), headers, "generated")
+    return Response(
+        status, content.media_type, encoded(_fabricated(content, key), content.media_type), headers, "generated"
+    )
 
 
 def encoded(value: Any, media_type: str) -> bytes:
@@ -76,7 +78,9 @@ def text_example(operation: Operation, status: int) -> str:
 
 def _header_value(header: Mapping[str, Any]) -> Any:
     schema = header.get("schema", {})
-    return header.get("example", schema.get("example", schema.get("default", 1 if schema.get("type") == "integer" else "")))
+    return header.get(
+        "example", schema.get("example", schema.get("default", 1 if schema.get("type") == "integer" else ""))
+    )
 
 
 def _fabricated(content: Content, key: bytes) -> Any:

@@ -71,12 +71,16 @@ def allowed_methods(methods: Iterable[str]) -> str:
 
 def _not_allowed(method: str, path: str, methods: Iterable[str]) -> Refusal:
     allow = allowed_methods(methods)
-    return Refusal(Reason.METHOD_NOT_ALLOWED, f"{path} does not answer {method}; it answers {allow}.", headers=(("Allow", allow),))
+    return Refusal(
+        Reason.METHOD_NOT_ALLOWED, f"{path} does not answer {method}; it answers {allow}.", headers=(("Allow", allow),)
+    )
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     parts = re.split(r"\{([^{}]+)\}", path)
-    return re.compile("".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts)))
+    return re.compile(
+        "".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts))
+    )
 
 
 def _group(name: str) -> str:

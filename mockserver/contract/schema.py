@@ -66,7 +66,9 @@ class Schema:
     @cached_property
     def _fast(self) -> Any:
         try:
-            return jsonschema_rs.Draft202012Validator(self._whole, validate_formats=True, formats=dict(FORMATS), offline=True)
+            return jsonschema_rs.Draft202012Validator(
+                self._whole, validate_formats=True, formats=dict(FORMATS), offline=True
+            )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
             raise SpecError(f"not a usable JSON Schema: {_shorten(str(problem))}") from problem
 
@@ -110,7 +112,7 @@ def _is_standard(name: str) -> Callable[[str], bool]:
     def conforms(text: str) -> bool:
         from jsonschema import FormatChecker  # noqa: PLC0415  costs 30 to 60 ms, and few documents use these
 
-        return FormatChecker().conforms(text, name)
+        return bool(FormatChecker().conforms(text, name))
 
     return conforms
 
@@ -142,8 +144,8 @@ def _format_checker() -> "FormatChecker":
 
 @cache
 def _explaining_validator() -> type["Validator"]:
-    """jsonschema's validator, but an array is walked no further than explaining it can be worth."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  needed only to explain
+    """jsonschema's validator, which walks no array further than is worth it, and reads patterns as the fast judge."""
+    from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415  needed only to explain
     from jsonschema.validators import extend  # noqa: PLC0415  needed only to explain
 
     walk = Draft202012Validator.VALIDATORS["items"]
@@ -153,8 +155,18 @@ def _explaining_validator() -> type["Validator"]:
             instance = instance[: min(schema.get("maxItems", MAX_EXPLAINED_ITEMS), MAX_EXPLAINED_ITEMS)]
         yield from walk(validator, definition, instance, schema) or ()
 
-    extended: type[Validator] = extend(Draft202012Validator, {"items": items})
+    def pattern(validator: Any, definition: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001
+        if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
+            yield ValidationError(f"{instance!r} does not match {definition!r}")
+
+    extended: type[Validator] = extend(Draft202012Validator, {"items": items, "pattern": pattern})
     return extended
+
+
+@cache
+def _pattern(definition: str) -> Any:
+    """A regular expression as JSON Schema means it (ECMA 262), which is not quite what Python's `re` means."""
+    return jsonschema_rs.Draft202012Validator({"pattern": definition})
 
 
 def _shorten(message: str, limit: int = 300) -> str:

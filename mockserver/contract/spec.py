@@ -54,9 +54,9 @@ class ResponseSpec:
     headers: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
-    """One method on one path."""
+    """One method on one path. An operation equals itself only, so that it can be a key."""
 
     key: str
     """The operationId, else `POST /path`."""
@@ -85,7 +85,9 @@ class Operation:
     @cached_property
     def sandbox_parameter(self) -> str:
         """The path parameter that names the sandbox by its key (extension `x-mock-sandbox-key`), or nothing."""
-        return next((p.name for p in self.parameters if p.location == "path" and p.definition.get("x-mock-sandbox-key")), "")
+        return next(
+            (p.name for p in self.parameters if p.location == "path" and p.definition.get("x-mock-sandbox-key")), ""
+        )
 
     def response(self, status: int) -> ResponseSpec | None:
         """What the document says of a status: by number, by class (`4XX`), or by `default`."""
@@ -120,10 +122,12 @@ class Spec:
 
     def _target(self, reference: str, place: str) -> Any:
         if not reference.startswith("#/"):
-            raise SpecError(f"{self.name}: {place}: $ref is {reference!r}; only references inside the document (#/…) are followed")
+            raise SpecError(
+                f"{self.name}: {place}: $ref is {reference!r}; only references inside the document (#/…) are followed"
+            )
         node: Any = self.document
-        for step in reference[2:].split("/"):
-            step = step.replace("~1", "/").replace("~0", "~")
+        for escaped in reference[2:].split("/"):
+            step = escaped.replace("~1", "/").replace("~0", "~")
             if not isinstance(node, dict) or step not in node:
                 raise SpecError(f"{self.name}: {place}: $ref is {reference!r}; the document has no such thing")
             node = node[step]
@@ -138,13 +142,15 @@ class Spec:
         version = self._mapping(self.document, "the document").get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
             raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
-        for path, item in self._mapping(self.document.get("paths", {}), "paths").items():
+        for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
             if not path.startswith("/"):
                 raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
-            item = self._mapping(self.resolved(item, path), path)
+            item = self._mapping(self.resolved(stated, path), path)
             for method in METHODS:
                 if method in item:
-                    yield self._read_operation(method.upper(), path, item, self._mapping(item[method], f"{method.upper()} {path}"))
+                    yield self._read_operation(
+                        method.upper(), path, item, self._mapping(item[method], f"{method.upper()} {path}")
+                    )
 
     def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
         place = f"{method} {path}"
@@ -160,7 +166,9 @@ class Spec:
             parameters=tuple(self._read_parameters(item, node, place)),
             body=self._read_content(body, f"{place}: requestBody") if body else None,
             body_required=bool(body and body.get("required")),
-            responses={str(status): self._read_response(str(status), each, place) for status, each in responses.items()},
+            responses={
+                str(status): self._read_response(str(status), each, place) for status, each in responses.items()
+            },
             is_open=not security or {} in security,
         )
 
@@ -188,12 +196,17 @@ class Spec:
         place = f"{place}: response {status}"
         found = self._mapping(self.resolved(node, place), place)
         headers = {name: self.resolved(each, place) for name, each in found.get("headers", {}).items()}
-        return ResponseSpec(status.upper() if status != "default" else status, found.get("description", ""), self._read_content(found, place), headers)
+        return ResponseSpec(
+            status.upper() if status != "default" else status,
+            found.get("description", ""),
+            self._read_content(found, place),
+            headers,
+        )
 
     def _read_content(self, node: Mapping[str, Any], place: str) -> dict[str, Content]:
         read = {}
-        for media_type, each in self._mapping(node.get("content", {}), f"{place}: content").items():
-            each = self._mapping(each, f"{place}: {media_type}")
+        for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
+            each = self._mapping(stated, f"{place}: {media_type}")
             schema = self.schema(each["schema"], f"{place}: {media_type}: schema") if "schema" in each else None
             read[media_type.lower()] = Content(media_type.lower(), schema, self._read_examples(each, place))
         return read
@@ -231,13 +244,15 @@ def _modernised(node: Any) -> Any:
         return [_modernised(each) for each in node]
     if not isinstance(node, dict):
         return node
-    node = {key: value if key in {"example", "examples", "default", "enum"} else _modernised(value) for key, value in node.items()}
+    node = {
+        key: value if key in {"example", "examples", "default", "enum"} else _modernised(value)
+        for key, value in node.items()
+    }
     if node.get("nullable") is True and isinstance(node.get("type"), str):
         node["type"] = [node["type"], "null"]
         if "enum" in node and None not in node["enum"]:
             node["enum"] = [*node["enum"], None]
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(node.get(exclusive), bool):
-            if node.pop(exclusive) and bound in node:
-                node[exclusive] = node.pop(bound)
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
     return node

@@ -30,7 +30,10 @@ def _tightened_content(content: Mapping[str, Any], spec: Spec) -> Mapping[str, A
     if not isinstance(schema, dict) or "properties" not in schema:
         return content
     required = schema.get("required", ())
-    properties = {name: each if name in required else _without_null(spec.resolved(each, name)) for name, each in schema["properties"].items()}
+    properties = {
+        name: each if name in required else _without_null(spec.resolved(each, name))
+        for name, each in schema["properties"].items()
+    }
     return {"schema": {"additionalProperties": False, **schema, "properties": properties}}
 
 

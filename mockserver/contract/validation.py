@@ -34,7 +34,9 @@ def read_token(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def read_supplied(operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool) -> Supplied:
+def read_supplied(
+    operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool
+) -> Supplied:
     """Arguments and body, judged against the document. `strict` refuses arguments the document does not know."""
     violations: list[Violation] = []
     arguments: dict[str, Any] = {}
@@ -50,16 +52,26 @@ def check_reply(operation: Operation, response: Response) -> list[Violation]:
     """Every way a reply of ours breaks the document; nothing when the document allows it."""
     documented = operation.response(response.status)
     if documented is None:
-        return [Violation(("status",), "undocumented", f"{operation.key} does not document the status {response.status}")]
+        return [
+            Violation(("status",), "undocumented", f"{operation.key} does not document the status {response.status}")
+        ]
     media_type = essence(response.media_type)
     if not documented.content and not response.body:
         return []
     content = find_content(documented.content, media_type)
     if content is None:
-        return [Violation(("header", "Content-Type"), "undocumented", f"{operation.key} does not document {media_type!r} for {response.status}")]
+        return [
+            Violation(
+                ("header", "Content-Type"),
+                "undocumented",
+                f"{operation.key} does not document {media_type!r} for {response.status}",
+            )
+        ]
     if content.schema is None or not isinstance(response.body, bytes):
         return []
-    return content.schema.violations(orjson.loads(response.body) if is_json(media_type) else response.body.decode(), ("body",))
+    return content.schema.violations(
+        orjson.loads(response.body) if is_json(media_type) else response.body.decode(), ("body",)
+    )
 
 
 def essence(media_type: str) -> str:
@@ -78,7 +90,12 @@ def find_content(contents: Mapping[str, Content], media_type: str) -> Content | 
 
 
 def _read_arguments(
-    operation: Operation, request: Request, path_arguments: Mapping[str, str], violations: list[Violation], *, strict: bool
+    operation: Operation,
+    request: Request,
+    path_arguments: Mapping[str, str],
+    violations: list[Violation],
+    *,
+    strict: bool,
 ) -> dict[str, Any]:
     given = _read_query(request.query, violations)
     arguments: dict[str, Any] = {}
@@ -89,11 +106,15 @@ def _read_arguments(
             arguments[parameter.name] = value
             violations += parameter.schema.violations(value, where)
         elif parameter.required:
-            violations.append(Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter"))
+            violations.append(
+                Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter")
+            )
     if strict:
         known = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
         violations += [
-            Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}") for name in given if name not in known
+            Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}")
+            for name in given
+            if name not in known
         ]
     return arguments
 
@@ -112,7 +133,11 @@ def _read_query(query: str, violations: list[Violation]) -> dict[str, list[str]]
 
 
 def _read_argument(
-    parameter: Parameter, request: Request, path: Mapping[str, str], query: Mapping[str, list[str]], violations: list[Violation]
+    parameter: Parameter,
+    request: Request,
+    path: Mapping[str, str],
+    query: Mapping[str, list[str]],
+    violations: list[Violation],
 ) -> Any:
     if parameter.location == "query":
         texts = query.get(parameter.name, [])
@@ -165,7 +190,9 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
             return None
         wanted = " or ".join(contents)
         came = essence(media_type)[:100] or "missing"
-        violation = Violation(("header", "Content-Type"), "media-type", f"Content-Type is {came}; wanted {wanted}", {"wanted": wanted})
+        violation = Violation(
+            ("header", "Content-Type"), "media-type", f"Content-Type is {came}; wanted {wanted}", {"wanted": wanted}
+        )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
     if not is_json(content.media_type):
         return request.body

@@ -61,7 +61,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def read_fate(text: str) -> Fate:
-    """The fate its markers give an item: `[mock:fail]`, `[mock:fail=429]`, `[mock:slow=30s]` (ms, s, m, h), `[mock:hang]`."""
+    """The fate its markers give an item.
+
+    They are `[mock:fail]`, `[mock:fail=429]`, `[mock:slow=30s]` (ms, s, m or h) and `[mock:hang]`.
+    """
     failure, slowness = None, 0.0
     for fails, status, number, unit, hangs in _MARKER.findall(text):
         if fails:
@@ -84,7 +87,7 @@ class Batch(NamedTuple):
     kind: str
     """What was asked for; an id of one kind does not open another."""
     account: str
-    count: int
+    size: int
     body: bytes
     """The accepted request in canonical JSON; items are read from it when somebody asks."""
     texts_key: str
@@ -144,7 +147,7 @@ class Batch(NamedTuple):
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while that is not in sight."""
         slowed = (self.due(index) for index in self._fates)
-        return max(self._base_due(self.count - 1, 0.0), *slowed) if self._fates else self._base_due(self.count - 1, 0.0)
+        return max(self._base_due(self.size - 1, 0.0), *slowed) if self._fates else self._base_due(self.size - 1, 0.0)
 
     def end(self) -> float:
         """The sandbox time at which nothing remains to be done; infinite while that is not in sight."""
@@ -178,12 +181,12 @@ class Batch(NamedTuple):
         if self.progression.kind == "time":
             return self.created + self._offset(index) + slowness
         if self.progression.kind == "polls":
-            needed = max(1, -(-(index + 1) * self._steps // self.count))
+            needed = max(1, -(-(index + 1) * self._steps // self.size))
             return max(self.created + slowness, self._read_time(needed))
         return self.created + slowness
 
     def _offset(self, index: int) -> float:
-        return self.progression.amount * (1 - self._share) * ((index + 1) / self.count)
+        return self.progression.amount * (1 - self._share) * ((index + 1) / self.size)
 
     def _read_time(self, number: int) -> float:
         return self.reads[number - 1] if len(self.reads) >= number else math.inf
@@ -194,15 +197,13 @@ class Batch(NamedTuple):
             return 0
         if self.progression.kind == "polls":
             reads = sum(read <= now for read in self.reads)
-            return min(self.count, reads * self.count // self._steps)
+            return min(self.size, reads * self.size // self._steps)
         if self.progression.kind == "immediate" or self.progression.amount == 0:
-            return self.count
-        estimate = int((now - self.created) / (self.progression.amount * (1 - self._share)) * self.count)
-        ended = min(max(estimate, 0), self.count)
-        while ended < self.count and self.created + self._offset(ended) <= now:
+            return self.size
+        estimate = int((now - self.created) / (self.progression.amount * (1 - self._share)) * self.size)
+        ended = min(max(estimate, 0), self.size)
+        while ended < self.size and self.created + self._offset(ended) <= now:
             ended += 1
         while ended and self.created + self._offset(ended - 1) > now:
             ended -= 1
         return ended
-
-

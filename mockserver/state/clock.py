@@ -51,7 +51,9 @@ class Clock:
         """Jump to an instant; raises ValueError when it lies in the past or past the year 9999."""
         now = self.now()
         if not now <= instant <= LATEST:
-            raise ValueError(f"the clock stands at {now!r} and moves forward only, up to the year 9999; {instant!r} is refused")
+            raise ValueError(
+                f"the clock stands at {now!r} and moves forward only, up to the year 9999; {instant!r} is refused"
+            )
         self._anchor, self._anchor_wall = instant, self._wall()
 
     def freeze(self) -> None:

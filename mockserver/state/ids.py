@@ -21,14 +21,14 @@ def as_uuid(identity: bytes) -> str:
 class IdSequence:
     """The identities one sandbox gives. A body seen again gets another one, whatever was asked in between."""
 
-    def __init__(self, seed: str, sandbox: str, seen: MutableMapping[bytes, int]) -> None:
+    def __init__(self, seed: str, sandbox: str, seen: MutableMapping[str, int]) -> None:
         """`seen` is where the sandbox counts how often each body came."""
         self.salt = digest(seed.encode(), sandbox.encode())
         self._seen = seen
 
     def next(self, operation: str, canonical: bytes) -> bytes:
         """The next identity for this operation and body."""
-        content = xxhash.xxh3_128_digest(canonical) + operation.encode()
+        content = xxhash.xxh3_128_hexdigest(canonical) + operation
         count = self._seen.get(content, 0)
         self._seen[content] = count + 1
-        return xxhash.xxh3_128_digest(self.salt + count.to_bytes(8, "big") + content)
+        return xxhash.xxh3_128_digest(b"%b%d:%b" % (self.salt, count, content.encode()))

@@ -44,8 +44,14 @@ class Journal:
         """How many exchanges were forgotten to stay within the bounds."""
         return self.seen - len(self._exchanges)
 
-    def record(
-        self, at: float, operation: str, request: Request, response: Response, reason: str, violations: tuple[Violation, ...]
+    def record(  # noqa: PLR0917  called once, on the hot path
+        self,
+        at: float,
+        operation: str,
+        request: Request,
+        response: Response,
+        reason: str,
+        violations: tuple[Violation, ...],
     ) -> None:
         """Note an exchange."""
         self.seen += 1

@@ -11,7 +11,9 @@ from mockserver.state.batches import Batch
 PLENTY = 1_000_000_000
 """Credits of an account nobody has described."""
 
-_RESERVED = re.compile(r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([1-5]\d\d))(?![A-Za-z0-9])", re.ASCII)
+_RESERVED = re.compile(
+    r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([1-5]\d\d))(?![A-Za-z0-9])", re.ASCII
+)
 
 
 class AccountFacts(NamedTuple):
@@ -56,8 +58,8 @@ class Account:
         """Remember that the batch's successes will be paid from here."""
         if batch.price:
             self.batches.append(batch.id)
-            self._open[batch.id] = batch.price * batch.count
-            self._promised += batch.price * batch.count
+            self._open[batch.id] = batch.price * batch.size
+            self._promised += batch.price * batch.size
 
     def can_pay(self, batches: Mapping[str, Batch], now: float) -> bool:
         """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""
@@ -76,7 +78,7 @@ class Account:
                 due += spent
         return self._settled - due
 
-    def set_balance(self, credits: int, batches: Mapping[str, Batch], now: float) -> None:  # noqa: A002  the vendor's word
+    def set_balance(self, credits: int, batches: Mapping[str, Batch], now: float) -> None:
         """Make the balance what the operator says, from now on."""
         self._settled += credits - self.balance(batches, now)
         self.entries.append(Charge(now, credits, "set"))
@@ -103,7 +105,7 @@ class Accounts:
             if facts is None:
                 return None
             account = self._shelf[token] = Account(facts, now)
-        return None if account.revoked else account
+        return account
 
     def every(self) -> list[Account]:
         """The accounts opened so far, oldest first."""
@@ -123,7 +125,7 @@ class Accounts:
 
 
 def reserved(token: str) -> AccountFacts:
-    """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty of credits otherwise."""
+    """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty otherwise."""
     found = _RESERVED.match(token)
     if found is None:
         return AccountFacts(token, email_of(token))
@@ -145,10 +147,8 @@ def email_of(token: str) -> str:
 
 def _charges(batch: Batch, now: float) -> Iterator[Charge]:
     batch = batch.known()
-    dues = ((batch.due(index), index) for index in range(batch.count) if batch.fate(index).failure is None)
-    if batch.fates:
-        dues = iter(sorted(dues))
-    for due, index in dues:
+    dues = [(batch.due(index), index) for index in range(batch.size) if batch.fate(index).failure is None]
+    for due, index in sorted(dues):
         if due > now:
             return
         yield Charge(due, -batch.price, "item", batch.id, index)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import NamedTuple
 
+from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.clock import Clock, ClockStart
-from mockserver.state.ids import IdSequence
+from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts
 from mockserver.stores import Store
@@ -30,8 +31,7 @@ class Sandbox:
         self.name = name
         self.transaction = store.transaction(name)
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
-        self.answers: MutableMapping[bytes, list[float]] = store.shelf(name, "answers")
-        """When an answer to a prompt was made anew, oldest first, in Unix seconds of sandbox time."""
+        self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression
         self.journal = Journal(beginnings.journal_size)
@@ -42,16 +42,25 @@ class Sandbox:
         self._clear: Callable[[], None] = lambda: store.clear(name)
         self._beginnings = beginnings
 
+    def next_id(self, operation: str, canonical: bytes) -> str:
+        """The UUID for what this request creates; see IdSequence."""
+        return as_uuid(self.ids.next(operation, canonical))
+
     def reset(self) -> None:
         """Become what a new sandbox is."""
         self.reset_state()
         self.journal.clear()
         self.clock.reset()
-        self.progression = self._beginnings.progression
+        self.reset_progression()
 
     def reset_state(self) -> None:
         """Forget batches, accounts and the ids that were given; keep clock and journal."""
         self._clear()
+        self.answers = AnswerBook()
+
+    def reset_progression(self) -> None:
+        """Let batches age as they did in the beginning."""
+        self.progression = self._beginnings.progression
 
 
 class Sandboxes:

@@ -1,0 +1,195 @@
+"""Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
+
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.messages import Response
+from mockserver.provider import Call, Provider
+from mockserver.providers.agentfirst_answers import answer_source, answered, questions
+from mockserver.providers.agentfirst_rules import check_question, check_targeting, phrase
+from mockserver.settings import Settings
+from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
+
+PRICE = 5
+"""Credits for a successful prompt (API pricing page: AI 5 credits)."""
+PATIENCE = 180.0
+"""Seconds after which a live call times out ("up to 3 minutes")."""
+
+
+class Kind(StrEnum):
+    """What an id stands for."""
+
+    BATCH = "batch"
+    CONVERSATION = "conversation"
+
+
+class Status(StrEnum):
+    """Where a batch or a conversation is."""
+
+    RETRIEVING = "retrieving"
+    ARCHIVING = "archiving"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+
+
+LIFECYCLE = Lifecycle(
+    {
+        Status.RETRIEVING: {Status.ARCHIVING, Status.SUCCESSFUL, Status.FAILED},
+        Status.ARCHIVING: {Status.SUCCESSFUL, Status.FAILED},
+        Status.SUCCESSFUL: set(),
+        Status.FAILED: set(),
+    }
+)
+
+
+def adapt(document: dict[str, Any], settings: Settings) -> None:
+    """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
+    if settings.empty_prompts:
+        prompts = document["components"]["schemas"]["BatchRequest"]["properties"]["prompts"]
+        del prompts["items"]["minLength"]
+
+
+api = Provider("agentfirst", tag="Agent First", phrase=phrase, adapt=adapt)
+api.checks("queueBatch")(check_targeting)
+api.checks("askModel")(check_question)
+
+
+def status_of(batch: Batch, now: float) -> Status:
+    """Where the batch is. It failed only when every prompt failed; one success makes it successful."""
+    if now < batch.items_end():
+        return Status.RETRIEVING
+    if now < batch.end():
+        return Status.ARCHIVING
+    return Status.SUCCESSFUL if batch.tally(now).successful else Status.FAILED
+
+
+@api.handles("queueBatch")
+def queue_batch(call: Call) -> Response:
+    body = orjson.dumps(call.body, option=orjson.OPT_SORT_KEYS)
+    batch = _kept(call, _new_batch(call, body, call.sandbox.progression))
+    return call.reply({"id": batch.id, "count": batch.size})
+
+
+@api.handles("getBatchStatus")
+def get_batch_status(call: Call) -> Response:
+    batch = _read(call, Kind.BATCH)
+    status, tally = status_of(batch, call.now), batch.tally(call.now)
+    return call.reply(
+        {
+            "id": batch.id,
+            "status": status,
+            "count": batch.size,
+            "successful": tally.successful,
+            "failed": tally.failed,
+            "url": f"{call.request.base_url}/ai/archives/{call.sandbox.key}/{batch.id}"
+            if status is Status.SUCCESSFUL
+            else None,
+        }
+    )
+
+
+@api.handles("getCompletion")
+def get_completion(call: Call) -> Response:
+    # The July documents answer 200 here while the completion is not ready, and 202 on GET /ai?id=.
+    return _collect(call, pending=200 if call.world.settings.agentfirst_version == "2026-07" else 202)
+
+
+@api.handles("askModel")
+def ask_model(call: Call) -> Response:
+    if "id" in call.arguments:
+        return _collect(call, pending=202)
+    body = orjson.dumps(call.arguments, option=orjson.OPT_SORT_KEYS)
+    if call.arguments.get("mode") == "async":
+        return call.reply(
+            {"id": _kept(call, _new_batch(call, body, call.sandbox.progression, kind=Kind.CONVERSATION)).id}, 202
+        )
+    return _answer_now(call, body)
+
+
+@api.handles("getUser")
+def get_user(call: Call) -> Response:
+    return call.reply([{"email": call.asker.email, "credits": call.asker.balance(call.sandbox.batches, call.now)}])
+
+
+@api.handles("getArchive")
+def get_archive(call: Call) -> Response:
+    from mockserver.providers.agentfirst_archive import ndjson_archive, zip_archive  # noqa: PLC0415  zipfile costs 10 ms
+
+    batch = call.sandbox.batches.get(call.arguments["id"].lower())
+    is_here = call.arguments["sandbox"] == call.sandbox.key
+    if batch is None or not is_here or batch.kind != Kind.BATCH or status_of(batch, call.now) is not Status.SUCCESSFUL:
+        raise Refusal(Reason.NOT_FOUND)
+    batch, asked = batch.known(), questions(batch, call.sandbox)
+    if call.arguments.get("format") == "ndjson":
+        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, call.world), source="handler")
+    name = ("Content-Disposition", f'attachment; filename="{batch.id}.zip"')
+    return Response(200, "application/zip", zip_archive(batch, asked, call.world), (name,), "handler")
+
+
+def _kept(call: Call, batch: Batch) -> Batch:
+    call.sandbox.batches[batch.id] = batch
+    call.asker.owe(batch)
+    return batch
+
+
+def _new_batch(call: Call, body: bytes, progression: Progression, *, kind: Kind = Kind.BATCH) -> Batch:
+    is_batch = kind is Kind.BATCH
+    return Batch(
+        id=call.sandbox.next_id(call.operation.key, body),
+        kind=kind,
+        account=call.asker.token,
+        size=len(call.body["prompts"]) if is_batch else 1,
+        body=body,
+        texts_key="prompts" if is_batch else "prompt",
+        created=call.now,
+        progression=progression,
+        archives=is_batch,
+        price=PRICE,
+        heeds_markers=call.world.settings.magic,
+    )
+
+
+def _read(call: Call, kind: Kind) -> Batch:
+    """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    id_ = call.arguments["id"].lower()
+    batch = call.sandbox.batches.get(id_)
+    if batch is None or batch.kind != kind or batch.account != call.asker.token:
+        violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
+        raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
+    batch = batch.read_at(call.now).known()
+    call.sandbox.batches[id_] = batch
+    return batch
+
+
+def _collect(call: Call, *, pending: int) -> Response:
+    """A queued conversation's completion, or where it is. `failed` means that the call should be made again."""
+    batch = _read(call, Kind.CONVERSATION)
+    status = status_of(batch, call.now)
+    if status is not Status.SUCCESSFUL:
+        return call.reply({"status": status}, pending)
+    return _completed(call, batch)
+
+
+def _answer_now(call: Call, body: bytes) -> Response:
+    """A live conversation. What happens to it is decided at once; only the gateway waits."""
+    draft = _new_batch(call, body, IMMEDIATE, kind=Kind.CONVERSATION).known()
+    fate = draft.fate(0)
+    if fate.slowness > PATIENCE:
+        raise Refusal(Reason.TIMED_OUT)
+    delay = 0.0 if call.sandbox.clock.is_frozen else fate.slowness / call.sandbox.clock.scale
+    if fate.failure is not None:
+        status = fate.failure if call.operation.response(fate.failure) else 500
+        raise Refusal(Reason.FAILED, status=status)
+    return _completed(call, _kept(call, draft))._replace(delay=delay)
+
+
+def _completed(call: Call, batch: Batch) -> Response:
+    question = questions(batch, call.sandbox)[0]
+    completion = answered(question, call.world)
+    source = answer_source(question, call.world)
+    if batch.request().get("format") == "rendered":
+        return Response(200, "text/html; charset=utf-8", completion["html"].encode(), source=source)
+    return call.reply(completion, 200)._replace(source=source)

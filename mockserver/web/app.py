@@ -1,0 +1,163 @@
+"""The door: ASGI in, ASGI out. The gateway turns HTTP into values and back; Starlette serves the admin API."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mockserver.contract.replies import problem
+from mockserver.engine import Engine
+from mockserver.errors import Reason, Refusal
+from mockserver.messages import Request, Response
+from mockserver.settings import Settings
+from mockserver.web.admin import ADMIN_PREFIX, HEALTH_PATHS, build_admin
+
+THREAD_BYTES = 1024 * 1024
+"""A larger body is handled in a thread, so that reading it does not hold up everybody else."""
+
+_log = logging.getLogger("mockserver")
+_CLOSE = (("Connection", "close"),)
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+def build_app(engine: Engine, settings: Settings) -> ASGIApp:
+    """The whole server as an ASGI app.
+
+    The imitated APIs bypass Starlette's router and middleware, which would cost each request as much as all else.
+    """
+    gateway = Gateway(engine, settings)
+    admin = build_admin(engine, settings)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        if path.startswith(ADMIN_PREFIX) or path in HEALTH_PATHS:
+            await admin(scope, receive, send)
+        else:
+            await gateway(scope, receive, send)
+
+    return app
+
+
+class Gateway:
+    """Receives a request whole, has the engine answer it, and delivers the answer."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._max_body = settings.max_body
+        self._body_timeout = settings.body_timeout
+        self._shows_source = settings.debug_headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host") or "{}:{}".format(*(scope.get("server") or ("127.0.0.1", 4024)))
+        request = Request(
+            scope["method"],
+            scope["path"],
+            scope["query_string"].decode("latin-1"),
+            headers,
+            b"",
+            f"{scope['scheme']}://{host}",
+        )
+        try:
+            if request.method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers:
+                request = request._replace(body=await self._read_body(headers, receive))
+        except Refusal as refusal:
+            response = self._engine.refuse(request, refusal)
+            response = response._replace(headers=(*response.headers, *_CLOSE))
+        except ConnectionResetError:
+            return
+        else:
+            response = await self._answer(request)
+        await self._deliver(response, request.method, send)
+
+    async def _read_body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
+        stated = headers.get("content-length", "0")
+        if stated.isdigit() and int(stated) > self._max_body:
+            raise self._too_large()
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            return self._checked(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                return await self._read_rest(message, receive)
+        except TimeoutError as late:
+            detail = f"The body did not arrive within {self._body_timeout} seconds."
+            raise Refusal(Reason.TIMED_OUT, detail, status=408) from late
+
+    async def _read_rest(self, message: Message, receive: Receive) -> bytes:
+        parts, size = [], 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._max_body:
+                raise self._too_large()
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await receive()
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self._max_body:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> Refusal:
+        return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            if len(request.body) > THREAD_BYTES:
+                return await asyncio.to_thread(self._engine.handle, request)
+            return self._engine.handle(request)
+        except Exception:
+            _log.exception("%s %s met a bug in mockserver", request.method, request.path)
+            return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
+
+    async def _deliver(self, response: Response, method: str, send: Send) -> None:
+        if response.delay:
+            await asyncio.sleep(response.delay)
+        body = response.body
+        start = _start(response, shows_source=self._shows_source)
+        if isinstance(body, bytes):
+            if response.status != 204:
+                start["headers"].append((b"content-length", b"%d" % len(body)))
+            await send(start)
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        else:
+            await send(start)
+            await _stream(iter(()) if method == "HEAD" else body, send)
+
+
+def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
+    headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
+    headers += [
+        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
+    ]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+@lru_cache(maxsize=4096)
+def _standing_headers(media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+    named = ((b"content-type", _with_charset(media_type)), (b"x-mock-source", source))
+    return tuple((name, value.encode("latin-1", "replace")) for name, value in named if value)
+
+
+def _with_charset(media_type: str) -> str:
+    return (
+        f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
+    )
+
+
+async def _stream(parts: Iterator[bytes], send: Send) -> None:
+    """Send parts as they are made, each in a thread, so that making them holds up nobody."""
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

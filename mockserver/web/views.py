@@ -1,0 +1,83 @@
+"""How a sandbox's journal and times look in the admin API."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mockserver.engine import described
+from mockserver.messages import Response
+from mockserver.state.journal import Exchange
+from mockserver.state.sandbox import Sandbox
+
+SHOWN_CHARACTERS = 65_536
+"""Of a body in the journal; its size in bytes is always told."""
+
+
+def find_exchanges(sandbox: Sandbox, wanted: Mapping[str, Any], after: int = 0) -> Iterator[Exchange]:
+    """The kept exchanges with these facts and a number above `after`, oldest first."""
+    return sandbox.journal.find(
+        lambda each: each.number > after and all(_facts(each)[name] == value for name, value in wanted.items())
+    )
+
+
+def _facts(exchange: Exchange) -> dict[str, Any]:
+    """What an exchange can be found by."""
+    request, response = exchange.request, exchange.response
+    return {
+        "operation": exchange.operation,
+        "method": request.method,
+        "path": request.path,
+        "status": response.status,
+        "reason": exchange.reason,
+        "source": response.source,
+    }
+
+
+def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
+    """Exchanges as JSON, with how many were seen and how many the journal no longer has."""
+    return {
+        "requests": [_exchange(each) for each in found],
+        "seen": sandbox.journal.seen,
+        "dropped": sandbox.journal.dropped,
+    }
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    request, response = exchange.request, exchange.response
+    return {
+        "number": exchange.number,
+        "at": instant_of(exchange.at),
+        "operation": exchange.operation,
+        "reason": exchange.reason,
+        "violations": [described(each) for each in exchange.violations],
+        "request": {
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "headers": dict(request.headers),
+            "body": _text(request.body),
+            "bytes": len(request.body),
+        },
+        "response": _response(response),
+    }
+
+
+def _response(response: Response) -> dict[str, Any]:
+    body = response.body if isinstance(response.body, bytes) else b""
+    return {
+        "status": response.status,
+        "media_type": response.media_type,
+        "headers": [list(header) for header in response.headers],
+        "source": response.source,
+        "body": _text(body),
+        "bytes": len(body) if isinstance(response.body, bytes) else None,
+    }
+
+
+def _text(body: bytes) -> str:
+    return body[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS]
+
+
+def instant_of(unix: float) -> str:
+    """Unix seconds as ISO 8601 with microseconds, in UTC."""
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
