@@ -1,0 +1,277 @@
+"""The process around the gateway: it listens, says so, and ends when it is told to."""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import uvicorn
+
+from mockserver.engine import Engine, load_engine
+from mockserver.errors import MockServerError
+from mockserver.settings import Settings, url_of
+from mockserver.web.app import build_app
+
+App = Callable[..., Awaitable[None]]
+BACKLOG = 2048
+GRACE = 3.0
+"""Seconds that requests still running have to finish when the server is told to end."""
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: long enough that no client's pool is surprised in the middle of a test."""
+TICK = 1.0
+"""Seconds between two looks at the clock, for the Date header."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOG = logging.getLogger("uvicorn.error")
+
+
+class ListenError(MockServerError):
+    """The address cannot be listened on, or the port file cannot be written."""
+
+
+def serve(settings: Settings, *, app: App | None = None) -> int:
+    """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
+    logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
+    with _calling(_leave):
+        app = app or build_app(load_engine(settings), settings)
+        with listen(settings.host, settings.port) as listener:
+            port = listener.getsockname()[1]
+            with _port_file(settings.port_file, port):
+                server = PromptServer(app, settings, when_ready=lambda: _announce(settings, listener))
+                server.run([listener])
+    return 0
+
+
+class ThreadedServer:
+    """A server beside the caller's own work: `with ThreadedServer(Settings(port=0)) as server: get(server.url)`."""
+
+    def __init__(self, settings: Settings, *, app: App | None = None) -> None:
+        """`app` stands in for the gateway; there is no engine then."""
+        self.settings = settings
+        self.port = settings.port
+        self._app = app
+        self._engine: Engine | None = None
+        self._server: PromptServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return url_of(self.settings.host, self.port)
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("the server has no engine: it was not started, or was given an app of its own")
+        return self._engine
+
+    def start(self) -> "ThreadedServer":
+        """Return when requests are answered; raise what kept the server from starting."""
+        if self._thread is not None:
+            raise RuntimeError("the server runs already")
+        app = self._app or self._load()
+        listener = listen(self.settings.host, self.settings.port)
+        ready: Future[None] = Future()
+        server = PromptServer(app, self.settings, when_ready=lambda: ready.set_result(None))
+        thread = threading.Thread(target=_run, args=(server, listener, ready), name="mockserver", daemon=True)
+        self.port = listener.getsockname()[1]
+        thread.start()
+        ready.result()
+        self._server, self._thread = server, thread
+        return self
+
+    def stop(self) -> None:
+        """Return when the port is free again; stopping twice is once."""
+        if self._server is not None and self._thread is not None:
+            self._server.stop()
+            self._thread.join()
+        self._server = self._thread = None
+
+    def __enter__(self) -> "ThreadedServer":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _load(self) -> App:
+        self._engine = load_engine(self.settings)
+        app: App = build_app(self._engine, self.settings)
+        return app
+
+
+class PromptServer(uvicorn.Server):
+    """Uvicorn's server, woken by an event where the original looks ten times a second."""
+
+    def __init__(self, app: App, settings: Settings, *, when_ready: Callable[[], None]) -> None:
+        super().__init__(_config(app, settings))
+        self._when_ready = when_ready
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.servers: list[asyncio.base_events.Server] = []
+        LOG.addFilter(_is_no_cut)
+
+    def stop(self) -> None:
+        """Begin to end; may be called from any thread, from a signal handler, and too late."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:  # whatever happened: a loop that still listens cannot be closed
+            await self._cut()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        await self.on_tick(0)
+        self._when_ready()
+
+    async def main_loop(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), TICK)
+            await self.on_tick(0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and wait for the running requests as long as somebody waits for their answers."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        end = asyncio.get_running_loop().time() + GRACE
+        while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.0005)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
+        """A signal asks for an end; a second one asks for it at once."""
+        self.force_exit = self.should_exit
+        self.stop()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike uvicorn's, does not raise the signals again at the end: the exit code is ours to choose."""
+        with _calling(self.handle_exit):
+            yield
+
+    async def _cut(self) -> None:
+        for server in self.servers:
+            server.close()
+        while self.server_state.connections:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)  # each is told that it is lost
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on the host's first address, IPv4 where it has both; `::` takes clients of both kinds."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(f"cannot listen on port {port} of {host!r}: {_why(error)}") from error
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None) or 0
+    if number == errno.EADDRINUSE:
+        return "the port is taken; choose another with --port, or --port 0 for a free one"
+    return os.strerror(number) if number > 0 else str(error)
+
+
+@contextmanager
+def _calling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """The signals that end us call `handler`, for a while; a thread other than the main one gets no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous or signal.SIG_DFL)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """The end while nothing is served yet; process 1 of a container would otherwise not hear SIGTERM at all."""
+    raise SystemExit(0)
+
+
+@contextmanager
+def _port_file(path: str, port: int) -> Iterator[None]:
+    """The file appears whole, and goes when the server does: nobody reads half a port, or that of an earlier run."""
+    if not path:
+        yield
+        return
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(f"{port}\n")
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
+    try:
+        yield
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    address, port = listener.getsockname()[:2]
+    if not settings.admin_token and not address.startswith("127.") and address != "::1":
+        sys.stderr.write(
+            f"mockserver: warning: {settings.host} can be reached from other machines, so /__admin is closed; "
+            "--admin-token opens it to whoever knows the token\n"
+        )
+    print(f"mockserver listening on {url_of(settings.host, port)}", flush=True)
+
+
+def _config(app: App, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="auto",  # uvloop where it can be imported
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        workers=1,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        log_level=settings.log_level,
+        timeout_keep_alive=KEEP_ALIVE,
+        backlog=BACKLOG,
+    )
+
+
+def _run(server: PromptServer, listener: socket.socket, ready: "Future[None]") -> None:
+    try:
+        with listener:
+            server.run([listener])
+    except BaseException as error:
+        if ready.done():
+            raise
+        ready.set_exception(error)
+
+
+def _is_no_cut(record: logging.LogRecord) -> bool:
+    """A request cut off because the server ends is no error worth a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

@@ -1,0 +1,101 @@
+"""The small syntaxes inside settings: clocks, progressions, and the address made of host and port."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.errors import SettingsError
+from mockserver.settings import read_clock, read_progression, url_of
+
+NOON = 1767268800.0
+"""2026-01-01T12:00:00Z"""
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [
+        ("flowing", (False, None)),
+        ("frozen", (True, None)),
+        ("2026-01-01T12:00:00Z", (False, NOON)),
+        ("2026-01-01T12:00:00", (False, NOON)),
+        ("frozen@2026-01-01T14:00:00+02:00", (True, NOON)),
+        ("frozen@2026-01-01", (True, NOON - 12 * 3600)),
+    ],
+)
+def test_a_clock_is_flowing_frozen_or_starts_at_an_instant(text: str, clock: tuple[bool, float | None]) -> None:
+    assert read_clock(text) == clock
+
+
+@given(
+    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(timezone(timedelta(hours=23)))),
+    st.booleans(),
+)
+def test_any_instant_can_be_the_start(instant: datetime, frozen: bool) -> None:
+    assert read_clock(f"{'frozen@' if frozen else ''}{instant.isoformat()}") == (frozen, instant.timestamp())
+
+
+@pytest.mark.parametrize("text", ["", "frozen@", "@2026-01-01", "flowing@2026-01-01", "2026-13-01", "Frozen", "now"])
+def test_another_clock_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^clock is .*; wanted 'flowing', 'frozen', an ISO 8601 instant"):
+        read_clock(text)
+
+
+@given(st.text())
+def test_any_text_is_a_clock_or_refused(text: str) -> None:
+    try:
+        frozen, instant = read_clock(text)
+    except SettingsError as error:
+        assert "wanted" in str(error)
+    else:
+        assert isinstance(frozen, bool)
+        assert instant is None or isinstance(instant, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "progression"),
+    [
+        ("immediate", ("immediate", 0)),
+        ("time:0", ("time", 0)),
+        ("time:2.5", ("time", 2.5)),
+        ("polls:1", ("polls", 1)),
+        ("polls:12", ("polls", 12)),
+    ],
+)
+def test_a_progression_is_immediate_or_timed_or_polled(text: str, progression: tuple[str, float]) -> None:
+    assert read_progression(text) == progression
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "immediate:",
+        "time",
+        "time:",
+        "time:-1",
+        "time:nan",
+        "time:inf",
+        "time:1_0",
+        "polls:0",
+        "polls:1.5",
+        "polls:x",
+    ],
+)
+def test_another_progression_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^progression is .*; wanted 'immediate', 'time:SECONDS'"):
+        read_progression(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("::1", "http://[::1]:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+    ],
+)
+def test_a_url_is_one_that_a_client_can_use(host: str, url: str) -> None:
+    assert url_of(host, 80) == url
