@@ -17,8 +17,9 @@ from typing import Any
 
 import uvicorn
 
-from mockserver.engine import Engine, load_engine
+from mockserver.engine import Engine
 from mockserver.errors import MockServerError
+from mockserver.loading import load_engine
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
 
