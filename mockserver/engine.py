@@ -1,14 +1,14 @@
 """One request, start to finish."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.contract.replies import documented_reply, encoded, pick_status, problem
+from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
 from mockserver.contract.routing import Match, Router
-from mockserver.contract.spec import JSON, Operation
+from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
@@ -222,18 +222,11 @@ def _canned(call: Call) -> Response:
     """An answer without code: a fixture's, else the document's example, else one fabricated from its schema."""
     canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
     if canned is not None:
-        return _from_fixture(canned.entry, canned.source, call.operation)
+        return canned_reply(call.operation, canned.entry, canned.source)
     key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _canonical(call))
     if call.operation.method == "POST":
         key = call.sandbox.ids.next(call.operation.key, _canonical(call))
     return documented_reply(call.operation, call.operation.success, key=key) or Response(204, source="generated")
-
-
-def _from_fixture(entry: Mapping[str, Any], source: str, operation: Operation) -> Response:
-    value = entry.get("body", entry.get("text", ""))
-    media_type = entry.get("media_type", JSON if "body" in entry else "text/plain")
-    headers = tuple((name, str(value)) for name, value in entry.get("headers", {}).items())
-    return Response(entry.get("status", operation.success), media_type, encoded(value, media_type), headers, source)
 
 
 def _canonical(call: Call) -> bytes:

@@ -26,7 +26,7 @@ PROVIDER_GROUP = "mockserver.providers"
 def load_engine(settings: Settings) -> Engine:
     """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
     providers = find_providers()
-    specs = read_specs(settings, providers)
+    specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
     return Engine(services, Sandboxes(open_store(), _beginnings(settings, fixtures.values())), settings)
@@ -60,15 +60,23 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
     return read_fixtures(fixture_folders(settings), provider, fixture_schema())
 
 
-def read_specs(settings: Settings, providers: Sequence[Provider]) -> list[Spec]:
-    """Our document and those beside it, as they will be enforced."""
-    ours = read_spec(bundled("openapi.yaml"))
-    document: dict[str, Any] = dict(ours.document)
+def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:
+    """The bundled document as it will be enforced."""
+    path = bundled("openapi.yaml")
+    document: dict[str, Any] = read_document(path, SpecError)
     for provider in providers:
         if provider.adapt:
             provider.adapt(document, settings)
-    specs = [Spec(document, ours.name), *(read_spec(Path(path)) for path in settings.spec)]
-    return [Spec(tightened(spec.document, spec.name), spec.name) for spec in specs] if settings.strict else specs
+    return _enforced(Spec(document, str(path)), settings)
+
+
+def read_other_spec(path: str, settings: Settings) -> Spec:
+    """A document served beside ours, as it will be enforced."""
+    return _enforced(read_spec(Path(path)), settings)
+
+
+def _enforced(spec: Spec, settings: Settings) -> Spec:
+    return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
 def _services(

@@ -1,5 +1,6 @@
 """How an API is declared, and what one of its handlers is given."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -67,12 +68,19 @@ class Provider:
         tag: str,
         phrase: Callable[[Violation], str] | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
+        models: frozenset[str] = frozenset(),
+        longest_prompt: int = sys.maxsize,
     ) -> None:
-        """`phrase` words a violation for a refusal in plain text; `adapt` changes our document as settings ask."""
+        """`phrase` words a violation for a refusal in plain text; `adapt` changes our document as settings ask.
+
+        `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match.
+        """
         self.name = name
         self.tag = tag
         self.phrase = phrase
         self.adapt = adapt
+        self.models = models
+        self.longest_prompt = longest_prompt
         self.handlers: dict[str, Handler] = {}
         self.checkers: dict[str, Check] = {}
 

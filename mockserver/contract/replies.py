@@ -56,6 +56,14 @@ def documented_reply(operation: Operation, status: int, *, key: bytes, example: 
     )
 
 
+def canned_reply(operation: Operation, entry: Mapping[str, Any], source: str) -> Response:
+    """The response that a fixture's entry describes; what it leaves open is the operation's success in JSON."""
+    value = entry.get("body", entry.get("text", ""))
+    media_type = entry.get("media_type", JSON if "body" in entry else "text/plain")
+    headers = tuple((name, str(value)) for name, value in entry.get("headers", {}).items())
+    return Response(entry.get("status", operation.success), media_type, encoded(value, media_type), headers, source)
+
+
 def encoded(value: Any, media_type: str) -> bytes:
     """A value as the bytes of a body: JSON for JSON, text as it is."""
     if is_json(media_type) or not isinstance(value, str):
@@ -67,13 +75,6 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     """An answer where the document has none (RFC 9457)."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return Response(status, PROBLEM, orjson.dumps(body))
-
-
-def text_example(operation: Operation, status: int) -> str:
-    """The documented text of an error, for APIs that answer errors in plain text; empty when there is none."""
-    documented = operation.response(status)
-    content = documented and documented.content.get("text/plain")
-    return str(next(iter(content.examples.values()), "")) if content else ""
 
 
 def _header_value(header: Mapping[str, Any]) -> Any:

@@ -52,7 +52,14 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
         del prompts["items"]["minLength"]
 
 
-api = Provider("agentfirst", tag="Agent First", phrase=phrase, adapt=adapt)
+api = Provider(
+    "agentfirst",
+    tag="Agent First",
+    phrase=phrase,
+    adapt=adapt,
+    models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
+    longest_prompt=2047,
+)
 api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)
 

@@ -1,0 +1,210 @@
+"""Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mockserver.contract.fixtures import (
+    CannedResponse,
+    Completion,
+    FixtureFile,
+    Fixtures,
+    Match,
+    fixture_files,
+    fixture_problems,
+    read_fixtures,
+)
+from mockserver.contract.replies import canned_reply
+from mockserver.contract.schema import FORMATS, Schema
+from mockserver.contract.spec import Content, Operation, Spec
+from mockserver.contract.validation import check_reply
+from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
+from mockserver.loading import find_providers, fixture_folders, fixture_schema, read_other_spec, read_our_spec
+from mockserver.provider import Provider
+from mockserver.settings import Settings
+
+ERROR, WARNING = "error", "warning"
+
+
+class Problem(NamedTuple):
+    """One thing to mend (an error), or to think about (a warning)."""
+
+    place: str
+    message: str
+    severity: str = ERROR
+
+
+def check(settings: Settings) -> list[Problem]:
+    """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
+    providers = find_providers()
+    specs, problems = _read_specs(settings, providers)
+    for spec in specs:
+        problems += _spec_problems(spec)
+    folders, schema = fixture_folders(settings), fixture_schema()
+    broken = [problem for folder in folders for problem in _file_problems(folder, schema)]
+    problems += broken
+    if not broken:
+        problems += _matching_problems(folders, schema, providers, specs)
+    return problems
+
+
+def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[Spec], list[Problem]]:
+    """The documents that can be read, each on its own, so that one broken document does not hide another."""
+    specs, problems = [], []
+    for path in ("", *settings.spec):
+        try:
+            specs.append(read_other_spec(path, settings) if path else read_our_spec(settings, providers))
+        except SpecError as error:
+            place, _, message = str(error).partition(": ")
+            problems.append(Problem(place, message))
+    return specs, problems
+
+
+def _spec_problems(spec: Spec) -> Iterator[Problem]:
+    for operation in spec.operations:
+        for where, content in _contents(operation):
+            for name, value in content.examples.items():
+                for violation in _violations(content, value):
+                    place = f"{spec.name}: {operation.key}: {where}: example {name}"
+                    yield Problem(place, f"{_path(violation)}{violation.message}")
+        for parameter in operation.parameters:
+            try:
+                parameter.schema.accepts(None)
+            except SpecError as error:
+                yield Problem(f"{spec.name}: {operation.key}: parameter {parameter.name}", str(error))
+
+
+def _contents(operation: Operation) -> Iterator[tuple[str, Content]]:
+    for media_type, content in (operation.body or {}).items():
+        yield f"request {media_type}", content
+    for status, response in operation.responses.items():
+        for media_type, content in response.content.items():
+            yield f"{status} {media_type}", content
+
+
+def _violations(content: Content, value: object) -> list[Violation]:
+    if content.schema is None:
+        return []
+    try:
+        return content.schema.violations(value)
+    except SpecError as error:
+        return [Violation((), "schema", str(error))]
+
+
+def _path(violation: Violation) -> str:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location).lstrip(".")
+    return f"{path}: " if path else ""
+
+
+def _file_problems(folder: Path, schema: Schema) -> Iterator[Problem]:
+    try:
+        files = fixture_files(folder)
+    except FixtureError as error:
+        yield Problem(str(folder), str(error))
+        return
+    for file in files:
+        yield from _problems_of(file, schema)
+
+
+def _problems_of(file: FixtureFile, schema: Schema) -> Iterator[Problem]:
+    try:
+        for problem in fixture_problems(file, schema):
+            place, _, message = problem.partition(": ")
+            yield Problem(place, message)
+    except FixtureError as error:
+        place, _, message = str(error).partition(": ")
+        yield Problem(place, message)
+
+
+def _matching_problems(
+    folders: Sequence[Path], schema: Schema, providers: Sequence[Provider], specs: Sequence[Spec]
+) -> Iterator[Problem]:
+    operations = {operation.key: operation for spec in specs for operation in spec.operations}
+    handled = {key for provider in providers for key in provider.handlers}
+    names = {provider.name for provider in providers} | {""}
+    for folder in folders:
+        for file in fixture_files(folder):
+            if file.provider not in names:
+                yield Problem(
+                    str(file.path), f"no provider is called {file.provider!r}, so nobody reads this file", WARNING
+                )
+    for provider in providers:
+        try:
+            fixtures = read_fixtures(folders, provider.name, schema)
+        except MockServerError as error:
+            place, _, message = str(error).partition(": ")
+            yield Problem(place, message)
+            continue
+        yield from _unmatched_completions(fixtures, provider)
+        yield from _unmatched_responses(fixtures, operations, handled)
+
+
+def _unmatched_completions(fixtures: Fixtures, provider: Provider) -> Iterator[Problem]:
+    for n, each in enumerate(fixtures.completions):
+        why = _contradiction(each.match, provider) or _shadow(each, fixtures.completions[:n])
+        if why:
+            yield Problem(each.source.removeprefix("fixture:"), f"can never match: {why}", WARNING)
+
+
+def _contradiction(match: Match, provider: Provider) -> str:
+    """Why nothing can match, whatever comes before."""
+    if match.models is not None and provider.models and not match.models & provider.models:
+        return f"model is {_listed(match.models)}; the document knows {_listed(provider.models)}"
+    if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
+        return f"country is {match.country!r}, which is no ISO 3166-1 code"
+    if match.prompt is not None and len(match.prompt) > provider.longest_prompt:
+        return f"prompt has {len(match.prompt)} characters; the document allows {provider.longest_prompt}"
+    if match.prompt is not None and not match._replace(models=None, country=None).fits(match.prompt, "", None):
+        return "its prompt does not fit its own contains or pattern"
+    return ""
+
+
+def _shadow(entry: Completion, earlier: Sequence[Completion]) -> str:
+    for each in earlier:
+        if _covers(each.match, entry.match):
+            return f"{each.source.removeprefix('fixture:')} comes first and matches all of it"
+    return ""
+
+
+def _covers(wide: Match, narrow: Match) -> bool:
+    """Whether everything that `narrow` fits is fitted by `wide`, as far as that can be told."""
+    return (
+        (wide.models is None or (narrow.models is not None and narrow.models <= wide.models))
+        and (wide.country is None or wide.country == narrow.country)
+        and (wide.prompt is None or wide.prompt == narrow.prompt)
+        and (wide.contains is None or wide.contains in (narrow.prompt or narrow.contains or "").lower())
+        and (wide.pattern is None or _covers_pattern(wide, narrow))
+    )
+
+
+def _covers_pattern(wide: Match, narrow: Match) -> bool:
+    if wide.pattern is None or narrow.prompt is None:
+        return wide.pattern == narrow.pattern
+    return wide.pattern.search(narrow.prompt) is not None
+
+
+def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], handled: set[str]) -> Iterator[Problem]:
+    for n, each in enumerate(fixtures.responses):
+        place = each.source.removeprefix("fixture:").replace("#", f": responses.{each.operation}#")
+        operation = operations.get(each.operation)
+        if operation is None:
+            yield Problem(place, f"can never match: no document has the operation {each.operation!r}", WARNING)
+        elif each.operation in handled:
+            yield Problem(place, "can never match: the operation is answered by code", WARNING)
+        else:
+            yield from _broken_response(place, each, operation)
+            wanted = each.entry.get("match", {})
+            if any(
+                one.operation == each.operation and one.entry.get("match", {}) in ({}, wanted)
+                for one in fixtures.responses[:n]
+            ):
+                yield Problem(place, "can never match: an earlier entry matches all of it", WARNING)
+
+
+def _broken_response(place: str, canned: CannedResponse, operation: Operation) -> Iterator[Problem]:
+    for violation in check_reply(operation, canned_reply(operation, canned.entry, canned.source)):
+        yield Problem(place, f"{_path(violation)}{violation.message}")
+
+
+def _listed(words: frozenset[str]) -> str:
+    return ", ".join(sorted(words))
