@@ -4,21 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import blake2b
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-from mockserver.providers.agentfirst_answers import Answer, Source, answer_from, fabricated_answer
+from mockserver.providers.agentfirst_texts import Answer, Source, answer_from, fabricated_answer
 
-__all__ = ["Answer", "Source", "Version", "Weight", "answer_from", "completion", "fabricated_answer"]
-
-Version = Literal["2026-04", "2026-07"]
-Weight = Literal["light", "realistic"]
+__all__ = ["Answer", "Source", "answer_from", "completion", "fabricated_answer"]
 
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
 UPPER_CASED = ("country", "subdivision")
 # Our name of each part of a completion, and the field it is called in the documents of either time, in their order.
-FIELDS: Mapping[Version, Mapping[str, str]] = {
+FIELDS: Mapping[str, Mapping[str, str]] = {
     "2026-04": {
         "model": "model",
         "query": "prompt",
@@ -48,11 +45,14 @@ def completion(
     prompt: str,
     model: str,
     targeting: Mapping[str, str],
-    version: Version,
-    weight: Weight,
+    version: str,
+    weight: str,
     key: bytes,
 ) -> dict[str, Any]:
-    """The completion as the documents of that version show it. The key decides how large a realistic page is."""
+    """The completion as the documents of that version show it: of `2026-04` or `2026-07`.
+
+    The weight is `light` or `realistic`; the key decides how large a realistic page is.
+    """
     fields = FIELDS[version]
     given = {part: answer.fields[field] for part, field in fields.items() if field in answer.fields}
     parts: dict[str, Any] = {
@@ -74,7 +74,7 @@ def completion(
     return shown | _targeting(targeting, version)
 
 
-def _targeting(targeting: Mapping[str, str], version: Version) -> dict[str, str | None]:
+def _targeting(targeting: Mapping[str, str], version: str) -> dict[str, str | None]:
     """April's documents print null for what is unset, the later ones leave it out."""
     clean = {name: targeting.get(name) or None for name in TARGETING}
     cased = {name: value.upper() if value and name in UPPER_CASED else value for name, value in clean.items()}
