@@ -62,6 +62,7 @@ def test_every_canned_completion_is_rendered_without_loss() -> None:
 @pytest.mark.parametrize(
     "fixture",
     [
+        {},
         {"completions": [{"text": "for every prompt"}]},
         {"completions": [{"match": {}, "fields": {"html": "<p>"}}]},
         {"completions": [{"match": {"contains": "x", "model": ["gemini"], "country": "no"}, "text": ""}]},
@@ -83,7 +84,6 @@ def test_good_fixtures_pass(fixture: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "fixture",
     [
-        {},
         [],
         {"completion": []},
         {"completions": {"text": "no list"}},
