@@ -92,6 +92,7 @@ def test_good_fixtures_pass(fixture: dict[str, Any]) -> None:
         {"completions": [{"text": "x", "match": {"country": "NOR"}}]},
         {"completions": [{"text": "x", "match": {"model": "chatgtp"}}]},
         {"completions": [{"text": "x", "match": {"model": []}}]},
+        {"completions": [{"text": "x", "match": {"model": ["chatgtp"]}}]},
         {"completions": [{"text": "x", "match": {"promt": "y"}}]},
         {"completions": [{"text": "x", "match": {"contains": ""}}]},
         {"completions": [{"text": "x", "sources": [{"title": "no url"}]}]},
