@@ -176,7 +176,7 @@ def test_a_schema_that_requires_itself_for_ever_ends_all_the_same() -> None:
         "required": ["one", "two"],
         "properties": {"one": {"$ref": "#/components/schemas/E"}, "two": {"$ref": "#/components/schemas/E"}},
     }
-    circle = {"$ref": "#/components/schemas/C"}
+    circle = {"allOf": [{"$ref": "#/components/schemas/C"}] * 3}
 
     value = make({"$ref": "#/components/schemas/E"}, root={"components": {"schemas": {"E": endless}}})
 
@@ -244,6 +244,7 @@ def test_exactly_one_branch_of_one_of_is_met_by_leaving_out_what_the_others_requ
         {"type": "string", "minLength": 700, "maxLength": 700},
         {"type": "string", "format": "email", "maxLength": 28},
         {"type": "string", "format": "uuid", "pattern": "^[a-f0-9-]{36}$"},
+        {"type": "string", "pattern": "^(yes|no)$"},
         {"type": "string", "pattern": "^[a-z ]*$", "minLength": 5, "maxLength": 6},
         {"type": "number", "minimum": 0.1, "maximum": 0.1},
         {"type": "number", "multipleOf": 0.1, "minimum": 0.4, "maximum": 0.4},

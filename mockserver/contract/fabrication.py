@@ -47,12 +47,14 @@ class _Fabrication:
         self.root = root
         self.words = words
         self.parts = 0
+        self.looks = 0
 
     def value(self, schema: Schema | bool, name: str = "", depth: int = 0) -> Any:
         self.parts += 1
-        if depth > BOTTOM or self.parts > 20 * PLENTY:
+        if depth > BOTTOM or self.parts > 5 * PLENTY:
             return None
         is_enough = depth >= SHALLOW or self.parts > PLENTY
+        self.looks = 0
         flat = self.flattened(schema, is_enough=is_enough)
         if "const" in flat:
             return flat["const"]
@@ -74,7 +76,8 @@ class _Fabrication:
 
     def flattened(self, schema: Schema | bool, *, is_enough: bool, hops: int = 0) -> Schema:
         """The schema without references and combinations: what all of its parts ask for together."""
-        if isinstance(schema, bool) or hops > BOTTOM:
+        self.looks += 1
+        if isinstance(schema, bool) or hops > BOTTOM or self.looks > PLENTY:
             return {}
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
@@ -263,7 +266,7 @@ MEETINGS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def _bounds(schema: Schema, unit: int | Fraction) -> tuple[Fraction, Fraction]:
-    read = Fraction if unit == 1 else _as_written
+    read = (lambda bound: Fraction(str(bound))) if unit != 1 else Fraction
     lows = [read(schema[word]) for word in ("minimum", "exclusiveMinimum") if _is_number(schema.get(word))]
     highs = [read(schema[word]) for word in ("maximum", "exclusiveMaximum") if _is_number(schema.get(word))]
     span = Fraction(SPAN * max(1, unit))
@@ -271,10 +274,6 @@ def _bounds(schema: Schema, unit: int | Fraction) -> tuple[Fraction, Fraction]:
         return max(lows), min(highs, default=max(lows) + span)
     high = min(highs, default=span)
     return (Fraction(0) if high >= 1 else high - span), high
-
-
-def _as_written(number: float) -> Fraction:
-    return Fraction(str(number))
 
 
 def _is_number(bound: Any) -> bool:

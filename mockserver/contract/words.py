@@ -40,6 +40,8 @@ class Bank(NamedTuple):
     """Faker's lists, as we use them."""
 
     by_kind: dict[str, tuple[str, ...]]
+    sentences: tuple[tuple[str, list[tuple[str, ...]]], ...]
+    """Each frame with the words that its blanks may take."""
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]
     city_endings: tuple[str, ...]
@@ -53,13 +55,15 @@ def bank() -> Bank:
     from faker.providers.person.en_US import Provider as People  # noqa: PLC0415
 
     speech = Texts.parts_of_speech
+    by_kind = {
+        "n": _wanted(speech["noun"]),
+        "a": _wanted(speech["adjective"]),
+        "v": _wanted(speech["verb"]),
+        "r": tuple(word for word in _wanted(speech["adverb"]) if word.endswith("ly")),
+    }
     return Bank(
-        by_kind={
-            "n": _wanted(speech["noun"]),
-            "a": _wanted(speech["adjective"]),
-            "v": _wanted(speech["verb"]),
-            "r": tuple(word for word in _wanted(speech["adverb"]) if word.endswith("ly")),
-        },
+        by_kind=by_kind,
+        sentences=tuple((frame, [by_kind[kind] for kind in kinds]) for frame, kinds in SENTENCES),
         first_names=tuple(People.first_names),
         last_names=tuple(People.last_names),
         city_endings=tuple(Addresses.city_suffixes),
@@ -103,9 +107,9 @@ class Words:
         return self.pick(self._bank.by_kind[kind])
 
     def sentence(self) -> str:
-        frame, kinds = self.pick(SENTENCES)
-        text: str = frame % tuple(map(self.word, kinds))
-        return text
+        draw = self._draw
+        frame, blanks = self.pick(self._bank.sentences)
+        return frame % tuple([words[int(draw() * len(words))] for words in blanks])
 
     def paragraph(self, sentences: int = 3) -> str:
         return " ".join([self.sentence() for _ in range(sentences)])
