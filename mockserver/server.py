@@ -124,8 +124,9 @@ class PromptServer(uvicorn.Server):
     def stop(self) -> None:
         """Begin to end; may be called from any thread, from a signal handler, and too late."""
         self.should_exit = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has been closed: the end is over
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:

@@ -1,0 +1,36 @@
+# docker build -t mockserver . && docker run --rm -p 4024:4024 mockserver
+# Another port: -e MOCKSERVER_PORT=8080, not --port 8080, so that the health check hears of it, too.
+
+FROM python:3.13-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/mockserver
+COPY requirements/run.txt requirements/
+RUN /opt/mockserver/bin/python -m pip install --require-hashes -r requirements/run.txt
+COPY pyproject.toml README.md LICENSE* openapi.yaml ./
+COPY fixtures fixtures
+COPY mockserver mockserver
+RUN /opt/mockserver/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-dir /tmp/wheels . \
+ && /opt/mockserver/bin/python -m pip install --no-deps /tmp/wheels/*.whl \
+ && /opt/mockserver/bin/python -m pip uninstall --yes --quiet hatchling trove-classifiers pip \
+ && /opt/mockserver/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/mockserver/lib
+
+FROM python:3.13-slim
+# The image comes without byte code for the standard library, and a user who is not root could never write it:
+# every start would compile it again.
+RUN python -m compileall -q --invalidation-mode unchecked-hash \
+        -x '/(ensurepip|idlelib|pydoc_data|site-packages|test|tkinter|turtledemo)/' /usr/local/lib/python3.13 \
+ && groupadd --system --gid 10001 mockserver \
+ && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin mockserver \
+ && install -d -o mockserver -g mockserver /var/cache/mockserver
+COPY --from=build /opt/mockserver /opt/mockserver
+ENV PATH=/opt/mockserver/bin:$PATH \
+    XDG_CACHE_HOME=/var/cache/mockserver \
+    MOCKSERVER_HOST=0.0.0.0
+USER 10001:10001
+# Proves that what was packed can be served, and leaves the read documents in the cache for the first start.
+RUN ["mockserver", "check"]
+EXPOSE 4024
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["mockserver", "healthcheck"]
+ENTRYPOINT ["mockserver"]
+CMD ["serve"]

@@ -1,0 +1,233 @@
+"""The command `mockserver`: its verbs, their flags, and what their exit codes say."""
+
+import os
+import sys
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mockserver import __version__
+from mockserver.errors import MockServerError, SettingsError
+from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, read_settings, url_of, variable_of
+
+# Each verb imports what it needs when it runs: `--help`, `--version` and `healthcheck` shall not wait for the engine.
+# ruff: noqa: PLC0415
+
+DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""What a shell reports for a command that SIGINT or SIGPIPE has ended."""
+
+ABOUT = "A sandbox server that stands in for two batch LLM APIs: no network, no account, no bill."
+EXIT_CODES = """\
+exit codes:
+  0  done
+  1  checked, and found problems
+  2  wrong usage, or input that cannot be read
+  3  the server could not start
+  4  nothing could be checked
+"""
+SERVE_EXAMPLES = """\
+Every flag is also a variable (--port-file is MOCKSERVER_PORT_FILE; repeatable ones are separated as in PATH) and a key
+of the config file (port-file: ...). A flag wins over a variable, a variable over the file, the file over the default.
+
+examples:
+  mockserver serve                                      a sandbox on http://127.0.0.1:4024
+  mockserver serve --port 0 --port-file port.txt        in CI: a free port, and a file that says which
+  mockserver serve --clock frozen --progression polls:3 nothing ages but by being asked for
+  mockserver serve --fixtures my-answers --seed 7       canned answers of your own, other ids
+  curl http://127.0.0.1:4024/user -H 'Authorization: Bearer anything'
+"""
+CHECK_EXAMPLES = """\
+Nothing is served. Problems go to standard output, one on a line, and a summary to standard error.
+
+examples:
+  mockserver check                                      the bundled document and fixtures
+  mockserver check --fixtures my-answers                yours, too; also tells which can never match
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code."""
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        print(end="", flush=True)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it flushes standard output at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = _parser()
+    parsed = parser.parse_args(argv)
+    if "verb" not in parsed:
+        parser.print_help(sys.stderr)
+        return UNREADABLE
+    try:
+        code: int = parsed.verb(parsed)
+    except MockServerError as error:
+        sys.stderr.write(f"mockserver: {error}\n")
+        return int(parsed.on_error)
+    return code
+
+
+def _serve(parsed: Namespace) -> int:
+    settings = _settings(parsed)
+    from mockserver.server import serve
+
+    return serve(settings)
+
+
+def _check(parsed: Namespace) -> int:
+    settings = _settings(parsed)
+    from mockserver.checking import check
+
+    try:
+        problems = check(settings)
+    except SettingsError:
+        raise
+    except MockServerError as error:
+        sys.stderr.write(f"mockserver: nothing could be checked: {error}\n")
+        return NOTHING_CHECKED
+    for problem in problems:
+        print(f"{problem.severity}: {problem.place}: {problem.message}")
+    errors = sum(problem.severity == "error" for problem in problems)
+    sys.stderr.write(f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}\n")
+    return PROBLEMS if errors else DONE
+
+
+def _operations(parsed: Namespace) -> int:
+    settings = _settings(parsed)
+    from mockserver.engine import load_engine
+
+    operations = load_engine(settings).operations
+    if parsed.json:
+        import json
+
+        names = ("key", "method", "path", "summary", "tag", "statuses", "handled")
+        print(json.dumps([{name: getattr(operation, name) for name in names} for operation in operations], indent=2))
+        return DONE
+    rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
+    rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one in operations]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return DONE
+
+
+def _healthcheck(parsed: Namespace) -> int:
+    url = parsed.url
+    if url is None:
+        settings = _settings(parsed)
+        url = url_of(settings.host, settings.port)
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlsplit
+
+    try:
+        target = urlsplit(url)
+        if target.scheme != "http" or not target.hostname:
+            raise ValueError
+        connection = HTTPConnection(target.hostname, target.port, timeout=parsed.timeout)
+    except ValueError:
+        raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from None
+    try:
+        connection.request("GET", f"{target.path.rstrip('/')}/health")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        sys.stderr.write(f"mockserver: {url} does not answer: {error}\n")
+        return PROBLEMS
+    finally:
+        connection.close()
+    if status != 200:
+        sys.stderr.write(f"mockserver: {url}/health answers {status}\n")
+    return DONE if status == 200 else PROBLEMS
+
+
+def _settings(parsed: Namespace) -> Settings:
+    flags = {name: came for name, came in vars(parsed).items() if name in ROWS or name == "config"}
+    settings, warnings = read_settings(flags, os.environ)
+    for warning in warnings:
+        sys.stderr.write(f"mockserver: warning: {warning}\n")
+    return settings
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "mockserver",
+        description=ABOUT,
+        epilog=f"Run 'mockserver VERB --help' for the flags of a verb.\n\n{EXIT_CODES}",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mockserver {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+
+    def verb(name: str, run: Callable[[Namespace], int], about: str, *, epilog: str = "") -> ArgumentParser:
+        made = verbs.add_parser(
+            name,
+            usage=f"mockserver {name} [flags]",
+            help=about,
+            description=about,
+            epilog=f"{epilog}\n{EXIT_CODES}" if epilog else EXIT_CODES,
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        made.set_defaults(verb=run, on_error=UNREADABLE)
+        return made
+
+    serving = verb("serve", _serve, "Serve the sandbox until SIGTERM or Ctrl-C.", epilog=SERVE_EXAMPLES)
+    serving.set_defaults(on_error=NOT_STARTED)
+    _add_settings(serving, GROUPS)
+
+    checking = verb("check", _check, "Check documents and fixtures, offline.", epilog=CHECK_EXAMPLES)
+    _add_settings(checking, (SERVING,))
+
+    listing = verb("operations", _operations, "List the operations that would be served.")
+    listing.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    _add_settings(listing, (SERVING,))
+
+    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 when it is well.")
+    asking.add_argument("--url", help="the server's address (default: made from the settings host and port)")
+    asking.add_argument(
+        "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
+    )
+    _add_config(asking)
+    return parser
+
+
+def _add_settings(parser: ArgumentParser, groups: Sequence[str]) -> None:
+    _add_config(parser)
+    for title in groups:
+        group = parser.add_argument_group(title)
+        for name, row in ROWS.items():
+            if row.metadata["group"] == title:
+                group.add_argument(flag_of(name), **_looks(row.default, row.metadata))
+
+
+def _add_config(parser: ArgumentParser) -> None:
+    variable = variable_of("config")
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"a YAML file of settings by name; {variable} is honoured, too"
+    )
+
+
+def _looks(default: object, facts: Any) -> dict[str, Any]:
+    """How argparse shows a row. It only collects the text: `read_settings` reads it, as it reads variables."""
+    about = facts["help"].replace("%", "%%")
+    if isinstance(default, bool):
+        return {
+            "action": BooleanOptionalAction,
+            "default": None,
+            "help": f"{about} (default: {'on' if default else 'off'})",
+        }
+    shown = f" (default: {default})" if default not in ("", ()) else ""
+    metavar = f"{{{','.join(facts['choices'])}}}" if facts["choices"] else facts["metavar"]
+    action = "append" if isinstance(default, tuple) else "store"
+    return {"action": action, "default": None, "metavar": metavar, "help": about + shown}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
