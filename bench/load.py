@@ -14,7 +14,7 @@ from bench.client import Connection, question
 from bench.machine import LOAD_CORE, available_bytes, cpu_seconds, on_cores
 from bench.plan import Plan
 from bench.report import Result, Row, ratio
-from bench.targets import CONSTANT, JUDGING, OURS, STARLETTE, BenchError, Target, running
+from bench.targets import CONSTANT, JUDGING, KEEPING, OURS, STARLETTE, BenchError, Target, running
 
 SCRIPT = Path(__file__).parent / "post.lua"
 DISTURBED = 0.9
@@ -34,6 +34,8 @@ class Load:
     most_per_second: int
     """More of them than a server of ours will ever take on one core: it bounds the memory that a run can fill."""
     promises: tuple[tuple[str, float], ...]
+    beside: tuple[Target, ...] = ()
+    """References that nothing is promised against, but that explain what is seen."""
 
     @property
     def body(self) -> bytes:
@@ -71,6 +73,7 @@ LARGE = Load(
     16,
     8_000,
     (("b", 0.8), ("d", 3.0)),
+    beside=(KEEPING,),
 )
 
 
@@ -86,7 +89,7 @@ def measure(load: Load, plan: Plan) -> Result:
     wrk = find_wrk()
     check_memory(load, plan)
     prism = plan.prism()
-    targets = [OURS, CONSTANT, JUDGING, STARLETTE, *([prism] if prism else [])]
+    targets = [OURS, CONSTANT, JUDGING, STARLETTE, *load.beside, *([prism] if prism else [])]
     result = Result(load.name, f"{load.title} ({plan.repeat} x {plan.seconds} s)", "requests/s")
     runs: dict[str, list[Run]] = {target.key: [] for target in targets}
     for repetition in range(plan.repeat):

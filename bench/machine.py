@@ -49,7 +49,7 @@ def facts() -> dict[str, str]:
     """What a reader needs to know before comparing two runs."""
     shared = " (only one: server and load share it, so the ratios are worth little)" if len(CORES) == 1 else ""
     return {
-        "load": f"{os.getloadavg()[0]:.2f} on average over the last minute; 0 would be a machine with nothing else to do",
+        "load": f"{os.getloadavg()[0]:.2f} on average over the last minute (0: nothing else to do)",
         "machine": f"{platform.system()} {platform.machine()}, {processor()}",
         "cores": f"{len(CORES)} usable; server on {SERVER_CORE}, load on {LOAD_CORE}{shared}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",

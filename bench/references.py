@@ -1,4 +1,4 @@
-"""What our server is measured against: three small ASGI apps that do less than it does, each alone under uvicorn."""
+"""What our server is measured against: small ASGI apps that do less than it does, each alone under uvicorn."""
 
 import socket
 import sys
@@ -46,20 +46,29 @@ def constant_app() -> App:
     return app
 
 
-def judging_app() -> App:
+def judging_app(keep: Callable[[bytes], None] | None = None) -> App:
     """(b) As (a), but the body is parsed by orjson and judged by jsonschema-rs against the document's own schema."""
     import orjson  # noqa: PLC0415  only (b) may pay for it
 
     accepts = open_validator()
 
     async def app(_scope: Message, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
         try:
-            value = orjson.loads(await read_body(receive))
+            value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value = None
+        if keep:
+            keep(body)
         await (answer(send, 202, ANSWER) if accepts(value) else answer(send, 422, b"{}"))
 
     return app
+
+
+def keeping_app() -> App:
+    """(e) As (b), and every body is kept: what the machine takes for memory, whoever asks for it."""
+    kept: list[bytes] = []
+    return judging_app(kept.append)
 
 
 def starlette_app() -> App:
@@ -76,7 +85,12 @@ def starlette_app() -> App:
     return Starlette(routes=[Route("/ai/batches", batches, methods=["GET", "POST"])])
 
 
-APPS: dict[str, Callable[[], App]] = {"constant": constant_app, "judging": judging_app, "starlette": starlette_app}
+APPS: dict[str, Callable[[], App]] = {
+    "constant": constant_app,
+    "judging": judging_app,
+    "keeping": keeping_app,
+    "starlette": starlette_app,
+}
 
 
 def server_of(app: App, *, lifespan: bool) -> uvicorn.Server:

@@ -58,6 +58,7 @@ def reference(key: str, label: str, app: str, *, ready: int) -> Target:
 # The raw apps do not look at the method: a bare GET gets the constant answer of (a), and (b)'s refusal of no body.
 CONSTANT = reference("a", "a: raw ASGI, constant answer", "constant", ready=202)
 JUDGING = reference("b", "b: raw ASGI, orjson + jsonschema-rs", "judging", ready=422)
+KEEPING = reference("e", "e: as b, and every body kept", "keeping", ready=422)
 STARLETTE = reference("c", "c: bare Starlette", "starlette", ready=200)
 
 
