@@ -41,23 +41,28 @@ def main() -> int:
         results = [shown(name, plan) for name in chosen.measure or MEASURES]
     if chosen.json:
         chosen.json.write_text(json.dumps(as_json(results, known), indent=2) + "\n")
-    verdicts = {result.name: result.verdict for result in results}
-    print("\n" + ", ".join(f"{name}: {verdict}" for name, verdict in verdicts.items()))
-    return exit_code(set(verdicts.values()), check=chosen.check)
+    print("\n" + ", ".join(f"{result.name}: {result.verdict}{result.reservation}" for result in results))
+    return exit_code({result.verdict for result in results}, check=chosen.check)
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the server against its references.")
     add = parser.add_argument
-    add("measure", nargs="*", metavar="measure", help=f"any of {', '.join(MEASURES)}; all when none is named")
+    add("measure", nargs="*", type=known_measure, help=f"any of {', '.join(MEASURES)}; all when none is named")
     add("--repeat", type=between(1, 25), default=None, metavar="N", help="repetitions (default: 5; starts, stops: 11)")
     add("--seconds", type=between(1, 10), default=None, metavar="S", help="length of each wrk run (default: 2)")
     add("--quick", action="store_true", help="one short repetition of everything: does it run, not how fast")
-    add("--check", action="store_true", help="exit with 1 when a promise was missed")
+    add("--check", action="store_true", help="exit with 1 when a promise was missed or could not be measured")
     add("--json", type=Path, metavar="FILE", help="write everything measured to this file as well")
     add("--prism", metavar="PATH", help="the Prism to compare with")
     add("--install-prism", action="store_true", help="let npm fetch @stoplight/prism-cli into a temporary folder")
     return parser
+
+
+def known_measure(name: str) -> str:
+    if name not in MEASURES:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(MEASURES)}")
+    return name
 
 
 def between(low: int, high: int) -> Callable[[str], int]:

@@ -7,12 +7,15 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from bench import ROOT
 from bench.client import Connection, question
 from bench.machine import LOAD_CORE, available_bytes, cpu_seconds, on_cores
 from bench.plan import Plan
+from bench.references import find_batch_schema
 from bench.report import Result, Row, ratio
 from bench.targets import CONSTANT, JUDGING, KEEPING, OURS, STARLETTE, BenchError, Target, running
 
@@ -104,15 +107,22 @@ def measure(load: Load, plan: Plan) -> Result:
         for key, share in load.promises
         if key in rows
     ]
-    result.notes = [] if prism else [f"(d) is skipped: {plan.prism_missing}"]
+    result.notes.append(f"(d) is Prism {plan.prism_version()}" if prism else f"(d) is skipped: {plan.prism_missing}")
+    if prism is None:
+        result.reservation = " (d skipped)"
+    if find_batch_schema(ROOT / "openapi.yaml") is None:
+        result.notes.append("openapi.yaml does not describe POST /ai/batches: (b) judges by a schema of its own")
     if min(run.share for key in ("ours", "a", "b") for run in runs[key]) < DISTURBED:
         result.notes.append("a server had too little of its core (others at work here?): do not trust these ratios")
+        result.reservation += " (disturbed)"
     return result
 
 
 def row_of(target: Target, runs: Sequence[Run]) -> Row:
-    share = min(run.share for run in runs)
-    return Row(target.label, [run.rate for run in runs], f"p99 {max(run.p99 for run in runs):.1f} ms, core {share:.0%}")
+    share, p99 = min(run.share for run in runs), max(run.p99 for run in runs)
+    busy = median(run.rate / run.share for run in runs)
+    remark = f"core {share:.0%}, {busy:,.0f}/s of core time, p99 {p99:.1f} ms"
+    return Row(target.label, [run.rate for run in runs], remark)
 
 
 def run_once(wrk: str, load: Load, target: Target, seconds: int, token: str) -> Run:

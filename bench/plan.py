@@ -1,5 +1,6 @@
 """How much is measured: repetitions, seconds and counts, and where Prism comes from."""
 
+import subprocess
 from dataclasses import dataclass
 
 from bench.targets import Target, prism
@@ -20,3 +21,8 @@ class Plan:
 
     def prism(self) -> Target | None:
         return prism(self.prism_executable) if self.prism_executable else None
+
+    def prism_version(self) -> str:
+        """As Prism itself says it; empty when it says nothing."""
+        command = [self.prism_executable or "prism", "--version"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()

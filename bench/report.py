@@ -41,7 +41,7 @@ class Comparison:
 
 @dataclass
 class Result:
-    """A measure's outcome. With a failure, or with something skipped, it says why in a sentence."""
+    """A measure's outcome. A failure says why in a sentence."""
 
     name: str
     title: str
@@ -50,6 +50,8 @@ class Result:
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failure: str = ""
+    reservation: str = ""
+    """What the verdict leaves out, for the summary."""
 
     @property
     def verdict(self) -> str:
@@ -114,6 +116,7 @@ def measure_as_json(result: Result) -> dict[str, Any]:
         "unit": result.unit,
         "verdict": result.verdict,
         "failure": result.failure or None,
+        "reservation": result.reservation.strip() or None,
         "rows": [
             {"label": row.label, "median": row.median, "samples": list(row.samples), "remark": row.remark}
             for row in result.rows
