@@ -101,17 +101,16 @@ def _check(parsed: Namespace) -> int:
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.engine import load_engine
+    from mockserver.loading import load_engine
 
-    operations = load_engine(settings).operations
+    services = load_engine(settings).services
     if parsed.json:
         import json
 
-        names = ("key", "method", "path", "summary", "tag", "statuses", "handled")
-        print(json.dumps([{name: getattr(operation, name) for name in names} for operation in operations], indent=2))
+        print(json.dumps([service.described() for service in services], indent=2))
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
-    rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one in operations]
+    rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one, *_ in services]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -36,10 +36,10 @@ class Service(NamedTuple):
     handler: Handler | None
     check: Check | None
 
-    @property
-    def is_handled(self) -> bool:
-        """Whether code answers it; examples, fixtures or its schema do otherwise."""
-        return self.handler is not None
+    def described(self) -> dict[str, Any]:
+        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
+        names = ("key", "method", "path", "summary", "tag", "statuses")
+        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
 
 
 class Engine:
