@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.provider import World
-from mockserver.providers.agentfirst_pages import answer_from, completion, fabricated_answer
 from mockserver.state.batches import Batch
 from mockserver.state.ids import digest
 from mockserver.state.sandbox import Sandbox
@@ -33,6 +32,12 @@ class Question(NamedTuple):
 
 def answered(question: Question, world: World) -> dict[str, Any]:
     """The completion object, in the field set of the chosen version."""
+    from mockserver.providers.agentfirst_pages import (  # noqa: PLC0415  a start need not wait for it
+        answer_from,
+        completion,
+        fabricated_answer,
+    )
+
     key = question.key(world.settings.seed)
     country = question.targeting.get("country")
     canned = world.fixtures.completion(question.prompt, question.model, country)

@@ -1,4 +1,4 @@
-"""The API under /__admin, and the two health pages: who may call, what is refused, and which verb answers."""
+"""The API under /__admin: who may call, what is refused, and which verb answers."""
 
 import ipaddress
 import secrets
@@ -19,10 +19,9 @@ from mockserver.contract.routing import allowed_methods
 from mockserver.engine import Engine, described
 from mockserver.messages import Request
 from mockserver.settings import Settings
+from mockserver.web.app import ADMIN_PREFIX, HEALTH
 from mockserver.web.verbs import VERBS, AdminCall, AdminRefusal, Verb
 
-ADMIN_PREFIX = "/__admin"
-HEALTH_PATHS = frozenset({"/health", "/ready"})
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
 
@@ -30,31 +29,26 @@ ReadBody = Callable[[], Awaitable[bytes]]
 
 
 def build_admin(engine: Engine, settings: Settings) -> Starlette:
-    """The Starlette app for everything that is not an imitated API."""
+    """The Starlette app for everything the gateway does not answer itself."""
     gate = _gate(settings)
     by_path: dict[str, dict[str, Verb]] = {}
     for verb in VERBS:
         by_path.setdefault(verb.path, {})[verb.method] = verb
     routes = [
-        Route("/health", _Health("ok")),
-        Route("/ready", _Health("ready")),
+        *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         *(Route(ADMIN_PREFIX + path, _Endpoint(engine, gate, verbs)) for path, verbs in by_path.items()),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
 
 
-class _Health:
-    """Says that the process is there. Needs no token, and no fault touches it."""
+class _Refusing:
+    """A path all of whose methods are answered elsewhere."""
 
-    def __init__(self, status: str) -> None:
-        self._body = orjson.dumps({"status": status})
+    def __init__(self, methods: set[str]) -> None:
+        self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in {"GET", "HEAD"}:
-            response = StarletteResponse(self._body, media_type="application/json")
-        else:
-            response = _method_not_allowed(scope["method"], {"GET"})
-        await response(scope, receive, send)
+        await _method_not_allowed(scope["method"], self._methods)(scope, receive, send)
 
 
 class _Endpoint:

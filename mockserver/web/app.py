@@ -3,40 +3,56 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
-from mockserver.web.admin import ADMIN_PREFIX, HEALTH_PATHS, build_admin
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp as App
+    from starlette.types import Message, Receive, Scope, Send
 
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up everybody else."""
+
+ADMIN_PREFIX = "/__admin"
+HEALTH = {
+    f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
+    for path, word in (("health", b"ok"), ("ready", b"ready"))
+}
+"""Says that the process is there. Needs no token, and no fault touches it."""
 
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
-def build_app(engine: Engine, settings: Settings) -> ASGIApp:
+def build_app(engine: Engine, settings: Settings) -> "App":
     """The whole server as an ASGI app.
 
     The imitated APIs bypass Starlette's router and middleware, which would cost each request as much as all else.
+    Starlette is imported for the first admin call, so that a start does not wait for it.
     """
     gateway = Gateway(engine, settings)
-    admin = build_admin(engine, settings)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    @cache
+    def admin() -> "App":
+        from mockserver.web.admin import build_admin  # noqa: PLC0415  Starlette and the verbs cost 30 ms
+
+        return build_admin(engine, settings)
+
+    async def app(scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        if path.startswith(ADMIN_PREFIX) or path in HEALTH_PATHS:
-            await admin(scope, receive, send)
+        if path in HEALTH and scope["method"] in {"GET", "HEAD"}:
+            await gateway.deliver(HEALTH[path], scope["method"], send)
+        elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
+            await admin()(scope, receive, send)
         else:
             await gateway(scope, receive, send)
 
@@ -52,7 +68,7 @@ class Gateway:
         self._body_timeout = settings.body_timeout
         self._shows_source = settings.debug_headers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host") or "{}:{}".format(*(scope.get("server") or ("127.0.0.1", 4024)))
         request = Request(
@@ -73,9 +89,9 @@ class Gateway:
             return
         else:
             response = await self._answer(request)
-        await self._deliver(response, request.method, send)
+        await self.deliver(response, request.method, send)
 
-    async def _read_body(self, headers: dict[str, str], receive: Receive) -> bytes:
+    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
@@ -90,7 +106,7 @@ class Gateway:
             detail = f"The body did not arrive within {self._body_timeout} seconds."
             raise Refusal(Reason.TIMED_OUT, detail, status=408) from late
 
-    async def _read_rest(self, message: Message, receive: Receive) -> bytes:
+    async def _read_rest(self, message: "Message", receive: "Receive") -> bytes:
         parts, size = [], 0
         while True:
             if message["type"] == "http.disconnect":
@@ -121,7 +137,8 @@ class Gateway:
             _log.exception("%s %s met a bug in mockserver", request.method, request.path)
             return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
 
-    async def _deliver(self, response: Response, method: str, send: Send) -> None:
+    async def deliver(self, response: Response, method: str, send: "Send") -> None:
+        """Send a response; what it says of delays and streams is done here."""
         if response.delay:
             await asyncio.sleep(response.delay)
         body = response.body
@@ -156,7 +173,7 @@ def _with_charset(media_type: str) -> str:
     )
 
 
-async def _stream(parts: Iterator[bytes], send: Send) -> None:
+async def _stream(parts: Iterator[bytes], send: "Send") -> None:
     """Send parts as they are made, each in a thread, so that making them holds up nobody."""
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         await send({"type": "http.response.body", "body": part, "more_body": True})
