@@ -4,6 +4,7 @@ import os
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from mockserver import __version__
@@ -17,6 +18,8 @@ DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """What a shell reports for a command that SIGINT or SIGPIPE has ended."""
 
+# A width of its own choosing: to ask for the terminal's, argparse would import shutil and all archivers at every start.
+HELP_FORMATTER = partial(RawDescriptionHelpFormatter, width=110, max_help_position=30)
 ABOUT = "A sandbox server that stands in for two batch LLM APIs: no network, no account, no bill."
 EXIT_CODES = """\
 exit codes:
@@ -158,7 +161,7 @@ def _parser() -> ArgumentParser:
         "mockserver",
         description=ABOUT,
         epilog=f"Run 'mockserver VERB --help' for the flags of a verb.\n\n{EXIT_CODES}",
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=HELP_FORMATTER,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mockserver {__version__}")
@@ -171,7 +174,7 @@ def _parser() -> ArgumentParser:
             help=about,
             description=about,
             epilog=f"{epilog}\n{EXIT_CODES}" if epilog else EXIT_CODES,
-            formatter_class=RawDescriptionHelpFormatter,
+            formatter_class=HELP_FORMATTER,
             allow_abbrev=False,
         )
         made.set_defaults(verb=run, on_error=UNREADABLE)

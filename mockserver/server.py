@@ -1,9 +1,7 @@
 """The process around the gateway: it listens, says so, and ends when it is told to."""
 
 import asyncio
-import errno
 import logging
-import os
 import signal
 import socket
 import sys
@@ -11,20 +9,20 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 import uvicorn
+from httptools import HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockserver.engine import Engine
-from mockserver.errors import MockServerError
+from mockserver.listening import BACKLOG, listen, port_file
 from mockserver.loading import load_engine
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
 
 App = Callable[..., Awaitable[None]]
-BACKLOG = 2048
 GRACE = 3.0
 """Seconds that requests still running have to finish when the server is told to end."""
 KEEP_ALIVE = 75
@@ -35,10 +33,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG = logging.getLogger("uvicorn.error")
 
 
-class ListenError(MockServerError):
-    """The address cannot be listened on, or the port file cannot be written."""
-
-
 def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
     logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
@@ -46,7 +40,7 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
         app = app or build_app(load_engine(settings), settings)
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
-            with _port_file(settings.port_file, port):
+            with port_file(settings.port_file, port):
                 server = PromptServer(app, settings, when_ready=lambda: _announce(settings, listener))
                 server.run([listener])
     return 0
@@ -178,22 +172,27 @@ class PromptServer(uvicorn.Server):
             await asyncio.sleep(0)  # each is told that it is lost
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on the host's first address, IPv4 where it has both; `::` takes clients of both kinds."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)
-        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
-    except (OSError, UnicodeError) as error:
-        raise ListenError(f"cannot listen on port {port} of {host!r}: {_why(error)}") from error
+class PlainProtocol(HttpToolsProtocol):
+    """HTTP/1.1 and nothing else: an offer to upgrade is passed over, as HTTP allows, and the request served.
 
+    Java's client offers h2c with every request, and uvicorn would lose the body of it.
+    """
 
-def _why(error: OSError | UnicodeError) -> str:
-    number = getattr(error, "errno", None) or 0
-    if number == errno.EADDRINUSE:
-        return "the port is taken; choose another with --port, or --port 0 for a free one"
-    return os.strerror(number) if number > 0 else str(error)
+    def data_received(self, data: bytes) -> None:
+        self._received = data
+        super().data_received(data)
+
+    def _should_upgrade(self) -> bool:
+        """Have uvicorn leave to `handle_websocket_upgrade` what it would begin to serve without its body."""
+        return self._get_upgrade() is not None
+
+    def handle_websocket_upgrade(self) -> None:
+        """Show the parser, which has stopped behind the headers, the same request without the offer."""
+        stopped = sys.exc_info()[1]
+        assert isinstance(stopped, HttpParserUpgrade)
+        line = b"%s %s HTTP/1.1\r\n" % (self.scope["method"].encode(), self.url)
+        headers = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.data_received(b"".join([line, *headers, b"\r\n", self._received[stopped.args[0] :]]))
 
 
 @contextmanager
@@ -215,26 +214,6 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-@contextmanager
-def _port_file(path: str, port: int) -> Iterator[None]:
-    """The file appears whole, and goes when the server does: nobody reads half a port, or that of an earlier run."""
-    if not path:
-        yield
-        return
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_text(f"{port}\n")
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
-    try:
-        yield
-    finally:
-        target.unlink(missing_ok=True)
-
-
 def _announce(settings: Settings, listener: socket.socket) -> None:
     address, port = listener.getsockname()[:2]
     if not settings.admin_token and not address.startswith("127.") and address != "::1":
@@ -249,7 +228,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop where it can be imported
-        http="httptools",
+        http=PlainProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

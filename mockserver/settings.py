@@ -80,7 +80,8 @@ class Settings:
     )
     progression: str = setting(
         "time:2",
-        "What makes a batch age: nothing ('immediate'), the clock ('time:SECONDS'), or status reads ('polls:COUNT').",
+        "How a batch gets to its end: at once ('immediate'), with the clock ('time:SECONDS'), or by being asked for "
+        "('polls:COUNT').",
         group=BEHAVING,
         metavar="HOW",
     )

@@ -6,15 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from mockserver import server as server_module
-from mockserver.errors import MockServerError, SpecError
-from mockserver.server import PromptServer, ThreadedServer, listen, serve
+from mockserver.errors import SpecError
+from mockserver.server import PromptServer, ThreadedServer
 from mockserver.settings import Settings
 
 FREE = Settings(port=0)
@@ -233,28 +232,45 @@ def test_an_ipv6_host_is_served_and_shown_in_brackets(host: str) -> None:
         assert get(connection) == (200, b"hello")
 
 
-def test_a_name_with_both_kinds_of_addresses_is_served_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = [(socket.AF_INET6, ("::1", 0, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0))]
-    found = [(family, socket.SOCK_STREAM, 0, "", address) for family, address in kinds]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: found)
-
-    with listen("localhost", 0) as listener:
-        assert listener.getsockname()[0] == "127.0.0.1"
-
-
-def test_a_taken_port_is_a_clear_error() -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(MockServerError, match=f"^cannot listen on port {port} of '127.0.0.1': the port is taken; "):
-            serve(Settings(port=port), app=hello)
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the method and the body."""
+    body = scope["method"].encode()
+    more = True
+    while more:
+        message = await receive()
+        body += message["body"]
+        more = message["more_body"]
+    length = str(len(body)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    await send({"type": "http.response.body", "body": body})
 
 
-@pytest.mark.parametrize("host", ["256.0.0.1.invalid", "a..b", "203.0.113.7"])
-def test_a_host_that_is_not_ours_is_a_clear_error(host: str) -> None:
-    with pytest.raises(MockServerError, match=f"^cannot listen on port 0 of '{host}': ."):
-        listen(host, 0)
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [("Content-Length: 5", b"hello"), ("Transfer-Encoding: chunked", b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")],
+)
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+@pytest.mark.parametrize("apart", [True, False])
+def test_an_offer_to_upgrade_is_passed_over_and_the_request_served(
+    more: str, body: bytes, offer: str, apart: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\n{more}\r\n\r\n"
+    parts = [head.encode(), body] if apart else [head.encode() + body]
+    server = ThreadedServer(FREE, app=echo)
+    with server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        for _ in range(2):
+            for part in parts:
+                connection.sendall(part)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            assert (response.status, response.read()) == (200, b"POSThello")
+            response.close()
+    assert caplog.records == []
 
 
-def test_a_port_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(MockServerError, match="none/port: the port file cannot be written: No such file"):
-        serve(Settings(port=0, port_file=str(tmp_path / "none" / "port")), app=hello)
+def test_a_tunnel_is_refused_whatever_it_offers() -> None:
+    server = ThreadedServer(FREE, app=echo)
+    with server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from mockserver import server as server_module
-from mockserver.server import PromptServer, listen, serve
+from mockserver.listening import listen
+from mockserver.server import PromptServer, serve
 from mockserver.settings import Settings
 
 ROOT = Path(__file__).parents[1]

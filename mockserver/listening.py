@@ -1,0 +1,54 @@
+"""The way in: a socket that listens, and the file that tells others its port."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mockserver.errors import MockServerError
+
+BACKLOG = 2048
+
+
+class ListenError(MockServerError):
+    """The address cannot be listened on, or the port file cannot be written."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on the host's first address, IPv4 where it has both; `::` takes clients of both kinds."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(f"cannot listen on port {port} of {host!r}: {_why(error)}") from error
+
+
+@contextmanager
+def port_file(path: str, port: int) -> Iterator[None]:
+    """The file appears whole, and goes when the server does: nobody reads half a port, or that of an earlier run."""
+    if not path:
+        yield
+        return
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(f"{port}\n")
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
+    try:
+        yield
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None) or 0
+    if number == errno.EADDRINUSE:
+        return "the port is taken; choose another with --port, or --port 0 for a free one"
+    return os.strerror(number) if number > 0 else str(error)
