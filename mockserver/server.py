@@ -1,6 +1,7 @@
 """The process around the gateway: it listens, says so, and ends when it is told to."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -38,6 +39,8 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
     with _calling(_leave):
         app = app or build_app(load_engine(settings), settings)
+        # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
+        gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
             with port_file(settings.port_file, port):

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.contract.replies import problem
 from mockserver.contract.routing import allowed_methods
+from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, described
 from mockserver.messages import Request
 from mockserver.settings import Settings
@@ -82,7 +83,7 @@ class _Endpoint:
 
     def _answer(self, verb: Verb, request: StarletteRequest, body: bytes) -> Any:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
-        sandbox = self._engine.open_sandbox(asked)
+        sandbox = self._engine.open_sandbox(asked, read_token(asked))
         call = AdminCall(
             self._engine, sandbox, dict(request.path_params), _read_query(verb, asked.query), _read_json(verb, body)
         )
