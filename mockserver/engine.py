@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
 from mockserver.contract.routing import Match, Router
 from mockserver.contract.spec import Operation
@@ -14,7 +12,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.provider import Call, Check, Handler, Provider, World
 from mockserver.settings import Settings
-from mockserver.state.ids import digest
+from mockserver.state.ids import canonical, digest
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox, Sandboxes
 
@@ -226,12 +224,12 @@ def _canned(call: Call) -> Response:
     canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
     if canned is not None:
         return canned_reply(call.operation, canned.entry, canned.source)
-    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _canonical(call))
+    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _asked(call))
     if call.operation.method == "POST":
-        key = call.sandbox.ids.next(call.operation.key, _canonical(call))
+        key = call.sandbox.ids.next(call.operation.key, _asked(call))
     return documented_reply(call.operation, call.operation.success, key=key) or Response(204, source="generated")
 
 
-def _canonical(call: Call) -> bytes:
+def _asked(call: Call) -> bytes:
     body = call.body.hex() if isinstance(call.body, bytes) else call.body
-    return orjson.dumps([call.arguments, body], option=orjson.OPT_SORT_KEYS)
+    return canonical([call.arguments, body])

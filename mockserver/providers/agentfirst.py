@@ -3,8 +3,6 @@
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 from mockserver.provider import Call, Provider
@@ -12,6 +10,7 @@ from mockserver.providers.agentfirst_answers import answer_source, answered, que
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, phrase
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
+from mockserver.state.ids import canonical
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -75,8 +74,7 @@ def status_of(batch: Batch, now: float) -> Status:
 
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
-    body = orjson.dumps(call.body, option=orjson.OPT_SORT_KEYS)
-    batch = _kept(call, _new_batch(call, body, call.sandbox.progression))
+    batch = _kept(call, _new_batch(call))
     return call.reply({"id": batch.id, "count": batch.size})
 
 
@@ -108,12 +106,9 @@ def get_completion(call: Call) -> Response:
 def ask_model(call: Call) -> Response:
     if "id" in call.arguments:
         return _collect(call, pending=202)
-    body = orjson.dumps(call.arguments, option=orjson.OPT_SORT_KEYS)
     if call.arguments.get("mode") == "async":
-        return call.reply(
-            {"id": _kept(call, _new_batch(call, body, call.sandbox.progression, kind=Kind.CONVERSATION)).id}, 202
-        )
-    return _answer_now(call, body)
+        return call.reply({"id": _kept(call, _new_conversation(call, call.sandbox.progression)).id}, 202)
+    return _answer_now(call)
 
 
 @api.handles("getUser")
@@ -142,18 +137,33 @@ def _kept(call: Call, batch: Batch) -> Batch:
     return batch
 
 
-def _new_batch(call: Call, body: bytes, progression: Progression, *, kind: Kind = Kind.BATCH) -> Batch:
-    is_batch = kind is Kind.BATCH
+def _new_batch(call: Call) -> Batch:
     return Batch(
-        id=call.sandbox.next_id(call.operation.key, body),
-        kind=kind,
+        id=call.sandbox.next_id(call.operation.key, canonical(call.body)),
+        kind=Kind.BATCH,
         account=call.asker.token,
-        size=len(call.body["prompts"]) if is_batch else 1,
-        body=body,
-        texts_key="prompts" if is_batch else "prompt",
+        size=len(call.body["prompts"]),
+        body=call.sandbox.keep(call.request.body),
+        texts_key="prompts",
+        created=call.now,
+        progression=call.sandbox.progression,
+        price=PRICE,
+        heeds_markers=call.world.settings.magic,
+    )
+
+
+def _new_conversation(call: Call, progression: Progression) -> Batch:
+    asked = canonical(call.arguments)
+    return Batch(
+        id=call.sandbox.next_id(call.operation.key, asked),
+        kind=Kind.CONVERSATION,
+        account=call.asker.token,
+        size=1,
+        body=asked,
+        texts_key="prompt",
         created=call.now,
         progression=progression,
-        archives=is_batch,
+        archives=False,
         price=PRICE,
         heeds_markers=call.world.settings.magic,
     )
@@ -180,9 +190,9 @@ def _collect(call: Call, *, pending: int) -> Response:
     return _completed(call, batch)
 
 
-def _answer_now(call: Call, body: bytes) -> Response:
+def _answer_now(call: Call) -> Response:
     """A live conversation. What happens to it is decided at once; only the gateway waits."""
-    draft = _new_batch(call, body, IMMEDIATE, kind=Kind.CONVERSATION).known()
+    draft = _new_conversation(call, IMMEDIATE).known()
     fate = draft.fate(0)
     if fate.slowness > PATIENCE:
         raise Refusal(Reason.TIMED_OUT)

@@ -57,6 +57,8 @@ class Fate(NamedTuple):
 PLAIN = Fate()
 DEFAULT_FAILURE = 500
 _MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
+_SUSPICIOUS = re.compile(rb"\[mock:|\\u")
+"""What JSON looks like that may hold a marker, perhaps behind escapes."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -88,8 +90,8 @@ class Batch(NamedTuple):
     """What was asked for; an id of one kind does not open another."""
     account: str
     size: int
-    body: bytes
-    """The accepted request in canonical JSON; items are read from it when somebody asks."""
+    body: bytes | memoryview
+    """The accepted request in JSON; items are read from it when somebody asks."""
     texts_key: str
     """The body's key under which the items' texts stand: a list of them, or one."""
     created: float
@@ -163,7 +165,7 @@ class Batch(NamedTuple):
         return self.fates if self.fates is not None else self._read_fates()
 
     def _read_fates(self) -> dict[int, Fate]:
-        if not self.heeds_markers or b"[mock:" not in self.body:
+        if not self.heeds_markers or not _SUSPICIOUS.search(self.body):
             return {}
         return {index: fate for index, text in enumerate(self.texts()) if (fate := read_fate(text)) != PLAIN}
 

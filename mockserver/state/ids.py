@@ -1,7 +1,9 @@
 """Ids that are the same on every run: f(seed, sandbox, operation, canonical body, how often that body was seen)."""
 
 from collections.abc import MutableMapping
+from typing import Any
 
+import orjson
 import xxhash
 
 
@@ -18,6 +20,11 @@ def as_uuid(identity: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[identity[8] & 3]}{text[17:20]}-{text[20:]}"
 
 
+def canonical(value: Any) -> bytes:
+    """A JSON value in the one form that all ways of writing it share: keys sorted, no white space."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
 class IdSequence:
     """The identities one sandbox gives. A body seen again gets another one, whatever was asked in between."""
 
@@ -26,9 +33,9 @@ class IdSequence:
         self.salt = digest(seed.encode(), sandbox.encode())
         self._seen = seen
 
-    def next(self, operation: str, canonical: bytes) -> bytes:
-        """The next identity for this operation and body."""
-        content = xxhash.xxh3_128_hexdigest(canonical) + operation
+    def next(self, operation: str, body: bytes) -> bytes:
+        """The next identity for this operation and canonical body."""
+        content = xxhash.xxh3_128_hexdigest(body) + operation
         count = self._seen.get(content, 0)
         self._seen[content] = count + 1
         return xxhash.xxh3_128_digest(b"%b%d:%b" % (self.salt, count, content.encode()))

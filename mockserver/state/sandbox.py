@@ -30,6 +30,7 @@ class Sandbox:
     def __init__(self, name: str, store: Store, beginnings: Beginnings) -> None:
         self.name = name
         self.transaction = store.transaction(name)
+        self.keep = store.keep
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
@@ -42,9 +43,9 @@ class Sandbox:
         self._clear: Callable[[], None] = lambda: store.clear(name)
         self._beginnings = beginnings
 
-    def next_id(self, operation: str, canonical: bytes) -> str:
-        """The UUID for what this request creates; see IdSequence."""
-        return as_uuid(self.ids.next(operation, canonical))
+    def next_id(self, operation: str, body: bytes) -> str:
+        """The UUID for what a request with this canonical body creates; see IdSequence."""
+        return as_uuid(self.ids.next(operation, body))
 
     def reset(self) -> None:
         """Become what a new sandbox is."""

@@ -16,6 +16,9 @@ class Store(Protocol):
     def shelf(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
         """The sandbox's documents of one kind, by id; an empty one at first."""
 
+    def keep(self, body: bytes) -> bytes | memoryview:
+        """A request body at rest, for a document to refer to."""
+
     def clear(self, sandbox: str) -> None:
         """Empty all shelves of the sandbox."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from mockserver.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up everybody else."""
@@ -65,7 +65,8 @@ class Gateway:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._max_body = settings.max_body
-        self._patience = Patience(settings.body_timeout)
+        self._body_timeout = settings.body_timeout
+        self._patience: Patience | None = None
         self._shows_source = settings.debug_headers
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -87,15 +88,15 @@ class Gateway:
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
             raise self._too_large()
-        with self._patience:
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                return self._checked(message.get("body", b""))
-            return await self._read_rest(message, receive)
+        loop = asyncio.get_running_loop()
+        if self._patience is None or self._patience.loop is not loop:
+            self._patience = Patience(self._body_timeout, loop)
+        return await self._patience.wait(self._receive(receive))
 
-    async def _read_rest(self, message: "Message", receive: "Receive") -> bytes:
+    async def _receive(self, receive: "Receive") -> bytes:
         parts, size = [], 0
         while True:
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError
             part = message.get("body", b"")
@@ -104,13 +105,7 @@ class Gateway:
                 raise self._too_large()
             parts.append(part)
             if not message.get("more_body"):
-                return b"".join(parts)
-            message = await receive()
-
-    def _checked(self, body: bytes) -> bytes:
-        if len(body) > self._max_body:
-            raise self._too_large()
-        return body
+                return b"".join(parts) if len(parts) > 1 else part
 
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
@@ -143,41 +138,46 @@ class Gateway:
 class Patience:
     """Ends waits that last too long, as asyncio.timeout does, but for a tenth of its cost: all waits share one timer.
 
-    `with patience: await …` raises Refusal TIMED_OUT after `seconds`, give or take the second between two looks.
+    It looks at most once a second, so a wait may last a second longer than it should.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self._seconds = seconds
+        self._pause = min(seconds, 1.0)
         self._since: dict[asyncio.Task[Any], float] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_watching = False
 
-    def __enter__(self) -> None:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    async def wait(self, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
+        """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
+        task = asyncio.current_task(self.loop)
         assert task is not None
-        self._since[task] = loop.time()
+        self._since[task] = self.loop.time()
         if not self._is_watching:
             self._is_watching = True
-            loop.call_later(min(self._seconds, 1.0), self._look, loop)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        del self._since[task]
-        is_overdue = task in self._overdue
-        self._overdue.discard(task)
-        if is_overdue and kind is asyncio.CancelledError:
+            self.loop.call_later(self._pause, self._look)
+        try:
+            return await coroutine
+        except asyncio.CancelledError:
+            if task not in self._overdue:
+                raise
             task.uncancel()
-            raise Refusal(Reason.TIMED_OUT, f"The body did not arrive within {self._seconds} seconds.", status=408)
+            raise Refusal(
+                Reason.TIMED_OUT, f"The body did not arrive within {self._seconds} seconds.", status=408
+            ) from None
+        finally:
+            del self._since[task]
+            self._overdue.discard(task)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _look(self) -> None:
         for task, since in self._since.items():
-            if loop.time() - since >= self._seconds and task not in self._overdue:
+            if self.loop.time() - since >= self._seconds and task not in self._overdue:
                 self._overdue.add(task)
                 task.cancel()
         self._is_watching = bool(self._since)
         if self._is_watching:
-            loop.call_later(min(self._seconds, 1.0), self._look, loop)
+            self.loop.call_later(self._pause, self._look)
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:

@@ -1,0 +1,37 @@
+"""Large request bodies rest side by side in big pages of memory.
+
+A fresh page costs its first writer far more than the bytes it takes: for a body of 210 kB in pages of 4 KiB about as
+much as reading and judging it (see bench/). In pages of 2 MiB it costs a fifth of that.
+"""
+
+import mmap
+from threading import Lock
+
+LARGE = 64 * 1024
+"""Bytes; a smaller body stays where it is."""
+CHUNK = 32 * 1024 * 1024
+
+
+class BodyShelf:
+    """Keeps bodies for as long as somebody holds what `keep` returned; a chunk is freed with its last body."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._chunk = memoryview(b"")
+
+    def keep(self, body: bytes) -> bytes | memoryview:
+        """The same bytes at rest. On a system without big pages they stay where they are."""
+        if len(body) < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+            return body
+        with self._lock:
+            if len(self._chunk) < len(body):
+                self._chunk = _new_chunk(max(CHUNK, len(body)))
+            place, self._chunk = self._chunk[: len(body)], self._chunk[len(body) :]
+        place[:] = body
+        return place.toreadonly()
+
+
+def _new_chunk(size: int) -> memoryview:
+    chunk = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    chunk.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(chunk)
