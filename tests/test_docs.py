@@ -1,0 +1,112 @@
+"""The documents tell the truth: their commands run, their tables are those of the code."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mockserver import __version__
+from mockserver.contract.documents import read_document
+from mockserver.contract.fixtures import read_fixtures
+from mockserver.errors import SpecError
+from mockserver.loading import fixture_schema
+from mockserver.server import ThreadedServer
+from mockserver.settings import ROWS, Settings, flag_of
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEFAULT_URL = "http://127.0.0.1:4024"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def run(script: str, folder: Path, url: str) -> str:
+    """What a person sees who pastes the script into a shell."""
+    command = ["bash", "-euo", "pipefail", "-c", script.replace(DEFAULT_URL, url)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def settings_table() -> str:
+    rows = ["| flag | default | |", "| --- | --- | --- |"]
+    for name, row in ROWS.items():
+        default = {True: "on", False: "off", (): "", "": ""}.get(row.default, row.default)
+        off = f", `{flag_of(f'no_{name}')}`" if isinstance(row.default, bool) else ""
+        rows.append(f"| `{flag_of(name)}`{off} | {f'`{default}`' if default != '' else ''} | {row.metadata['help']} |")
+    return "\n".join(rows)
+
+
+def test_the_first_curl_queues_a_batch(tmp_path: Path) -> None:
+    with ThreadedServer(Settings(port=0)) as server:
+        said = run(blocks("sh")[1], tmp_path, server.url)
+
+    assert re.fullmatch(r'\{"id":"[0-9a-f-]{36}","count":2\}', said)
+
+
+def test_the_walk_to_the_completions_works_word_for_word(tmp_path: Path) -> None:
+    with ThreadedServer(Settings(port=0)) as server:
+        said = run(blocks("sh")[2], tmp_path, server.url)
+
+    assert '"status":"retrieving"' in said
+    assert said.count('"completionHtml":') == 2
+    assert zipfile.ZipFile(tmp_path / "answers.zip").namelist() == ["0001.json", "0002.json"]
+
+
+def test_the_test_passes(tmp_path: Path) -> None:
+    (tmp_path / "test_readme.py").write_text(blocks("python")[0], encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_readme.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
+    folder = tmp_path / "agentfirst"
+    folder.mkdir()
+    (folder / "answers.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
+
+    fixtures = read_fixtures([tmp_path], "agentfirst", fixture_schema())
+
+    assert fixtures.completion("What WEATHER is coming?", "chatgpt", "no") is not None
+    assert fixtures.closed
+    assert [account["token"] for account in fixtures.accounts] == ["team-a"]
+
+
+def test_the_settings_are_those_of_the_code() -> None:
+    shown = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
+
+    assert shown == settings_table()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_every_module_has_its_place_in_the_plan_of_the_house() -> None:
+    plan = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in (ROOT / "mockserver").glob("*.py")} - {"__init__", "__main__"}
+    rooms = {path.parent.name for path in (ROOT / "mockserver").glob("*/__init__.py")}
+
+    assert {name for name in modules | rooms if name not in plan} == set()
+
+
+def test_one_version_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    document = read_document(ROOT / "openapi.yaml", SpecError)
+
+    assert project["version"] == document["info"]["version"] == __version__
