@@ -31,10 +31,14 @@ class AnswerBook:
         """
         if asked < born + DAY:
             return 0
+        if self._read < len(batches):  # Skipping what was read costs a step for each.
+            self._read_on(batches, questions)
+        return max(bisect_right(self._made.get(question, [asked]), asked) - 1, 0)
+
+    def _read_on(self, batches: Mapping[str, Batch], questions: Callable[[Batch], Iterable[bytes]]) -> None:
         for batch in islice(batches.values(), self._read, None):
             self._read += 1
             for each in questions(batch):
                 made = self._made.setdefault(each, [])
                 if not made or batch.created - made[-1] >= DAY:
                     made.append(batch.created)
-        return max(bisect_right(self._made.get(question, [asked]), asked) - 1, 0)

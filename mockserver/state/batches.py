@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -148,21 +149,27 @@ class Batch(NamedTuple):
 
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while that is not in sight."""
-        slowed = (self.due(index) for index in self._fates)
-        return max(self._base_due(self.size - 1, 0.0), *slowed) if self._fates else self._base_due(self.size - 1, 0.0)
+        return max(self._base_due(index, slowness) for index, slowness in self._last())
 
     def end(self) -> float:
         """The sandbox time at which nothing remains to be done; infinite while that is not in sight."""
-        ended = self.items_end()
         if self.progression.kind == "time":
-            return ended + self.progression.amount * self._share
+            # Counted from the creation, so that a batch without markers ends at created + amount to the last bit.
+            archiving = self.progression.amount - self._offset(self.size - 1)
+            return self.created + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
         if self.progression.kind == "polls":
-            return max(ended, self._read_time(int(self.progression.amount)))
-        return ended
+            return max(self.items_end(), self._read_time(int(self.progression.amount)))
+        return self.items_end()
 
     @property
     def _fates(self) -> Mapping[int, Fate]:
         return self.fates if self.fates is not None else self._read_fates()
+
+    def _last(self) -> Iterator[tuple[int, float]]:
+        """The items that may be the last to end, each with its slowness."""
+        yield self.size - 1, 0.0
+        for index, fate in self._fates.items():
+            yield index, fate.slowness
 
     def _read_fates(self) -> dict[int, Fate]:
         if not self.heeds_markers or not _SUSPICIOUS.search(self.body):
@@ -181,9 +188,9 @@ class Batch(NamedTuple):
 
     def _base_due(self, index: int, slowness: float) -> float:
         if self.progression.kind == "time":
-            return self.created + self._offset(index) + slowness
+            return self.created + (self._offset(index) + slowness)
         if self.progression.kind == "polls":
-            needed = max(1, -(-(index + 1) * self._steps // self.size))
+            needed = -(-(index + 1) * self._steps // self.size)
             return max(self.created + slowness, self._read_time(needed))
         return self.created + slowness
 
@@ -195,17 +202,4 @@ class Batch(NamedTuple):
 
     def _plainly_ended(self, now: float) -> int:
         """How many items would have ended by now if none had a marker, without looking at each."""
-        if now < self.created:
-            return 0
-        if self.progression.kind == "polls":
-            reads = sum(read <= now for read in self.reads)
-            return min(self.size, reads * self.size // self._steps)
-        if self.progression.kind == "immediate" or self.progression.amount == 0:
-            return self.size
-        estimate = int((now - self.created) / (self.progression.amount * (1 - self._share)) * self.size)
-        ended = min(max(estimate, 0), self.size)
-        while ended < self.size and self.created + self._offset(ended) <= now:
-            ended += 1
-        while ended and self.created + self._offset(ended - 1) > now:
-            ended -= 1
-        return ended
+        return bisect_right(range(self.size), now, key=lambda index: self._base_due(index, 0.0))

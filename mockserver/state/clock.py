@@ -28,18 +28,21 @@ class Clock:
 
     def reset(self) -> None:
         """Begin again as the clock once began."""
-        self._anchor_wall = self._wall()
+        self._anchor_wall = self._wall_seen = self._wall()
         self._anchor = self._anchor_wall if self._start.instant is None else self._start.instant
         self.is_frozen = self._start.frozen
         self.scale = 1.0
         self.born = self._anchor
 
     def now(self) -> float:
-        """The sandbox's time. It never runs backwards, even when the wall clock does."""
+        """The sandbox's time. It never runs backwards, even when the wall clock does, and stops at the end of 9999."""
         if self.is_frozen:
             return self._anchor
-        elapsed = self._wall() - self._anchor_wall
-        return self._anchor + elapsed * self.scale if elapsed > 0 else self._anchor
+        wall = self._wall()
+        if wall < self._wall_seen:  # It was set back: flow on from where the sandbox stood.
+            self._anchor, self._anchor_wall = self._reached(self._wall_seen), wall
+        self._wall_seen = wall
+        return self._reached(wall)
 
     def advance(self, seconds: float) -> None:
         """Move forward; raises ValueError for a negative or unbounded step."""
@@ -54,7 +57,7 @@ class Clock:
             raise ValueError(
                 f"the clock stands at {now!r} and moves forward only, up to the year 9999; {instant!r} is refused"
             )
-        self._anchor, self._anchor_wall = instant, self._wall()
+        self._stand_at(instant)
 
     def freeze(self) -> None:
         """Stand still until resumed."""
@@ -74,4 +77,11 @@ class Clock:
         self.scale = scale
 
     def _hold(self) -> None:
-        self._anchor, self._anchor_wall = self.now(), self._wall()
+        self._stand_at(self.now())
+
+    def _stand_at(self, instant: float) -> None:
+        self._anchor = instant
+        self._anchor_wall = self._wall_seen = self._wall()
+
+    def _reached(self, wall: float) -> float:
+        return min(self._anchor + (wall - self._anchor_wall) * self.scale, LATEST)

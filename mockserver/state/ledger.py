@@ -31,7 +31,7 @@ class Charge(NamedTuple):
     at: float
     """Sandbox time, in Unix seconds."""
     credits: int
-    """Negative for what was spent; for `set`, what the balance became."""
+    """What it did to the balance: negative for what was spent, or for a `set` to less. All together are the balance."""
     entry: str
     """`opened`, `set` or `item`."""
     batch: str = ""
@@ -69,7 +69,7 @@ class Account:
         """The credits left: what the account began with, less every success that has fallen due."""
         due = 0
         for id_ in list(self._open):
-            batch = batches[id_]
+            batch = batches[id_].known()
             spent = batch.tally(now).successful * batch.price
             if batch.end() <= now:
                 self._promised -= self._open.pop(id_)
@@ -80,8 +80,9 @@ class Account:
 
     def set_balance(self, credits: int, batches: Mapping[str, Batch], now: float) -> None:
         """Make the balance what the operator says, from now on."""
-        self._settled += credits - self.balance(batches, now)
-        self.entries.append(Charge(now, credits, "set"))
+        change = credits - self.balance(batches, now)  # A line of its own: reading the balance settles batches.
+        self._settled += change
+        self.entries.append(Charge(now, change, "set"))
 
     def ledger(self, batches: Mapping[str, Batch], now: float) -> Iterator[Charge]:
         """Every entry up to now, oldest first."""

@@ -1,0 +1,126 @@
+"""Fates: what the markers in a text say of its item."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.state.batches import PLAIN, Batch, Fate, read_fate
+
+STEADY = settings(derandomize=True, deadline=None)
+
+MakeBatch = Callable[..., Batch]
+
+
+def test_failing_items_are_tallied_apart(make_batch: MakeBatch) -> None:
+    batch = make_batch(texts=["[mock:fail]", "plain", "[mock:fail=404][mock:slow=1s]"])
+
+    assert (batch.tally(0), batch.tally(1)) == ((1, 1), (1, 2))
+    assert [batch.fate(index) for index in range(3)] == [Fate(500), PLAIN, Fate(404, 1.0)]
+
+
+def test_markers_are_not_heeded_when_nobody_wants_them(make_batch: MakeBatch) -> None:
+    batch = make_batch(texts=["[mock:fail]", "[mock:hang]"], heeds_markers=False)
+
+    assert batch.known().fates == {}
+    assert batch.tally(0) == (2, 0)
+
+
+def test_fates_are_read_once(make_batch: MakeBatch) -> None:
+    batch = make_batch(texts=["plain", "[mock:fail]"])
+
+    assert batch.fates is None
+    assert batch.known().fates == {1: Fate(500)}
+    assert batch.known().known().fates == {1: Fate(500)}
+    assert (known := batch.known()).known() is known
+
+
+def test_a_question_about_a_thousand_marked_items_reads_the_body_once(
+    make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, readings, read = make_batch(texts=["[mock:fail]"] * 1000), [], Batch.request
+    monkeypatch.setattr(Batch, "request", lambda self: readings.append(self) or read(self))  # type: ignore[func-returns-value]
+
+    for question in (Batch.items_end, Batch.end, lambda it: it.tally(0.0)):
+        readings.clear()
+        question(batch)
+        assert len(readings) == 1
+
+
+def test_one_text_is_a_batch_of_one(make_batch: MakeBatch) -> None:
+    batch = make_batch()._replace(body=b'{"prompt":"[mock:fail]"}', texts_key="prompt")
+
+    assert batch.request() == {"prompt": "[mock:fail]"}
+    assert batch.texts() == ["[mock:fail]"]
+    assert batch.fate(0) == Fate(500)
+
+
+@pytest.mark.parametrize(
+    ("text", "fate"),
+    [
+        ("[mock:fail]", Fate(500)),
+        ("[mock:fail=429]", Fate(429)),
+        ("[mock:slow=30s]", Fate(None, 30.0)),
+        ("[mock:slow=250ms] [mock:fail]", Fate(500, 0.25)),
+        ("[mock:slow=999999999h]", Fate(None, 999_999_999 * 3600.0)),
+        ("[mock:hang]", Fate(None, math.inf)),
+        ("[mock:hang][mock:fail]", Fate(500, math.inf)),
+        ("", PLAIN),
+        ("no marker", PLAIN),
+        ("a [mock:fail=503] in the middle", Fate(503)),
+        ("[mock:slow=2m]", Fate(None, 120.0)),
+        ("[mock:slow=1.5h]", Fate(None, 5400.0)),
+        ("[mock:slow=0s]", PLAIN),
+        ("[mock:fail=404] [mock:fail=429]", Fate(429)),
+        ("[mock:slow=1s] [mock:slow=2s]", Fate(None, 3.0)),
+        ("[mock:slow=1s][mock:hang]", Fate(None, math.inf)),
+        ("[[mock:fail]]", Fate(500)),
+        ("[mock:fail=99]", PLAIN),
+        ("[mock:fail=099]", PLAIN),
+        ("[mock:fail=1000]", PLAIN),
+        ("[mock:fail=-42]", PLAIN),
+        ("[mock:fail=]", PLAIN),
+        ("[mock:fail=٤٢٩]", PLAIN),
+        ("[mock:slow]", PLAIN),
+        ("[mock:slow=30]", PLAIN),
+        ("[mock:slow=30d]", PLAIN),
+        ("[mock:slow=-1s]", PLAIN),
+        ("[mock:slow=1e9s]", PLAIN),
+        ("[mock:slow=infs]", PLAIN),
+        ("[mock:slow=.5s]", PLAIN),
+        ("[mock:slow=1.s]", PLAIN),
+        ("[mock:slow=1.0001s]", PLAIN),
+        ("[mock:slow=1234567890s]", PLAIN),
+        ("[mock:hang=1]", PLAIN),
+        ("[mock:hang", PLAIN),
+        ("[mock: fail]", PLAIN),
+        ("[Mock:Fail]", PLAIN),
+        ("mock:fail", PLAIN),
+        ("[mock:]", PLAIN),
+    ],
+)
+def test_markers_say_what_becomes_of_an_item(text: str, fate: Fate) -> None:
+    assert read_fate(text) == fate
+
+
+@STEADY
+@given(
+    st.lists(st.sampled_from(["[mock:", "fail", "=4", "29", "slow=", "1", ".", "s", "hang", "]", " ", "é"])).map(
+        "".join
+    )
+)
+def test_any_text_has_a_fate_that_time_can_bear(text: str) -> None:
+    fate = read_fate(text)
+
+    assert fate.failure is None or 100 <= fate.failure <= 999
+    assert fate.slowness >= 0
+
+
+@pytest.mark.parametrize(
+    "piece", ["[mock:", "[mock:slow=111111111.", "[", "[mock:fail=42", "[mock:slow=1.111m", "[mock:slow=1s]", "1"]
+)
+def test_a_long_text_is_searched_without_going_over_it_twice(piece: str) -> None:
+    # Were the search quadratic, a text of five megabytes would keep the suite for hours.
+    assert read_fate(piece * (5_000_000 // len(piece)) + "[mock:fail=418]").failure == 418

@@ -1,0 +1,129 @@
+"""The journal: it keeps the latest exchanges within its bounds, and counts the others."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.errors import Violation
+from mockserver.messages import Request, Response
+from mockserver.state import journal as home
+from mockserver.state.journal import MAX_BYTES, Exchange, Journal
+
+STEADY = settings(derandomize=True, deadline=None)
+
+Note = Callable[..., None]
+
+
+def kept(journal: Journal) -> list[int]:
+    return [exchange.number for exchange in journal.find(lambda _: True)]
+
+
+def test_an_exchange_is_kept_as_it_was() -> None:
+    journal, violation = Journal(10), Violation(("body",), "type", "not an object")
+    request, response = Request("POST", "/ai/batches", body=b"[]"), Response(422, "text/plain", b"no")
+
+    journal.record(12.5, "queueBatch", request, response, "invalid", (violation,))
+
+    assert list(journal.find(lambda _: True)) == [
+        Exchange(1, 12.5, "queueBatch", request, response, "invalid", (violation,))
+    ]
+
+
+def test_only_the_latest_are_kept_and_the_others_counted(note: Note) -> None:
+    journal = Journal(3)
+
+    for _ in range(5):
+        note(journal)
+
+    assert kept(journal) == [3, 4, 5]
+    assert (journal.seen, journal.dropped) == (5, 2)
+
+
+def test_a_journal_may_keep_nothing_but_the_count(note: Note) -> None:
+    journal = Journal(0)
+
+    note(journal, request=10)
+
+    assert (kept(journal), journal.seen, journal.dropped) == ([], 1, 1)
+
+
+def test_bodies_are_bounded_in_bytes(note: Note) -> None:
+    journal = Journal(100)
+
+    note(journal, request=MAX_BYTES // 2)
+    note(journal, response=MAX_BYTES // 2)
+    assert kept(journal) == [1, 2]
+
+    note(journal, request=1)
+    assert (kept(journal), journal.dropped) == ([2, 3], 1)
+
+
+def test_an_exchange_heavier_than_the_bound_is_counted_and_leaves_room_for_the_next(note: Note) -> None:
+    journal = Journal(100)
+
+    note(journal, request=MAX_BYTES, response=1)
+    assert (kept(journal), journal.dropped) == ([], 1)
+
+    note(journal, request=MAX_BYTES)
+    assert (kept(journal), journal.dropped) == ([2], 1)
+
+
+@STEADY
+@given(st.integers(0, 6), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=30))
+def test_what_is_kept_is_the_longest_tail_within_the_bounds(
+    note: Note, limit: int, weights: list[tuple[int, int]]
+) -> None:
+    journal = Journal(limit)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(home, "MAX_BYTES", 100)
+        for request, response in weights:
+            note(journal, request=request, response=response)
+
+    fitting = [
+        count
+        for count in range(limit + 1)
+        if count <= len(weights) and sum(map(sum, weights[len(weights) - count :])) <= 100
+    ]
+    assert kept(journal) == list(range(len(weights) - max(fitting) + 1, len(weights) + 1))
+    assert journal.dropped == len(weights) - max(fitting)
+
+
+def test_a_stream_is_not_read_to_be_weighed() -> None:
+    journal, stream = Journal(10), iter([b"a" * MAX_BYTES, b"a"])
+
+    journal.record(0.0, "", Request("GET", "/"), Response(200, body=stream), "", ())
+
+    assert kept(journal) == [1]
+    assert len(list(stream)) == 2
+
+
+def test_clearing_forgets_the_counts_and_the_weights(note: Note) -> None:
+    journal = Journal(3)
+    for _ in range(5):
+        note(journal, request=MAX_BYTES // 3)
+
+    journal.clear()
+    assert (kept(journal), journal.seen, journal.dropped) == ([], 0, 0)
+
+    note(journal, request=MAX_BYTES)
+    assert kept(journal) == [1]
+
+
+def test_finding_gives_what_matches_oldest_first(note: Note) -> None:
+    journal = Journal(10)
+    for path in ("/a", "/b", "/a"):
+        note(journal, path)
+
+    assert [exchange.number for exchange in journal.find(lambda it: it.request.path == "/a")] == [1, 3]
+
+
+def test_what_is_recorded_during_a_search_is_not_found_by_it(note: Note) -> None:
+    journal = Journal(1)
+    note(journal, "/before")
+    search = journal.find(lambda _: True)
+
+    note(journal, "/after")
+
+    assert [exchange.request.path for exchange in search] == ["/before"]
