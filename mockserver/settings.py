@@ -158,11 +158,12 @@ def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
     word, at, instant = text.rpartition("@")
     try:
         start = datetime.fromisoformat(instant)
-    except ValueError:
+        start = (start if start.tzinfo else start.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # past the year 9999 in UTC
         raise _complaint(place, text, CLOCK_WANTED) from None
     if word != ("frozen" if at else ""):
         raise _complaint(place, text, CLOCK_WANTED)
-    return bool(at), (start if start.tzinfo else start.replace(tzinfo=UTC)).timestamp()
+    return bool(at), min(start.timestamp(), 253_402_300_799.0)  # the last second a clock shows
 
 
 def read_progression(text: str, place: str = "progression") -> tuple[str, float]:

@@ -59,6 +59,12 @@ class Sandbox:
         self._clear()
         self.answers = AnswerBook()
 
+    def reset_clock(self) -> None:
+        """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
+        if self.batches:
+            raise ValueError("the clock cannot begin again while there are batches; reset the state first")
+        self.clock.reset()
+
     def reset_progression(self) -> None:
         """Let batches age as they did in the beginning."""
         self.progression = self._beginnings.progression

@@ -124,3 +124,15 @@ def test_any_text_has_a_fate_that_time_can_bear(text: str) -> None:
 def test_a_long_text_is_searched_without_going_over_it_twice(piece: str) -> None:
     # Were the search quadratic, a text of five megabytes would keep the suite for hours.
     assert read_fate(piece * (5_000_000 // len(piece)) + "[mock:fail=418]").failure == 418
+
+
+def test_a_marker_behind_json_escapes_is_heeded(make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch()._replace(body=b'{"prompts": ["\\u005bmock:fail]"]}')
+
+    assert batch.fate(0) == Fate(failure=500)
+
+
+def test_escapes_alone_are_no_marker(make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch()._replace(body=memoryview(b'{"prompts": ["\\u005bmock]"]}'))
+
+    assert batch.fate(0) == PLAIN

@@ -153,3 +153,16 @@ def test_inside_a_transaction_another_one_may_begin(sandboxes: Sandboxes) -> Non
         sandbox.reset()
 
     assert dict(sandbox.batches) == {}
+
+
+def test_a_clock_with_batches_behind_it_does_not_begin_again(sandboxes: Sandboxes, make_batch: MakeBatch) -> None:
+    sandbox = sandboxes.open("mine")
+    sandbox.batches["some-batch"] = make_batch()
+
+    with pytest.raises(ValueError, match="reset the state first"):
+        sandbox.reset_clock()
+
+    sandbox.reset_state()
+    sandbox.clock.advance(10)
+    sandbox.reset_clock()
+    assert sandbox.clock.now() == sandbox.clock.born
