@@ -44,7 +44,7 @@ def documented_reply(operation: Operation, status: int, *, key: bytes, example: 
     documented = operation.response(status)
     if documented is None:
         return None
-    headers = tuple((name, str(_header_value(header))) for name, header in documented.headers.items())
+    headers = tuple((name, _header_value(header)) for name, header in documented.headers.items())
     if not documented.content:
         return Response(status, headers=headers, source="example")
     content = next(iter(documented.content.values()))
@@ -76,11 +76,12 @@ def text_example(operation: Operation, status: int) -> str:
     return str(next(iter(content.examples.values()), "")) if content else ""
 
 
-def _header_value(header: Mapping[str, Any]) -> Any:
+def _header_value(header: Mapping[str, Any]) -> str:
     schema = header.get("schema", {})
-    return header.get(
+    value = header.get(
         "example", schema.get("example", schema.get("default", 1 if schema.get("type") == "integer" else ""))
     )
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _fabricated(content: Content, key: bytes) -> Any:
