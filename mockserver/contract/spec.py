@@ -93,7 +93,10 @@ class Spec:
         place = f"{method} {path}"
         where = f"{place}: requestBody"
         body = self._mapping(self.resolved(node["requestBody"], where), where) if "requestBody" in node else {}
-        security = self._list(node.get("security", self.document.get("security", [])), f"{place}: security")
+        security = [
+            self._mapping(each, f"{place}: security")
+            for each in self._list(node.get("security", self.document.get("security", [])), f"{place}: security")
+        ]
         responses = self._mapping(node.get("responses", {}), f"{place}: responses")
         return Operation(
             key=str(node.get("operationId") or place),
