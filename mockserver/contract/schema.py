@@ -61,7 +61,7 @@ class Schema:
 
     def check_usable(self, *others: Mapping[str, Any]) -> None:
         """Raises SpecError when this definition, or another one of the same document, cannot judge anything."""
-        _compiled({**self._whole, "allOf": [*self._whole.get("allOf", ()), *others]})
+        _compiled({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]})
 
     @cached_property
     def _whole(self) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class Spec:
             body=self._read_content(body, where) if body else None,
             body_required=bool(body.get("required")),
             responses={
-                str(status): self._read_response(str(status), each, place) for status, each in responses.items()
+                each.status: each
+                for each in (self._read_response(str(status), node, place) for status, node in responses.items())
             },
             is_open={} in security or not any(self._tokens.intersection(each) for each in security),
             document=self.name,
@@ -204,11 +205,14 @@ class Spec:
         try:
             self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
         except SpecError:  # all at once is fast, one by one finds the place
-            for place, schema in self._schemas():
-                try:
-                    schema.check_usable()
-                except SpecError as problem:
-                    raise SpecError(f"{self.name}: {place}: {problem}") from problem
+            raise SpecError(f"{self.name}: {next(self._unusable_schemas())}") from None
+
+    def _unusable_schemas(self) -> Iterator[str]:
+        for place, schema in self._schemas():
+            try:
+                schema.check_usable()
+            except SpecError as problem:
+                yield f"{place}: {problem}"
 
     def _schemas(self) -> Iterator[tuple[str, Schema]]:
         for operation in self.operations:
