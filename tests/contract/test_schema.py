@@ -76,14 +76,15 @@ def nearly_valid(draw: st.DrawFn, place: Place) -> Any:
 
 
 def mutated(draw: st.DrawFn, value: Any) -> Any:
-    if not isinstance(value, dict | list) or not value or draw(st.integers(0, 4)) == 0:
+    kind = type(value)
+    if kind not in {dict, list} or not value or draw(st.integers(0, 4)) == 0:
         return draw(VALUES)
-    places: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+    places: list[Any] = list(value) if kind is dict else list(range(len(value)))
     at = draw(st.sampled_from(places))
     change = draw(st.sampled_from(["inside", "inside", "drop", "add"]))
     if change == "drop":
         del value[at]
-    elif change == "add" and isinstance(value, list):
+    elif change == "add" and kind is list:
         value.append(draw(VALUES))
     elif change == "add":
         value[draw(st.sampled_from(KEYS) | TEXTS)] = draw(VALUES)
