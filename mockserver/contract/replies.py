@@ -44,7 +44,8 @@ def documented_reply(operation: Operation, status: int, *, key: bytes, example: 
     documented = operation.response(status)
     if documented is None:
         return None
-    headers = tuple((name, _header_value(header)) for name, header in documented.headers.items())
+    stated = ((name, _header_value(header)) for name, header in documented.headers.items())
+    headers = tuple((name, encoded(value, "text/plain").decode()) for name, value in stated)
     if not documented.content:
         return Response(status, headers=headers, source="example")
     content = next(iter(documented.content.values()))
@@ -69,19 +70,11 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     return Response(status, PROBLEM, orjson.dumps(body))
 
 
-def text_example(operation: Operation, status: int) -> str:
-    """The documented text of an error, for APIs that answer errors in plain text; empty when there is none."""
-    documented = operation.response(status)
-    content = documented and documented.content.get("text/plain")
-    return str(next(iter(content.examples.values()), "")) if content else ""
-
-
-def _header_value(header: Mapping[str, Any]) -> str:
+def _header_value(header: Mapping[str, Any]) -> Any:
     schema = header.get("schema", {})
-    value = header.get(
+    return header.get(
         "example", schema.get("example", schema.get("default", 1 if schema.get("type") == "integer" else ""))
     )
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _fabricated(content: Content, key: bytes) -> Any:

@@ -11,7 +11,6 @@ from mockserver.contract.replies import (
     encoded,
     pick_status,
     problem,
-    text_example,
 )
 from mockserver.contract.spec import Operation, Spec
 from mockserver.errors import Reason
@@ -123,13 +122,6 @@ def test_a_reply_is_as_bare_as_the_document(status: int, media_type: str, body: 
 
 def test_an_undocumented_status_has_no_reply() -> None:
     assert documented_reply(OPERATION, 418, key=b"") is None
-
-
-@pytest.mark.parametrize(
-    ("status", "text"), [(400, "JSON was malformed"), (401, ""), (402, ""), (204, ""), (418, ""), (500, "7")]
-)
-def test_the_text_of_an_error_is_its_example(status: int, text: str) -> None:
-    assert text_example(OPERATION, status) == text
 
 
 @pytest.mark.parametrize(
