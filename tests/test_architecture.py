@@ -16,14 +16,14 @@ FLOORS = (
     {"state"},
     {"provider"},
     {"engine", "providers"},
-    {"web", "loading", "checking"},
+    {"web", "listening", "loading", "checking"},
     {"server", "client"},
     {"cli", "pytest_plugin", "__main__"},
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = {("contract", "state"), ("state", "contract")}
-# Plain values may speak of each other; the main module opens the command line.
-NEIGHBOURS = {("settings", "errors"), ("messages", "errors"), ("__main__", "cli")}
+# Plain values may speak of each other; the main module opens the command line; what checks also loads.
+NEIGHBOURS = {("settings", "errors"), ("messages", "errors"), ("__main__", "cli"), ("checking", "loading")}
 
 HOMES = {
     "starlette": {"web"},

@@ -76,7 +76,7 @@ class Spec:
         version = self._mapping(self.document, "the document").get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
             raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
-        for path, stated in self._mapping(self.document.get("paths"), "paths").items():
+        for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
             if not path.startswith("/"):
                 raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
             names = _NAMED.findall(path)
@@ -236,6 +236,8 @@ def read_spec(path: Path) -> Spec:
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
         document = _modernised(document)
     spec = Spec(document, str(path))
+    if "paths" not in spec.document:
+        raise SpecError(f"{path}: paths is missing; there is nothing to serve")
     spec.check_schemas()
     return spec
 

@@ -349,7 +349,7 @@ CIRCLE = {"schemas": {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/
         ({"swagger": "2.0", "paths": {}}, "openapi is None; wanted a version 3.x"),
         ({"openapi": "2.0", "paths": {}}, "openapi is '2.0'"),
         ({"openapi": 3.1, "paths": {}}, "openapi is 3.1"),
-        ({"openapi": "3.1.0"}, "paths is NoneType; wanted a mapping"),
+        ({"openapi": "3.1.0", "paths": None}, "paths is NoneType; wanted a mapping"),
         ({"openapi": "3.1.0", "paths": []}, "paths is list; wanted a mapping"),
         ({"openapi": "3.1.0", "paths": {"things": {}}}, "paths.things: a path starts with '/'"),
         ({"openapi": "3.1.0", "paths": {"/{a}/{a}": {}}}, "paths./{a}/{a}: a name in braces stands twice"),
@@ -440,6 +440,15 @@ def test_a_schema_that_cannot_judge_is_found_when_the_file_is_read(
         read_spec(path)
 
     assert str(caught.value).startswith(f"{path}: {words}")
+
+
+def test_a_file_without_paths_is_refused(tmp_path: Path) -> None:
+    path = on_disk(tmp_path, {"openapi": "3.1.0", "components": {}})
+
+    with pytest.raises(SpecError) as caught:
+        read_spec(path)
+
+    assert str(caught.value) == f"{path}: paths is missing; there is nothing to serve"
 
 
 def test_a_file_that_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:
