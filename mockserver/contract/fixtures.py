@@ -146,7 +146,7 @@ def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
     models = wanted.get("model")
     try:
         pattern = re.compile(wanted["pattern"]) if "pattern" in wanted else None
-    except re.error as problem:
+    except (re.error, OverflowError, RecursionError) as problem:
         line = find_line(file.path, ("completions", n, "match", "pattern"))
         message = f"{wanted['pattern']!r} is not a regular expression: {problem}"
         raise FixtureError(f"{file.path}:{line or 1}: completions[{n}].match.pattern: {message}") from problem
@@ -165,4 +165,4 @@ def _is_part(wanted: Any, value: Any) -> bool:
         return isinstance(value, dict) and all(
             key in value and _is_part(each, value[key]) for key, each in wanted.items()
         )
-    return bool(wanted == value)
+    return isinstance(wanted, bool) == isinstance(value, bool) and bool(wanted == value)

@@ -44,7 +44,8 @@ def documented_reply(operation: Operation, status: int, *, key: bytes, example: 
     documented = operation.response(status)
     if documented is None:
         return None
-    headers = tuple((name, str(_header_value(header))) for name, header in documented.headers.items())
+    stated = ((name, _header_value(header)) for name, header in documented.headers.items())
+    headers = tuple((name, encoded(value, "text/plain").decode()) for name, value in stated)
     if not documented.content:
         return Response(status, headers=headers, source="example")
     content = next(iter(documented.content.values()))

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from mockserver.contract.spec import Operation
 from mockserver.errors import Reason, Refusal, SpecError
 
+MAX_SHOWN = 200
+_NAME = re.compile(r"\{([^{}]+)\}")
+
 
 class Match(NamedTuple):
     """The operation a request asks for, with the arguments its path carries."""
@@ -19,14 +22,16 @@ class Router:
     """Finds operations. A concrete path wins over a templated one, as OpenAPI demands."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
+        taken: dict[tuple[str, str], Operation] = {}
         self._concrete: dict[str, dict[str, Operation]] = {}
         self._templated: dict[str, dict[str, Operation]] = {}
         for operation in operations:
+            other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)
+            if other is not operation:
+                came = f"{other.method} {other.path} in {other.document or 'another document'}"
+                raise SpecError(f"{operation.document}: {operation.method} {operation.path} is described twice: {came}")
             paths = self._templated if "{" in operation.path else self._concrete
-            methods = paths.setdefault(operation.path, {})
-            if operation.method in methods:
-                raise SpecError(f"{operation.method} {operation.path} is described by two documents")
-            methods[operation.method] = operation
+            paths.setdefault(operation.path, {})[operation.method] = operation
         self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
 
     def match(self, method: str, path: str) -> Match:
@@ -34,16 +39,12 @@ class Router:
 
         Raises Refusal NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
         """
-        methods = self._concrete.get(path)
-        if methods is not None:
-            operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
-            if operation is not None:
-                return Match(operation, {})
-            raise _not_allowed(method, path, methods)
-        return self._match_templated(method, path)
+        methods = self._concrete.get(path, {})
+        operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+        return Match(operation, {}) if operation is not None else self._match_templated(method, path, methods)
 
-    def _match_templated(self, method: str, path: str) -> Match:
-        allowed: dict[str, Operation] = {}
+    def _match_templated(self, method: str, path: str, concrete: Mapping[str, Operation]) -> Match:
+        allowed = dict(concrete)
         for pattern, methods in self._patterns:
             found = pattern.fullmatch(path)
             if found is None:
@@ -54,12 +55,13 @@ class Router:
             allowed |= methods
         if allowed:
             raise _not_allowed(method, path, allowed)
-        raise Refusal(Reason.NO_SUCH_PATH, f"No operation has the path {path}.{self._suggestion(path)}")
+        shown = path[:MAX_SHOWN]
+        raise Refusal(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{self._suggestion(shown)}")
 
     def _suggestion(self, path: str) -> str:
         from difflib import get_close_matches  # noqa: PLC0415  needed only for a lost client
 
-        near = get_close_matches(path[:200], [*self._concrete, *self._templated], n=1)
+        near = get_close_matches(path, [*self._concrete, *self._templated], n=1)
         return f" Did you mean {near[0]}?" if near else ""
 
 
@@ -72,12 +74,14 @@ def allowed_methods(methods: Iterable[str]) -> str:
 def _not_allowed(method: str, path: str, methods: Iterable[str]) -> Refusal:
     allow = allowed_methods(methods)
     return Refusal(
-        Reason.METHOD_NOT_ALLOWED, f"{path} does not answer {method}; it answers {allow}.", headers=(("Allow", allow),)
+        Reason.METHOD_NOT_ALLOWED,
+        f"{path[:MAX_SHOWN]} does not answer {method[:MAX_SHOWN]}; it answers {allow}.",
+        headers=(("Allow", allow),),
     )
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"\{([^{}]+)\}", path)
+    parts = _NAME.split(path)
     return re.compile(
         "".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts))
     )

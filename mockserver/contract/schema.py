@@ -1,7 +1,7 @@
 """One JSON Schema, ready to judge a value: fast to accept, slow to explain."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ MAX_VIOLATIONS = 100
 MAX_EXPLAINED_ITEMS = 10_000
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# Common English names that ISO 639 spells otherwise.
+_ALSO_CALLED = {"castilian", "farsi", "flemish", "gaelic", "greek", "haitian creole", "mandarin", "punjabi"}
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 
 
@@ -46,16 +48,20 @@ class Schema:
             Violation((*location, *error.absolute_path), str(error.validator), _shorten(error.message), error.schema)
             for error in errors
         ]
-        return found or self._beyond_explained_items(value, location)
+        return found or (self._first_of_the_fast_judge(value, location) if _is_wide(value) else [])
 
-    def _beyond_explained_items(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
-        """What only the fast judge sees: items past MAX_EXPLAINED_ITEMS. Elsewhere jsonschema has the last word."""
-        found = []
-        for error in islice(self._fast.iter_errors(value), MAX_VIOLATIONS):
-            if any(isinstance(step, int) and step >= MAX_EXPLAINED_ITEMS for step in error.instance_path):
-                code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
-                found.append(Violation((*location, *error.instance_path), code, _shorten(error.message)))
-        return found
+    def _first_of_the_fast_judge(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
+        """What the slow judge did not look at. Only the first: finding all of millions would take minutes."""
+        try:
+            self._fast.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
+            return [Violation((*location, *error.instance_path), code, _shorten(error.message))]
+        return []
+
+    def check_usable(self, *others: Mapping[str, Any]) -> None:
+        """Raises SpecError when this definition, or another one of the same document, cannot judge anything."""
+        _compiled({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]})
 
     @cached_property
     def _whole(self) -> dict[str, Any]:
@@ -65,16 +71,26 @@ class Schema:
 
     @cached_property
     def _fast(self) -> Any:
-        try:
-            return jsonschema_rs.Draft202012Validator(
-                self._whole, validate_formats=True, formats=dict(FORMATS), offline=True
-            )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
-            raise SpecError(f"not a usable JSON Schema: {_shorten(str(problem))}") from problem
+        return _compiled(self._whole)
 
     @cached_property
     def _slow(self) -> "Validator":
         return _explaining_validator()(self._whole, format_checker=_format_checker())
+
+
+def _compiled(definition: dict[str, Any]) -> Any:
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            definition, validate_formats=True, formats=dict(FORMATS), offline=True
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
+        raise SpecError(f"not a usable JSON Schema: {_shorten(' '.join(str(problem).split()))}") from problem
+
+
+def _is_wide(value: Any) -> bool:
+    """Whether an array in it goes on where the slow judge stops."""
+    children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (isinstance(value, list) and len(value) > MAX_EXPLAINED_ITEMS) or any(map(_is_wide, children))
 
 
 def _is_uuid(text: str) -> bool:
@@ -103,7 +119,7 @@ def _languages() -> frozenset[str]:
     coded = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
     spelled = {language.name.partition(" (")[0].lower() for language in coded}
     common = {language.common_name.lower() for language in coded if hasattr(language, "common_name")}
-    return frozenset({language.alpha_2 for language in coded} | spelled | common)
+    return frozenset({language.alpha_2 for language in coded} | spelled | common | _ALSO_CALLED)
 
 
 def _is_standard(name: str) -> Callable[[str], bool]:
@@ -159,8 +175,18 @@ def _explaining_validator() -> type["Validator"]:
         if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
             yield ValidationError(f"{instance!r} does not match {definition!r}")
 
-    extended: type[Validator] = extend(Draft202012Validator, {"items": items, "pattern": pattern})
+    def unique(validator: Any, definition: bool, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001
+        if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
+            yield ValidationError(f"{instance!r} has non-unique elements")
+
+    extended: type[Validator] = extend(
+        Draft202012Validator, {"items": items, "pattern": pattern, "uniqueItems": unique}
+    )
     return extended
+
+
+# jsonschema compares every item with every other; a few thousand objects would take it minutes.
+_UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 
 
 @cache

@@ -1,100 +1,25 @@
 """An OpenAPI 3.x document as typed operations."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from mockserver.contract.documents import read_document
+from mockserver.contract.operations import Content, Operation, Parameter, ResponseSpec
 from mockserver.contract.schema import Schema
 from mockserver.errors import SpecError
 
+__all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec", "Spec", "read_spec"]
+
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+LOCATIONS = ("path", "query", "header", "cookie")
 JSON = "application/json"
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What the document declares; what a request supplies for it is an argument."""
-
-    name: str
-    location: str
-    """`path`, `query`, `header` or `cookie`."""
-    required: bool
-    explode: bool
-    definition: Mapping[str, Any]
-    schema: Schema
-
-    @cached_property
-    def types(self) -> frozenset[str]:
-        """The JSON types the argument may have; empty when the schema does not say."""
-        stated = self.definition.get("type", ())
-        return frozenset([stated] if isinstance(stated, str) else stated)
-
-
-@dataclass(frozen=True)
-class Content:
-    """One media type of a request or response body."""
-
-    media_type: str
-    schema: Schema | None
-    examples: Mapping[str, Any]
-    """By name; the unnamed `example` is called `default`."""
-
-
-@dataclass(frozen=True)
-class ResponseSpec:
-    """One documented response."""
-
-    status: str
-    """`202`, `4XX` or `default`."""
-    description: str
-    content: Mapping[str, Content]
-    headers: Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Operation:
-    """One method on one path. An operation equals itself only, so that it can be a key."""
-
-    key: str
-    """The operationId, else `POST /path`."""
-    method: str
-    path: str
-    summary: str
-    tag: str
-    parameters: tuple[Parameter, ...]
-    body: Mapping[str, Content] | None
-    """By media type; None when the operation takes no body."""
-    body_required: bool
-    responses: Mapping[str, ResponseSpec]
-    is_open: bool
-    """Whether it can be called without a credential."""
-
-    @cached_property
-    def statuses(self) -> tuple[int, ...]:
-        """The documented statuses that are numbers."""
-        return tuple(int(status) for status in self.responses if status.isdigit())
-
-    @cached_property
-    def success(self) -> int:
-        """The first documented 2xx status, 200 when there is none."""
-        return next((status for status in self.statuses if 200 <= status < 300), 200)
-
-    @cached_property
-    def sandbox_parameter(self) -> str:
-        """The path parameter that names the sandbox by its key (extension `x-mock-sandbox-key`), or nothing."""
-        return next(
-            (p.name for p in self.parameters if p.location == "path" and p.definition.get("x-mock-sandbox-key")), ""
-        )
-
-    def response(self, status: int) -> ResponseSpec | None:
-        """What the document says of a status: by number, by class (`4XX`), or by `default`."""
-        for name in (str(status), f"{status // 100}XX", "default"):
-            if name in self.responses:
-                return self.responses[name]
-        return None
+# "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
+# SHALL be ignored."
+_IGNORED_HEADERS = {"accept", "content-type", "authorization"}
+_NAMED = re.compile(r"\{([^{}]+)\}")
 
 
 class Spec:
@@ -103,6 +28,7 @@ class Spec:
     def __init__(self, document: Mapping[str, Any], name: str) -> None:
         self.document = document
         self.name = name
+        self._tokens = self._bearer_schemes()
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
 
@@ -127,7 +53,10 @@ class Spec:
             )
         node: Any = self.document
         for escaped in reference[2:].split("/"):
-            step = escaped.replace("~1", "/").replace("~0", "~")
+            step = unquote(escaped).replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list) and step.isdecimal() and int(step) < len(node):
+                node = node[int(step)]
+                continue
             if not isinstance(node, dict) or step not in node:
                 raise SpecError(f"{self.name}: {place}: $ref is {reference!r}; the document has no such thing")
             node = node[step]
@@ -138,6 +67,11 @@ class Spec:
             raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a mapping")
         return node
 
+    def _list(self, node: Any, place: str) -> list[Any]:
+        if not isinstance(node, list):
+            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a list")
+        return node
+
     def _read_operations(self) -> Iterator[Operation]:
         version = self._mapping(self.document, "the document").get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
@@ -145,6 +79,9 @@ class Spec:
         for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
             if not path.startswith("/"):
                 raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
+            names = _NAMED.findall(path)
+            if len(names) > len(set(names)):
+                raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
             item = self._mapping(self.resolved(stated, path), path)
             for method in METHODS:
                 if method in item:
@@ -154,34 +91,58 @@ class Spec:
 
     def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
         place = f"{method} {path}"
-        body = self.resolved(node.get("requestBody"), place)
-        security = node.get("security", self.document.get("security", []))
+        where = f"{place}: requestBody"
+        body = self._mapping(self.resolved(node["requestBody"], where), where) if "requestBody" in node else {}
+        security = [
+            self._mapping(each, f"{place}: security")
+            for each in self._list(node.get("security", self.document.get("security", [])), f"{place}: security")
+        ]
         responses = self._mapping(node.get("responses", {}), f"{place}: responses")
         return Operation(
             key=str(node.get("operationId") or place),
             method=method,
             path=path,
             summary=str(node.get("summary", "")),
-            tag=next(iter(node.get("tags", ())), ""),
+            tag=str(next(iter(self._list(node.get("tags", []), f"{place}: tags")), "")),
             parameters=tuple(self._read_parameters(item, node, place)),
-            body=self._read_content(body, f"{place}: requestBody") if body else None,
-            body_required=bool(body and body.get("required")),
+            body=self._read_content(body, where) if body else None,
+            body_required=bool(body.get("required")),
             responses={
-                str(status): self._read_response(str(status), each, place) for status, each in responses.items()
+                each.status: each
+                for each in (self._read_response(str(status), node, place) for status, node in responses.items())
             },
-            is_open=not security or {} in security,
+            is_open={} in security or not any(self._tokens.intersection(each) for each in security),
+            document=self.name,
         )
+
+    def _bearer_schemes(self) -> frozenset[str]:
+        """The security schemes that a bearer token satisfies; a key or a password is nothing we ask for."""
+        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
+        schemes = self._mapping(components.get("securitySchemes", {}), "components.securitySchemes")
+        return frozenset(name for name, scheme in schemes.items() if self._takes_bearer_token(name, scheme))
+
+    def _takes_bearer_token(self, name: str, scheme: Any) -> bool:
+        place = f"components.securitySchemes.{name}"
+        found = self._mapping(self.resolved(scheme, place), place)
+        is_bearer = found.get("type") == "http" and str(found.get("scheme", "")).lower() == "bearer"
+        return is_bearer or found.get("type") in {"oauth2", "openIdConnect"}
 
     def _read_parameters(self, item: Mapping[str, Any], node: Mapping[str, Any], place: str) -> Iterator[Parameter]:
         declared: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for each in (*item.get("parameters", ()), *node.get("parameters", ())):
-            found = self._mapping(self.resolved(each, place), f"{place}: parameters")
-            if not {"name", "in"} <= found.keys():
-                raise SpecError(f"{self.name}: {place}: a parameter lacks its 'name' or its 'in'")
+        where = f"{place}: parameters"
+        for each in (*self._list(item.get("parameters", []), where), *self._list(node.get("parameters", []), where)):
+            found = self._mapping(self.resolved(each, where), where)
+            if not (isinstance(found.get("name"), str) and found.get("in") in LOCATIONS):
+                came = f"name {found.get('name')!r}, in {found.get('in')!r}"
+                wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
+                raise SpecError(f"{self.name}: {place}: a parameter has {came}; wanted {wanted}")
+            if found["in"] == "header" and found["name"].lower() in _IGNORED_HEADERS:
+                continue
             declared[found["in"], found["name"]] = found
         for (location, name), found in declared.items():
             where = f"{place}: parameter {name}"
-            definition = self._mapping(self.resolved(found.get("schema", {}), where), where)
+            stated = found.get("schema", {})
+            definition = {**self._mapping(self.resolved(stated, where), where), **self._mapping(stated, where)}
             extensions = {key: value for key, value in found.items() if key.startswith("x-")}
             yield Parameter(
                 name=name.lower() if location == "header" else name,
@@ -189,16 +150,19 @@ class Spec:
                 required=bool(found.get("required")),
                 explode=bool(found.get("explode", location in {"query", "cookie"})),
                 definition={**definition, **extensions},
-                schema=self.schema(definition, where),
+                schema=self.schema(stated, where),
             )
 
     def _read_response(self, status: str, node: Any, place: str) -> ResponseSpec:
         place = f"{place}: response {status}"
         found = self._mapping(self.resolved(node, place), place)
-        headers = {name: self.resolved(each, place) for name, each in found.get("headers", {}).items()}
+        stated = self._mapping(found.get("headers", {}), f"{place}: headers")
+        headers = {
+            name: self._mapping(self.resolved(each, place), f"{place}: header {name}") for name, each in stated.items()
+        }
         return ResponseSpec(
             status.upper() if status != "default" else status,
-            found.get("description", ""),
+            str(found.get("description", "")),
             self._read_content(found, place),
             headers,
         )
@@ -213,7 +177,11 @@ class Spec:
 
     def _read_examples(self, node: Mapping[str, Any], place: str) -> dict[str, Any]:
         """The media type's own examples, else those of its schema."""
-        named = {name: self.resolved(each, place).get("value") for name, each in node.get("examples", {}).items()}
+        stated = self._mapping(node.get("examples", {}), f"{place}: examples")
+        named = {
+            name: self._mapping(self.resolved(each, place), f"{place}: example {name}").get("value")
+            for name, each in stated.items()
+        }
         if "example" in node:
             named.setdefault("default", node["example"])
         schema = self.resolved(node.get("schema", {}), place)
@@ -227,7 +195,39 @@ class Spec:
             if operation.key in index:
                 raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
             index[operation.key] = operation
-        return index | {f"{operation.method} {operation.path}": operation for operation in self.operations}
+        return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
+
+    def check_schemas(self) -> None:
+        """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
+        components = self._mapping(self.document.get("components", {}), "components")
+        for name, definition in self._mapping(components.get("schemas", {}), "components.schemas").items():
+            self.resolved(definition, f"components.schemas.{name}")
+        try:
+            self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
+        except SpecError:  # all at once is fast, one by one finds the place
+            raise SpecError(f"{self.name}: {next(self._unusable_schemas())}") from None
+
+    def _unusable_schemas(self) -> Iterator[str]:
+        for place, schema in self._schemas():
+            try:
+                schema.check_usable()
+            except SpecError as problem:
+                yield f"{place}: {problem}"
+
+    def _schemas(self) -> Iterator[tuple[str, Schema]]:
+        for operation in self.operations:
+            place = f"{operation.method} {operation.path}"
+            for parameter in operation.parameters:
+                yield f"{place}: parameter {parameter.name}", parameter.schema
+            yield from _content_schemas(operation.body or {}, f"{place}: requestBody")
+            for status, response in operation.responses.items():
+                yield from _content_schemas(response.content, f"{place}: response {status}")
+
+
+def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tuple[str, Schema]]:
+    for media_type, content in contents.items():
+        if content.schema is not None:
+            yield f"{place}: {media_type}: schema", content.schema
 
 
 def read_spec(path: Path) -> Spec:
@@ -235,17 +235,30 @@ def read_spec(path: Path) -> Spec:
     document = read_document(path, SpecError)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
         document = _modernised(document)
-    return Spec(document, str(path))
+    spec = Spec(document, str(path))
+    if "paths" not in spec.document:
+        raise SpecError(f"{path}: paths is missing; there is nothing to serve")
+    spec.check_schemas()
+    return spec
 
 
-def _modernised(node: Any) -> Any:
+# Where keys are names of the document's own and not words of OpenAPI.
+_NAMES = {
+    "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
+    "requestBodies", "paths", "content", "callbacks",
+}  # fmt: skip
+
+
+def _modernised(node: Any, *, is_names: bool = False) -> Any:
     """An OpenAPI 3.0 document with its schemas said in JSON Schema 2020-12."""
     if isinstance(node, list):
         return [_modernised(each) for each in node]
     if not isinstance(node, dict):
         return node
+    if is_names:
+        return {key: _modernised(value) for key, value in node.items()}
     node = {
-        key: value if key in {"example", "examples", "default", "enum"} else _modernised(value)
+        key: value if key in {"example", "examples", "default", "enum"} else _modernised(value, is_names=key in _NAMES)
         for key, value in node.items()
     }
     if node.get("nullable") is True and isinstance(node.get("type"), str):

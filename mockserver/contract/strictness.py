@@ -9,7 +9,7 @@ from mockserver.contract.spec import METHODS, Spec
 def tightened(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The document with every request body closed: no unknown keys, and no null that only stands for `unset`."""
     spec = Spec(document, name)
-    paths = {path: _tightened_item(item, spec) for path, item in document.get("paths", {}).items()}
+    paths = {path: _tightened_item(spec.resolved(item, path), spec) for path, item in document.get("paths", {}).items()}
     return {**document, "paths": paths}
 
 
@@ -26,21 +26,31 @@ def _tightened_operation(node: Mapping[str, Any], spec: Spec) -> Mapping[str, An
 
 
 def _tightened_content(content: Mapping[str, Any], spec: Spec) -> Mapping[str, Any]:
-    schema = spec.resolved(content.get("schema"), "requestBody")
+    schema = _with_siblings(content.get("schema"), spec)
     if not isinstance(schema, dict) or "properties" not in schema:
         return content
     required = schema.get("required", ())
     properties = {
-        name: each if name in required else _without_null(spec.resolved(each, name))
+        name: each if name in required else _without_null(_with_siblings(each, spec))
         for name, each in schema["properties"].items()
     }
-    return {"schema": {"additionalProperties": False, **schema, "properties": properties}}
+    return {**content, "schema": {"additionalProperties": False, **schema, "properties": properties}}
+
+
+def _with_siblings(schema: Any, spec: Spec) -> Any:
+    """What a schema's `$ref` points at, with the keywords that stand beside the `$ref`."""
+    found = spec.resolved(schema, "requestBody")
+    if found is schema or not isinstance(found, dict):
+        return found
+    return {**found, **{keyword: each for keyword, each in schema.items() if keyword != "$ref"}}
 
 
 def _without_null(schema: Any) -> Any:
     if not isinstance(schema, dict) or not isinstance(schema.get("type"), list):
         return schema
     types = [each for each in schema["type"] if each != "null"]
+    if not types:
+        return schema
     tight = {**schema, "type": types[0] if len(types) == 1 else types}
     if "enum" in schema:
         tight["enum"] = [each for each in schema["enum"] if each is not None]

@@ -1,5 +1,6 @@
 """Read credential, arguments and body of a request, and judge our own replies."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 
 MAX_ARGUMENTS = 1000
+MAX_DEPTH = 250
 _INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
@@ -69,9 +71,11 @@ def check_reply(operation: Operation, response: Response) -> list[Violation]:
         ]
     if content.schema is None or not isinstance(response.body, bytes):
         return []
-    return content.schema.violations(
-        orjson.loads(response.body) if is_json(media_type) else response.body.decode(), ("body",)
-    )
+    try:
+        value = orjson.loads(response.body) if is_json(media_type) else response.body.decode(errors="replace")
+    except orjson.JSONDecodeError as problem:
+        return [Violation(("body",), "syntax", f"not JSON: {problem}")]
+    return content.schema.violations(value, ("body",))
 
 
 def essence(media_type: str) -> str:
@@ -80,13 +84,19 @@ def essence(media_type: str) -> str:
 
 
 def is_json(media_type: str) -> bool:
-    """Whether a media type's essence says JSON."""
+    """Whether a media type says JSON."""
+    media_type = essence(media_type)
     return media_type == JSON or media_type.endswith("+json")
 
 
 def find_content(contents: Mapping[str, Content], media_type: str) -> Content | None:
-    """The documented content for a media type: exact, then `text/*`, then `*/*`."""
-    return contents.get(media_type) or contents.get(f"{media_type.partition('/')[0]}/*") or contents.get("*/*")
+    """The documented content for a media type's essence: exact, then with parameters, then `text/*`, then `*/*`."""
+    return (
+        contents.get(media_type)
+        or next((content for stated, content in contents.items() if essence(stated) == media_type), None)
+        or contents.get(f"{media_type.partition('/')[0]}/*")
+        or contents.get("*/*")
+    )
 
 
 def _read_arguments(
@@ -150,7 +160,8 @@ def _read_argument(
     if not texts:
         return _NOTHING
     if "array" in parameter.types:
-        parts = texts if parameter.explode else [part for text in texts for part in text.split(",")]
+        repeated = parameter.explode and parameter.location in {"query", "cookie"}
+        parts = texts if repeated else [part for text in texts for part in text.split(",")]
         return [_typed(part, _item_types(parameter)) for part in parts]
     if len(texts) > 1:
         message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
@@ -174,7 +185,7 @@ def _typed(text: str, types: frozenset[str]) -> Any:
     """The text as the type the document asks for; left as text, for the schema to refuse, when it does not look so."""
     if "integer" in types and _INTEGER.fullmatch(text):
         return int(text.partition(".")[0])
-    if "number" in types and _NUMBER.fullmatch(text):
+    if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     if "boolean" in types and text in {"true", "false"}:
         return text == "true"
@@ -203,6 +214,19 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
     except orjson.JSONDecodeError as problem:
         violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
         return None
-    if content.schema is not None:
+    if _is_too_deep(request.body, value):
+        violations.append(Violation(("body",), "depth", "is nested too deeply"))
+    elif content.schema is not None:
         violations += content.schema.violations(value, ("body",))
     return value
+
+
+def _is_too_deep(body: bytes, value: Any) -> bool:
+    """Whether the value could be read but not written again. Few brackets settle it without a second look."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return True
+    return False
