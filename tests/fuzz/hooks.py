@@ -27,7 +27,7 @@ schemathesis.openapi.format("language", strategies.sampled_from([*_languages, "E
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Have a request that is meant to be good keep the rules that the document states in words only."""
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
@@ -37,17 +37,18 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 
 @schemathesis.hook
-def after_call(context: HookContext, case: Case, response: Response) -> None:
+def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
     """Remember which ids were given out: a stateful run goes on with them."""
     if response.status_code == 202 and "id" in (given := response.json()):
         _given.add(given["id"])
 
 
-def _keep_batch_rules(case: Case) -> None:
-    _keep_places(case.body)
+def _keep_batch_rules(case: Case[Any]) -> None:
+    if isinstance(case.body, dict):
+        _keep_places(case.body)
 
 
-def _keep_question_rules(case: Case) -> None:
+def _keep_question_rules(case: Case[Any]) -> None:
     query = case.query
     # "where `id` is given, every other argument is ignored": so the id has to be a good one.
     if "id" in query:
@@ -61,17 +62,17 @@ def _keep_question_rules(case: Case) -> None:
     _keep_places(query)
 
 
-def _keep_batch_id(case: Case) -> None:
+def _keep_batch_id(case: Case[Any]) -> None:
     # "An id that is unknown, belongs to another account or names a single conversation is refused with 422."
     case.query["id"] = _existing(case.query["id"], BATCHES)
 
 
-def _keep_conversation_id(case: Case) -> None:
+def _keep_conversation_id(case: Case[Any]) -> None:
     # "An id that is unknown, belongs to another account or names a batch is refused with 422."
     case.query["id"] = _existing(case.query["id"], CONVERSATIONS)
 
 
-def _keep_archive(case: Case) -> None:
+def _keep_archive(case: Case[Any]) -> None:
     # An unknown archive is 404, which Schemathesis takes for an answer; half of the requests shall find theirs.
     if _draw(case.path_parameters["id"], (True, False)):
         case.path_parameters |= {"sandbox": SANDBOX_KEY, "id": _existing(case.path_parameters["id"], BATCHES)}
@@ -95,9 +96,9 @@ def _keep_places(given: dict[str, Any]) -> None:
         given["country"] = "US"
     # "The state, province or the like within `country`": Liechtenstein has no Tennessee, and some have none at all.
     if given.get("subdivision"):
-        parts = _subdivisions(given["country"])
-        given["subdivision"] = _draw(given["subdivision"], parts) if parts else None
-        if not parts:
+        if parts := _subdivisions(given["country"]):
+            given["subdivision"] = _draw(given["subdivision"], parts)
+        else:
             del given["subdivision"]
 
 
@@ -106,7 +107,8 @@ def _subdivisions(country: str) -> list[str]:
     return sorted(each.code.partition("-")[2] for each in found if each.parent_code is None)
 
 
-def _existing(id_: str, known: list[str]) -> str:
+def _existing(id_: str, known: Sequence[str]) -> str:
+    """The id if it was given out, else one that was: no schema can say which ids those are."""
     return id_ if id_ in _given else _draw(id_, known)
 
 
