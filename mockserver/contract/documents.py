@@ -139,17 +139,23 @@ def _read_float(text: str) -> float:
     return value
 
 
-# What a plain scalar means: the pattern it has, the letters it begins with, and how it is read. All else is text.
-_SCALARS: Mapping[str, tuple[re.Pattern[str], list[str], Callable[[str], Any]]] = {
-    "null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""], lambda _: None),
-    "bool": (re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"), lambda text: text.lower() == "true"),
-    "int": (re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z"), list("-+0123456789"), _read_int),
-    "float": (
-        re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?\Z"),
-        list("-+0123456789."),
-        _read_float,
-    ),
-}
+@cache
+def _scalars() -> Mapping[str, tuple[re.Pattern[str], list[str], Callable[[str], Any]]]:
+    """What a plain scalar means: the pattern it has, the letters it begins with, how it is read. All else is text."""
+    return {
+        "null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""], lambda _: None),
+        "bool": (
+            re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
+            list("tTfF"),
+            lambda text: text.lower() == "true",
+        ),
+        "int": (re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z"), list("-+0123456789"), _read_int),
+        "float": (
+            re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?\Z"),
+            list("-+0123456789."),
+            _read_float,
+        ),
+    }
 
 
 @cache
@@ -222,7 +228,7 @@ def _loader() -> type["yaml.SafeLoader"]:
         Loader.add_implicit_resolver(f"{_TAG}{name}", pattern, first)
         Loader.add_constructor(f"{_TAG}{name}", construct)
 
-    for name, row in _SCALARS.items():
+    for name, row in _scalars().items():
         add_scalar(name, *row)
     Loader.add_implicit_resolver(f"{_TAG}merge", re.compile(r"<<\Z"), ["<"])
     return Loader
