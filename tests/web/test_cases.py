@@ -126,7 +126,7 @@ def tell(story: dict[str, Any], target: Target) -> None:
 
 
 def filled(value: Any, saved: dict[str, Any]) -> Any:
-    """The value with `{{name}}` replaced by what was saved, `{repeat: x, times: n}` by n of x, `{nest: n}` by n lists."""
+    """The value with `{{name}}` replaced by what was saved, `{repeat: x, times: n}` by n of x, `{nest: n}` by lists."""
     if isinstance(value, dict):
         if value.keys() == {"repeat", "times"}:
             return filled(value["repeat"], saved) * value["times"]
@@ -220,5 +220,8 @@ def agree(expected: Any, came: Any, where: str) -> None:
 
 
 def value_at(answer: Answer, path: str) -> Any:
-    """A value to use later: `id` of the answer's JSON, or all of its text for an empty path."""
-    return json.loads(answer.body)[path] if path else answer.body.decode()
+    """A value to use later: `id` of the answer's JSON, `url ~ x(y)z` for a part of it, or for no path all the text."""
+    name, _, pattern = path.partition(" ~ ")
+    value = json.loads(answer.body)[name] if name else answer.body.decode()
+    found = re.search(pattern, value) if pattern else None
+    return found[1] if found else value
