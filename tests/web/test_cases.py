@@ -13,13 +13,15 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import pytest
 import yaml
-from conftest import bytes_of, make_settings, write_json
+from builders import bytes_of, make_settings, write_json
 
+from mockserver.contract.validation import read_token
 from mockserver.engine import Engine
 from mockserver.loading import load_engine
 from mockserver.messages import Request
 from mockserver.server import ThreadedServer
 from mockserver.settings import Settings
+from mockserver.state.sandbox import Sandbox
 
 FOLDER = Path(__file__).parent.parent / "cases"
 STEP_KEYS = {"request", "query", "token", "headers", "json", "body", "expect", "save", "advance"}
@@ -73,8 +75,13 @@ def in_memory(settings: Settings) -> Target:
     engine = load_engine(settings)
     return Target(
         lambda method, target, headers, body: handled(engine, method, target, headers, body),
-        lambda seconds, headers: engine.open_sandbox(Request("POST", "/", headers=headers)).clock.advance(seconds),
+        lambda seconds, headers: sandbox_of(engine, headers).clock.advance(seconds),
     )
+
+
+def sandbox_of(engine: Engine, headers: dict[str, str]) -> Sandbox:
+    request = Request("POST", "/", headers=headers)
+    return engine.open_sandbox(request, read_token(request))
 
 
 def handled(engine: Engine, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
