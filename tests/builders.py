@@ -1,8 +1,10 @@
 """Builders that test files share: an engine, a request to it, documents and fixtures written on the spot."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
@@ -11,6 +13,9 @@ from mockserver.engine import Engine
 from mockserver.loading import load_engine
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 EPOCH = "2026-04-12T00:00:00"
 
@@ -84,3 +89,19 @@ def make_operation(key: str, *, status: str = "200", **content: Any) -> dict[str
         "operationId": key,
         "responses": {status: {"description": "Fine.", "content": {"application/json": content}}},
     }
+
+
+@contextmanager
+def make_client(**changes: Any) -> Iterator["TestClient"]:
+    """The whole app without a socket."""
+    from starlette.testclient import TestClient
+
+    from mockserver.web.app import build_app
+
+    client = TestClient(
+        build_app(make_engine(**changes), make_settings(**changes)),
+        base_url="http://127.0.0.1:4024",
+        headers={"Authorization": "Bearer test"},
+    )
+    yield client
+    client.close()
