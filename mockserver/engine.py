@@ -21,6 +21,9 @@ DEFAULT_SANDBOX = "default"
 MAX_SANDBOX_NAME = 200
 VIOLATIONS_HEADER = "X-Mock-Violations"
 MAX_VIOLATIONS_HEADER = 4096
+MAX_SHOWN_NAME = 100
+MAX_SHOWN_MESSAGE = 400
+"""Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
 
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
@@ -201,10 +204,10 @@ def violations_text(violations: Sequence[Violation]) -> str:
 def described(violation: Violation) -> dict[str, Any]:
     """A violation as people see it."""
     return {
-        "location": list(violation.location),
+        "location": [step[:MAX_SHOWN_NAME] if isinstance(step, str) else step for step in violation.location],
         "severity": "error",
         "code": violation.code,
-        "message": violation.message,
+        "message": violation.message[:MAX_SHOWN_MESSAGE],
     }
 
 
