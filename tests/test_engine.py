@@ -57,6 +57,12 @@ def test_as_many_violations_are_told_as_fit() -> None:
     assert len(kept) == (4096 - 1) // (length + 1)
 
 
+def test_a_name_of_any_length_leaves_room_for_its_violation() -> None:
+    response = ask(make_engine(strict=True), "GET", "/ai/devices", query={"x" * 6000: "1"})
+
+    assert [each["code"] for each in violations_of(response)] == ["unknown"]
+
+
 def test_a_thousand_bad_prompts_make_a_header_that_can_be_read() -> None:
     response = ask(make_engine(), "POST", "/ai/batches", json={"prompts": [1] * 1000, "model": "x"})
 

@@ -176,17 +176,6 @@ def test_a_request_without_a_host_is_answered_with_the_address_it_came_to(monkey
     assert [each.base_url for each in seen] == ["http://127.0.0.1:4024", "http://[::1]:4024"]
 
 
-def test_raw_utf_8_in_a_query_means_the_same_as_its_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = make_gateway()
-    seen = answer_with(Response(204), gateway, monkeypatch)
-    wire = Wire({"type": "http.request"})
-    wire.scope["query_string"] = "prompt=Café&model=gemini".encode()
-
-    wire.through(gateway)
-
-    assert [each.query for each in seen] == ["prompt=Caf%C3%A9&model=gemini"]
-
-
 def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 

@@ -37,13 +37,6 @@ def dial(server: ThreadedServer, *lines: str) -> socket.socket:
     return wire
 
 
-def read_all(wire: socket.socket) -> bytes:
-    parts = []
-    while part := wire.recv(65_536):
-        parts.append(part)
-    return b"".join(parts)
-
-
 def read_answer(wire: socket.socket) -> tuple[http.client.HTTPResponse, bytes]:
     response = http.client.HTTPResponse(wire)
     response.begin()
@@ -69,14 +62,22 @@ def queued(connection: http.client.HTTPConnection, *prompts: str) -> str:
     return str(json.loads(status)["url"]).partition(f":{connection.port}")[2]
 
 
-def test_413_is_answered_at_once_and_the_connection_closed(server: ThreadedServer) -> None:
+def test_413_is_answered_before_the_body_is_sent(server: ThreadedServer) -> None:
     with dial(server, "POST /ai/batches HTTP/1.1", f"Content-Length: {5 * MEGABYTE}") as wire:
         response, body = read_answer(wire)
 
         assert response.status == 413
-        assert response.headers["Connection"] == "close"
         assert json.loads(body)["title"] == "Content Too Large"
-        assert read_all(wire) == b""
+
+
+def test_a_client_that_sends_all_of_too_large_a_body_sees_its_413(server: ThreadedServer) -> None:
+    connection = connect(server)
+
+    response, _ = exchange(connection, "POST", "/ai/batches", b" " * (40 * MEGABYTE))
+
+    assert response.status == 413
+    assert exchange(connection, "GET", "/user")[0].status == 200
+    connection.close()
 
 
 def test_a_chunked_body_without_end_is_413(server: ThreadedServer) -> None:
@@ -89,6 +90,7 @@ def test_a_chunked_body_without_end_is_413(server: ThreadedServer) -> None:
         response, _ = read_answer(wire)
 
         assert response.status == 413
+        assert response.headers["Connection"] == "close"
 
 
 def test_a_connection_lives_on_after_errors(server: ThreadedServer) -> None:
