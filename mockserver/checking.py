@@ -1,6 +1,7 @@
 """Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,8 @@ class Problem(NamedTuple):
 def check(settings: Settings) -> list[Problem]:
     """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
     providers = find_providers()
-    specs, problems = _read_specs(settings, providers)
+    # Strictness is for requests; examples show what the document itself allows.
+    specs, problems = _read_specs(replace(settings, strict=False), providers)
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
@@ -131,17 +133,20 @@ def _matching_problems(
     for provider in providers:
         try:
             fixtures = read_fixtures(folders, provider.name, schema)
+            own = len(read_fixtures(folders[:-1], provider.name, schema).completions)
         except MockServerError as error:
             place, _, message = str(error).partition(": ")
             yield Problem(place, message)
             continue
-        yield from _unmatched_completions(fixtures, provider)
+        yield from _unmatched_completions(fixtures, provider, own)
         yield from _unmatched_responses(fixtures, operations, handled)
 
 
-def _unmatched_completions(fixtures: Fixtures, provider: Provider) -> Iterator[Problem]:
+def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> Iterator[Problem]:
+    """The first `own` completions are the user's; they may overrule bundled ones without a word."""
     for n, each in enumerate(fixtures.completions):
-        why = _contradiction(each.match, provider) or _shadow(each, fixtures.completions[:n])
+        earlier = fixtures.completions[own if n >= own else 0 : n]
+        why = _contradiction(each.match, provider) or _shadow(each, earlier)
         if why:
             yield Problem(each.source.removeprefix("fixture:"), f"can never match: {why}", WARNING)
 

@@ -10,9 +10,9 @@ from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
-from mockserver.provider import Call, Check, Handler, Provider, World
+from mockserver.provider import Call, Check, Handler, Provider, World, canonical
 from mockserver.settings import Settings
-from mockserver.state.ids import canonical, digest
+from mockserver.state.ids import digest
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox, Sandboxes
 
@@ -21,6 +21,9 @@ DEFAULT_SANDBOX = "default"
 MAX_SANDBOX_NAME = 200
 VIOLATIONS_HEADER = "X-Mock-Violations"
 MAX_VIOLATIONS_HEADER = 4096
+MAX_SHOWN_NAME = 100
+MAX_SHOWN_MESSAGE = 400
+"""Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
 
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
@@ -117,12 +120,13 @@ class Engine:
         operation = service.operation
         account = None
         if not operation.is_open:
-            if token and self.settings.magic and (status := reserved_status(token)):
+            status = reserved_status(token) if token and self.settings.magic else None
+            if token and status and sandbox.accounts.find(token, now, magic=True):
                 return self._forced(operation, status, sandbox)
             account = self._admit(operation, sandbox, now, token)
         supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
         call = Call(operation, request, sandbox, now, account, supplied.arguments, supplied.body, service.world)
-        violations = supplied.violations
+        violations = supplied.violations and _heeded(service, supplied)
         if service.check is not None:
             violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
         if violations:
@@ -160,11 +164,9 @@ class Engine:
         status = refusal.status or pick_status(operation, refusal.reason)
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            return problem(status, _TITLES.get(status, "Refused"), refusal.detail or str(refusal))._replace(
-                headers=refusal.headers
-            )
-        text = refusal.detail or self._phrase(service, refusal)
-        if text and reply.media_type == "text/plain":
+            detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
+            reply = problem(status, _TITLES.get(status, "Refused"), detail)
+        elif reply.media_type == "text/plain" and (text := refusal.detail or self._phrase(service, refusal)):
             reply = reply._replace(body=text.encode(), source="handler")
         return reply._replace(headers=(*reply.headers, *refusal.headers, *self._violations_header(refusal.violations)))
 
@@ -202,11 +204,19 @@ def violations_text(violations: Sequence[Violation]) -> str:
 def described(violation: Violation) -> dict[str, Any]:
     """A violation as people see it."""
     return {
-        "location": list(violation.location),
+        "location": [step[:MAX_SHOWN_NAME] if isinstance(step, str) else step for step in violation.location],
         "severity": "error",
         "code": violation.code,
-        "message": violation.message,
+        "message": violation.message[:MAX_SHOWN_MESSAGE],
     }
+
+
+def _heeded(service: Service, supplied: Supplied) -> list[Violation]:
+    """The violations that count: beside an argument that stands alone, none does but its own."""
+    alone = service.provider.alone.get(service.operation.key) if service.provider else None
+    if alone is None or alone not in supplied.arguments:
+        return supplied.violations
+    return [each for each in supplied.violations if each.location[:2] == ("query", alone)]
 
 
 def _with_valid_fields(call: Call, supplied: Supplied) -> Call:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Spec, read_spec
+from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
 from mockserver.engine import Engine, Service
 from mockserver.errors import FixtureError, SpecError
@@ -28,6 +28,7 @@ def load_engine(settings: Settings) -> Engine:
     providers = find_providers()
     specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
+    _check_handlers(providers, specs)
     services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
     return Engine(services, Sandboxes(open_store(), _beginnings(settings, fixtures.values())), settings)
 
@@ -79,16 +80,23 @@ def _enforced(spec: Spec, settings: Settings) -> Spec:
     return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
+def _check_handlers(providers: Sequence[Provider], specs: Sequence[Spec]) -> None:
+    for provider in providers:
+        tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
+        known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
+        for key in (*provider.handlers, *provider.checkers):
+            if key not in known:
+                names = ", ".join(spec.name for spec in specs)
+                raise SpecError(
+                    f"{names}: provider {provider.name!r} handles {key!r}; "
+                    f"no operation with the tag {provider.tag!r} has that name"
+                )
+
+
 def _services(
     spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
 ) -> Iterator[Service]:
     by_tag = {provider.tag: provider for provider in providers}
-    for provider in providers:
-        for key in (*provider.handlers, *provider.checkers):
-            if spec.name == str(bundled("openapi.yaml")) and key not in spec.by_key:
-                raise SpecError(
-                    f"{spec.name}: provider {provider.name!r} handles {key!r}; the document has no such operation"
-                )
     general = load_fixtures(settings, "")
     for operation in spec.operations:
         owner = by_tag.get(operation.tag)
@@ -96,8 +104,16 @@ def _services(
             yield Service(operation, World(spec, general, settings), None, None, None)
         else:
             world = World(spec, fixtures[owner.name], settings)
-            key = operation.key
-            yield Service(operation, world, owner, owner.handlers.get(key), owner.checkers.get(key))
+            handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
+            yield Service(operation, world, owner, handler, check)
+
+
+Registered = TypeVar("Registered")
+
+
+def _registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
+    """What stands in the table under the operationId, else under `POST /path`."""
+    return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
 def _beginnings(settings: Settings, fixtures: Any) -> Beginnings:

@@ -8,9 +8,10 @@ import orjson
 
 from mockserver.contract.fixtures import Fixtures
 from mockserver.contract.spec import JSON, Operation, Spec
-from mockserver.errors import Violation
+from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+from mockserver.state import ids
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
@@ -54,6 +55,14 @@ class Call(NamedTuple):
         return Response(status or self.operation.success, JSON, orjson.dumps(value), source="handler")
 
 
+def canonical(value: Any) -> bytes:
+    """The value as JSON with sorted keys; raises Refusal when it is nested too deeply to be written."""
+    try:
+        return ids.canonical(value)
+    except orjson.JSONEncodeError as error:
+        raise Refusal(Reason.INVALID, violations=[Violation(("body",), "depth", "is nested too deeply")]) from error
+
+
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
 
@@ -70,10 +79,12 @@ class Provider:
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
+        alone: Mapping[str, str] = {},
     ) -> None:
         """`phrase` words a violation for a refusal in plain text; `adapt` changes our document as settings ask.
 
-        `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match.
+        `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
+        operationId which query argument makes all others not matter.
         """
         self.name = name
         self.tag = tag
@@ -81,6 +92,7 @@ class Provider:
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt
+        self.alone = alone
         self.handlers: dict[str, Handler] = {}
         self.checkers: dict[str, Check] = {}
 

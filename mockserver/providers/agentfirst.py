@@ -5,12 +5,11 @@ from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
-from mockserver.provider import Call, Provider
+from mockserver.provider import Call, Provider, canonical
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, phrase
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
-from mockserver.state.ids import canonical
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -49,6 +48,8 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
     if settings.empty_prompts:
         prompts = document["components"]["schemas"]["BatchRequest"]["properties"]["prompts"]
         del prompts["items"]["minLength"]
+        (prompt,) = (each for each in document["paths"]["/ai"]["get"]["parameters"] if each["name"] == "prompt")
+        del prompt["schema"]["minLength"]
 
 
 api = Provider(
@@ -58,6 +59,7 @@ api = Provider(
     adapt=adapt,
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
+    alone={"askModel": "id"},
 )
 api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)
@@ -198,7 +200,7 @@ def _answer_now(call: Call) -> Response:
         raise Refusal(Reason.TIMED_OUT)
     delay = 0.0 if call.sandbox.clock.is_frozen else fate.slowness / call.sandbox.clock.scale
     if fate.failure is not None:
-        status = fate.failure if call.operation.response(fate.failure) else 500
+        status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else 500
         raise Refusal(Reason.FAILED, status=status)
     return _completed(call, _kept(call, draft))._replace(delay=delay)
 

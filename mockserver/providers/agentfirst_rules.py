@@ -34,9 +34,10 @@ def check_targeting(call: Call) -> Iterator[Violation]:
 
 def check_question(call: Call) -> Iterator[Violation]:
     """`GET /ai` asks something or fetches something; a callback is for what is queued."""
-    if "id" in call.arguments:
+    given = call.arguments.keys() | call.broken
+    if "id" in given:
         return
-    if not {"prompt", "id"} & (call.arguments.keys() | call.broken):
+    if "prompt" not in given:
         yield Violation(("query", "prompt"), "required", "prompt or id is required")
     if "callback" in call.arguments and call.arguments.get("mode") != "async":
         yield Violation(("query", "callback"), "prerequisite", "callback needs mode=async", {"needs": "mode async"})
@@ -83,6 +84,12 @@ def _format(name: str, rule: Mapping[str, Any]) -> str:
     return f"{name} must be {_FORMATS.get(rule['format'], 'valid')}"
 
 
+def _required(name: str, rule: Mapping[str, Any]) -> str:
+    # What a body lacks is named by the rule only: the violation stands where it is missing.
+    names = [str(each).capitalize() for each in rule.get("required", ())] if name == "Body" else [name]
+    return f"{' and '.join(names)} must be provided"
+
+
 def _pattern(name: str, rule: Mapping[str, Any]) -> str:  # noqa: ARG001  as its neighbours
     return f"{name} must be {_PATTERNS.get(name, 'valid')}"
 
@@ -111,7 +118,6 @@ _PATTERNS = {
 _TEXTS: Mapping[str, str] = {
     "maxLength": "Character counts must be no more than {maxLength}",
     "minLength": "Character counts must be no less than {minLength}",
-    "required": "{name} must be provided",
     "media-type": "Content type must be {wanted}",
     "duplicate": "{name} must be provided only once",
     "unknown": "{name} is not a known parameter",
@@ -130,6 +136,7 @@ _PHRASES: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "type": _type,
     "format": _format,
     "pattern": _pattern,
+    "required": _required,
     "syntax": _syntax,
 }
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
@@ -39,7 +40,9 @@ def build_admin(engine: Engine, settings: Settings) -> Starlette:
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         *(Route(ADMIN_PREFIX + path, _Endpoint(engine, gate, verbs)) for path, verbs in by_path.items()),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Refusing:
@@ -71,6 +74,8 @@ class _Endpoint:
                 response = _json(200, self._answer(verb, request, await _read_body(request)))
             except AdminRefusal as refusal:
                 response = _problem(refusal)
+            except ClientDisconnect:
+                return
         await response(scope, receive, send)
 
     def _admit(self, request: StarletteRequest) -> None:
@@ -78,7 +83,7 @@ class _Endpoint:
             return
         if not self._gate:
             raise AdminRefusal(403, "The server listens beyond loopback without --admin-token, so /__admin is closed.")
-        if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self._gate.encode()):
+        if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode("latin-1"), self._gate.encode()):
             raise AdminRefusal(401, "The admin token must come in the header X-Mock-Admin-Token.")
 
     def _answer(self, verb: Verb, request: StarletteRequest, body: bytes) -> Any:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator, Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response
-from mockserver.settings import Settings
+from mockserver.settings import Settings, url_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -50,7 +51,7 @@ def build_app(engine: Engine, settings: Settings) -> "App":
             return
         path = scope["path"]
         if path in HEALTH and scope["method"] in {"GET", "HEAD"}:
-            await gateway.deliver(HEALTH[path], scope["method"], send)
+            await gateway.deliver(HEALTH[path], scope["method"], receive, send)
         elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
             await admin()(scope, receive, send)
         else:
@@ -78,10 +79,12 @@ class Gateway:
             response = await self._answer(_request(scope, headers, body))
         except Refusal as refusal:
             response = self._engine.refuse(_request(scope, headers, b""), refusal)
-            response = response._replace(headers=(*response.headers, *_CLOSE))
+            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
+            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers:
+                response = response._replace(headers=(*response.headers, *_CLOSE))
         except ConnectionResetError:
             return
-        await self.deliver(response, method, send)
+        await self.deliver(response, method, receive, send)
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
@@ -119,7 +122,7 @@ class Gateway:
             _log.exception("%s %s met a bug in mockserver", request.method, request.path)
             return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
 
-    async def deliver(self, response: Response, method: str, send: "Send") -> None:
+    async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response; what it says of delays and streams is done here."""
         if response.delay:
             await asyncio.sleep(response.delay)
@@ -132,7 +135,7 @@ class Gateway:
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         else:
             await send(start)
-            await _stream(iter(()) if method == "HEAD" else body, send)
+            await _stream(body, receive, send, only_head=method == "HEAD")
 
 
 class Patience:
@@ -181,14 +184,14 @@ class Patience:
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    host = headers.get("host") or "{}:{}".format(*(scope.get("server") or ("127.0.0.1", 4024)))
+    host = headers.get("host")
     return Request(
         scope["method"],
         scope["path"],
         scope["query_string"].decode("latin-1"),
         headers,
         body,
-        f"{scope['scheme']}://{host}",
+        f"{scope['scheme']}://{host}" if host else url_of(*(scope.get("server") or ("127.0.0.1", 4024))),
     )
 
 
@@ -212,8 +215,23 @@ def _with_charset(media_type: str) -> str:
     )
 
 
-async def _stream(parts: Iterator[bytes], send: "Send") -> None:
-    """Send parts as they are made, each in a thread, so that making them holds up nobody."""
-    while (part := await asyncio.to_thread(next, parts, None)) is not None:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+async def _stream(parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
+    """Send parts as they are made, each in a thread, so that making them holds up nobody; stop when nobody listens."""
+    leaving = asyncio.ensure_future(_departure(receive))
+    try:
+        while not (only_head or leaving.done()) and (part := await asyncio.to_thread(next, parts, None)) is not None:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        if not leaving.done():
+            await send({"type": "http.response.body", "body": b""})
+    finally:
+        leaving.cancel()
+        # The journal keeps the response, and with it what is not yet made.
+        if isinstance(parts, Generator):
+            with suppress(ValueError):  # the server ends, and a thread is still making a part
+                parts.close()
+
+
+async def _departure(receive: "Receive") -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,242 @@
+"""Documents and fixtures checked offline: each kind of mistake, and each kind of fixture that can never match."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import make_document, make_operation, make_settings, write_json
+
+from mockserver.checking import ERROR, WARNING, Problem, check
+from mockserver.errors import MockServerError
+
+ANSWER = {"text": "An answer."}
+
+
+def problems_of(folder: Path, *completions: dict[str, Any], **more: Any) -> list[Problem]:
+    """What is wrong with a file of these completions."""
+    write_json(folder / "agentfirst" / "answers.json", {"completions": list(completions), **more})
+    return check(make_settings(fixtures=(str(folder),)))
+
+
+def problems_of_document(path: Path, document: Any) -> list[Problem]:
+    return check(make_settings(spec=(str(write_json(path, document)),)))
+
+
+def entry(**match: Any) -> dict[str, Any]:
+    return {"match": match, **ANSWER}
+
+
+def test_the_bundled_document_and_fixtures_have_no_problems() -> None:
+    assert check(make_settings()) == []
+
+
+@pytest.mark.parametrize("changes", [{"strict": True}, {"agentfirst_version": "2026-07"}, {"empty_prompts": True}])
+def test_they_have_none_under_any_settings(changes: dict[str, Any]) -> None:
+    assert check(make_settings(**changes)) == []
+
+
+# Mistakes.
+
+
+def test_every_way_a_fixture_breaks_its_schema_is_told_with_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "agentfirst" / "answers.yaml"
+    path.parent.mkdir()
+    path.write_text("completions:\n  - match: {contains: 5}\n    text: fine\n  - text: [wrong]\n  - matches: {}\n")
+
+    found = check(make_settings(fixtures=(str(tmp_path),)))
+
+    assert {each.severity for each in found} == {ERROR}
+    places = {each.place for each in found}
+    assert {f"{path}:2", f"{path}:4", f"{path}:5"} <= places
+
+
+def test_a_file_that_is_no_yaml_is_told_and_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("completions: [\n")
+    (tmp_path / "b.yaml").write_text("colour: blue\n")
+
+    found = check(make_settings(fixtures=(str(tmp_path),)))
+
+    assert [Path(each.place.partition(":")[0]).name for each in found] == ["a.yaml", "b.yaml"]
+
+
+def test_a_pattern_that_is_none_is_told(tmp_path: Path) -> None:
+    (found,) = problems_of(tmp_path, entry(pattern="("))
+
+    assert "is not a regular expression" in found.message
+    assert found.severity == ERROR
+
+
+def test_a_folder_that_is_not_there_is_told() -> None:
+    found = check(make_settings(fixtures=("nowhere",)))
+
+    assert [(each.place, each.severity) for each in found] == [("nowhere", ERROR)]
+
+
+def test_a_document_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    good = make_document({"/a": {"get": make_operation("a", example="1", schema={"type": "integer"})}})
+    specs = (str(write_json(tmp_path / "bad.json", {"openapi": "2.0"})), str(write_json(tmp_path / "good.json", good)))
+
+    found = check(make_settings(spec=specs))
+
+    assert len(found) == 2
+    assert found[0].place == specs[0]
+    assert specs[1] in found[1].place
+
+
+def test_an_example_that_breaks_its_schema_is_told(tmp_path: Path) -> None:
+    document = make_document(
+        {
+            "/a": {
+                "get": make_operation(
+                    "a", example={"n": "1"}, schema={"type": "object", "properties": {"n": {"type": "integer"}}}
+                )
+            }
+        }
+    )
+
+    (found,) = problems_of_document(tmp_path / "other.json", document)
+
+    assert found.place.endswith("other.json: a: 200 application/json: example default")
+    assert found.message == "n: '1' is not of type 'integer'"
+
+
+def test_an_example_of_a_request_is_checked_too(tmp_path: Path) -> None:
+    operation = make_operation("a", example=1)
+    operation["requestBody"] = {"content": {"application/json": {"schema": {"type": "integer"}, "example": "x"}}}
+
+    (found,) = problems_of_document(tmp_path / "other.json", make_document({"/a": {"post": operation}}))
+
+    assert "request application/json: example default" in found.place
+
+
+@pytest.mark.parametrize("place", ["parameter", "response"])
+def test_a_schema_that_is_none_is_told(tmp_path: Path, place: str) -> None:
+    schema = {"type": "spline"}
+    operation = make_operation("a", example=1, schema=schema if place == "response" else {})
+    if place == "parameter":
+        operation["parameters"] = [{"name": "q", "in": "query", "schema": schema}]
+
+    found = problems_of_document(tmp_path / "other.json", make_document({"/a": {"get": operation}}))
+
+    assert found
+    assert all(each.severity == ERROR for each in found)
+
+
+def test_a_canned_response_that_the_document_does_not_allow_is_told(tmp_path: Path) -> None:
+    responses = {"listDevices": [{"body": [1]}, {"match": {"query": {"a": "b"}}, "status": 418, "body": []}]}
+    found = problems_of(tmp_path, responses=responses)
+
+    assert [each.severity for each in found if each.severity == ERROR] == [ERROR, ERROR]
+    assert "1 is not of type 'string'" in found[0].message
+
+
+# Fixtures that can never match.
+
+
+@pytest.mark.parametrize(
+    ("match", "why"),
+    [
+        ({"country": "XX"}, "no ISO 3166-1 code"),
+        ({"prompt": "x" * 2048}, "the document allows 2047"),
+        ({"prompt": "hello", "contains": "weather"}, "does not fit its own contains or pattern"),
+        ({"prompt": "hello", "pattern": "^x"}, "does not fit its own contains or pattern"),
+    ],
+)
+def test_a_match_that_nothing_can_fit_is_a_warning(tmp_path: Path, match: dict[str, Any], why: str) -> None:
+    (found,) = problems_of(tmp_path, entry(**match))
+
+    assert found.severity == WARNING
+    assert found.place == "agentfirst/answers.json#1"
+    assert found.message.startswith("can never match: ")
+    assert why in found.message
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        ({}, {"contains": "weather"}),
+        ({"contains": "weather"}, {"contains": "The WEATHER today"}),
+        ({"contains": "weather"}, {"prompt": "Weather?", "model": "gemini"}),
+        ({"pattern": "^we"}, {"prompt": "weather", "country": "NO"}),
+        ({"pattern": "^we"}, {"pattern": "^we", "contains": "x"}),
+        ({"model": ["gemini", "copilot"]}, {"model": "gemini"}),
+        ({"country": "no"}, {"country": "NO", "contains": "x"}),
+        ({"prompt": "hello"}, {"prompt": "hello"}),
+    ],
+)
+def test_an_entry_behind_one_that_matches_all_of_it_is_a_warning(
+    tmp_path: Path, wide: dict[str, Any], narrow: dict[str, Any]
+) -> None:
+    found = [each for each in problems_of(tmp_path, entry(**wide), entry(**narrow)) if "answers.json#2" in each.place]
+
+    assert [each.message for each in found] == [
+        "can never match: agentfirst/answers.json#1 comes first and matches all of it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"contains": "weather today"}, {"contains": "weather"}),
+        ({"prompt": "hello"}, {"contains": "hello"}),
+        ({"model": "gemini"}, {"contains": "x"}),
+        ({"country": "NO"}, {"country": "SE"}),
+        ({"pattern": "^a"}, {"pattern": "^b"}),
+        ({"contains": "a", "model": "gemini"}, {"contains": "ab", "model": ["gemini", "copilot"]}),
+    ],
+)
+def test_an_entry_that_something_is_left_for_is_no_problem(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    assert problems_of(tmp_path, entry(**first), entry(**second)) == []
+
+
+def test_a_bundled_answer_may_be_overruled_without_a_word(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, entry(prompt="best basketball shoes for 2026")) == []
+    assert problems_of(tmp_path, entry()) == []
+
+
+def test_a_file_that_no_provider_reads_is_a_warning(tmp_path: Path) -> None:
+    write_json(tmp_path / "agentlast" / "answers.json", {"completions": []})
+
+    (found,) = check(make_settings(fixtures=(str(tmp_path),)))
+
+    assert found == Problem(
+        str(tmp_path / "agentlast" / "answers.json"),
+        "no provider is called 'agentlast', so nobody reads this file",
+        WARNING,
+    )
+
+
+@pytest.mark.parametrize(
+    ("responses", "why"),
+    [
+        ({"listGadgets": [{"body": []}]}, "no document has the operation 'listGadgets'"),
+        ({"getUser": [{"body": []}]}, "the operation is answered by code"),
+        ({"listDevices": [{"body": []}, {"body": ["Abacus"]}]}, "an earlier entry matches all of it"),
+    ],
+)
+def test_a_canned_response_that_is_never_given_is_a_warning(
+    tmp_path: Path, responses: dict[str, Any], why: str
+) -> None:
+    (found,) = problems_of(tmp_path, responses=responses)
+
+    assert (found.severity, found.message) == (WARNING, f"can never match: {why}")
+
+
+def test_a_canned_response_for_another_document_is_no_problem(tmp_path: Path) -> None:
+    spec = write_json(tmp_path / "other.json", make_document({"/a": {"get": make_operation("a", example=1)}}))
+    write_json(tmp_path / "fixtures" / "all.json", {"responses": {"a": [{"body": 2}]}})
+
+    assert check(make_settings(spec=(str(spec),), fixtures=(str(tmp_path / "fixtures"),))) == []
+
+
+def test_what_check_passes_the_server_starts_with_and_what_it_fails_it_does_not(tmp_path: Path) -> None:
+    from mockserver.loading import load_engine
+
+    broken = write_json(tmp_path / "broken" / "all.json", {"completions": [{"match": {"pattern": "("}, **ANSWER}]})
+    settings = make_settings(fixtures=(str(broken.parent),))
+
+    assert check(settings)
+    with pytest.raises(MockServerError):
+        load_engine(settings)

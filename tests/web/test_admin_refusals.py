@@ -1,0 +1,233 @@
+"""What the API under /__admin refuses, that a refused call changes nothing, and who may call at all."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from builders import make_client, make_engine, make_settings
+from starlette.testclient import TestClient
+
+from mockserver.web.admin import build_admin
+from mockserver.web.verbs import VERBS
+
+UNIX = 1775952000.0
+BODIES = [verb for verb in VERBS if verb.body is not None]
+PATHS = {verb.path for verb in VERBS}
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with make_client() as it:
+        yield it
+
+
+def address(path: str) -> str:
+    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal")
+
+
+def state_of(client: TestClient) -> list[Any]:
+    """All that the admin API can change."""
+    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests")]
+
+
+REFUSED: list[tuple[str, str, Any, int]] = [
+    ("PUT", "/clock", {"now": "2020-01-01"}, 422),
+    ("PUT", "/clock", {"now": UNIX - 0.001}, 422),
+    ("PUT", "/clock", {"now": "soon"}, 422),
+    ("PUT", "/clock", {"now": 1e300}, 422),
+    ("PUT", "/clock", {"now": "9999-12-31T23:59:59-01:00"}, 422),
+    ("PUT", "/clock", {"now": "0001-01-01T00:00:00+14:00"}, 422),
+    ("PUT", "/clock", {"now": "2027-01-01", "scale": 0}, 422),
+    ("PUT", "/clock", {"scale": 60, "frozen": False, "now": "2020-01-01"}, 422),
+    ("PUT", "/clock", {"frozen": "no", "scale": 60}, 422),
+    ("PUT", "/clock", {"freeze": True}, 422),
+    ("PUT", "/clock", {"now": True}, 422),
+    ("POST", "/clock/advance", {"seconds": -1}, 422),
+    ("POST", "/clock/advance", {"seconds": "1"}, 422),
+    ("POST", "/clock/advance", {"weeks": 1}, 422),
+    ("POST", "/clock/advance", {"days": 4_000_000}, 422),
+    ("POST", "/clock/advance", {"days": 1e11, "seconds": 1}, 422),
+    ("POST", "/clock/scale", {}, 422),
+    ("POST", "/clock/scale", {"scale": -1}, 422),
+    ("POST", "/clock/scale", {"scale": 1e13}, 422),
+    ("POST", "/clock/freeze", {"now": 1}, 400),
+    ("POST", "/clock/resume?at=1", None, 400),
+    ("PUT", "/progression", {}, 422),
+    ("PUT", "/progression", {"progression": "polls"}, 422),
+    ("PUT", "/progression", {"progression": "polls", "polls": 0}, 422),
+    ("PUT", "/progression", {"progression": "polls", "polls": 1.5}, 422),
+    ("PUT", "/progression", {"progression": "polls", "polls": 2, "seconds": 1}, 422),
+    ("PUT", "/progression", {"progression": "time", "seconds": -1}, 422),
+    ("PUT", "/progression", {"progression": "warp"}, 422),
+    ("PUT", "/progression", [], 422),
+    ("PUT", "/accounts/test", {"credits": "12"}, 422),
+    ("PUT", "/accounts/test", {"credits": 1.5}, 422),
+    ("PUT", "/accounts/test", {"credits": 5, "revoked": "yes"}, 422),
+    ("PUT", "/accounts/test", {"credits": 5, "name": "x"}, 422),
+    ("PUT", "/accounts/test", {"email": ""}, 422),
+    ("PUT", "/accounts/test?force=1", {"credits": 5}, 400),
+    ("POST", "/requests/count", {"verb": "GET"}, 422),
+    ("POST", "/requests/find", {"status": "404"}, 422),
+    ("GET", "/requests?limit=1001", None, 400),
+    ("GET", "/requests?limit=-1", None, 400),
+    ("GET", "/requests?after=x", None, 400),
+    ("GET", "/requests?status=²", None, 400),
+    ("GET", "/requests?limit=1&limit=2", None, 400),
+    ("GET", "/requests?colour=blue", None, 400),
+    ("DELETE", "/requests?operation=getUser", None, 400),
+    ("DELETE", "/requests", {"operation": "getUser"}, 400),
+    ("POST", "/reset", {"part": "journal"}, 400),
+    ("POST", "/reset?part=journal", None, 400),
+    ("POST", "/reset/everything", None, 404),
+    ("GET", "/accounts/test/ledger?limit=x", None, 400),
+    ("GET", "/clock?frozen=1", None, 400),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), REFUSED)
+def test_a_refused_call_says_why_and_changes_nothing(
+    client: TestClient, method: str, path: str, body: Any, status: int
+) -> None:
+    client.post("/ai/batches", json={"prompts": ["hello"]})
+    before = state_of(client)
+
+    content = b"" if body is None else orjson.dumps(body)
+    response = client.request(method, f"/__admin{path}", content=content)
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    assert response.json()["detail"]
+    assert state_of(client) == before
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
+def test_every_verb_refuses_parameters_it_does_not_know(client: TestClient, verb: Any) -> None:
+    before = state_of(client)
+
+    response = client.request(verb.method, address(verb.path), params={"unheard": "of"})
+
+    assert response.status_code == 400
+    assert "'unheard'" in response.json()["detail"]
+    assert state_of(client) == before
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
+def test_every_verb_refuses_a_body_it_does_not_know(client: TestClient, verb: Any) -> None:
+    before = state_of(client)
+
+    response = client.request(verb.method, address(verb.path), json={"unheard": "of"})
+
+    assert response.status_code == (400 if verb.body is None else 422)
+    assert state_of(client) == before
+
+
+@pytest.mark.parametrize("verb", BODIES, ids=lambda verb: f"{verb.method} {verb.path}")
+def test_every_verb_with_a_body_refuses_what_is_no_json(client: TestClient, verb: Any) -> None:
+    response = client.request(verb.method, address(verb.path), content=b"{")
+
+    assert response.status_code == 400
+    assert response.json()["detail"].startswith("The body is not JSON")
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
+def test_head_options_and_other_methods_behave_as_http_says(client: TestClient, path: str) -> None:
+    methods = {verb.method for verb in VERBS if verb.path == path}
+    allowed = ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
+
+    options = client.options(address(path))
+    patched = client.patch(address(path))
+    headed = client.head(address(path))
+
+    assert (options.status_code, options.headers["allow"]) == (204, allowed)
+    assert (patched.status_code, patched.headers["allow"]) == (405, allowed)
+    assert patched.headers["content-type"] == "application/problem+json"
+    assert headed.status_code == (200 if "GET" in methods else 405)
+
+
+@pytest.mark.parametrize("path", ["/__admin", "/__admin/", "/__admin/nothing", "/__administrator", "/__admin/version/"])
+def test_an_unknown_path_is_a_404_in_json(client: TestClient, path: str) -> None:
+    response = client.get(path, follow_redirects=False)
+
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_health_takes_no_other_method(client: TestClient, path: str) -> None:
+    assert client.post(path).status_code == 405
+    assert client.options(path).headers["allow"] == "GET, HEAD, OPTIONS"
+    assert client.head(path).status_code == 200
+
+
+def test_a_body_has_a_limit(client: TestClient) -> None:
+    assert client.post("/__admin/requests/count", content=b" " * 1024 * 1024 + b"{}").status_code == 413
+    assert client.post("/__admin/requests/count", content=b" " * (1024 * 1024 - 2) + b"{}").status_code == 200
+
+
+# Who may call.
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_on_loopback_nobody_is_asked_for_a_token(host: str) -> None:
+    with make_client(host=host) as client:
+        assert client.get("/__admin/version").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mock.example"])
+def test_beyond_loopback_a_server_without_a_token_lets_nobody_in(host: str) -> None:
+    with make_client(host=host) as client:
+        response = client.get("/__admin/version", headers={"X-Mock-Admin-Token": ""})
+
+        assert response.status_code == 403
+        assert "--admin-token" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_server_with_a_token_asks_for_it_everywhere(host: str) -> None:
+    with make_client(host=host, admin_token="schlüssel") as client:
+        assert client.post("/__admin/reset").status_code == 401
+        assert client.post("/__admin/reset", headers={"X-Mock-Admin-Token": "guess"}).status_code == 401
+        good = {"X-Mock-Admin-Token": "schlüssel".encode()}
+        assert client.post("/__admin/reset", headers=good).status_code == 200  # type: ignore[arg-type]  # bytes are fine
+        assert client.get("/health").status_code == 200
+        assert client.get("/user").status_code == 200
+
+
+def test_a_call_that_may_not_enter_changes_nothing() -> None:
+    with make_client(admin_token="secret") as client:
+        client.get("/user")
+        client.delete("/__admin/requests")
+        client.headers["X-Mock-Admin-Token"] = "secret"
+
+        assert client.get("/__admin/requests").json()["seen"] == 1
+
+
+def test_the_sandbox_is_that_of_the_header_else_the_token_else_the_default(client: TestClient) -> None:
+    client.post("/__admin/clock/advance", json={"days": 1}, headers={"X-Mock-Sandbox": "a"})
+    client.post("/__admin/clock/advance", json={"days": 2}, headers={"Authorization": "Bearer b"})
+    del client.headers["Authorization"]
+    client.post("/__admin/clock/advance", json={"days": 3})
+
+    names = ("a", "b", "default")
+    clocks = [client.get("/__admin/clock", headers={"X-Mock-Sandbox": name}).json()["unix"] for name in names]
+
+    assert clocks == [UNIX + 86_400 * days for days in (1, 2, 3)]
+
+
+def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/__admin/clock/advance", "query_string": b"", "headers": []}
+    asyncio.run(build_admin(make_engine(), make_settings())(scope, receive, send))
+
+    assert sent == []

@@ -1,0 +1,245 @@
+"""The gateway without a socket: bodies that are too large or never come, clients that leave, answers that stream."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from builders import make_engine, make_settings
+
+from mockserver.messages import Request, Response
+from mockserver.web.app import Gateway
+
+
+class Wire:
+    """The ASGI side of one request: messages the client sends, and what it was sent."""
+
+    def __init__(self, *messages: dict[str, Any], method: str = "POST", **headers: str) -> None:
+        self.messages = list(messages)
+        self.sent: list[dict[str, Any]] = []
+        named = {"authorization": "Bearer test", "content-type": "application/json", **headers}
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "method": method,
+            "path": "/ai/batches",
+            "query_string": b"",
+            "scheme": "http",
+            "server": ("127.0.0.1", 4024),
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
+        }
+
+    async def receive(self) -> dict[str, Any]:
+        if self.messages:
+            return self.messages.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError("a client that is silent was heard")
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(dict(message))
+
+    def through(self, gateway: Gateway) -> "Wire":
+        asyncio.run(asyncio.wait_for(gateway(self.scope, self.receive, self.send), timeout=5))
+        return self
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+
+def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
+    """A gateway that waits for bodies as long as a test can afford to, less than a setting may say."""
+    gateway = Gateway(make_engine(**changes), make_settings(**changes))
+    gateway._body_timeout = patience  # type: ignore[assignment]  # whole seconds in settings, a moment in tests
+    return gateway
+
+
+def answer_with(response: Response, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Have the engine answer so, whatever it is asked; what it was asked."""
+    seen: list[Request] = []
+
+    def handle(request: Request) -> Response:
+        seen.append(request)
+        return response
+
+    monkeypatch.setattr(gateway._engine, "handle", handle)
+    return seen
+
+
+PART = {"type": "http.request", "body": b"[", "more_body": True}
+
+
+def test_a_body_that_stalls_after_its_beginning_is_408() -> None:
+    wire = Wire(PART, content_length="9").through(make_gateway(patience=0.01))
+
+    assert wire.status == 408
+    assert wire.headers[b"content-type"] == b"application/problem+json"
+    assert wire.headers[b"connection"] == b"close"
+    assert "did not arrive" in json.loads(wire.body)["detail"]
+
+
+def test_a_body_of_which_nothing_ever_comes_is_408() -> None:
+    assert Wire(content_length="9").through(make_gateway(patience=0.01)).status == 408
+
+
+def test_a_body_that_never_ends_is_413_however_small_its_parts() -> None:
+    parts = [PART | {"body": b"x" * 100}] * 100
+
+    wire = Wire(*parts, transfer_encoding="chunked").through(make_gateway(max_body=1000))
+
+    assert wire.status == 413
+    assert len(parts) - len(wire.messages) == 11, "it was read further than needed"
+
+
+def test_a_body_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> None:
+    wire = Wire(PART, content_length="1001").through(make_gateway(max_body=1000))
+
+    assert wire.status == 413
+    assert wire.messages == [PART]
+    assert json.loads(wire.body)["detail"] == "The body is larger than 1000 bytes (setting --max-body)."
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    body = b'{"prompts":["hello"]}'.ljust(1000)
+
+    wire = Wire({"type": "http.request", "body": body}, content_length="1000").through(make_gateway(max_body=1000))
+
+    assert wire.status == 202
+
+
+def test_a_body_in_one_part_that_states_no_length_is_limited_too() -> None:
+    wire = Wire({"type": "http.request", "body": b" " * 1001}).through(make_gateway(max_body=1000))
+
+    assert wire.status == 413
+
+
+def test_a_client_that_leaves_within_its_body_is_not_answered_and_not_journaled() -> None:
+    gateway = make_gateway()
+
+    wire = Wire(PART, {"type": "http.disconnect"}, content_length="9").through(gateway)
+
+    assert wire.sent == []
+    assert gateway._engine.sandboxes.open("test").journal.seen == 0
+
+
+def test_a_request_that_was_turned_away_at_the_door_is_in_the_journal() -> None:
+    gateway = make_gateway(max_body=1000)
+
+    Wire(content_length="1001").through(gateway)
+
+    (noted,) = gateway._engine.sandboxes.open("test").journal.find(lambda _: True)
+    assert (noted.operation, noted.reason, noted.response.status) == ("queueBatch", "too-large", 413)
+
+
+def test_a_bug_is_a_500_that_says_so_and_a_traceback_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = make_gateway()
+    monkeypatch.setattr(gateway._engine, "handle", lambda request: 1 / 0)
+
+    wire = Wire({"type": "http.request", "body": b"{}"}).through(gateway)
+
+    assert wire.status == 500
+    assert json.loads(wire.body)["title"] == "Bug in mockserver"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_header_values_that_are_not_latin_are_sent_as_far_as_they_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway()
+    answer = Response(200, "text/plain", b"", (("X-Name", "Zoë 東京"),), "fixture:東京.yaml#1")
+    answer_with(answer, gateway, monkeypatch)
+
+    wire = Wire({"type": "http.request", "body": b""}).through(gateway)
+
+    assert wire.headers[b"x-name"] == "Zoë ??".encode("latin-1")
+    assert wire.headers[b"x-mock-source"] == b"fixture:??.yaml#1"
+
+
+def test_a_request_without_a_host_is_answered_with_the_address_it_came_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway()
+    seen = answer_with(Response(204), gateway, monkeypatch)
+    wire = Wire({"type": "http.request"}, {"type": "http.request"})
+
+    wire.through(gateway)
+    wire.messages = [{"type": "http.request"}]
+    wire.scope["server"] = ("::1", 4024)
+    wire.through(gateway)
+
+    assert [each.base_url for each in seen] == ["http://127.0.0.1:4024", "http://[::1]:4024"]
+
+
+def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def parts() -> Iterator[bytes]:
+        for n in range(100_000):
+            made.append(n)
+            yield b"part"
+
+    gateway = make_gateway()
+    stream = parts()
+    answer_with(Response(200, "text/plain", stream), gateway, monkeypatch)
+    wire = Wire({"type": "http.request"}, {"type": "http.disconnect"}, method="GET").through(gateway)
+
+    assert len(made) < 1000
+    assert wire.sent[0]["status"] == 200
+    assert next(stream, "closed") == "closed"
+
+
+def test_a_head_of_a_stream_makes_none_of_it_and_lets_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway()
+    stream = (pytest.fail("a part was made") for _ in range(1))
+    answer_with(Response(200, "text/plain", stream), gateway, monkeypatch)
+
+    wire = Wire(method="HEAD").through(gateway)
+
+    assert wire.status == 200
+    assert wire.body == b""
+    assert next(stream, "closed") == "closed"
+
+
+def test_a_late_answer_waits_no_longer_than_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway(clock="flowing")
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("mockserver.web.app.asyncio.sleep", note)
+    wire = Wire(method="GET")
+    wire.scope |= {"path": "/ai", "query_string": b"prompt=%5Bmock:slow=30s%5D"}
+
+    assert wire.through(gateway).status == 200
+    assert waits == [30.0]
+
+
+def test_no_more_of_a_stream_is_made_than_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def parts() -> Iterator[bytes]:
+        for n in range(100):
+            made.append(n)
+            yield b"part"
+
+    class Slow(Wire):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if len(self.sent) == 4:
+                await asyncio.Event().wait()
+
+    gateway = make_gateway()
+    answer_with(Response(200, "text/plain", parts()), gateway, monkeypatch)
+    wire = Slow({"type": "http.request"}, method="GET")
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(gateway(wire.scope, wire.receive, wire.send), timeout=0.05))
+
+    assert made == [0, 1, 2]
