@@ -147,6 +147,7 @@ def test_schemathesis_finds_nothing_that_the_document_does_not_promise(
     assert report["operations"]["tested"] == len(target.server.engine.services)
     assert report["test_cases"]["generated"] > 8 * examples
     assert target.met >= MET
+    assert len(own_batches_read(target)) > examples / 4
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,12 @@ def fuzzed(settings: Settings, lie: Lie | None = None) -> Iterator[Target]:
 
         server.engine.handle = witnessed  # type: ignore[method-assign]  # the gateway asks the engine for it each time
         yield target
+
+
+def own_batches_read(target: Target) -> set[str]:
+    """The batches that Schemathesis queued and then went on to follow."""
+    batches = target.server.engine.sandboxes.open(HEADERS["x-mock-sandbox"]).batches.values()
+    return {batch.id for batch in batches if batch.reads and batch.id not in target.ids["FUZZ_IDS"]}
 
 
 def known_ids(engine: Engine) -> Mapping[str, str]:
