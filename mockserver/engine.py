@@ -10,9 +10,9 @@ from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
-from mockserver.provider import Call, Check, Handler, Provider, World, canonical
+from mockserver.provider import Call, Check, Handler, Provider, World
 from mockserver.settings import Settings
-from mockserver.state.ids import digest
+from mockserver.state.ids import canonical, digest
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox, Sandboxes
 
@@ -75,7 +75,7 @@ class Engine:
                 service.operation.key if service else "",
                 request,
                 response,
-                refusal.reason if refusal else "",
+                refusal.reason if refusal and response.status >= 400 else "",
                 refusal.violations if refusal else (),
             )
         return response
@@ -125,8 +125,9 @@ class Engine:
                 return self._forced(operation, status, sandbox)
             account = self._admit(operation, sandbox, now, token)
         supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
-        call = Call(operation, request, sandbox, now, account, supplied.arguments, supplied.body, service.world)
-        violations = supplied.violations and _heeded(service, supplied)
+        arguments, body, canonical_body, violations = supplied
+        call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
+        violations = violations and _heeded(service, supplied)
         if service.check is not None:
             violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
         if violations:

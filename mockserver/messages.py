@@ -1,7 +1,10 @@
 """The two values that cross the engine: a request as it came in, and the response that goes out."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 
 # NamedTuples, not frozen dataclasses: both are made once per request, and a frozen dataclass takes three times as long.
 
@@ -16,16 +19,21 @@ class Request(NamedTuple):
     """As sent, still percent-encoded."""
     headers: Mapping[str, str] = {}
     """Names in lower case; of a repeated header the last value counts."""
-    body: bytes = b""
+    body: bytes | memoryview = b""
     origin: str = "http://127.0.0.1:4024"
     """Scheme and authority of the connection, used where the client sent no `Host`."""
 
     @property
     def base_url(self) -> str:
         """Scheme and authority as the client typed them, without a trailing slash."""
-        host = self.headers.get("x-forwarded-host") or self.headers.get("host")
         scheme, _, authority = self.origin.partition("://")
-        return f"{self.headers.get('x-forwarded-proto') or scheme}://{host or authority}"
+        host = self._forwarded("x-forwarded-host") or self.headers.get("host", "")
+        scheme = self._forwarded("x-forwarded-proto") or scheme
+        return f"{scheme if scheme.isalpha() else 'http'}://{host if _HOST.fullmatch(host) else authority}"
+
+    def _forwarded(self, name: str) -> str:
+        """What the first of several proxies says, which is the one the client spoke to."""
+        return self.headers.get(name, "").partition(",")[0].strip()
 
 
 class Response(NamedTuple):

@@ -8,10 +8,9 @@ import orjson
 
 from mockserver.contract.fixtures import Fixtures
 from mockserver.contract.spec import JSON, Operation, Spec
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
-from mockserver.state import ids
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
@@ -39,6 +38,8 @@ class Call(NamedTuple):
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
     world: World
+    canonical: bytes = b""
+    """The JSON body in the one form that all ways of writing it share; empty for any other body."""
     broken: frozenset[str] = frozenset()
     """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a
     check ever sees such a call."""
@@ -53,14 +54,6 @@ class Call(NamedTuple):
     def reply(self, value: Any, status: int | None = None) -> Response:
         """A JSON answer; with the operation's documented success status unless another is given."""
         return Response(status or self.operation.success, JSON, orjson.dumps(value), source="handler")
-
-
-def canonical(value: Any) -> bytes:
-    """The value as JSON with sorted keys; raises Refusal when it is nested too deeply to be written."""
-    try:
-        return ids.canonical(value)
-    except orjson.JSONEncodeError as error:
-        raise Refusal(Reason.INVALID, violations=[Violation(("body",), "depth", "is nested too deeply")]) from error
 
 
 Handler = Callable[[Call], Response]

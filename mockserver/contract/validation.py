@@ -24,6 +24,8 @@ class Supplied(NamedTuple):
 
     arguments: Mapping[str, Any]
     body: Any
+    canonical: bytes
+    """The JSON body with sorted keys and no white space; empty for any other body."""
     violations: list[Violation]
 
 
@@ -44,10 +46,10 @@ def read_supplied(
     arguments: dict[str, Any] = {}
     if operation.parameters or (strict and request.query):
         arguments = _read_arguments(operation, request, path_arguments, violations, strict=strict)
-    body = None
+    body, canonical = None, b""
     if operation.body is not None:
-        body = _read_body(operation, request, violations)
-    return Supplied(arguments, body, violations)
+        body, canonical = _read_body(operation, request, violations)
+    return Supplied(arguments, body, canonical, violations)
 
 
 def check_reply(operation: Operation, response: Response) -> list[Violation]:
@@ -192,13 +194,13 @@ def _typed(text: str, types: frozenset[str]) -> Any:
     return text
 
 
-def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> Any:
+def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     contents = operation.body or {}
     media_type = request.headers.get("content-type", "")
     content = contents.get(media_type) or find_content(contents, essence(media_type))
     if content is None:
         if not request.body and not operation.body_required and not media_type:
-            return None
+            return None, b""
         wanted = " or ".join(contents)
         came = essence(media_type)[:100] or "missing"
         violation = Violation(
@@ -206,27 +208,18 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
         )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
     if not is_json(content.media_type):
-        return request.body
+        return request.body, b""
     if not request.body and not operation.body_required:
-        return None
+        return None, b""
     try:
         value = orjson.loads(request.body)
+        canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONDecodeError as problem:
         violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
-        return None
-    if _is_too_deep(request.body, value):
+        return None, b""
+    except orjson.JSONEncodeError:  # what can be read may be too deep to be written
         violations.append(Violation(("body",), "depth", "is nested too deeply"))
-    elif content.schema is not None:
+        return None, b""
+    if content.schema is not None:
         violations += content.schema.violations(value, ("body",))
-    return value
-
-
-def _is_too_deep(body: bytes, value: Any) -> bool:
-    """Whether the value could be read but not written again. Few brackets settle it without a second look."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
-    try:
-        orjson.dumps(value)
-    except TypeError:
-        return True
-    return False
+    return value, canonical

@@ -5,11 +5,12 @@ from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
-from mockserver.provider import Call, Provider, canonical
+from mockserver.provider import Call, Provider
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, phrase
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
+from mockserver.state.ids import canonical
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -141,11 +142,11 @@ def _kept(call: Call, batch: Batch) -> Batch:
 
 def _new_batch(call: Call) -> Batch:
     return Batch(
-        id=call.sandbox.next_id(call.operation.key, canonical(call.body)),
+        id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=Kind.BATCH,
         account=call.asker.token,
         size=len(call.body["prompts"]),
-        body=call.sandbox.keep(call.request.body),
+        body=call.request.body,
         texts_key="prompts",
         created=call.now,
         progression=call.sandbox.progression,

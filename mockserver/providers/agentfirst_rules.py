@@ -49,7 +49,10 @@ def phrase(violation: Violation) -> str:
     name = violation.name.partition(" (")[0].capitalize()
     if violation.code in _PHRASES:
         return _PHRASES[violation.code](name, violation.rule)
-    return _TEXTS.get(violation.code, "{name} must be valid").format_map({**violation.rule, "name": name})
+    try:
+        return _TEXTS[violation.code].format_map({**violation.rule, "name": name})
+    except KeyError:  # nothing is known of the code, or of the rule that was broken
+        return f"{name} must be valid"
 
 
 def _counts(name: str, rule: Mapping[str, Any]) -> str:

@@ -30,7 +30,6 @@ class Sandbox:
     def __init__(self, name: str, store: Store, beginnings: Beginnings) -> None:
         self.name = name
         self.transaction = store.transaction(name)
-        self.keep = store.keep
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
@@ -74,6 +73,7 @@ class Sandboxes:
     """All worlds of one server, each made when it is first named."""
 
     def __init__(self, store: Store, beginnings: Beginnings) -> None:
+        self.keep = store.keep
         self._store = store
         self._beginnings = beginnings
         self._by_name: dict[str, Sandbox] = {}

@@ -1,5 +1,6 @@
 """The API under /__admin: who may call, what is refused, and which verb answers."""
 
+import asyncio
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +23,8 @@ from mockserver.engine import Engine, described
 from mockserver.messages import Request
 from mockserver.settings import Settings
 from mockserver.web.app import ADMIN_PREFIX, HEALTH
-from mockserver.web.verbs import VERBS, AdminCall, AdminRefusal, Verb
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+from mockserver.web.verbs import VERBS
 
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
@@ -32,13 +34,12 @@ ReadBody = Callable[[], Awaitable[bytes]]
 
 def build_admin(engine: Engine, settings: Settings) -> Starlette:
     """The Starlette app for everything the gateway does not answer itself."""
-    gate = _gate(settings)
     by_path: dict[str, dict[str, Verb]] = {}
     for verb in VERBS:
         by_path.setdefault(verb.path, {})[verb.method] = verb
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
-        *(Route(ADMIN_PREFIX + path, _Endpoint(engine, gate, verbs)) for path, verbs in by_path.items()),
+        *(Route(ADMIN_PREFIX + path, _Endpoint(engine, settings, verbs)) for path, verbs in by_path.items()),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
     app.router.redirect_slashes = False
@@ -58,9 +59,10 @@ class _Refusing:
 class _Endpoint:
     """All verbs of one admin path."""
 
-    def __init__(self, engine: Engine, gate: str | None, verbs: Mapping[str, Verb]) -> None:
+    def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, Verb]) -> None:
         self._engine = engine
-        self._gate = gate
+        self._gate = _gate(settings)
+        self._body_timeout = settings.body_timeout
         self._verbs = verbs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +73,11 @@ class _Endpoint:
         else:
             try:
                 self._admit(request)
-                response = _json(200, self._answer(verb, request, await _read_body(request)))
+                async with asyncio.timeout(self._body_timeout):
+                    body = await _read_body(request)
+                response = _json(200, self._answer(verb, request, body))
+            except TimeoutError:
+                response = _problem(AdminRefusal(408, f"The body did not arrive within {self._body_timeout} seconds."))
             except AdminRefusal as refusal:
                 response = _problem(refusal)
             except ClientDisconnect:

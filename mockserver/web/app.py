@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
@@ -26,6 +26,8 @@ HEALTH = {
     for path, word in (("health", b"ok"), ("ready", b"ready"))
 }
 """Says that the process is there. Needs no token, and no fault touches it."""
+
+Body = TypeVar("Body")
 
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
@@ -69,6 +71,7 @@ class Gateway:
         self._body_timeout = settings.body_timeout
         self._patience: Patience | None = None
         self._shows_source = settings.debug_headers
+        self._in_threads = 0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         method = scope["method"]
@@ -86,7 +89,7 @@ class Gateway:
             return
         await self.deliver(response, method, receive, send)
 
-    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
+    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes | memoryview:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
@@ -96,7 +99,7 @@ class Gateway:
             self._patience = Patience(self._body_timeout, loop)
         return await self._patience.wait(self._receive(receive))
 
-    async def _receive(self, receive: "Receive") -> bytes:
+    async def _receive(self, receive: "Receive") -> bytes | memoryview:
         parts, size = [], 0
         while True:
             message = await receive()
@@ -108,19 +111,27 @@ class Gateway:
                 raise self._too_large()
             parts.append(part)
             if not message.get("more_body"):
-                return b"".join(parts) if len(parts) > 1 else part
+                return part if len(parts) == 1 else self._engine.sandboxes.keep(parts)
 
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
 
     async def _answer(self, request: Request) -> Response:
         try:
-            if len(request.body) > THREAD_BYTES:
-                return await asyncio.to_thread(self._engine.handle, request)
+            # A request that works in a thread may hold the sandbox that the next one needs: neither may hold the loop.
+            if len(request.body) > THREAD_BYTES or self._in_threads:
+                return await self._answer_in_thread(request)
             return self._engine.handle(request)
         except Exception:
             _log.exception("%s %s met a bug in mockserver", request.method, request.path)
             return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
+
+    async def _answer_in_thread(self, request: Request) -> Response:
+        self._in_threads += 1
+        try:
+            return await asyncio.to_thread(self._engine.handle, request)
+        finally:
+            self._in_threads -= 1
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response; what it says of delays and streams is done here."""
@@ -152,7 +163,7 @@ class Patience:
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_watching = False
 
-    async def wait(self, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
+    async def wait(self, coroutine: Coroutine[Any, Any, Body]) -> Body:
         """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
         task = asyncio.current_task(self.loop)
         assert task is not None
@@ -183,7 +194,7 @@ class Patience:
             self.loop.call_later(self._pause, self._look)
 
 
-def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
+def _request(scope: "Scope", headers: dict[str, str], body: bytes | memoryview) -> Request:
     host = headers.get("host")
     return Request(
         scope["method"],

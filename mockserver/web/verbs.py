@@ -1,61 +1,19 @@
 """What the admin API can do: one row per verb, each a function from a call to a JSON value."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from mockserver import __version__
 from mockserver.contract.schema import Schema
-from mockserver.engine import Engine
-from mockserver.errors import Violation
 from mockserver.state.batches import Progression
 from mockserver.state.clock import LATEST
 from mockserver.state.ledger import Account, AccountFacts, email_of
-from mockserver.state.sandbox import Sandbox
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of
 from mockserver.web.views import find_exchanges, instant_of, listed
 
 MAX_ROWS = 1000
-
-
-class AdminRefusal(Exception):  # noqa: N818  a glossary word
-    """An admin call turned away; nothing was changed."""
-
-    def __init__(self, status: int, detail: str, violations: Sequence[Violation] = ()) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.violations = violations
-
-
-class AdminCall(NamedTuple):
-    """An admin request, admitted and validated, with the sandbox it names."""
-
-    engine: Engine
-    sandbox: Sandbox
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    body: Any
-
-    @property
-    def now(self) -> float:
-        return self.sandbox.clock.now()
-
-
-class Verb(NamedTuple):
-    """One method on one admin path."""
-
-    method: str
-    path: str
-    answer: Callable[[AdminCall], Any]
-    body: Schema | None = None
-    """What the body may hold; None when there is none to send."""
-    parameters: frozenset[str] = frozenset()
-
-
-def _body(*required: str, **properties: Any) -> Schema:
-    definition = {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
-    return Schema(definition, {})
 
 
 def version(call: AdminCall) -> Any:  # noqa: ARG001  every verb takes the call
@@ -157,7 +115,8 @@ def progression(call: AdminCall) -> Any:
 def put_progression(call: AdminCall) -> Any:
     """Batches queued from now on age so; those queued before keep their way."""
     kind = call.body["progression"]
-    call.sandbox.progression = Progression(kind, call.body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0)
+    amount = call.body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0
+    call.sandbox.progression = Progression(kind, int(amount) if kind == "polls" else amount)
     return progression(call)
 
 
@@ -175,7 +134,7 @@ def put_account(call: AdminCall) -> Any:
     if found is None:
         found = call.sandbox.accounts.open(AccountFacts(token, email_of(token)), call.now)
     if "credits" in body:
-        found.set_balance(body["credits"], call.sandbox.batches, call.now)
+        found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
     found.email = body.get("email", found.email)
     found.revoked = body.get("revoked", found.revoked)
     return _account(call, found)
@@ -194,7 +153,7 @@ def ledger(call: AdminCall) -> Any:
 _AMOUNTS = {"time": "seconds", "polls": "polls"}
 _WORTHS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e12}
-_MATCHER = _body(
+_MATCHER = body_of(
     operation={"type": "string"},
     method={"type": "string"},
     path={"type": "string"},
@@ -203,18 +162,18 @@ _MATCHER = _body(
     source={"type": "string"},
 )
 _PAGE = frozenset({"limit", "after"})
-_SPAN = _body(**{name: {"type": "number", "minimum": 0, "maximum": LATEST} for name in _WORTHS})
+_SPAN = body_of(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum": LATEST} for name in _WORTHS})
 _PROGRESSION = Schema(
     {
         "oneOf": [
-            _body("progression", progression={"const": "immediate"}).definition,
-            _body(
+            body_of("progression", progression={"const": "immediate"}).definition,
+            body_of(
                 "progression",
                 "seconds",
                 progression={"const": "time"},
                 seconds={"type": "number", "minimum": 0, "maximum": 1e12},
             ).definition,
-            _body(
+            body_of(
                 "progression",
                 "polls",
                 progression={"const": "polls"},
@@ -239,12 +198,12 @@ VERBS = (
         "PUT",
         "/clock",
         put_clock,
-        _body(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE),
+        body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE),
     ),
     Verb("POST", "/clock/advance", advance_clock, _SPAN),
     Verb("POST", "/clock/freeze", freeze_clock),
     Verb("POST", "/clock/resume", resume_clock),
-    Verb("POST", "/clock/scale", scale_clock, _body("scale", scale=_POSITIVE)),
+    Verb("POST", "/clock/scale", scale_clock, body_of("scale", scale=_POSITIVE)),
     Verb("GET", "/progression", progression),
     Verb("PUT", "/progression", put_progression, _PROGRESSION),
     Verb("GET", "/accounts", accounts),
@@ -253,7 +212,7 @@ VERBS = (
         "PUT",
         "/accounts/{token}",
         put_account,
-        _body(
+        body_of(
             credits={"type": "integer", "minimum": -(2**53), "maximum": 2**53},
             email={"type": "string", "minLength": 1, "maxLength": 320},
             revoked={"type": "boolean"},
