@@ -68,8 +68,7 @@ class Gateway:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._max_body = settings.max_body
-        self._body_timeout = settings.body_timeout
-        self._patience: Patience | None = None
+        self._patience = Patience(settings.body_timeout)
         self._shows_source = settings.debug_headers
         self._in_threads = 0
 
@@ -94,9 +93,6 @@ class Gateway:
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
             raise self._too_large()
-        loop = asyncio.get_running_loop()
-        if self._patience is None or self._patience.loop is not loop:
-            self._patience = Patience(self._body_timeout, loop)
         return await self._patience.wait(self._receive(receive))
 
     async def _receive(self, receive: "Receive") -> bytes | memoryview:
@@ -155,8 +151,8 @@ class Patience:
     It looks at most once a second, so a wait may last a second longer than it should.
     """
 
-    def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self, seconds: float) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._seconds = seconds
         self._pause = min(seconds, 1.0)
         self._since: dict[asyncio.Task[Any], float] = {}
@@ -165,12 +161,17 @@ class Patience:
 
     async def wait(self, coroutine: Coroutine[Any, Any, Body]) -> Body:
         """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
-        task = asyncio.current_task(self.loop)
-        assert task is not None
-        self._since[task] = self.loop.time()
+        # Asking for the running loop is a system call until Python 3.12, so it is asked for only when it has changed.
+        task = asyncio.current_task(self._loop) if self._loop else None
+        if self._loop is None or task is None:
+            self._loop = asyncio.get_running_loop()
+            self._since, self._overdue, self._is_watching = {}, set(), False
+            task = asyncio.current_task(self._loop)
+            assert task is not None
+        self._since[task] = self._loop.time()
         if not self._is_watching:
             self._is_watching = True
-            self.loop.call_later(self._pause, self._look)
+            self._loop.call_later(self._pause, self._look, self._loop)
         try:
             return await coroutine
         except asyncio.CancelledError:
@@ -181,17 +182,19 @@ class Patience:
                 Reason.TIMED_OUT, f"The body did not arrive within {self._seconds} seconds.", status=408
             ) from None
         finally:
-            del self._since[task]
+            self._since.pop(task, None)
             self._overdue.discard(task)
 
-    def _look(self) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            return
         for task, since in self._since.items():
-            if self.loop.time() - since >= self._seconds and task not in self._overdue:
+            if loop.time() - since >= self._seconds and task not in self._overdue:
                 self._overdue.add(task)
                 task.cancel()
         self._is_watching = bool(self._since)
         if self._is_watching:
-            self.loop.call_later(self._pause, self._look)
+            loop.call_later(self._pause, self._look, loop)
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes | memoryview) -> Request:

@@ -9,7 +9,7 @@ import pytest
 from builders import make_engine, make_settings
 
 from mockserver.messages import Request, Response
-from mockserver.web.app import Gateway
+from mockserver.web.app import Gateway, Patience
 
 
 class Wire:
@@ -58,7 +58,7 @@ class Wire:
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
     """A gateway that waits for bodies as long as a test can afford to, less than a setting may say."""
     gateway = Gateway(make_engine(**changes), make_settings(**changes))
-    gateway._body_timeout = patience  # type: ignore[assignment]  # whole seconds in settings, a moment in tests
+    gateway._patience = Patience(patience)  # whole seconds in settings, a moment in tests
     return gateway
 
 
