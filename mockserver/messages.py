@@ -19,7 +19,7 @@ class Request(NamedTuple):
     """As sent, still percent-encoded."""
     headers: Mapping[str, str] = {}
     """Names in lower case; of a repeated header the last value counts."""
-    body: bytes | memoryview = b""
+    body: bytes = b""
     origin: str = "http://127.0.0.1:4024"
     """Scheme and authority of the connection, used where the client sent no `Host`."""
 

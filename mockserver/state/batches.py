@@ -91,7 +91,7 @@ class Batch(NamedTuple):
     """What was asked for; an id of one kind does not open another."""
     account: str
     size: int
-    body: bytes | memoryview
+    body: bytes
     """The accepted request in JSON; items are read from it when somebody asks."""
     texts_key: str
     """The body's key under which the items' texts stand: a list of them, or one."""

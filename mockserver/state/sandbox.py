@@ -73,7 +73,6 @@ class Sandboxes:
     """All worlds of one server, each made when it is first named."""
 
     def __init__(self, store: Store, beginnings: Beginnings) -> None:
-        self.keep = store.keep
         self._store = store
         self._beginnings = beginnings
         self._by_name: dict[str, Sandbox] = {}

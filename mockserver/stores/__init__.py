@@ -1,6 +1,6 @@
 """Where documents rest: a store holds a shelf of documents for every sandbox and collection."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -15,9 +15,6 @@ class Store(Protocol):
 
     def shelf(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
         """The sandbox's documents of one kind, by id; an empty one at first."""
-
-    def keep(self, parts: Sequence[bytes]) -> bytes | memoryview:
-        """A request body, received in parts, as one and at rest, so that a document can refer to it."""
 
     def clear(self, sandbox: str) -> None:
         """Empty all shelves of the sandbox."""

@@ -4,8 +4,6 @@ from collections import defaultdict
 from threading import RLock
 from typing import Any
 
-from mockserver.stores.bodies import BodyShelf
-
 
 class MemoryStore:
     """The store for one process. A transaction is a lock: requests of one sandbox never interleave."""
@@ -13,8 +11,6 @@ class MemoryStore:
     def __init__(self) -> None:
         self._locks: defaultdict[str, RLock] = defaultdict(RLock)
         self._shelves: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-
-        self.keep = BodyShelf().keep
 
     def transaction(self, sandbox: str) -> RLock:
         return self._locks[sandbox]

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
@@ -26,8 +26,6 @@ HEALTH = {
     for path, word in (("health", b"ok"), ("ready", b"ready"))
 }
 """Says that the process is there. Needs no token, and no fault touches it."""
-
-Body = TypeVar("Body")
 
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
@@ -88,14 +86,14 @@ class Gateway:
             return
         await self.deliver(response, method, receive, send)
 
-    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes | memoryview:
+    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
             raise self._too_large()
         return await self._patience.wait(self._receive(receive))
 
-    async def _receive(self, receive: "Receive") -> bytes | memoryview:
+    async def _receive(self, receive: "Receive") -> bytes:
         parts, size = [], 0
         while True:
             message = await receive()
@@ -107,7 +105,7 @@ class Gateway:
                 raise self._too_large()
             parts.append(part)
             if not message.get("more_body"):
-                return part if len(parts) == 1 else self._engine.sandboxes.keep(parts)
+                return part if len(parts) == 1 else b"".join(parts)
 
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
@@ -159,7 +157,7 @@ class Patience:
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_watching = False
 
-    async def wait(self, coroutine: Coroutine[Any, Any, Body]) -> Body:
+    async def wait(self, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
         """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
         # Asking for the running loop is a system call until Python 3.12, so it is asked for only when it has changed.
         task = asyncio.current_task(self._loop) if self._loop else None
@@ -197,7 +195,7 @@ class Patience:
             loop.call_later(self._pause, self._look, loop)
 
 
-def _request(scope: "Scope", headers: dict[str, str], body: bytes | memoryview) -> Request:
+def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
     host = headers.get("host")
     return Request(
         scope["method"],

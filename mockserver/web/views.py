@@ -74,8 +74,8 @@ def _response(response: Response) -> dict[str, Any]:
     }
 
 
-def _text(body: bytes | memoryview) -> str:
-    return bytes(body[: 4 * SHOWN_CHARACTERS]).decode("utf-8", "replace")[:SHOWN_CHARACTERS]
+def _text(body: bytes) -> str:
+    return body[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS]
 
 
 def instant_of(unix: float) -> str:

@@ -1,6 +1,5 @@
 """What every store must do; a new one joins the suite with a line in the table."""
 
-import mmap
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 
 from mockserver.stores import Store, open_store
-from mockserver.stores.bodies import CHUNK, LARGE, BodyShelf
 from mockserver.stores.memory import MemoryStore
 
 IMPLEMENTATIONS: dict[str, Callable[[], Store]] = {"memory": MemoryStore, "opened": open_store}
@@ -166,28 +164,3 @@ def test_a_count_kept_by_many_threads_is_right(store: Store) -> None:
         thread.join()
 
     assert shelf["n"] == 1600
-
-
-@pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, 3 * LARGE + 1, CHUNK - 1, CHUNK + 1])
-def test_a_body_at_rest_has_the_same_bytes(store: Store, size: int) -> None:
-    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-
-    assert bytes(store.keep([body])) == body
-    assert bytes(store.keep([body[:7], b"", body[7:]])) == body
-
-
-def test_bodies_do_not_run_into_each_other(store: Store) -> None:
-    kept = [store.keep([bytes([n]) * (LARGE + n)]) for n in range(200)]
-
-    assert all(bytes(body) == bytes([n]) * (LARGE + n) for n, body in enumerate(kept))
-
-
-def test_a_body_at_rest_cannot_be_changed(store: Store) -> None:
-    with pytest.raises(TypeError):
-        store.keep([b"x" * LARGE])[0] = 1  # type: ignore[index]  # that is the point
-
-
-def test_without_big_pages_parts_are_joined_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
-
-    assert BodyShelf().keep([b"x" * LARGE, b"y"]) == b"x" * LARGE + b"y"
