@@ -133,6 +133,6 @@ def test_a_marker_behind_json_escapes_is_heeded(make_batch: Callable[..., Batch]
 
 
 def test_escapes_alone_are_no_marker(make_batch: Callable[..., Batch]) -> None:
-    batch = make_batch()._replace(body=memoryview(b'{"prompts": ["\\u005bmock]"]}'))
+    batch = make_batch()._replace(body=b'{"prompts": ["\\u005bmock]"]}')
 
     assert batch.fate(0) == PLAIN
