@@ -31,7 +31,7 @@ from mockserver.providers.agilecloud_tokens import (
 )
 from mockserver.state.ids import digest
 
-__all__ = ["chat_completion", "completion_line", "last_user_message"]
+__all__ = ["Written", "chat_completion", "last_user_message", "written_completion"]
 
 PLAIN = frozenset(
     (
@@ -40,6 +40,14 @@ PLAIN = frozenset(
     )
 )  # fmt: skip
 """Fields of a request that change nothing in the form of its answer."""
+
+
+class Written(NamedTuple):
+    """A completion as a line of an output file holds it, with what it is billed by."""
+
+    body: bytes
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class _Answer(NamedTuple):
@@ -105,9 +113,9 @@ def chat_completion(
     return _shown(id, created, request["model"], choices, usage(_asked_tokens(request), said))
 
 
-def completion_line(
+def written_completion(
     request: Mapping[str, Any], *, canned: Completion | None, key: bytes, id: str, created: int
-) -> bytes:
+) -> Written:
     """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
 
     The id is one that JSON need not escape.
@@ -117,8 +125,10 @@ def completion_line(
         said = count_tokens(text)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             prompt = prompt_tokens(request["messages"])
-            return _template(request["model"]) % (id.encode(), created, text.encode(), prompt, said, prompt + said)
-    return line_bytes(chat_completion(request, canned=canned, key=key, id=id, created=created))
+            blanks = (id.encode(), created, text.encode(), prompt, said, prompt + said)
+            return Written(_template(request["model"]) % blanks, prompt, said)
+    shown = chat_completion(request, canned=canned, key=key, id=id, created=created)
+    return Written(line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"])
 
 
 def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:

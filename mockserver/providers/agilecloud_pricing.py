@@ -1,10 +1,10 @@
 """What AgileCloud's tokens cost: prices from a fixture, live and in batches, to the nano-dollar."""
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-from mockserver.providers.agilecloud_models import Model
+from mockserver.providers.agilecloud_models import Model, ModelKind
 
 MILLION = 1_000_000
 PICO_PER_NANO = 1000
@@ -19,37 +19,38 @@ class Rate(NamedTuple):
     output: int = 0
 
 
+FREE = Rate()
+
+
 class Prices(NamedTuple):
     """The price table."""
 
     kinds: Mapping[str, Rate]
     models: Mapping[str, Rate]
     """What some models cost instead, by their names in lower case."""
-    batch_factor: Decimal
-    """What part of the live price a batch pays."""
+    batch_millionths: int
+    """What part of the live price a batch pays, in millionths."""
 
-    def cost(self, usage: Mapping[str, Any], model: Model, *, batch: bool) -> int:
-        """What a request costs, in nano-dollars (10^-9 USD), from the `usage` of its answer.
+    def cost(self, model: Model, prompt_tokens: int, completion_tokens: int = 0, *, batch: bool) -> int:
+        """What a request costs, in nano-dollars (10^-9 USD).
 
-        Rounded once, half a nano-dollar to the even side. Costs are integers and add up without loss.
+        Rounded once, a half upwards. Costs are integers and add up without loss.
         """
         rate = self._rate(model)
-        pico = usage["prompt_tokens"] * rate.input + usage.get("completion_tokens", 0) * rate.output
-        if not batch:
-            return _rounded(Decimal(pico) / PICO_PER_NANO)
-        return _rounded(pico * self.batch_factor / PICO_PER_NANO)
+        pico = prompt_tokens * rate.input + completion_tokens * rate.output
+        return _divided(pico * (self.batch_millionths if batch else MILLION), PICO_PER_NANO * MILLION)
 
     def _rate(self, model: Model) -> Rate:
         own = self.models.get(model.id.lower()) or self.models.get(model.name.lower())
-        return own or self.kinds.get(model.kind, Rate())
+        return own or self.kinds.get(model.kind, FREE)
 
 
 def read_prices(section: Mapping[str, Any]) -> Prices:
     """The table in `prices` of the fixtures. What it leaves out costs nothing, and a batch without factor half."""
     return Prices(
-        kinds={kind: _read_rate(section[kind]) for kind in ("chat", "embedding", "audio") if kind in section},
+        kinds={kind: _read_rate(section[kind]) for kind in ModelKind if kind in section},
         models={name.lower(): _read_rate(rate) for name, rate in section.get("models", {}).items()},
-        batch_factor=Decimal(str(section.get("batch_factor", 0.5))),
+        batch_millionths=_millionths(section.get("batch_factor", 0.5)),
     )
 
 
@@ -58,8 +59,11 @@ def dollars(cost: int) -> str:
     return f"{cost // 10**9}.{cost % 10**9:09}"
 
 
-def meter_event(*, id: str, customer: str, cost: int, usage: Mapping[str, Any], model: str, at: int) -> dict[str, Any]:
-    """The meter event that would go to Stripe for one request, in the shape of its API. It is never sent."""
+def meter_event(*, id: str, customer: str, cost: int, tokens: tuple[int, int], model: str, at: int) -> dict[str, Any]:
+    """The meter event that would go to Stripe for one request, in the shape of its API. It is never sent.
+
+    `tokens` are those of the prompt and of the completion; `at` is in Unix seconds.
+    """
     return {
         "event_name": METER,
         "identifier": id,
@@ -69,16 +73,21 @@ def meter_event(*, id: str, customer: str, cost: int, usage: Mapping[str, Any], 
             "value": str(cost),
             "unit": "nanodollar",
             "model": model,
-            "input_tokens": str(usage["prompt_tokens"]),
-            "output_tokens": str(usage.get("completion_tokens", 0)),
+            "input_tokens": str(tokens[0]),
+            "output_tokens": str(tokens[1]),
         },
     }
 
 
-def _rounded(nano: Decimal) -> int:
-    return int(nano.to_integral_value(ROUND_HALF_EVEN))
+def _divided(number: int, by: int) -> int:
+    return (2 * number + by) // (2 * by)
+
+
+def _millionths(number: float) -> int:
+    """A fixture's number to six decimals, as it is written."""
+    return int((Decimal(str(number)) * MILLION).to_integral_value())
 
 
 def _read_rate(entry: Mapping[str, Any]) -> Rate:
-    """A fixture's price is in dollars for a million tokens; floats are read as they are written."""
-    return Rate(*(_rounded(Decimal(str(entry.get(side, 0))) * MILLION) for side in Rate._fields))
+    """Dollars for a million tokens, in millionths, are pico-dollars for one."""
+    return Rate(*(_millionths(entry.get(side, 0)) for side in Rate._fields))

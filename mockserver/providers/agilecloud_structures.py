@@ -13,6 +13,7 @@ from mockserver.state.ids import digest
 
 ATTEMPTS = 8
 """How often we try for a value that fits, each time from another key."""
+LARGEST = {"minLength": 10_000, "minItems": 100, "minProperties": 100}
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 Location = tuple[str | int, ...]
 FORMAT: Location = ("body", "response_format")
@@ -69,14 +70,17 @@ def read_forced_function(request: Mapping[str, Any]) -> Mapping[str, Any] | None
     choice = request.get("tool_choice")
     if not choice or choice in ("auto", "none"):
         return None
+    if isinstance(choice, str) and choice != "required":
+        supported = "Supported values are: 'none', 'auto', and 'required'."
+        raise refusal(CHOICE, "invalid_value", f"Invalid value: '{choice}'. {supported}")
     tools = request.get("tools") or ()
     if not tools:
         raise refusal(CHOICE, "invalid_value", "'tool_choice' is only allowed when 'tools' are specified.")
-    functions = [tool["function"] for tool in tools if tool.get("type", "function") == "function"]
+    functions = [tool["function"] for tool in tools if "function" in tool]
     if choice == "required":
         return next(iter(functions), None)
     # Newer kinds of choice (allowed_tools, custom) leave a text possible.
-    return _named(functions, choice["function"]["name"]) if choice.get("type") == "function" else None
+    return _named(functions, choice) if choice.get("type") == "function" else None
 
 
 def fabricated_call(function: Mapping[str, Any], key: bytes) -> dict[str, Any]:
@@ -107,7 +111,8 @@ def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
     return value
 
 
-def _named(functions: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+def _named(functions: list[Mapping[str, Any]], choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = _needed(_needed(choice, "function", CHOICE), "name", (*CHOICE, "function"))
     for function in functions:
         if function["name"] == name:
             return function
@@ -118,4 +123,18 @@ def _named(functions: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
 @lru_cache(maxsize=64)
 def _judge(definition: bytes) -> Schema:
     """Batches ask for the same form on every line, and preparing a schema takes longer than judging by it."""
-    return Schema(orjson.loads(definition), {})
+    schema = orjson.loads(definition)
+    _check_size(schema)
+    return Schema(schema, {})
+
+
+def _check_size(part: Any) -> None:
+    """Raise ValueError where a value would be larger than anybody's test needs; a few bytes can ask for gigabytes."""
+    if isinstance(part, list):
+        for each in part:
+            _check_size(each)
+    elif isinstance(part, dict):
+        for word, asked in part.items():
+            if isinstance(asked, int | float) and asked > LARGEST.get(word, asked):
+                raise ValueError(f"{word} is {asked}; no more than {LARGEST[word]} is made up here")
+            _check_size(asked)
