@@ -64,6 +64,10 @@ class Fixtures(NamedTuple):
     accounts: tuple[Mapping[str, Any], ...] = ()
     closed: bool = False
     """Whether only the listed accounts are good."""
+    models: tuple[Mapping[str, Any], ...] = ()
+    """The models that the API serves, as written."""
+    prices: Mapping[str, Any] = {}
+    """What the models cost, as written; of a price that several files give the first counts."""
 
     def completion(self, prompt: str, model: str, country: str | None) -> Completion | None:
         """The first canned completion that fits."""
@@ -105,6 +109,8 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
     completions: list[Completion] = []
     responses: list[CannedResponse] = []
     accounts: list[Mapping[str, Any]] = []
+    models: list[Mapping[str, Any]] = []
+    prices: Mapping[str, Any] = {}
     closed = False
     for file in (file for folder in folders for file in fixture_files(folder) if file.provider in {"", provider}):
         content = read_fixture_file(file, schema)
@@ -117,7 +123,9 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
             accounts, closed = [], True
         if content.get("closed", False) == closed:
             accounts += content.get("accounts", ())
-    return Fixtures(tuple(completions), tuple(responses), tuple(accounts), closed)
+        models += content.get("models", ())
+        prices = _filled_up(prices, content.get("prices", {}))
+    return Fixtures(tuple(completions), tuple(responses), tuple(accounts), closed, tuple(models), prices)
 
 
 def read_fixture_file(file: FixtureFile, schema: Schema) -> Mapping[str, Any]:
@@ -157,6 +165,12 @@ def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
         models=None if models is None else frozenset([models] if isinstance(models, str) else models),
         country=wanted["country"].upper() if "country" in wanted else None,
     )
+
+
+def _filled_up(prices: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The prices, with those of `more` for what they leave out."""
+    models = {**more.get("models", {}), **prices.get("models", {})}
+    return {**more, **prices, "models": models} if models else {**more, **prices}
 
 
 def _is_part(wanted: Any, value: Any) -> bool:

@@ -1,0 +1,204 @@
+"""What AgileCloud answers to one chat request: the canned completion that fits, else a fabricated one."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.contract.fixtures import Completion
+from mockserver.providers.agilecloud_streams import line_bytes
+from mockserver.providers.agilecloud_structures import (
+    Form,
+    fabricated_call,
+    read_forced_function,
+    read_form,
+    refusal,
+    tool_call,
+)
+from mockserver.providers.agilecloud_texts import (
+    fabricated_object,
+    fabricated_text,
+    last_user_message,
+    topic_of,
+)
+from mockserver.providers.agilecloud_tokens import (
+    call_tokens,
+    count_tokens,
+    first_tokens,
+    prompt_tokens,
+    usage,
+)
+from mockserver.state.ids import digest
+
+__all__ = ["Written", "chat_completion", "last_user_message", "written_completion"]
+
+PLAIN = frozenset(
+    (
+        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "frequency_penalty",
+        "presence_penalty", "seed", "user", "metadata", "store", "stream", "logit_bias", "reasoning_effort",
+    )
+)  # fmt: skip
+"""Fields of a request that change nothing in the form of its answer."""
+
+
+class Written(NamedTuple):
+    """A completion as a line of an output file holds it, with what it is billed by."""
+
+    body: bytes
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Answer(NamedTuple):
+    """What one choice says: a text, or calls of the client's functions."""
+
+    text: str | None
+    calls: Sequence[Mapping[str, Any]] = ()
+    is_forced: bool = False
+    """Whether the client named the function itself."""
+
+
+class _Asked(NamedTuple):
+    """A chat request, read as far as an answer needs."""
+
+    request: Mapping[str, Any]
+    entry: Mapping[str, Any]
+    """The canned completion as written; empty without one."""
+    form: Form | None
+    function: Mapping[str, Any] | None
+    """The function that has to be called."""
+
+    def answer(self, key: bytes) -> _Answer:
+        """The answer of one choice; canned calls come first, then what the client leaves no way around."""
+        calls = self.canned_calls()
+        if calls:
+            return _Answer(None, [tool_call(call, digest(key, b"%d" % n)) for n, call in enumerate(calls)])
+        if self.function is not None:
+            call = tool_call(fabricated_call(self.function, key), key)
+            return _Answer(None, [call], is_forced=self.request["tool_choice"] != "required")
+        return _Answer(self.entry["text"] if "text" in self.entry else self.fabricated(key))
+
+    def canned_calls(self) -> Sequence[Mapping[str, Any]]:
+        """Not twice in one turn: once their results are there, the user's last message is still the same."""
+        calls: Sequence[Mapping[str, Any]] = self.entry.get("tool_calls", ())
+        is_over = calls and (
+            self.request.get("tool_choice") == "none" or self.request["messages"][-1].get("role") == "tool"
+        )
+        return () if is_over else calls
+
+    def fabricated(self, key: bytes) -> str:
+        if self.form is not None:
+            return self.form.filled(key).decode()
+        topic = topic_of(last_user_message(self.request["messages"]))
+        wanted = self.request.get("response_format")
+        if wanted and wanted.get("type") == "json_object":
+            return orjson.dumps(fabricated_object(key, topic)).decode()
+        return fabricated_text(key, topic)
+
+
+def chat_completion(
+    request: Mapping[str, Any], *, canned: Completion | None, key: bytes, id: str, created: int
+) -> dict[str, Any]:
+    """The `chat.completion` object, the same for the same arguments; raises Refusal for what cannot be answered.
+
+    The request is one that the document accepts. `key` is whatever the answer is to follow from (the seed, the model,
+    the messages); `canned` is the fixture that the caller found for the last user message.
+    """
+    asked = _Asked(request, canned.entry if canned else {}, read_form(request), read_forced_function(request))
+    # OpenAI sends null for what is left out; so do clients that pass every parameter.
+    count = int(request.get("n") or 1)
+    choices = [_choice(asked, n, digest(key, b"%d" % n) if n else key) for n in range(count)]
+    said = sum([_said_tokens(choice["message"]) for choice in choices])
+    return _shown(id, created, request["model"], choices, usage(_asked_tokens(request), said))
+
+
+def written_completion(
+    request: Mapping[str, Any], *, canned: Completion | None, key: bytes, id: str, created: int
+) -> Written:
+    """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
+
+    The id is one that JSON need not escape.
+    """
+    if canned is None and request.keys() <= PLAIN:
+        text = fabricated_text(key, topic_of(last_user_message(request["messages"])))
+        said = count_tokens(text)
+        if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
+            prompt = prompt_tokens(request["messages"])
+            blanks = (id.encode(), created, text.encode(), prompt, said, prompt + said)
+            return Written(_template(request["model"]) % blanks, prompt, said)
+    shown = chat_completion(request, canned=canned, key=key, id=id, created=created)
+    return Written(line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"])
+
+
+def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": choices,
+        "usage": used,
+        "system_fingerprint": _fingerprint(model),
+    }
+
+
+@lru_cache(maxsize=128)
+def _template(model: str) -> bytes:
+    """The object as a format of bytes, with blanks for id, creation, text, and the three counts of tokens."""
+    blank, number = orjson.Fragment(b'"%b"'), orjson.Fragment(b"%d")
+    counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
+    choice = _shown_choice(0, {"role": "assistant", "content": blank, "refusal": None}, "stop")
+    shown = _shown(blank, number, model, [choice], usage(0, 0) | counts)
+    return line_bytes(shown | {"model": orjson.Fragment(line_bytes(model).replace(b"%", b"%%"))})
+
+
+def _choice(asked: _Asked, index: int, key: bytes) -> dict[str, Any]:
+    answer = asked.answer(key)
+    text, finish = answer.text, "stop"
+    if text is not None:
+        text, finish = _cut(text, asked.request)
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if answer.calls:
+        message["tool_calls"] = answer.calls
+        # "stop" where the client named the function: then calling it was no choice of the model's.
+        finish = "stop" if answer.is_forced else "tool_calls"
+    return _shown_choice(index, message, asked.entry.get("finish_reason", finish))
+
+
+def _shown_choice(index: int, message: Mapping[str, Any], finish_reason: str) -> dict[str, Any]:
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _cut(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
+    """The text up to its first stop sequence or its last allowed token, and why it ends there."""
+    stop = request.get("stop")
+    if stop:
+        ends = [text.find(sequence) for sequence in ([stop] if isinstance(stop, str) else stop) if sequence]
+        text = text[: min((end for end in ends if end >= 0), default=len(text))]
+    limit = request.get("max_completion_tokens") or request.get("max_tokens")
+    if not limit:
+        return text, "stop"
+    beginning = first_tokens(text, int(limit))
+    return beginning, "stop" if len(beginning) == len(text) else "length"
+
+
+def _asked_tokens(request: Mapping[str, Any]) -> int:
+    """The tokens of the messages, and of the tools as they are described to the model."""
+    tokens = prompt_tokens(request["messages"])
+    tools = request.get("tools")
+    if not tools:
+        return tokens
+    try:
+        return tokens + count_tokens(orjson.dumps(tools).decode())
+    except orjson.JSONEncodeError as error:
+        raise refusal(("body", "tools"), "depth", "Invalid value for 'tools': it is nested too deeply.") from error
+
+
+def _said_tokens(message: Mapping[str, Any]) -> int:
+    return count_tokens(message["content"] or "") + call_tokens(message.get("tool_calls", ()))
+
+
+@lru_cache(maxsize=128)
+def _fingerprint(model: str) -> str:
+    return f"fp_{digest(model.lower().encode()).hex()[:10]}"

@@ -1,0 +1,94 @@
+"""What AgileCloud's models say: plain prose that takes up the words of the prompt, from a bank of sentences."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from struct import Struct
+from typing import Any
+
+from mockserver.contract.fabrication import Words
+from mockserver.state.ids import digest
+
+BANK_SIZE = 1024
+READ = 96
+"""How many characters of a prompt are read for its topic: prompts may be whole documents."""
+LENGTH = 4
+"""How many words a topic has at most."""
+SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
+MARKER = re.compile(r"\[mock:[^\]]*\]?")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+LEADS = (
+    "Here is what matters most about {}.",
+    "There is more than one good answer when it comes to {}.",
+    "A short overview of {}:",
+    "Let us look at {} step by step.",
+    "{} can be put in a few words.",
+    "In short, {} comes down to a few points.",
+    "To begin with {}, keep the following in mind.",
+    "Most questions about {} have the same answer.",
+)
+CLOSINGS = (
+    "",
+    "",
+    " Let me know if you want more detail.",
+    " Shall I go deeper into any of this?",
+    " I hope this helps.",
+    " That should cover the essentials.",
+    " Tell me more about your case and I can be more precise.",
+    " Would an example help?",
+)
+# Words that tell nothing about what a prompt is about.
+_COMMON = (
+    "a about all an and any are as at be best but by can classify could describe do does document each explain extract "
+    "find following for from generate get give good have hello hi how i if in into is it its list make me my of on one "
+    "or our please question rewrite say should show some summarise summarize tell text than that the their them there "
+    "these they this to translate us was we were what what's when where which who why will with would write you your"
+)
+COMMON = frozenset(("", *_COMMON.split(), *(word.capitalize() for word in _COMMON.split())))
+_DRAWS = Struct("<8H")
+
+
+def last_user_message(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The text of what the user said last; empty where no user said anything in words."""
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            content = message.get("content")
+            return content if isinstance(content, str) else _text_of(content or ())
+    return ""
+
+
+def topic_of(prompt: str) -> str:
+    """The first telling words of the prompt, or its first words when none tells anything. JSON need not escape it."""
+    beginning = prompt[:READ]
+    if "[mock:" in beginning:
+        beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
+    words = [word.strip(SIGNS) for word in beginning.split()]
+    topic = " ".join([word for word in words if word not in COMMON][:LENGTH] or words[:LENGTH])
+    if not topic.replace(" ", "").isalnum():
+        topic = " ".join(WORD.findall(topic)[:LENGTH])
+    return topic[:60].strip() or "this"
+
+
+def fabricated_text(key: bytes, topic: str) -> str:
+    """Three to six sentences about the topic, the same for the same arguments."""
+    lead, closing, more, one, two, three, four, _ = _DRAWS.unpack(digest(key))
+    bank = sentences()
+    body = " ".join([bank[draw % BANK_SIZE] for draw in (one, two, three, four)[: 2 + more % 3]])
+    text = f"{LEADS[lead % len(LEADS)].format(topic)} {body}{CLOSINGS[closing % len(CLOSINGS)]}"
+    return text if text[0].isupper() else text[0].upper() + text[1:]
+
+
+def fabricated_object(key: bytes, topic: str) -> dict[str, Any]:
+    """What a model answers that is asked for a JSON object of no given form."""
+    return {"topic": topic, "answer": fabricated_text(key, topic), "confidence": 50 + digest(key, b"c")[0] % 50}
+
+
+@cache
+def sentences() -> tuple[str, ...]:
+    """The bank, written once: drawing a sentence from it costs a tenth of putting one together."""
+    words = Words(b"agilecloud")
+    return tuple(words.sentence() for _ in range(BANK_SIZE))
+
+
+def _text_of(parts: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join([part["text"] for part in parts if isinstance(part.get("text"), str)])
