@@ -64,6 +64,8 @@ class Fixtures(NamedTuple):
     accounts: tuple[Mapping[str, Any], ...] = ()
     closed: bool = False
     """Whether only the listed accounts are good."""
+    prompts: tuple[Mapping[str, Any], ...] = ()
+    """Prompt templates, as written."""
 
     def completion(self, prompt: str, model: str, country: str | None) -> Completion | None:
         """The first canned completion that fits."""
@@ -105,6 +107,7 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
     completions: list[Completion] = []
     responses: list[CannedResponse] = []
     accounts: list[Mapping[str, Any]] = []
+    prompts: list[Mapping[str, Any]] = []
     closed = False
     for file in (file for folder in folders for file in fixture_files(folder) if file.provider in {"", provider}):
         content = read_fixture_file(file, schema)
@@ -113,11 +116,12 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
             responses += [
                 CannedResponse(f"fixture:{file.name}#{n}", operation, entry) for n, entry in enumerate(entries, 1)
             ]
+        prompts += content.get("prompts", ())
         if content.get("closed") and not closed:
             accounts, closed = [], True
         if content.get("closed", False) == closed:
             accounts += content.get("accounts", ())
-    return Fixtures(tuple(completions), tuple(responses), tuple(accounts), closed)
+    return Fixtures(tuple(completions), tuple(responses), tuple(accounts), closed, prompts=tuple(prompts))
 
 
 def read_fixture_file(file: FixtureFile, schema: Schema) -> Mapping[str, Any]:
