@@ -7,15 +7,8 @@ from typing import Any
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Response
 from mockserver.provider import Call
-from mockserver.providers.agilecloud_prompts import (
-    AbTest,
-    IllegalTransition,
-    Prompt,
-    PromptBook,
-    PromptVersion,
-    Uses,
-    read_content,
-)
+from mockserver.providers.agilecloud_prompt_book import PromptBook, read_content
+from mockserver.providers.agilecloud_prompts import AbTest, IllegalTransition, Prompt, PromptVersion, Uses
 from mockserver.providers.agilecloud_resolving import (
     choose_version,
     prompt_archived,
