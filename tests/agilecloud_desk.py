@@ -29,6 +29,7 @@ class Desk:
         beginnings = Beginnings("seed", ClockStart(frozen=True, instant=1000.0), IMMEDIATE, {}, False, 10)
         self.sandbox = Sandbox("desk", open_store(), beginnings)
         self.now = 1000.0
+        self.fixtures = FIXTURES
 
     def call(
         self, handler: Callable[[Call], Response], body: Any = None, *, token: str = "ann", **arguments: Any
@@ -42,7 +43,7 @@ class Desk:
         }
         spec = Spec(document, "document")
         account = self.sandbox.accounts.find(token, self.now, magic=True)
-        world = World(spec, FIXTURES, Settings())
+        world = World(spec, self.fixtures, Settings())
         request = Request("POST", "/x")
         return handler(Call(spec.operations[0], request, self.sandbox, self.now, account, arguments, body, world))
 

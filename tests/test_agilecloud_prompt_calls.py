@@ -7,6 +7,7 @@ import orjson
 import pytest
 from agilecloud_desk import CREATED, Desk
 
+from mockserver.contract.fixtures import Fixtures
 from mockserver.errors import Reason
 from mockserver.messages import Response
 from mockserver.provider import Call
@@ -89,6 +90,17 @@ def test_a_canned_prompt_can_be_changed_and_replaced(desk: Desk) -> None:
     assert (changed["name"], changed["template"], changed["created_at"]) == ("Mine", "Canned {{ text }}", 1000)
     assert changed["variables"] == ["text"]
     assert replaced["template"] == SUM["template"]
+
+
+def test_a_canned_prompt_with_a_broken_template_is_shown_all_the_same(desk: Desk) -> None:
+    desk.fixtures = Fixtures(prompts=({"slug": "broken", "template": "{{ a"},))
+
+    assert desk.value(calls.get_prompt, slug="broken")["variables"] == []
+    assert desk.refusal(calls.render_prompt, {}, slug="broken")[:3] == (
+        Reason.INVALID,
+        ("body", "variables"),
+        "invalid_template",
+    )
 
 
 def test_a_taken_slug_is_a_conflict_even_when_archived(desk: Desk) -> None:

@@ -43,7 +43,7 @@ def test_versions_are_drafted_under_the_next_number() -> None:
 
     assert [(each.number, each.template, each.created_at) for each in prompt.versions] == [(1, "a", 0.0), (2, "b", 1.0)]
     assert (prompt.current, prompt.latest.change_note, prompt.updated_at) == (None, "why", 1.0)
-    assert (prompt.version(0), prompt.version(3)) == (None, None)
+    assert (prompt.version(0), prompt.version(3), prompt.version(2.0)) == (None, None, prompt.latest)
 
 
 def test_publishing_archives_the_version_before() -> None:

@@ -135,6 +135,10 @@ def _joining(_: int, value: Any, d: Any = "", attribute: Any = None) -> float:
     return len(value) * (2 + text_cost(len(str(d))) + len(str(attribute or "")))
 
 
+def _joining_text(_: int, text: Any, items: Any) -> float:
+    return _joining(0, items, text)
+
+
 def _replacing(_: int, text: Any, old: Any, new: Any, count: Any = None) -> float:
     del count
     return text_cost(str(text).count(str(old)) * len(str(new)))
@@ -262,7 +266,7 @@ TEXT_METHODS: Mapping[str, Cost] = {
     **dict.fromkeys(("strip", "lstrip", "rstrip"), _stripping),
     **dict.fromkeys(("rfind", "rindex", "rpartition"), _searching_back),
     **dict.fromkeys(("center", "ljust", "rjust", "zfill"), _widening),
-    "join": lambda _, text, items: _joining(0, items, text),
+    "join": _joining_text,
     "replace": _replacing,
 }
 """The methods of texts that a template may call."""

@@ -161,7 +161,11 @@ def explained(error: Exception) -> TemplateProblem:  # noqa: PLR0911  one line f
             return TemplateProblem("too_much", "The template is nested too deeply, or its numbers are too large.")
         case UnicodeEncodeError():
             return TemplateProblem("syntax", "The rendered text holds half of a surrogate pair.")
-    return TemplateProblem("syntax", f"{_line(error)}{error}")
+        case SyntaxError():
+            return TemplateProblem("syntax", f"The template cannot be compiled: {error.msg}.")
+    # Python speaks of functions that no template knows.
+    message = re.sub(r"^\S+\(\) ", "A call is wrong: ", str(error)) or type(error).__name__
+    return TemplateProblem("syntax", f"{_line(error)}{message}")
 
 
 def _line(error: Exception) -> str:

@@ -119,8 +119,9 @@ class Prompt(NamedTuple):
         """The published version."""
         return next((each for each in self.versions if each.status is VersionStatus.PUBLISHED), None)
 
-    def version(self, number: int) -> PromptVersion | None:
-        return self.versions[number - 1] if 1 <= number <= len(self.versions) else None
+    def version(self, number: float) -> PromptVersion | None:
+        """The version of that number; JSON may well say 2.0 for 2."""
+        return self.versions[int(number) - 1] if 1 <= number <= len(self.versions) else None
 
     def described(self, now: float, **changes: Any) -> "Prompt":
         """The prompt with another name, description or model."""
