@@ -47,6 +47,7 @@ ORDINARY = [
     "{{ d|tojson }} {{ d|tojson(indent=2) }} {{ d|dictsort }} {{ 'a<b>'|e }} {{ '<b>x</b>'|striptags }} {{ d|pprint }}",
     "{{ name|upper|lower|title|center(9) }} {{ ' x '|trim }} {{ 'a,b'|replace(',', ';') }} {{ 'a\nb'|indent(2) }}",
     "{{ text|truncate(20) }} {{ text|wordcount }} {{ 'a b c'|wordwrap(2) }} {{ 2.567|round(1) }} {{ '7'|int + 1 }}",
+    "{{ '%(weight)s %(context)s'|format(weight=1, context=2) }}{{ '%(a)s%(a)s' % {'a': 1} }}",
     "{{ 'a %s b %03d'|format('x', 3) }} {{ 'x: %s' % name }} {{ '%5.1f|%-4s|' % (1.25, 'a') }} {{ "
     "'see a.com'|urlize }}",
     "{{ name.upper() }} {{ 'a,b'.split(',') }} {{ name.replace('n', 'm') }} {{ 'a'.zfill(3) }} {{ "

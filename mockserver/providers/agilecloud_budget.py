@@ -89,15 +89,18 @@ def text_cost(length: float) -> float:
     return length / CHARACTERS
 
 
-def format_cost(weight: int, pattern: Any, *args: Any, **_: Any) -> float:
-    """Of printf-style formatting: the widths and precisions in the pattern, and where it says `*`, in the arguments."""
+def format_cost(weight: int, pattern: Any, /, *args: Any, **_: Any) -> float:
+    """Of printf-style formatting: the widths and precisions in the pattern, and where it says `*`, in the arguments.
+
+    What is named, as in `%(text)s`, can be used again and again.
+    """
     text = str(pattern)
     widths = re.findall(r"[%).][#0\- +]*(\d+|\*)", text)
     # Ten digits are more than any budget, and reading many thousands of them is slow.
     total = sum(int(width[:10]) for width in widths if width != "*")
     if "*" in widths:
         total += len(widths) * sum(abs(each) for each in args if isinstance(each, int))
-    return weight + text_cost(total)
+    return weight * (1 + text.count("%(")) + text_cost(total)
 
 
 def power_cost(base: Any, exponent: Any) -> float:

@@ -199,7 +199,7 @@ def _paid(function: Callable[..., Any], cost: Cost | None, *, patient: bool) -> 
     wanted = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
 
     @pass_context
-    def paid(context: Context, *args: Any, **kwargs: Any) -> Any:
+    def paid(context: Context, /, *args: Any, **kwargs: Any) -> Any:
         budget = budget_of(context)
         weight = 0
         for each in args:
