@@ -68,6 +68,8 @@ class Fixtures(NamedTuple):
     """The models that the API serves, as written."""
     prices: Mapping[str, Any] = {}
     """What the models cost, as written; of a price that several files give the first counts."""
+    prompts: tuple[Mapping[str, Any], ...] = ()
+    """Prompt templates, as written."""
 
     def completion(self, prompt: str, model: str, country: str | None) -> Completion | None:
         """The first canned completion that fits."""
@@ -111,6 +113,7 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
     accounts: list[Mapping[str, Any]] = []
     models: list[Mapping[str, Any]] = []
     prices: Mapping[str, Any] = {}
+    prompts: list[Mapping[str, Any]] = []
     closed = False
     for file in (file for folder in folders for file in fixture_files(folder) if file.provider in {"", provider}):
         content = read_fixture_file(file, schema)
@@ -119,13 +122,16 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
             responses += [
                 CannedResponse(f"fixture:{file.name}#{n}", operation, entry) for n, entry in enumerate(entries, 1)
             ]
+        prompts += content.get("prompts", ())
         if content.get("closed") and not closed:
             accounts, closed = [], True
         if content.get("closed", False) == closed:
             accounts += content.get("accounts", ())
         models += content.get("models", ())
         prices = _filled_up(prices, content.get("prices", {}))
-    return Fixtures(tuple(completions), tuple(responses), tuple(accounts), closed, tuple(models), prices)
+    return Fixtures(
+        tuple(completions), tuple(responses), tuple(accounts), closed, tuple(models), prices, tuple(prompts)
+    )
 
 
 def read_fixture_file(file: FixtureFile, schema: Schema) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
 
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
@@ -31,6 +31,7 @@ class Sandbox:
         self.name = name
         self.transaction = store.transaction(name)
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
+        self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression

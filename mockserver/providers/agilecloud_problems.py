@@ -1,0 +1,11 @@
+"""Why a prompt template gives no text."""
+
+
+class TemplateProblem(Exception):  # noqa: N818  the word its users read: something to mend in a template
+    """A template that cannot be read or rendered; the message tells its author what to mend."""
+
+    def __init__(self, kind: str, message: str, *, variable: str = "") -> None:
+        """`kind` is `syntax`, `missing_variable`, `unsafe` or `too_much`; `variable` is the name that is missing."""
+        super().__init__(message)
+        self.kind = kind
+        self.variable = variable

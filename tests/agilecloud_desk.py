@@ -1,0 +1,61 @@
+"""A desk to work on prompts: handlers are called as the engine calls them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from mockserver.contract.fixtures import Fixtures
+from mockserver.contract.spec import Spec
+from mockserver.errors import Refusal
+from mockserver.messages import Request, Response
+from mockserver.provider import Call, World
+from mockserver.providers import agilecloud_prompt_calls as calls
+from mockserver.settings import Settings
+from mockserver.state.batches import IMMEDIATE
+from mockserver.state.clock import ClockStart
+from mockserver.state.sandbox import Beginnings, Sandbox
+from mockserver.stores import open_store
+
+FIXTURES = Fixtures(prompts=({"slug": "canned", "template": "Canned {{ text }}", "model_config": {"top_p": 1}},))
+CREATED = (calls.create_prompt, calls.create_prompt_version)
+
+
+class Desk:
+    """A sandbox whose prompts are worked on; every call comes a second after the one before."""
+
+    def __init__(self) -> None:
+        beginnings = Beginnings("seed", ClockStart(frozen=True, instant=1000.0), IMMEDIATE, {}, False, 10)
+        self.sandbox = Sandbox("desk", open_store(), beginnings)
+        self.now = 1000.0
+        self.fixtures = FIXTURES
+
+    def call(
+        self, handler: Callable[[Call], Response], body: Any = None, *, token: str = "ann", **arguments: Any
+    ) -> Response:
+        self.now += 1
+        responses = {"201" if handler in CREATED else "200": {"description": ""}}
+        document = {
+            "openapi": "3.1.0",
+            "info": {},
+            "paths": {"/x": {"post": {"operationId": handler.__name__, "responses": responses}}},
+        }
+        spec = Spec(document, "document")
+        account = self.sandbox.accounts.find(token, self.now, magic=True)
+        world = World(spec, self.fixtures, Settings())
+        request = Request("POST", "/x")
+        return handler(Call(spec.operations[0], request, self.sandbox, self.now, account, arguments, body, world))
+
+    def value(self, handler: Callable[[Call], Response], body: Any = None, **arguments: Any) -> Any:
+        response = self.call(handler, body, **arguments)
+        assert isinstance(response.body, bytes)
+        return orjson.loads(response.body)
+
+    def refusal(self, handler: Callable[[Call], Response], body: Any = None, **arguments: Any) -> tuple[Any, ...]:
+        """The reason, the violation's location and code, and the text."""
+        with pytest.raises(Refusal) as refused:
+            self.call(handler, body, **arguments)
+        [violation] = refused.value.violations
+        assert refused.value.detail == violation.message
+        return refused.value.reason, violation.location, violation.code, violation.message
