@@ -29,6 +29,7 @@ class Spec:
         self.document = document
         self.name = name
         self._tokens = self._bearer_schemes()
+        self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
 
@@ -45,6 +46,14 @@ class Spec:
         if isinstance(definition, bool):
             definition = {} if definition else {"not": {}}
         return Schema(self._mapping(definition, place), self.document)
+
+    def component(self, name: str) -> Schema:
+        """The schema of that name among the document's components; raises SpecError when there is none."""
+        if name not in self._components:
+            reference = f"#/components/schemas/{name}"
+            self._target(reference, "a provider")
+            self._components[name] = self.schema({"$ref": reference}, reference)
+        return self._components[name]
 
     def _target(self, reference: str, place: str) -> Any:
         if not reference.startswith("#/"):

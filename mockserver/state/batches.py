@@ -100,6 +100,10 @@ class Batch(NamedTuple):
     progression: Progression
     archives: bool = True
     """Whether something remains to be done after the last item."""
+    head: float = 0.0
+    """The part of a timed batch's life that comes before its items; under `polls` it is one read."""
+    held: float = -math.inf
+    """The sandbox time before which no item ends, in Unix seconds."""
     price: int = 0
     """Credits for each successful item."""
     heeds_markers: bool = True
@@ -127,6 +131,12 @@ class Batch(NamedTuple):
         if self.progression.kind != "polls" or len(self.reads) >= self.progression.amount:
             return self
         return self._replace(reads=(*self.reads, now))
+
+    def began(self) -> float:
+        """The sandbox time at which the items' turn comes; infinite while that is not in sight."""
+        if self.progression.kind == "polls":
+            return self._read_time(self._head_reads + 1)
+        return self.created + (self.progression.amount * self.head if self.progression.kind == "time" else 0.0)
 
     def fate(self, index: int) -> Fate:
         """What becomes of an item, sooner or later."""
@@ -156,7 +166,7 @@ class Batch(NamedTuple):
         if self.progression.kind == "time":
             # Counted from the creation, so that a batch without markers ends at created + amount to the last bit.
             archiving = self.progression.amount - self._offset(self.size - 1)
-            return self.created + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
+            return self._start + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
         if self.progression.kind == "polls":
             return max(self.items_end(), self._read_time(int(self.progression.amount)))
         return self.items_end()
@@ -184,18 +194,28 @@ class Batch(NamedTuple):
     def _steps(self) -> int:
         """The reads over which items end; the last read is left for the archive where there is one."""
         polls = int(self.progression.amount)
-        return polls - 1 if self.archives and polls > 1 else polls
+        return polls - self._head_reads - (1 if self.archives and polls > 1 else 0)
+
+    @property
+    def _head_reads(self) -> int:
+        return 1 if self.head and self.progression.amount >= 3 else 0
+
+    @property
+    def _start(self) -> float:
+        """Where a timed batch's life is counted from: held items shift it."""
+        return max(self.created, self.held - self.progression.amount * self.head)
 
     def _base_due(self, index: int, slowness: float) -> float:
         if self.progression.kind == "time":
-            return self.created + (self._offset(index) + slowness)
+            return self._start + (self._offset(index) + slowness)
         if self.progression.kind == "polls":
-            needed = -(-(index + 1) * self._steps // self.size)
-            return max(self.created + slowness, self._read_time(needed))
-        return self.created + slowness
+            needed = self._head_reads - (-(index + 1) * self._steps // self.size)
+            return max(self.created + slowness, self.held, self._read_time(needed))
+        return max(self.created, self.held) + slowness
 
     def _offset(self, index: int) -> float:
-        return self.progression.amount * (1 - self._share) * ((index + 1) / self.size)
+        amount = self.progression.amount
+        return amount * self.head + amount * (1 - self.head - self._share) * ((index + 1) / self.size)
 
     def _read_time(self, number: int) -> float:
         return self.reads[number - 1] if len(self.reads) >= number else math.inf

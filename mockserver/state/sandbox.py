@@ -31,6 +31,7 @@ class Sandbox:
         self.name = name
         self.transaction = store.transaction(name)
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
+        self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
         self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
