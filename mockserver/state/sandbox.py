@@ -32,6 +32,7 @@ class Sandbox:
         self.transaction = store.transaction(name)
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
         self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
+        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression
