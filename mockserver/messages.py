@@ -2,11 +2,35 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 
 # NamedTuples, not frozen dataclasses: both are made once per request, and a frozen dataclass takes three times as long.
+
+
+class Content(Protocol):
+    """Bytes that rest somewhere and need not fit into memory; what a store's Blob supplies."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, start: int = 0, stop: int | None = None) -> bytes: ...
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]: ...
+
+    def lines(self) -> Iterator[bytes]: ...
+
+    def digest(self) -> bytes: ...
+
+
+class Upload(NamedTuple):
+    """A file in a form."""
+
+    filename: str
+    media_type: str
+    """As the client calls it; empty when it does not."""
+    blob: Content
 
 
 class Request(NamedTuple):
@@ -22,6 +46,9 @@ class Request(NamedTuple):
     body: bytes = b""
     origin: str = "http://127.0.0.1:4024"
     """Scheme and authority of the connection, used where the client sent no `Host`."""
+    form: Mapping[str, str | Upload] | None = None
+    """Fields of a multipart body; of a repeated field the last counts. None when there is no such body, or one that
+    cannot be read; `body` is empty then, too."""
 
     @property
     def base_url(self) -> str:

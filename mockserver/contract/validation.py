@@ -4,19 +4,20 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 
 from mockserver.contract.spec import JSON, Content, Operation, Parameter
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Request, Response
+from mockserver.messages import Request, Response, Upload
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 250
 _INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
+FORM = "multipart/form-data"
 
 
 class Supplied(NamedTuple):
@@ -164,15 +165,15 @@ def _read_argument(
     if "array" in parameter.types:
         repeated = parameter.explode and parameter.location in {"query", "cookie"}
         parts = texts if repeated else [part for text in texts for part in text.split(",")]
-        return [_typed(part, _item_types(parameter)) for part in parts]
+        return [_typed(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
     if len(texts) > 1:
         message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
         violations.append(Violation((parameter.location, parameter.name), "duplicate", message))
     return _typed(texts[-1], parameter.types)
 
 
-def _item_types(parameter: Parameter) -> frozenset[str]:
-    stated = parameter.definition.get("items", {}).get("type", ())
+def _stated_types(definition: Mapping[str, Any]) -> frozenset[str]:
+    stated = definition.get("type", ())
     return frozenset([stated] if isinstance(stated, str) else stated)
 
 
@@ -208,9 +209,14 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
         )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
     if not is_json(content.media_type):
-        return request.body, b""
+        is_form = essence(content.media_type) == FORM
+        return _read_form(content, request, violations) if is_form else request.body, b""
     if not request.body and not operation.body_required:
         return None, b""
+    return _read_json(content, request, violations)
+
+
+def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     try:
         value = orjson.loads(request.body)
         canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -223,3 +229,42 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
     if content.schema is not None:
         violations += content.schema.violations(value, ("body",))
     return value, canonical
+
+
+def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
+    """The form's fields, typed as the schema's properties say; files stay what they are."""
+    if request.form is None:
+        violations.append(Violation(("body",), "syntax", f"could not be parsed as {FORM}"))
+        return None
+    if content.schema is None:
+        return dict(request.form)
+    document = content.schema.document
+    properties = _resolved(content.schema.definition, document).get("properties", {})
+    form, judged = {}, {}
+    for name, value in request.form.items():
+        definition = _resolved(properties.get(name, {}), document)
+        form[name] = value if isinstance(value, Upload) else _typed(value, _stated_types(definition))
+        judged[name] = value.filename if isinstance(value, Upload) else form[name]
+        violations += _misplaced(name, value, definition)
+    violations += content.schema.violations(judged, ("body",))
+    return form
+
+
+def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) -> Iterator[Violation]:
+    """A file where text is wanted, or the other way round; a property that says nothing takes both."""
+    wants_file = definition.get("format") == "binary" or "contentMediaType" in definition
+    if definition and wants_file != isinstance(value, Upload):
+        wanted, came = ("a file", "text") if wants_file else ("text", "a file")
+        yield Violation(("body", name), "type", f"{name!r} is {came}; wanted {wanted}", definition)
+
+
+def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a definition's references inside the document lead to; nothing when they lead nowhere."""
+    for _ in range(32):
+        if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):
+            break
+        steps = unquote(definition["$ref"]).removeprefix("#/").split("/")
+        definition = document
+        for step in steps:
+            definition = definition.get(step.replace("~1", "/").replace("~0", "~"), {})
+    return definition if isinstance(definition, dict) else {}

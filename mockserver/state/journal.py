@@ -55,6 +55,8 @@ class Journal:
     ) -> None:
         """Note an exchange."""
         self.seen += 1
+        if request.form is not None:  # or a file that was deleted would stay until its exchange is forgotten
+            request = request._replace(form=None)
         self._exchanges.append(Exchange(self.seen, at, operation, request, response, reason, violations))
         self._weight += _weight(request, response)
         while len(self._exchanges) > self._limit or self._weight > MAX_BYTES:

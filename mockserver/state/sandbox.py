@@ -33,6 +33,7 @@ class Sandbox:
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
         self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
         self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
+        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Request, Response
+from mockserver.messages import Request, Response, Upload
 from mockserver.settings import Settings, url_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ HEALTH = {
 }
 """Says that the process is there. Needs no token, and no fault touches it."""
 
+MAX_UPLOAD = 513 * 1024 * 1024
+"""Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
+UPLOAD_TIMEOUT = 600
+"""Longest wait for the rest of a form, in seconds."""
+FORM = "multipart/form-data"
+
+_Received = TypeVar("_Received")
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -67,6 +74,7 @@ class Gateway:
         self._engine = engine
         self._max_body = settings.max_body
         self._patience = Patience(settings.body_timeout)
+        self._upload_patience = Patience(UPLOAD_TIMEOUT)
         self._shows_source = settings.debug_headers
         self._in_threads = 0
 
@@ -75,8 +83,12 @@ class Gateway:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            body = await self._read_body(headers, receive) if has_body else b""
-            response = await self._answer(_request(scope, headers, body))
+            if has_body and headers.get("content-type", "")[: len(FORM)].lower() == FORM:
+                form = await self._read_form(headers, receive)
+                response = await self._answer(_request(scope, headers, b"")._replace(form=form))
+            else:
+                body = await self._read_body(headers, receive) if has_body else b""
+                response = await self._answer(_request(scope, headers, body))
         except Refusal as refusal:
             response = self._engine.refuse(_request(scope, headers, b""), refusal)
             # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
@@ -107,13 +119,22 @@ class Gateway:
             if not message.get("more_body"):
                 return part if len(parts) == 1 else b"".join(parts)
 
+    async def _read_form(self, headers: dict[str, str], receive: "Receive") -> dict[str, str | Upload] | None:
+        """A form's fields, its files kept as they come in; None when it cannot be read. Raises as _read_body does."""
+        from mockserver.web.uploads import read_form, upload_too_large  # noqa: PLC0415  Starlette, for those who upload
+
+        stated = headers.get("content-length", "0")
+        if stated.isdigit() and int(stated) > MAX_UPLOAD:
+            raise upload_too_large(MAX_UPLOAD)
+        return await self._upload_patience.wait(read_form(headers, receive, MAX_UPLOAD))
+
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
 
     async def _answer(self, request: Request) -> Response:
         try:
             # A request that works in a thread may hold the sandbox that the next one needs: neither may hold the loop.
-            if len(request.body) > THREAD_BYTES or self._in_threads:
+            if len(request.body) > THREAD_BYTES or self._in_threads or request.form is not None:
                 return await self._answer_in_thread(request)
             return self._engine.handle(request)
         except Exception:
@@ -157,7 +178,7 @@ class Patience:
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_watching = False
 
-    async def wait(self, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
+    async def wait(self, coroutine: Coroutine[Any, Any, _Received]) -> _Received:
         """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
         # Asking for the running loop is a system call until Python 3.12, so it is asked for only when it has changed.
         task = asyncio.current_task(self._loop) if self._loop else None
