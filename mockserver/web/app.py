@@ -113,7 +113,7 @@ class Gateway:
     async def _answer(self, request: Request) -> Response:
         try:
             # A request that works in a thread may hold the sandbox that the next one needs: neither may hold the loop.
-            if len(request.body) > THREAD_BYTES or self._in_threads:
+            if len(request.body) > THREAD_BYTES or self._in_threads or self._engine.is_slow(request):
                 return await self._answer_in_thread(request)
             return self._engine.handle(request)
         except Exception:
