@@ -32,6 +32,8 @@ class Sandbox:
         self.transaction = store.transaction(name)
         self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
         self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
+        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
+        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression
