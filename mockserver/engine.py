@@ -53,6 +53,7 @@ class Engine:
         self.settings = settings
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
+        self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
 
     def handle(self, request: Request) -> Response:
         """The response to a request. It happens at once: no other request of its sandbox comes between."""
@@ -70,6 +71,8 @@ class Engine:
                 response = self._refused(service, request, refusal)
             if self.settings.strict:
                 response = self._checked(service, response)
+            if service is not None and service.provider is not None and service.provider.dress is not None:
+                response = service.provider.dress(request, sandbox, response)
             sandbox.journal.record(
                 now,
                 service.operation.key if service else "",
@@ -86,9 +89,15 @@ class Engine:
         sandbox = self.open_sandbox(request, read_token(request))
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
+            if service is not None and service.provider is not None and service.provider.dress is not None:
+                response = service.provider.dress(request, sandbox, response)
             key = service.operation.key if service else ""
             sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
         return response
+
+    def is_slow(self, request: Request) -> bool:
+        """Whether handling the request may take so long that others should not wait for it."""
+        return request.path.startswith(self._slow)
 
     def _route(self, request: Request) -> tuple[Match | None, Service | None, Refusal | None]:
         try:
@@ -124,6 +133,8 @@ class Engine:
             if token and status and sandbox.accounts.find(token, now, magic=True):
                 return self._forced(operation, status, sandbox)
             account = self._admit(operation, sandbox, now, token)
+            if service.provider is not None and service.provider.guard is not None:
+                service.provider.guard(operation, sandbox, account, now, self.settings)
         supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
         arguments, body, canonical_body, violations = supplied
         call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
@@ -161,20 +172,15 @@ class Engine:
     def _refused(self, service: Service | None, request: Request, refusal: Refusal) -> Response:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
-        operation = service.operation if service else None
-        status = refusal.status or pick_status(operation, refusal.reason)
+        operation, provider = (service.operation, service.provider) if service else (None, None)
+        status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
             detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
             reply = problem(status, _TITLES.get(status, "Refused"), detail)
-        elif reply.media_type == "text/plain" and (text := refusal.detail or self._phrase(service, refusal)):
-            reply = reply._replace(body=text.encode(), source="handler")
-        return reply._replace(headers=(*reply.headers, *refusal.headers, *self._violations_header(refusal.violations)))
-
-    def _phrase(self, service: Service | None, refusal: Refusal) -> str:
-        provider = service.provider if service else None
-        phrased = refusal.reason in {Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE} and refusal.violations
-        return provider.phrase(refusal.violations[0]) if phrased and provider and provider.phrase else ""
+        elif provider is not None and provider.word is not None:
+            reply = provider.word(refusal, reply)
+        return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
         if not (violations and self.settings.debug_headers):

@@ -50,6 +50,8 @@ class Violation(NamedTuple):
     message: str
     rule: Mapping[str, Any] = {}
     """The subschema that was broken, for whoever phrases the refusal."""
+    value: Any = None
+    """What stands there: a number, the beginning of a text; of a list or an object only that it is one."""
 
     @property
     def name(self) -> str:

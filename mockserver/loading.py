@@ -13,12 +13,13 @@ from mockserver.contract.strictness import tightened
 from mockserver.engine import Engine, Service
 from mockserver.errors import FixtureError, SpecError
 from mockserver.provider import Provider, World
-from mockserver.settings import Settings, read_clock, read_progression
+from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
 from mockserver.state.sandbox import Beginnings, Sandboxes
 from mockserver.stores import open_store
+from mockserver.syntaxes import read_clock, read_progression
 
 PROVIDER_GROUP = "mockserver.providers"
 

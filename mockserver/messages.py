@@ -75,3 +75,9 @@ class Response(NamedTuple):
     """Where the answer came from (`X-Mock-Source`): `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
     delay: float = 0.0
     """Seconds of wall time the gateway waits before it answers."""
+
+    def with_headers(self, *headers: tuple[str, str]) -> "Response":
+        """The response with these headers, in place of those of the same names."""
+        names = {name.lower() for name, _ in headers}
+        kept = [each for each in self.headers if each[0].lower() not in names]
+        return self._replace(headers=(*kept, *headers))

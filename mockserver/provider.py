@@ -8,7 +8,7 @@ import orjson
 
 from mockserver.contract.fixtures import Fixtures
 from mockserver.contract.spec import JSON, Operation, Spec
-from mockserver.errors import Violation
+from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.ledger import Account
@@ -58,6 +58,12 @@ class Call(NamedTuple):
 
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
+Word = Callable[[Refusal, Response], Response]
+"""Turns the documented reply into what this refusal says."""
+Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
+"""Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
+Dress = Callable[[Request, Sandbox, Response], Response]
+"""Adds the headers that every reply of the provider carries, refusals included."""
 
 
 class Provider:
@@ -68,20 +74,30 @@ class Provider:
         name: str,
         *,
         tag: str,
-        phrase: Callable[[Violation], str] | None = None,
+        word: Word | None = None,
+        statuses: Mapping[Reason, tuple[int, ...]] = {},
+        guard: Guard | None = None,
+        dress: Dress | None = None,
+        slow: tuple[str, ...] = (),
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
         alone: Mapping[str, str] = {},
     ) -> None:
-        """`phrase` words a violation for a refusal in plain text; `adapt` changes our document as settings ask.
+        """`adapt` changes our document as settings ask; for the other functions see their types.
 
+        `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
+        with one of `slow` may take so long that it is handled in a thread.
         `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
         operationId which query argument makes all others not matter.
         """
         self.name = name
         self.tag = tag
-        self.phrase = phrase
+        self.word = word
+        self.statuses = statuses
+        self.guard = guard
+        self.dress = dress
+        self.slow = slow
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt

@@ -6,14 +6,13 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from mockserver.errors import SettingsError
+from mockserver.syntaxes import SYNTAXES, complaint, is_digits, shown
 
 PREFIX = "MOCKSERVER_"
 LISTENING, SERVING, BEHAVING, LIMITING = "listening", "what is served", "how it behaves", "limits and logging"
 GROUPS = (LISTENING, SERVING, BEHAVING, LIMITING)
 
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-CLOCK_WANTED = "'flowing', 'frozen', an ISO 8601 instant or 'frozen@INSTANT'"
-PROGRESSION_WANTED = "'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or more)"
 
 
 def setting(
@@ -70,6 +69,12 @@ class Settings:
         group=SERVING,
         choices=("light", "realistic"),
     )
+    agilecloud_profile: str = setting(
+        "agilecloud",
+        "How AgileCloud's batches live: with its own five statuses, or with OpenAI's eight.",
+        group=SERVING,
+        choices=("agilecloud", "openai"),
+    )
     seed: str = setting("mockserver", "The string that all ids and fabricated values derive from.", group=BEHAVING)
     clock: str = setting(
         "flowing",
@@ -84,6 +89,19 @@ class Settings:
         "('polls:COUNT').",
         group=BEHAVING,
         metavar="HOW",
+    )
+    capacity: str = setting(
+        "free",
+        "What AgileCloud has left for batches: 'free', 'busy' (they wait), or an ISO 8601 instant of sandbox time "
+        "until which it is busy (UTC unless it says otherwise).",
+        group=BEHAVING,
+        metavar="WHEN",
+    )
+    keep_order: bool = setting(
+        False, "Write a batch's output in the order of its input (the real API does not).", group=BEHAVING
+    )
+    rate_limit: int = setting(
+        0, "Requests per minute and key that AgileCloud answers; 0 is no limit.", group=BEHAVING, minimum=0
     )
     strict: bool = setting(
         False,
@@ -149,44 +167,12 @@ def read_value(row: "Field[Any]", came: object, place: str) -> Any:
     return _read_text(row, came, place)
 
 
-def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
-    """Whether time stands still, and the instant it starts from; None is the instant of the start."""
-    if text in ("flowing", "frozen"):
-        return text == "frozen", None
-    from datetime import UTC, datetime  # noqa: PLC0415  few ask for an instant, all wait for the start
-
-    word, at, instant = text.rpartition("@")
-    try:
-        start = datetime.fromisoformat(instant)
-        start = (start if start.tzinfo else start.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):  # past the year 9999 in UTC
-        raise _complaint(place, text, CLOCK_WANTED) from None
-    if word != ("frozen" if at else ""):
-        raise _complaint(place, text, CLOCK_WANTED)
-    return bool(at), min(start.timestamp(), 253_402_300_799.0)  # the last second a clock shows
-
-
-def read_progression(text: str, place: str = "progression") -> tuple[str, float]:
-    """What makes a batch age, and how much of it: seconds for `time`, reads for `polls`, 0 for `immediate`."""
-    kind, _, amount = text.partition(":")
-    if text == "immediate":
-        return kind, 0
-    if kind == "polls" and _is_digits(amount) and int(amount) >= 1:
-        return kind, int(amount)
-    if kind == "time" and (seconds := _seconds(amount)) is not None:
-        return kind, seconds
-    raise _complaint(place, text, PROGRESSION_WANTED)
-
-
 def nearest(word: str, known: tuple[str, ...]) -> str:
     """The end of a complaint about an unknown word: the known one that was probably meant."""
     from difflib import get_close_matches  # noqa: PLC0415  only those who mistype wait for it
 
     matches = get_close_matches(word, known, n=1)
     return f"; did you mean {matches[0]}?" if matches else f"; known are {', '.join(known)}"
-
-
-SYNTAXES = {"clock": read_clock, "progression": read_progression}
 
 
 def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
@@ -209,7 +195,7 @@ def _load_config(path: str) -> dict[str, object]:
     if loaded in (None, ""):
         return {}
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
-        raise SettingsError(f"{path} is {_shown(loaded)}; wanted a mapping of setting names to values")
+        raise SettingsError(f"{path} is {shown(loaded)}; wanted a mapping of setting names to values")
     return loaded
 
 
@@ -247,7 +233,7 @@ def _read_texts(came: object, place: str) -> tuple[str, ...]:
     texts = (came,) if isinstance(came, str) else came
     if isinstance(texts, list | tuple) and all(isinstance(text, str) and text for text in texts):
         return tuple(texts)
-    raise _complaint(place, came, "one or more texts, none of them empty")
+    raise complaint(place, came, "one or more texts, none of them empty")
 
 
 def _read_bool(came: object, place: str) -> bool:
@@ -255,45 +241,22 @@ def _read_bool(came: object, place: str) -> bool:
         return came
     if isinstance(came, str) and came.lower() in YES + NO:
         return came.lower() in YES
-    raise _complaint(place, came, "true or false (or 1, 0, yes, no, on, off)")
+    raise complaint(place, came, "true or false (or 1, 0, yes, no, on, off)")
 
 
 def _read_int(came: object, place: str, minimum: int, maximum: int) -> int:
-    number = int(came) if isinstance(came, str) and _is_digits(came) else came
+    number = int(came) if isinstance(came, str) and is_digits(came) else came
     if isinstance(number, int) and not isinstance(number, bool) and minimum <= number <= maximum:
         return number
-    raise _complaint(place, came, f"an integer from {minimum} to {maximum}")
+    raise complaint(place, came, f"an integer from {minimum} to {maximum}")
 
 
 def _read_text(row: "Field[Any]", came: object, place: str) -> str:
     choices = row.metadata["choices"]
     if not isinstance(came, str):
-        raise _complaint(place, came, "one text")
+        raise complaint(place, came, "one text")
     if choices and came not in choices:
-        raise _complaint(place, came, " or ".join(repr(choice) for choice in choices))
+        raise complaint(place, came, " or ".join(repr(choice) for choice in choices))
     if row.name in SYNTAXES:
         SYNTAXES[row.name](came, place)
     return came
-
-
-def _is_digits(text: str) -> bool:
-    """Plain decimal digits; Python's int() would also take `4_024` and other scripts' digits."""
-    return text.isascii() and text.isdigit() and len(text) < 20
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < float("inf") and "_" not in text else None
-
-
-def _complaint(place: str, came: object, wanted: str) -> SettingsError:
-    return SettingsError(f"{place} is {_shown(came)}; wanted {wanted}")
-
-
-def _shown(came: object) -> str:
-    """What came, in one line of bearable length."""
-    text = repr(came)
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -11,7 +11,7 @@ PACKAGE = "mockserver"
 
 # From the ground up. A room may import from lower floors, and from itself.
 FLOORS = (
-    {"", "errors", "messages", "settings"},  # "" is the package itself, which knows its version
+    {"", "errors", "messages", "settings", "syntaxes"},  # "" is the package itself, which knows its version
     {"contract", "stores"},
     {"state"},
     {"provider"},
@@ -23,7 +23,14 @@ FLOORS = (
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = {("contract", "state"), ("state", "contract")}
 # Plain values may speak of each other; the main module opens the command line; what checks also loads.
-NEIGHBOURS = {("settings", "errors"), ("messages", "errors"), ("__main__", "cli"), ("checking", "loading")}
+NEIGHBOURS = {
+    ("settings", "errors"),
+    ("settings", "syntaxes"),
+    ("syntaxes", "errors"),
+    ("messages", "errors"),
+    ("__main__", "cli"),
+    ("checking", "loading"),
+}
 
 HOMES = {
     "starlette": {"web"},

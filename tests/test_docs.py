@@ -37,7 +37,7 @@ def run(script: str, folder: Path, url: str) -> str:
 def settings_table() -> str:
     rows = ["| flag | default | |", "| --- | --- | --- |"]
     for name, row in ROWS.items():
-        default = {True: "on", False: "off", (): "", "": ""}.get(row.default, row.default)
+        default = {"True": "on", "False": "off", "()": ""}.get(str(row.default), row.default)
         off = f", `{flag_of(f'no_{name}')}`" if isinstance(row.default, bool) else ""
         rows.append(f"| `{flag_of(name)}`{off} | {f'`{default}`' if default != '' else ''} | {row.metadata['help']} |")
     return "\n".join(rows)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.errors import SettingsError
-from mockserver.settings import read_clock, read_progression, url_of
+from mockserver.settings import url_of
+from mockserver.syntaxes import read_capacity, read_clock, read_progression
 
 NOON = 1767268800.0
 """2026-01-01T12:00:00Z"""
@@ -86,6 +87,25 @@ def test_a_progression_is_immediate_or_timed_or_polled(text: str, progression: t
 def test_another_progression_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^progression is .*; wanted 'immediate', 'time:SECONDS'"):
         read_progression(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        ("free", float("-inf")),
+        ("busy", float("inf")),
+        ("2026-01-01T12:00:00", NOON),
+        ("2026-01-01T13:00:00+01:00", NOON),
+    ],
+)
+def test_capacity_is_free_or_busy_or_busy_until_an_instant(text: str, until: float) -> None:
+    assert read_capacity(text) == until
+
+
+@pytest.mark.parametrize("text", ["", "full", "12:00", "busy@2026-01-01", "9999-12-31T23:59:59-23:00"])
+def test_another_capacity_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^capacity is .*; wanted 'free', 'busy' or an ISO 8601 instant$"):
+        read_capacity(text)
 
 
 @pytest.mark.parametrize(

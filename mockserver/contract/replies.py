@@ -31,9 +31,9 @@ STATUSES: Mapping[Reason, tuple[int, ...]] = {
 }
 
 
-def pick_status(operation: Operation | None, reason: Reason) -> int:
+def pick_status(operation: Operation | None, reason: Reason, preferred: Mapping[Reason, tuple[int, ...]] = {}) -> int:
     """The documented status for a reason; its first choice when the operation documents none of them."""
-    choices = STATUSES[reason]
+    choices = preferred.get(reason) or STATUSES[reason]
     documented = operation.statuses if operation else ()
     return next((status for status in choices if status in documented), choices[0])
 

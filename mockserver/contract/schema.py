@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
 MAX_EXPLAINED_ITEMS = 10_000
+MAX_SHOWN_VALUE = 100
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Common English names that ISO 639 spells otherwise.
@@ -45,7 +46,13 @@ class Schema:
         except RecursionError:
             return [Violation(location, "depth", "is nested too deeply")]
         found = [
-            Violation((*location, *error.absolute_path), str(error.validator), _shorten(error.message), error.schema)
+            Violation(
+                (*location, *error.absolute_path),
+                str(error.validator),
+                _shorten(error.message),
+                error.schema,
+                _sketched(error.instance),
+            )
             for error in errors
         ]
         return found or (self._first_of_the_fast_judge(value, location) if _is_wide(value) else [])
@@ -193,6 +200,13 @@ _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 def _pattern(definition: str) -> Any:
     """A regular expression as JSON Schema means it (ECMA 262), which is not quite what Python's `re` means."""
     return jsonschema_rs.Draft202012Validator({"pattern": definition})
+
+
+def _sketched(value: Any) -> Any:
+    """The value, as far as it is small: the journal keeps violations."""
+    if isinstance(value, str):
+        return value[:MAX_SHOWN_VALUE]
+    return type(value)() if isinstance(value, (list, dict)) else value
 
 
 def _shorten(message: str, limit: int = 300) -> str:

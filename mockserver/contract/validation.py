@@ -14,6 +14,7 @@ from mockserver.messages import Request, Response, Upload
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 250
+EVENT_STREAM = "text/event-stream"
 _INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
@@ -72,13 +73,20 @@ def check_reply(operation: Operation, response: Response) -> list[Violation]:
                 f"{operation.key} does not document {media_type!r} for {response.status}",
             )
         ]
-    if content.schema is None or not isinstance(response.body, bytes):
+    if content.schema is None or not isinstance(response.body, bytes) or _is_opaque(content):
         return []
     try:
         value = orjson.loads(response.body) if is_json(media_type) else response.body.decode(errors="replace")
     except orjson.JSONDecodeError as problem:
         return [Violation(("body",), "syntax", f"not JSON: {problem}")]
     return content.schema.violations(value, ("body",))
+
+
+def _is_opaque(content: Content) -> bool:
+    """Whether no schema can judge the body: bytes, or events that come one by one."""
+    definition = content.schema.definition if content.schema else {}
+    is_binary = isinstance(definition, dict) and definition.get("format") == "binary"
+    return is_binary or essence(content.media_type) == EVENT_STREAM
 
 
 def essence(media_type: str) -> str:

@@ -7,7 +7,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 from mockserver.provider import Call, Provider
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
-from mockserver.providers.agentfirst_rules import check_question, check_targeting, phrase
+from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.state.ids import canonical
@@ -56,7 +56,7 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
 api = Provider(
     "agentfirst",
     tag="Agent First",
-    phrase=phrase,
+    word=worded,
     adapt=adapt,
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from mockserver.errors import Violation
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.messages import Response
 from mockserver.provider import Call
 
 _PLACES = ("subdivision", "city")
@@ -42,6 +43,15 @@ def check_question(call: Call) -> Iterator[Violation]:
     if "callback" in call.arguments and call.arguments.get("mode") != "async":
         yield Violation(("query", "callback"), "prerequisite", "callback needs mode=async", {"needs": "mode async"})
     yield from check_targeting(call)
+
+
+def worded(refusal: Refusal, reply: Response) -> Response:
+    """The documented reply; where it is plain text, in the words of the refusal or of its first violation."""
+    if reply.media_type != "text/plain":
+        return reply
+    is_phrased = refusal.violations and refusal.reason in {Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE}
+    text = refusal.detail or (phrase(refusal.violations[0]) if is_phrased else "")
+    return reply._replace(body=text.encode(), source="handler") if text else reply
 
 
 def phrase(violation: Violation) -> str:

@@ -34,6 +34,8 @@ class Sandbox:
         self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
         self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
         self.files: MutableMapping[str, Any] = store.shelf(name, "files")
+        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
+        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression

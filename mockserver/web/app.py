@@ -134,7 +134,8 @@ class Gateway:
     async def _answer(self, request: Request) -> Response:
         try:
             # A request that works in a thread may hold the sandbox that the next one needs: neither may hold the loop.
-            if len(request.body) > THREAD_BYTES or self._in_threads or request.form is not None:
+            is_long = len(request.body) > THREAD_BYTES or request.form is not None or self._engine.is_slow(request)
+            if is_long or self._in_threads:
                 return await self._answer_in_thread(request)
             return self._engine.handle(request)
         except Exception:

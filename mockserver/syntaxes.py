@@ -1,0 +1,86 @@
+"""The small languages in which some settings are written, and how a value that makes no sense is complained of."""
+
+from collections.abc import Callable, Mapping
+
+from mockserver.errors import SettingsError
+
+CLOCK_WANTED = "'flowing', 'frozen', an ISO 8601 instant or 'frozen@INSTANT'"
+PROGRESSION_WANTED = "'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or more)"
+CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
+LATEST_SHOWN = 253_402_300_799.0
+"""The last second a clock shows."""
+
+
+def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
+    """Whether time stands still, and the instant it starts from; None is the instant of the start."""
+    if text in ("flowing", "frozen"):
+        return text == "frozen", None
+    word, at, instant = text.rpartition("@")
+    start = read_instant(instant)
+    if start is None or word != ("frozen" if at else ""):
+        raise complaint(place, text, CLOCK_WANTED)
+    return bool(at), start
+
+
+def read_progression(text: str, place: str = "progression") -> tuple[str, float]:
+    """What makes a batch age, and how much of it: seconds for `time`, reads for `polls`, 0 for `immediate`."""
+    kind, _, amount = text.partition(":")
+    if text == "immediate":
+        return kind, 0
+    if kind == "polls" and is_digits(amount) and int(amount) >= 1:
+        return kind, int(amount)
+    if kind == "time" and (seconds := _seconds(amount)) is not None:
+        return kind, seconds
+    raise complaint(place, text, PROGRESSION_WANTED)
+
+
+def read_capacity(text: str, place: str = "capacity") -> float:
+    """Until when batches wait, in Unix seconds of sandbox time: minus infinity when free, infinity when busy."""
+    if text in {"free", "busy"}:
+        return float("-inf" if text == "free" else "inf")
+    instant = read_instant(text)
+    if instant is None:
+        raise complaint(place, text, CAPACITY_WANTED)
+    return instant
+
+
+def read_instant(text: str) -> float | None:
+    """An ISO 8601 instant in Unix seconds, in UTC unless it says otherwise; None when it is none."""
+    from datetime import UTC, datetime  # noqa: PLC0415  few ask for an instant, all wait for the start
+
+    try:
+        instant = datetime.fromisoformat(text)
+        instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # past the year 9999 in UTC
+        return None
+    return min(instant.timestamp(), LATEST_SHOWN)
+
+
+SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
+    "clock": read_clock,
+    "progression": read_progression,
+    "capacity": read_capacity,
+}
+
+
+def is_digits(text: str) -> bool:
+    """Plain decimal digits; Python's int() would also take `4_024` and other scripts' digits."""
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def complaint(place: str, came: object, wanted: str) -> SettingsError:
+    return SettingsError(f"{place} is {shown(came)}; wanted {wanted}")
+
+
+def shown(came: object) -> str:
+    """What came, in one line of bearable length."""
+    text = repr(came)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") and "_" not in text else None
