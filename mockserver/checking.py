@@ -102,7 +102,8 @@ def _file_problems(folder: Path, schema: Schema) -> Iterator[Problem]:
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        yield Problem(str(folder), str(error))
+        place, _, message = str(error).partition(": ")
+        yield Problem(place, message)
         return
     for file in files:
         yield from _problems_of(file, schema)
