@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from mockserver.contract.documents import find_line
 from mockserver.contract.fixtures import (
     CannedResponse,
     Completion,
@@ -102,7 +103,8 @@ def _file_problems(folder: Path, schema: Schema) -> Iterator[Problem]:
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        yield Problem(str(folder), str(error))
+        place, _, message = str(error).partition(": ")
+        yield Problem(place, message)
         return
     for file in files:
         yield from _problems_of(file, schema)
@@ -148,7 +150,12 @@ def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> 
         earlier = fixtures.completions[own if n >= own else 0 : n]
         why = _contradiction(each.match, provider) or _shadow(each, earlier)
         if why:
-            yield Problem(each.source.removeprefix("fixture:"), f"can never match: {why}", WARNING)
+            yield Problem(_place(each), f"can never match: {why}", WARNING)
+
+
+def _place(canned: Completion | CannedResponse) -> str:
+    *path, n = canned.location
+    return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
 
 
 def _contradiction(match: Match, provider: Provider) -> str:
@@ -167,7 +174,7 @@ def _contradiction(match: Match, provider: Provider) -> str:
 def _shadow(entry: Completion, earlier: Sequence[Completion]) -> str:
     for each in earlier:
         if _covers(each.match, entry.match):
-            return f"{each.source.removeprefix('fixture:')} comes first and matches all of it"
+            return f"{_place(each)} comes first and matches all of it"
     return ""
 
 
@@ -190,7 +197,7 @@ def _covers_pattern(wide: Match, narrow: Match) -> bool:
 
 def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], handled: set[str]) -> Iterator[Problem]:
     for n, each in enumerate(fixtures.responses):
-        place = each.source.removeprefix("fixture:").replace("#", f": responses.{each.operation}#")
+        place = _place(each)
         operation = operations.get(each.operation)
         if operation is None:
             yield Problem(place, f"can never match: no document has the operation {each.operation!r}", WARNING)

@@ -154,7 +154,11 @@ class Engine:
             )
         account = sandbox.accounts.find(token, now, magic=self.settings.magic) if token else None
         if account is None or account.revoked:
-            message = "the token is not good" if token else "the Authorization header holds no bearer token"
+            message = (
+                "the token is revoked, or not among the accounts"
+                if token
+                else "the Authorization header holds no bearer token"
+            )
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
         if 402 in operation.statuses and not account.can_pay(sandbox.batches, now):
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])

@@ -81,7 +81,7 @@ def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
     fixtures = read_fixtures([tmp_path], "agentfirst", fixture_schema())
 
     assert fixtures.completion("What WEATHER is coming?", "chatgpt", "no") is not None
-    assert fixtures.closed
+    assert not fixtures.closed
     assert [account["token"] for account in fixtures.accounts] == ["team-a"]
 
 

@@ -41,6 +41,9 @@ class Completion(NamedTuple):
     """`fixture:<file>#<n>`, n from 1."""
     match: Match
     entry: Mapping[str, Any]
+    path: Path = Path()
+    location: tuple[str | int, ...] = ()
+    """Where the entry stands in its file."""
 
 
 class CannedResponse(NamedTuple):
@@ -49,6 +52,9 @@ class CannedResponse(NamedTuple):
     source: str
     operation: str
     entry: Mapping[str, Any]
+    path: Path = Path()
+    location: tuple[str | int, ...] = ()
+    """Where the entry stands in its file."""
 
     def fits(self, arguments: Mapping[str, Any], body: Any) -> bool:
         """Whether the request has at least what the entry's `match` asks for."""
@@ -120,7 +126,8 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
         completions += _read_completions(file, content.get("completions", ()))
         for operation, entries in content.get("responses", {}).items():
             responses += [
-                CannedResponse(f"fixture:{file.name}#{n}", operation, entry) for n, entry in enumerate(entries, 1)
+                CannedResponse(f"fixture:{file.name}#{n + 1}", operation, entry, file.path, ("responses", operation, n))
+                for n, entry in enumerate(entries)
             ]
         prompts += content.get("prompts", ())
         if content.get("closed") and not closed:
@@ -153,7 +160,8 @@ def fixture_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
 
 def _read_completions(file: FixtureFile, entries: Iterable[Mapping[str, Any]]) -> Iterator[Completion]:
     for n, entry in enumerate(entries):
-        yield Completion(f"fixture:{file.name}#{n + 1}", _read_match(file, n, entry.get("match", {})), entry)
+        match = _read_match(file, n, entry.get("match", {}))
+        yield Completion(f"fixture:{file.name}#{n + 1}", match, entry, file.path, ("completions", n))
 
 
 def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:

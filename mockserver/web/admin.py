@@ -75,7 +75,7 @@ class _Endpoint:
                 self._admit(request)
                 async with asyncio.timeout(self._body_timeout):
                     body = await _read_body(request)
-                response = _json(200, self._answer(verb, request, body))
+                response = self._answer(verb, request, body)
             except TimeoutError:
                 response = _problem(AdminRefusal(408, f"The body did not arrive within {self._body_timeout} seconds."))
             except AdminRefusal as refusal:
@@ -90,16 +90,17 @@ class _Endpoint:
         if not self._gate:
             raise AdminRefusal(403, "The server listens beyond loopback without --admin-token, so /__admin is closed.")
         if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode("latin-1"), self._gate.encode()):
-            raise AdminRefusal(401, "The admin token must come in the header X-Mock-Admin-Token.")
+            raise AdminRefusal(401, "The header X-Mock-Admin-Token does not hold the admin token.")
 
-    def _answer(self, verb: Verb, request: StarletteRequest, body: bytes) -> Any:
+    def _answer(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
         sandbox = self._engine.open_sandbox(asked, read_token(asked))
         call = AdminCall(
             self._engine, sandbox, dict(request.path_params), _read_query(verb, asked.query), _read_json(verb, body)
         )
         with sandbox.transaction:
-            return verb.answer(call)
+            value = verb.answer(call)
+        return _json(200, value, {"X-Mock-Sandbox": sandbox.name.encode("ascii", "backslashreplace").decode()})
 
 
 def _gate(settings: Settings) -> str | None:

@@ -297,5 +297,7 @@ def test_a_completion_keeps_its_entry_as_written(tmp_path: Path) -> None:
             "fixture:a.yaml#1",
             Match(models=frozenset({"gemini"}), country="NO"),
             {"text": "no", "match": {"country": "NO", "model": "gemini"}, "extra": [1]},
+            tmp_path / "a.yaml",
+            ("completions", 0),
         ),
     )
