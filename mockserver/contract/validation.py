@@ -274,5 +274,6 @@ def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]
         steps = unquote(definition["$ref"]).removeprefix("#/").split("/")
         definition = document
         for step in steps:
-            definition = definition.get(step.replace("~1", "/").replace("~0", "~"), {})
+            found = definition if isinstance(definition, dict) else {}
+            definition = found.get(step.replace("~1", "/").replace("~0", "~"), {})
     return definition if isinstance(definition, dict) else {}

@@ -143,7 +143,7 @@ def download_file(call: Call) -> Response:
     record = _named(call)
     wanted = _read_range(call, record.size)
     start, stop = wanted or (0, record.size)
-    headers = (
+    headers: tuple[tuple[str, str], ...] = (
         ("Content-Length", str(stop - start)),
         ("Accept-Ranges", "bytes"),
         ("Content-Disposition", _disposition(record.filename)),

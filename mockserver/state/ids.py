@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 import xxhash
 
+from mockserver.messages import Upload
+
 
 def digest(*parts: bytes) -> bytes:
     """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
@@ -19,8 +21,17 @@ def as_uuid(identity: bytes) -> str:
 
 
 def canonical(value: Any) -> bytes:
-    """A JSON value in the one form that all ways of writing it share: keys sorted, no white space."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """A JSON value in the one form that all ways of writing it share: keys sorted, no white space.
+
+    A form's files may be in it; what stands for them depends on all of their content.
+    """
+    return orjson.dumps(value, default=_stand_in, option=orjson.OPT_SORT_KEYS)
+
+
+def _stand_in(value: Any) -> list[str]:
+    if isinstance(value, Upload):
+        return [value.filename, value.media_type, value.blob.digest().hex()]
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 class IdSequence:

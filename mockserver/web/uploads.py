@@ -20,13 +20,23 @@ MAX_FIELD_BYTES = 256 * 1024
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, which does not say by itself whether a form came to its end."""
+    """Starlette's parser within our bounds. By itself it takes a form that was cut off for a whole one."""
 
     spool_max_size = MEMORY_BYTES
-    has_ended = False
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
+        whole = self._to_its_end(stream)
+        super().__init__(headers, whole, max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+        self._has_ended = False
 
     def on_end(self) -> None:
-        self.has_ended = True
+        self._has_ended = True
+
+    async def _to_its_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for part in stream:
+            yield part
+        if not self._has_ended:
+            raise MultiPartException("The form has no end.")
 
 
 async def read_form(headers: Mapping[str, str], receive: "Receive", limit: int) -> dict[str, str | Upload] | None:
@@ -36,11 +46,8 @@ async def read_form(headers: Mapping[str, str], receive: "Receive", limit: int) 
     left.
     """
     stream = _received(receive, limit)
-    parser = _FormParser(
-        Headers(headers), stream, max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
-    )
     try:
-        fields = (await parser.parse()).multi_items()
+        fields = await _FormParser(Headers(headers), stream).parse()
     except (MultiPartException, UnicodeError):
         async for _ in stream:  # a client that may not finish what it says does not hear the answer
             pass
@@ -50,8 +57,7 @@ async def read_form(headers: Mapping[str, str], receive: "Receive", limit: int) 
     except OSError as problem:
         detail = f"The upload could not be kept: {problem.strerror}."
         raise Refusal(Reason.UNAVAILABLE, detail, status=507) from problem
-    form = {_readable(name): _kept(value) for name, value in fields}
-    return form if parser.has_ended else None
+    return {_readable(name): _kept(value) for name, value in fields.multi_items()}
 
 
 def upload_too_large(limit: int) -> Refusal:

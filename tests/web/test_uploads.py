@@ -1,0 +1,368 @@
+"""Forms with files: read while they come in, kept outside of memory, and refused without harm."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from builders import make_engine, make_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.messages import Request, Response, Upload
+from mockserver.server import ThreadedServer
+from mockserver.stores.blobs import CHUNK_BYTES, MEMORY_BYTES
+from mockserver.web import app as web_app
+from mockserver.web.app import Gateway, Patience
+from mockserver.web.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, read_form
+
+MEGABYTE = 1024 * 1024
+TYPE = "multipart/form-data; boundary=edge"
+STATUS = Path("/proc/self/status")
+
+
+def part(name: str, content: bytes, filename: str | None = None) -> bytes:
+    named = f'; filename="{filename}"' if filename is not None else ""
+    return f'--edge\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + content + b"\r\n"
+
+
+def form(*parts: bytes) -> bytes:
+    return b"".join([*parts, b"--edge--\r\n"])
+
+
+GOOD = form(part("purpose", b"user_data"), part("file", b"tides", "tides.txt"))
+
+
+class Wire:
+    """The ASGI side of one upload, in pieces of any size."""
+
+    def __init__(self, body: bytes, *, piece: int = 65_536, ends: bool = True, **headers: str) -> None:
+        pieces = [body[at : at + piece] for at in range(0, len(body), piece)] or [b""]
+        self.messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": each, "more_body": not ends or n < len(pieces)}
+            for n, each in enumerate(pieces, 1)
+        ]
+        self.sent: list[dict[str, Any]] = []
+        named = {"authorization": "Bearer test", "content-type": TYPE, **headers}
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/files",
+            "query_string": b"",
+            "scheme": "http",
+            "server": ("127.0.0.1", 4024),
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
+        }
+
+    async def receive(self) -> dict[str, Any]:
+        if self.messages:
+            return self.messages.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError("a client that is silent was heard")
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(dict(message))
+
+    def through(self, gateway: Gateway) -> "Wire":
+        asyncio.run(asyncio.wait_for(gateway(self.scope, self.receive, self.send), timeout=20))
+        return self
+
+    def read(self, limit: int = 64 * MEGABYTE) -> dict[str, str | Upload] | None:
+        headers = {name.decode(): value.decode() for name, value in self.scope["headers"]}
+        return asyncio.run(asyncio.wait_for(read_form(headers, self.receive, limit), timeout=20))
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def value(self) -> Any:
+        return json.loads(b"".join(message.get("body", b"") for message in self.sent[1:]))
+
+
+class Listener:
+    """Stands in for an engine's `handle`, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def handle(self, request: Request) -> Response:
+        self.asked.append(request)
+        return Response(204)
+
+
+def make_gateway() -> Gateway:
+    return Gateway(make_engine(), make_settings())
+
+
+def upload_of(fields: Any, name: str = "file") -> Upload:
+    upload = fields[name]
+    assert isinstance(upload, Upload)
+    return upload
+
+
+@pytest.mark.parametrize("piece", [1, 7, 65_536])
+def test_a_form_is_read_however_it_is_cut_into_pieces(piece: int) -> None:
+    fields = Wire(GOOD, piece=piece).read()
+
+    assert fields is not None
+    assert fields["purpose"] == "user_data"
+    upload = upload_of(fields)
+    assert (upload.filename, upload.media_type, upload.blob.read()) == ("tides.txt", "", b"tides")
+
+
+def test_a_large_file_is_read_as_it_was_sent() -> None:
+    content = os.urandom(MEMORY_BYTES * 2 + 5)
+
+    fields = Wire(form(part("file", content, "noise"))).read()
+
+    assert upload_of(fields).blob.read() == content
+
+
+def test_of_a_repeated_field_the_last_counts() -> None:
+    fields = Wire(form(part("a", b"1"), part("file", b"1", "1"), part("a", b"2"), part("file", b"2", "2"))).read()
+
+    assert fields is not None
+    assert (fields["a"], upload_of(fields).blob.read()) == ("2", b"2")
+
+
+def test_names_and_texts_are_read_as_they_are_spelled() -> None:
+    fields = Wire(form(part("a[b]", "Zoë 東京".encode()), part("f", b"", "東京.jsonl"), part("b", b""))).read()
+
+    assert fields is not None
+    assert (fields["a[b]"], fields["b"], upload_of(fields, "f").filename) == ("Zoë 東京", "", "東京.jsonl")
+
+
+def test_what_no_json_can_say_is_not_taken_over() -> None:
+    fields = Wire(form(part("a", b"\\ud800")), content_type=f"{TYPE}; charset=unicode_escape").read()
+
+    assert fields == {"a": "?"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"tides",
+        GOOD[:-4],
+        GOOD[: GOOD.index(b"tides") + 2],
+        GOOD.replace(b'name="file"; ', b""),
+        GOOD.replace(b"Content-Disposition", b"Content Disposition"),
+        GOOD.replace(b"--edge", b"--hedge"),
+        form(part("purpose", b"x" * (MAX_FIELD_BYTES + 1))),
+        form(*(part("a", b"") for _ in range(MAX_FIELDS + 1))),
+        form(*(part("a", b"", "a") for _ in range(MAX_FILES + 1))),
+        form(part("a" * 100_000, b"")),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_received_to_its_end_and_then_is_none(body: bytes) -> None:
+    wire = Wire(body, piece=1000)
+
+    assert wire.read() is None
+    assert wire.messages == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 999}"],
+)
+def test_a_form_without_a_usable_boundary_is_none(content_type: str) -> None:
+    assert Wire(GOOD, content_type=content_type).read() is None
+
+
+@given(st.binary(max_size=300), st.integers(0, len(GOOD)), st.sampled_from([TYPE, TYPE + "; charset=punycode"]))
+def test_no_body_whatever_is_more_than_unreadable(noise: bytes, at: int, content_type: str) -> None:
+    fields = Wire(GOOD[:at] + noise + GOOD[at:], piece=50, content_type=content_type).read()
+
+    assert fields is None or all(isinstance(each, str | Upload) for each in fields.values())
+
+
+def test_a_form_that_cannot_be_read_is_refused_as_the_document_says() -> None:
+    wire = Wire(GOOD[:-4]).through(make_gateway())
+
+    assert wire.status == 400
+    (violation,) = json.loads(wire.headers[b"x-mock-violations"])
+    assert (violation["location"], violation["code"]) == (["body"], "syntax")
+
+
+def test_a_form_is_answered_and_the_journal_keeps_no_file() -> None:
+    gateway = make_gateway()
+
+    wire = Wire(GOOD).through(gateway)
+
+    assert (wire.status, wire.value["object"]) == (200, "file")
+    (noted,) = gateway._engine.sandboxes.open("test").journal.find(lambda _: True)
+    assert (noted.operation, noted.request.form) == ("createFile", None)
+
+
+def test_an_answer_without_code_does_not_depend_on_when_a_form_came() -> None:
+    gateway = make_gateway()
+    Wire(GOOD.replace(b"tides", b"other")).through(gateway)
+
+    first, again = (Wire(GOOD).through(each).value for each in (gateway, make_gateway()))
+
+    assert first == again
+
+
+def test_a_form_is_answered_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway()
+    threads: list[threading.Thread] = []
+
+    def handle(request: Request) -> Response:
+        threads.append(threading.current_thread())
+        return Response(204)
+
+    monkeypatch.setattr(gateway._engine, "handle", handle)
+
+    Wire(GOOD).through(gateway)
+
+    assert threads != [threading.current_thread()]
+    assert len(threads) == 1
+
+
+def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> None:
+    wire = Wire(GOOD, content_length=str(web_app.MAX_UPLOAD + 1))
+    wire.through(make_gateway())
+
+    assert wire.status == 413
+    assert len(wire.messages) == 1
+
+
+def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
+    wire = Wire(part("file", b"x" * 10_000, "x"), piece=1000, transfer_encoding="chunked")
+
+    wire.through(make_gateway())
+
+    assert wire.status == 413
+    assert wire.headers[b"connection"] == b"close"
+    assert len(wire.messages) > 5, "it was read further than needed"
+
+
+def test_an_unreadable_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
+
+    assert Wire(b"x" * 10_000, piece=1000).through(make_gateway()).status == 413
+
+
+def test_a_form_that_stalls_is_408() -> None:
+    gateway = make_gateway()
+    gateway._upload_patience = Patience(0.01)
+
+    assert Wire(GOOD[:90], ends=False).through(gateway).status == 408
+
+
+def test_a_client_that_leaves_within_its_form_is_not_answered() -> None:
+    gateway = make_gateway()
+    wire = Wire(part("file", b"x" * (2 * MEMORY_BYTES), "x"), ends=False)
+    wire.messages.append({"type": "http.disconnect"})
+
+    wire.through(gateway)
+
+    assert wire.sent == []
+    assert gateway._engine.sandboxes.open("test").journal.seen == 0
+
+
+def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fill(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("starlette.datastructures.UploadFile.write", fill)
+
+    wire = Wire(GOOD).through(make_gateway())
+
+    assert wire.status == 507
+    assert wire.value["detail"] == "The upload could not be kept: No space left on device."
+
+
+# Over a socket
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadedServer]:
+    with ThreadedServer(make_settings()) as running:
+        yield running
+
+
+@pytest.mark.parametrize("size", [3 * MEGABYTE, 60 * MEGABYTE])
+def test_what_a_client_uploads_is_what_a_handler_gets(
+    server: ThreadedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+) -> None:
+    listener = Listener()
+    monkeypatch.setattr(server.engine, "handle", listener.handle)
+    path = tmp_path / "large.jsonl"
+    path.write_bytes(os.urandom(MEGABYTE) * (size // MEGABYTE - 1) + b"\r\n--" * (MEGABYTE // 4))
+
+    with path.open("rb") as file:
+        answer = httpx.post(
+            f"{server.url}/v1/files", files={"file": file}, data={"purpose": "batch"}, timeout=30, trust_env=False
+        )
+
+    assert answer.status_code == 204
+    (request,) = listener.asked
+    assert request.form is not None
+    assert (request.body, request.form["purpose"]) == (b"", "batch")
+    upload = upload_of(request.form)
+    assert (upload.filename, upload.blob.size) == ("large.jsonl", size)
+    with path.open("rb") as file:
+        assert all(chunk == file.read(CHUNK_BYTES) for chunk in upload.blob.chunks())
+
+
+def test_a_connection_lives_on_after_a_form_that_cannot_be_read(server: ThreadedServer) -> None:
+    headers = {"Authorization": "Bearer test", "Content-Type": TYPE}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=10, trust_env=False) as client:
+        statuses = [client.post("/v1/files", content=each).status_code for each in (b"x" * MEGABYTE, GOOD)]
+
+    assert statuses == [400, 200]
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="a process's memory is measured as Linux shows it")
+def test_a_file_of_200_megabytes_does_not_go_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.bin"
+    with path.open("wb") as file:
+        file.truncate(200 * MEGABYTE)
+    command = [sys.executable, "-m", "mockserver", "serve", "--port", "0"]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[-1]
+            send_file(url, Path(__file__))  # so that all is imported
+            before = peak_memory(process.pid)
+            send_file(url, path)
+            grown = peak_memory(process.pid) - before
+        finally:
+            process.terminate()
+
+    assert grown < 16 * MEGABYTE
+
+
+def send_file(url: str, path: Path) -> None:
+    with path.open("rb") as file:
+        headers = {"Authorization": "Bearer test"}
+        answer = httpx.post(
+            f"{url}/v1/files",
+            files={"file": file},
+            data={"purpose": "user_data"},
+            headers=headers,
+            timeout=60,
+            trust_env=False,
+        )
+    assert answer.status_code == 200, answer.text
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes that the process ever had in memory at once."""
+    status = (STATUS.parents[1] / str(pid) / "status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
