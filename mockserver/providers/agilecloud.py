@@ -1,0 +1,84 @@
+"""AgileCloud: an OpenAI-compatible API with batches, files, prompt templates and live calls."""
+
+import re
+
+from mockserver.contract.spec import Operation
+from mockserver.contract.validation import read_token
+from mockserver.errors import Reason, Refusal
+from mockserver.messages import Request, Response
+from mockserver.provider import Provider
+from mockserver.providers import agilecloud_live as live
+from mockserver.providers import agilecloud_prompt_calls as prompts
+from mockserver.providers.agilecloud_limits import Bucket, filled
+from mockserver.providers.agilecloud_refusals import worded
+from mockserver.settings import Settings
+from mockserver.state.ids import digest
+from mockserver.state.ledger import Account
+from mockserver.state.sandbox import Sandbox
+
+MAX_REQUEST_ID = 128
+LIMIT, REMAINING = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
+RETRY_AFTER = 1
+"""Seconds: what a client is told to wait when it asks too often."""
+
+_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
+    """Turn away an account that asks more often than the setting `rate_limit` says."""
+    if not settings.rate_limit:
+        return
+    bucket = filled(sandbox.buckets.get(account.token), settings.rate_limit, now)
+    if bucket.tokens < 1:
+        stated = (("Retry-After", str(RETRY_AFTER)), (LIMIT, str(bucket.limit)), (REMAINING, "0"))
+        raise Refusal(Reason.RATE_LIMITED, headers=stated)
+    sandbox.buckets[account.token] = bucket._replace(tokens=bucket.tokens - 1)
+
+
+def dress(request: Request, sandbox: Sandbox, response: Response) -> Response:
+    """The response with the request's id, and with what is left of the account's requests."""
+    named = ("X-Request-ID", _request_id(request, sandbox))
+    if not sandbox.buckets or response.status >= 400:
+        return response.with_headers(named)
+    bucket: Bucket | None = sandbox.buckets.get(read_token(request) or "")
+    if bucket is None:
+        return response.with_headers(named)
+    return response.with_headers(named, (LIMIT, str(bucket.limit)), (REMAINING, str(int(bucket.tokens))))
+
+
+def _request_id(request: Request, sandbox: Sandbox) -> str:
+    """The client's own, as far as its characters may stand in an id; else one that follows from the journal."""
+    given = request.headers.get("x-request-id")
+    kept = _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID] if given else ""
+    return kept or digest(sandbox.ids.salt, b"request", b"%d" % (sandbox.journal.seen + 1)).hex()
+
+
+api = Provider(
+    "agilecloud",
+    tag="AgileCloud",
+    word=worded,
+    # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
+    statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,), Reason.UNSUPPORTED_MEDIA_TYPE: (400,)},
+    guard=guard,
+    dress=dress,
+    # Two thousand inputs of an embedding are six million numbers.
+    slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+)
+
+api.handles("createChatCompletion")(live.create_chat_completion)
+api.handles("createEmbedding")(live.create_embedding)
+api.handles("listModels")(live.list_models)
+api.handles("retrieveModel")(live.retrieve_model)
+
+api.handles("createPrompt")(prompts.create_prompt)
+api.handles("listPrompts")(prompts.list_prompts)
+api.handles("getPrompt")(prompts.get_prompt)
+api.handles("updatePrompt")(prompts.update_prompt)
+api.handles("archivePrompt")(prompts.archive_prompt)
+api.handles("createPromptVersion")(prompts.create_prompt_version)
+api.handles("listPromptVersions")(prompts.list_prompt_versions)
+api.handles("publishPromptVersion")(prompts.publish_prompt_version)
+api.handles("diffPromptVersions")(prompts.diff_prompt_versions)
+api.handles("renderPrompt")(prompts.render_prompt)
+api.handles("startAbTest")(prompts.start_ab_test)
+api.handles("getAbResults")(prompts.get_ab_results)

@@ -1,0 +1,101 @@
+"""AgileCloud's live calls: chat completions, embeddings, and the models that give them.
+
+The text of a completion follows from the server's seed, the model and the messages, so a request that is repeated gets
+the same words under another id, streamed or not. Ids follow from the sandbox, as everywhere.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mockserver.contract.fixtures import Completion
+from mockserver.contract.spec import JSON
+from mockserver.errors import Reason, Refusal
+from mockserver.messages import Response
+from mockserver.provider import Call
+from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
+from mockserver.providers.agilecloud_embeddings import embeddings
+from mockserver.providers.agilecloud_models import ModelKind, model_list, model_object
+from mockserver.providers.agilecloud_prompt_calls import prompt_book
+from mockserver.providers.agilecloud_resolving import Chosen, choose, filled
+from mockserver.providers.agilecloud_streams import chunks
+from mockserver.providers.agilecloud_usage import meter
+from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model, known_model, world_models
+
+EVENT_STREAM = "text/event-stream"
+_UNBUFFERED = (("Cache-Control", "no-cache"),)
+
+
+def create_chat_completion(call: Call) -> Response:
+    identity = call.sandbox.ids.next(call.operation.key, call.canonical)
+    chosen = choose(call.body, prompt_book(call).find, identity)
+    if chosen is None:
+        return _answered(call, call.body, identity)[0]
+    try:
+        response, tokens = _answered(call, _filled(call, chosen), identity)
+    except Refusal:
+        _count(call, chosen, failed=True)
+        raise
+    _count(call, chosen, tokens)
+    return response
+
+
+def create_embedding(call: Call) -> Response:
+    model = checked_model(call.world, call.body["model"], ModelKind.EMBEDDING)
+    answer = embeddings(call.body, model=model, seed=call.world.settings.seed)
+    meter(call, model, answer["usage"]["prompt_tokens"])
+    return call.reply(answer)
+
+
+def list_models(call: Call) -> Response:
+    return call.reply(model_list(world_models(call.world)))
+
+
+def retrieve_model(call: Call) -> Response:
+    return call.reply(model_object(known_model(call.world, call.arguments["model"], ("path", "model"))))
+
+
+def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:
+    """The request with the prompt's messages and settings, which the document has to accept as well."""
+    request = filled(call.body, chosen)
+    schema = call.operation.body[JSON].schema if call.operation.body else None
+    violations = schema.violations(request, ("body",)) if schema else []
+    if violations:
+        raise Refusal(Reason.INVALID, violations=violations)
+    return request
+
+
+def _count(call: Call, chosen: Chosen, tokens: tuple[int, int] = (0, 0), *, failed: bool = False) -> None:
+    """Tell the prompt's version test what came of the version it chose."""
+    if chosen.is_tested:
+        prompt_book(call).count(
+            chosen.prompt.slug,
+            chosen.version.number,
+            failed=failed,
+            prompt_tokens=tokens[0],
+            completion_tokens=tokens[1],
+        )
+
+
+def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, tuple[int, int]]:
+    """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
+    model = checked_model(call.world, request["model"], ModelKind.CHAT)
+    canned = canned_answer(call.world, last_user_message(request["messages"]), model)
+    key, id_ = answer_key(call.world, model, request["messages"]), f"chatcmpl-{identity.hex()}"
+    if request.get("stream"):
+        response, tokens = _streamed(request, canned, key, id_, int(call.now))
+    else:
+        written = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
+        response = Response(200, JSON, written.body)
+        tokens = written.prompt_tokens, written.completion_tokens
+    meter(call, model, *tokens)
+    return response._replace(source=canned.source if canned else "handler"), tokens
+
+
+def _streamed(
+    request: Mapping[str, Any], canned: Completion | None, key: bytes, id_: str, created: int
+) -> tuple[Response, tuple[int, int]]:
+    completion = chat_completion(request, canned=canned, key=key, id=id_, created=created)
+    wants_usage = bool((request.get("stream_options") or {}).get("include_usage"))
+    events = chunks(completion, include_usage=wants_usage)
+    usage = completion["usage"]
+    return Response(200, EVENT_STREAM, events, _UNBUFFERED), (usage["prompt_tokens"], usage["completion_tokens"])

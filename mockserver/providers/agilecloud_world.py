@@ -1,0 +1,72 @@
+"""What AgileCloud's live calls and batches ask of the fixtures: models, prices, canned answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from mockserver.contract.fixtures import Completion
+from mockserver.errors import Reason
+from mockserver.provider import World
+from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
+from mockserver.providers.agilecloud_pricing import Prices, read_prices
+from mockserver.providers.agilecloud_resolving import refusal
+from mockserver.state.ids import canonical, digest
+
+Written = TypeVar("Written")
+Read = TypeVar("Read")
+MAX_SHOWN_NAME = 100
+
+
+class Reading(Generic[Written, Read]):
+    """Reads a part of the fixtures when it is another one than the last time."""
+
+    def __init__(self, read: Callable[[Written], Read]) -> None:
+        self._read = read
+        self._last: tuple[Written, Read] | None = None
+
+    def __call__(self, written: Written) -> Read:
+        last = self._last
+        if last is None or last[0] is not written:
+            last = self._last = (written, self._read(written))
+        return last[1]
+
+
+_models: Reading[Sequence[Mapping[str, Any]], Models] = Reading(read_models)
+_prices: Reading[Mapping[str, Any], Prices] = Reading(read_prices)
+
+
+def world_models(world: World) -> Models:
+    """The models that the fixtures list."""
+    return _models(world.fixtures.models)
+
+
+def world_prices(world: World) -> Prices:
+    """The prices that the fixtures tell."""
+    return _prices(world.fixtures.prices)
+
+
+def known_model(world: World, name: str, location: tuple[str, str] = ("body", "model")) -> Model:
+    """The model of that name; raises Refusal when there is none."""
+    model = find_model(world_models(world), name)
+    if model is None:
+        raise refusal(Reason.NOT_FOUND, location, "model_not_found", f"Model '{name[:MAX_SHOWN_NAME]}' not found.")
+    return model
+
+
+def checked_model(world: World, name: str, kind: ModelKind) -> Model:
+    """The model of that name, which is of that kind; raises Refusal."""
+    model = known_model(world, name)
+    if model.kind is not kind:
+        message = f"Model '{model.id}' is for {model.kind}, and this request is for {kind}."
+        raise refusal(Reason.INVALID, ("body", "model"), "invalid_value", message)
+    return model
+
+
+def canned_answer(world: World, asked: str, model: Model) -> Completion | None:
+    """The canned completion for the user's last message. A fixture may name the model by this id or by its own name."""
+    found = world.fixtures.completion(asked, model.id, None)
+    return found if found or model.id == model.name else world.fixtures.completion(asked, model.name, None)
+
+
+def answer_key(world: World, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
+    """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
+    return digest(world.settings.seed.encode(), model.name.encode(), canonical(messages))

@@ -1,0 +1,256 @@
+"""How AgileCloud says no: OpenAI's envelope, its sentences, and what of the document stays as it is."""
+
+from typing import Any
+
+import orjson
+import pytest
+from builders import ask, make_engine, value_of
+from document import operations
+
+from mockserver import loading
+from mockserver.engine import Engine
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.messages import Response
+from mockserver.providers import agentfirst, agilecloud
+from mockserver.providers.agilecloud_refusals import described, phrased, worded
+
+QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+BATCH = {"input_file_id": "file-abc123", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setattr(loading, "find_providers", lambda: [agentfirst.api, agilecloud.api])
+    return make_engine()
+
+
+def refused(engine: Engine, path: str, status: int = 400, method: str = "POST", **given: Any) -> Any:
+    response = ask(engine, method, path, **given)
+    assert response.status == status, response
+    return value_of(response)["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message", "param", "code"),
+    [
+        (
+            "/v1/chat/completions",
+            {"model": "gpt-4o-mini"},
+            "Missing required parameter: 'messages'.",
+            "messages",
+            "missing_required_parameter",
+        ),
+        (
+            "/v1/chat/completions",
+            {**QUESTION, "temperature": 3},
+            "Invalid 'temperature': expected a value from 0 to 2, but got 3 instead.",
+            "temperature",
+            "invalid_value",
+        ),
+        (
+            "/v1/chat/completions",
+            {**QUESTION, "max_tokens": 0},
+            "Invalid 'max_tokens': expected a value of at least 1, but got 0 instead.",
+            "max_tokens",
+            "invalid_value",
+        ),
+        (
+            "/v1/chat/completions",
+            {"model": "gpt-4o-mini", "messages": [{"role": "owl", "content": "Hu"}]},
+            "Invalid value: 'owl'. Supported values are: 'developer', 'system', 'user', 'assistant', 'tool', and "
+            "'function'.",
+            "messages[0].role",
+            "invalid_value",
+        ),
+        (
+            "/v1/chat/completions",
+            {**QUESTION, "messages": []},
+            "Invalid 'messages': array too short. Expected an array with minimum length 1.",
+            "messages",
+            "invalid_value",
+        ),
+        (
+            "/v1/chat/completions",
+            {**QUESTION, "stop": 7},
+            "Invalid type for 'stop': expected a string or an array, but got an integer instead.",
+            "stop",
+            "invalid_type",
+        ),
+        (
+            "/v1/chat/completions",
+            [],
+            "Invalid type for 'body': expected an object, but got an array instead.",
+            None,
+            "invalid_type",
+        ),
+        (
+            "/v1/embeddings",
+            {"model": "text-embedding-3-small"},
+            "Missing required parameter: 'input'.",
+            "input",
+            "missing_required_parameter",
+        ),
+        (
+            "/v1/batches",
+            {**BATCH, "input_file_id": "wrong-id"},
+            "Invalid 'input_file_id': 'wrong-id'. Expected an ID that begins with 'file'.",
+            "input_file_id",
+            "invalid_value",
+        ),
+        (
+            "/v1/batches",
+            {**BATCH, "endpoint": "/v1/invalid/endpoint"},
+            "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/responses', '/v1/chat/completions', "
+            "'/v1/embeddings', '/v1/completions', '/v1/moderations', '/v1/images/generations', '/v1/images/edits', and "
+            "'/v1/videos'.",
+            "endpoint",
+            "invalid_value",
+        ),
+        (
+            "/v1/batches",
+            {**BATCH, "completion_window": "48h"},
+            "Invalid value: '48h'. Supported values are: '24h'.",
+            "completion_window",
+            "invalid_value",
+        ),
+        (
+            "/v1/batches",
+            {**BATCH, "metadata": {"tags": ["a"]}},
+            "Invalid type for 'metadata.tags': expected a string, but got an array instead.",
+            "metadata.tags",
+            "invalid_type",
+        ),
+        (
+            "/api/v1/prompts",
+            {"slug": "a b", "template": "Hi"},
+            "Invalid 'slug': 'a b'. Expected a string that matches '^[A-Za-z0-9][A-Za-z0-9_-]*$'.",
+            "slug",
+            "invalid_value",
+        ),
+    ],
+)
+def test_what_breaks_the_document_is_said_as_openai_says_it(
+    engine: Engine, *, path: str, body: Any, message: str, param: str | None, code: str
+) -> None:
+    error = refused(engine, path, json=body)
+
+    assert error == {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+
+
+def test_an_argument_is_named_as_well(engine: Engine) -> None:
+    error = refused(engine, "/v1/batches", method="GET", query={"limit": "101"})
+
+    assert error["message"] == "Invalid 'limit': expected a value from 1 to 100, but got 101 instead."
+    assert error["param"] == "limit"
+
+
+def test_a_body_that_is_no_json_is_said_to_be_none(engine: Engine) -> None:
+    error = refused(engine, "/v1/embeddings", body=b"{", headers={"content-type": "application/json"})
+
+    assert (error["message"], error["code"]) == ("The body could not be parsed as JSON.", "invalid_json")
+
+
+def test_another_content_type_is_a_bad_request(engine: Engine) -> None:
+    error = refused(engine, "/v1/embeddings", body=b"{}", headers={"content-type": "text/plain"})
+
+    assert error["message"] == "Unsupported content type. Send the request with 'application/json'."
+
+
+@pytest.mark.parametrize("token", [None, "mock-revoked"])
+@pytest.mark.parametrize("key", operations("AgileCloud"))
+def test_a_bad_key_is_told_in_the_documents_words_everywhere(engine: Engine, key: str, token: str | None) -> None:
+    [operation] = [each.operation for each in engine.services if each.operation.key == key]
+    path = operation.path.replace("{version}", "1")
+
+    response = ask(engine, operation.method, path, token=token)
+
+    assert response.status == 401
+    assert value_of(response)["error"] == {
+        "message": "Invalid or missing API key",
+        "type": "authentication_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
+    assert [value for name, value in response.headers if name == "WWW-Authenticate"] == ["Bearer"]
+
+
+@pytest.mark.parametrize(
+    ("violation", "said"),
+    [
+        (Violation(("body",), "additionalProperties", "No more ('x' was unexpected)"), ("x", "unknown_parameter")),
+        (Violation(("query", "x"), "unknown", "'x' is no parameter"), ("x", "unknown_parameter")),
+        (Violation(("query", "x"), "duplicate", "twice"), ("x", "duplicate_parameter")),
+        (
+            Violation(("query", "x"), "required", "'x' is a required query parameter"),
+            ("x", "missing_required_parameter"),
+        ),
+        (Violation(("body", "x"), "anyOf", "neither", {"anyOf": []}), ("x", "invalid_value")),
+        (Violation(("body", "x", 2), "maxLength", "long", {"maxLength": 3}), ("x[2]", "invalid_value")),
+        (Violation(("body", "x"), "enum", "the fast judge's, without a rule"), ("x", "invalid_value")),
+        (Violation(("body", "x"), "missing_variable", "Missing variable: 'a'."), ("x", "missing_variable")),
+        (Violation(("body",), "", "No code."), (None, None)),
+    ],
+)
+def test_param_and_code_say_where_and_what(violation: Violation, said: tuple[str | None, str | None]) -> None:
+    error = described(Refusal(Reason.INVALID, violations=[violation]), 400)
+
+    assert (error["param"], error["code"]) == said
+
+
+def test_bounds_are_said_as_far_as_there_are_any() -> None:
+    most = Violation(("body", "x"), "maximum", "", {"maximum": 2}, 3)
+    fewest = Violation(("body", "x"), "minProperties", "", {"minProperties": 1}, {})
+    never = Violation(("body", "x"), "const", "", {"const": True}, None)
+
+    assert phrased(most)[0] == "Invalid 'x': expected a value of at most 2, but got 3 instead."
+    assert (
+        phrased(fewest)[0]
+        == "Invalid 'x': object with too few properties. Expected an object with at least 1 properties."
+    )
+    assert phrased(never)[0] == "Invalid value: null. Supported values are: true."
+
+
+def test_a_refusals_own_text_wins() -> None:
+    violation = Violation(("path", "slug"), "prompt_not_found", "Prompt 'x' not found.")
+
+    error = described(Refusal(Reason.NOT_FOUND, "No such prompt.", violations=[violation]), 404)
+
+    assert error == {
+        "message": "No such prompt.",
+        "type": "invalid_request_error",
+        "param": "slug",
+        "code": "prompt_not_found",
+    }
+
+
+def test_a_text_without_a_violation_leaves_the_rest_to_the_document() -> None:
+    error = {
+        "message": "No such File object: file-abc123",
+        "type": "invalid_request_error",
+        "param": "id",
+        "code": None,
+    }
+    reply = Response(404, "application/json", orjson.dumps({"error": error}))
+
+    said = worded(Refusal(Reason.NOT_FOUND, "No such File object: file-x"), reply)
+
+    assert value_of(said)["error"] == {**error, "message": "No such File object: file-x"}
+
+
+@pytest.mark.parametrize(
+    ("status", "family"), [(403, "permission_error"), (429, "rate_limit_error"), (503, "server_error")]
+)
+def test_the_status_says_the_family(status: int, family: str) -> None:
+    assert described(Refusal(Reason.FAILED, "No."), status) == {
+        "message": "No.",
+        "type": family,
+        "param": None,
+        "code": None,
+    }
+
+
+def test_a_reply_that_is_no_envelope_is_left_alone() -> None:
+    reply = Response(400, "text/plain", b"No.")
+
+    assert worded(Refusal(Reason.INVALID, "Really not."), reply) == reply
+    assert worded(Refusal(Reason.INVALID), reply._replace(media_type="application/json")).body == b"No."
