@@ -16,7 +16,7 @@ MAX_ARGUMENTS = 1000
 MAX_DEPTH = 250
 EVENT_STREAM = "text/event-stream"
 _INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
 FORM = "multipart/form-data"
 
