@@ -7,6 +7,8 @@ from mockserver.contract.validation import read_token
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response
 from mockserver.provider import Provider
+from mockserver.providers import agilecloud_batches as batches
+from mockserver.providers import agilecloud_files as files
 from mockserver.providers import agilecloud_live as live
 from mockserver.providers import agilecloud_prompt_calls as prompts
 from mockserver.providers.agilecloud_limits import Bucket, filled
@@ -69,6 +71,17 @@ api.handles("createChatCompletion")(live.create_chat_completion)
 api.handles("createEmbedding")(live.create_embedding)
 api.handles("listModels")(live.list_models)
 api.handles("retrieveModel")(live.retrieve_model)
+
+api.handles("createFile")(files.create_file)
+api.handles("listFiles")(files.list_files)
+api.handles("retrieveFile")(files.retrieve_file)
+api.handles("deleteFile")(files.delete_file)
+api.handles("downloadFile")(files.download_file)
+
+api.handles("createBatch")(batches.create_batch)
+api.handles("retrieveBatch")(batches.retrieve_batch)
+api.handles("listBatches")(batches.list_batches)
+api.handles("cancelBatch")(batches.cancel_batch)
 
 api.handles("createPrompt")(prompts.create_prompt)
 api.handles("listPrompts")(prompts.list_prompts)

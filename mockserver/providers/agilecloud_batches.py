@@ -6,17 +6,16 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Response
+from mockserver.messages import Content, Response
 from mockserver.provider import Call
 from mockserver.providers.agilecloud_files import find_file, keep_file
 from mockserver.providers.agilecloud_lines import CHAT, EMBEDDINGS, Desk, Worked, work
-from mockserver.providers.agilecloud_live import note_batch, world_models, world_prices
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_resolving import resolve
-from mockserver.settings import Settings
+from mockserver.providers.agilecloud_usage import meter_batch
+from mockserver.providers.agilecloud_world import world_models, world_prices
 from mockserver.state.batches import Batch, Lifecycle
 from mockserver.state.clock import DAY
-from mockserver.stores.blobs import Blob
 from mockserver.syntaxes import read_capacity
 
 WINDOW = DAY
@@ -63,7 +62,7 @@ class Job(NamedTuple):
     """Its timeline; its size and fates are true once `worked` is there."""
     endpoint: str
     input_file_id: str
-    input: Blob | None
+    input: Content | None
     """None when the file could not be found."""
     metadata: Mapping[str, str] | None
     output_expires_after: int | None
@@ -80,7 +79,7 @@ class Job(NamedTuple):
     is_collected: bool = False
     """Whether its files were made."""
 
-    def status(self, now: float) -> Status:  # noqa: PLR0911  one line for each status
+    def status(self, now: float) -> Status:
         if self.cancelled <= now:
             return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
         if now < self.batch.began():
@@ -252,16 +251,18 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
         expires = status is not Status.CANCELLED
         worked = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
     ids = [_kept(call, job, blob, kind) for kind, blob in (("output", worked.output), ("error", worked.error))]
-    note_batch(call, job.batch.id, worked.trades)
+    meter_batch(call, job.batch.account, worked.trades)
     return job._replace(worked=worked, output_file_id=ids[0], error_file_id=ids[1], is_collected=True)
 
 
-def _kept(call: Call, job: Job, blob: Blob, kind: str) -> str | None:
+def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
     if not blob.size:
         return None
     expiry = None if job.output_expires_after is None else int(call.now) + job.output_expires_after
     name = f"{job.batch.id}_{kind}.jsonl"
-    return keep_file(call, filename=name, purpose="batch_output", blob=blob, expires_at=expiry, account=job.batch.account).id
+    return keep_file(
+        call, filename=name, purpose="batch_output", blob=blob, expires_at=expiry, account=job.batch.account
+    ).id
 
 
 def _desk(call: Call, job: Job) -> Desk:
@@ -293,13 +294,13 @@ def _only_model(worked: Worked | None) -> str | None:
 
 
 def _errors(job: Job, worked: Worked | None) -> dict[str, Any]:
+    data: list[dict[str, Any]]
     if worked is None:
         message = f"Cannot find file {job.input_file_id}, or organization mockserver does not have access to it."
         data = [{"code": "invalid_request", "message": message, "param": "file_id", "line": None}]
     else:
-        data = [*worked.errors] or [
-            {"code": "batch_expired", "message": "The completion window closed.", "param": None, "line": None}
-        ]
+        late = {"code": "batch_expired", "message": "The completion window closed.", "param": None, "line": None}
+        data = [dict(each) for each in worked.errors] or [late]
     return {"object": "list", "data": data}
 
 

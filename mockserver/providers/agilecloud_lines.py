@@ -8,13 +8,15 @@ import xxhash
 
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal, Violation
+from mockserver.messages import Content
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_models import Model, Models, find_model
 from mockserver.providers.agilecloud_pricing import Prices
-from mockserver.providers.agilecloud_refusals import error_body
+from mockserver.providers.agilecloud_refusals import described, family
 from mockserver.providers.agilecloud_streams import line_bytes
+from mockserver.providers.agilecloud_usage import Trade
 from mockserver.state.batches import PLAIN, Fate, read_fate
 from mockserver.state.ids import digest
 from mockserver.stores.blobs import Blob, BlobWriter
@@ -31,16 +33,6 @@ EXPIRED = {
 }
 
 Resolve = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
-
-
-class Trade(NamedTuple):
-    """What a batch's requests of one model came to."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: int = 0
-    """In nano-dollars."""
 
 
 class Worked(NamedTuple):
@@ -85,7 +77,7 @@ class Desk(NamedTuple):
     keeps_order: bool
 
 
-def work(blob: Blob, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
+def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
     """Check every line and answer it.
 
     `ended` says which items came to an end before the batch did; of the others nothing is kept, or, where the batch
@@ -126,7 +118,7 @@ def work(blob: Blob, desk: Desk, *, ended: Callable[[int], bool] | None = None, 
             error.add(answer)
         else:
             output.add(answer)
-            trades[model.id] = Trade(*map(sum, zip(trades.get(model.id, Trade()), trade, strict=True)))
+            trades[model.name] = Trade(*map(sum, zip(trades.get(model.name, Trade()), trade, strict=True)))
     if not good and not errors:
         errors.append(_shown(LineError("empty_file", "The input file holds no request."), None))
     return Worked(len(good), tuple(errors), fates, bytes(good), output.finish(), error.finish(), trades)
@@ -212,7 +204,7 @@ def _answered(
         body, prompt, said = _body(request["body"], model, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
-        return _failed_line(identity, request, status, error_body(refusal, status)), None
+        return _failed_line(identity, request, status, {"error": described(refusal, status)}), None
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = b'{"id":"batch_req_%b","custom_id":%b,"response":{"status_code":200,"request_id":"req_%b","body":'
     filled = head % (identity[:24].encode(), line_bytes(request["custom_id"]), identity[8:].encode())
@@ -234,8 +226,7 @@ def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> 
     messages = request["messages"]
     canned = desk.world.fixtures.completion(last_user_message(messages), model.id, None)
     key = digest(seed.encode(), model.id.encode(), orjson.dumps(messages))
-    written = written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
-    return written
+    return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:
@@ -248,11 +239,15 @@ def _late_line(identity: str, request: Mapping[str, Any]) -> bytes:
 
 
 def _line(identity: str, request: Mapping[str, Any], response: Any, error: Any) -> bytes:
-    shown = {"id": f"batch_req_{identity[:24]}", "custom_id": request["custom_id"], "response": response, "error": error}
+    shown = {
+        "id": f"batch_req_{identity[:24]}",
+        "custom_id": request["custom_id"],
+        "response": response,
+        "error": error,
+    }
     return line_bytes(shown) + b"\n"
 
 
 def _marked(status: int) -> dict[str, Any]:
     message = f"A marker in the request asks for the status {status}."
-    kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    return {"error": {"message": message, "type": family(status), "param": None, "code": None}}
