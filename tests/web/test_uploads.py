@@ -24,6 +24,7 @@ from mockserver.web.app import Gateway, Patience
 from mockserver.web.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, read_form
 
 MEGABYTE = 1024 * 1024
+ROOT = Path(__file__).parents[2]
 TYPE = "multipart/form-data; boundary=edge"
 STATUS = Path("/proc/self/status")
 
@@ -334,7 +335,7 @@ def test_a_file_of_200_megabytes_does_not_go_into_memory(tmp_path: Path) -> None
         file.truncate(200 * MEGABYTE)
     command = [sys.executable, "-m", "mockserver", "serve", "--port", "0"]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[-1]
