@@ -67,6 +67,10 @@ Dress = Callable[[Request, Sandbox, Response], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
 
+Report = Callable[[World, Sandbox], Mapping[str, Any]]
+"""What the accounts of a sandbox have used, as JSON."""
+
+
 class Later:
     """A function of a module that is imported when it is first called, so that a start need not wait for it."""
 
@@ -96,6 +100,7 @@ class Provider:
         guard: Guard | None = None,
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
+        report: Report | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -115,6 +120,7 @@ class Provider:
         self.guard = guard
         self.dress = dress
         self.slow = slow
+        self.report = report
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt

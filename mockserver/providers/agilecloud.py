@@ -58,6 +58,7 @@ api = Provider(
     statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,), Reason.UNSUPPORTED_MEDIA_TYPE: (400,)},
     guard=guard,
     dress=dress,
+    report=Later("mockserver.providers.agilecloud_usage", "report"),
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
 )
