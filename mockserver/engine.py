@@ -100,7 +100,7 @@ class Engine:
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The world the request names: by its header, else by its bearer token, else `default`."""
         name = request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX
-        return self.sandboxes.open(name[:MAX_SANDBOX_NAME])
+        return self.sandboxes.open(name if len(name) <= MAX_SANDBOX_NAME else _short(name))
 
     def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
         """The token's account in the sandbox; None when the token is not good."""
@@ -214,6 +214,12 @@ def described(violation: Violation) -> dict[str, Any]:
         "code": violation.code,
         "message": violation.message[:MAX_SHOWN_MESSAGE],
     }
+
+
+def _short(name: str) -> str:
+    """What stands for a longer name. Two JSON Web Tokens may well begin alike for MAX_SANDBOX_NAME characters."""
+    mark = digest(name.encode()).hex()
+    return f"{name[: MAX_SANDBOX_NAME - len(mark)]}{mark}"
 
 
 def _heeded(service: Service, supplied: Supplied) -> list[Violation]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-_HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
+_HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 
 # NamedTuples, not frozen dataclasses: both are made once per request, and a frozen dataclass takes three times as long.
 
@@ -21,7 +21,7 @@ class Request(NamedTuple):
     """Names in lower case; of a repeated header the last value counts."""
     body: bytes = b""
     origin: str = "http://127.0.0.1:4024"
-    """Scheme and authority of the connection, used where the client sent no `Host`."""
+    """Scheme and authority of the connection, used where the client sent no usable `Host`."""
 
     @property
     def base_url(self) -> str:

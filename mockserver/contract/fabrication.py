@@ -1,12 +1,12 @@
 """Fabricate a value that a JSON Schema accepts: stable for a key, and in words that fit the names."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Any
 from urllib.parse import unquote
 
+from mockserver.contract.patterns import text_matching
 from mockserver.contract.words import Words, text_for
 
 __all__ = ["Words", "fabricated"]
@@ -22,6 +22,10 @@ BOTTOM = 24
 TRIES = 60
 SPAN = 1000
 """How far a number goes where only one of its bounds is given."""
+LONGEST = 1_000_000
+"""Characters of a text; a document may ask for more than a machine can hold."""
+MOST = 10_000
+"""Items of an array, and properties of an object."""
 COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 # A schema without `type` is of the type that its other keywords are about; a string else.
 TYPICAL = {
@@ -106,7 +110,7 @@ class _Fabrication:
 
     def object(self, schema: Schema, depth: int, *, is_enough: bool) -> dict[str, Any]:
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
-        least, most = schema.get("minProperties", 0), schema.get("maxProperties", PLENTY)
+        least, most = min(int(schema.get("minProperties", 0)), MOST), int(schema.get("maxProperties", PLENTY))
         names = list(schema.get("required", ()))
         optional = [name for name in properties if name not in names and properties[name] is not False]
         if not is_enough:
@@ -120,8 +124,8 @@ class _Fabrication:
 
     def array(self, schema: Schema, name: str, depth: int, *, is_enough: bool) -> list[Any]:
         first, rest = schema.get("prefixItems", []), schema.get("items", True)
-        least = schema.get("minItems", 0)
-        most = schema.get("maxItems", max(least, len(first), 1) + 2)
+        least = min(int(schema.get("minItems", 0)), MOST)
+        most = min(int(schema.get("maxItems", MOST)), max(least, len(first), 1) + 2)
         size = least if is_enough else self.words.integer(min(max(least, len(first), 1), most), most)
         kinds = [*first, *[rest] * max(0, size - len(first))][: len(first) if rest is False else size]
         made = [self.value(kind, name.removesuffix("s"), depth + 1) for kind in kinds]
@@ -157,31 +161,19 @@ class _Fabrication:
             # Validators divide floating-point numbers, and 0.3 / 0.1 is not 3.
             if (value.denominator == 1 and isinstance(step, int)) or (float(value) / float(step)).is_integer():
                 break
-        return value.numerator if value.denominator == 1 else float(value)
+        return value.numerator if value.denominator == 1 and -(2**63) <= value < 2**64 else float(value)
 
     def string(self, schema: Schema, name: str) -> str:
-        low, high = schema.get("minLength", 0), schema.get("maxLength")
+        low, high = min(int(schema.get("minLength", 0)), LONGEST), schema.get("maxLength")
+        high = None if high is None else int(high)
         for _ in range(TRIES):
             text = text_for(self.words, format_=schema.get("format", ""), name=name)
             if "format" not in schema or low <= len(text) <= (len(text) if high is None else high):
                 break
         fitted = self.words.fitted(text, low, high)
-        return self.matching(schema["pattern"], fitted, low, high) if "pattern" in schema else fitted
-
-    def matching(self, pattern: str, text: str, low: int, high: int | None) -> str:
-        """The text when it happens to match the pattern, else one made for the pattern, else the text after all."""
-        from rstr import Rstr  # noqa: PLC0415  rarely needed
-
-        maker = Rstr(self.words.chooser())
-        made = text
-        try:
-            for _ in range(TRIES):
-                if low <= len(made) <= (len(made) if high is None else high) and re.search(pattern, made):
-                    return made
-                made = maker.xeger(pattern)
-        except (re.error, LookupError, ValueError):
-            pass  # a pattern in another dialect than Python's, or one that rstr cannot follow
-        return text
+        if "pattern" not in schema:
+            return fitted
+        return text_matching(schema["pattern"], fitted, low, high, seed=self.words.seed())
 
 
 def _type_of(schema: Schema, *, is_enough: bool) -> str:

@@ -78,6 +78,11 @@ class Schema:
         return _explaining_validator()(self._whole, format_checker=_format_checker())
 
 
+def matches(pattern: str, text: str) -> bool:
+    """Whether the pattern is found in the text. A pattern that would take for ever is given up, and is not found."""
+    return bool(_pattern(pattern).is_valid(text))
+
+
 def _compiled(definition: dict[str, Any]) -> Any:
     try:
         return jsonschema_rs.Draft202012Validator(

@@ -15,7 +15,7 @@ from mockserver.messages import Request, Response
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 250
 _INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
 
 

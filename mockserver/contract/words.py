@@ -150,9 +150,9 @@ class Words:
         """Some second of the year 2026."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.integer(0, 365 * 86400 - 1))
 
-    def chooser(self) -> Random:
-        """A generator for a library that wants one, apart from our own draws."""
-        return Steady(self._random.getrandbits(128))
+    def seed(self) -> int:
+        """A seed for a library's own draws, apart from ours."""
+        return self._random.getrandbits(128)
 
     def fitted(self, text: str, low: int, high: int | None) -> str:
         """The text with more words when it is shorter than low, cut when it is longer than high."""
@@ -165,15 +165,6 @@ class Words:
         if high is None or len(text) <= high:
             return text
         return text[:high] if not text[:high].endswith(" ") else text[: high - 1] + "."
-
-
-class Steady(Random):
-    """Chooses among characters in their order, since rstr keeps some of them in sets, whose order changes."""
-
-    def choice(self, seq: Sequence[Choice]) -> Choice:  # type: ignore[override]  # typeshed's protocol is its own
-        if all(isinstance(member, str) for member in seq):
-            return super().choice(sorted(seq))  # type: ignore[type-var]  # all are str, as was just asked
-        return super().choice(seq)
 
 
 Maker = Callable[[Words], str]

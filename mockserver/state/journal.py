@@ -27,7 +27,7 @@ class Exchange(NamedTuple):
 
 
 class Journal:
-    """The latest exchanges, bounded in number and in the bytes of their bodies. What was dropped is counted."""
+    """The latest exchanges, bounded in number and in the size of what they carry. What was dropped is counted."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -68,4 +68,10 @@ class Journal:
 
 def _weight(request: Request, response: Response) -> int:
     body = response.body
-    return len(request.body) + (len(body) if isinstance(body, bytes) else 0)
+    head = (
+        len(request.path)
+        + len(request.query)
+        + sum(map(len, request.headers))
+        + sum(map(len, request.headers.values()))
+    )
+    return head + len(request.body) + (len(body) if isinstance(body, bytes) else 0)

@@ -5,7 +5,7 @@ import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from starlette.applications import Starlette
@@ -86,6 +86,7 @@ class _Endpoint:
 
     def _admit(self, request: StarletteRequest) -> None:
         if self._gate is None:
+            _check_nearness(request)
             return
         if not self._gate:
             raise AdminRefusal(403, "The server listens beyond loopback without --admin-token, so /__admin is closed.")
@@ -114,7 +115,23 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _check_nearness(request: StarletteRequest) -> None:
+    """A page of a stranger, open in a browser here, can send to loopback; but the browser says where it is from."""
+    addresses = {"Host": f"//{request.headers.get('host', 'localhost')}", "Origin": request.headers.get("origin")}
+    for name, address in addresses.items():
+        if address is not None and not _is_near(address):
+            detail = f"Without --admin-token, /__admin answers to loopback only; {name} is {address.lstrip('/')[:100]}."
+            raise AdminRefusal(403, detail)
+
+
+def _is_near(address: str) -> bool:
+    try:
+        return _is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
 
 
 async def _read_body(request: StarletteRequest) -> bytes:

@@ -29,6 +29,8 @@ HEALTH = {
 
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
+_EMPTY = frozenset({204, 304})
+"""Statuses that end with their head: what followed would be read as the next response."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -131,7 +133,7 @@ class Gateway:
         """Send a response; what it says of delays and streams is done here."""
         if response.delay:
             await asyncio.sleep(response.delay)
-        body = response.body
+        body = response.body if response.status not in _EMPTY else b""
         start = _start(response, shows_source=self._shows_source)
         if isinstance(body, bytes):
             if response.status != 204:
@@ -196,15 +198,19 @@ class Patience:
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    host = headers.get("host")
     return Request(
         scope["method"],
         scope["path"],
         scope["query_string"].decode("latin-1"),
         headers,
         body,
-        f"{scope['scheme']}://{host}" if host else url_of(*(scope.get("server") or ("127.0.0.1", 4024))),
+        _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
     )
+
+
+@lru_cache(maxsize=64)
+def _origin(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://{url_of(host, port).partition('://')[2]}"
 
 
 def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def make_beginnings() -> Callable[..., Beginnings]:
 def note() -> Callable[..., None]:
     """Record an exchange with bodies of some sizes."""
 
-    def record(journal: Journal, path: str = "/", *, request: int = 0, response: int = 0) -> None:
+    def record(journal: Journal, path: str = "", *, request: int = 0, response: int = 0) -> None:
         exchange = Request("GET", path, body=b"q" * request), Response(200, body=b"a" * response)
         journal.record(0.0, "getIt", *exchange, "", ())
 

@@ -1,6 +1,6 @@
 """The ledger: the balance is what was given, less what has fallen due, whoever looked at it and when."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import pytest
@@ -197,7 +197,7 @@ def test_an_account_can_pay_while_a_credit_is_left(make_batch: MakeBatch) -> Non
     assert new_account(credits=1).can_pay({}, START)
 
 
-class Counted(Mapping[str, Batch]):
+class Counted(MutableMapping[str, Batch]):
     """Batches that count how often one of them was looked at."""
 
     def __init__(self, batches: dict[str, Batch]) -> None:
@@ -207,6 +207,12 @@ class Counted(Mapping[str, Batch]):
     def __getitem__(self, id_: str) -> Batch:
         self.looks += 1
         return self._batches[id_]
+
+    def __setitem__(self, id_: str, batch: Batch) -> None:
+        self._batches[id_] = batch
+
+    def __delitem__(self, id_: str) -> None:
+        del self._batches[id_]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._batches)
