@@ -31,6 +31,7 @@ EXPIRED = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
+NO_TRADE = Trade()
 
 Resolve = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
 
@@ -118,7 +119,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             error.add(answer)
         else:
             output.add(answer)
-            trades[model.name] = Trade(*map(sum, zip(trades.get(model.name, Trade()), trade, strict=True)))
+            trades[model.name] = trades.get(model.name, NO_TRADE).plus(trade)
     if not good and not errors:
         errors.append(_shown(LineError("empty_file", "The input file holds no request."), None))
     return Worked(len(good), tuple(errors), fates, bytes(good), output.finish(), error.finish(), trades)
