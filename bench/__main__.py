@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.batches import measure_loop
+from bench.chat import measure_chat
+from bench.health import measure_health
 from bench.history import measure_history
 from bench.load import measure_large, measure_small
 from bench.machine import facts
@@ -16,6 +19,7 @@ from bench.plan import Plan
 from bench.process import measure_memory, measure_start, measure_stop
 from bench.report import Result, as_json, as_text
 from bench.targets import BenchError, find_prism, install_prism
+from bench.weight import measure_weight
 
 MEASURES: dict[str, Callable[[Plan], Result]] = {
     "queue-small": measure_small,
@@ -24,6 +28,10 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "memory": measure_memory,
     "stop": measure_stop,
     "history": measure_history,
+    "batch-loop": measure_loop,
+    "batch-memory": measure_weight,
+    "batch-health": measure_health,
+    "chat": measure_chat,
 }
 NO_PRISM = "Prism was not found (--prism PATH, PATH, node_modules/.bin); --install-prism fetches it for this run"
 
@@ -56,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write everything measured to this file as well")
     add("--prism", metavar="PATH", help="the Prism to compare with")
     add("--install-prism", action="store_true", help="let npm fetch @stoplight/prism-cli into a temporary folder")
+    add("--install-mocks", action="store_true", help="let npm and pip fetch aimock and llmock into a temporary folder")
     return parser
 
 
@@ -83,7 +92,7 @@ def plan_of(chosen: argparse.Namespace) -> Iterator[Plan]:
     history = 1_000 if chosen.quick else 10_000
     with TemporaryDirectory(prefix="bench-prism-") as folder:
         executable, missing = prism_of(chosen, Path(folder))
-        yield Plan(repeat, seconds, starts, history, executable, missing)
+        yield Plan(repeat, seconds, starts, history, executable, missing, chosen.install_mocks)
 
 
 def prism_of(chosen: argparse.Namespace, folder: Path) -> tuple[str | None, str]:

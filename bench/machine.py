@@ -28,6 +28,11 @@ def resident_bytes(pid: int) -> int:
     return kilobytes(Path(f"/proc/{pid}/status"), "VmRSS") * 1024
 
 
+def highest_resident_bytes(pid: int) -> int:
+    """The most that was resident since the process began, or since the kernel was told to forget it."""
+    return kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") * 1024
+
+
 def available_bytes() -> int:
     return kilobytes(Path("/proc/meminfo"), "MemAvailable") * 1024
 

@@ -19,6 +19,9 @@ class Plan:
     prism_missing: str = ""
     """Why there is no Prism, where there is none."""
 
+    installs_mocks: bool = False
+    """Whether aimock and llmock may be fetched."""
+
     def prism(self) -> Target | None:
         return prism(self.prism_executable) if self.prism_executable else None
 

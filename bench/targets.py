@@ -93,7 +93,7 @@ def running(target: Target) -> Iterator[Running]:
     with TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         port_file, log = folder / "port", folder / "log"
-        port = free_port() if "{port}" in target.command else 0
+        port = free_port() if any("{port}" in part for part in target.command) else 0
         command = [part.format(port_file=port_file, port=port) for part in target.command]
         with log.open("wb") as output, on_cores(SERVER_CORE):
             started = perf_counter()

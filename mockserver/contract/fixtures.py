@@ -79,7 +79,11 @@ class Fixtures(NamedTuple):
 
     def completion(self, prompt: str, model: str, country: str | None) -> Completion | None:
         """The first canned completion that fits."""
-        return next((each for each in self.completions if each.match.fits(prompt, model, country)), None)
+        for each in self.completions:
+            wanted = each.match.prompt
+            if (wanted is None or wanted == prompt) and each.match.fits(prompt, model, country):
+                return each
+        return None
 
     def response(self, operation: str, arguments: Mapping[str, Any], body: Any) -> CannedResponse | None:
         """The first canned response of the operation that fits."""

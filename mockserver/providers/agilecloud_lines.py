@@ -29,6 +29,7 @@ EXPIRED = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
+NO_TRADE = Trade()
 
 Resolve = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
 
@@ -99,7 +100,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         good.append(trade is not None)
         (error if trade is None else output).add(answer)
         if trade is not None:
-            trades[model.name] = Trade(*map(sum, zip(trades.get(model.name, Trade()), trade, strict=True)))
+            trades[model.name] = trades.get(model.name, NO_TRADE).plus(trade)
     if inspection.errors:
         return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
     only = models.pop() if len(models) == 1 else None

@@ -45,6 +45,7 @@ _COMMON = (
     "these they this to translate us was we were what what's when where which who why will with would write you your"
 )
 COMMON = frozenset(("", *_COMMON.split(), *(word.capitalize() for word in _COMMON.split())))
+_LEADS = [lead.split("{}") for lead in LEADS]
 _DRAWS = Struct("<8H")
 
 
@@ -62,8 +63,8 @@ def topic_of(prompt: str) -> str:
     beginning = prompt[:READ]
     if "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
-    words = [word.strip(SIGNS) for word in beginning.split()]
-    topic = " ".join([word for word in words if word not in COMMON][:LENGTH] or words[:LENGTH])
+    words = beginning.split()
+    topic = " ".join(_telling(words) or [word.strip(SIGNS) for word in words[:LENGTH]])
     if not topic.replace(" ", "").isalnum():
         topic = " ".join(WORD.findall(topic)[:LENGTH])
     return topic[:60].strip() or "this"
@@ -71,10 +72,11 @@ def topic_of(prompt: str) -> str:
 
 def fabricated_text(key: bytes, topic: str) -> str:
     """Three to six sentences about the topic, the same for the same arguments."""
-    lead, closing, more, one, two, three, four, _ = _DRAWS.unpack(digest(key))
+    lead, closing, more, *draws = _DRAWS.unpack(digest(key))
     bank = sentences()
-    body = " ".join([bank[draw % BANK_SIZE] for draw in (one, two, three, four)[: 2 + more % 3]])
-    text = f"{LEADS[lead % len(LEADS)].format(topic)} {body}{CLOSINGS[closing % len(CLOSINGS)]}"
+    body = " ".join([bank[draw % BANK_SIZE] for draw in draws[: 2 + more % 3]])
+    before, after = _LEADS[lead % len(LEADS)]
+    text = f"{before}{topic}{after} {body}{CLOSINGS[closing % len(CLOSINGS)]}"
     return text if text[0].isupper() else text[0].upper() + text[1:]
 
 
@@ -88,6 +90,18 @@ def sentences() -> tuple[str, ...]:
     """The bank, written once: drawing a sentence from it costs a tenth of putting one together."""
     words = Words(b"agilecloud")
     return tuple(words.sentence() for _ in range(BANK_SIZE))
+
+
+def _telling(words: Sequence[str]) -> list[str]:
+    """The first words that are not common, as many as a topic has."""
+    found = []
+    for word in words:
+        bare = word if word.isalnum() else word.strip(SIGNS)
+        if bare not in COMMON:
+            found.append(bare)
+            if len(found) == LENGTH:
+                break
+    return found
 
 
 def _text_of(parts: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from mockserver.messages import Upload
 
 def digest(*parts: bytes) -> bytes:
     """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
-    return xxhash.xxh3_128_digest(b"".join(b"%d:%b" % (len(part), part) for part in parts))
+    return xxhash.xxh3_128_digest(b"".join([b"%d:%b" % (len(part), part) for part in parts]))
 
 
 def as_uuid(identity: bytes) -> str:

@@ -1,0 +1,55 @@
+"""The other sandboxes with a batch loop, aimock and llmock: fetched by name into a folder that is thrown away."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.targets import BenchError, Target
+
+AIMOCK, LLMOCK = "1.43", "0.2.2"
+MISSING = "not fetched; --install-mocks fetches it for this run"
+# A batch of llmock's rests for 3 s that no setting shortens. Without them it is its work that is measured.
+_RESTLESS = (
+    "import llmock.routers.batch as batch, uvicorn; batch._BATCH_DELAY = 0.0; "
+    "uvicorn.run('llmock.main:create_app', factory=True, host='127.0.0.1', port={port}, log_level='warning', "
+    "access_log=False)"
+)
+
+
+def rivals(folder: Path | None) -> tuple[list[Target], list[str]]:
+    """Those that could be fetched into the folder, and a sentence for each that could not; None fetches nothing."""
+    if folder is None:
+        return [], [f"aimock: {MISSING}", f"llmock: {MISSING}"]
+    found, missing = [], []
+    for name, fetch in (("aimock", fetch_aimock), ("llmock", fetch_llmock)):
+        try:
+            found.append(fetch(folder / name))
+        except (BenchError, OSError, subprocess.TimeoutExpired) as error:
+            missing.append(f"{name} is skipped: {error}")
+    return found, missing
+
+
+def fetch_aimock(folder: Path) -> Target:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise BenchError("npm is not installed")
+    run([npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), f"@copilotkit/aimock@{AIMOCK}"])
+    modules = folder / "node_modules"
+    # It would take up our own fixtures; its batches look at none.
+    fixtures = modules / "@copilotkit" / "aimock" / "fixtures" / "example-greeting.json"
+    options = ("-p", "{port}", "-f", str(fixtures), "--log-level", "silent")
+    return Target("aimock", f"aimock {AIMOCK}", (str(modules / ".bin" / "llmock"), *options), "/health")
+
+
+def fetch_llmock(folder: Path) -> Target:
+    run([sys.executable, "-m", "venv", str(folder)])
+    python = str(folder / "bin" / "python")
+    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"llmock=={LLMOCK}"])
+    return Target("llmock", f"llmock {LLMOCK}, its delay taken out", (python, "-c", _RESTLESS), "/health")
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        raise BenchError(f"{Path(command[0]).name} could not fetch it: {done.stderr.strip()[-300:]}")
