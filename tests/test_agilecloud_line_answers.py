@@ -1,5 +1,8 @@
 """What the good lines of a batch are answered with, and in which order."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -167,6 +170,25 @@ def test_neighbours_change_places_and_the_same_ones_on_every_run() -> None:
     assert orders[0] != ids
     assert sorted(orders[0]) == sorted(ids)
     assert set(orders[0][:WINDOW]) == set(ids[:WINDOW])
+
+
+def test_fresh_processes_write_the_same_bytes() -> None:
+    program = """
+import hashlib
+from batch_desk import BatchDesk, chats, jsonl, request_of
+desk = BatchDesk()
+batch = desk.run(chats(100) + jsonl(*(request_of(f"bad{n}", "[mock:fail]") for n in range(70))))
+written = desk.content(batch["output_file_id"]) + desk.content(batch["error_file_id"])
+print(batch["id"], batch["output_file_id"], batch["error_file_id"], hashlib.sha256(written).hexdigest())
+"""
+    said = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", program]
+        said.append(subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60).stdout)
+
+    assert said[0] == said[1]
+    assert said[0].startswith(b"batch_")
 
 
 def test_order_is_kept_where_it_is_wanted() -> None:

@@ -86,6 +86,8 @@ def test_a_batch_refuses_what_a_live_request_is_refused(engine: Engine, changes:
     batch = desk.run(jsonl(*requests))
 
     if batch["status"] == "completed":
-        live = [ask(engine, "POST", CHAT, json=each["body"], token="live").status for each in requests]
+        bodies = [json.dumps(each["body"]).encode() for each in requests]
+        as_json = {"content-type": "application/json"}
+        live = [ask(engine, "POST", CHAT, body=body, headers=as_json, token="live").status for body in bodies]
         lines = desk.lines(batch["output_file_id"]) | desk.lines(batch["error_file_id"])
         assert [lines[each["custom_id"]]["response"]["status_code"] for each in requests] == live

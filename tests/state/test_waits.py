@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mockserver.state.batches import Batch, Progression
@@ -93,14 +93,18 @@ def test_room_that_was_there_before_changes_nothing(make_batch: MakeBatch, progr
 
 
 @STEADY
-@given(AMOUNTS, st.sampled_from([0.1, 0.3, 0.7]), st.integers(1, 50), st.booleans())
+@given(st.sampled_from([0.0, LATE]), AMOUNTS, st.sampled_from([0.1, 0.3, 0.7]), st.integers(1, 50))
+@example(0.0, 1.5155328692340697, 0.1, 1)
 def test_no_item_ends_before_its_turn_nor_after_its_batch(
-    make_batch: MakeBatch, amount: float, head: float, size: int, archives: bool
+    make_batch: MakeBatch, created: float, amount: float, head: float, size: int
 ) -> None:
-    batch = make_batch(size=size, created=LATE, progression=Progression("time", amount), head=head, archives=archives)
+    for archives in (True, False):
+        batch = make_batch(
+            size=size, created=created, progression=Progression("time", amount), head=head, archives=archives
+        )
 
-    assert batch.began() <= batch.due(0)
-    assert batch.due(size - 1) <= batch.end() == LATE + amount
+        assert batch.began() <= batch.due(0)
+        assert batch.due(size - 1) <= batch.end() == created + amount
 
 
 @STEADY
