@@ -14,6 +14,8 @@ WINDOW = DAY
 """Seconds from a batch's creation to the end of its window; 24 hours are the only choice there is."""
 CANCELLING_SHARE = 0.1
 """The part of a timed batch's life that cancelling takes, where that is shown at all."""
+MAX_CANCELLING = 600.0
+"""Seconds: "up to 10 minutes"."""
 
 
 class Status(StrEnum):
@@ -108,7 +110,7 @@ class Job(NamedTuple):
         if not self.is_openai or self.batch.progression.kind == "immediate":
             return self.cancelled
         if self.batch.progression.kind == "time":
-            return self.cancelled + self.batch.progression.amount * CANCELLING_SHARE
+            return self.cancelled + min(self.batch.progression.amount * CANCELLING_SHARE, MAX_CANCELLING)
         return self.cancel_seen
 
     def stopped(self, now: float) -> float:

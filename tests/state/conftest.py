@@ -1,5 +1,6 @@
 """Builders for what a sandbox remembers; they are fixtures of the session, so that properties may use them, too."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -24,6 +25,8 @@ def make_batch() -> Callable[..., Batch]:
         created: float = 0.0,
         progression: Progression = IMMEDIATE,
         archives: bool = True,
+        head: float = 0.0,
+        held: float = -math.inf,
         price: int = 5,
         heeds_markers: bool = True,
     ) -> Batch:
@@ -38,6 +41,8 @@ def make_batch() -> Callable[..., Batch]:
             created=created,
             progression=progression,
             archives=archives,
+            head=head,
+            held=held,
             price=price,
             heeds_markers=heeds_markers,
         )

@@ -38,6 +38,10 @@ CREATIONS = st.one_of(st.sampled_from([0.0, LATE, 253_402_300_000.0]), st.floats
 SIZES = st.one_of(st.integers(1, 12), st.sampled_from([99, 1000]))
 
 
+HEADS = st.sampled_from([0.0, 0.0, 0.1, 0.5])
+HELD = st.one_of(st.just(-math.inf), st.sampled_from([0.0, LATE, math.inf]), st.floats(0, 253_402_300_000))
+
+
 @st.composite
 def facts(draw: st.DrawFn) -> dict[str, Any]:
     """What a batch is made of, a few marked texts among them."""
@@ -49,6 +53,8 @@ def facts(draw: st.DrawFn) -> dict[str, Any]:
         "created": draw(CREATIONS),
         "progression": draw(PROGRESSIONS),
         "archives": draw(st.booleans()),
+        "head": draw(HEADS),
+        "held": draw(HELD),
     }
 
 

@@ -1,0 +1,179 @@
+"""AgileCloud's batches: refused or taken, listed, and seen by nobody else."""
+
+from typing import Any
+
+import pytest
+from batch_desk import DAY, BatchDesk, chats, counts_of, times_of
+from builders import value_of
+
+
+@pytest.fixture(scope="module")
+def desk() -> BatchDesk:
+    """Immediate, and shared: no test here looks at another's batches."""
+    return BatchDesk()
+
+
+# Creating.
+
+
+def test_a_fresh_batch_has_done_nothing_yet(desk: BatchDesk) -> None:
+    batch = desk.create(chats(3), metadata={"run": "7"})
+
+    assert batch == {
+        **dict.fromkeys(batch),
+        "id": batch["id"],
+        "object": "batch",
+        "endpoint": "/v1/chat/completions",
+        "input_file_id": batch["input_file_id"],
+        "completion_window": "24h",
+        "status": "validating",
+        "created_at": desk.now,
+        "expires_at": desk.now + DAY,
+        "request_counts": {"total": 0, "completed": 0, "failed": 0},
+        "metadata": {"run": "7"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "code", "message"),
+    [
+        (
+            {"endpoint": "/v1/invalid/endpoint"},
+            "endpoint",
+            "invalid_value",
+            "Invalid value: '/v1/invalid/endpoint'. Supp",
+        ),
+        (
+            {"completion_window": "48h"},
+            "completion_window",
+            "invalid_value",
+            "Invalid value: '48h'. Supported values are",
+        ),
+        (
+            {"input_file_id": "wrong-id"},
+            "input_file_id",
+            "invalid_value",
+            "Invalid 'input_file_id': 'wrong-id'. Expected an ID that begins with 'file'.",
+        ),
+        (
+            {"metadata": {"tags": []}},
+            "metadata.tags",
+            "invalid_type",
+            "Invalid type for 'metadata.tags': expected a string, but got an array instead.",
+        ),
+        (
+            {"metadata": {str(n): "x" for n in range(17)}},
+            "metadata",
+            "invalid_value",
+            "Invalid 'metadata': object with",
+        ),
+        ({"metadata": {"k": "x" * 513}}, "metadata.k", "invalid_value", "Invalid 'metadata.k': string too long."),
+        (
+            {"output_expires_after": {"anchor": "created_at", "seconds": 3599}},
+            "output_expires_after.seconds",
+            "invalid_value",
+            "Invalid 'output_expires_after.seconds'",
+        ),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused_at_once(
+    desk: BatchDesk, changes: Any, param: str, code: str, message: str
+) -> None:
+    body = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h", **changes}
+
+    status, error = desk.refusal("POST", "/v1/batches", json=body)
+
+    assert (status, error["type"]) == (400, "invalid_request_error")
+    assert (error["param"], error["code"]) == (param, code)
+    assert error["message"].startswith(message)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"k" * 64: "v" * 512}, {str(n): "" for n in range(16)}])
+def test_metadata_comes_back_as_it_came(desk: BatchDesk, metadata: Any) -> None:
+    assert desk.run(chats(1), metadata=metadata)["metadata"] == metadata
+
+
+@pytest.mark.parametrize("purpose", ["", "assistants", "other's"])
+def test_a_file_that_is_no_input_is_missed_later(desk: BatchDesk, purpose: str) -> None:
+    id_ = "file-nowhere"
+    if purpose:
+        id_ = desk.put(chats(1), purpose.replace("other's", "batch"), account="bob" if purpose == "other's" else "")
+
+    fresh = desk.create(id_)
+    batch = desk.read(fresh["id"])
+
+    message = f"Cannot find file {id_}, or organization mockserver does not have access to it."
+    [error] = batch["errors"]["data"]
+    assert fresh["errors"] is None
+    assert batch["status"] == "failed"
+    assert error == {"code": "invalid_request", "message": message, "param": "file_id", "line": None}
+    assert times_of(batch) == {"failed": 0}
+
+
+def test_a_batch_works_on_though_its_input_is_deleted() -> None:
+    desk = BatchDesk(progression="time:100")
+    batch = desk.create(chats(5))
+    desk.ask("DELETE", f"/v1/files/{batch['input_file_id']}")
+
+    desk.sandbox.clock.advance(100)
+
+    assert counts_of(desk.read(batch["id"])) == (5, 5, 0)
+
+
+# Listing.
+
+
+def test_lists_go_from_the_newest_to_the_oldest_page_by_page() -> None:
+    desk = BatchDesk()
+    ids = [desk.create(chats(1))["id"] for _ in range(5)][::-1]
+
+    def page(**query: Any) -> tuple[list[str], bool]:
+        found = value_of(desk.ask("GET", "/v1/batches", query=query))
+        listed = [each["id"] for each in found["data"]]
+        assert (found["first_id"], found["last_id"]) == ((listed[0], listed[-1]) if listed else (None, None))
+        return listed, found["has_more"]
+
+    assert page() == (ids, False)
+    assert page(limit=2) == (ids[:2], True)
+    assert page(limit=2, after=ids[1]) == (ids[2:4], True)
+    assert page(limit=2, after=ids[3]) == (ids[4:], False)
+    assert page(after=ids[4]) == ([], False)
+
+
+def test_listing_shows_ends_and_ages_nothing() -> None:
+    desk = BatchDesk(progression="polls:2")
+    done, fresh = desk.create(chats(1))["id"], desk.create(chats(1))["id"]
+    for _ in range(2):
+        desk.read(done)
+
+    for _ in range(5):
+        listed = value_of(desk.ask("GET", "/v1/batches"))["data"]
+
+    assert [(each["id"], each["status"]) for each in listed] == [(fresh, "validating"), (done, "completed")]
+    assert listed[1] == desk.read(done)
+
+
+def test_nobody_sees_the_batches_of_others() -> None:
+    desk = BatchDesk()
+    id_ = desk.create(chats(1))["id"]
+    job = desk.sandbox.jobs[id_]
+    desk.sandbox.jobs[id_] = job._replace(batch=job.batch._replace(account="carl"))
+
+    assert desk.refusal("GET", f"/v1/batches/{id_}")[0] == 404
+    assert desk.refusal("POST", f"/v1/batches/{id_}/cancel")[0] == 404
+    assert desk.refusal("GET", "/v1/batches", query={"after": id_})[0] == 400
+    assert value_of(desk.ask("GET", "/v1/batches"))["data"] == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/batches/batch_no"), ("POST", "/v1/batches/batch_no/cancel")])
+def test_an_unknown_batch_is_not_found(desk: BatchDesk, method: str, path: str) -> None:
+    status, error = desk.refusal(method, path)
+
+    assert status == 404
+    assert error["message"].startswith("No batch found")
+
+
+def test_a_list_cannot_start_behind_an_unknown_batch(desk: BatchDesk) -> None:
+    status, error = desk.refusal("GET", "/v1/batches", query={"after": "batch_no"})
+
+    assert (status, error["param"]) == (400, "after")

@@ -1,0 +1,200 @@
+"""AgileCloud's batches through the real SDK: uploaded, started, followed, downloaded, cancelled, listed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from batch_desk import MODEL, OPENAI, chats, embedding_of, jsonl, request_of
+from builders import make_settings
+from openai import OpenAI
+from openai.types import Batch
+
+from mockserver import loading
+from mockserver.providers import agentfirst, agilecloud
+from mockserver.server import ThreadedServer
+
+CHAT: Any = "/v1/chat/completions"
+
+
+@pytest.fixture(autouse=True)
+def providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "find_providers", lambda: [agentfirst.api, agilecloud.api])
+
+
+@pytest.fixture
+def client() -> Iterator[OpenAI]:
+    with ThreadedServer(make_settings(strict=True, progression="polls:4")) as server, client_of(server) as made:
+        yield made
+
+
+def client_of(server: ThreadedServer, key: str = "dai_sk_ann") -> OpenAI:
+    return OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+
+
+def start(client: OpenAI, content: bytes, endpoint: Any = CHAT, **fields: Any) -> Batch:
+    file = client.files.create(file=("in.jsonl", content), purpose="batch")
+    return client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h", **fields)
+
+
+def finish(client: OpenAI, batch: Batch) -> Batch:
+    """The batch at its end; it is asked for as often as the settings say."""
+    for _ in range(4):
+        batch = client.batches.retrieve(batch.id)
+    return batch
+
+
+def lines_of(client: OpenAI, file_id: str | None) -> dict[str, Any]:
+    assert file_id is not None
+    lines = [json.loads(line) for line in client.files.content(file_id).text.splitlines()]
+    return {line["custom_id"]: line for line in lines}
+
+
+def test_the_whole_loop(client: OpenAI) -> None:
+    fresh = start(client, chats(6) + jsonl(request_of("bad", temperature=9)), metadata={"run": "7"})
+    seen = [client.batches.retrieve(fresh.id) for _ in range(4)]
+    done = seen[-1]
+
+    assert (fresh.status, fresh.metadata, fresh.errors) == ("validating", {"run": "7"}, None)
+    assert [each.status for each in seen] == ["validating", "in_progress", "in_progress", "completed"]
+    assert [each.request_counts.completed for each in seen if each.request_counts] == [0, 2, 4, 6]
+    assert done.request_counts is not None
+    assert (done.request_counts.total, done.request_counts.failed) == (7, 1)
+    output, error = lines_of(client, done.output_file_id), lines_of(client, done.error_file_id)
+    assert (sorted(output), list(error)) == ([f"r{n}" for n in range(6)], ["bad"])
+    assert output["r0"]["response"]["body"]["choices"][0]["message"]["content"]
+    assert done.usage is not None
+    used = [line["response"]["body"]["usage"]["total_tokens"] for line in output.values()]
+    assert done.usage.total_tokens == sum(used)
+
+
+def test_an_answer_of_a_batch_is_a_completion_to_the_sdk(client: OpenAI) -> None:
+    done = finish(client, start(client, chats(1)))
+    live = client.chat.completions.create(
+        model=MODEL, messages=request_of("x", "Question 0 about rivers")["body"]["messages"]
+    )
+
+    body = lines_of(client, done.output_file_id)["r0"]["response"]["body"]
+    completion = openai.types.chat.ChatCompletion.model_validate(body)
+
+    assert completion.choices == live.choices
+    assert completion.usage == live.usage
+
+
+def test_embeddings_are_made_in_batches_too(client: OpenAI) -> None:
+    done = finish(client, start(client, jsonl(embedding_of("a", ["ebb", "flood"])), "/v1/embeddings"))
+
+    body = lines_of(client, done.output_file_id)["a"]["response"]["body"]
+
+    assert [len(each["embedding"]) for each in body["data"]] == [1024, 1024]
+
+
+def test_a_bad_line_fails_the_batch_after_a_good_start(client: OpenAI) -> None:
+    fresh = start(client, jsonl(request_of("a"), request_of("a", stream=True)) + b"{bad")
+    failed = finish(client, fresh)
+
+    assert fresh.errors is None
+    assert (failed.status, failed.output_file_id, failed.error_file_id) == ("failed", None, None)
+    assert failed.errors is not None
+    assert failed.errors.data is not None
+    assert [(each.line, each.code, each.param) for each in failed.errors.data] == [
+        (2, "streaming_unsupported", "body.stream"),
+        (3, "invalid_json_line", None),
+    ]
+
+
+def test_a_batch_of_failures_is_completed_without_an_output(client: OpenAI) -> None:
+    done = finish(client, start(client, jsonl(request_of("a", "[mock:fail=429]"))))
+
+    assert (done.status, done.output_file_id, done.usage) == ("completed", None, None)
+    assert lines_of(client, done.error_file_id)["a"]["response"]["status_code"] == 429
+
+
+def test_openais_batches_are_cancelled_in_two_steps() -> None:
+    settings = make_settings(strict=True, progression="polls:4", **OPENAI)
+    with ThreadedServer(settings) as server, client_of(server) as client:
+        batch = start(client, chats(4))
+        for _ in range(2):
+            client.batches.retrieve(batch.id)
+
+        statuses = [client.batches.cancel(batch.id).status, client.batches.retrieve(batch.id).status]
+        cancelled = client.batches.cancel(batch.id)
+
+        assert statuses == ["cancelling", "cancelled"]
+        assert cancelled.request_counts is not None
+        assert cancelled.request_counts.completed == len(lines_of(client, cancelled.output_file_id)) == 2
+
+
+def test_agileclouds_batches_are_cancelled_at_once(client: OpenAI) -> None:
+    batch = client.batches.cancel(start(client, chats(4)).id)
+
+    assert (batch.status, batch.output_file_id) == ("cancelled", None)
+    assert client.batches.retrieve(batch.id) == batch
+
+
+def test_lists_end_however_small_their_pages(client: OpenAI) -> None:
+    ids = [start(client, chats(1)).id for _ in range(5)]
+
+    assert [each.id for each in client.batches.list(limit=2)] == ids[::-1]
+    assert [each.id for each in client.batches.list(limit=1, after=ids[2])] == ids[1::-1]
+
+
+def test_accounts_do_not_see_each_others_batches(client: OpenAI) -> None:
+    batch = start(client, chats(1))
+    # One world, two accounts: the sandbox is named beside the key.
+    headers = {"X-Mock-Sandbox": "shared"}
+    file = client.files.create(file=("in.jsonl", chats(1)), purpose="batch", extra_headers=headers)
+    shared = client.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h", extra_headers=headers)
+    other = client.with_options(api_key="dai_sk_bob")
+
+    assert client.batches.retrieve(shared.id, extra_headers=headers).id == shared.id
+    for id_, more in ((batch.id, {}), (shared.id, headers)):
+        with pytest.raises(openai.NotFoundError, match="No batch found"):
+            other.batches.retrieve(id_, extra_headers=more)
+        with pytest.raises(openai.NotFoundError, match="No batch found"):
+            other.batches.cancel(id_, extra_headers=more)
+    assert list(other.batches.list(extra_headers=headers)) == []
+    stolen = other.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h", extra_headers=headers)
+    for _ in range(2):
+        stolen = other.batches.retrieve(stolen.id, extra_headers=headers)
+    assert stolen.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"input_file_id": "wrong-id"}, "input_file_id"),
+        ({"endpoint": "/v1/nothing"}, "endpoint"),
+        ({"completion_window": "1h"}, "completion_window"),
+        ({"metadata": {"tags": ["a"]}}, "metadata.tags"),
+    ],
+)
+def test_what_cannot_be_created_is_a_bad_request(client: OpenAI, changes: Any, param: str) -> None:
+    good = {"input_file_id": "file-1", "endpoint": CHAT, "completion_window": "24h"}
+
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.batches.create(**{**good, **changes})
+
+    assert raised.value.param == param
+
+
+def test_cancelling_a_completed_batch_is_a_conflict(client: OpenAI) -> None:
+    done = finish(client, start(client, chats(1)))
+
+    with pytest.raises(openai.ConflictError, match="Cannot cancel a batch with status 'completed'"):
+        client.batches.cancel(done.id)
+
+
+def test_outputs_expire_when_they_were_told_to() -> None:
+    with ThreadedServer(make_settings(strict=True)) as server, client_of(server) as client:
+        expiry: Any = {"anchor": "created_at", "seconds": 3600}
+        batch = client.batches.retrieve(start(client, chats(1), output_expires_after=expiry).id)
+        assert batch.output_file_id is not None
+        file = client.files.retrieve(batch.output_file_id)
+
+        server.engine.sandboxes.open("dai_sk_ann").clock.advance(3600)
+
+        assert file.expires_at == file.created_at + 3600
+        with pytest.raises(openai.NotFoundError):
+            client.files.content(batch.output_file_id)
