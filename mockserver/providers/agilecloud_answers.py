@@ -125,8 +125,9 @@ def written_completion(
         said = count_tokens(text)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             prompt = prompt_tokens(request["messages"])
-            blanks = (id.encode(), created, text.encode(), prompt, said, prompt + said)
-            return Written(_template(request["model"]) % blanks, prompt, said)
+            parts = _template(request["model"])
+            blanks = (id, created, text, prompt, said, prompt + said)
+            return Written(_filled(parts, blanks), prompt, said)
     shown = chat_completion(request, canned=canned, key=key, id=id, created=created)
     return Written(line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"])
 
@@ -143,14 +144,22 @@ def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Map
     }
 
 
+def _filled(parts: Sequence[str], blanks: tuple[str, int, str, int, int, int]) -> bytes:
+    before, created, model, prompt, said, total, after = parts
+    return (
+        f"{before}{blanks[0]}{created}{blanks[1]}{model}{blanks[2]}{prompt}{blanks[3]}{said}{blanks[4]}{total}{blanks[5]}{after}"
+    ).encode()
+
+
 @lru_cache(maxsize=128)
-def _template(model: str) -> bytes:
-    """The object as a format of bytes, with blanks for id, creation, text, and the three counts of tokens."""
-    blank, number = orjson.Fragment(b'"%b"'), orjson.Fragment(b"%d")
+def _template(model: str) -> Sequence[str]:
+    """The object in parts, between which id, creation, text, and the three counts of tokens are missing."""
+    blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")
     counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
     choice = _shown_choice(0, {"role": "assistant", "content": blank, "refusal": None}, "stop")
     shown = _shown(blank, number, model, [choice], usage(0, 0) | counts)
-    return line_bytes(shown | {"model": orjson.Fragment(line_bytes(model).replace(b"%", b"%%"))})
+    # No JSON text holds a NUL, so that it stands for nothing else.
+    return line_bytes(shown).decode().split("\0")
 
 
 def _choice(asked: _Asked, index: int, key: bytes) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A batch's input, line by line: what is wrong with it, and what each request is answered with."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,8 +18,8 @@ from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_refusals import described, family
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import Trade
+from mockserver.providers.agilecloud_world import answer_key, canned_answer
 from mockserver.state.batches import PLAIN, Fate, read_fate
-from mockserver.state.ids import digest
 from mockserver.stores.blobs import Blob, BlobWriter
 
 MAX_LINES = 50_000
@@ -31,7 +32,6 @@ EXPIRED = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
-NO_TRADE = Trade()
 
 Resolve = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
 
@@ -78,6 +78,13 @@ class Desk(NamedTuple):
     keeps_order: bool
 
 
+@lru_cache(maxsize=16)
+def _whole_schema(line: Schema, body: Schema | None) -> Schema:
+    """Both as one: what it accepts need not be judged a second time."""
+    inside = [{"properties": {"body": body.definition}}] if body else []
+    return Schema({"allOf": [line.definition, *inside]}, line.document)
+
+
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
     """Check every line and answer it.
 
@@ -86,16 +93,17 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     """
     errors: list[dict[str, Any]] = []
     fates: dict[int, Fate] = {}
-    trades: dict[str, Trade] = {}
+    sums: dict[str, list[int]] = {}
     seen: set[str] = set()
     good = bytearray()
+    schema = _whole_schema(desk.line_schema, desk.body_schema)
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
     for number, line in enumerate(blob.lines(), 1):
         if number > MAX_LINES:
             errors.append(_shown(LineError("too_many_requests", f"A batch holds at most {MAX_LINES} requests."), None))
             break
         try:
-            request, model = _checked(line, desk, seen)
+            request, model, is_sound = _checked(line, desk, schema, seen)
         except LineError as problem:
             errors.append(_shown(problem, number))
             if len(errors) >= MAX_ERRORS:
@@ -113,16 +121,24 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, trade = _answered(request, model, fate, identity, desk)
+        answer, trade = _answered(request, model, fate, identity, desk, is_sound=is_sound)
         good.append(trade is not None)
         if trade is None:
             error.add(answer)
         else:
             output.add(answer)
-            trades[model.name] = trades.get(model.name, NO_TRADE).plus(trade)
+            _add(sums.setdefault(model.name, [0, 0, 0, 0]), trade)
     if not good and not errors:
         errors.append(_shown(LineError("empty_file", "The input file holds no request."), None))
+    trades = {model: Trade(*counts) for model, counts in sums.items()}
     return Worked(len(good), tuple(errors), fates, bytes(good), output.finish(), error.finish(), trades)
+
+
+def _add(sums: list[int], trade: tuple[int, int, int, int]) -> None:
+    sums[0] += trade[0]
+    sums[1] += trade[1]
+    sums[2] += trade[2]
+    sums[3] += trade[3]
 
 
 class _Lines:
@@ -149,13 +165,14 @@ class _Lines:
         self._window.clear()
 
 
-def _checked(line: bytes, desk: Desk, seen: set[str]) -> tuple[dict[str, Any], Model]:
-    """The line's request and its model; raises LineError."""
+def _checked(line: bytes, desk: Desk, schema: Schema, seen: set[str]) -> tuple[dict[str, Any], Model, bool]:
+    """The line's request, its model, and whether its body is known to be sound; raises LineError."""
     try:
         request = orjson.loads(line)
     except orjson.JSONDecodeError:
         raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
-    if not desk.line_schema.accepts(request):
+    is_sound = schema.obviously_accepts(request)
+    if not is_sound and not desk.line_schema.accepts(request):
         raise _broken(desk.line_schema.violations(request)[0])
     if request["url"] != desk.endpoint:
         message = "The URL provided for this request does not match the batch endpoint."
@@ -170,7 +187,7 @@ def _checked(line: bytes, desk: Desk, seen: set[str]) -> tuple[dict[str, Any], M
         message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
         raise LineError("duplicate_custom_id", message, "custom_id")
     seen.add(custom_id)
-    return request, model
+    return request, model, is_sound
 
 
 _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
@@ -196,37 +213,47 @@ def _shown(problem: LineError, line: int | None) -> dict[str, Any]:
 
 
 def _answered(
-    request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
-) -> tuple[bytes, Trade | None]:
-    """The line for the output or error file, and what a success came to."""
+    request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk, *, is_sound: bool
+) -> tuple[bytes, tuple[int, int, int, int] | None]:
+    """The line for the output or error file, and what a success came to, as a Trade has it."""
     try:
         if fate.failure is not None:
             return _failed_line(identity, request, fate.failure, _marked(fate.failure)), None
-        body, prompt, said = _body(request["body"], model, identity, desk)
+        body, prompt, said = _body(request["body"], model, identity, desk, is_sound=is_sound)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         return _failed_line(identity, request, status, {"error": described(refusal, status)}), None
     cost = desk.prices.cost(model, prompt, said, batch=True)
-    head = b'{"id":"batch_req_%b","custom_id":%b,"response":{"status_code":200,"request_id":"req_%b","body":'
-    filled = head % (identity[:24].encode(), line_bytes(request["custom_id"]), identity[8:].encode())
-    return b"".join((filled, body, b'},"error":null}\n')), Trade(1, prompt, said, cost)
+    parts = (
+        b'{"id":"batch_req_',
+        identity[:24].encode(),
+        b'","custom_id":',
+        line_bytes(request["custom_id"]),
+        b',"response":{"status_code":200,"request_id":"req_',
+        identity[8:].encode(),
+        b'","body":',
+        body,
+        b'},"error":null}\n',
+    )
+    return b"".join(parts), (1, prompt, said, cost)
 
 
-def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> tuple[bytes, int, int]:
+def _body(
+    asked: Mapping[str, Any], model: Model, identity: str, desk: Desk, *, is_sound: bool
+) -> tuple[bytes, int, int]:
     """The answer in JSON, and the tokens of prompt and completion."""
     if desk.body_schema is None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
-    violations = desk.body_schema.violations(asked, ("body",))
+    violations = [] if is_sound else desk.body_schema.violations(asked, ("body",))
     if violations:
         raise Refusal(Reason.INVALID, violations=violations)
-    seed = desk.world.settings.seed
     if desk.endpoint == EMBEDDINGS:
-        shown = embeddings(asked, model=model, seed=seed)
+        shown = embeddings(asked, model=model, seed=desk.world.settings.seed)
         return line_bytes(shown), shown["usage"]["prompt_tokens"], 0
     request = desk.resolve(asked, identity.encode()) if "prompt_slug" in asked else asked
     messages = request["messages"]
-    canned = desk.world.fixtures.completion(last_user_message(messages), model.id, None)
-    key = digest(seed.encode(), model.id.encode(), orjson.dumps(messages))
+    canned = canned_answer(desk.world, last_user_message(messages), model)
+    key = answer_key(desk.world, model, messages)
     return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
 
 

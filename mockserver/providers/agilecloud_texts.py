@@ -6,6 +6,8 @@ from functools import cache
 from struct import Struct
 from typing import Any
 
+import xxhash
+
 from mockserver.contract.fabrication import Words
 from mockserver.state.ids import digest
 
@@ -72,9 +74,13 @@ def topic_of(prompt: str) -> str:
 
 def fabricated_text(key: bytes, topic: str) -> str:
     """Three to six sentences about the topic, the same for the same arguments."""
-    lead, closing, more, *draws = _DRAWS.unpack(digest(key))
+    lead, closing, more, one, two, three, four, _ = _DRAWS.unpack(xxhash.xxh3_128_digest(key))
     bank = sentences()
-    body = " ".join([bank[draw % BANK_SIZE] for draw in draws[: 2 + more % 3]])
+    body = f"{bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}"
+    if more % 3:
+        body = f"{body} {bank[three % BANK_SIZE]}"
+    if more % 3 == 2:
+        body = f"{body} {bank[four % BANK_SIZE]}"
     before, after = _LEADS[lead % len(LEADS)]
     text = f"{before}{topic}{after} {body}{CLOSINGS[closing % len(CLOSINGS)]}"
     return text if text[0].isupper() else text[0].upper() + text[1:]
@@ -96,8 +102,7 @@ def _telling(words: Sequence[str]) -> list[str]:
     """The first words that are not common, as many as a topic has."""
     found = []
     for word in words:
-        bare = word if word.isalnum() else word.strip(SIGNS)
-        if bare not in COMMON:
+        if word not in COMMON and (bare := word.strip(SIGNS)) not in COMMON:
             found.append(bare)
             if len(found) == LENGTH:
                 break
