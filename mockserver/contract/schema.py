@@ -37,10 +37,6 @@ class Schema:
         """Whether the value is valid. The fast judge's yes counts; its no is judged again by jsonschema."""
         return self._fast.is_valid(value) or not self.violations(value)
 
-    def obviously_accepts(self, value: Any) -> bool:
-        """Whether the fast judge says yes; its no says nothing."""
-        return bool(self._fast.is_valid(value))
-
     def violations(self, value: Any, location: tuple[str | int, ...] = ()) -> list[Violation]:
         """Every way the value breaks the schema, at most MAX_VIOLATIONS; `location` is where the value stands."""
         if self._fast.is_valid(value):

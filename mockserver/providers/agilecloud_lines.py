@@ -1,7 +1,6 @@
 """A batch's input, line by line: what is wrong with it, and what each request is answered with."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -78,13 +77,6 @@ class Desk(NamedTuple):
     keeps_order: bool
 
 
-@lru_cache(maxsize=16)
-def _whole_schema(line: Schema, body: Schema | None) -> Schema:
-    """Both as one: what it accepts need not be judged a second time."""
-    inside = [{"properties": {"body": body.definition}}] if body else []
-    return Schema({"allOf": [line.definition, *inside]}, line.document)
-
-
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
     """Check every line and answer it.
 
@@ -96,14 +88,14 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     sums: dict[str, list[int]] = {}
     seen: set[str] = set()
     good = bytearray()
-    schema = _whole_schema(desk.line_schema, desk.body_schema)
+    batch = desk.batch_id.encode()
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
     for number, line in enumerate(blob.lines(), 1):
         if number > MAX_LINES:
             errors.append(_shown(LineError("too_many_requests", f"A batch holds at most {MAX_LINES} requests."), None))
             break
         try:
-            request, model, is_sound = _checked(line, desk, schema, seen)
+            request, model = _checked(line, desk, seen)
         except LineError as problem:
             errors.append(_shown(problem, number))
             if len(errors) >= MAX_ERRORS:
@@ -115,13 +107,13 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
         if fate is not PLAIN and fate != PLAIN:
             fates[index] = fate
-        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (desk.batch_id.encode(), index))
+        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, trade = _answered(request, model, fate, identity, desk, is_sound=is_sound)
+        answer, trade = _answered(request, model, fate, identity, desk)
         good.append(trade is not None)
         if trade is None:
             error.add(answer)
@@ -165,14 +157,13 @@ class _Lines:
         self._window.clear()
 
 
-def _checked(line: bytes, desk: Desk, schema: Schema, seen: set[str]) -> tuple[dict[str, Any], Model, bool]:
-    """The line's request, its model, and whether its body is known to be sound; raises LineError."""
+def _checked(line: bytes, desk: Desk, seen: set[str]) -> tuple[dict[str, Any], Model]:
+    """The line's request and its model; raises LineError."""
     try:
         request = orjson.loads(line)
     except orjson.JSONDecodeError:
         raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
-    is_sound = schema.obviously_accepts(request)
-    if not is_sound and not desk.line_schema.accepts(request):
+    if not desk.line_schema.accepts(request):
         raise _broken(desk.line_schema.violations(request)[0])
     if request["url"] != desk.endpoint:
         message = "The URL provided for this request does not match the batch endpoint."
@@ -187,7 +178,7 @@ def _checked(line: bytes, desk: Desk, schema: Schema, seen: set[str]) -> tuple[d
         message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
         raise LineError("duplicate_custom_id", message, "custom_id")
     seen.add(custom_id)
-    return request, model, is_sound
+    return request, model
 
 
 _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
@@ -213,13 +204,13 @@ def _shown(problem: LineError, line: int | None) -> dict[str, Any]:
 
 
 def _answered(
-    request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk, *, is_sound: bool
+    request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
 ) -> tuple[bytes, tuple[int, int, int, int] | None]:
     """The line for the output or error file, and what a success came to, as a Trade has it."""
     try:
         if fate.failure is not None:
             return _failed_line(identity, request, fate.failure, _marked(fate.failure)), None
-        body, prompt, said = _body(request["body"], model, identity, desk, is_sound=is_sound)
+        body, prompt, said = _body(request["body"], model, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         return _failed_line(identity, request, status, {"error": described(refusal, status)}), None
@@ -238,13 +229,11 @@ def _answered(
     return b"".join(parts), (1, prompt, said, cost)
 
 
-def _body(
-    asked: Mapping[str, Any], model: Model, identity: str, desk: Desk, *, is_sound: bool
-) -> tuple[bytes, int, int]:
+def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> tuple[bytes, int, int]:
     """The answer in JSON, and the tokens of prompt and completion."""
     if desk.body_schema is None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
-    violations = [] if is_sound else desk.body_schema.violations(asked, ("body",))
+    violations = desk.body_schema.violations(asked, ("body",))
     if violations:
         raise Refusal(Reason.INVALID, violations=violations)
     if desk.endpoint == EMBEDDINGS:

@@ -16,6 +16,7 @@ READ = 96
 """How many characters of a prompt are read for its topic: prompts may be whole documents."""
 LENGTH = 4
 """How many words a topic has at most."""
+FEW = 10
 SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
 MARKER = re.compile(r"\[mock:[^\]]*\]?")
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -65,8 +66,12 @@ def topic_of(prompt: str) -> str:
     beginning = prompt[:READ]
     if "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
-    words = beginning.split()
-    topic = " ".join(_telling(words) or [word.strip(SIGNS) for word in words[:LENGTH]])
+    # Most prompts have told what they are about after a few words; the rest of them is split when they have not.
+    telling = _telling(beginning.split(None, FEW)[:FEW])
+    if len(telling) < LENGTH:
+        words = beginning.split()
+        telling = _telling(words) or [word.strip(SIGNS) for word in words[:LENGTH]]
+    topic = " ".join(telling)
     if not topic.replace(" ", "").isalnum():
         topic = " ".join(WORD.findall(topic)[:LENGTH])
     return topic[:60].strip() or "this"
