@@ -1,6 +1,6 @@
 """A batch's input, line by line: what is wrong with it, and what each request is answered with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -242,8 +242,16 @@ def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> 
     request = desk.resolve(asked, identity.encode()) if "prompt_slug" in asked else asked
     messages = request["messages"]
     canned = canned_answer(desk.world, last_user_message(messages), model)
-    key = answer_key(desk.world, model, messages)
+    key = _key(desk, model, messages)
     return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
+
+
+def _key(desk: Desk, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
+    try:
+        return answer_key(desk.world, model, messages)
+    except orjson.JSONEncodeError:  # what can be read may be too deep to be written
+        violation = Violation(("body", "messages"), "depth", "is nested too deeply")
+        raise Refusal(Reason.INVALID, violations=[violation]) from None
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:
