@@ -1,6 +1,7 @@
 """Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +52,7 @@ def fixture_folders(settings: Settings) -> list[Path]:
     return [*map(Path, settings.fixtures), bundled("fixtures")]
 
 
+@cache
 def fixture_schema() -> Schema:
     """What a fixture file may say."""
     definition = read_document(bundled("fixtures") / SCHEMA_FILE, FixtureError)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import orjson
@@ -66,6 +67,26 @@ Dress = Callable[[Request, Sandbox, Response], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
 
+Report = Callable[[World, Sandbox], Mapping[str, Any]]
+"""What the accounts of a sandbox have used, as JSON."""
+
+
+class Later:
+    """A function of a module that is imported when it is first called, so that a start need not wait for it."""
+
+    __slots__ = ("_function", "_module", "_name")
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module = module
+        self._name = name
+        self._function: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._function is None:
+            self._function = getattr(import_module(self._module), self._name)
+        return self._function(*args)
+
+
 class Provider:
     """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
 
@@ -79,6 +100,7 @@ class Provider:
         guard: Guard | None = None,
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
+        report: Report | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -98,6 +120,7 @@ class Provider:
         self.guard = guard
         self.dress = dress
         self.slow = slow
+        self.report = report
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt
@@ -113,6 +136,10 @@ class Provider:
             return handler
 
         return register
+
+    def handles_later(self, module: str, **functions: str) -> None:
+        """Register functions of a module by operationId; it is imported when the first of them is called."""
+        self.handlers.update({operation: Later(module, name) for operation, name in functions.items()})
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
         """Register a check of what the document cannot say. It sees the fields that the schemas accept."""

@@ -106,7 +106,6 @@ def test_any_schema_whatsoever_is_filled_or_refused(schema: dict[str, Any]) -> N
     [
         {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#/$defs/nowhere"}}},
         {"type": "wrong"},
-        {"type": "integer", "minimum": 1e40},
         {"type": "string", "not": {"type": "string"}},
         {"properties": []},
         {"$ref": "https://example.com/elsewhere"},

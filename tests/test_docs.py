@@ -73,6 +73,16 @@ def test_the_test_passes(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
+def test_the_test_with_the_sdk_passes(tmp_path: Path) -> None:
+    (tmp_path / "test_sdk.py").write_text(blocks("python")[1], encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_sdk.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert "1 passed" in done.stdout, done.stdout
+
+
 def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
     folder = tmp_path / "agentfirst"
     folder.mkdir()

@@ -1,6 +1,7 @@
 """Limits: what a hostile request, document or setting cannot take hold of. Each of these once took it."""
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -167,3 +168,16 @@ def test_a_host_is_repeated_in_a_url_when_it_can_be_one(host: str, shown: str) -
         url = client.get("/ai/batches", params={"id": id_}).json()["url"]
 
     assert url.startswith(f"http://{shown}/ai/archives/")
+
+
+def test_a_conversation_that_is_kept_holds_little_more_than_its_question() -> None:
+    engine = make_engine(journal_size=0)
+    tracemalloc.start()
+    try:
+        for n in range(200):
+            ask(engine, "GET", "/ai", query={"prompt": f"hello {n}", "mode": "async"})
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held / 200 < 3000

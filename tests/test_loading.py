@@ -31,8 +31,8 @@ def with_tag(operation: dict[str, Any], tag: str = "Stranger") -> dict[str, Any]
     return operation | {"tags": [tag]}
 
 
-def test_our_provider_is_found_by_its_entry_point() -> None:
-    assert [provider.name for provider in loading.find_providers()] == ["agentfirst"]
+def test_our_providers_are_found_by_their_entry_points() -> None:
+    assert [provider.name for provider in loading.find_providers()] == ["agentfirst", "agilecloud"]
 
 
 def test_a_strangers_provider_answers_the_operations_of_its_own_document(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from math import ceil, floor, lcm
+from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +20,8 @@ PLENTY = 400
 BOTTOM = 24
 """A schema that requires itself has no finite value; here we give up and say null."""
 TRIES = 60
+LEAST = Fraction(-(2**63))
+"""The least whole number of 64 bits."""
 SPAN = 1000
 """How far a number goes where only one of its bounds is given."""
 LONGEST = 1_000_000
@@ -161,7 +163,9 @@ class _Fabrication:
             # Validators divide floating-point numbers, and 0.3 / 0.1 is not 3.
             if (value.denominator == 1 and isinstance(step, int)) or (float(value) / float(step)).is_integer():
                 break
-        return value.numerator if value.denominator == 1 and -(2**63) <= value < 2**64 else float(value)
+        if value.denominator == 1 and LEAST <= value < 2**64:
+            return value.numerator
+        return float(value) if Fraction(float(value)) >= low else nextafter(float(value), inf)
 
     def string(self, schema: Schema, name: str) -> str:
         low, high = min(int(schema.get("minLength", 0)), LONGEST), schema.get("maxLength")
@@ -262,8 +266,11 @@ def _bounds(schema: Schema, unit: int | Fraction) -> tuple[Fraction, Fraction]:
     lows = [read(schema[word]) for word in ("minimum", "exclusiveMinimum") if _is_number(schema.get(word))]
     highs = [read(schema[word]) for word in ("maximum", "exclusiveMaximum") if _is_number(schema.get(word))]
     span = Fraction(SPAN * max(1, unit))
+    if lows and not highs:
+        low = max([*lows, LEAST])  # where there is a choice, it is a number that JSON as we write it can hold
+        return low, low + span
     if lows:
-        return max(lows), min(highs, default=max(lows) + span)
+        return max(lows), min(highs)
     high = min(highs, default=span)
     return (Fraction(0) if high >= 1 else high - span), high
 

@@ -162,7 +162,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
         kind=Kind.CONVERSATION,
         account=call.asker.token,
         size=1,
-        body=asked,
+        body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
         texts_key="prompt",
         created=call.now,
         progression=progression,

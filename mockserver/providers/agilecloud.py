@@ -6,13 +6,8 @@ from mockserver.contract.spec import Operation
 from mockserver.contract.validation import read_token
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response
-from mockserver.provider import Provider
-from mockserver.providers import agilecloud_batches as batches
-from mockserver.providers import agilecloud_files as files
-from mockserver.providers import agilecloud_live as live
-from mockserver.providers import agilecloud_prompt_calls as prompts
+from mockserver.provider import Later, Provider
 from mockserver.providers.agilecloud_limits import Bucket, filled
-from mockserver.providers.agilecloud_refusals import worded
 from mockserver.settings import Settings
 from mockserver.state.ids import digest
 from mockserver.state.ledger import Account
@@ -58,40 +53,51 @@ def _request_id(request: Request, sandbox: Sandbox) -> str:
 api = Provider(
     "agilecloud",
     tag="AgileCloud",
-    word=worded,
+    word=Later("mockserver.providers.agilecloud_refusals", "worded"),
     # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
     statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,), Reason.UNSUPPORTED_MEDIA_TYPE: (400,)},
     guard=guard,
     dress=dress,
+    report=Later("mockserver.providers.agilecloud_usage", "report"),
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
 )
 
-api.handles("createChatCompletion")(live.create_chat_completion)
-api.handles("createEmbedding")(live.create_embedding)
-api.handles("listModels")(live.list_models)
-api.handles("retrieveModel")(live.retrieve_model)
-
-api.handles("createFile")(files.create_file)
-api.handles("listFiles")(files.list_files)
-api.handles("retrieveFile")(files.retrieve_file)
-api.handles("deleteFile")(files.delete_file)
-api.handles("downloadFile")(files.download_file)
-
-api.handles("createBatch")(batches.create_batch)
-api.handles("retrieveBatch")(batches.retrieve_batch)
-api.handles("listBatches")(batches.list_batches)
-api.handles("cancelBatch")(batches.cancel_batch)
-
-api.handles("createPrompt")(prompts.create_prompt)
-api.handles("listPrompts")(prompts.list_prompts)
-api.handles("getPrompt")(prompts.get_prompt)
-api.handles("updatePrompt")(prompts.update_prompt)
-api.handles("archivePrompt")(prompts.archive_prompt)
-api.handles("createPromptVersion")(prompts.create_prompt_version)
-api.handles("listPromptVersions")(prompts.list_prompt_versions)
-api.handles("publishPromptVersion")(prompts.publish_prompt_version)
-api.handles("diffPromptVersions")(prompts.diff_prompt_versions)
-api.handles("renderPrompt")(prompts.render_prompt)
-api.handles("startAbTest")(prompts.start_ab_test)
-api.handles("getAbResults")(prompts.get_ab_results)
+# Most users need one API of two: the handlers' modules are imported when they are first needed.
+api.handles_later(
+    "mockserver.providers.agilecloud_live",
+    createChatCompletion="create_chat_completion",
+    createEmbedding="create_embedding",
+    listModels="list_models",
+    retrieveModel="retrieve_model",
+)
+api.handles_later(
+    "mockserver.providers.agilecloud_files",
+    createFile="create_file",
+    listFiles="list_files",
+    retrieveFile="retrieve_file",
+    deleteFile="delete_file",
+    downloadFile="download_file",
+)
+api.handles_later(
+    "mockserver.providers.agilecloud_batches",
+    createBatch="create_batch",
+    retrieveBatch="retrieve_batch",
+    listBatches="list_batches",
+    cancelBatch="cancel_batch",
+)
+api.handles_later(
+    "mockserver.providers.agilecloud_prompt_calls",
+    createPrompt="create_prompt",
+    listPrompts="list_prompts",
+    getPrompt="get_prompt",
+    updatePrompt="update_prompt",
+    archivePrompt="archive_prompt",
+    createPromptVersion="create_prompt_version",
+    listPromptVersions="list_prompt_versions",
+    publishPromptVersion="publish_prompt_version",
+    diffPromptVersions="diff_prompt_versions",
+    renderPrompt="render_prompt",
+    startAbTest="start_ab_test",
+    getAbResults="get_ab_results",
+)

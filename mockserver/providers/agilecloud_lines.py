@@ -1,32 +1,30 @@
-"""A batch's input, line by line: what is wrong with it, and what each request is answered with."""
+"""A batch's input, line by line: what each request is answered with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import orjson
 import xxhash
 
 from mockserver.contract.schema import Schema
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
-from mockserver.providers.agilecloud_models import Model, Models, find_model
+from mockserver.providers.agilecloud_inspection import EMBEDDINGS, Inspection
+from mockserver.providers.agilecloud_models import Model, ModelKind, Models
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_refusals import described, family
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import Trade
-from mockserver.providers.agilecloud_world import answer_key, canned_answer
-from mockserver.state.batches import PLAIN, Fate, read_fate
+from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
+from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, read_fate
 from mockserver.stores.blobs import Blob, BlobWriter
 
-MAX_LINES = 50_000
-MAX_ERRORS = 100
 WINDOW = 64
-"""Answers of so many neighbours change places; a file needs no more memory than that."""
-CHAT = "/v1/chat/completions"
-EMBEDDINGS = "/v1/embeddings"
+WINDOW_BYTES = 1024 * 1024
+"""Answers of so many neighbours, or so many bytes of them, change places; a file needs no more memory than that."""
+NO_FILE = Blob.in_memory(b"")
 EXPIRED = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
@@ -48,15 +46,12 @@ class Worked(NamedTuple):
     error: Blob
     trades: Mapping[str, Trade]
     """By model, of what succeeded."""
+    model: str | None = None
+    """The model that all requests are for; None when they do not agree on one."""
 
-
-class LineError(Exception):
-    """A line for which the whole batch fails."""
-
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.param = param
+    def without_files(self) -> "Worked":
+        """What remains once its files have another holder."""
+        return self._replace(output=NO_FILE, error=NO_FILE)
 
 
 class Desk(NamedTuple):
@@ -83,29 +78,17 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     `ended` says which items came to an end before the batch did; of the others nothing is kept, or, where the batch
     `expires`, that they came too late.
     """
-    errors: list[dict[str, Any]] = []
     fates: dict[int, Fate] = {}
     sums: dict[str, list[int]] = {}
-    seen: set[str] = set()
+    models: set[str] = set()
     good = bytearray()
     batch = desk.batch_id.encode()
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
-    for number, line in enumerate(blob.lines(), 1):
-        if number > MAX_LINES:
-            errors.append(_shown(LineError("too_many_requests", f"A batch holds at most {MAX_LINES} requests."), None))
-            break
-        try:
-            request, model = _checked(line, desk, seen)
-        except LineError as problem:
-            errors.append(_shown(problem, number))
-            if len(errors) >= MAX_ERRORS:
-                break
-            continue
-        if errors:
-            continue
-        index = len(good)
+    inspection = Inspection(desk.endpoint, desk.models, desk.line_schema)
+    for index, (line, request, model) in enumerate(inspection.requests(blob)):
+        models.add(model.id)
         fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
-        if fate is not PLAIN and fate != PLAIN:
+        if fate != PLAIN:
             fates[index] = fate
         identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
         if ended is not None and not ended(index):
@@ -115,18 +98,18 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             continue
         answer, trade = _answered(request, model, fate, identity, desk)
         good.append(trade is not None)
-        if trade is None:
-            error.add(answer)
-        else:
-            output.add(answer)
+        (error if trade is None else output).add(answer)
+        if trade is not None:
             _add(sums.setdefault(model.name, [0, 0, 0, 0]), trade)
-    if not good and not errors:
-        errors.append(_shown(LineError("empty_file", "The input file holds no request."), None))
+    if inspection.errors:
+        return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
     trades = {model: Trade(*counts) for model, counts in sums.items()}
-    return Worked(len(good), tuple(errors), fates, bytes(good), output.finish(), error.finish(), trades)
+    only = models.pop() if len(models) == 1 else None
+    return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only)
 
 
 def _add(sums: list[int], trade: tuple[int, int, int, int]) -> None:
+    """A tuple made anew for every line would cost more than the rest of the bookkeeping."""
     sums[0] += trade[0]
     sums[1] += trade[1]
     sums[2] += trade[2]
@@ -139,11 +122,13 @@ class _Lines:
     def __init__(self, *, keeps_order: bool) -> None:
         self._writer = BlobWriter()
         self._window: list[bytes] = []
+        self._waiting = 0
         self._keeps_order = keeps_order
 
     def add(self, line: bytes) -> None:
         self._window.append(line)
-        if len(self._window) >= WINDOW:
+        self._waiting += len(line)
+        if len(self._window) >= WINDOW or self._waiting >= WINDOW_BYTES:
             self._write()
 
     def finish(self) -> Blob:
@@ -155,52 +140,10 @@ class _Lines:
             self._window.sort()  # by the ids they begin with, which follow from the seed and no order
         self._writer.write(b"".join(self._window))
         self._window.clear()
-
-
-def _checked(line: bytes, desk: Desk, seen: set[str]) -> tuple[dict[str, Any], Model]:
-    """The line's request and its model; raises LineError."""
-    try:
-        request = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
-    if not desk.line_schema.accepts(request):
-        raise _broken(desk.line_schema.violations(request)[0])
-    if request["url"] != desk.endpoint:
-        message = "The URL provided for this request does not match the batch endpoint."
-        raise LineError("invalid_url", message, "url")
-    name = request["body"]["model"]
-    model = find_model(desk.models, name)
-    if model is None:
-        message = f"The provided model '{name[:200]}' is not supported by the Batch API."
-        raise LineError("model_not_found", message, "body.model")
-    custom_id = request["custom_id"]
-    if custom_id in seen:
-        message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
-        raise LineError("duplicate_custom_id", message, "custom_id")
-    seen.add(custom_id)
-    return request, model
+        self._waiting = 0
 
 
 _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
-_REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
-
-
-def _broken(violation: Violation) -> LineError:
-    """The first way a line breaks the document, in the words that are known."""
-    path = ".".join(str(step) for step in violation.location)
-    if violation.code == "required":
-        name = next(iter(part for part in violation.message.split("'")[1::2]), "")
-        if violation.location == ("body",) and name in _REQUIRED:
-            return LineError("invalid_request", _REQUIRED[name], f"body.{name}")
-        return LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
-    if path == "body.stream":
-        message = "Chat Completions: Streaming is not supported in the Batch API."
-        return LineError("streaming_unsupported", message, path)
-    return LineError("invalid_request", f"Invalid value for '{path or 'line'}': {violation.message}", path or None)
-
-
-def _shown(problem: LineError, line: int | None) -> dict[str, Any]:
-    return {"code": problem.code, "message": str(problem), "param": problem.param, "line": line}
 
 
 def _answered(
@@ -209,23 +152,16 @@ def _answered(
     """The line for the output or error file, and what a success came to, as a Trade has it."""
     try:
         if fate.failure is not None:
-            return _failed_line(identity, request, fate.failure, _marked(fate.failure)), None
+            status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
+            return _failed_line(identity, request, status, _marked(status)), None
         body, prompt, said = _body(request["body"], model, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         return _failed_line(identity, request, status, {"error": described(refusal, status)}), None
     cost = desk.prices.cost(model, prompt, said, batch=True)
-    parts = (
-        b'{"id":"batch_req_',
-        identity[:24].encode(),
-        b'","custom_id":',
-        line_bytes(request["custom_id"]),
-        b',"response":{"status_code":200,"request_id":"req_',
-        identity[8:].encode(),
-        b'","body":',
-        body,
-        b'},"error":null}\n',
-    )
+    head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
+    middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
+    parts = (head, line_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
     return b"".join(parts), (1, prompt, said, cost)
 
 
@@ -233,25 +169,26 @@ def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> 
     """The answer in JSON, and the tokens of prompt and completion."""
     if desk.body_schema is None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
-    violations = desk.body_schema.violations(asked, ("body",))
-    if violations:
-        raise Refusal(Reason.INVALID, violations=violations)
+    _judge(desk.body_schema, asked)
     if desk.endpoint == EMBEDDINGS:
+        checked_model(desk.world, asked["model"], ModelKind.EMBEDDING)
         shown = embeddings(asked, model=model, seed=desk.world.settings.seed)
         return line_bytes(shown), shown["usage"]["prompt_tokens"], 0
-    request = desk.resolve(asked, identity.encode()) if "prompt_slug" in asked else asked
+    request = asked
+    if asked.get("prompt_slug") is not None:
+        request = desk.resolve(asked, identity.encode())
+        _judge(desk.body_schema, request)  # with what the prompt's version adds
+    checked_model(desk.world, request["model"], ModelKind.CHAT)
     messages = request["messages"]
     canned = canned_answer(desk.world, last_user_message(messages), model)
-    key = _key(desk, model, messages)
+    key = answer_key(desk.world, model, messages)
     return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
 
 
-def _key(desk: Desk, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
-    try:
-        return answer_key(desk.world, model, messages)
-    except orjson.JSONEncodeError:  # what can be read may be too deep to be written
-        violation = Violation(("body", "messages"), "depth", "is nested too deeply")
-        raise Refusal(Reason.INVALID, violations=[violation]) from None
+def _judge(schema: Schema, body: Mapping[str, Any]) -> None:
+    violations = schema.violations(body, ("body",))
+    if violations:
+        raise Refusal(Reason.INVALID, violations=violations)
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:

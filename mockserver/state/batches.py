@@ -215,7 +215,8 @@ class Batch(NamedTuple):
 
     def _offset(self, index: int) -> float:
         amount = self.progression.amount
-        return amount * self.head + amount * (1 - self.head - self._share) * ((index + 1) / self.size)
+        offset = amount * self.head + amount * (1 - self.head - self._share) * ((index + 1) / self.size)
+        return min(offset, amount)  # Rounding must not carry an item past the end.
 
     def _read_time(self, number: int) -> float:
         return self.reads[number - 1] if len(self.reads) >= number else math.inf

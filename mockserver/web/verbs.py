@@ -140,6 +140,14 @@ def put_account(call: AdminCall) -> Any:
     return _account(call, found)
 
 
+def usage(call: AdminCall) -> Any:
+    """By provider, what the sandbox's accounts used; providers that meter nothing are left out."""
+    reporting = {service.provider: service.world for service in call.engine.services if service.provider}
+    return {
+        provider.name: provider.report(world, call.sandbox) for provider, world in reporting.items() if provider.report
+    }
+
+
 def ledger(call: AdminCall) -> Any:
     """The account's charges, oldest first; `next` is the `after` of the following page, null at the end."""
     found = _find_account(call)
@@ -219,6 +227,7 @@ VERBS = (
         ),
     ),
     Verb("GET", "/accounts/{token}/ledger", ledger, parameters=_PAGE),
+    Verb("GET", "/usage", usage),
 )
 
 

@@ -50,8 +50,10 @@ def places() -> Iterator[Place]:
 
 
 def example_of(operation: Operation, parameter: str) -> Any:
-    stated = SPEC.document["paths"][operation.path][operation.method.lower()]["parameters"]
-    return next(each["example"] for each in stated if each["name"] == parameter)
+    item = SPEC.document["paths"][operation.path]
+    stated = (*item.get("parameters", ()), *item[operation.method.lower()].get("parameters", ()))
+    found = (SPEC.resolved(each, parameter) for each in stated)
+    return next(each["example"] for each in found if each["name"].lower() == parameter.lower())
 
 
 # Most errors share one schema: each is judged once.

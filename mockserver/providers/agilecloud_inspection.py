@@ -1,0 +1,135 @@
+"""What is wrong with a batch's input, line by line; one bad line fails the whole batch."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from mockserver.contract.schema import Schema
+from mockserver.errors import Violation
+from mockserver.messages import Content
+from mockserver.providers.agilecloud_models import Model, Models, find_model
+
+CHAT = "/v1/chat/completions"
+EMBEDDINGS = "/v1/embeddings"
+MAX_LINES = 50_000
+MAX_ERRORS = 100
+MAX_INPUTS = 50_000
+"""Texts that a batch of embeddings has in all its requests."""
+MAX_DEPTH = 200
+"""How deep lines may be nested. Values of more than 254 levels cannot be written."""
+
+_REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
+
+
+class LineError(Exception):
+    """A line for which the whole batch fails."""
+
+    def __init__(self, code: str, message: str, param: str | None = None, *, is_last: bool = False) -> None:
+        """`is_last` where the file as a whole is to blame, and no line needs to be looked at any more."""
+        super().__init__(message)
+        self.code = code
+        self.param = param
+        self.is_last = is_last
+
+
+class Inspection:
+    """One walk through an input file."""
+
+    def __init__(self, endpoint: str, models: Models, schema: Schema) -> None:
+        self.errors: list[Mapping[str, Any]] = []
+        """Why the batch fails, as far as the walk has come; complete at its end."""
+        self._endpoint = endpoint
+        self._models = models
+        self._schema = schema
+        self._seen: set[str] = set()
+        self._inputs = 0
+
+    def requests(self, blob: Content) -> Iterator[tuple[bytes, Mapping[str, Any], Model]]:
+        """Each line with its request and its model; none any more once a line was bad."""
+        number = 0
+        for number, line in enumerate(blob.lines(), 1):
+            try:
+                self._check_number(number)
+                found = line, *self._checked(line)
+            except LineError as problem:
+                self.errors.append(_shown(problem, number))
+                if problem.is_last or len(self.errors) >= MAX_ERRORS:
+                    return
+            else:
+                if not self.errors:
+                    yield found
+        if not number:
+            self.errors.append(_shown(LineError("empty_file", "The input file holds no request.", is_last=True), 0))
+
+    def _check_number(self, number: int) -> None:
+        if number > MAX_LINES:
+            raise LineError("too_many_requests", f"A batch holds at most {MAX_LINES} requests.", is_last=True)
+
+    def _checked(self, line: bytes) -> tuple[Mapping[str, Any], Model]:
+        """The line's request and its model; raises LineError."""
+        try:
+            request = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
+        if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(request) > MAX_DEPTH:
+            raise LineError("invalid_json_line", f"This line is nested more than {MAX_DEPTH} levels deep.")
+        if not self._schema.accepts(request):
+            raise _broken(self._schema.violations(request)[0])
+        if request["url"] != self._endpoint:
+            message = "The URL provided for this request does not match the batch endpoint."
+            raise LineError("invalid_url", message, "url")
+        custom_id = request["custom_id"]
+        if custom_id in self._seen:
+            message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
+            raise LineError("duplicate_custom_id", message, "custom_id")
+        self._seen.add(custom_id)
+        name = request["body"]["model"]
+        model = find_model(self._models, name)
+        if model is None:
+            message = f"The provided model '{name[:200]}' is not supported by the Batch API."
+            raise LineError("model_not_found", message, "body.model")
+        if self._endpoint == EMBEDDINGS:
+            self._count_inputs(request["body"])
+        return request, model
+
+    def _count_inputs(self, body: Mapping[str, Any]) -> None:
+        """Count the texts to be embedded; the body is not judged yet."""
+        given = body.get("input")
+        self._inputs += len(given) if isinstance(given, list) and given and isinstance(given[0], (str, list)) else 1
+        if self._inputs > MAX_INPUTS:
+            message = f"A batch of embeddings holds at most {MAX_INPUTS} inputs in all its requests."
+            raise LineError("too_many_inputs", message, is_last=True)
+
+
+def _depth(value: Any) -> int:
+    """How deep the value is nested, or a level more than is allowed."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        depth += 1
+    return depth
+
+
+def _broken(violation: Violation) -> LineError:
+    """The first way a line breaks the document, in the words that are known."""
+    path = ".".join(str(step) for step in violation.location)
+    if violation.code == "required":
+        name = next(iter(part for part in violation.message.split("'")[1::2]), "")
+        if violation.location == ("body",) and name in _REQUIRED:
+            return LineError("invalid_request", _REQUIRED[name], f"body.{name}")
+        return LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+    if path == "body.stream":
+        message = "Chat Completions: Streaming is not supported in the Batch API."
+        return LineError("streaming_unsupported", message, path)
+    return LineError("invalid_request", f"Invalid value for '{path or 'line'}': {violation.message}", path or None)
+
+
+def _shown(problem: LineError, number: int) -> Mapping[str, Any]:
+    line = None if problem.is_last else number
+    return {"code": problem.code, "message": str(problem), "param": problem.param, "line": line}

@@ -1,0 +1,61 @@
+"""What accounts used: live and batch cost side by side, and the meter events that nobody is sent."""
+
+import json
+from typing import Any
+
+import httpx
+from builders import make_settings
+
+from mockserver.server import ThreadedServer
+
+MESSAGES = [{"role": "user", "content": "Name a river in Spain."}]
+CHAT = {"model": "gpt-4o-mini", "messages": MESSAGES}
+
+
+def used_after(*, live: int, lines: int) -> dict[str, Any]:
+    """The report after so many live chats, and a batch of the same chats."""
+    settings = make_settings(port=0, progression="immediate")
+    with (
+        ThreadedServer(settings) as server,
+        httpx.Client(base_url=server.url, headers={"Authorization": "Bearer team"}) as api,
+    ):
+        for _ in range(live):
+            assert api.post("/v1/chat/completions", json=CHAT).status_code == 200
+        if lines:
+            rows = [
+                {"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": CHAT}
+                for n in range(lines)
+            ]
+            content = "\n".join(map(json.dumps, rows)).encode()
+            file = api.post("/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", content)}).json()
+            asked = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+            batch = api.post("/v1/batches", json=asked).json()
+            assert api.get(f"/v1/batches/{batch['id']}").json()["status"] == "completed"
+        report: dict[str, Any] = api.get("/__admin/usage").json()["agilecloud"]
+        return report
+
+
+def test_nothing_is_used_at_first() -> None:
+    assert used_after(live=0, lines=0) == {"unit": "nano-dollars", "accounts": {}, "events": []}
+
+
+def test_a_batch_costs_half_of_what_the_same_live_calls_cost() -> None:
+    account = used_after(live=4, lines=4)["accounts"]["team"]
+
+    live, batch = account["live"], account["batch"]
+    assert live["requests"] == batch["requests"] == 4
+    assert (live["prompt_tokens"], live["completion_tokens"]) == (batch["prompt_tokens"], batch["completion_tokens"])
+    assert batch["cost_at_live_price"] == live["cost"]
+    assert batch["cost"] * 2 == live["cost"]
+    assert float(live["dollars"]) * 10**9 == live["cost"]
+
+
+def test_meter_events_add_up_to_the_cost() -> None:
+    report = used_after(live=2, lines=3)
+
+    account = report["accounts"]["team"]
+    assert (
+        sum(int(event["payload"]["value"]) for event in report["events"])
+        == account["live"]["cost"] + account["batch"]["cost"]
+    )
+    assert len({event["identifier"] for event in report["events"]}) == len(report["events"]) == 3
