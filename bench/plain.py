@@ -12,6 +12,16 @@ from bench import ROOT
 
 TEXT = "Most questions of this kind have the same answer: begin with what you know, and go on from there. " * 3
 
+DETAILS = {
+    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 0,
+        "audio_tokens": 0,
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
+    },
+}
+
 
 def answer_lines(validator: Any, source: str, goal: str) -> int:
     """How many lines there were; raises ValueError for one that the schema does not accept."""
@@ -33,7 +43,8 @@ def answer(request: dict[str, Any], number: int) -> dict[str, Any]:
         "created": 1_700_000_000,
         "model": request["body"]["model"],
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, **DETAILS},
+        "system_fingerprint": "fp_0123456789",
     }
     response = {"status_code": 200, "request_id": f"req_{number}", "body": body}
     return {

@@ -79,9 +79,15 @@ class Fixtures(NamedTuple):
 
     def completion(self, prompt: str, model: str, country: str | None) -> Completion | None:
         """The first canned completion that fits."""
+        lowered = prompt.lower()
         for each in self.completions:
-            wanted = each.match.prompt
-            if (wanted is None or wanted == prompt) and each.match.fits(prompt, model, country):
+            match = each.match
+            # Most entries are passed over for their text; the rest of a match costs a call.
+            if match.prompt is not None and match.prompt != prompt:
+                continue
+            if match.contains is not None and match.contains not in lowered:
+                continue
+            if match.fits(prompt, model, country):
                 return each
         return None
 

@@ -42,6 +42,10 @@ PLAIN = frozenset(
 """Fields of a request that change nothing in the form of its answer."""
 
 
+SIMPLE = frozenset(("match", "text"))
+"""Fields of a canned completion that is a text and nothing else."""
+
+
 class Written(NamedTuple):
     """A completion as a line of an output file holds it, with what it is billed by."""
 
@@ -120,15 +124,25 @@ def written_completion(
 
     The id is one that JSON need not escape.
     """
-    if canned is None and request.keys() <= PLAIN:
-        text = fabricated_text(key, topic_of(last_user_message(request["messages"])))
+    if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
+        text, written = _simple_text(request, canned, key)
         said = count_tokens(text)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             prompt = prompt_tokens(request["messages"])
-            blanks = (id.encode(), created, text.encode(), prompt, said, prompt + said)
-            return Written(_template(request["model"]) % blanks, prompt, said)
+            parts = _template(request["model"])
+            blanks = (id, created, written, prompt, said, prompt + said)
+            return Written(_filled(parts, blanks), prompt, said)
     shown = chat_completion(request, canned=canned, key=key, id=id, created=created)
     return Written(line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"])
+
+
+def _simple_text(request: Mapping[str, Any], canned: Completion | None, key: bytes) -> tuple[str, str]:
+    """What is said, and the same in JSON."""
+    if canned is None or "text" not in canned.entry:
+        text = fabricated_text(key, topic_of(last_user_message(request["messages"])))
+        return text, f'"{text}"'
+    text = canned.entry["text"]
+    return text, line_bytes(text).decode()
 
 
 def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,14 +157,22 @@ def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Map
     }
 
 
+def _filled(parts: Sequence[str], blanks: tuple[str, int, str, int, int, int]) -> bytes:
+    before, created, model, prompt, said, total, after = parts
+    return (
+        f"{before}{blanks[0]}{created}{blanks[1]}{model}{blanks[2]}{prompt}{blanks[3]}{said}{blanks[4]}{total}{blanks[5]}{after}"
+    ).encode()
+
+
 @lru_cache(maxsize=128)
-def _template(model: str) -> bytes:
-    """The object as a format of bytes, with blanks for id, creation, text, and the three counts of tokens."""
-    blank, number = orjson.Fragment(b'"%b"'), orjson.Fragment(b"%d")
+def _template(model: str) -> Sequence[str]:
+    """The object in parts, between which id, creation, text, and the three counts of tokens are missing."""
+    blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")  # the text brings its own quotes
     counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
-    choice = _shown_choice(0, {"role": "assistant", "content": blank, "refusal": None}, "stop")
+    choice = _shown_choice(0, {"role": "assistant", "content": number, "refusal": None}, "stop")
     shown = _shown(blank, number, model, [choice], usage(0, 0) | counts)
-    return line_bytes(shown | {"model": orjson.Fragment(line_bytes(model).replace(b"%", b"%%"))})
+    # No JSON text holds a NUL, so that it stands for nothing else.
+    return line_bytes(shown).decode().split("\0")
 
 
 def _choice(asked: _Asked, index: int, key: bytes) -> dict[str, Any]:

@@ -29,7 +29,6 @@ EXPIRED = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
-NO_TRADE = Trade()
 
 Resolve = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
 
@@ -80,9 +79,10 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     `expires`, that they came too late.
     """
     fates: dict[int, Fate] = {}
-    trades: dict[str, Trade] = {}
+    sums: dict[str, list[int]] = {}
     models: set[str] = set()
     good = bytearray()
+    batch = desk.batch_id.encode()
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema)
     for index, (line, request, model) in enumerate(inspection.requests(blob)):
@@ -90,7 +90,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
         if fate != PLAIN:
             fates[index] = fate
-        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (desk.batch_id.encode(), index))
+        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
@@ -100,11 +100,20 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         good.append(trade is not None)
         (error if trade is None else output).add(answer)
         if trade is not None:
-            trades[model.name] = trades.get(model.name, NO_TRADE).plus(trade)
+            _add(sums.setdefault(model.name, [0, 0, 0, 0]), trade)
     if inspection.errors:
         return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
+    trades = {model: Trade(*counts) for model, counts in sums.items()}
     only = models.pop() if len(models) == 1 else None
     return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only)
+
+
+def _add(sums: list[int], trade: tuple[int, int, int, int]) -> None:
+    """A tuple made anew for every line would cost more than the rest of the bookkeeping."""
+    sums[0] += trade[0]
+    sums[1] += trade[1]
+    sums[2] += trade[2]
+    sums[3] += trade[3]
 
 
 class _Lines:
@@ -139,8 +148,8 @@ _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
 
 def _answered(
     request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
-) -> tuple[bytes, Trade | None]:
-    """The line for the output or error file, and what a success came to."""
+) -> tuple[bytes, tuple[int, int, int, int] | None]:
+    """The line for the output or error file, and what a success came to, as a Trade has it."""
     try:
         if fate.failure is not None:
             status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
@@ -150,9 +159,10 @@ def _answered(
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         return _failed_line(identity, request, status, {"error": described(refusal, status)}), None
     cost = desk.prices.cost(model, prompt, said, batch=True)
-    head = b'{"id":"batch_req_%b","custom_id":%b,"response":{"status_code":200,"request_id":"req_%b","body":'
-    filled = head % (identity[:24].encode(), line_bytes(request["custom_id"]), identity[8:].encode())
-    return b"".join((filled, body, b'},"error":null}\n')), Trade(1, prompt, said, cost)
+    head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
+    middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
+    parts = (head, line_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
+    return b"".join(parts), (1, prompt, said, cost)
 
 
 def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> tuple[bytes, int, int]:

@@ -6,6 +6,8 @@ from functools import cache
 from struct import Struct
 from typing import Any
 
+import xxhash
+
 from mockserver.contract.fabrication import Words
 from mockserver.state.ids import digest
 
@@ -14,6 +16,7 @@ READ = 96
 """How many characters of a prompt are read for its topic: prompts may be whole documents."""
 LENGTH = 4
 """How many words a topic has at most."""
+FEW = 10
 SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
 MARKER = re.compile(r"\[mock:[^\]]*\]?")
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -63,8 +66,12 @@ def topic_of(prompt: str) -> str:
     beginning = prompt[:READ]
     if "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
-    words = beginning.split()
-    topic = " ".join(_telling(words) or [word.strip(SIGNS) for word in words[:LENGTH]])
+    # Most prompts have told what they are about after a few words; the rest of them is split when they have not.
+    telling = _telling(beginning.split(None, FEW)[:FEW])
+    if len(telling) < LENGTH:
+        words = beginning.split()
+        telling = _telling(words) or [word.strip(SIGNS) for word in words[:LENGTH]]
+    topic = " ".join(telling)
     if not topic.replace(" ", "").isalnum():
         topic = " ".join(WORD.findall(topic)[:LENGTH])
     return topic[:60].strip() or "this"
@@ -72,9 +79,13 @@ def topic_of(prompt: str) -> str:
 
 def fabricated_text(key: bytes, topic: str) -> str:
     """Three to six sentences about the topic, the same for the same arguments."""
-    lead, closing, more, *draws = _DRAWS.unpack(digest(key))
+    lead, closing, more, one, two, three, four, _ = _DRAWS.unpack(xxhash.xxh3_128_digest(key))
     bank = sentences()
-    body = " ".join([bank[draw % BANK_SIZE] for draw in draws[: 2 + more % 3]])
+    body = f"{bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}"
+    if more % 3:
+        body = f"{body} {bank[three % BANK_SIZE]}"
+    if more % 3 == 2:
+        body = f"{body} {bank[four % BANK_SIZE]}"
     before, after = _LEADS[lead % len(LEADS)]
     text = f"{before}{topic}{after} {body}{CLOSINGS[closing % len(CLOSINGS)]}"
     return text if text[0].isupper() else text[0].upper() + text[1:]
@@ -96,8 +107,7 @@ def _telling(words: Sequence[str]) -> list[str]:
     """The first words that are not common, as many as a topic has."""
     found = []
     for word in words:
-        bare = word if word.isalnum() else word.strip(SIGNS)
-        if bare not in COMMON:
+        if word not in COMMON and (bare := word.strip(SIGNS)) not in COMMON:
             found.append(bare)
             if len(found) == LENGTH:
                 break

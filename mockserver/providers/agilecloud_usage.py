@@ -36,13 +36,6 @@ class Trade(NamedTuple):
     cost: int = 0
     """In nano-dollars, rounded request by request."""
 
-    def plus(self, other: "Trade") -> "Trade":
-        """Both together."""
-        requests, prompt, said, cost = other
-        return Trade(
-            self.requests + requests, self.prompt_tokens + prompt, self.completion_tokens + said, self.cost + cost
-        )
-
 
 def meter(call: Call, model: Model, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""

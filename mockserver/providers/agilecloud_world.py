@@ -1,6 +1,7 @@
 """What AgileCloud's live calls and batches ask of the fixtures: models, prices, canned answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from mockserver.contract.fixtures import Completion
@@ -9,7 +10,7 @@ from mockserver.provider import World
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud_pricing import Prices, read_prices
 from mockserver.providers.agilecloud_resolving import refusal
-from mockserver.state.ids import canonical, digest
+from mockserver.state.ids import canonical, digest_after, digest_prefix
 
 Written = TypeVar("Written")
 Read = TypeVar("Read")
@@ -69,4 +70,9 @@ def canned_answer(world: World, asked: str, model: Model) -> Completion | None:
 
 def answer_key(world: World, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
     """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
-    return digest(world.settings.seed.encode(), model.name.encode(), canonical(messages))
+    return digest_after(_key_prefix(world.settings.seed, model.name), canonical(messages))
+
+
+@lru_cache(maxsize=128)
+def _key_prefix(seed: str, model: str) -> bytes:
+    return digest_prefix(seed.encode(), model.encode())

@@ -11,7 +11,17 @@ from mockserver.messages import Upload
 
 def digest(*parts: bytes) -> bytes:
     """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
-    return xxhash.xxh3_128_digest(b"".join([b"%d:%b" % (len(part), part) for part in parts]))
+    return xxhash.xxh3_128_digest(digest_prefix(*parts))
+
+
+def digest_after(prefix: bytes, part: bytes) -> bytes:
+    """`digest` of the parts that `digest_prefix` was given and one more."""
+    return xxhash.xxh3_128_digest(b"%b%d:%b" % (prefix, len(part), part))
+
+
+def digest_prefix(*parts: bytes) -> bytes:
+    """What parts contribute to a digest, put together once for many."""
+    return b"".join([b"%d:%b" % (len(part), part) for part in parts])
 
 
 def as_uuid(identity: bytes) -> str:
