@@ -177,6 +177,12 @@ def test_a_function_without_parameters_is_called_with_none() -> None:
     assert said["message"]["tool_calls"][0]["function"] == {"name": "now", "arguments": "{}"}
 
 
+def test_a_tool_that_is_no_function_cannot_be_called() -> None:
+    tools = [{"type": "web_search", "function": None}, {"type": "function", "function": {"name": "find_city"}}]
+
+    assert ask(tools=tools, tool_choice="required")["message"]["tool_calls"][0]["function"]["name"] == "find_city"
+
+
 @pytest.mark.parametrize(
     "choice", [None, "auto", "none", {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}]
 )

@@ -45,6 +45,7 @@ def test_two_texts_together_have_no_more_tokens_than_apart(one: str, other: str)
         ({"role": "user", "content": "12345678"}, 2),
         ({"role": "user", "content": [{"type": "text", "text": "12345678"}, {"type": "text", "text": "1"}]}, 3),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/x"}}]}, 85),
+        ({"role": "user", "content": [{"type": "input_audio", "text": None}]}, 85),
         ({"role": "user", "content": "", "name": "Anna"}, 1),
         ({"role": "assistant", "content": None, "name": None, "tool_calls": None}, 0),
         (

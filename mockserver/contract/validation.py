@@ -15,7 +15,9 @@ from mockserver.messages import Request, Response, Upload
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 250
 EVENT_STREAM = "text/event-stream"
-_INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0+)?", re.ASCII)
+MAX_WHOLE = 19
+"""Characters of an integer that fits into 64 bits for certain."""
+_INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
 FORM = "multipart/form-data"
@@ -195,7 +197,8 @@ def _cookies(request: Request) -> Iterator[tuple[str, str]]:
 def _typed(text: str, types: frozenset[str]) -> Any:
     """The text as the type the document asks for; left as text, for the schema to refuse, when it does not look so."""
     if "integer" in types and _INTEGER.fullmatch(text):
-        return int(text.partition(".")[0])
+        whole = text.partition(".")[0]
+        return int(whole) if len(whole) <= MAX_WHOLE else float(whole)  # as orjson reads a body's numbers
     if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     if "boolean" in types and text in {"true", "false"}:

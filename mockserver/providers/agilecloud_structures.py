@@ -76,7 +76,7 @@ def read_forced_function(request: Mapping[str, Any]) -> Mapping[str, Any] | None
     tools = request.get("tools") or ()
     if not tools:
         raise refusal(CHOICE, "invalid_value", "'tool_choice' is only allowed when 'tools' are specified.")
-    functions = [tool["function"] for tool in tools if "function" in tool]
+    functions = [tool["function"] for tool in tools if tool.get("function")]
     if choice == "required":
         return next(iter(functions), None)
     # Newer kinds of choice (allowed_tools, custom) leave a text possible.

@@ -71,4 +71,5 @@ def _message_tokens(message: Mapping[str, Any]) -> int:
 
 
 def _part_tokens(parts: Sequence[Mapping[str, Any]]) -> int:
-    return sum(count_tokens(part["text"]) if "text" in part else ATTACHMENT for part in parts)
+    texts = (part.get("text") for part in parts)
+    return sum(ATTACHMENT if text is None else count_tokens(text) for text in texts)
