@@ -65,7 +65,7 @@ class Sandbox:
 
     def reset_clock(self) -> None:
         """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
-        if self.batches:
+        if self.batches or self.jobs:
             raise ValueError("the clock cannot begin again while there are batches; reset the state first")
         self.clock.reset()
 
