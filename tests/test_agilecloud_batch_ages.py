@@ -165,3 +165,31 @@ def test_prompts_are_those_of_the_time_when_the_lines_turn_came() -> None:
     batch = desk.cancel(id_)
 
     assert counts_of(before) == counts_of(batch) == (3, 1, 0)
+
+
+def test_a_version_test_shares_the_lines_and_counts_what_came_of_them() -> None:
+    desk = BatchDesk(progression="time:100")
+    prompt = {"slug": "tides", "template": "Say {{ word }}.", "model_config": {"n": 1}}
+    desk.ask("POST", "/api/v1/prompts", json=prompt)
+    desk.ask("POST", "/api/v1/prompts/tides/versions", json={**prompt, "model_config": {"n": 1000}})
+    desk.ask("POST", "/api/v1/prompts/tides/ab-test", json={"version_a": 1, "version_b": 2})
+    lines = [request_of(f"r{n}", prompt_slug="tides", variables={"word": "ebb"}) for n in range(40)]
+    id_ = desk.create(jsonl(*lines))["id"]
+    desk.sandbox.clock.advance(90)
+    desk.read(id_)
+
+    def variants() -> Any:
+        return value_of(desk.ask("GET", "/api/v1/prompts/tides/ab-results"))["variants"]
+
+    before = variants()
+    desk.sandbox.clock.advance(10)
+    batch = desk.read(id_)
+    first, second = variants()
+
+    _, completed, failed = counts_of(batch)
+    assert [each["requests"] for each in before] == [0, 0]
+    assert 0 < failed < 40
+    assert (first["requests"], first["failed"]) == (completed, 0)
+    assert (second["requests"], second["failed"]) == (failed, failed)
+    assert first["prompt_tokens"] == batch["usage"]["input_tokens"]
+    assert first["completion_tokens"] == batch["usage"]["output_tokens"]

@@ -12,8 +12,8 @@ from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS
 from mockserver.providers.agilecloud_jobs import LIFECYCLE, Job, Status
 from mockserver.providers.agilecloud_lines import Desk, Worked, work
 from mockserver.providers.agilecloud_prompt_book import PromptBook
-from mockserver.providers.agilecloud_resolving import resolve
-from mockserver.providers.agilecloud_usage import meter_batch
+from mockserver.providers.agilecloud_prompt_calls import prompt_book
+from mockserver.providers.agilecloud_usage import Trade, meter_batch
 from mockserver.providers.agilecloud_world import world_models, world_prices
 from mockserver.state.batches import Batch
 from mockserver.syntaxes import read_capacity
@@ -173,7 +173,17 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
         )
         job = job._replace(output_file_id=output, error_file_id=error)
         meter_batch(at, job.batch.account, worked.trades)
+        _count_uses(call, worked)
     return job._replace(worked=worked.without_files(), input=None, prompts={}, is_collected=True)
+
+
+def _count_uses(call: Call, worked: Worked) -> None:
+    """Tell version tests what came of the versions they chose."""
+    book = prompt_book(call)
+    for use in worked.uses:
+        trade = use.trade or Trade()
+        tokens = {"prompt_tokens": trade.prompt_tokens, "completion_tokens": trade.completion_tokens}
+        book.count(use.slug, use.version, failed=use.trade is None, **tokens)
 
 
 def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
@@ -194,7 +204,6 @@ def _desk(call: Call, job: Job) -> Desk:
     spec, settings = call.world.spec, call.world.settings
     name = {CHAT: "ChatCompletionRequest", EMBEDDINGS: "EmbeddingRequest"}.get(job.endpoint)
     book = PromptBook(dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born)
-    find = cache(book.find)
     return Desk(
         batch_id=job.batch.id,
         endpoint=job.endpoint,
@@ -202,7 +211,7 @@ def _desk(call: Call, job: Job) -> Desk:
         models=world_models(call.world),
         prices=world_prices(call.world),
         world=call.world,
-        resolve=lambda body, key: resolve(body, find, key),
+        find_prompt=cache(book.find),
         line_schema=spec.component("BatchRequestLine"),
         body_schema=spec.component(name) if name else None,
         heeds_markers=settings.magic,

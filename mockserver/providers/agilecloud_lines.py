@@ -11,10 +11,11 @@ from mockserver.messages import Content
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
-from mockserver.providers.agilecloud_inspection import EMBEDDINGS, Inspection
+from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_refusals import described, family
+from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import Trade
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
@@ -30,7 +31,14 @@ EXPIRED = {
     "message": "This request could not be executed before the completion window expired.",
 }
 
-Resolve = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
+
+class Use(NamedTuple):
+    """A version of a prompt that a version test chose for a request."""
+
+    slug: str
+    version: int
+    trade: Trade | None
+    """What the request came to; None when it failed."""
 
 
 class Worked(NamedTuple):
@@ -48,10 +56,11 @@ class Worked(NamedTuple):
     """By model, of what succeeded."""
     model: str | None = None
     """The model that all requests are for; None when they do not agree on one."""
+    uses: tuple[Use, ...] = ()
 
     def without_files(self) -> "Worked":
         """What remains once its files have another holder."""
-        return self._replace(output=NO_FILE, error=NO_FILE)
+        return self._replace(output=NO_FILE, error=NO_FILE, uses=())
 
 
 class Desk(NamedTuple):
@@ -64,8 +73,7 @@ class Desk(NamedTuple):
     models: Models
     prices: Prices
     world: World
-    resolve: Resolve
-    """Turns a request that names a prompt into one with messages; raises Refusal."""
+    find_prompt: FindPrompt
     line_schema: Schema
     body_schema: Schema | None
     heeds_markers: bool
@@ -81,6 +89,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     fates: dict[int, Fate] = {}
     sums: dict[str, list[int]] = {}
     models: set[str] = set()
+    uses: list[Use] = []
     good = bytearray()
     batch = desk.batch_id.encode()
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
@@ -96,8 +105,10 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, trade = _answered(request, model, fate, identity, desk)
+        answer, trade, chosen = _answered(request, model, fate, identity, desk)
         good.append(trade is not None)
+        if chosen is not None and chosen.is_tested:
+            uses.append(Use(chosen.prompt.slug, chosen.version.number, Trade(*trade) if trade else None))
         (error if trade is None else output).add(answer)
         if trade is not None:
             _add(sums.setdefault(model.name, [0, 0, 0, 0]), trade)
@@ -105,7 +116,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
     trades = {model: Trade(*counts) for model, counts in sums.items()}
     only = models.pop() if len(models) == 1 else None
-    return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only)
+    return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses))
 
 
 def _add(sums: list[int], trade: tuple[int, int, int, int]) -> None:
@@ -148,47 +159,53 @@ _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
 
 def _answered(
     request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
-) -> tuple[bytes, tuple[int, int, int, int] | None]:
-    """The line for the output or error file, and what a success came to, as a Trade has it."""
+) -> tuple[bytes, tuple[int, int, int, int] | None, Chosen | None]:
+    """The line for the output or error file, what a success came to as a Trade has it, and the prompt version it got."""
+    if fate.failure is not None:
+        status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
+        return _failed_line(identity, request, status, _marked(status)), None, None
+    chosen = None
     try:
-        if fate.failure is not None:
-            status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
-            return _failed_line(identity, request, status, _marked(status)), None
-        body, prompt, said = _body(request["body"], model, identity, desk)
+        _judge(request["body"], desk)
+        if desk.endpoint == CHAT:
+            chosen = choose(request["body"], desk.find_prompt, identity.encode())
+        body, prompt, said = _body(request["body"], chosen, model, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
-        return _failed_line(identity, request, status, {"error": described(refusal, status)}), None
+        return _failed_line(identity, request, status, {"error": described(refusal, status)}), None, chosen
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
     middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
     parts = (head, line_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
-    return b"".join(parts), (1, prompt, said, cost)
+    return b"".join(parts), (1, prompt, said, cost), chosen
 
 
-def _body(asked: Mapping[str, Any], model: Model, identity: str, desk: Desk) -> tuple[bytes, int, int]:
-    """The answer in JSON, and the tokens of prompt and completion."""
+def _judge(body: Mapping[str, Any], desk: Desk) -> None:
+    """Raises Refusal for a body that the document refuses a live request."""
     if desk.body_schema is None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
-    _judge(desk.body_schema, asked)
+    violations = desk.body_schema.violations(body, ("body",))
+    if violations:
+        raise Refusal(Reason.INVALID, violations=violations)
+
+
+def _body(
+    asked: Mapping[str, Any], chosen: Chosen | None, model: Model, identity: str, desk: Desk
+) -> tuple[bytes, int, int]:
+    """The answer in JSON, and the tokens of prompt and completion."""
     if desk.endpoint == EMBEDDINGS:
         checked_model(desk.world, asked["model"], ModelKind.EMBEDDING)
         shown = embeddings(asked, model=model, seed=desk.world.settings.seed)
         return line_bytes(shown), shown["usage"]["prompt_tokens"], 0
     request = asked
-    if asked.get("prompt_slug") is not None:
-        request = desk.resolve(asked, identity.encode())
-        _judge(desk.body_schema, request)  # with what the prompt's version adds
+    if chosen is not None:
+        request = filled(asked, chosen)
+        _judge(request, desk)  # with what the prompt's version adds
     checked_model(desk.world, request["model"], ModelKind.CHAT)
     messages = request["messages"]
     canned = canned_answer(desk.world, last_user_message(messages), model)
     key = answer_key(desk.world, model, messages)
     return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
-
-
-def _judge(schema: Schema, body: Mapping[str, Any]) -> None:
-    violations = schema.violations(body, ("body",))
-    if violations:
-        raise Refusal(Reason.INVALID, violations=violations)
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:
