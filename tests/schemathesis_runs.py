@@ -130,7 +130,7 @@ def _lines(more: str) -> bytes:
 def _uploaded(engine: Engine, content: bytes) -> str:
     upload = Upload("lines.jsonl", "application/jsonl", Blob.in_memory(content))
     headers = {**ADA, "content-type": "multipart/form-data"}
-    form = {"file": upload, "purpose": "batch"}
+    form: dict[str, str | Upload] = {"file": upload, "purpose": "batch"}
     id_: str = _done(engine, Request("POST", "/v1/files", headers=headers, form=form))["id"]
     return id_
 

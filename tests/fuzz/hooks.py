@@ -86,15 +86,16 @@ def _keep_path(case: Case[Any]) -> None:
 
 def _keep_existing(id_: str, kind: str) -> str:
     # The prompts of the fixtures are everybody's, which would look as if Grace saw what is Ada's.
+    known: list[str] = KNOWN[kind]
     if id_ in FIXTURES:
-        return _draw(id_, KNOWN[kind])
+        return _draw(id_, known)
     # An unknown id in a path is 404, which Schemathesis takes for an answer; most requests shall find something.
-    return _existing(id_, KNOWN[kind]) if _draw(id_, (True, True, False)) else id_
+    return _existing(id_, known) if _draw(id_, (True, True, False)) else id_
 
 
 def _keep_expendable(id_: str, kind: str) -> str:
     # What other requests are sent to find is not deleted.
-    expendable = KNOWN[f"expendable_{kind}"]
+    expendable: list[str] = KNOWN[f"expendable_{kind}"]
     return _draw(id_, expendable) if id_ in KNOWN[kind] or id_ in FIXTURES else _existing(id_, expendable)
 
 
@@ -135,9 +136,10 @@ def _keep_archive(case: Case[Any]) -> None:
 
 
 def _keep_upload(case: Case[Any]) -> None:
+    body = _object(case)
     # A file for a batch that is empty is refused at once; whatever else stands in it, the batch will find out.
-    if case.body.get("purpose") == "batch" and _draw(str(case.body), (True, False)):
-        case.body["file"] = LINE
+    if body.get("purpose") == "batch" and _draw(str(body), (True, False)):
+        body["file"] = LINE
 
 
 def _keep_file_place(case: Case[Any]) -> None:
@@ -152,45 +154,55 @@ def _keep_batch_place(case: Case[Any]) -> None:
 
 
 def _keep_input(case: Case[Any]) -> None:
+    body = _object(case)
     # "Whether the file exists […] is found out while the batch is `validating`": half of the batches shall find theirs.
-    if _draw(str(case.body), (True, False)):
-        case.body["input_file_id"] = _existing(case.body["input_file_id"], KNOWN["files"])
+    if _draw(str(body), (True, False)):
+        body["input_file_id"] = _existing(body["input_file_id"], KNOWN["files"])
 
 
 def _keep_chat(case: Case[Any]) -> None:
+    body = _object(case)
     # "Which model answers; a name that `GET /v1/models` lists", and one that chats.
-    case.body["model"] = _draw(case.body["model"], CHAT_MODELS)
+    body["model"] = _draw(body["model"], CHAT_MODELS)
     # A schema that is none, or that nothing fits, is refused.
-    form = case.body.get("response_format") or {}
+    form = body.get("response_format") or {}
     if form.get("type") == "json_schema":
         form["json_schema"]["schema"] = SCHEMA
     # "A word, or an object that names a tool": the words are OpenAI's, and a tool that is named has to be there.
-    if case.body.get("tool_choice") is not None:
-        case.body["tool_choice"] = _draw(str(case.body["tool_choice"]), ("none", "auto"))
+    if body.get("tool_choice") is not None:
+        body["tool_choice"] = _draw(str(body["tool_choice"]), ("none", "auto"))
     # What a template's placeholders stand for has to be given.
-    if case.body.get("prompt_slug") is not None:
-        case.body["prompt_slug"] = _draw(case.body["prompt_slug"], PROMPTS)
+    if body.get("prompt_slug") is not None:
+        body["prompt_slug"] = _draw(body["prompt_slug"], PROMPTS)
         # A version that is archived is refused, and publishing another archives it.
-        case.body.pop("prompt_version", None)
-        case.body["variables"] = {**(case.body.get("variables") or {}), "text": "The tide comes twice a day."}
+        body.pop("prompt_version", None)
+        body["variables"] = {**(body.get("variables") or {}), "text": "The tide comes twice a day."}
 
 
 def _keep_vectors(case: Case[Any]) -> None:
+    body = _object(case)
     # "Which model embeds; a name that `GET /v1/models` lists", and one that embeds.
-    case.body["model"] = _draw(case.body["model"], VECTOR_MODELS)
+    body["model"] = _draw(body["model"], VECTOR_MODELS)
     # "As long as the model makes them", and no longer.
-    if case.body.get("dimensions") is not None:
-        case.body["dimensions"] = min(case.body["dimensions"], MOST_DIMENSIONS)
+    if body.get("dimensions") is not None:
+        body["dimensions"] = min(body["dimensions"], MOST_DIMENSIONS)
 
 
 def _keep_rendering(case: Case[Any]) -> None:
+    body = _object(case)
     # "Every variable that the template uses without a default has to be given".
-    case.body["variables"] = {**(case.body.get("variables") or {}), "text": "The tide comes twice a day."}
+    body["variables"] = {**(body.get("variables") or {}), "text": "The tide comes twice a day."}
 
 
 def _keep_test(case: Case[Any]) -> None:
+    body = _object(case)
     # "The two versions": one version is not tried against itself.
-    case.body |= {"version_a": 1, "version_b": 2}
+    body |= {"version_a": 1, "version_b": 2}
+
+
+def _object(case: Case[Any]) -> dict[str, Any]:
+    assert isinstance(case.body, dict)
+    return case.body
 
 
 _PATHS = {"file_id": "files", "batch_id": "batches", "slug": "prompts"}
