@@ -1,4 +1,4 @@
-"""What Schemathesis cannot read from the document: two formats, rules across fields, and which ids exist."""
+"""What Schemathesis cannot read from the document: formats, rules across fields, and which ids exist."""
 
 import json
 import os
@@ -13,11 +13,22 @@ from schemathesis import Case, GenerationMode, HookContext, Response
 
 T = TypeVar("T")
 DEVICES = ("iPhone 15 Pro", "pixel 7", "iPad (gen 11) landscape")
-BATCHES, CONVERSATIONS = json.loads(os.environ["FUZZ_IDS"])
-"""The ids that exist when the run begins."""
-SANDBOX_KEY = os.environ["FUZZ_SANDBOX_KEY"]
+CHAT_MODELS = ("gpt-4o-mini", "qwen-2.5-3b", "LLAMA-3.1-70b-instruct")
+VECTOR_MODELS = ("text-embedding-3-small", "bge-large-en-v1.5")
+LINE = (
+    '{"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", '
+    '"body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name a river."}]}}\n'
+)
+FIXTURES = ("summarize", "translate", "support-reply")
+PROMPTS = ("summarize", "plain", "tested")
+"""Prompts that are never archived."""
+SCHEMA = {"type": "object", "properties": {"sea": {"type": "string"}}, "required": ["sea"]}
+MOST_DIMENSIONS = 1024
+"""Of the vectors that each of the models makes."""
+KNOWN = json.loads(os.environ["FUZZ_IDS"])
+"""The ids that exist when the run begins, by what they are of."""
 
-_given = {*BATCHES, *CONVERSATIONS}
+_given = {each for ids in KNOWN.values() if isinstance(ids, list) for each in ids}
 _countries = sorted(country.alpha_2 for country in pycountry.countries)
 _languages = sorted(language.alpha_2 for language in pycountry.languages if hasattr(language, "alpha_2"))
 
@@ -27,10 +38,28 @@ schemathesis.openapi.format("language", strategies.sampled_from([*_languages, "E
 
 
 @schemathesis.hook
+def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
+    """Say in Schemathesis's terms what the document says in words or in extensions of ours."""
+    paths = raw_schema["paths"]
+    # OpenAPI 3.1 gives a stream one schema, that of its text; Schemathesis holds it against each event. So it gets the
+    # schema of an event: "each a `ChatCompletionChunk`, the last one `[DONE]`".
+    answer = paths["/v1/chat/completions"]["post"]["responses"]["200"]
+    stream = answer["content"]["text/event-stream"]
+    chunk = {"contentMediaType": "application/json", "contentSchema": stream["schema"]["x-mock-event"]}
+    data = {"type": "string", "if": {"const": "[DONE]"}, "else": chunk}
+    stream["schema"] = {"type": "object", "required": ["data"], "properties": {"data": data}}
+    # A file for a batch is refused unless its name ends in `.jsonl`; left to itself, Schemathesis calls it `file`.
+    form = paths["/v1/files"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    name = {"schema": {"type": "string"}, "example": 'form-data; name="file"; filename="lines.jsonl"'}
+    form["encoding"] = {"file": {"headers": {"Content-Disposition": name}}}
+
+
+@schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Have a request that is meant to be good keep the rules that the document states in words only."""
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
+    _keep_path(case)
     rule = _RULES.get(case.operation.definition.raw["operationId"])
     if rule is not None:
         rule(case)
@@ -39,8 +68,35 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 @schemathesis.hook
 def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
     """Remember which ids were given out: a stateful run goes on with them."""
-    if response.status_code == 202 and "id" in (given := response.json()):
-        _given.add(given["id"])
+    if case.method == "POST" and response.status_code in {200, 201, 202} and _is_json(response):
+        given = response.json()
+        _given.update(given[name] for name in ("id", "slug") if name in given)
+
+
+def _is_json(response: Response) -> bool:
+    return response.headers.get("content-type") == ["application/json"]
+
+
+def _keep_path(case: Case[Any]) -> None:
+    for name, kind in _PATHS.items():
+        if name in case.path_parameters:
+            keep = _keep_expendable if case.method == "DELETE" else _keep_existing
+            case.path_parameters[name] = keep(case.path_parameters[name], kind)
+
+
+def _keep_existing(id_: str, kind: str) -> str:
+    # The prompts of the fixtures are everybody's, which would look as if Grace saw what is Ada's.
+    known: list[str] = KNOWN[kind]
+    if id_ in FIXTURES:
+        return _draw(id_, known)
+    # An unknown id in a path is 404, which Schemathesis takes for an answer; most requests shall find something.
+    return _existing(id_, known) if _draw(id_, (True, True, False)) else id_
+
+
+def _keep_expendable(id_: str, kind: str) -> str:
+    # What other requests are sent to find is not deleted.
+    expendable: list[str] = KNOWN[f"expendable_{kind}"]
+    return _draw(id_, expendable) if id_ in KNOWN[kind] or id_ in FIXTURES else _existing(id_, expendable)
 
 
 def _keep_batch_rules(case: Case[Any]) -> None:
@@ -52,7 +108,7 @@ def _keep_question_rules(case: Case[Any]) -> None:
     query = case.query
     # "where `id` is given, every other argument is ignored": so the id has to be a good one.
     if "id" in query:
-        query["id"] = _existing(query["id"], CONVERSATIONS)
+        query["id"] = _existing(query["id"], KNOWN["conversations"])
     # "A request with neither [prompt nor id] is refused with 422".
     elif "prompt" not in query:
         query["prompt"] = "best basketball shoes for 2026"
@@ -62,28 +118,108 @@ def _keep_question_rules(case: Case[Any]) -> None:
     _keep_places(query)
 
 
-def _keep_batch_id(case: Case[Any]) -> None:
+def _keep_queued_id(case: Case[Any]) -> None:
     # "An id that is unknown, belongs to another account or names a single conversation is refused with 422."
-    case.query["id"] = _existing(case.query["id"], BATCHES)
+    case.query["id"] = _existing(case.query["id"], KNOWN["queued"])
 
 
 def _keep_conversation_id(case: Case[Any]) -> None:
     # "An id that is unknown, belongs to another account or names a batch is refused with 422."
-    case.query["id"] = _existing(case.query["id"], CONVERSATIONS)
+    case.query["id"] = _existing(case.query["id"], KNOWN["conversations"])
 
 
 def _keep_archive(case: Case[Any]) -> None:
-    # An unknown archive is 404, which Schemathesis takes for an answer; half of the requests shall find theirs.
-    if _draw(case.path_parameters["id"], (True, False)):
-        case.path_parameters |= {"sandbox": SANDBOX_KEY, "id": _existing(case.path_parameters["id"], BATCHES)}
+    # An unknown archive is 404, which Schemathesis takes for an answer; most requests shall find theirs.
+    if _draw(case.path_parameters["id"], (True, True, False)):
+        id_ = _existing(case.path_parameters["id"], KNOWN["queued"])
+        case.path_parameters |= {"sandbox": KNOWN["sandbox"], "id": id_}
 
 
+def _keep_upload(case: Case[Any]) -> None:
+    body = _object(case)
+    # A file for a batch that is empty is refused at once; whatever else stands in it, the batch will find out.
+    if body.get("purpose") == "batch" and _draw(str(body), (True, False)):
+        body["file"] = LINE
+
+
+def _keep_file_place(case: Case[Any]) -> None:
+    # "The id behind which the page starts": there is no page behind an id that does not exist.
+    if "after" in case.query:
+        case.query["after"] = _existing(case.query["after"], KNOWN["files"])
+
+
+def _keep_batch_place(case: Case[Any]) -> None:
+    if "after" in case.query:
+        case.query["after"] = _existing(case.query["after"], KNOWN["batches"])
+
+
+def _keep_input(case: Case[Any]) -> None:
+    body = _object(case)
+    # "Whether the file exists […] is found out while the batch is `validating`": half of the batches shall find theirs.
+    if _draw(str(body), (True, False)):
+        body["input_file_id"] = _existing(body["input_file_id"], KNOWN["files"])
+
+
+def _keep_chat(case: Case[Any]) -> None:
+    body = _object(case)
+    # "Which model answers; a name that `GET /v1/models` lists", and one that chats.
+    body["model"] = _draw(body["model"], CHAT_MODELS)
+    # A schema that is none, or that nothing fits, is refused.
+    form = body.get("response_format") or {}
+    if form.get("type") == "json_schema":
+        form["json_schema"]["schema"] = SCHEMA
+    # "A word, or an object that names a tool": the words are OpenAI's, and a tool that is named has to be there.
+    if body.get("tool_choice") is not None:
+        body["tool_choice"] = _draw(str(body["tool_choice"]), ("none", "auto"))
+    # What a template's placeholders stand for has to be given.
+    if body.get("prompt_slug") is not None:
+        body["prompt_slug"] = _draw(body["prompt_slug"], PROMPTS)
+        # A version that is archived is refused, and publishing another archives it.
+        body.pop("prompt_version", None)
+        body["variables"] = {**(body.get("variables") or {}), "text": "The tide comes twice a day."}
+
+
+def _keep_vectors(case: Case[Any]) -> None:
+    body = _object(case)
+    # "Which model embeds; a name that `GET /v1/models` lists", and one that embeds.
+    body["model"] = _draw(body["model"], VECTOR_MODELS)
+    # "As long as the model makes them", and no longer.
+    if body.get("dimensions") is not None:
+        body["dimensions"] = min(body["dimensions"], MOST_DIMENSIONS)
+
+
+def _keep_rendering(case: Case[Any]) -> None:
+    body = _object(case)
+    # "Every variable that the template uses without a default has to be given".
+    body["variables"] = {**(body.get("variables") or {}), "text": "The tide comes twice a day."}
+
+
+def _keep_test(case: Case[Any]) -> None:
+    body = _object(case)
+    # "The two versions": one version is not tried against itself.
+    body |= {"version_a": 1, "version_b": 2}
+
+
+def _object(case: Case[Any]) -> dict[str, Any]:
+    assert isinstance(case.body, dict)
+    return case.body
+
+
+_PATHS = {"file_id": "files", "batch_id": "batches", "slug": "prompts"}
 _RULES = {
     "queueBatch": _keep_batch_rules,
     "askModel": _keep_question_rules,
-    "getBatchStatus": _keep_batch_id,
+    "getBatchStatus": _keep_queued_id,
     "getCompletion": _keep_conversation_id,
     "getArchive": _keep_archive,
+    "createFile": _keep_upload,
+    "listFiles": _keep_file_place,
+    "listBatches": _keep_batch_place,
+    "createBatch": _keep_input,
+    "createChatCompletion": _keep_chat,
+    "createEmbedding": _keep_vectors,
+    "renderPrompt": _keep_rendering,
+    "startAbTest": _keep_test,
 }
 
 
