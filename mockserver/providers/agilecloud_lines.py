@@ -160,7 +160,7 @@ _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
 def _answered(
     request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
 ) -> tuple[bytes, tuple[int, int, int, int] | None, Chosen | None]:
-    """The line for the output or error file, what a success came to as a Trade has it, and the prompt version it got."""
+    """The line for the output or error file, what a success came to, as in a Trade, and the prompt version it got."""
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
         return _failed_line(identity, request, status, _marked(status)), None, None
