@@ -1,11 +1,13 @@
-"""The way in: a socket that listens, and the file that tells others its port."""
+"""The way in and out: a socket that listens, the file that tells others its port, and how answers are written."""
 
+import asyncio
 import errno
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mockserver.errors import MockServerError
 
@@ -14,6 +16,37 @@ BACKLOG = 2048
 
 class ListenError(MockServerError):
     """The address cannot be listened on, or the port file cannot be written."""
+
+
+class Cork:
+    """A transport that sends what is written at one go, as head and body of a response are, with one system call.
+
+    The client is woken once instead of twice, which costs more than everything we do between the two.
+    """
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts and not self._transport.is_closing():
+            self._transport.write(b"".join(parts))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockserver.engine import Engine
-from mockserver.listening import BACKLOG, listen, port_file
+from mockserver.listening import BACKLOG, Cork, listen, port_file
 from mockserver.loading import load_engine
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
@@ -186,6 +186,9 @@ class PlainProtocol(HttpToolsProtocol):
     _unread = 0
     """Bytes that came since the last request began or the last piece of a body: the head, or the trailers."""
     _rest = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(cast(asyncio.Transport, Cork(transport, self.loop)))
 
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)

@@ -36,6 +36,7 @@ class Journal:
     def clear(self) -> None:
         """Forget everything, the counts included."""
         self._exchanges: deque[Exchange] = deque()
+        self._weights: deque[int] = deque()
         self._weight = 0
         self.seen = 0
 
@@ -58,10 +59,12 @@ class Journal:
         if request.form is not None:  # or a file that was deleted would stay until its exchange is forgotten
             request = request._replace(form=None)
         self._exchanges.append(Exchange(self.seen, at, operation, request, response, reason, violations))
-        self._weight += _weight(request, response)
+        weight = _weight(request, response)
+        self._weights.append(weight)
+        self._weight += weight
         while len(self._exchanges) > self._limit or self._weight > MAX_BYTES:
-            oldest = self._exchanges.popleft()
-            self._weight -= _weight(oldest.request, oldest.response)
+            self._exchanges.popleft()
+            self._weight -= self._weights.popleft()
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The kept exchanges that match, oldest first."""
@@ -70,10 +73,6 @@ class Journal:
 
 def _weight(request: Request, response: Response) -> int:
     body = response.body
-    head = (
-        len(request.path)
-        + len(request.query)
-        + sum(map(len, request.headers))
-        + sum(map(len, request.headers.values()))
-    )
+    headers = request.headers
+    head = len(request.path) + len(request.query) + len("".join(headers)) + len("".join(headers.values()))
     return head + len(request.body) + (len(body) if isinstance(body, bytes) else 0)
