@@ -105,3 +105,13 @@ def make_client(**changes: Any) -> Iterator["TestClient"]:
     )
     yield client
     client.close()
+
+
+def address(path: str) -> str:
+    """An admin verb's path, filled in."""
+    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal")
+
+
+def state_of(client: "TestClient") -> list[Any]:
+    """All that the admin API can change."""
+    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import make_client
+from builders import make_client, state_of
 from starlette.testclient import TestClient
 
 from mockserver import __version__
@@ -22,15 +22,6 @@ UNIX = 1775952000.0
 def client() -> Iterator[TestClient]:
     with make_client() as it:
         yield it
-
-
-def address(path: str) -> str:
-    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal")
-
-
-def state_of(client: TestClient) -> list[Any]:
-    """All that the admin API can change."""
-    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests")]
 
 
 def queue(client: TestClient, *prompts: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from builders import make_client, make_engine, make_settings
+from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
 from mockserver.web.admin import build_admin
@@ -21,15 +21,6 @@ PATHS = {verb.path for verb in VERBS}
 def client() -> Iterator[TestClient]:
     with make_client() as it:
         yield it
-
-
-def address(path: str) -> str:
-    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal")
-
-
-def state_of(client: TestClient) -> list[Any]:
-    """All that the admin API can change."""
-    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests")]
 
 
 REFUSED: list[tuple[str, str, Any, int]] = [
