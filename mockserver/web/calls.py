@@ -8,6 +8,9 @@ from mockserver.engine import Engine
 from mockserver.errors import Violation
 from mockserver.state.sandbox import Sandbox
 
+MAX_ROWS = 1000
+PAGE = frozenset({"limit", "after"})
+
 
 class AdminRefusal(Exception):  # noqa: N818  a glossary word
     """An admin call turned away; nothing was changed."""
@@ -48,3 +51,19 @@ def body_of(*required: str, at_least: int = 0, **properties: Any) -> Schema:
     """A JSON object with these properties and no others."""
     definition = {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
     return Schema({**definition, "minProperties": at_least}, {})
+
+
+def obeyed(change: Callable[[], None]) -> None:
+    """Make the change; a ValueError is the caller's mistake."""
+    try:
+        change()
+    except ValueError as error:
+        raise AdminRefusal(422, f"{error}.") from error
+
+
+def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
+    """A whole number in the query."""
+    text = call.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 18 and int(text) <= most):
+        raise AdminRefusal(400, f"{name} is {text[:100]!r}; wanted a whole number up to {most}.")
+    return int(text)

@@ -1,0 +1,76 @@
+"""Admin verbs for accounts: who may ask, what is left, and what was used."""
+
+from itertools import islice
+from typing import Any
+
+from mockserver.state.ledger import Account, AccountFacts, email_of
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, read_count
+from mockserver.web.views import instant_of
+
+
+def accounts(call: AdminCall) -> Any:
+    return {"accounts": [_account(call, each) for each in call.sandbox.accounts.every()]}
+
+
+def account(call: AdminCall) -> Any:
+    return _account(call, _find_account(call))
+
+
+def put_account(call: AdminCall) -> Any:
+    token, body = call.path["token"], call.body
+    found = call.engine.find_account(call.sandbox, token)
+    if found is None:
+        found = call.sandbox.accounts.open(AccountFacts(token, email_of(token)), call.now)
+    if "credits" in body:
+        found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
+    found.email = body.get("email", found.email)
+    found.revoked = body.get("revoked", found.revoked)
+    return _account(call, found)
+
+
+def usage(call: AdminCall) -> Any:
+    """By provider, what the sandbox's accounts used; providers that meter nothing are left out."""
+    reporting = {service.provider: service.world for service in call.engine.services if service.provider}
+    return {
+        provider.name: provider.report(world, call.sandbox) for provider, world in reporting.items() if provider.report
+    }
+
+
+def ledger(call: AdminCall) -> Any:
+    """The account's charges, oldest first; `next` is the `after` of the following page, null at the end."""
+    found = _find_account(call)
+    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    rows = list(islice(found.ledger(call.sandbox.batches, call.now), after, after + limit + 1))
+    entries = [{**row._asdict(), "at": instant_of(row.at)} for row in rows[:limit]]
+    more = after + limit if len(rows) > limit else None
+    return {"credits": found.balance(call.sandbox.batches, call.now), "entries": entries, "next": more}
+
+
+VERBS = (
+    Verb("GET", "/accounts", accounts),
+    Verb("GET", "/accounts/{token}", account),
+    Verb(
+        "PUT",
+        "/accounts/{token}",
+        put_account,
+        body_of(
+            credits={"type": "integer", "minimum": -(2**53), "maximum": 2**53},
+            email={"type": "string", "minLength": 1, "maxLength": 320},
+            revoked={"type": "boolean"},
+        ),
+    ),
+    Verb("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
+    Verb("GET", "/usage", usage),
+)
+
+
+def _find_account(call: AdminCall) -> Account:
+    found = call.engine.find_account(call.sandbox, call.path["token"])
+    if found is None:
+        raise AdminRefusal(404, "The accounts are closed, and this token is not among them.")
+    return found
+
+
+def _account(call: AdminCall, found: Account) -> dict[str, Any]:
+    balance = found.balance(call.sandbox.batches, call.now)
+    return {"token": found.token, "email": found.email, "credits": balance, "revoked": found.revoked}

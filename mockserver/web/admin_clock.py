@@ -1,0 +1,115 @@
+"""Admin verbs for sandbox time, and for how batches age."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from mockserver.contract.schema import Schema
+from mockserver.state.batches import Progression
+from mockserver.state.clock import LATEST
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of, obeyed
+from mockserver.web.views import instant_of
+
+
+def clock(call: AdminCall) -> Any:
+    it = call.sandbox.clock
+    now = it.now()
+    return {"now": instant_of(now), "unix": now, "frozen": it.is_frozen, "scale": it.scale}
+
+
+def put_clock(call: AdminCall) -> Any:
+    it, body = call.sandbox.clock, call.body
+    if "now" in body:
+        instant = _read_instant(body["now"])
+        obeyed(lambda: it.set(instant))
+    if "scale" in body:
+        it.scale_by(body["scale"])
+    if "frozen" in body:
+        (it.freeze if body["frozen"] else it.resume)()
+    return clock(call)
+
+
+def advance_clock(call: AdminCall) -> Any:
+    body = call.body
+    seconds = sum(body.get(name, 0) * worth for name, worth in _WORTHS.items())
+    obeyed(lambda: call.sandbox.clock.advance(seconds))
+    return clock(call)
+
+
+def freeze_clock(call: AdminCall) -> Any:
+    call.sandbox.clock.freeze()
+    return clock(call)
+
+
+def resume_clock(call: AdminCall) -> Any:
+    call.sandbox.clock.resume()
+    return clock(call)
+
+
+def scale_clock(call: AdminCall) -> Any:
+    call.sandbox.clock.scale_by(call.body["scale"])
+    return clock(call)
+
+
+def progression(call: AdminCall) -> Any:
+    kind, amount = call.sandbox.progression
+    return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
+
+
+def put_progression(call: AdminCall) -> Any:
+    """Batches queued from now on age so; those queued before keep their way."""
+    kind = call.body["progression"]
+    amount = call.body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0
+    call.sandbox.progression = Progression(kind, int(amount) if kind == "polls" else amount)
+    return progression(call)
+
+
+_AMOUNTS = {"time": "seconds", "polls": "polls"}
+_WORTHS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e12}
+_SPAN = body_of(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum": LATEST} for name in _WORTHS})
+_PROGRESSION = Schema(
+    {
+        "oneOf": [
+            body_of("progression", progression={"const": "immediate"}).definition,
+            body_of(
+                "progression",
+                "seconds",
+                progression={"const": "time"},
+                seconds={"type": "number", "minimum": 0, "maximum": 1e12},
+            ).definition,
+            body_of(
+                "progression",
+                "polls",
+                progression={"const": "polls"},
+                polls={"type": "integer", "minimum": 1, "maximum": 10**6},
+            ).definition,
+        ]
+    },
+    {},
+)
+
+VERBS = (
+    Verb("GET", "/clock", clock),
+    Verb(
+        "PUT",
+        "/clock",
+        put_clock,
+        body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE),
+    ),
+    Verb("POST", "/clock/advance", advance_clock, _SPAN),
+    Verb("POST", "/clock/freeze", freeze_clock),
+    Verb("POST", "/clock/resume", resume_clock),
+    Verb("POST", "/clock/scale", scale_clock, body_of("scale", scale=_POSITIVE)),
+    Verb("GET", "/progression", progression),
+    Verb("PUT", "/progression", put_progression, _PROGRESSION),
+)
+
+
+def _read_instant(came: str | float) -> float:
+    if isinstance(came, int | float):
+        return came
+    try:
+        instant = datetime.fromisoformat(came)
+    except ValueError as error:
+        raise AdminRefusal(422, f"now is {came[:100]!r}; wanted an ISO 8601 instant or Unix seconds.") from error
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,41 @@
+"""Admin verbs for the server and the sandbox as a whole."""
+
+from typing import Any
+
+from mockserver import __version__
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, obeyed
+
+
+def version(call: AdminCall) -> Any:  # noqa: ARG001  every verb takes the call
+    return {"name": "mockserver", "version": __version__}
+
+
+def openapi(call: AdminCall) -> Any:
+    return call.engine.services[0].world.spec.document
+
+
+def reset(call: AdminCall) -> Any:
+    call.sandbox.reset()
+    return {"reset": ["journal", "state", "clock", "progression"]}
+
+
+def reset_part(call: AdminCall) -> Any:
+    parts = {
+        "journal": call.sandbox.journal.clear,
+        "state": call.sandbox.reset_state,
+        "clock": lambda: obeyed(call.sandbox.reset_clock),
+        "progression": call.sandbox.reset_progression,
+    }
+    part = call.path["part"]
+    if part not in parts:
+        raise AdminRefusal(404, f"There is no part {part!r} to reset; there are {', '.join(parts)}.")
+    parts[part]()
+    return {"reset": [part]}
+
+
+VERBS = (
+    Verb("GET", "/version", version),
+    Verb("GET", "/openapi.json", openapi),
+    Verb("POST", "/reset", reset),
+    Verb("POST", "/reset/{part}", reset_part),
+)
