@@ -7,7 +7,6 @@ the same words under another id, streamed or not. Ids follow from the sandbox, a
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mockserver.contract.fixtures import Completion
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Response
