@@ -4,12 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint format bench lock clean
+.PHONY: run test lint format bench docs lock clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
 
-test: $(VENV)/test.stamp lint
+test: $(VENV)/test.stamp $(VENV)/docs.stamp lint
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/test.stamp
@@ -24,15 +24,22 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+	@echo "Open site/index.html, or read along while you write: $(BIN)/python -m mkdocs serve"
+
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
 	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	    --quiet --upgrade --custom-compile-command "make lock" -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --group build --group test --universal --python-version 3.11 --generate-hashes \
 	    --quiet --upgrade --custom-compile-command "make lock" -o requirements/test.txt
+	$(BIN)/uv pip compile pyproject.toml --group build --group docs --constraints requirements/test.txt \
+	    --universal --python-version 3.11 --generate-hashes \
+	    --quiet --upgrade --custom-compile-command "make lock" -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) dist build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist build site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mockserver needs Python 3.11 or newer")'
@@ -46,4 +53,8 @@ $(VENV)/run.stamp: $(BIN)/python requirements/run.txt pyproject.toml
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
 	$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/run.stamp requirements/docs.txt
+	$(PIP) install --require-hashes -r requirements/docs.txt
 	@touch $@
