@@ -25,7 +25,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/docs.stamp
-	$(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
 	@echo "Open site/index.html, or read along while you write: $(BIN)/python -m mkdocs serve"
 
 lock: $(VENV)/test.stamp

@@ -10,8 +10,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from mockserver.cli import EXIT_CODES, _parser
+from mockserver.contract.operations import Operation
 from mockserver.loading import load_engine
-from mockserver.provider import Service
 from mockserver.settings import GROUPS, ROWS, Settings, flag_of, variable_of
 from mockserver.state.batches import read_fate
 from mockserver.state.faults import listed_faults
@@ -30,3 +30,155 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, write in PAGES.items():
         files.append(File.generated(config, path, content=write()))
     return files
+
+
+def settings_page() -> str:
+    parts = [
+        "# Settings\n\nA flag wins over its variable, a variable over the config file, the file over the default. "
+        "The config file (`--config FILE`, or `MOCKSERVER_CONFIG`) is YAML with the same names: `port-file: port.txt`. "
+        "Repeatable flags are given several times; their variable separates them as `PATH` does."
+    ]
+    for group in GROUPS:
+        rows = [_setting(name) for name, row in ROWS.items() if row.metadata["group"] == group]
+        parts.append(f"## {group.capitalize()}\n\n{_table(('flag', 'variable', 'default', 'what it does'), rows)}")
+    return "\n\n".join(parts)
+
+
+def commands_page() -> str:
+    codes = [(code, what) for code, what in re.findall(r"(?m)^  (\d)  (.+)$", EXIT_CODES)]
+    parts = [f"# Commands and exit codes\n\n{_table(('exit code', 'means'), codes)}"]
+    parser = _parser()
+    verbs: Mapping[str, Any] = next(each.choices for each in parser._actions if isinstance(each.choices, Mapping))
+    for name, verb in verbs.items():
+        told = verb.format_help().replace(EXIT_CODES, "").rstrip()
+        parts.append(f"## mockserver {name}\n\n{_block('text', told)}")
+    return "\n\n".join(parts)
+
+
+def operations_page() -> str:
+    services = load_engine(Settings()).services
+    tags = dict.fromkeys(service.operation.tag for service in services)
+    parts = [
+        "# Operations\n\nWhat the document (`openapi.yaml`) describes, and so what is served. "
+        "A name in the first column is what stubs, faults and searches of the journal call an operation. "
+        "`GET /__admin/openapi.json` shows the document itself."
+    ]
+    for tag in tags:
+        rows = [_operation(each.operation) for each in services if each.operation.tag == tag]
+        parts.append(f"## {tag}\n\n{_table(('operation', 'call', 'what it does', 'statuses'), rows)}")
+    return "\n\n".join(parts)
+
+
+def admin_page() -> str:
+    told = readme_sentences()
+    parts = [
+        "# Admin API\n\nA call names its sandbox as any call does: `X-Mock-Sandbox`, else the bearer token, else "
+        "`default`; the answer's `X-Mock-Sandbox` says which one it was. What a call does not know is refused, and a "
+        "refused call changes nothing. Bodies are JSON; their schemas are JSON Schema 2020-12."
+    ]
+    return "\n\n".join(parts + [_verb(verb, told) for verb in VERBS])
+
+
+def markers_page() -> str:
+    tokens = [(f"`{token}`", _token_says(token)) for token in TOKENS]
+    markers = [(f"`{marker}`", _marker_says(marker)) for marker in MARKERS]
+    return (
+        "# Tokens and markers\n\nThey need no change in your client. `--no-magic` turns both off.\n\n"
+        f"## Tokens\n\nWhat counts is how a bearer token begins.\n\n{_table(('token', 'what it gets'), tokens)}\n\n"
+        "## Markers\n\nA marker stands anywhere in a prompt, or in a message or the `custom_id` of a batch line, and "
+        f"decides the fate of that item alone.\n\n{_table(('marker', 'what happens to the item'), markers)}"
+    )
+
+
+def faults_page() -> str:
+    parts = [
+        "# Faults\n\nOne fault is a JSON object with a `type` and its fields. [Faults](../control/faults.md) says how "
+        "to install one. A field with a default may be left out."
+    ]
+    for fault in listed_faults():
+        rows = [(f"`{each['name']}`", each["wanted"], _code(each.get("default", ""))) for each in fault["fields"]]
+        fields = _table(("field", "value", "default"), rows) if rows else "It has no fields."
+        parts.append(f"## {fault['type']}\n\n{fault['sees']}\n\n{fields}")
+    return "\n\n".join(parts)
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/commands.md": commands_page,
+    "reference/settings.md": settings_page,
+    "reference/operations.md": operations_page,
+    "reference/admin.md": admin_page,
+    "reference/markers.md": markers_page,
+    "reference/faults.md": faults_page,
+}
+
+
+def readme_sentences() -> dict[str, str]:
+    """What the README says of each admin call, by method and path below the prefix."""
+    told: dict[str, str] = {}
+    for calls, sentence in re.findall(r"(?m)^\| (`(?:GET|POST|PUT|DELETE) .+?`) \| (.+) \|$", README.read_text("utf-8")):
+        told |= {call.replace(f" {ADMIN_PREFIX}", " "): sentence for call in re.findall(r"`([A-Z]+ /\S+)`", calls)}
+    return told
+
+
+def _setting(name: str) -> tuple[str, ...]:
+    row = ROWS[name]
+    if isinstance(row.default, bool):
+        flag, default = f"`{flag_of(name)}`, `{flag_of(f'no_{name}')}`", "on" if row.default else "off"
+    else:
+        flag, default = f"`{flag_of(name)}`", "" if row.default == () else str(row.default)
+    choices = " One of " + ", ".join(f"`{each}`" for each in row.metadata["choices"]) + "."
+    return flag, f"`{variable_of(name)}`", _code(default), row.metadata["help"] + choices * bool(row.metadata["choices"])
+
+
+def _operation(it: Operation) -> tuple[str, ...]:
+    return f"`{it.key}`", f"`{it.method} {it.path}`", it.summary, " ".join(map(str, it.statuses))
+
+
+def _verb(verb: Verb, told: Mapping[str, str]) -> str:
+    call = f"{verb.method} {verb.path}"
+    parts = [f"## {verb.method} {ADMIN_PREFIX}{verb.path} {{ #{_anchor(call)} }}"]
+    sentence = told[call].partition("; `")[0] if call in told else ""
+    parts += [f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}."] if sentence else []
+    parts += [f"Query: {', '.join(f'`{name}`' for name in sorted(verb.parameters))}."] if verb.parameters else []
+    parts += [_block("json", json.dumps(verb.body.definition, indent=2))] if verb.body else []
+    return "\n\n".join(parts)
+
+
+def _anchor(call: str) -> str:
+    return re.sub(r"[^a-z]+", "-", call.lower()).strip("-")
+
+
+def _token_says(token: str) -> str:
+    status = reserved_status(token)
+    if status is not None:
+        return f"The documented answer with status {status}, whatever is asked (400 where it documents none)."
+    facts = reserved(token)
+    if facts.revoked:
+        return "It is refused: 403 by Agent First, 401 by AgileCloud."
+    if facts.credits == PLENTY:
+        return f"It is accepted, and has plenty of credits ({PLENTY:,})."
+    return f"It is accepted, and starts with {facts.credits} credits{'; 402 at once' if not facts.credits else ''}."
+
+
+def _marker_says(marker: str) -> str:
+    fate = read_fate(marker)
+    if fate.failure is not None:
+        return f"It fails, with {fate.failure} where a status is shown."
+    if fate.slowness == float("inf"):
+        return "It never ends."
+    return f"It takes {fate.slowness:g} seconds of sandbox time longer." if fate.slowness else "Nothing."
+
+
+def _code(value: object) -> str:
+    return f"`{value}`" if value != "" else ""
+
+
+def _block(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table whose cells may hold bars."""
+    lines = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

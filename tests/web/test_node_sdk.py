@@ -2,32 +2,21 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 from builders import make_settings
+from node_sdk import LOCK, NODE, install_sdk, needs_node
 
 from mockserver.server import ThreadedServer
 
-NODE = Path(__file__).parents[1] / "node"
 TESTS = NODE / "sdk.test.js"
-LOCK = NODE / "package-lock.json"
-INSTALLED = NODE / "node_modules" / ".installed.json"
-"""A copy of the lock that the packages were installed from: while it holds, the registry is not asked again."""
-INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline")
-
-needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="node and npm are not here")
 
 
 @pytest.fixture(scope="module")
 def sdk() -> None:
-    if not INSTALLED.exists() or INSTALLED.read_bytes() != LOCK.read_bytes():
-        code, output = run(*INSTALL)
-        assert code == 0, output
-        shutil.copyfile(LOCK, INSTALLED)
+    install_sdk()
 
 
 @needs_node
