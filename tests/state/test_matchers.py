@@ -79,7 +79,7 @@ def test_what_is_no_json_fits_no_body(body: bytes) -> None:
 
 def test_a_form_is_matched_by_its_fields() -> None:
     blob = Blob.__new__(Blob)  # never read
-    form = {"purpose": "batch", "file": Upload("in.jsonl", "application/jsonl", blob)}
+    form: dict[str, str | Upload] = {"purpose": "batch", "file": Upload("in.jsonl", "application/jsonl", blob)}
     request = make_request("POST", "/v1/files")._replace(form=form)
 
     assert fits(request, body={"purpose": "batch"})

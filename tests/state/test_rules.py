@@ -280,11 +280,11 @@ class Model:
 
     def is_gone(self, now: int) -> bool:
         times = self.definition["times"]
-        return (times is not None and self.claimed >= times) or now >= self.definition.get("until", 10**6)
+        return (times is not None and self.claimed >= times) or bool(now >= self.definition.get("until", 10**6))
 
     def meet(self) -> bool:
         self.matched += 1
-        due = self.matched > self.definition["after"] and self.chances[self.matched]
+        due: bool = self.matched > self.definition["after"] and self.chances[self.matched]
         self.claimed += due
         return due
 
