@@ -103,7 +103,7 @@ class Outbox:
     def claim_due(self, now: float) -> list[Callback]:
         """The callbacks due by now that nobody claimed before: in due order, of equal ones the older first."""
         found = []
-        while self.next_due() <= now:
+        while self.next_due() <= now and self._queue:
             callback = self.pending.pop(heappop(self._queue)[2])
             found.append(callback._replace(state=State.SENDING))
             self.claimed[callback.id] = found[-1]

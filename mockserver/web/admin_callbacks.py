@@ -17,7 +17,8 @@ def callbacks(call: AdminCall) -> Any:
     outbox = call.sandbox.outbox
     found = outbox.every() if outbox else []
     if "state" in call.query:
-        found = [each for each in found if each.state == _read_state(call.query["state"])]
+        wanted = _read_state(call.query["state"])
+        found = [each for each in found if each.state is wanted]
     return {
         "callbacks": [_shown(each) for each in found[after : after + limit]],
         "next": after + limit if len(found) > after + limit else None,

@@ -107,6 +107,8 @@ def _exchange(  # noqa: PLR0917  its only caller is above
             wire.do_handshake()
         connection.request("POST", address.path, payload, {**headers, "Connection": "close"})
         response = connection.getresponse()
+        if hurry.is_set():  # The cut may pass for the end of the head.
+            raise TimeoutError
         with suppress(OSError, HTTPException):
             response.read(MAX_READ)
         response.close()
