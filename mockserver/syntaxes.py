@@ -91,7 +91,9 @@ def read_place(text: str, place: str = "callback_allow") -> tuple[str, int | Non
 
 
 def read_endpoint(text: str, place: str = "sqs_endpoint") -> str:
-    """A URL's scheme and authority."""
+    """A URL's scheme and authority; none of no URL."""
+    if not text:
+        return ""
     scheme, _, authority = text.rstrip("/").partition("://")
     if scheme not in {"http", "https"}:
         raise complaint(place, text, ENDPOINT_WANTED)

@@ -45,7 +45,7 @@ def rules_of(settings: Settings) -> Rules:
         frozenset(read_place(each) for each in settings.callback_allow),
         read_timeout(settings.callback_timeout),
         read_retries(settings.callback_retries),
-        read_endpoint(settings.sqs_endpoint) if settings.sqs_endpoint else "",
+        read_endpoint(settings.sqs_endpoint),
         settings.debug_headers,
     )
 

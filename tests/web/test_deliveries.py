@@ -12,7 +12,6 @@ from builders import make_settings
 from receiver import PATIENCE, listening, receiving
 
 from mockserver.state.callbacks import State
-from mockserver.web import deliveries
 from mockserver.web.deliveries import post
 from mockserver.web.postage import Outcome, Rules, judged, rules_of
 
@@ -34,8 +33,8 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         assert address[0] == "127.0.0.1", "traffic would leave the machine"
         return connect(address, timeout)
 
-    monkeypatch.setattr(deliveries.socket, "getaddrinfo", find)
-    monkeypatch.setattr(deliveries.socket, "create_connection", connect_here)
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket, "create_connection", connect_here)
     return known
 
 
@@ -119,14 +118,14 @@ def test_of_several_addresses_the_first_that_answers_is_taken(
     resolver: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolver["localhost"] = ["::1", "127.0.0.1"]
-    connect = deliveries.socket.create_connection
+    connect = socket.create_connection
 
     def deaf_at_first(address: tuple[str, int], timeout: float) -> socket.socket:
         if address[0] == "::1":
             raise ConnectionRefusedError
         return connect(address, timeout)
 
-    monkeypatch.setattr(deliveries.socket, "create_connection", deaf_at_first)
+    monkeypatch.setattr(socket, "create_connection", deaf_at_first)
     with receiving() as receiver:
         assert send(f"http://localhost:{receiver.server.server_port}/").state is State.DELIVERED
 
@@ -135,7 +134,7 @@ def test_a_name_that_cannot_be_found_is_tried_again(monkeypatch: pytest.MonkeyPa
     def find(*_: Any, **__: Any) -> Any:
         raise socket.gaierror("no such name")
 
-    monkeypatch.setattr(deliveries.socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket, "getaddrinfo", find)
 
     outcome = send("http://receiver.test/", allowed=frozenset({("receiver.test", None)}))
 

@@ -136,9 +136,14 @@ def test_an_endpoint_where_nobody_listens_is_tried_again(sqs: str, queues: Any) 
 def test_the_credentials_of_the_machine_are_not_used(sqs: str, queues: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from botocore.auth import SigV4Auth
 
-    keys = []
+    keys: list[Any] = []
     sign = SigV4Auth.add_auth
-    monkeypatch.setattr(SigV4Auth, "add_auth", lambda self, asked: (keys.append(self.credentials), sign(self, asked)))
+
+    def noted(self: Any, asked: Any) -> Any:
+        keys.append(self.credentials)
+        return sign(self, asked)
+
+    monkeypatch.setattr(SigV4Auth, "add_auth", noted)
     queues.create_queue(QueueName="signed")
     keys.clear()
 
