@@ -94,8 +94,9 @@ def status_of(batch: Batch, now: float) -> Status:
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
     batch = _kept(call, _new_batch(call))
-    # The document has both names for it.
-    _note_callback(call, batch, call.body.get("callback") or call.body.get("callback (planned)"))
+    target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
+    if target:
+        _note_callback(call, batch, target)
     return call.reply({"id": batch.id, "count": batch.size})
 
 
@@ -120,7 +121,8 @@ def ask_model(call: Call) -> Response:
         return _collect(call, pending=202)
     if call.arguments.get("mode") == "async":
         batch = _kept(call, _new_conversation(call, call.sandbox.progression))
-        _note_callback(call, batch, call.arguments.get("callback"))
+        if "callback" in call.arguments:
+            _note_callback(call, batch, call.arguments["callback"])
         return call.reply({"id": batch.id}, 202)
     return _answer_now(call)
 
@@ -151,11 +153,10 @@ def _kept(call: Call, batch: Batch) -> Batch:
     return batch
 
 
-def _note_callback(call: Call, batch: Batch, target: str | None) -> None:
-    if target:
-        call.sandbox.open_outbox().note(
-            batch.id, provider=api.name, target=target, base_url=call.request.base_url, due=batch.end()
-        )
+def _note_callback(call: Call, batch: Batch, target: str) -> None:
+    call.sandbox.open_outbox().note(
+        batch.id, provider=api.name, target=target, base_url=call.request.base_url, due=batch.end()
+    )
 
 
 def _status(batch: Batch, now: float) -> dict[str, Any]:
