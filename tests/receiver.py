@@ -32,12 +32,13 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                # Before the answer: once the sender has that, it may send what comes next.
+                receiver._told.put(Told(self.path, headers, orjson.loads(body or b"null")))
                 self.send_response(receiver.next_status())
                 self.send_header("Location", receiver._location)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver._told.put(Told(self.path, headers, orjson.loads(body or b"null")))
 
             do_GET = do_POST  # noqa: N815  of one who follows a redirect
 
