@@ -2,25 +2,30 @@
 
 import json
 import re
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from walks import seen_under
 
 from mockserver.cli import EXIT_CODES, _parser
 from mockserver.contract.operations import Operation
+from mockserver.contract.scenarios import Scenario
 from mockserver.loading import load_engine
 from mockserver.settings import GROUPS, ROWS, Settings, flag_of, variable_of
 from mockserver.state.batches import read_fate
 from mockserver.state.faults import listed_faults
 from mockserver.state.ledger import PLENTY, reserved, reserved_status
-from mockserver.web.admin import ADMIN_PREFIX
+from mockserver.web.app import ADMIN_PREFIX
 from mockserver.web.calls import Verb
 from mockserver.web.verbs import VERBS
 
 README = Path(__file__).parents[1] / "README.md"
+NARROW = partial(RawDescriptionHelpFormatter, width=92, max_help_position=26)
 TOKENS = ("anything-else", "mock-no-credits", "mock-credits-12-of-mine", "mock-revoked", "mock-status-500")
 MARKERS = ("no marker", "[mock:fail]", "[mock:fail=503]", "[mock:slow=30s]", "[mock:slow=250ms]", "[mock:hang]")
 
@@ -32,6 +37,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """MkDocs calls this with the text of every page; a line of its own says what is put in there."""
+    for name, write in PARTS.items():
+        marker = f"<!-- generated: {name} -->"
+        if marker in markdown:
+            markdown = markdown.replace(marker, write())
+    return markdown
+
+
 def settings_page() -> str:
     parts = [
         "# Settings\n\nA flag wins over its variable, a variable over the config file, the file over the default. "
@@ -40,7 +54,7 @@ def settings_page() -> str:
     ]
     for group in GROUPS:
         rows = [_setting(name) for name, row in ROWS.items() if row.metadata["group"] == group]
-        parts.append(f"## {group.capitalize()}\n\n{_table(('flag', 'variable', 'default', 'what it does'), rows)}")
+        parts.append(f"## {group.capitalize()}\n\n{_table(('flag and variable', 'default', 'what it does'), rows)}")
     return "\n\n".join(parts)
 
 
@@ -50,6 +64,7 @@ def commands_page() -> str:
     parser = _parser()
     verbs: Mapping[str, Any] = next(each.choices for each in parser._actions if isinstance(each.choices, Mapping))
     for name, verb in verbs.items():
+        verb.formatter_class = NARROW
         told = verb.format_help().replace(EXIT_CODES, "").rstrip()
         parts.append(f"## mockserver {name}\n\n{_block('text', told)}")
     return "\n\n".join(parts)
@@ -112,12 +127,34 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
+def scenarios_part() -> str:
+    book = load_engine(Settings()).scenarios.by_name
+    return "\n\n".join(_scenario(each) for each in book.values())
+
+
+PARTS: Mapping[str, Callable[[], str]] = {"scenarios": scenarios_part}
+
+
 def readme_sentences() -> dict[str, str]:
     """What the README says of each admin call, by method and path below the prefix."""
     told: dict[str, str] = {}
-    for calls, sentence in re.findall(r"(?m)^\| (`(?:GET|POST|PUT|DELETE) .+?`) \| (.+) \|$", README.read_text("utf-8")):
+    for calls, sentence in re.findall(
+        r"(?m)^\| (`(?:GET|POST|PUT|DELETE) .+?`) \| (.+) \|$", README.read_text("utf-8")
+    ):
         told |= {call.replace(f" {ADMIN_PREFIX}", " "): sentence for call in re.findall(r"`([A-Z]+ /\S+)`", calls)}
     return told
+
+
+def _scenario(scenario: Scenario) -> str:
+    rows = [(api, "<br>".join(f"{call}: {answer}" for call, answer in sights)) for api, sights in seen_under(scenario)]
+    text = scenario.path.read_text(encoding="utf-8").rstrip()
+    return "\n\n".join(
+        [
+            f"### {scenario.name}\n\n{scenario.description}",
+            _table(("client of", "sees"), rows),
+            _folded(f"fixtures/{scenario.source}", _block("yaml", text)),
+        ]
+    )
 
 
 def _setting(name: str) -> tuple[str, ...]:
@@ -127,7 +164,8 @@ def _setting(name: str) -> tuple[str, ...]:
     else:
         flag, default = f"`{flag_of(name)}`", "" if row.default == () else str(row.default)
     choices = " One of " + ", ".join(f"`{each}`" for each in row.metadata["choices"]) + "."
-    return flag, f"`{variable_of(name)}`", _code(default), row.metadata["help"] + choices * bool(row.metadata["choices"])
+    named = f"{flag}<br>`{variable_of(name)}`"
+    return named, _code(default), row.metadata["help"] + choices * bool(row.metadata["choices"])
 
 
 def _operation(it: Operation) -> tuple[str, ...]:
@@ -140,8 +178,18 @@ def _verb(verb: Verb, told: Mapping[str, str]) -> str:
     sentence = told[call].partition("; `")[0] if call in told else ""
     parts += [f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}."] if sentence else []
     parts += [f"Query: {', '.join(f'`{name}`' for name in sorted(verb.parameters))}."] if verb.parameters else []
-    parts += [_block("json", json.dumps(verb.body.definition, indent=2))] if verb.body else []
+    parts += [_folded("What the body may hold", _block("json", _schema(verb.body.definition)))] if verb.body else []
     return "\n\n".join(parts)
+
+
+def _schema(definition: Mapping[str, Any]) -> str:
+    """A schema without what says nothing."""
+    said = {name: value for name, value in definition.items() if value not in ([], 0)}
+    return json.dumps(said, indent=2)
+
+
+def _folded(title: str, text: str) -> str:
+    return f'??? quote "{title}"\n' + "\n".join(f"    {line}".rstrip() for line in text.splitlines())
 
 
 def _anchor(call: str) -> str:

@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def reading_shell(folder: Path) -> "Shell":
         "mockserver": f'exec {python} -m mockserver "$@"',
         "pytest": f'exec {python} -m pytest -p no:cacheprovider {_plugin_flag()} "$@"',
         "pip": f'exec {python} -c {shlex.quote(_PIP)} "$@"',
-        "npm": f'ln -sfn {shlex.quote(str(NODE / "node_modules"))} node_modules',
+        "npm": f"ln -sfn {shlex.quote(str(NODE / 'node_modules'))} node_modules",
     }.items():
         command = commands / name
         command.write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
@@ -63,7 +62,7 @@ class Shell:
         assert done.returncode == 0 or not check, done.stdout
         return done.stdout
 
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self) -> dict[str, str]:
         """This machine's, without what would set up a server or a client."""
         foreign = ("MOCKSERVER_", "OPENAI_", "AGENT_FIRST_", "PYTEST_", "NODE_", "GITHUB_", "COV_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign) and name != "PORT"}

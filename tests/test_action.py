@@ -47,7 +47,9 @@ class Runner:
         for step in STEPS:
             outputs |= self._run(step, given)
         wanted = {name: facts["value"] for name, facts in ACTION["outputs"].items()}
-        return {name: outputs[value.strip("${} ").removeprefix("steps.start.outputs.")] for name, value in wanted.items()}
+        return {
+            name: outputs[value.strip("${} ").removeprefix("steps.start.outputs.")] for name, value in wanted.items()
+        }
 
     def _run(self, step: Mapping[str, Any], inputs: Mapping[str, str]) -> Mapping[str, str]:
         assert step["shell"] == "bash"

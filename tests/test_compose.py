@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_docker_commands_in_the_documentation_pass_flags_and_variables_that_exis
 
     assert commands
     for words in commands:
-        variables = dict(word.split("=", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "-e")
+        variables = dict(word.split("=", 1) for flag, word in pairwise(words) if flag == "-e")
         assert read_settings({}, variables)[1] == []
 
 

@@ -3,8 +3,8 @@
 import ast
 import json
 import re
-import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from shell import Shell, reading_shell
 
 from mockserver.cli import _parser, _settings
 from mockserver.server import ThreadedServer
-from mockserver.settings import ROWS, Settings, variable_of
+from mockserver.settings import ROWS, variable_of
 
 ROOT = DOCS.parent
 DEFAULT_URL = "http://127.0.0.1:4024"
@@ -96,12 +96,10 @@ def test_every_block_is_what_it_says_it_is() -> None:
 
 
 def read_shell(text: str) -> None:
-    import subprocess
-
     assert subprocess.run(["bash", "-n", "-c", text], check=False).returncode == 0, text
 
 
-READERS = {
+READERS: dict[str, Callable[[str], object]] = {
     "json": json.loads,
     "yaml": yaml.safe_load,
     "python": ast.parse,

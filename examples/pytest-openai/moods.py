@@ -42,7 +42,12 @@ def lines(reviews: dict[str, str]) -> bytes:
 
 def request(name: str, text: str) -> dict[str, object]:
     messages = [{"role": "user", "content": f"Is this review happy or sad? {text}"}]
-    return {"custom_id": name, "method": "POST", "url": ENDPOINT, "body": {"model": "gpt-4o-mini", "messages": messages}}
+    return {
+        "custom_id": name,
+        "method": "POST",
+        "url": ENDPOINT,
+        "body": {"model": "gpt-4o-mini", "messages": messages},
+    }
 
 
 def collected(client: OpenAI, *file_ids: str | None) -> Moods:

@@ -39,7 +39,7 @@ def test_an_input_that_is_refused_says_which_line(sandbox) -> None:
 
 
 def test_a_hiccup_is_retried_by_the_sdk(sandbox) -> None:
-    sandbox.next("createBatch", status=503, times=2)
+    sandbox.next("createBatch", status=500, times=2)
 
     assert len(moods(REVIEWS, wait=0).answers) == 6
     assert sandbox.count(operation="createBatch") == 3
