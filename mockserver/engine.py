@@ -51,6 +51,11 @@ class Engine:
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
+        self.met: dict[tuple[str, int], int] = {}
+        """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
+
+        Where two threads count the same at once, one of them may be missed, but never that it was met at all.
+        """
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
@@ -73,14 +78,19 @@ class Engine:
                 response = self._checked(service, response)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
+            key = service.operation.key if service else ""
+            met = key, response.status
+            self.met[met] = self.met.get(met, 0) + 1
             sandbox.journal.record(
                 now,
-                service.operation.key if service else "",
+                key,
                 request,
                 response,
                 refusal.reason if refusal and response.status >= 400 else "",
                 refusal.violations if refusal else (),
             )
+            if response.status >= 400 or sandbox.journal.waits_end:
+                sandbox.journal.note_wait(now, response, sandbox.clock.wall())
         return response
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
@@ -92,6 +102,7 @@ class Engine:
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
             key = service.operation.key if service else ""
+            self.met[key, response.status] = self.met.get((key, response.status), 0) + 1
             sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
         return response
 

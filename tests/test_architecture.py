@@ -15,7 +15,7 @@ FLOORS = (
     {"contract", "stores"},
     {"state"},
     {"provider"},
-    {"engine", "providers"},
+    {"engine", "providers", "review"},
     {"web", "listening", "loading", "checking"},
     {"server", "client"},
     {"cli", "pytest_plugin", "__main__"},

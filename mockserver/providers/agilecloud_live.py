@@ -4,14 +4,16 @@ The text of a completion follows from the server's seed, the model and the messa
 the same words under another id, streamed or not. Ids follow from the sandbox, as everywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import orjson
 
 from mockserver.contract.fixtures import Completion
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Response
-from mockserver.provider import Call
+from mockserver.messages import Request, Response
+from mockserver.provider import Call, Prompt
 from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_models import ModelKind, model_list, model_object
@@ -52,6 +54,14 @@ def list_models(call: Call) -> Response:
 
 def retrieve_model(call: Call) -> Response:
     return call.reply(model_object(known_model(call.world, call.arguments["model"], ("path", "model"))))
+
+
+def prompts(operation: str, request: Request) -> Iterator[Prompt]:
+    """What the user said last in a chat that was answered. The lines of a batch are in its file, in no request."""
+    if operation == "createChatCompletion":
+        asked = orjson.loads(request.body)
+        if asked.get("messages"):
+            yield Prompt(last_user_message(asked["messages"]), asked["model"])
 
 
 def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:

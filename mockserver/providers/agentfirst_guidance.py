@@ -1,0 +1,60 @@
+"""What a good client of Agent First does, and which prompts its requests hold: tables for those who look back."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from mockserver.messages import Request
+from mockserver.provider import Guidance, Prompt, Standing
+from mockserver.providers.agentfirst_answers import DEFAULT_MODEL, targeting_of
+from mockserver.state.sandbox import Sandbox
+
+
+def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
+    """What the sandbox knows of a batch or a conversation."""
+    batch = sandbox.batches.get(id_.lower())
+    return batch and Standing(batch.progression, batch.end() <= now, batch.tally(now).failed)
+
+
+GUIDANCE = (
+    Guidance(
+        create="queueBatch",
+        status=("getBatchStatus",),
+        id=("query", "id"),
+        ends=frozenset({"successful", "failed"}),
+        lost=frozenset({"failed"}),
+        standing=standing,
+        failed=("failed",),
+        download="getArchive",
+    ),
+    Guidance(
+        create="askModel",
+        status=("getCompletion", "askModel"),
+        id=("query", "id"),
+        ends=frozenset({"failed"}),
+        lost=frozenset({"failed"}),
+        standing=standing,
+        patience={403: 2},  # a captcha may have stood before the answer
+    ),
+)
+
+
+def prompts(operation: str, request: Request) -> Iterator[Prompt]:
+    """The prompts of a batch, or the one of a conversation."""
+    if operation == "queueBatch":
+        try:
+            asked = orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(asked, dict) and isinstance(asked.get("prompts"), list):
+            yield from (_prompt(text, asked) for text in asked["prompts"] if isinstance(text, str))
+    elif operation == "askModel":
+        given = dict(parse_qsl(request.query))
+        if "prompt" in given and "id" not in given:
+            yield _prompt(given["prompt"], given)
+
+
+def _prompt(text: str, asked: Mapping[str, Any]) -> Prompt:
+    return Prompt(text, asked.get("model") or DEFAULT_MODEL, targeting_of(asked).get("country"))
