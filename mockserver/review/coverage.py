@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from mockserver.contract.spec import Operation
 from mockserver.state.journal import Exchange
 
-
 Met = Mapping[tuple[str, int], int]
 """How often each operation (by its key) was answered with each status."""
 

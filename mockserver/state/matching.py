@@ -1,136 +1,89 @@
-"""Which requests are meant: a matcher names what a request, and the answer to it, must have."""
+"""Which exchanges are meant: what a request must be like, as in rules, and what came of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import orjson
 
-from mockserver.messages import Request
+from mockserver.state.ids import canonical
 from mockserver.state.journal import Exchange
+from mockserver.state.matchers import ANY, MATCHER_PROPERTIES, Asked, Matcher, read_matcher
 
-WILDCARD = "*"
+_TEXT = {"type": "string", "maxLength": 2048}
+_NUMBER = {"type": "integer", "minimum": 0}
+
+SEARCH_PROPERTIES: Mapping[str, Any] = {
+    **MATCHER_PROPERTIES,
+    "operation": _TEXT,
+    "status": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[1-5][Xx][Xx]$"}]},
+    "reason": _TEXT,
+    "source": _TEXT,
+    "since": _NUMBER,
+    "until": _NUMBER,
+}
+"""The properties of a definition that say which exchanges it means, as JSON Schemas. An empty operation means none."""
 
 
-class Matcher(NamedTuple):
-    """What is wanted of a request and of its answer. What is None, or not named, does not matter.
+class Search(NamedTuple):
+    """What an exchange must be like; what is None may be anything."""
 
-    In texts other than the names of operations, reasons and methods, `*` stands for any characters.
-    """
-
+    matcher: Matcher
     operation: str | None = None
-    method: str | None = None
-    path: str | None = None
-    query: Mapping[str, str] = {}
-    header: Mapping[str, str] = {}
-    body: Any = None
-    """What the JSON body must have at least: objects by their keys, lists item by item, everything else as it is."""
-    wants_body: bool = False
-    """Whether `body` counts: null can be wanted, too."""
+    """The operation's key; empty for requests that matched none."""
     status: int | str | None = None
     """A number, or a class such as `4XX`."""
     reason: str | None = None
     source: str | None = None
+    """Of which a `*` at the end stands for any rest."""
     since: int = 0
     until: int | None = None
     """The first and the last number in the journal that count."""
 
-    def fits(self, exchange: Exchange) -> bool:
-        """Whether the exchange has everything that is wanted."""
+    def finds(self, exchange: Exchange) -> bool:
+        """Whether the exchange is meant."""
         response = exchange.response
         return (
             exchange.number >= self.since
             and (self.until is None or exchange.number <= self.until)
+            and self.operation in {None, exchange.operation}
             and (self.status is None or _is_status(self.status, response.status))
-            and (self.reason is None or self.reason == exchange.reason)
-            and (self.source is None or fits_pattern(self.source, response.source))
-            and self.fits_request(exchange.operation, exchange.request)
-        )
-
-    def fits_request(self, operation: str, request: Request) -> bool:
-        """Whether the request has everything that is wanted of one; the cheapest is looked at first."""
-        return (
-            (self.operation is None or self.operation == operation)
-            and (self.method is None or self.method.upper() == request.method)
-            and (self.path is None or fits_pattern(self.path, request.path))
-            and all(fits_pattern(value, request.headers.get(name.lower())) for name, value in self.header.items())
-            and (not self.query or _fits_query(self.query, request.query))
-            and (not self.wants_body or _fits_body(self.body, request.body))
+            and self.reason in {None, exchange.reason}
+            and (self.source is None or _is_source(self.source, response.source))
+            and self.matcher.fits(Asked(exchange.operation, exchange.request))
         )
 
 
-def read_matcher(value: Mapping[str, Any]) -> Matcher:
-    """The matcher that a JSON object describes; the object's keys are those of a matcher."""
-    return Matcher(**value, wants_body="body" in value)
-
-
-def fits_pattern(pattern: str, text: str | None) -> bool:
-    """Whether the text is what the pattern says, in time that grows with their lengths only."""
-    if text is None:
-        return False
-    first, *others = pattern.split(WILDCARD)
-    if not others:
-        return text == pattern
-    *middle, last = others
-    if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
-        return False
-    place, end = len(first), len(text) - len(last)
-    for part in middle:
-        found = text.find(part, place, end)
-        if found < 0:
-            return False
-        place = found + len(part)
-    return True
-
-
-def is_part(wanted: Any, value: Any) -> bool:
-    """Whether the value has at least what is wanted; however deeply both are nested."""
-    open_pairs = [(wanted, value)]
-    while open_pairs:
-        part, whole = open_pairs.pop()
-        if isinstance(part, Mapping):
-            if not isinstance(whole, Mapping) or not part.keys() <= whole.keys():
-                return False
-            open_pairs += [(each, whole[key]) for key, each in part.items()]
-        elif isinstance(part, list):
-            if not isinstance(whole, list) or len(part) != len(whole):
-                return False
-            open_pairs += zip(part, whole, strict=True)
-        elif isinstance(part, bool) != isinstance(whole, bool) or part != whole:
-            return False
-    return True
+def read_search(definition: Mapping[str, Any]) -> Search:
+    """The search that a definition describes, which fits SEARCH_PROPERTIES; raises ValueError for too deep a body."""
+    try:
+        canonical([definition.get("body"), definition.get("body_at")])
+    except orjson.JSONEncodeError as error:
+        raise ValueError("the body is nested too deeply to be compared") from error
+    facts = {name: definition[name] for name in Search._fields if name in definition}
+    return Search(read_matcher({name: each for name, each in definition.items() if name != "operation"}), **facts)
 
 
 class Order(NamedTuple):
     """How far a sequence of requests was met."""
 
     numbers: tuple[int, ...]
-    """The exchange that each matcher found, as far as they were found."""
+    """The exchange that each search found, as far as they found one."""
     missing: int | None
-    """The index of the first matcher that nothing fits after the others; None when all were met."""
+    """The index of the first search that finds nothing after the others; None when all were met."""
 
 
-def find_order(matchers: Sequence[Matcher], exchanges: Iterable[Exchange]) -> Order:
+def find_order(searches: Sequence[Search], exchanges: Iterable[Exchange]) -> Order:
     """Whether the exchanges hold the requests in this order, whatever lies between them."""
     numbers: list[int] = []
     for exchange in exchanges:
-        if len(numbers) < len(matchers) and matchers[len(numbers)].fits(exchange):
+        if len(numbers) < len(searches) and searches[len(numbers)].finds(exchange):
             numbers.append(exchange.number)
-    return Order(tuple(numbers), len(numbers) if len(numbers) < len(matchers) else None)
+    return Order(tuple(numbers), len(numbers) if len(numbers) < len(searches) else None)
 
 
 def _is_status(wanted: int | str, status: int) -> bool:
     return status == wanted if isinstance(wanted, int) else f"{status // 100}XX" == wanted.upper()
 
 
-def _fits_query(wanted: Mapping[str, str], query: str) -> bool:
-    """Of a name that stands there more than once, one value has to fit."""
-    given = parse_qsl(query, keep_blank_values=True)
-    return all(any(name == key and fits_pattern(value, each) for key, each in given) for name, value in wanted.items())
-
-
-def _fits_body(wanted: Any, body: bytes) -> bool:
-    try:
-        return is_part(wanted, orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return False
+def _is_source(wanted: str, source: str) -> bool:
+    return source.startswith(wanted[:-1]) if wanted.endswith(ANY) else source == wanted

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from mockserver.engine import Service
+from mockserver.contract.schema import Schema
+from mockserver.provider import Service
 from mockserver.review.nearness import MAX_PROMPTS, NearMiss, Nearness, Unmatched
 from mockserver.state.journal import Exchange
-from mockserver.state.matching import find_order, read_matcher
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, read_count
+from mockserver.state.matching import SEARCH_PROPERTIES, Search, find_order, read_search
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
 from mockserver.web.views import listed
 
 MAX_ORDER = 100
@@ -23,8 +24,8 @@ def requests(call: AdminCall) -> Any:
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
         wanted["status"] = read_count(call, "status", 0, 999)
-    matcher = read_matcher(wanted | {"since": after + 1})
-    return listed(call.sandbox, islice(call.sandbox.journal.find(matcher.fits), limit))
+    search = read_search(wanted | {"since": after + 1})
+    return listed(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
 
 
 def delete_requests(call: AdminCall) -> Any:
@@ -36,7 +37,7 @@ def delete_requests(call: AdminCall) -> Any:
 def count_requests(call: AdminCall) -> Any:
     wanted = dict(call.body)
     expected = {name: wanted.pop(name) for name in _EXPECTED if name in wanted}
-    count = sum(1 for _ in call.sandbox.journal.find(read_matcher(wanted).fits))
+    count = sum(1 for _ in call.sandbox.journal.find(_search(wanted).finds))
     answer = {"count": count, "dropped": call.sandbox.journal.dropped}
     if not expected:
         return answer
@@ -49,19 +50,26 @@ def count_requests(call: AdminCall) -> Any:
 
 
 def find_requests(call: AdminCall) -> Any:
-    found = call.sandbox.journal.find(read_matcher(call.body).fits)
+    found = call.sandbox.journal.find(_search(call.body).finds)
     return listed(call.sandbox, islice(found, MAX_ROWS))
 
 
 def order_requests(call: AdminCall) -> Any:
-    matchers = [read_matcher(each) for each in call.body["requests"]]
-    order = find_order(matchers, call.sandbox.journal.find(lambda _: True))
+    searches = [_search(each) for each in call.body["requests"]]
+    order = find_order(searches, call.sandbox.journal.find(lambda _: True))
     answer = {"met": order.missing is None, "numbers": order.numbers, "dropped": call.sandbox.journal.dropped}
     if order.missing is None:
         return answer
     after = f"after exchange {order.numbers[-1]}" if order.numbers else "at all"
     detail = f"requests[{order.missing}] does not occur {after}."
     return answer | {"missing": order.missing, "detail": detail}
+
+
+def _search(definition: Mapping[str, Any]) -> Search:
+    try:
+        return read_search(definition)
+    except ValueError as error:
+        raise AdminRefusal(422, f"{error}.") from error
 
 
 def unmatched_requests(call: AdminCall) -> Any:
@@ -131,36 +139,22 @@ def _miss(miss: NearMiss) -> dict[str, Any]:
     return miss._asdict()
 
 
-_TEXT = {"type": "string", "maxLength": 10_000}
-_TEXTS = {"type": "object", "additionalProperties": _TEXT, "maxProperties": 100}
-_NUMBER = {"type": "integer", "minimum": 0}
-_MATCHER: dict[str, Any] = {
-    "operation": _TEXT,
-    "method": _TEXT,
-    "path": _TEXT,
-    "query": _TEXTS,
-    "header": _TEXTS,
-    "body": {},
-    "status": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[1-5][Xx][Xx]$"}]},
-    "reason": _TEXT,
-    "source": _TEXT,
-    "since": _NUMBER,
-    "until": _NUMBER,
-}
 _SIMPLE = frozenset({"operation", "method", "path", "status", "reason", "source"})
-_EXPECTED: dict[str, Any] = {"exactly": _NUMBER, "at_least": _NUMBER, "at_most": _NUMBER}
-_ORDER = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": MAX_ORDER,
-    "items": {"type": "object", "properties": _MATCHER, "additionalProperties": False},
-}
+_NUMBER = {"type": "integer", "minimum": 0}
+_EXPECTED = {"exactly": _NUMBER, "at_least": _NUMBER, "at_most": _NUMBER}
+
+
+def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+_ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
 
 VERBS = (
     Verb("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
     Verb("DELETE", "/requests", delete_requests),
-    Verb("POST", "/requests/count", count_requests, body_of(**_MATCHER, **_EXPECTED)),
-    Verb("POST", "/requests/find", find_requests, body_of(**_MATCHER)),
-    Verb("POST", "/requests/order", order_requests, body_of("requests", requests=_ORDER)),
+    Verb("POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {})),
+    Verb("POST", "/requests/find", find_requests, Schema(_object(SEARCH_PROPERTIES), {})),
+    Verb("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {})),
     Verb("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
 )

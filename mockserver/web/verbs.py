@@ -1,6 +1,13 @@
 """What the admin API can do: the verbs of every room."""
 
-from mockserver.web import admin_accounts, admin_clock, admin_requests, admin_review, admin_sandboxes
+from mockserver.web import (
+    admin_accounts,
+    admin_clock,
+    admin_requests,
+    admin_review,
+    admin_rules,
+    admin_sandboxes,
+)
 
 VERBS = (
     *admin_sandboxes.VERBS,
@@ -8,4 +15,5 @@ VERBS = (
     *admin_review.VERBS,
     *admin_clock.VERBS,
     *admin_accounts.VERBS,
+    *admin_rules.VERBS,
 )
