@@ -14,8 +14,11 @@ from mockserver.state.sandbox import Sandbox
 
 def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
     """What the sandbox knows of a batch or a conversation."""
-    batch = sandbox.batches.get(id_.lower())
-    return batch and Standing(batch.progression, batch.end() <= now, batch.tally(now).failed)
+    found = sandbox.batches.get(id_.lower())
+    if found is None:
+        return None
+    batch = found.known()
+    return Standing(batch.progression, batch.end() <= now, batch.tally(now).failed)
 
 
 GUIDANCE = (

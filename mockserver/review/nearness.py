@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -183,10 +184,9 @@ def _path_marks(path: str) -> frozenset[str]:
 
 def _like(template: str, path: str) -> str:
     """The path with the template's names where they may stand, so that only what is really different differs."""
-    wanted, came = template.split("/"), path.split("/")
-    if len(wanted) != len(came):
-        return path
-    return "/".join(part if part.startswith("{") and text else text for part, text in zip(wanted, came, strict=True))
+    pairs = zip_longest(template.split("/"), path.split("/"), fillvalue="")
+    parts = [part if part.startswith("{") and text else text for part, text in pairs]
+    return "/".join(parts[: path.count("/") + 1])
 
 
 def _request_lines(method: str, path: str) -> list[str]:

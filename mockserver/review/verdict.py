@@ -1,11 +1,11 @@
 """What a client did badly: a pure function of the journal, and of what the sandbox knows of its batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from mockserver.contract.spec import Operation
-from mockserver.provider import Guidance
+from mockserver.provider import Guidance, Standing
 from mockserver.review.habits import Lives, elapsed, fingerprint, read_lives
 from mockserver.state.journal import Exchange, told_wait
 from mockserver.state.sandbox import Sandbox
@@ -28,6 +28,19 @@ their own. 408, 425, 429 and all of 5xx heal by waiting, and are not in the tabl
 """
 
 
+SEVERITY = {
+    "polled-too-fast": "warning",
+    "hopeless-retry": "error",
+    "retry-after-ignored": "error",
+    "batch-paid-twice": "error",
+    "error-file-unread": "warning",
+    "failed-unseen": "warning",
+    "failed-ignored": "info",
+    "downloaded-twice": "warning",
+}
+"""Everything that can be found. What may have had a good reason is a warning, a mere hint an info."""
+
+
 class Finding(NamedTuple):
     """One thing that a client did badly."""
 
@@ -42,12 +55,13 @@ class Finding(NamedTuple):
 class Scene(NamedTuple):
     """All that a verdict is drawn from."""
 
-    exchanges: Sequence[Exchange]
-    waits: dict[int, float]
+    waits: Mapping[int, float]
     """When exchanges came by the wall clock; see Journal."""
     lives: Sequence[Lives]
-    sandbox: Sandbox
-    now: float
+    repeated: Sequence[Sequence[Exchange]]
+    """Requests that came more than once, each time the same to the byte, or to the JSON value."""
+    standings: Mapping[str, Standing | None]
+    """What the sandbox knows of each batch, by id."""
 
 
 def find_findings(
@@ -56,15 +70,15 @@ def find_findings(
     """Everything to be said of the sandbox's clients, in the order in which it happened."""
     exchanges = tuple(sandbox.journal.find(lambda _: True))
     lives = [read_lives(each, exchanges, operations) for each in guidance]
-    scene = Scene(exchanges, sandbox.journal.waits, lives, sandbox, now)
+    standings = {id_: each.guidance.standing(sandbox, id_, now) for each in lives for id_ in each.by_id}
+    scene = Scene(sandbox.journal.waits, lives, list(_repeated(exchanges)), standings)
     found = [finding for judge in JUDGES for finding in judge(scene)]
     return sorted(found, key=lambda each: (each.exchanges, each.code))
 
 
-def _repeated(scene: Scene) -> Iterator[list[Exchange]]:
-    """Requests that came more than once, each time the same to the byte, or to the JSON value."""
+def _repeated(exchanges: Sequence[Exchange]) -> Iterator[list[Exchange]]:
     by_head: dict[tuple[str, ...], list[Exchange]] = {}
-    for each in scene.exchanges:
+    for each in exchanges:
         head = (each.request.method, each.request.path, each.request.query)
         by_head.setdefault(head, []).append(each)
     for group in by_head.values():
@@ -82,7 +96,7 @@ def hopeless_retries(scene: Scene) -> Iterator[Finding]:
     patience = {
         (each.guidance.create, status): n for each in scene.lives for status, n in each.guidance.patience.items()
     }
-    for same in _repeated(scene):
+    for same in scene.repeated:
         runs: list[list[Exchange]] = [[]]
         for each in same:
             if runs[-1] and runs[-1][-1].response.status != each.response.status:
@@ -94,7 +108,6 @@ def hopeless_retries(scene: Scene) -> Iterator[Finding]:
             if again is not None and len(run) > 1 + again:
                 yield _finding(
                     "hopeless-retry",
-                    "error",
                     f"The same {name} was sent {len(run)} times, and answered with {status} each time.",
                     run,
                     f"A {status} does not heal by itself: mend the request, or give up; retry 408, 429 and 5xx only.",
@@ -103,25 +116,29 @@ def hopeless_retries(scene: Scene) -> Iterator[Finding]:
 
 def ignored_waits(scene: Scene) -> Iterator[Finding]:
     """The same request came again before the time was over that `Retry-After` had told to wait."""
-    for same in _repeated(scene):
-        for first, second in pairwise(same):
-            seconds = told_wait(first.response, first.at) if first.response.status >= 400 else 0.0
-            passed = elapsed(first, second, scene.waits) if seconds else None
-            if passed is not None and passed < seconds * HASTY:
-                yield _finding(
-                    "retry-after-ignored",
-                    "error",
-                    f"{_name(first)} was told to wait {seconds:g} s, and came again after {passed:.3f} s.",
-                    [first, second],
-                    "Sleep for as long as Retry-After says before the same request is sent again.",
-                )
+    for same in scene.repeated:
+        early = [pair for pair in pairwise(same) if _is_early(*pair, scene.waits)]
+        if early:
+            seconds = told_wait(early[0][0].response, early[0][0].at)
+            yield _finding(
+                "retry-after-ignored",
+                f"{_name(same[0])} was told to wait ({seconds:g} s), and came again too early {len(early)} times.",
+                [each for pair in early for each in pair],
+                "Sleep for as long as Retry-After says before the same request is sent again.",
+            )
+
+
+def _is_early(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> bool:
+    seconds = told_wait(first.response, first.at) if first.response.status >= 400 else 0.0
+    passed = elapsed(first, second, waits) if seconds else None
+    return passed is not None and passed < seconds * HASTY
 
 
 def hasty_reads(scene: Scene) -> Iterator[Finding]:
     """A batch's status was read in a loop faster than guidance has it; only where time is what makes it age."""
     for lives in scene.lives:
         for id_, life in lives.by_id.items():
-            standing = lives.guidance.standing(scene.sandbox, id_, scene.now)
+            standing = scene.standings.get(id_)
             if standing is None or standing.progression.kind != "time":
                 continue
             wanted = min(lives.guidance.poll_seconds, standing.progression.amount / SHORT_LIFE)
@@ -134,7 +151,6 @@ def hasty_reads(scene: Scene) -> Iterator[Finding]:
             if len(hasty) >= LOOP:
                 yield _finding(
                     "polled-too-fast",
-                    "warning",
                     f"The status of {id_} was read {len(hasty)} times less than {wanted:g} s after the last time.",
                     [pair[1].exchange for pair in hasty],
                     f"Sleep {wanted:g} s or more between two reads, and longer with every one.",
@@ -159,7 +175,6 @@ def paid_twice(scene: Scene) -> Iterator[Finding]:
             ):
                 yield _finding(
                     "batch-paid-twice",
-                    "error",
                     f"{id_} asks for the same as {earlier}, which was accepted before and had lost nothing.",
                     [first.created, life.created],
                     "Keep the id of a batch at once, and read its status instead of queuing the same again.",
@@ -175,7 +190,6 @@ def unread_error_files(scene: Scene) -> Iterator[Finding]:
             if told and not any(name in each.request.path for each in lives.downloads):
                 yield _finding(
                     "error-file-unread",
-                    "warning",
                     f"{id_} has the error file {name}, which was never downloaded.",
                     [told.exchange],
                     "Download error_file_id whenever it is set: a completed batch may hold failed requests.",
@@ -188,11 +202,10 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
     for lives in scene.lives:
         for id_, life in lives.by_id.items():
             ends = [each for each in life.sightings if lives.is_over(each)]
-            standing = lives.guidance.standing(scene.sandbox, id_, scene.now)
+            standing = scene.standings.get(id_)
             if not ends and life.created and standing and standing.is_over and standing.failed:
                 yield _finding(
                     "failed-unseen",
-                    "warning",
                     f"{id_} is over, {standing.failed} of its items failed, and no status was read that says so.",
                     [life.created, *(each.exchange for each in life.sightings[-1:])],
                     "Read the status until the batch has ended, and look at how many failed.",
@@ -202,7 +215,6 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
             ):
                 yield _finding(
                     "failed-ignored",
-                    "info",
                     f"{lives.failures(ends[0])} items of {id_} failed, and nothing was queued after that was told.",
                     [ends[0].exchange],
                     "Look at the count of failed items, and ask again for those that have no answer.",
@@ -212,12 +224,11 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
 def repeated_downloads(scene: Scene) -> Iterator[Finding]:
     """The whole of a result was downloaded more than once."""
     downloads = {each.number for lives in scene.lives for each in lives.downloads}
-    for same in _repeated(scene):
+    for same in scene.repeated:
         whole = [each for each in same if each.number in downloads and each.response.status == 200]
         if len(whole) > 1:
             yield _finding(
                 "downloaded-twice",
-                "warning",
                 f"{whole[0].request.path} was downloaded {len(whole)} times.",
                 whole,
                 "Keep what was downloaded; after a broken download ask for the missing part with Range.",
@@ -235,9 +246,9 @@ JUDGES = (
 )
 
 
-def _finding(code: str, severity: str, sentence: str, proofs: Sequence[Exchange], advice: str) -> Finding:
+def _finding(code: str, sentence: str, proofs: Sequence[Exchange], advice: str) -> Finding:
     numbers = tuple(sorted({each.number for each in proofs}))
-    return Finding(code, severity, sentence, numbers[:MAX_PROOFS], advice)
+    return Finding(code, SEVERITY[code], sentence, numbers[:MAX_PROOFS], advice)
 
 
 def _name(exchange: Exchange) -> str:

@@ -1,6 +1,8 @@
 """The verdict: each finding fires on a client that deserves it, and not on its neighbour who does not."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from faulty_clients import Client, findings_of
 
 from mockserver.messages import Request, Response
 from mockserver.review.habits import elapsed, fingerprint
-from mockserver.review.verdict import PATIENCE, Finding
+from mockserver.review.verdict import PATIENCE, SEVERITY, Finding
 from mockserver.state.journal import Exchange
+
+ROOT = Path(__file__).parents[2]
 
 
 def codes(found: list[Finding]) -> list[str]:
@@ -416,6 +420,20 @@ def test_the_missing_part_of_a_file_may_be_downloaded_as_often_as_it_takes() -> 
 
 
 # What holds for all.
+
+
+def test_the_readme_names_every_finding_with_its_severity() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (info|warning|error) \|", readme, re.MULTILINE)) == SEVERITY
+
+
+def test_the_readme_names_every_status_that_does_not_heal() -> None:
+    (row,) = (
+        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "`hopeless-retry`" in line
+    )
+
+    assert sorted(map(int, re.findall(r"\b4\d\d\b", row))) == sorted(PATIENCE)
 
 
 def play(desk: Callable[[], Client]) -> list[Finding]:

@@ -62,9 +62,7 @@ def test_reset_makes_the_sandbox_new(client: TestClient) -> None:
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
     client.put("/__admin/accounts/test", json={"credits": 1})
 
-    assert client.post("/__admin/reset").json() == {
-        "reset": ["journal", "state", "stubs", "clock", "progression"]
-    }
+    assert client.post("/__admin/reset").json() == {"reset": ["journal", "state", "stubs", "clock", "progression"]}
 
     assert state_of(client) == fresh
     assert client.get("/ai/batches", params={"id": first}).status_code == 422
