@@ -161,9 +161,8 @@ class Garbage(Fault):
     def apply(self, response: Response, key: bytes) -> Response:
         # 0xFF begins nothing: neither JSON, nor UTF-8, nor HTTP.
         noise = b"\xff" + hashlib.shake_128(key).digest(self.size - 1)
-        if self.instead_of == "reply":
-            return response._replace(disturbance=Disturbance(DisturbanceKind.GARBAGE, data=noise))
-        return _framed(response, noise)
+        noisy = _framed(response, noise)
+        return noisy if self.instead_of == "body" else noisy._replace(disturbance=Disturbance(DisturbanceKind.GARBAGE))
 
 
 @dataclass(frozen=True)
@@ -204,6 +203,8 @@ WORDS: Mapping[type[Fault], str] = {kind: each for each, kind in FAULTS.items()}
 
 def read_fault(definition: Mapping[str, Any]) -> Fault:
     """The fault that a definition such as `{"type": "latency", "seconds": 2}` describes; raises ValueError."""
+    if not isinstance(definition, Mapping):
+        raise ValueError(f"the fault is {reprlib.repr(definition)}; wanted an object with a type")
     given = dict(definition)
     type_word = given.pop("type", None)
     kind = FAULTS.get(type_word) if isinstance(type_word, str) else None
