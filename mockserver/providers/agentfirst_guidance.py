@@ -60,4 +60,10 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
 
 
 def _prompt(text: str, asked: Mapping[str, Any]) -> Prompt:
-    return Prompt(text, asked.get("model") or DEFAULT_MODEL, targeting_of(asked).get("country"))
+    """A stub takes any request, so that nothing here need be of the type it should have."""
+    model, country = asked.get("model"), targeting_of(asked).get("country")
+    return Prompt(
+        text,
+        model if isinstance(model, str) and model else DEFAULT_MODEL,
+        country if isinstance(country, str) else None,
+    )

@@ -57,10 +57,15 @@ def retrieve_model(call: Call) -> Response:
 
 def prompts(operation: str, request: Request) -> Iterator[Prompt]:
     """What the user said last in a chat that was answered. The lines of a batch are in its file, in no request."""
-    if operation == "createChatCompletion":
+    if operation != "createChatCompletion":
+        return
+    try:
         asked = orjson.loads(request.body)
-        if asked.get("messages"):
-            yield Prompt(last_user_message(asked["messages"]), asked["model"])
+        model, text = asked["model"], last_user_message(asked["messages"])
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return  # answered by a stub, which takes any request, or made of a prompt's messages
+    if isinstance(model, str):
+        yield Prompt(text, model)
 
 
 def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:

@@ -42,11 +42,11 @@ class Lives(NamedTuple):
     def is_over(self, sighting: Sighting) -> bool:
         """Whether the answer said that nothing will change any more; a result says so without a word."""
         status = sighting.value.get("status")
-        return status in self.guidance.ends or (status is None and sighting.is_read)
+        return (status is None and sighting.is_read) or str(status) in self.guidance.ends
 
     def is_lost(self, sighting: Sighting) -> bool:
         """Whether the answer gave a reason to ask again."""
-        return sighting.value.get("status") in self.guidance.lost or self.failures(sighting) > 0
+        return str(sighting.value.get("status")) in self.guidance.lost or self.failures(sighting) > 0
 
     def failures(self, sighting: Sighting) -> int:
         """How many items failed, as the answer told."""

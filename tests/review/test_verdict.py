@@ -306,8 +306,9 @@ def test_queuing_again_what_failed_is_not_blamed() -> None:
 
 def test_queuing_again_what_failed_without_having_seen_it_is_blamed() -> None:
     client = Client()
+    first = client.queue("[mock:fail]")
     client.queue("[mock:fail]")
-    client.queue("[mock:fail]")
+    client.read_after(1, first)
 
     assert "batch-paid-twice" in codes(client.findings())
 
@@ -359,8 +360,9 @@ def test_an_error_file_seen_in_a_list_counts_as_told() -> None:
 
 def test_failures_that_no_status_read_saw_are_blamed() -> None:
     client = Client(progression="time:60")
-    id_ = client.queue("one", "[mock:fail]")
+    id_ = client.queue("[mock:fail]", "one")
     client.read_after(1, id_)
+    client.wait(30)  # the first has failed by now
     assert client.findings() == []
 
     client.wait(60)
@@ -397,11 +399,12 @@ def test_downloading_a_result_twice_is_blamed_but_not_two_formats_or_parts() -> 
     client.ask("GET", path)
     client.ask("GET", path, query={"format": "ndjson"})
     client.ask("HEAD", path)
+    client.ask("HEAD", path)
     assert client.findings() == []
 
     client.ask("GET", path)
     (found,) = client.findings()
-    assert (found.code, found.severity, found.exchanges) == ("downloaded-twice", "warning", (3, 6))
+    assert (found.code, found.severity, found.exchanges) == ("downloaded-twice", "warning", (3, 7))
 
 
 def test_the_missing_part_of_a_file_may_be_downloaded_as_often_as_it_takes() -> None:
