@@ -1,7 +1,7 @@
 """One request, start to finish."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
@@ -42,6 +42,8 @@ class Engine:
 
         Where two threads count the same at once, one of them may be missed, but never that it was met at all.
         """
+        self.courier: Callable[[Sandbox], None] | None = None
+        """Sends what fell due; called within the sandbox's transaction."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
@@ -84,6 +86,8 @@ class Engine:
             )
             if response.status >= 400 or sandbox.journal.waits_end:
                 sandbox.journal.note_wait(now, response, sandbox.clock.wall())
+            if sandbox.outbox is not None:
+                self.settle(sandbox)
         return response
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
@@ -98,6 +102,11 @@ class Engine:
             self.met[met] = self.met.get(met, 0) + 1
             sandbox.journal.record(sandbox.clock.now(), met[0], request, response, refusal.reason, refusal.violations)
         return response
+
+    def settle(self, sandbox: Sandbox) -> None:
+        """Have those told whose batches are done by now; called within the sandbox's transaction."""
+        if sandbox.outbox is not None and self.courier is not None:
+            self.courier(sandbox)
 
     def is_slow(self, request: Request) -> bool:
         """Whether handling the request may take so long that others should not wait for it."""

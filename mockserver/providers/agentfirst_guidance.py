@@ -9,6 +9,7 @@ import orjson
 from mockserver.messages import Request
 from mockserver.provider import Guidance, Prompt, Standing
 from mockserver.providers.agentfirst_answers import DEFAULT_MODEL, targeting_of
+from mockserver.state.callbacks import State
 from mockserver.state.sandbox import Sandbox
 
 
@@ -18,7 +19,9 @@ def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
     if found is None:
         return None
     batch = found.known()
-    return Standing(batch.progression, batch.end() <= now, batch.tally(now).failed)
+    callback = sandbox.outbox.find(batch.id) if sandbox.outbox is not None else None
+    was_told = callback is not None and callback.state in {State.DELIVERED, State.KEPT}
+    return Standing(batch.progression, batch.end() <= now, batch.tally(now).failed, was_told)
 
 
 GUIDANCE = (

@@ -203,7 +203,7 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
         for id_, life in lives.by_id.items():
             ends = [each for each in life.sightings if lives.is_over(each)]
             standing = scene.standings.get(id_)
-            if not ends and life.created and standing and standing.is_over and standing.failed:
+            if not ends and life.created and standing and _is_unseen(standing):
                 yield _finding(
                     "failed-unseen",
                     f"{id_} is over, {standing.failed} of its items failed, and no status was read that says so.",
@@ -219,6 +219,10 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
                     [ends[0].exchange],
                     "Look at the count of failed items, and ask again for those that have no answer.",
                 )
+
+
+def _is_unseen(standing: Standing) -> bool:
+    return standing.is_over and standing.failed > 0 and not standing.was_told
 
 
 def repeated_downloads(scene: Scene) -> Iterator[Finding]:

@@ -101,6 +101,7 @@ class _Endpoint:
         )
         with sandbox.transaction:
             value = verb.answer(call)
+            self._engine.settle(sandbox)
         named = {"X-Mock-Sandbox": sandbox.name.encode("ascii", "backslashreplace").decode()}
         if isinstance(value, Response):  # a verb that does not speak JSON
             return StarletteResponse(value.body, value.status, named, value.media_type)

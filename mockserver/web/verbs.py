@@ -2,6 +2,7 @@
 
 from mockserver.web import (
     admin_accounts,
+    admin_callbacks,
     admin_clock,
     admin_requests,
     admin_review,
@@ -16,4 +17,5 @@ VERBS = (
     *admin_clock.VERBS,
     *admin_accounts.VERBS,
     *admin_rules.VERBS,
+    *admin_callbacks.VERBS,
 )

@@ -13,6 +13,7 @@ from faulty_clients import Client, findings_of
 from mockserver.messages import Request, Response
 from mockserver.review.habits import elapsed, fingerprint
 from mockserver.review.verdict import PATIENCE, SEVERITY, Finding
+from mockserver.state.callbacks import Callback, Outbox, State
 from mockserver.state.journal import Exchange
 
 ROOT = Path(__file__).parents[2]
@@ -368,6 +369,18 @@ def test_failures_that_no_status_read_saw_are_blamed() -> None:
     client.wait(60)
     (found,) = client.findings()
     assert (found.code, found.severity, found.exchanges) == ("failed-unseen", "warning", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("state", "blamed"), [(State.DELIVERED, False), (State.KEPT, False), (State.FAILED, True), (State.PENDING, True)]
+)
+def test_a_callback_that_arrived_tells_of_failures_as_well(state: State, blamed: bool) -> None:
+    client = Client()
+    id_ = client.queue("[mock:fail]")
+    told = Callback(id_, 1, "agentfirst", "http://127.0.0.1:1", "http://127.0.0.1:4024", state=state)
+    client.sandbox.outbox = Outbox([told])
+
+    assert codes(client.findings()) == (["failed-unseen"] if blamed else [])
 
 
 def test_a_batch_without_failures_may_end_unseen() -> None:
