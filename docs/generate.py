@@ -27,7 +27,7 @@ from mockserver.web.verbs import VERBS
 README = Path(__file__).parents[1] / "README.md"
 NARROW = partial(RawDescriptionHelpFormatter, width=92, max_help_position=26)
 TOKENS = ("anything-else", "mock-no-credits", "mock-credits-12-of-mine", "mock-revoked", "mock-status-500")
-MARKERS = ("no marker", "[mock:fail]", "[mock:fail=503]", "[mock:slow=30s]", "[mock:slow=250ms]", "[mock:hang]")
+MARKERS = ("[mock:fail]", "[mock:fail=503]", "[mock:slow=30s]", "[mock:slow=250ms]", "[mock:hang]")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -214,7 +214,7 @@ def _marker_says(marker: str) -> str:
         return f"It fails, with {fate.failure} where a status is shown."
     if fate.slowness == float("inf"):
         return "It never ends."
-    return f"It takes {fate.slowness:g} seconds of sandbox time longer." if fate.slowness else "Nothing."
+    return f"It takes {fate.slowness:g} seconds of sandbox time longer."
 
 
 def _code(value: object) -> str:
