@@ -9,6 +9,7 @@ from mockserver.messages import Content
 from mockserver.providers.agilecloud_lines import Worked
 from mockserver.state.batches import Batch, Lifecycle
 from mockserver.state.clock import DAY
+from mockserver.state.conditions import Rejection
 
 WINDOW = DAY
 """Seconds from a batch's creation to the end of its window; 24 hours are the only choice there is."""
@@ -60,6 +61,8 @@ class Job(NamedTuple):
     """Seconds after which its files are gone."""
     is_openai: bool
     """Whether it goes through all of OpenAI's statuses."""
+    rejection: Rejection | None = None
+    """What will be found wrong with its input, whatever stands there."""
     worked: Worked | None = None
     prompts: Mapping[str, Any] = {}
     """The account's prompts as they were when the items' turn came."""

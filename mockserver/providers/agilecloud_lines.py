@@ -19,7 +19,8 @@ from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import Trade
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
-from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, read_fate
+from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read_fate
+from mockserver.state.conditions import FatePlan
 from mockserver.stores.blobs import Blob, BlobWriter
 
 WINDOW = 64
@@ -78,6 +79,7 @@ class Desk(NamedTuple):
     body_schema: Schema | None
     heeds_markers: bool
     keeps_order: bool
+    plan: FatePlan | None = None
 
 
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
@@ -99,6 +101,10 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
         if fate != PLAIN:
             fates[index] = fate
+        if desk.plan is not None:
+            fate = planned(fate, desk.plan, index, desk.batch_id)
+            if fate.slowness:
+                fates[index] = fate
         identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
         if ended is not None and not ended(index):
             good.append(0)
@@ -113,10 +119,15 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         if trade is not None:
             _add(sums.setdefault(model.name, [0, 0, 0, 0]), trade)
     if inspection.errors:
-        return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
+        return rejected_file(*inspection.errors)
     trades = {model: Trade(*counts) for model, counts in sums.items()}
     only = models.pop() if len(models) == 1 else None
     return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses))
+
+
+def rejected_file(*errors: Mapping[str, Any]) -> Worked:
+    """What comes of a file for which its batch fails."""
+    return Worked(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
 def _add(sums: list[int], trade: tuple[int, int, int, int]) -> None:
@@ -228,5 +239,5 @@ def _line(identity: str, request: Mapping[str, Any], response: Any, error: Any) 
 
 
 def _marked(status: int) -> dict[str, Any]:
-    message = f"A marker in the request asks for the status {status}."
+    message = f"A marker in the request, or the sandbox's conditions, ask for the status {status}."
     return {"error": {"message": message, "type": family(status), "param": None, "code": None}}

@@ -59,6 +59,11 @@ class Clock:
             )
         self._stand_at(instant)
 
+    def begin(self, instant: float) -> None:
+        """Start anew at an instant, back or forth; only for a sandbox in which nothing has happened that has a time."""
+        self._stand_at(min(instant, LATEST))
+        self.born = self._anchor
+
     def freeze(self) -> None:
         """Stand still until resumed."""
         self._hold()

@@ -25,6 +25,17 @@ class AccountFacts(NamedTuple):
     revoked: bool = False
 
 
+class Terms(NamedTuple):
+    """What holds for every account of a sandbox, whatever else is said of it. What is None is left alone."""
+
+    credits: int | None = None
+    revoked: bool | None = None
+
+    def applied(self, facts: AccountFacts) -> AccountFacts:
+        """The facts of an account that is opened under these terms."""
+        return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
+
+
 class Charge(NamedTuple):
     """One entry of the ledger."""
 
@@ -99,6 +110,8 @@ class Accounts:
         self._known = known
         self._closed = closed
         self._shelf = shelf
+        self.terms = Terms()
+        """What accounts opened from now on begin with."""
 
     def find(self, token: str, now: float, *, magic: bool) -> Account | None:
         """The token's account, opened at first use; None when the token is not good."""
@@ -107,7 +120,7 @@ class Accounts:
             facts = self._facts(token, magic=magic)
             if facts is None:
                 return None
-            account = self._shelf[token] = Account(facts, now)
+            account = self._shelf[token] = Account(self.terms.applied(facts), now)
         return account
 
     def every(self) -> list[Account]:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.clock import Clock, ClockStart
+from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
-from mockserver.state.ledger import AccountFacts, Accounts
+from mockserver.state.ledger import AccountFacts, Accounts, Terms
 from mockserver.stores import Store
 
 
@@ -39,6 +40,7 @@ class Sandbox:
         self.answers = AnswerBook()
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression
+        self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size)
         self.accounts = Accounts(beginnings.accounts, closed=beginnings.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(beginnings.seed, name, store.shelf(name, "seen"))
@@ -57,11 +59,13 @@ class Sandbox:
         self.journal.clear()
         self.clock.reset()
         self.reset_progression()
+        self.reset_conditions()
 
     def reset_state(self) -> None:
         """Forget batches, accounts and the ids that were given; keep clock and journal."""
         self._clear()
         self.answers = AnswerBook()
+        self.accounts.terms = Terms()
 
     def reset_clock(self) -> None:
         """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
@@ -72,6 +76,10 @@ class Sandbox:
     def reset_progression(self) -> None:
         """Let batches age as they did in the beginning."""
         self.progression = self._beginnings.progression
+
+    def reset_conditions(self) -> None:
+        """Let everything be as the settings say."""
+        self.conditions = NORMAL
 
 
 class Sandboxes:
