@@ -8,6 +8,13 @@ from typing import Any, TypeVar
 
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.contract.scenarios import (
+    ScenarioBook,
+    ScenarioSchema,
+    placed,
+    read_scenario_schema,
+    read_scenarios,
+)
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
@@ -19,6 +26,7 @@ from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
 from mockserver.state.sandbox import Beginnings, Sandboxes
+from mockserver.state.setups import SetupProblem, read_setup
 from mockserver.stores import open_store
 from mockserver.syntaxes import read_clock, read_progression
 
@@ -32,7 +40,8 @@ def load_engine(settings: Settings) -> Engine:
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     _check_handlers(providers, specs)
     services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
-    return Engine(services, Sandboxes(open_store(), _beginnings(settings, fixtures.values())), settings)
+    sandboxes = Sandboxes(open_store(), _beginnings(settings, fixtures.values()))
+    return Engine(services, sandboxes, settings, load_scenarios(fixture_folders(settings)))
 
 
 def find_providers() -> list[Provider]:
@@ -62,6 +71,23 @@ def fixture_schema() -> Schema:
 def load_fixtures(settings: Settings, provider: str) -> Fixtures:
     """The provider's fixtures from all folders."""
     return read_fixtures(fixture_folders(settings), provider, fixture_schema())
+
+
+def scenario_schema() -> ScenarioSchema:
+    """What a scenario's file may say."""
+    return read_scenario_schema(bundled("fixtures"))
+
+
+def load_scenarios(folders: Sequence[Path]) -> ScenarioBook:
+    """The scenarios of all folders; raises FixtureError for one that could not be applied."""
+    schema = scenario_schema()
+    scenarios = read_scenarios(folders, schema.whole)
+    for scenario in scenarios.values():
+        try:
+            read_setup(scenario.name, scenario.content)
+        except SetupProblem as problem:
+            raise FixtureError(placed(scenario.path, problem.location, str(problem))) from problem
+    return ScenarioBook(scenarios, schema.conditions)
 
 
 def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:

@@ -23,6 +23,8 @@ class AccountFacts(NamedTuple):
     email: str
     credits: int = PLENTY
     revoked: bool = False
+    revoked_at: float | None = None
+    """Sandbox time from which the token is refused, in Unix seconds; None is never."""
 
 
 class Terms(NamedTuple):
@@ -30,6 +32,7 @@ class Terms(NamedTuple):
 
     credits: int | None = None
     revoked: bool | None = None
+    revoked_at: float | None = None
 
     def applied(self, facts: AccountFacts) -> AccountFacts:
         """The facts of an account that is opened under these terms."""
@@ -53,12 +56,13 @@ class Charge(NamedTuple):
 class Account:
     """Who pays. Its charges are not written down: they follow from the batches it queued."""
 
-    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "revoked", "token")
+    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "revoked", "revoked_at", "token")
 
     def __init__(self, facts: AccountFacts, now: float) -> None:
         self.token = facts.token
         self.email = facts.email
         self.revoked = facts.revoked
+        self.revoked_at = facts.revoked_at
         self.entries = [Charge(now, facts.credits, "opened")]
         self.batches: list[str] = []
         self._settled = facts.credits
@@ -71,6 +75,10 @@ class Account:
             self.batches.append(batch.id)
             self._open[batch.id] = batch.price * batch.size
             self._promised += batch.price * batch.size
+
+    def is_revoked(self, now: float) -> bool:
+        """Whether the token is refused."""
+        return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
     def can_pay(self, batches: MutableMapping[str, Batch], now: float) -> bool:
         """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""

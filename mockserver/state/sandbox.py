@@ -49,6 +49,11 @@ class Sandbox:
         self._clear: Callable[[], None] = lambda: store.clear(name)
         self._beginnings = beginnings
 
+    @property
+    def is_timeless(self) -> bool:
+        """Whether nothing is here that has a time, so that the clock may go anywhere."""
+        return not (self.batches or self.jobs or self.files)
+
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
@@ -68,9 +73,9 @@ class Sandbox:
         self.accounts.terms = Terms()
 
     def reset_clock(self) -> None:
-        """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
-        if self.batches or self.jobs:
-            raise ValueError("the clock cannot begin again while there are batches; reset the state first")
+        """Let the clock begin again; raises ValueError while there is what would then lie in the future."""
+        if not self.is_timeless:
+            raise ValueError("the clock cannot begin again while there are batches or files; reset the state first")
         self.clock.reset()
 
     def reset_progression(self) -> None:

@@ -1,0 +1,93 @@
+"""Scenarios from files: named set-ups of a sandbox, read and judged but not yet applied."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mockserver.contract.documents import find_line, read_document
+from mockserver.contract.fixtures import SCHEMA_FILE, FixtureFile, fixture_files, fixture_problems, shown_place
+from mockserver.contract.schema import Schema
+from mockserver.errors import FixtureError
+
+SCENARIOS = "scenarios"
+"""The folder inside a folder of fixtures."""
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
+
+
+class Scenario(NamedTuple):
+    """A scenario as its file says it."""
+
+    name: str
+    path: Path
+    source: str
+    """Its file, relative to the folder of fixtures."""
+    content: Mapping[str, Any]
+
+    @property
+    def description(self) -> str:
+        return str(self.content["description"])
+
+    @property
+    def parts(self) -> list[str]:
+        """What it sets."""
+        return [part for part in self.content if part != "description"]
+
+
+class ScenarioBook(NamedTuple):
+    """The scenarios that can be applied."""
+
+    by_name: Mapping[str, Scenario] = {}
+    conditions: Schema = Schema({}, {})  # noqa: RUF012  never changed
+    """What conditions may say."""
+
+
+class ScenarioSchema(NamedTuple):
+    """What a scenario's file may say, as a whole and in its part of conditions."""
+
+    whole: Schema
+    conditions: Schema
+
+
+@cache
+def read_scenario_schema(fixtures: Path) -> ScenarioSchema:
+    """The schema that comes with mockserver's own fixtures."""
+    definition = read_document(fixtures / SCENARIOS / SCHEMA_FILE, FixtureError)
+    part = {"$ref": "#/$defs/conditions", "$defs": definition["$defs"]}
+    return ScenarioSchema(Schema(definition, definition), Schema(part, part))
+
+
+def scenario_files(folder: Path) -> list[FixtureFile]:
+    """The files of scenarios in a folder of fixtures."""
+    return [file for file in fixture_files(folder) if file.provider == SCENARIOS]
+
+
+def read_scenarios(folders: Sequence[Path], schema: Schema) -> dict[str, Scenario]:
+    """The scenarios of all folders by name, sorted; of several with one name the first counts.
+
+    Raises FixtureError naming file and line.
+    """
+    found: dict[str, Scenario] = {}
+    for file in (file for folder in folders for file in scenario_files(folder)):
+        for problem in scenario_problems(file, schema):
+            raise FixtureError(problem)
+        content = read_document(file.path, FixtureError)
+        found.setdefault(file.path.stem, Scenario(file.path.stem, file.path, file.name, content))
+    return dict(sorted(found.items()))
+
+
+def scenario_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
+    """Every way the file breaks the schema for scenarios; raises FixtureError when it cannot be read."""
+    name = file.path.stem
+    if _NAME.fullmatch(name) is None:
+        wanted = "lower-case letters, digits and hyphens between them, at most 100"
+        yield f"{file.path}:1: the file: its name would be the scenario's, and is {name!r}; wanted {wanted}"
+    if file.name.count("/") > 1:
+        yield f"{file.path}:1: the file: it lies in a folder of its own; wanted it directly in {SCENARIOS}/"
+    yield from fixture_problems(file, schema)
+
+
+def placed(path: Path, location: Sequence[str | int], message: str) -> str:
+    """A problem of a file, with its line and its place."""
+    return f"{path}:{find_line(path, location) or 1}: {shown_place(location)}: {message}"
