@@ -17,11 +17,19 @@ from mockserver.contract.fixtures import (
     read_fixtures,
 )
 from mockserver.contract.replies import canned_reply
+from mockserver.contract.scenarios import SCENARIOS
 from mockserver.contract.schema import FORMATS, Schema
 from mockserver.contract.spec import Content, Operation, Spec
 from mockserver.contract.validation import check_reply
 from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
-from mockserver.loading import find_providers, fixture_folders, fixture_schema, read_other_spec, read_our_spec
+from mockserver.loading import (
+    find_providers,
+    fixture_folders,
+    fixture_schema,
+    read_other_spec,
+    read_our_spec,
+    scenario_problems,
+)
 from mockserver.provider import Provider
 from mockserver.settings import Settings
 
@@ -112,7 +120,7 @@ def _file_problems(folder: Path, schema: Schema) -> Iterator[Problem]:
 
 def _problems_of(file: FixtureFile, schema: Schema) -> Iterator[Problem]:
     try:
-        for problem in fixture_problems(file, schema):
+        for problem in scenario_problems(file) if file.provider == SCENARIOS else fixture_problems(file, schema):
             place, _, message = problem.partition(": ")
             yield Problem(place, message)
     except FixtureError as error:
@@ -125,7 +133,7 @@ def _matching_problems(
 ) -> Iterator[Problem]:
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
-    names = {provider.name for provider in providers} | {""}
+    names = {provider.name for provider in providers} | {"", SCENARIOS}
     for folder in folders:
         for file in fixture_files(folder):
             if file.provider not in names:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mockserver.contract.documents import read_document
-from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.contract.fixtures import SCHEMA_FILE, FixtureFile, Fixtures, read_fixtures
 from mockserver.contract.scenarios import (
+    Scenario,
     ScenarioBook,
     ScenarioSchema,
     placed,
+    read_scenario,
     read_scenario_schema,
-    read_scenarios,
+    scenario_breaches,
+    scenario_files,
 )
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
@@ -25,8 +28,9 @@ from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.rules import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 from mockserver.state.sandbox import Beginnings, Sandboxes
-from mockserver.state.setups import SetupProblem, read_setup
+from mockserver.state.setups import SetupError, read_setup
 from mockserver.stores import open_store
 from mockserver.syntaxes import read_clock, read_progression
 
@@ -73,21 +77,35 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
     return read_fixtures(fixture_folders(settings), provider, fixture_schema())
 
 
+@cache
 def scenario_schema() -> ScenarioSchema:
     """What a scenario's file may say."""
-    return read_scenario_schema(bundled("fixtures"))
+    return read_scenario_schema(bundled("fixtures"), stubs=RULE_SCHEMA, faults=STANDING_FAULT_SCHEMA)
 
 
 def load_scenarios(folders: Sequence[Path]) -> ScenarioBook:
-    """The scenarios of all folders; raises FixtureError for one that could not be applied."""
-    schema = scenario_schema()
-    scenarios = read_scenarios(folders, schema.whole)
-    for scenario in scenarios.values():
+    """The scenarios of all folders by name, sorted; of several with one name the first counts.
+
+    Raises FixtureError for one that could not be applied.
+    """
+    found: dict[str, Scenario] = {}
+    for file in (file for folder in folders for file in scenario_files(folder)):
+        for problem in scenario_problems(file):
+            raise FixtureError(problem)
+        found.setdefault(file.path.stem, read_scenario(file))
+    return ScenarioBook(dict(sorted(found.items())), scenario_schema().conditions)
+
+
+def scenario_problems(file: FixtureFile) -> Iterator[str]:
+    """Every reason why a scenario could not be applied, a line each; raises FixtureError when it cannot be read."""
+    breaches = list(scenario_breaches(file, scenario_schema().whole))
+    yield from breaches
+    if not breaches:
+        scenario = read_scenario(file)
         try:
             read_setup(scenario.name, scenario.content)
-        except SetupProblem as problem:
-            raise FixtureError(placed(scenario.path, problem.location, str(problem))) from problem
-    return ScenarioBook(scenarios, schema.conditions)
+        except SetupError as error:
+            yield placed(scenario.path, error.location, str(error))
 
 
 def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:

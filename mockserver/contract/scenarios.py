@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,23 +38,24 @@ class ScenarioBook(NamedTuple):
     """The scenarios that can be applied."""
 
     by_name: Mapping[str, Scenario] = {}
-    conditions: Schema = Schema({}, {})  # noqa: RUF012  never changed
+    conditions: Schema = Schema({}, {})
     """What conditions may say."""
 
 
 class ScenarioSchema(NamedTuple):
-    """What a scenario's file may say, as a whole and in its part of conditions."""
+    """What a scenario's file may say, as a whole and in its part of conditions; rules are judged by the whole, too."""
 
     whole: Schema
     conditions: Schema
 
 
-@cache
-def read_scenario_schema(fixtures: Path) -> ScenarioSchema:
-    """The schema that comes with mockserver's own fixtures."""
+def read_scenario_schema(fixtures: Path, **rules: Mapping[str, Any]) -> ScenarioSchema:
+    """The schema that comes with mockserver's own fixtures, in which `rules` say what entries of some parts may be."""
     definition = read_document(fixtures / SCENARIOS / SCHEMA_FILE, FixtureError)
-    part = {"$ref": "#/$defs/conditions", "$defs": definition["$defs"]}
-    return ScenarioSchema(Schema(definition, definition), Schema(part, part))
+    for part, rule in rules.items():
+        definition["properties"][part]["items"] = rule
+    conditions = {"$ref": "#/$defs/conditions", "$defs": definition["$defs"]}
+    return ScenarioSchema(Schema(definition, definition), Schema(conditions, conditions))
 
 
 def scenario_files(folder: Path) -> list[FixtureFile]:
@@ -63,21 +63,12 @@ def scenario_files(folder: Path) -> list[FixtureFile]:
     return [file for file in fixture_files(folder) if file.provider == SCENARIOS]
 
 
-def read_scenarios(folders: Sequence[Path], schema: Schema) -> dict[str, Scenario]:
-    """The scenarios of all folders by name, sorted; of several with one name the first counts.
-
-    Raises FixtureError naming file and line.
-    """
-    found: dict[str, Scenario] = {}
-    for file in (file for folder in folders for file in scenario_files(folder)):
-        for problem in scenario_problems(file, schema):
-            raise FixtureError(problem)
-        content = read_document(file.path, FixtureError)
-        found.setdefault(file.path.stem, Scenario(file.path.stem, file.path, file.name, content))
-    return dict(sorted(found.items()))
+def read_scenario(file: FixtureFile) -> Scenario:
+    """The scenario in a file that has no problems."""
+    return Scenario(file.path.stem, file.path, file.name, read_document(file.path, FixtureError))
 
 
-def scenario_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
+def scenario_breaches(file: FixtureFile, schema: Schema) -> Iterator[str]:
     """Every way the file breaks the schema for scenarios; raises FixtureError when it cannot be read."""
     name = file.path.stem
     if _NAME.fullmatch(name) is None:

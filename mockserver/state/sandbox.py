@@ -10,6 +10,7 @@ from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts, Terms
+from mockserver.state.rules import Rules
 from mockserver.stores import Store
 
 
@@ -44,6 +45,7 @@ class Sandbox:
         self.journal = Journal(beginnings.journal_size)
         self.accounts = Accounts(beginnings.accounts, closed=beginnings.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(beginnings.seed, name, store.shelf(name, "seen"))
+        self.rules = Rules(self.next_id)
         self.key = self.ids.salt.hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
         self._clear: Callable[[], None] = lambda: store.clear(name)
@@ -62,6 +64,7 @@ class Sandbox:
         """Become what a new sandbox is."""
         self.reset_state()
         self.journal.clear()
+        self.rules.remove()
         self.clock.reset()
         self.reset_progression()
         self.reset_conditions()

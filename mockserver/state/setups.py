@@ -1,17 +1,19 @@
 """Set-ups: what a scenario makes of a sandbox, all of it or nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.errors import SettingsError
 from mockserver.state.batches import Progression
 from mockserver.state.conditions import Conditions, read_conditions
+from mockserver.state.ids import as_uuid, digest
 from mockserver.state.ledger import AccountFacts, Terms, email_of
+from mockserver.state.rules import Rule, Rules, read_rule
 from mockserver.state.sandbox import Sandbox
 from mockserver.syntaxes import read_capacity, read_instant, read_progression
 
 
-class SetupProblem(ValueError):
+class SetupError(ValueError):
     """A part of a scenario that makes no sense."""
 
     def __init__(self, location: tuple[str | int, ...], message: str) -> None:
@@ -47,6 +49,9 @@ class Setup(NamedTuple):
     clock: ClockChange = ClockChange()
     progression: Progression | None = None
     conditions: Conditions | None = None
+    stubs: tuple[Mapping[str, Any], ...] = ()
+    """Definitions of rules, as written; they are read anew for every sandbox, since some count from now."""
+    faults: tuple[Mapping[str, Any], ...] = ()
 
     def apply(self, sandbox: Sandbox, *, magic: bool, reset: bool = False) -> None:
         """Change the sandbox, after having made it new where `reset` asks; raises ValueError, and changes nothing.
@@ -56,14 +61,38 @@ class Setup(NamedTuple):
         self._check_clock(sandbox, reset=reset)
         if reset:
             sandbox.reset()
+        now = self._now_in(sandbox)
+        # First, because it may be refused; not after a reset, for the reader of set-ups has tried it.
+        sandbox.rules.install(self.rules(now, sandbox.ids.salt), instead_of=self.origin)
         self._set_clock(sandbox)
-        now = sandbox.clock.now()
         for change in self.accounts:
             _change_accounts(sandbox, change, now, magic=magic)
         if self.progression is not None:
             sandbox.progression = self.progression
         if self.conditions is not None:
             sandbox.conditions = self.conditions
+
+    @property
+    def origin(self) -> str:
+        """What its rules are known by."""
+        return f"scenario:{self.name}"
+
+    def rules(self, now: float, salt: bytes = b"") -> Iterator[Rule]:
+        """Its stubs and faults, to be installed. Their ids do not depend on how often it was applied."""
+        for part, entries, times in (("stubs", self.stubs, 1), ("faults", self.faults, None)):
+            for n, entry in enumerate(entries):
+                try:
+                    rule = read_rule(entry, origin=self.origin, now=now, times=times)
+                except ValueError as error:
+                    raise SetupError((part, n), str(error)) from error
+                yield rule._replace(id=as_uuid(digest(salt, self.origin.encode(), part.encode(), b"%d" % n)))
+
+    def _now_in(self, sandbox: Sandbox) -> float:
+        """The sandbox's time once the set-up is applied."""
+        now = sandbox.clock.now()
+        if self.clock.at is None:
+            return now
+        return self.clock.at if sandbox.is_timeless else max(self.clock.at, now)
 
     def _check_clock(self, sandbox: Sandbox, *, reset: bool) -> None:
         at, now = self.clock.at, sandbox.clock.now()
@@ -86,23 +115,40 @@ class Setup(NamedTuple):
 
 
 def read_setup(name: str, content: Mapping[str, Any]) -> Setup:
-    """The set-up of a scenario whose content fits the schema; raises SetupProblem for what that cannot refuse."""
+    """The set-up of a scenario whose content fits the schema; raises SetupError for what that cannot refuse."""
     accounts = tuple(AccountChange(**{"token": None, **each}) for each in content.get("accounts", ()))
     progression = content.get("progression")
-    return Setup(
+    setup = Setup(
         name,
         accounts,
         _read_clock(content.get("clock", {})),
         None if progression is None else Progression(*read_progression(progression)),
         _read_conditions(content),
+        tuple(content.get("stubs", ())),
+        tuple(content.get("faults", ())),
     )
+    _try_rules(setup)
+    return setup
+
+
+def _try_rules(setup: Setup) -> None:
+    """Raises SetupError where the rules could not be installed in an empty sandbox at any time."""
+    for part in ("stubs", "faults"):
+        for n, entry in enumerate(getattr(setup, part)):
+            if "until" in entry:
+                raise SetupError((part, n, "until"), "an instant came, which may be over; wanted 'for', in seconds")
+    rules = list(setup.rules(0.0))
+    try:
+        Rules(lambda *_: "").install(rules)
+    except ValueError as error:
+        raise SetupError((), str(error)) from error
 
 
 def _read_clock(content: Mapping[str, Any]) -> ClockChange:
     at = content.get("at")
     instant = None if at is None else read_instant(at)
     if at is not None and instant is None:
-        raise SetupProblem(("clock", "at"), f"{at!r} came; wanted an ISO 8601 instant")
+        raise SetupError(("clock", "at"), f"{at!r} came; wanted an ISO 8601 instant")
     return ClockChange(instant, content.get("frozen"), content.get("scale"))
 
 
@@ -113,12 +159,12 @@ def _read_conditions(content: Mapping[str, Any]) -> Conditions | None:
 
 
 def checked_conditions(value: Mapping[str, Any], location: tuple[str | int, ...]) -> Conditions:
-    """The conditions of JSON that fits their schema; raises SetupProblem for what that cannot refuse."""
+    """The conditions of JSON that fits their schema; raises SetupError for what that cannot refuse."""
     try:
         read_capacity(value.get("capacity", "free"))
     except SettingsError as error:
         message = str(error).replace("capacity is ", "").replace("; wanted", " came; wanted")
-        raise SetupProblem((*location, "capacity"), message) from error
+        raise SetupError((*location, "capacity"), message) from error
     return read_conditions(value)
 
 
