@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
 from mockserver.contract.routing import Match, Router
@@ -11,7 +11,8 @@ from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
-from mockserver.provider import Call, Check, Handler, Provider, World
+from mockserver.outcomes import ORDINARY, decide, disturbed, forced_reply
+from mockserver.provider import Call, Service
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
 from mockserver.state.ledger import Account, reserved_status
@@ -27,21 +28,6 @@ MAX_SHOWN_MESSAGE = 400
 """Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
 
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
-
-
-class Service(NamedTuple):
-    """An operation with what answers it."""
-
-    operation: Operation
-    world: World
-    provider: Provider | None
-    handler: Handler | None
-    check: Check | None
-
-    def described(self) -> dict[str, Any]:
-        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
-        names = ("key", "method", "path", "summary", "tag", "statuses")
-        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
 
 
 class Engine:
@@ -70,15 +56,24 @@ class Engine:
         sandbox = self._sandbox(request, match, token)
         with sandbox.transaction:
             now = sandbox.clock.now()
+            outcome = ORDINARY
             try:
                 if refusal is not None:
                     raise refusal
-                response = self._answer(service, match, request, sandbox, now, token)  # type: ignore[arg-type]  # routed
+                assert service is not None and match is not None
+                may_prefer = self.settings.magic and ("prefer" in request.headers or "__" in request.query)
+                if may_prefer or sandbox.rules.installed:
+                    outcome = decide(service, request, sandbox, now, heeds_preference=may_prefer)
+                response = outcome.reply or self._answer(
+                    service, match, outcome.request or request, sandbox, now, token
+                )
             except Refusal as raised:
                 refusal = raised
                 response = self._refused(service, request, refusal)
-            if self.settings.strict:
+            if self.settings.strict and not outcome.is_settled:
                 response = self._checked(service, response)
+            for fault, key in outcome.faults:
+                response = disturbed(response, fault, key)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
             sandbox.journal.record(
@@ -139,7 +134,7 @@ class Engine:
         if not operation.is_open:
             status = reserved_status(token) if token and self.settings.magic else None
             if token and status and sandbox.accounts.find(token, now, magic=True):
-                return self._forced(operation, status, sandbox)
+                return forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(operation, sandbox, now, token)
             if service.provider is not None and service.provider.guard is not None:
                 service.provider.guard(operation, sandbox, account, now, self.settings)
@@ -171,15 +166,6 @@ class Engine:
         if 402 in operation.statuses and not account.can_pay(sandbox.batches, now):
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
-
-    def _forced(self, operation: Operation, status: int, sandbox: Sandbox) -> Response:
-        """The documented response that a `mock-status-NNN` token asks for."""
-        reply = documented_reply(operation, status, key=sandbox.ids.salt)
-        if reply is None:
-            documented = ", ".join(map(str, operation.statuses))
-            detail = f"The token asks for {status}, which {operation.key} does not document; it documents {documented}."
-            return problem(400, "Undocumented Status", detail)
-        return reply
 
     def _refused(self, service: Service | None, request: Request, refusal: Refusal) -> Response:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":

@@ -21,9 +21,9 @@ from mockserver.contract.scenarios import (
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
-from mockserver.engine import Engine, Service
+from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
-from mockserver.provider import Provider, World
+from mockserver.provider import Provider, Service, World
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
@@ -63,6 +64,34 @@ class Request(NamedTuple):
         return self.headers.get(name, "").partition(",")[0].strip()
 
 
+class DisturbanceKind(StrEnum):
+    """The ways in which a delivery goes wrong; web/disturbances.py performs each."""
+
+    TRICKLE = "trickle"
+    CUT = "cut"
+    MALFORMED_CHUNK = "malformed_chunk"
+    GARBAGE = "garbage"
+    EMPTY = "empty"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+
+
+class Disturbance(NamedTuple):
+    """How the delivery of a response goes wrong."""
+
+    kind: DisturbanceKind
+    seconds: float = 0.0
+    """How long a trickle takes; how long a client that hangs is held at most."""
+    amount: int = 0
+    """Pieces of a trickle; bytes of the body that a cut lets through, or FIRST_PART."""
+    data: bytes = b""
+    """Garbage."""
+
+
+FIRST_PART = -1
+"""Of a stream whose length nobody knows, what a cut lets through."""
+
+
 class Response(NamedTuple):
     """An HTTP response: a value until the gateway delivers it."""
 
@@ -75,6 +104,8 @@ class Response(NamedTuple):
     """Where the answer came from (`X-Mock-Source`): `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
     delay: float = 0.0
     """Seconds of wall time the gateway waits before it answers."""
+    disturbance: Disturbance | None = None
+    """How the delivery goes wrong; None when it does not."""
 
     def with_headers(self, *headers: tuple[str, str]) -> "Response":
         """The response with these headers, in place of those of the same names."""

@@ -149,3 +149,18 @@ class Provider:
             return check
 
         return register
+
+
+class Service(NamedTuple):
+    """An operation with what answers it."""
+
+    operation: Operation
+    world: World
+    provider: Provider | None
+    handler: Handler | None
+    check: Check | None
+
+    def described(self) -> dict[str, Any]:
+        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
+        names = ("key", "method", "path", "summary", "tag", "statuses")
+        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
