@@ -7,17 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mockserver.contract.documents import read_document
-from mockserver.contract.fixtures import SCHEMA_FILE, FixtureFile, Fixtures, read_fixtures
-from mockserver.contract.scenarios import (
-    Scenario,
-    ScenarioBook,
-    ScenarioSchema,
-    placed,
-    read_scenario,
-    read_scenario_schema,
-    scenario_breaches,
-    scenario_files,
-)
+from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
@@ -25,12 +15,11 @@ from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.provider import Provider, Service, World
 from mockserver.settings import Settings
+from mockserver.staging import load_scenarios
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
-from mockserver.state.rules import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 from mockserver.state.sandbox import Beginnings, Sandboxes
-from mockserver.state.setups import SetupError, read_setup
 from mockserver.stores import open_store
 from mockserver.syntaxes import read_clock, read_progression
 
@@ -42,10 +31,11 @@ def load_engine(settings: Settings) -> Engine:
     providers = find_providers()
     specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
+    fixtures[""] = load_fixtures(settings, "")
     _check_handlers(providers, specs)
-    services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
+    services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
     sandboxes = Sandboxes(open_store(), _beginnings(settings, fixtures.values()))
-    return Engine(services, sandboxes, settings, load_scenarios(fixture_folders(settings)))
+    return Engine(services, sandboxes, settings, load_scenarios(fixture_folders(settings), services))
 
 
 def find_providers() -> list[Provider]:
@@ -77,37 +67,6 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
     return read_fixtures(fixture_folders(settings), provider, fixture_schema())
 
 
-@cache
-def scenario_schema() -> ScenarioSchema:
-    """What a scenario's file may say."""
-    return read_scenario_schema(bundled("fixtures"), stubs=RULE_SCHEMA, faults=STANDING_FAULT_SCHEMA)
-
-
-def load_scenarios(folders: Sequence[Path]) -> ScenarioBook:
-    """The scenarios of all folders by name, sorted; of several with one name the first counts.
-
-    Raises FixtureError for one that could not be applied.
-    """
-    found: dict[str, Scenario] = {}
-    for file in (file for folder in folders for file in scenario_files(folder)):
-        for problem in scenario_problems(file):
-            raise FixtureError(problem)
-        found.setdefault(file.path.stem, read_scenario(file))
-    return ScenarioBook(dict(sorted(found.items())), scenario_schema().conditions)
-
-
-def scenario_problems(file: FixtureFile) -> Iterator[str]:
-    """Every reason why a scenario could not be applied, a line each; raises FixtureError when it cannot be read."""
-    breaches = list(scenario_breaches(file, scenario_schema().whole))
-    yield from breaches
-    if not breaches:
-        scenario = read_scenario(file)
-        try:
-            read_setup(scenario.name, scenario.content)
-        except SetupError as error:
-            yield placed(scenario.path, error.location, str(error))
-
-
 def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:
     """The bundled document as it will be enforced."""
     path = bundled("openapi.yaml")
@@ -121,6 +80,21 @@ def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:
 def read_other_spec(path: str, settings: Settings) -> Spec:
     """A document served beside ours, as it will be enforced."""
     return _enforced(read_spec(Path(path)), settings)
+
+
+def services_of(
+    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
+) -> Iterator[Service]:
+    """A document's operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    by_tag = {provider.tag: provider for provider in providers}
+    for operation in spec.operations:
+        owner = by_tag.get(operation.tag)
+        if owner is None:
+            yield Service(operation, World(spec, fixtures[""], settings), None, None, None)
+        else:
+            world = World(spec, fixtures[owner.name], settings)
+            handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
+            yield Service(operation, world, owner, handler, check)
 
 
 def _enforced(spec: Spec, settings: Settings) -> Spec:
@@ -138,21 +112,6 @@ def _check_handlers(providers: Sequence[Provider], specs: Sequence[Spec]) -> Non
                     f"{names}: provider {provider.name!r} handles {key!r}; "
                     f"no operation with the tag {provider.tag!r} has that name"
                 )
-
-
-def _services(
-    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
-) -> Iterator[Service]:
-    by_tag = {provider.tag: provider for provider in providers}
-    general = load_fixtures(settings, "")
-    for operation in spec.operations:
-        owner = by_tag.get(operation.tag)
-        if owner is None:
-            yield Service(operation, World(spec, general, settings), None, None, None)
-        else:
-            world = World(spec, fixtures[owner.name], settings)
-            handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
-            yield Service(operation, world, owner, handler, check)
 
 
 Registered = TypeVar("Registered")

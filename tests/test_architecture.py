@@ -16,7 +16,7 @@ FLOORS = (
     {"state"},
     {"provider"},
     {"outcomes"},
-    {"engine", "providers"},
+    {"engine", "providers", "staging"},
     {"web", "listening", "loading", "checking"},
     {"server", "client"},
     {"cli", "pytest_plugin", "__main__"},

@@ -34,6 +34,11 @@ class Terms(NamedTuple):
     revoked: bool | None = None
     revoked_at: float | None = None
 
+    def with_those_of(self, later: "Terms") -> "Terms":
+        """These terms, except for what later ones say."""
+        terms = self if later.revoked is None else self._replace(revoked=later.revoked, revoked_at=later.revoked_at)
+        return terms if later.credits is None else terms._replace(credits=later.credits)
+
     def applied(self, facts: AccountFacts) -> AccountFacts:
         """The facts of an account that is opened under these terms."""
         return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})

@@ -173,7 +173,7 @@ def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, mag
     terms = Terms(change.credits, False if revoked_at is not None else change.revoked, revoked_at)
     if change.token is None:
         changed = sandbox.accounts.every()
-        sandbox.accounts.terms = terms
+        sandbox.accounts.terms = sandbox.accounts.terms.with_those_of(terms)
     else:
         found = sandbox.accounts.find(change.token, now, magic=magic)
         if found is None:  # the accounts are closed; naming one puts it on the book, as PUT /accounts does
