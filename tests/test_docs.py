@@ -12,8 +12,8 @@ import pytest
 from mockserver import __version__
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import read_fixtures
-from mockserver.errors import SpecError
-from mockserver.loading import fixture_schema
+from mockserver.errors import FixtureError, SpecError
+from mockserver.loading import fixture_schema, load_engine
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
 
@@ -99,6 +99,24 @@ def test_the_settings_are_those_of_the_code() -> None:
     shown = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
 
     assert shown == settings_table()
+
+
+def test_the_scenarios_are_those_of_the_files() -> None:
+    files = sorted((ROOT / "fixtures" / "scenarios").glob("*.yaml"))
+    rows = [f"| `{path.stem}` | {read_document(path, FixtureError)['description']} |" for path in files]
+    shown = README.partition("<!-- scenarios -->\n")[2].partition("\n<!-- /scenarios -->")[0]
+
+    assert shown == "\n".join(["| scenario | what happens |", "| --- | --- |", *rows])
+
+
+def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    (folder / "bad-evening.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
+
+    shown = load_engine(Settings(fixtures=(str(tmp_path),))).scenarios.by_name["bad-evening"]
+
+    assert shown.parts == ["clock", "progression", "accounts", "conditions", "stubs", "faults"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"])

@@ -16,7 +16,7 @@ def openapi(call: AdminCall) -> Any:
 
 def reset(call: AdminCall) -> Any:
     call.sandbox.reset()
-    return {"reset": ["journal", "state", "clock", "progression"]}
+    return {"reset": ["journal", "state", "clock", "progression", "conditions"]}
 
 
 def reset_part(call: AdminCall) -> Any:
@@ -25,6 +25,7 @@ def reset_part(call: AdminCall) -> Any:
         "state": call.sandbox.reset_state,
         "clock": lambda: obeyed(call.sandbox.reset_clock),
         "progression": call.sandbox.reset_progression,
+        "conditions": call.sandbox.reset_conditions,
     }
     part = call.path["part"]
     if part not in parts:

@@ -62,24 +62,31 @@ def test_reset_makes_the_sandbox_new(client: TestClient) -> None:
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
     client.put("/__admin/accounts/test", json={"credits": 1})
 
-    assert client.post("/__admin/reset").json() == {"reset": ["journal", "state", "clock", "progression"]}
+    assert client.post("/__admin/reset").json() == {
+        "reset": ["journal", "state", "clock", "progression", "conditions"]
+    }
 
     assert state_of(client) == fresh
     assert client.get("/ai/batches", params={"id": first}).status_code == 422
     assert queue(client) == first
 
 
-@pytest.mark.parametrize("part", ["journal", "state", "clock", "progression"])
+PARTS = ("clock", "progression", "conditions", "state", "journal")
+"""As `state_of` tells them."""
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_reset_of_a_part_leaves_the_others(client: TestClient, part: str) -> None:
-    fresh = dict(zip(("clock", "progression", "state", "journal"), state_of(client), strict=True))
+    fresh = dict(zip(PARTS, state_of(client), strict=True))
     client.get("/user")
     client.put("/__admin/clock", json={"scale": 60, "frozen": True})
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
-    before = dict(zip(("clock", "progression", "state", "journal"), state_of(client), strict=True))
+    client.put("/__admin/conditions", json={"retention": 60})
+    before = dict(zip(PARTS, state_of(client), strict=True))
 
     response = client.post(f"/__admin/reset/{part}")
 
-    after = dict(zip(("clock", "progression", "state", "journal"), state_of(client), strict=True))
+    after = dict(zip(PARTS, state_of(client), strict=True))
     assert response.json() == {"reset": [part]}
     assert {name for name in after if after[name] == fresh[name]} == {part}
     assert {name for name in after if after[name] == before[name]} == after.keys() - {part}
