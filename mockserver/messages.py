@@ -71,6 +71,7 @@ class DisturbanceKind(StrEnum):
     CUT = "cut"
     MALFORMED_CHUNK = "malformed_chunk"
     GARBAGE = "garbage"
+    """The body is all that is sent, without a head."""
     EMPTY = "empty"
     RESET = "reset"
     TIMEOUT = "timeout"
@@ -83,13 +84,11 @@ class Disturbance(NamedTuple):
     seconds: float = 0.0
     """How long a trickle takes; how long a client that hangs is held at most."""
     amount: int = 0
-    """Pieces of a trickle; bytes of the body that a cut lets through, or FIRST_PART."""
-    data: bytes = b""
-    """Garbage."""
+    """Pieces of a trickle; bytes of the body that are let through before a cut, or FIRST_PART."""
 
 
 FIRST_PART = -1
-"""Of a stream whose length nobody knows, what a cut lets through."""
+"""Of a stream whose length nobody knows, what is let through before a cut."""
 
 
 class Response(NamedTuple):

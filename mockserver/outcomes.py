@@ -9,9 +9,9 @@ from mockserver.contract.preferences import Preference, applied, read_preference
 from mockserver.contract.replies import canned_reply, documented_reply, problem
 from mockserver.contract.validation import check_reply, essence, find_content
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Request, Response
+from mockserver.messages import DisturbanceKind, Request, Response
 from mockserver.provider import Service
-from mockserver.state.faults import Fault
+from mockserver.state.faults import SOURCE, Fault
 from mockserver.state.ids import digest
 from mockserver.state.rules import Rule, read_rule
 from mockserver.state.sandbox import Sandbox
@@ -47,22 +47,23 @@ class RuleError(ValueError):
 def decide(service: Service, request: Request, sandbox: Sandbox, now: float, *, heeds_preference: bool) -> Outcome:
     """What the request prefers, and what the sandbox's rules have for it.
 
-    A preference decides before a stub, whose turn is not used up by it; faults disturb either.
+    A preference decides before a stub, whose turn is not used up by it; faults of delivery disturb either.
     """
     reply, rest = None, request
     if heeds_preference:
         reply, rest = _preferred(service.operation, request, sandbox.ids.salt)
-    claim = sandbox.rules.claim(service.operation.key, rest, now, takes_reply=reply is None)
+    claim = sandbox.rules.claim(service.operation.key, rest, now, is_answered=reply is not None)
     if claim.stub is None:
         return Outcome(reply, rest, claim.faults)
     return Outcome(_stubbed(service, claim.stub), rest, claim.faults, is_settled=True)
 
 
 def disturbed(response: Response, fault: Fault, key: bytes) -> Response:
-    """The response with a fault; its source says so when the fault is what answers now."""
+    """The response with a fault; its source says so when the answer does not arrive as it was."""
     after = fault.apply(response, key)
-    is_other = after.status != response.status or after.body is not response.body
-    return after._replace(source="fault") if is_other else after
+    came = after.disturbance
+    arrives = came is None or came is response.disturbance or came.kind is DisturbanceKind.TRICKLE
+    return after if arrives else after._replace(source=SOURCE)
 
 
 def forced_reply(operation: Operation, status: int, *, key: bytes) -> Response:
@@ -137,7 +138,10 @@ def _violations(service: Service, rule: Rule) -> Iterator[Violation]:
 
 
 def _stubbed(service: Service, rule: Rule) -> Response:
-    """The rule's reply, or a loud 500: what the rule was installed for may no longer be documented."""
+    """The rule's answer, or a loud 500: what the rule was installed for may no longer be documented."""
+    if rule.reply is None:
+        status = rule.fault.status if rule.fault and rule.fault.status else 500
+        return documented_reply(service.operation, status, key=rule.key()) or _like_others(service, status)
     broken = list(_violations(service, rule))
     if broken:
         return problem(500, "Undocumented Reply", f"The stub {rule.id}: {broken[0].message}.")

@@ -114,4 +114,5 @@ def address(path: str) -> str:
 
 def state_of(client: "TestClient") -> list[Any]:
     """All that the admin API can change."""
-    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/conditions", "/accounts", "/requests")]
+    paths = ("/clock", "/progression", "/conditions", "/accounts", "/requests", "/stubs")
+    return [client.get(address(path)).json() for path in paths]

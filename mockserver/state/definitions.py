@@ -103,8 +103,9 @@ def _read(where: str, each: "Field[Any]", value: Any) -> Any:
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether the value fits one of the simple schemas above."""
     if schema["type"] == "string":
-        is_allowed = value in schema["enum"] if "enum" in schema else isinstance(value, str)
-        return is_allowed and re.search(schema.get("pattern", ""), value) is not None
+        if "enum" in schema:
+            return value in schema["enum"]
+        return isinstance(value, str) and re.fullmatch(schema["pattern"], value) is not None
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)

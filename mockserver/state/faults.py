@@ -161,9 +161,8 @@ class Garbage(Fault):
     def apply(self, response: Response, key: bytes) -> Response:
         # 0xFF begins nothing: neither JSON, nor UTF-8, nor HTTP.
         noise = b"\xff" + hashlib.shake_128(key).digest(self.size - 1)
-        if self.instead_of == "reply":
-            return response._replace(disturbance=Disturbance(DisturbanceKind.GARBAGE, data=noise))
-        return _framed(response, noise)
+        noisy = _framed(response, noise)
+        return noisy if self.instead_of == "body" else noisy._replace(disturbance=Disturbance(DisturbanceKind.GARBAGE))
 
 
 @dataclass(frozen=True)

@@ -121,9 +121,14 @@ class Rule(NamedTuple):
     id: str = ""
     """Given when it is installed."""
     matched: int = 0
-    """How many requests it matched; those that an earlier rule replied to are not counted."""
+    """How many requests it matched; not counted are those that an earlier rule answered in its place."""
     claimed: int = 0
     """How many of these it answered or disturbed."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it decides what the answer is, rather than how it is delivered."""
+        return self.reply is not None or (self.fault is not None and self.fault.status is not None)
 
     def met(self) -> "Rule":
         """The rule after one more match."""
@@ -149,7 +154,7 @@ class Claim(NamedTuple):
     """What the rules decide about one request."""
 
     stub: Rule | None = None
-    """The rule whose reply answers."""
+    """The rule that answers, by its reply or by its fault's status."""
     faults: tuple[tuple[Fault, bytes], ...] = ()
     """What disturbs the answer, in the order of the rules, each with the key for its draws."""
 
@@ -167,13 +172,14 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
         raise ValueError(f"the rule has {size} bytes; wanted at most {MAX_SIZE}")
     shorthand = {"status": definition["status"]} if "status" in definition else None
     reply = definition.get("reply", shorthand)
-    _check_headers(reply)
+    fault = read_fault(definition["fault"]) if "fault" in definition else None
+    _check_reply(reply, fault)
     return Rule(
         definition,
         origin,
         read_matcher(definition),
         reply,
-        read_fault(definition["fault"]) if "fault" in definition else None,
+        fault,
         definition.get("times", times),
         definition.get("after", 0),
         definition.get("probability", 1.0),
@@ -194,21 +200,21 @@ class Rules:
         self.installed: list[Rule] = []
         """Asked first, so that a sandbox without rules pays for one look at an empty list."""
 
-    def claim(self, operation: str, request: Request, now: float, *, takes_reply: bool = True) -> Claim:
+    def claim(self, operation: str, request: Request, now: float, *, is_answered: bool = False) -> Claim:
         """What the rules decide about a request to this operation, counted.
 
-        The first rule with a reply that is due wins, and later ones with a reply wait; faults add up. Without
-        `takes_reply` no rule with a reply is asked.
+        The first rule that answers and is due wins, and later ones that would answer wait; other faults add up. With
+        `is_answered` none that would answer is asked.
         """
         self.drop_gone(now)
         asked, stub, faults = Asked(operation, request), None, []
         for place, rule in enumerate(self.installed):
-            if (rule.reply is not None and not (takes_reply and stub is None)) or not rule.matcher.fits(asked):
+            if (rule.answers and (is_answered or stub is not None)) or not rule.matcher.fits(asked):
                 continue
             met = self.installed[place] = rule.met()
             if met.claimed == rule.claimed:
                 continue
-            stub = stub if met.reply is None else met
+            stub = met if met.answers else stub
             if met.fault is not None:
                 faults.append((met.fault, met.key()))
         self.drop_gone(now)
@@ -260,8 +266,12 @@ def _check_bounds(rules: Sequence[Rule]) -> None:
         raise ValueError(f"the rules would have {size} bytes; a sandbox holds at most {MAX_TOTAL}")
 
 
-def _check_headers(reply: Mapping[str, Any] | None) -> None:
-    for name in (reply or {}).get("headers", ()):
+def _check_reply(reply: Mapping[str, Any] | None, fault: Fault | None) -> None:
+    if reply is None:
+        return
+    if fault is not None and fault.status is not None:
+        raise ValueError(f"the rule has a reply and a fault of status {fault.status}; wanted one of them")
+    for name in reply.get("headers", ()):
         if name.lower() in _FRAMING:
             raise ValueError(f"the reply has the header {name}; wanted media_type, and a fault for what is garbled")
 
@@ -277,4 +287,4 @@ def _read_end(definition: Mapping[str, Any], now: float) -> float | None:
         raise ValueError(f"until is {came[:100]!r}; wanted an ISO 8601 instant or Unix seconds")
     if not instant > now:  # nor is it NaN
         raise ValueError(f"until is {came!r}, which is over; the sandbox's clock stands at {now!r}")
-    return instant
+    return min(instant, LATEST)

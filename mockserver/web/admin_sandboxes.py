@@ -1,5 +1,6 @@
 """Admin verbs for the server and the sandbox as a whole."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mockserver import __version__
@@ -16,13 +17,14 @@ def openapi(call: AdminCall) -> Any:
 
 def reset(call: AdminCall) -> Any:
     call.sandbox.reset()
-    return {"reset": ["journal", "state", "clock", "progression", "conditions"]}
+    return {"reset": ["journal", "state", "stubs", "clock", "progression", "conditions"]}
 
 
 def reset_part(call: AdminCall) -> Any:
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "journal": call.sandbox.journal.clear,
         "state": call.sandbox.reset_state,
+        "stubs": call.sandbox.rules.remove,
         "clock": lambda: obeyed(call.sandbox.reset_clock),
         "progression": call.sandbox.reset_progression,
         "conditions": call.sandbox.reset_conditions,

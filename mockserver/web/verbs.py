@@ -1,11 +1,12 @@
 """What the admin API can do: the verbs of every room."""
 
-from mockserver.web import admin_accounts, admin_clock, admin_requests, admin_sandboxes, admin_scenarios
+from mockserver.web import admin_accounts, admin_clock, admin_requests, admin_rules, admin_sandboxes, admin_scenarios
 
 VERBS = (
     *admin_sandboxes.VERBS,
     *admin_requests.VERBS,
     *admin_clock.VERBS,
     *admin_accounts.VERBS,
+    *admin_rules.VERBS,
     *admin_scenarios.VERBS,
 )

@@ -63,7 +63,7 @@ def test_reset_makes_the_sandbox_new(client: TestClient) -> None:
     client.put("/__admin/accounts/test", json={"credits": 1})
 
     assert client.post("/__admin/reset").json() == {
-        "reset": ["journal", "state", "clock", "progression", "conditions"]
+        "reset": ["journal", "state", "stubs", "clock", "progression", "conditions"]
     }
 
     assert state_of(client) == fresh
@@ -71,7 +71,7 @@ def test_reset_makes_the_sandbox_new(client: TestClient) -> None:
     assert queue(client) == first
 
 
-PARTS = ("clock", "progression", "conditions", "state", "journal")
+PARTS = ("clock", "progression", "conditions", "state", "journal", "stubs")
 """As `state_of` tells them."""
 
 
@@ -82,6 +82,7 @@ def test_reset_of_a_part_leaves_the_others(client: TestClient, part: str) -> Non
     client.put("/__admin/clock", json={"scale": 60, "frozen": True})
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
     client.put("/__admin/conditions", json={"retention": 60})
+    client.post("/__admin/next", json={"status": 500})
     before = dict(zip(PARTS, state_of(client), strict=True))
 
     response = client.post(f"/__admin/reset/{part}")
