@@ -44,6 +44,9 @@ class Terms(NamedTuple):
         return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
 
 
+NO_TERMS = Terms()
+
+
 class Charge(NamedTuple):
     """One entry of the ledger."""
 
@@ -123,7 +126,7 @@ class Accounts:
         self._known = known
         self._closed = closed
         self._shelf = shelf
-        self.terms = Terms()
+        self.terms = NO_TERMS
         """What accounts opened from now on begin with."""
 
     def find(self, token: str, now: float, *, magic: bool) -> Account | None:
@@ -133,7 +136,8 @@ class Accounts:
             facts = self._facts(token, magic=magic)
             if facts is None:
                 return None
-            account = self._shelf[token] = Account(self.terms.applied(facts), now)
+            terms = self.terms
+            account = self._shelf[token] = Account(facts if terms is NO_TERMS else terms.applied(facts), now)
         return account
 
     def every(self) -> list[Account]:

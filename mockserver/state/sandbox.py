@@ -9,7 +9,7 @@ from mockserver.state.clock import Clock, ClockStart
 from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
-from mockserver.state.ledger import AccountFacts, Accounts, Terms
+from mockserver.state.ledger import NO_TERMS, AccountFacts, Accounts
 from mockserver.state.rules import Rules
 from mockserver.stores import Store
 
@@ -73,7 +73,7 @@ class Sandbox:
         """Forget batches, accounts and the ids that were given; keep clock and journal."""
         self._clear()
         self.answers = AnswerBook()
-        self.accounts.terms = Terms()
+        self.accounts.terms = NO_TERMS
 
     def reset_clock(self) -> None:
         """Let the clock begin again; raises ValueError while there is what would then lie in the future."""

@@ -157,7 +157,7 @@ def test_ids_vanish__after_an_hour() -> None:
             client.batches.retrieve(batch.id)
         with pytest.raises(openai.NotFoundError, match="No such File object"):
             client.files.content(batch.output_file_id)
-        assert list(client.batches.list()) == list(client.files.list()) == []
+        assert (list(client.batches.list()), list(client.files.list())) == ([], [])
 
 
 def test_token_revoked__in_the_middle_of_a_run() -> None:
