@@ -11,7 +11,7 @@ from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
-from mockserver.outcomes import ORDINARY, decide, disturbed, forced_reply
+from mockserver.outcomes import decide, forced_reply
 from mockserver.provider import Call, Service
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
@@ -56,24 +56,23 @@ class Engine:
         sandbox = self._sandbox(request, match, token)
         with sandbox.transaction:
             now = sandbox.clock.now()
-            outcome = ORDINARY
+            outcome = None
             try:
                 if refusal is not None:
                     raise refusal
                 assert service is not None and match is not None
-                may_prefer = self.settings.magic and ("prefer" in request.headers or "__" in request.query)
-                if may_prefer or sandbox.rules.installed:
-                    outcome = decide(service, request, sandbox, now, heeds_preference=may_prefer)
-                response = outcome.reply or self._answer(
-                    service, match, outcome.request or request, sandbox, now, token
-                )
+                if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
+                    outcome = decide(service, request, sandbox, now, heeds_preference=self.settings.magic)
+                    response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
+                else:
+                    response = self._answer(service, match, request, sandbox, now, token)
             except Refusal as raised:
                 refusal = raised
                 response = self._refused(service, request, refusal)
-            if self.settings.strict and not outcome.is_settled:
+            if self.settings.strict and not (outcome and outcome.is_settled):
                 response = self._checked(service, response)
-            for fault, key in outcome.faults:
-                response = disturbed(response, fault, key)
+            if outcome:
+                response = outcome.disturbed(response)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
             sandbox.journal.record(

@@ -23,17 +23,20 @@ MAX_JUDGED = 10
 class Outcome(NamedTuple):
     """What was decided before the walk of a request began."""
 
+    request: Request
+    """The request without what only decided the outcome."""
     reply: Response | None = None
     """The answer; None when the walk shall find it."""
-    request: Request | None = None
-    """The request without what only decided the outcome; None when it is all needed."""
     faults: tuple[tuple[Fault, bytes], ...] = ()
     """What disturbs the answer, each with the key for its draws."""
     is_settled: bool = False
     """Whether the reply was judged already."""
 
-
-ORDINARY = Outcome()
+    def disturbed(self, response: Response) -> Response:
+        """The response with the faults."""
+        for fault, key in self.faults:
+            response = _disturbed(response, fault, key)
+        return response
 
 
 class RuleError(ValueError):
@@ -54,16 +57,8 @@ def decide(service: Service, request: Request, sandbox: Sandbox, now: float, *, 
         reply, rest = _preferred(service.operation, request, sandbox.ids.salt)
     claim = sandbox.rules.claim(service.operation.key, rest, now, is_answered=reply is not None)
     if claim.stub is None:
-        return Outcome(reply, rest, claim.faults)
-    return Outcome(_stubbed(service, claim.stub), rest, claim.faults, is_settled=True)
-
-
-def disturbed(response: Response, fault: Fault, key: bytes) -> Response:
-    """The response with a fault; its source says so when the answer does not arrive as it was."""
-    after = fault.apply(response, key)
-    came = after.disturbance
-    arrives = came is None or came is response.disturbance or came.kind is DisturbanceKind.TRICKLE
-    return after if arrives else after._replace(source=SOURCE)
+        return Outcome(rest, reply, claim.faults)
+    return Outcome(rest, _stubbed(service, claim.stub), claim.faults, is_settled=True)
 
 
 def forced_reply(operation: Operation, status: int, *, key: bytes) -> Response:
@@ -103,6 +98,14 @@ def stub_reply(service: Service, rule: Rule) -> Response:
         reply = _worded(service, entry["message"], reply)
     headers = ((name, str(value)) for name, value in entry.get("headers", {}).items())
     return reply.with_headers(*headers)._replace(source="stub")
+
+
+def _disturbed(response: Response, fault: Fault, key: bytes) -> Response:
+    """The response with a fault; its source says so when the answer does not arrive as it was."""
+    after = fault.apply(response, key)
+    came = after.disturbance
+    arrives = came is None or came is response.disturbance or came.kind is DisturbanceKind.TRICKLE
+    return after if arrives else after._replace(source=SOURCE)
 
 
 def _check_rule(rule: Rule, services: Sequence[Service], place: str) -> None:

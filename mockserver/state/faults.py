@@ -203,6 +203,8 @@ WORDS: Mapping[type[Fault], str] = {kind: each for each, kind in FAULTS.items()}
 
 def read_fault(definition: Mapping[str, Any]) -> Fault:
     """The fault that a definition such as `{"type": "latency", "seconds": 2}` describes; raises ValueError."""
+    if not isinstance(definition, Mapping):
+        raise ValueError(f"the fault is {reprlib.repr(definition)}; wanted an object with a type")
     given = dict(definition)
     type_word = given.pop("type", None)
     kind = FAULTS.get(type_word) if isinstance(type_word, str) else None

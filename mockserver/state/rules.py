@@ -10,6 +10,7 @@ from mockserver.state.clock import LATEST
 from mockserver.state.faults import FAULT_SCHEMA, Fault, read_fault
 from mockserver.state.ids import canonical, digest
 from mockserver.state.matchers import MATCHER_PROPERTIES, Asked, Matcher, read_matcher
+from mockserver.state.stub_replies import REPLY_SCHEMA, STATUS_SCHEMA, check_headers
 from mockserver.syntaxes import read_instant
 
 MAX_RULES = 1000
@@ -20,54 +21,10 @@ MAX_TOTAL = 16 * 1024 * 1024
 MAX_TIMES = 10**9
 MAX_SPAN = 1e12
 
-_HEADERS = {
-    "type": "object",
-    "maxProperties": 50,
-    "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$"},
-    "additionalProperties": {
-        "type": ["string", "integer"],
-        "pattern": "^[\\t -~]*$",
-        "maxLength": 8192,
-        "minimum": 0,
-        "maximum": 2**53,
-    },
-}
-_FRAMING = frozenset({"content-type", "content-length", "transfer-encoding", "connection"})
-"""Headers that are said by `media_type`, by the body itself, and by the gateway."""
-_STATUS = {"type": "integer", "minimum": 200, "maximum": 599}
-
-REPLY_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "minProperties": 1,
-    "additionalProperties": False,
-    "properties": {
-        "status": _STATUS,
-        "example": {"type": "string", "minLength": 1, "maxLength": 200},
-        "message": {"type": "string", "minLength": 1, "maxLength": 2000},
-        "body": {},
-        "text": {"type": "string"},
-        "media_type": {"type": "string", "pattern": "^[ -~]+/[ -~]+$", "maxLength": 200},
-        "headers": _HEADERS,
-    },
-    # What is given whole has no example and no wording.
-    "allOf": [
-        {"not": {"required": [one, other]}}
-        for one, other in (
-            ("body", "text"),
-            ("body", "example"),
-            ("body", "message"),
-            ("text", "example"),
-            ("text", "message"),
-            ("example", "message"),
-        )
-    ],
-}
-"""What a stub may say: a documented status, example or wording; or a body (JSON) or text of its own."""
-
 RULE_PROPERTIES: Mapping[str, Any] = {
     **MATCHER_PROPERTIES,
     "reply": REPLY_SCHEMA,
-    "status": _STATUS,
+    "status": STATUS_SCHEMA,
     "fault": FAULT_SCHEMA,
     "times": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_TIMES},
     "after": {"type": "integer", "minimum": 0, "maximum": MAX_TIMES},
@@ -93,6 +50,18 @@ STANDING_FAULT_SCHEMA: Mapping[str, Any] = {
     "allOf": [{"not": {"required": ["until", "for"]}}],
 }
 """The definition of a rule that has a fault only."""
+
+
+class RuleKept(NamedTuple):
+    """What a rule can be made from again, as plain values."""
+
+    definition: dict[str, Any]
+    origin: str
+    times: int | None
+    until: float | None
+    id: str
+    matched: int
+    claimed: int
 
 
 class Rule(NamedTuple):
@@ -135,6 +104,11 @@ class Rule(NamedTuple):
         met = self._replace(matched=self.matched + 1)
         return met._replace(claimed=self.claimed + 1) if met._is_due() else met
 
+    def kept(self) -> RuleKept:
+        """What `restored_rule` makes it from again."""
+        definition = dict(self.definition)
+        return RuleKept(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
+
     def key(self) -> bytes:
         """16 bytes for the draws of the latest match's fault."""
         return digest(self.id.encode(), b"fault", b"%d" % self.matched)
@@ -173,7 +147,8 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
     shorthand = {"status": definition["status"]} if "status" in definition else None
     reply = definition.get("reply", shorthand)
     fault = read_fault(definition["fault"]) if "fault" in definition else None
-    _check_reply(reply, fault)
+    _check_one_answer(reply, fault)
+    check_headers(reply or {})
     return Rule(
         definition,
         origin,
@@ -187,6 +162,14 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
         definition.get("undocumented", False),
         size,
     )
+
+
+def restored_rule(kept: RuleKept) -> Rule:
+    """The rule that was kept, whose definition fits RULE_SCHEMA; raises ValueError as read_rule does."""
+    lasting = {name: value for name, value in kept.definition.items() if name not in {"until", "for"}}
+    rule = read_rule(lasting, origin=kept.origin, now=0.0, times=kept.times)
+    counts = {name: getattr(kept, name) for name in ("definition", "times", "until", "id", "matched", "claimed")}
+    return rule._replace(**counts)
 
 
 class Rules:
@@ -266,14 +249,9 @@ def _check_bounds(rules: Sequence[Rule]) -> None:
         raise ValueError(f"the rules would have {size} bytes; a sandbox holds at most {MAX_TOTAL}")
 
 
-def _check_reply(reply: Mapping[str, Any] | None, fault: Fault | None) -> None:
-    if reply is None:
-        return
-    if fault is not None and fault.status is not None:
+def _check_one_answer(reply: Mapping[str, Any] | None, fault: Fault | None) -> None:
+    if reply is not None and fault is not None and fault.status is not None:
         raise ValueError(f"the rule has a reply and a fault of status {fault.status}; wanted one of them")
-    for name in reply.get("headers", ()):
-        if name.lower() in _FRAMING:
-            raise ValueError(f"the reply has the header {name}; wanted media_type, and a fault for what is garbled")
 
 
 def _read_end(definition: Mapping[str, Any], now: float) -> float | None:

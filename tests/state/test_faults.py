@@ -141,6 +141,12 @@ def test_a_bad_definition_is_refused_with_what_came_and_what_was_wanted(
     assert len(str(refused.value)) < 200
 
 
+@pytest.mark.parametrize("definition", ["latency", None, ["type"], 3])
+def test_what_is_no_object_is_refused(definition: Any) -> None:
+    with pytest.raises(ValueError, match="wanted an object with a type"):
+        read_fault(definition)
+
+
 def delay(definition: dict[str, Any], key: bytes = KEY) -> float:
     return read_fault({"type": "latency", **definition}).apply(PLAIN, key).delay
 
@@ -199,6 +205,7 @@ def test_a_status_nobody_has_named_has_a_title_all_the_same() -> None:
 
 
 def test_only_a_status_takes_the_place_of_the_response() -> None:
+    assert (read_fault({"type": "empty"}).status, read_fault({"type": "empty"}).headers) == (None, ())
     assert [word for word, kind in FAULTS.items() if kind.status is not None or "status" in kind.__annotations__] == [
         "status"
     ]
@@ -334,3 +341,5 @@ def test_a_new_fault_is_one_class_and_its_word(monkeypatch: pytest.MonkeyPatch) 
         "fields": [{"name": "times", "wanted": "1 to 2", "default": 2.0}],
         "sees": "Everything twice.",
     }
+    with pytest.raises(NotImplementedError):
+        fault.apply(PLAIN, KEY)

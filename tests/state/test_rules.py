@@ -19,6 +19,7 @@ from mockserver.state.rules import (
     Rule,
     Rules,
     read_rule,
+    restored_rule,
 )
 from mockserver.state.sandbox import Sandbox
 
@@ -195,6 +196,20 @@ def test_ids_follow_from_the_definition_and_are_never_given_twice() -> None:
 
     box.reset_state()  # the ids begin anew, the rules stay
     assert len({first.id, second.id, box.rules.install([make_rule(status=500)])[0].id}) == 3
+
+
+def test_a_rule_is_made_again_from_what_is_kept() -> None:
+    rules = make_rules({"status": 500, "times": 3, "for": 30, "probability": 0.5}, {"fault": OUTAGE, "times": None})
+    claim(rules, now=NOW + 10)
+
+    again = make_sandbox().rules
+    again.install(restored_rule(each.kept()) for each in rules.installed)
+
+    assert [each._replace(size=0) for each in again.installed] == [each._replace(size=0) for each in rules.installed]
+    found, expected = ([claim(each, now=NOW + 20) for _ in range(9)] for each in (again, rules))
+    assert [(each.stub and each.stub.id, each.faults) for each in found] == [
+        (each.stub and each.stub.id, each.faults) for each in expected
+    ]
 
 
 def test_a_reset_forgets_the_rules_and_a_reset_of_the_state_does_not() -> None:

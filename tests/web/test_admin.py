@@ -16,6 +16,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 TABLE = [row.split("|")[1] for row in README.splitlines() if row.startswith("| `")]
 NOW = "2026-04-12T00:00:00.000000Z"
 UNIX = 1775952000.0
+PARTS = ("clock", "progression", "conditions", "state", "journal", "stubs")
+"""What can be reset, in the order of `state_of`."""
 
 
 @pytest.fixture
@@ -71,18 +73,14 @@ def test_reset_makes_the_sandbox_new(client: TestClient) -> None:
     assert queue(client) == first
 
 
-PARTS = ("clock", "progression", "conditions", "state", "journal", "stubs")
-"""As `state_of` tells them."""
-
-
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", sorted(PARTS))
 def test_reset_of_a_part_leaves_the_others(client: TestClient, part: str) -> None:
     fresh = dict(zip(PARTS, state_of(client), strict=True))
     client.get("/user")
     client.put("/__admin/clock", json={"scale": 60, "frozen": True})
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
     client.put("/__admin/conditions", json={"retention": 60})
-    client.post("/__admin/next", json={"status": 500})
+    client.post("/__admin/next", json={"operation": "getUser", "status": 500})
     before = dict(zip(PARTS, state_of(client), strict=True))
 
     response = client.post(f"/__admin/reset/{part}")

@@ -347,6 +347,17 @@ def test_a_broken_stream_is_not_made_any_further() -> None:
     assert len(made) <= 2
 
 
+def test_a_stream_that_is_never_begun_is_let_go() -> None:
+    stream = (pytest.fail("a part was made") for _ in range(1))
+    with faulty_server({"type": "empty"}) as (server, engine):
+        plain = engine.handle
+        engine.handle = lambda request: plain(request)._replace(body=stream)  # type: ignore[method-assign]
+        with dialled(server) as wire:
+            assert everything(wire) == b""
+
+    assert next(stream, "closed") == "closed"
+
+
 def test_a_status_that_http_does_not_know_is_sent_as_it_is() -> None:
     with faulty_server({"type": "status", "status": 499}) as (server, _):
         assert status_of(server) == 499
