@@ -1,7 +1,7 @@
 """One request, start to finish."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
@@ -45,6 +45,8 @@ class Engine:
         self.sandboxes = sandboxes
         self.settings = settings
         self.scenarios = scenarios
+        self.courier: Callable[[Sandbox], None] | None = None
+        """Sends what fell due; called within the sandbox's transaction."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
@@ -83,6 +85,8 @@ class Engine:
                 refusal.reason if refusal and response.status >= 400 else "",
                 refusal.violations if refusal else (),
             )
+            if sandbox.outbox is not None:
+                self.settle(sandbox)
         return response
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
@@ -96,6 +100,11 @@ class Engine:
             key = service.operation.key if service else ""
             sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
         return response
+
+    def settle(self, sandbox: Sandbox) -> None:
+        """Have those told whose batches are done by now; called within the sandbox's transaction."""
+        if sandbox.outbox is not None and self.courier is not None:
+            self.courier(sandbox)
 
     def is_slow(self, request: Request) -> bool:
         """Whether handling the request may take so long that others should not wait for it."""

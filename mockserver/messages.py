@@ -109,7 +109,7 @@ class Response(NamedTuple):
     def with_headers(self, *headers: tuple[str, str]) -> "Response":
         """The response with these headers, in place of those of the same names."""
         if not self.headers:  # as most; and `_replace` would take twice as long
-            return Response(self.status, self.media_type, self.body, headers, self.source, self.delay)
+            return Response(self.status, self.media_type, self.body, headers, self.source, self.delay, self.disturbance)
         names = {name.lower() for name, _ in headers}
         kept = [each for each in self.headers if each[0].lower() not in names]
         return self._replace(headers=(*kept, *headers))

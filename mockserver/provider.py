@@ -12,6 +12,8 @@ from mockserver.contract.spec import JSON, Operation, Spec
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+from mockserver.state.batches import Batch
+from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
@@ -69,6 +71,8 @@ Dress = Callable[[Request, Sandbox, Response], Response]
 
 Report = Callable[[World, Sandbox], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON."""
+Notice = Callable[[Batch, Callback, Sandbox], Any]
+"""What a callback says of its batch when it falls due, as JSON."""
 
 
 class Later:
@@ -101,6 +105,7 @@ class Provider:
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
         report: Report | None = None,
+        notice: Notice | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -121,6 +126,7 @@ class Provider:
         self.dress = dress
         self.slow = slow
         self.report = report
+        self.notice = notice
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
+from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
 from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
@@ -39,6 +40,8 @@ class Sandbox:
         self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
         self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
         self.answers = AnswerBook()
+        self.outbox: Outbox | None = None
+        """None until a batch asks for a callback."""
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression
         self.conditions = NORMAL
@@ -60,6 +63,12 @@ class Sandbox:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
 
+    def open_outbox(self) -> Outbox:
+        """Where callbacks are noted."""
+        if self.outbox is None:
+            self.outbox = Outbox()
+        return self.outbox
+
     def reset(self) -> None:
         """Become what a new sandbox is."""
         self.reset_state()
@@ -70,9 +79,10 @@ class Sandbox:
         self.reset_conditions()
 
     def reset_state(self) -> None:
-        """Forget batches, accounts and the ids that were given; keep clock and journal."""
+        """Forget batches, their callbacks, accounts and the ids that were given; keep clock and journal."""
         self._clear()
         self.answers = AnswerBook()
+        self.outbox = None
         self.accounts.terms = NO_TERMS
 
     def reset_clock(self) -> None:

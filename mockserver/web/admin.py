@@ -101,6 +101,7 @@ class _Endpoint:
         )
         with sandbox.transaction:
             value = verb.answer(call)
+            self._engine.settle(sandbox)
         return _json(200, value, {"X-Mock-Sandbox": sandbox.name.encode("ascii", "backslashreplace").decode()})
 
 
