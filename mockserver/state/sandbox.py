@@ -117,6 +117,10 @@ class Sandboxes:
             self._by_key[sandbox.key] = sandbox
         return sandbox
 
+    def every(self) -> list[Sandbox]:
+        """All of them."""
+        return list(self._by_name.values())
+
     def find(self, key: str) -> Sandbox | None:
         """The sandbox with that key, if it was ever opened."""
         return self._by_key.get(key)

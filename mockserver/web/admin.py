@@ -20,7 +20,7 @@ from mockserver.contract.replies import problem
 from mockserver.contract.routing import allowed_methods
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, described
-from mockserver.messages import Request
+from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.web.app import ADMIN_PREFIX, HEALTH
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
@@ -102,7 +102,10 @@ class _Endpoint:
         with sandbox.transaction:
             value = verb.answer(call)
             self._engine.settle(sandbox)
-        return _json(200, value, {"X-Mock-Sandbox": sandbox.name.encode("ascii", "backslashreplace").decode()})
+        named = {"X-Mock-Sandbox": sandbox.name.encode("ascii", "backslashreplace").decode()}
+        if isinstance(value, Response):  # a verb that does not speak JSON
+            return StarletteResponse(value.body, value.status, named, value.media_type)
+        return _json(200, value, named)
 
 
 def _gate(settings: Settings) -> str | None:

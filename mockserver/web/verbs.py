@@ -5,6 +5,7 @@ from mockserver.web import (
     admin_callbacks,
     admin_clock,
     admin_requests,
+    admin_review,
     admin_rules,
     admin_sandboxes,
     admin_scenarios,
@@ -13,6 +14,7 @@ from mockserver.web import (
 VERBS = (
     *admin_sandboxes.VERBS,
     *admin_requests.VERBS,
+    *admin_review.VERBS,
     *admin_clock.VERBS,
     *admin_accounts.VERBS,
     *admin_rules.VERBS,
