@@ -23,6 +23,28 @@ class AccountFacts(NamedTuple):
     email: str
     credits: int = PLENTY
     revoked: bool = False
+    revoked_at: float | None = None
+    """Sandbox time from which the token is refused, in Unix seconds; None is never."""
+
+
+class Terms(NamedTuple):
+    """What holds for every account of a sandbox, whatever else is said of it. What is None is left alone."""
+
+    credits: int | None = None
+    revoked: bool | None = None
+    revoked_at: float | None = None
+
+    def with_those_of(self, later: "Terms") -> "Terms":
+        """These terms, except for what later ones say."""
+        terms = self if later.revoked is None else self._replace(revoked=later.revoked, revoked_at=later.revoked_at)
+        return terms if later.credits is None else terms._replace(credits=later.credits)
+
+    def applied(self, facts: AccountFacts) -> AccountFacts:
+        """The facts of an account that is opened under these terms."""
+        return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
+
+
+NO_TERMS = Terms()
 
 
 class Charge(NamedTuple):
@@ -42,12 +64,13 @@ class Charge(NamedTuple):
 class Account:
     """Who pays. Its charges are not written down: they follow from the batches it queued."""
 
-    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "revoked", "token")
+    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "revoked", "revoked_at", "token")
 
     def __init__(self, facts: AccountFacts, now: float) -> None:
         self.token = facts.token
         self.email = facts.email
         self.revoked = facts.revoked
+        self.revoked_at = facts.revoked_at
         self.entries = [Charge(now, facts.credits, "opened")]
         self.batches: list[str] = []
         self._settled = facts.credits
@@ -60,6 +83,10 @@ class Account:
             self.batches.append(batch.id)
             self._open[batch.id] = batch.price * batch.size
             self._promised += batch.price * batch.size
+
+    def is_revoked(self, now: float) -> bool:
+        """Whether the token is refused."""
+        return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
     def can_pay(self, batches: MutableMapping[str, Batch], now: float) -> bool:
         """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""
@@ -99,6 +126,8 @@ class Accounts:
         self._known = known
         self._closed = closed
         self._shelf = shelf
+        self.terms = NO_TERMS
+        """What accounts opened from now on begin with."""
 
     def find(self, token: str, now: float, *, magic: bool) -> Account | None:
         """The token's account, opened at first use; None when the token is not good."""
@@ -107,7 +136,8 @@ class Accounts:
             facts = self._facts(token, magic=magic)
             if facts is None:
                 return None
-            account = self._shelf[token] = Account(facts, now)
+            terms = self.terms
+            account = self._shelf[token] = Account(facts if terms is NO_TERMS else terms.applied(facts), now)
         return account
 
     def every(self) -> list[Account]:

@@ -7,9 +7,10 @@ from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
+from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
-from mockserver.state.ledger import AccountFacts, Accounts
+from mockserver.state.ledger import NO_TERMS, AccountFacts, Accounts
 from mockserver.state.rules import Rules
 from mockserver.stores import Store
 
@@ -43,6 +44,7 @@ class Sandbox:
         """None until a batch asks for a callback."""
         self.clock = Clock(beginnings.clock)
         self.progression = beginnings.progression
+        self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size)
         self.accounts = Accounts(beginnings.accounts, closed=beginnings.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(beginnings.seed, name, store.shelf(name, "seen"))
@@ -51,6 +53,11 @@ class Sandbox:
         """Names the sandbox in URLs, where its name (often a token) must not show."""
         self._clear: Callable[[], None] = lambda: store.clear(name)
         self._beginnings = beginnings
+
+    @property
+    def is_timeless(self) -> bool:
+        """Whether nothing is here that has a time, so that the clock may go anywhere."""
+        return not (self.batches or self.jobs or self.files)
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
@@ -69,22 +76,28 @@ class Sandbox:
         self.rules.remove()
         self.clock.reset()
         self.reset_progression()
+        self.reset_conditions()
 
     def reset_state(self) -> None:
         """Forget batches, their callbacks, accounts and the ids that were given; keep clock and journal."""
         self._clear()
         self.answers = AnswerBook()
         self.outbox = None
+        self.accounts.terms = NO_TERMS
 
     def reset_clock(self) -> None:
-        """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
-        if self.batches or self.jobs:
-            raise ValueError("the clock cannot begin again while there are batches; reset the state first")
+        """Let the clock begin again; raises ValueError while there is what would then lie in the future."""
+        if not self.is_timeless:
+            raise ValueError("the clock cannot begin again while there are batches or files; reset the state first")
         self.clock.reset()
 
     def reset_progression(self) -> None:
         """Let batches age as they did in the beginning."""
         self.progression = self._beginnings.progression
+
+    def reset_conditions(self) -> None:
+        """Let everything be as the settings say."""
+        self.conditions = NORMAL
 
 
 class Sandboxes:
