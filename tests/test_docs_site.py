@@ -141,5 +141,25 @@ def engine() -> Engine:
     return load_engine(Settings())
 
 
+def test_the_lock_of_the_tools_agrees_with_that_of_the_tests() -> None:
+    """Both are installed into one environment, whichever came first."""
+    ours, theirs = (set(pins(f"requirements/{name}.txt")) for name in ("docs", "test"))
+    versions = {name for name, _ in theirs}
+
+    assert {pin for pin in ours if pin[0] in versions} <= theirs
+
+
+def pins(path: str) -> list[tuple[str, str]]:
+    return re.findall(r"(?m)^([\w-]+)==(\S+)", (ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_an_address_that_a_page_loads_is_told_from_one_it_leads_to() -> None:
+    seen = Addresses(
+        '<a href="b.html#c">b</a><script src="//far.example/x.js"></script><img src="i.png"><link href="s.css">'
+    )
+
+    assert (seen.links, seen.loads) == (["b.html#c"], ["//far.example/x.js", "i.png", "s.css"])
+
+
 def test_what_the_code_generates_is_no_file() -> None:
     assert not (DOCS / "reference").exists()
