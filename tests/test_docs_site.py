@@ -131,7 +131,7 @@ def test_every_scenario_is_shown_with_what_both_clients_see(site: Path) -> None:
 
 
 @needs_mkdocs
-@pytest.mark.parametrize("verb", ["serve", "check", "operations", "healthcheck"])
+@pytest.mark.parametrize("verb", ["serve", "check", "operations", "healthcheck", "report"])
 def test_the_reference_holds_every_command(site: Path, verb: str) -> None:
     assert f"usage: mockserver {verb} [flags]" in page(site, "reference/commands")
 
