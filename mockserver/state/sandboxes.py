@@ -31,7 +31,7 @@ class Sandboxes:
     ) -> None:
         """`when_evicted` is told each time how many were forgotten so far."""
         self._store = store
-        self._beginnings = beginnings
+        self.beginnings = beginnings
         self.limit = limit
         self.evicted = 0
         """How many were forgotten to make room."""
@@ -68,7 +68,11 @@ class Sandboxes:
 
     def peek(self, name: str) -> Sandbox:
         """The sandbox of that name, or what would be made: nobody else will ever see that one."""
-        return self._by_name.get(name) or Sandbox(name, open_store(), self._beginnings)
+        return self._by_name.get(name) or Sandbox(name, open_store(), self.beginnings)
+
+    def is_busy(self, name: str) -> bool:
+        """Whether another thread is inside the sandbox of that name."""
+        return self._store.is_busy(name)
 
     def every(self) -> list[Sandbox]:
         """All of them, the most recently used first."""
@@ -95,7 +99,7 @@ class Sandboxes:
                 return self._by_name[name]
             while len(self._by_name) >= self.limit:
                 self._evict()
-            sandbox = Sandbox(name, self._store, self._beginnings, own, self.waste)
+            sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste)
             if self._evicted_names and name in self._evicted_names:
                 del self._evicted_names[name]
                 sandbox.was_evicted = True

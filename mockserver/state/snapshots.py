@@ -9,9 +9,10 @@ from mockserver import __version__
 from mockserver.errors import Reason
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.clock import LATEST, ClockMark
-from mockserver.state.codec import Reader, Registry, SnapshotError, Writer, still
+from mockserver.state.codec import Reader, Writer
 from mockserver.state.journal import Exchange
 from mockserver.state.ledger import Account
+from mockserver.state.registry import Registry, SnapshotError, still
 from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.shapes import misfit
 
