@@ -5,8 +5,8 @@ from collections.abc import MutableMapping, MutableSequence
 from typing import Any
 
 Heap = MutableMapping[Any, Any] | MutableSequence[Any]
-SMALL = 256
-"""Pieces that are freed at once."""
+STEP = 64
+"""Pieces that are freed between two requests."""
 MAX_HEAPS = 64
 """Where nobody sweeps, the oldest heap is freed whole to make room."""
 
@@ -19,10 +19,10 @@ class Waste:
 
     def add(self, heap: Heap) -> None:
         """Leave a heap that nobody else holds."""
-        if len(heap) > SMALL:
+        if heap:
             self._heaps.append(heap)
 
-    def sweep(self, pieces: int = SMALL) -> bool:
+    def sweep(self, pieces: int = STEP) -> bool:
         """Free some pieces; whether there are more."""
         while self._heaps and pieces:
             heap = self._heaps[0]
