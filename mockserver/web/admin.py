@@ -33,6 +33,8 @@ from mockserver.web.verbs import VERBS
 
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
+PAUSE = 0.001
+"""Seconds between an answer and the freeing of what it made superfluous."""
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
@@ -113,7 +115,8 @@ class _Endpoint:
             except ClientDisconnect:
                 return
         await response(scope, receive, send)
-        self._sweep()
+        if self._engine.sandboxes.waste:
+            asyncio.get_running_loop().call_later(PAUSE, self._sweep)  # the answer goes out first
 
     def _sweep(self) -> None:
         """Free what was forgotten, in steps between which others are answered."""
