@@ -97,19 +97,25 @@ class Sandboxes:
         with self._making:
             if name in self._by_name:  # another thread was faster
                 return self._by_name[name]
+            was_evicted = name in self._evicted_names
             while len(self._by_name) >= self.limit:
-                self._evict()
+                idle = self._find_idle()
+                self._evicted_names.pop(name, None)  # which leaves room to remember another
+                self._evict(idle)
             sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste)
-            if self._evicted_names and name in self._evicted_names:
-                del self._evicted_names[name]
+            if was_evicted:
+                self._evicted_names.pop(name, None)
                 sandbox.was_evicted = True
             self._by_key[sandbox.key] = self._by_name[name] = sandbox
             return sandbox
 
-    def _evict(self) -> None:
+    def _find_idle(self) -> Sandbox:
         idle = self._idle.longest(lambda: list(self._by_name.values()), self._may_go)
         if idle is None:
             raise SandboxesFull(f"there are {self.limit} sandboxes, and all of them are held")
+        return idle
+
+    def _evict(self, idle: Sandbox) -> None:
         self._forget(idle)
         self.evicted += 1
         self._evicted_names[idle.name] = None

@@ -130,7 +130,10 @@ def _check_sense(snapshot: Snapshot) -> None:
     numbers = [0, *(each.number for each in exchanges)]
     _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
     _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
-    for place, progression in (("own", snapshot.own.progression), ("attributes", snapshot.attributes["progression"])):
+    for place, progression in (
+        ("own", snapshot.own.progression),
+        ("attributes", snapshot.attributes.get("progression")),
+    ):
         _demand(progression is None or progression.kind in KINDS, f"{place}.progression", "no such kind")
     for id_, batch in snapshot.shelves.get("batches", {}).items():
         _demand(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
