@@ -18,7 +18,7 @@ from batch_desk import (
 )
 from builders import value_of
 
-from mockserver.providers.agilecloud_usage import Metered
+from mockserver.providers.agilecloud_usage import Metered, report
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +123,12 @@ def test_a_batch_costs_half_of_what_live_requests_do() -> None:
     requests = [embedding_of(f"r{n}", "ebb and flood") for n in range(4)]
     for each in requests:
         desk.ask("POST", EMBEDDINGS, json=each["body"])
-    live = sum(entry.cost for entry in desk.sandbox.usage["ann"])
 
     desk.run(jsonl(*requests), EMBEDDINGS)
 
-    assert desk.sandbox.usage["ann"][-1].cost * 2 == live > 0
+    world = next(each.world for each in desk.engine.services if each.operation.key == "createBatch")
+    told = report(world, desk.sandbox)["accounts"]["ann"]
+    assert told["batch"]["cost"] * 2 == told["batch"]["cost_at_live_price"] == told["live"]["cost"] > 0
 
 
 @pytest.mark.parametrize(

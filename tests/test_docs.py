@@ -16,6 +16,7 @@ from mockserver.errors import SpecError
 from mockserver.loading import fixture_schema
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
+from mockserver.state.faults import listed_faults
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,6 +41,17 @@ def settings_table() -> str:
         default = {"True": "on", "False": "off", "()": ""}.get(str(row.default), row.default)
         off = f", `{flag_of(f'no_{name}')}`" if isinstance(row.default, bool) else ""
         rows.append(f"| `{flag_of(name)}`{off} | {f'`{default}`' if default != '' else ''} | {row.metadata['help']} |")
+    return "\n".join(rows)
+
+
+def faults_table() -> str:
+    rows = ["| type | fields | what a client sees |", "| --- | --- | --- |"]
+    for fault in listed_faults():
+        told = (
+            f"`{each['name']}`: {each['wanted']}" + (f" (`{each['default']}`)" if "default" in each else "")
+            for each in fault["fields"]
+        )
+        rows.append(f"| `{fault['type']}` | {'; '.join(told)} | {fault['sees']} |")
     return "\n".join(rows)
 
 
@@ -99,6 +111,12 @@ def test_the_settings_are_those_of_the_code() -> None:
     shown = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
 
     assert shown == settings_table()
+
+
+def test_the_faults_are_those_of_the_code() -> None:
+    shown = README.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
+
+    assert shown == faults_table()
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"])

@@ -129,7 +129,7 @@ def written_completion(
         said = count_tokens(text)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             prompt = prompt_tokens(request["messages"])
-            parts = _template(request["model"])
+            parts = completion_frame(request["model"])
             blanks = (id, created, written, prompt, said, prompt + said)
             return Written(_filled(parts, blanks), prompt, said)
     shown = chat_completion(request, canned=canned, key=key, id=id, created=created)
@@ -165,8 +165,11 @@ def _filled(parts: Sequence[str], blanks: tuple[str, int, str, int, int, int]) -
 
 
 @lru_cache(maxsize=128)
-def _template(model: str) -> Sequence[str]:
-    """The object in parts, between which id, creation, text, and the three counts of tokens are missing."""
+def completion_frame(model: str) -> Sequence[str]:
+    """A completion of nothing but a text, as JSON in parts: id, creation, text and three counts go between them.
+
+    The id is put into quotes by the parts, the text brings its own.
+    """
     blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")  # the text brings its own quotes
     counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
     choice = _shown_choice(0, {"role": "assistant", "content": number, "refusal": None}, "stop")

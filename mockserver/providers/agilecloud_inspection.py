@@ -1,6 +1,6 @@
 """What is wrong with a batch's input, line by line; one bad line fails the whole batch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -36,42 +36,44 @@ class LineError(Exception):
 class Inspection:
     """One walk through an input file."""
 
-    def __init__(self, endpoint: str, models: Models, schema: Schema) -> None:
+    def __init__(
+        self, endpoint: str, models: Models, schema: Schema, is_plain: Callable[[Any], bool] | None = None
+    ) -> None:
+        """`is_plain` tells requests that can be answered the short way; they are valid, and for this endpoint."""
         self.errors: list[Mapping[str, Any]] = []
         """Why the batch fails, as far as the walk has come; complete at its end."""
         self._endpoint = endpoint
         self._models = models
         self._schema = schema
+        self._is_plain = is_plain
         self._seen: set[str] = set()
         self._inputs = 0
 
-    def requests(self, blob: Content) -> Iterator[tuple[bytes, Mapping[str, Any], Model]]:
-        """Each line with its request and its model; none any more once a line was bad."""
+    def requests(self, blob: Content) -> Iterator[tuple[bytes, Mapping[str, Any], Model, bool]]:
+        """Each line with its request, its model, and whether it is plain; none any more once a line was bad."""
         number = 0
         for number, line in enumerate(blob.lines(), 1):
             try:
-                self._check_number(number)
-                found = line, *self._checked(line)
+                if number > MAX_LINES:
+                    message = f"A batch holds at most {MAX_LINES} requests."
+                    raise LineError("too_many_requests", message, is_last=True)
+                request = _parsed(line)
+                is_plain = self._is_plain is not None and self._is_plain(request)
+                if not is_plain:
+                    self._judge(line, request)
+                model = self._entered(request)
             except LineError as problem:
                 self.errors.append(_shown(problem, number))
                 if problem.is_last or len(self.errors) >= MAX_ERRORS:
                     return
             else:
                 if not self.errors:
-                    yield found
+                    yield line, request, model, is_plain
         if not number:
             self.errors.append(_shown(LineError("empty_file", "The input file holds no request.", is_last=True), 0))
 
-    def _check_number(self, number: int) -> None:
-        if number > MAX_LINES:
-            raise LineError("too_many_requests", f"A batch holds at most {MAX_LINES} requests.", is_last=True)
-
-    def _checked(self, line: bytes) -> tuple[Mapping[str, Any], Model]:
-        """The line's request and its model; raises LineError."""
-        try:
-            request = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
+    def _judge(self, line: bytes, request: Any) -> None:
+        """Whether the line is a request for this endpoint; raises LineError."""
         if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(request) > MAX_DEPTH:
             raise LineError("invalid_json_line", f"This line is nested more than {MAX_DEPTH} levels deep.")
         if not self._schema.accepts(request):
@@ -79,6 +81,9 @@ class Inspection:
         if request["url"] != self._endpoint:
             message = "The URL provided for this request does not match the batch endpoint."
             raise LineError("invalid_url", message, "url")
+
+    def _entered(self, request: Mapping[str, Any]) -> Model:
+        """The model that the request is for; raises LineError where it is unknown, or the request's id is not new."""
         custom_id = request["custom_id"]
         if custom_id in self._seen:
             message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
@@ -91,7 +96,7 @@ class Inspection:
             raise LineError("model_not_found", message, "body.model")
         if self._endpoint == EMBEDDINGS:
             self._count_inputs(request["body"])
-        return request, model
+        return model
 
     def _count_inputs(self, body: Mapping[str, Any]) -> None:
         """Count the texts to be embedded; the body is not judged yet."""
@@ -100,6 +105,13 @@ class Inspection:
         if self._inputs > MAX_INPUTS:
             message = f"A batch of embeddings holds at most {MAX_INPUTS} inputs in all its requests."
             raise LineError("too_many_inputs", message, is_last=True)
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
 
 
 def _depth(value: Any) -> int:

@@ -13,6 +13,7 @@ from mockserver.providers.agilecloud_answers import last_user_message, written_c
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models
+from mockserver.providers.agilecloud_plain import Plain
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_refusals import described, family
 from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled
@@ -93,10 +94,13 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     good = bytearray()
     batch = desk.batch_id.encode()
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
-    inspection = Inspection(desk.endpoint, desk.models, desk.line_schema)
-    for index, (line, request, model) in enumerate(inspection.requests(blob)):
+    plain = Plain(desk.world, desk.prices, desk.created) if desk.endpoint == CHAT else None
+    inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
+    for index, (line, request, model, is_plain) in enumerate(inspection.requests(blob)):
         models.add(model.id)
-        fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
+        fate = PLAIN
+        if not is_plain and desk.heeds_markers and b"[mock:" in line:
+            fate = read_fate(line.decode())
         if fate != PLAIN:
             fates[index] = fate
         identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
@@ -105,13 +109,19 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             if expires:
                 error.add(_late_line(identity, request))
             continue
+        short = plain.answered(request, model, identity) if is_plain and plain else None
+        if short is not None:
+            good.append(1)
+            output.add(short[0])
+            _add(sums, model.name, *short[1:])
+            continue
         answer, trade, chosen = _answered(request, model, fate, identity, desk)
         good.append(trade is not None)
         if chosen is not None and chosen.is_tested:
             uses.append(Use(chosen.prompt.slug, chosen.version.number, Trade(*trade) if trade else None))
         (error if trade is None else output).add(answer)
         if trade is not None:
-            _add(sums.setdefault(model.name, [0, 0, 0, 0]), trade)
+            _add(sums, model.name, *trade[1:])
     if inspection.errors:
         return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
     trades = {model: Trade(*counts) for model, counts in sums.items()}
@@ -119,12 +129,13 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses))
 
 
-def _add(sums: list[int], trade: tuple[int, int, int, int]) -> None:
-    """A tuple made anew for every line would cost more than the rest of the bookkeeping."""
-    sums[0] += trade[0]
-    sums[1] += trade[1]
-    sums[2] += trade[2]
-    sums[3] += trade[3]
+def _add(sums: dict[str, list[int]], model: str, prompt: int, said: int, cost: int) -> None:
+    """Count a request; a tuple made anew for every line would cost more than the rest of the bookkeeping."""
+    counts = sums.get(model) or sums.setdefault(model, [0, 0, 0, 0])
+    counts[0] += 1
+    counts[1] += prompt
+    counts[2] += said
+    counts[3] += cost
 
 
 class _Lines:

@@ -4,10 +4,9 @@ The text of a completion follows from the server's seed, the model and the messa
 the same words under another id, streamed or not. Ids follow from the sandbox, as everywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mockserver.contract.fixtures import Completion
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Response
@@ -27,7 +26,7 @@ _UNBUFFERED = (("Cache-Control", "no-cache"),)
 
 def create_chat_completion(call: Call) -> Response:
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
-    chosen = choose(call.body, prompt_book(call).find, identity)
+    chosen = choose(call.body, prompt_book(call).find, identity) if "prompt_slug" in call.body else None
     if chosen is None:
         return _answered(call, call.body, identity)[0]
     try:
@@ -64,7 +63,7 @@ def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:
     return request
 
 
-def _count(call: Call, chosen: Chosen, tokens: tuple[int, int] = (0, 0), *, failed: bool = False) -> None:
+def _count(call: Call, chosen: Chosen, tokens: Sequence[int] = (0, 0), *, failed: bool = False) -> None:
     """Tell the prompt's version test what came of the version it chose."""
     if chosen.is_tested:
         prompt_book(call).count(
@@ -76,26 +75,28 @@ def _count(call: Call, chosen: Chosen, tokens: tuple[int, int] = (0, 0), *, fail
         )
 
 
-def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, tuple[int, int]]:
+def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
     """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
     model = checked_model(call.world, request["model"], ModelKind.CHAT)
+    tokens: Sequence[int]
     canned = canned_answer(call.world, last_user_message(request["messages"]), model)
+    source = canned.source if canned else "handler"
     key, id_ = answer_key(call.world, model, request["messages"]), f"chatcmpl-{identity.hex()}"
     if request.get("stream"):
-        response, tokens = _streamed(request, canned, key, id_, int(call.now))
+        completion = chat_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
+        response, tokens = _streamed(request, completion, source)
     else:
-        written = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
-        response = Response(200, JSON, written.body)
-        tokens = written.prompt_tokens, written.completion_tokens
+        body, *tokens = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
+        response = Response(200, JSON, body, source=source)
     meter(call, model, *tokens)
-    return response._replace(source=canned.source if canned else "handler"), tokens
+    return response, tokens
 
 
 def _streamed(
-    request: Mapping[str, Any], canned: Completion | None, key: bytes, id_: str, created: int
+    request: Mapping[str, Any], completion: Mapping[str, Any], source: str
 ) -> tuple[Response, tuple[int, int]]:
-    completion = chat_completion(request, canned=canned, key=key, id=id_, created=created)
     wants_usage = bool((request.get("stream_options") or {}).get("include_usage"))
     events = chunks(completion, include_usage=wants_usage)
     usage = completion["usage"]
-    return Response(200, EVENT_STREAM, events, _UNBUFFERED), (usage["prompt_tokens"], usage["completion_tokens"])
+    tokens = usage["prompt_tokens"], usage["completion_tokens"]
+    return Response(200, EVENT_STREAM, events, _UNBUFFERED, source), tokens

@@ -22,6 +22,19 @@ class Rate(NamedTuple):
 FREE = Rate()
 
 
+class Tariff(NamedTuple):
+    """What the requests of one model cost, live or in batches."""
+
+    input: int
+    output: int
+    divisor: int
+    """What a sum of tokens times the two above is divided by for nano-dollars; rounded once, a half upwards."""
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
+        """In nano-dollars (10^-9 USD)."""
+        return (2 * (prompt_tokens * self.input + completion_tokens * self.output) + self.divisor) // (2 * self.divisor)
+
+
 class Prices(NamedTuple):
     """The price table."""
 
@@ -36,9 +49,12 @@ class Prices(NamedTuple):
 
         Rounded once, a half upwards. Costs are integers and add up without loss.
         """
-        rate = self._rate(model)
-        pico = prompt_tokens * rate.input + completion_tokens * rate.output
-        return _divided(pico * (self.batch_millionths if batch else MILLION), PICO_PER_NANO * MILLION)
+        return self.tariff(model, batch=batch).cost(prompt_tokens, completion_tokens)
+
+    def tariff(self, model: Model, *, batch: bool) -> Tariff:
+        """What every request of a model costs by."""
+        rate, share = self._rate(model), self.batch_millionths if batch else MILLION
+        return Tariff(rate.input * share, rate.output * share, PICO_PER_NANO * MILLION)
 
     def _rate(self, model: Model) -> Rate:
         own = self.models.get(model.id.lower()) or self.models.get(model.name.lower())
@@ -77,10 +93,6 @@ def meter_event(*, id: str, customer: str, cost: int, tokens: tuple[int, int], m
             "output_tokens": str(tokens[1]),
         },
     }
-
-
-def _divided(number: int, by: int) -> int:
-    return (2 * number + by) // (2 * by)
 
 
 def _millionths(number: float) -> int:

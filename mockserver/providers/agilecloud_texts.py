@@ -64,7 +64,7 @@ def last_user_message(messages: Sequence[Mapping[str, Any]]) -> str:
 def topic_of(prompt: str) -> str:
     """The first telling words of the prompt, or its first words when none tells anything. JSON need not escape it."""
     beginning = prompt[:READ]
-    if "[mock:" in beginning:
+    if "[" in beginning and "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
     # Most prompts have told what they are about after a few words; the rest of them is split when they have not.
     telling = _telling(beginning.split(None, FEW)[:FEW])

@@ -20,8 +20,8 @@ class Metered(NamedTuple):
     """By its own name, whatever alias it was asked by."""
     prompt_tokens: int
     completion_tokens: int
-    cost: int
-    """In nano-dollars."""
+    cost: int | None = None
+    """In nano-dollars, rounded request by request; None for a live request, which costs what its tokens do."""
     requests: int = 1
     is_batch: bool = False
     """Whether it was worked on in a batch, at the price of batches."""
@@ -39,8 +39,7 @@ class Trade(NamedTuple):
 
 def meter(call: Call, model: Model, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""
-    cost = world_prices(call.world).cost(model, prompt_tokens, completion_tokens, batch=False)
-    entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, cost)
+    entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens)
     call.sandbox.usage.setdefault(call.asker.token, []).append(entry)
 
 
@@ -53,38 +52,50 @@ def meter_batch(call: Call, account: str, trades: Mapping[str, Trade]) -> None:
 
 def report(world: World, sandbox: Sandbox) -> dict[str, Any]:
     """What each account used, live and in batches side by side, and the meter events that would go to Stripe."""
-    accounts = {token: _of_account(world, entries) for token, entries in sandbox.usage.items()}
-    numbered = [(token, entry) for token, entries in sandbox.usage.items() for entry in entries]
+    models, prices = {model.name: model for model in world_models(world).values()}, world_prices(world)
+
+    def priced(entry: Metered) -> _Priced:
+        live = prices.cost(models[entry.model], entry.prompt_tokens, entry.completion_tokens, batch=False)
+        return _Priced(entry, live if entry.cost is None else entry.cost, live)
+
+    used = {token: [priced(entry) for entry in entries] for token, entries in sandbox.usage.items()}
+    numbered = [(token, each) for token, entries in used.items() for each in entries]
     return {
         "unit": "nano-dollars",
-        "accounts": accounts,
+        "accounts": {token: _of_account(entries) for token, entries in used.items()},
         "events": [_event(n, *each) for n, each in enumerate(numbered, 1)],
     }
 
 
-def _of_account(world: World, entries: Sequence[Metered]) -> dict[str, Any]:
-    live = [entry for entry in entries if not entry.is_batch]
-    batch = [entry for entry in entries if entry.is_batch]
-    models, prices = {model.name: model for model in world_models(world).values()}, world_prices(world)
-    spared = sum(
-        prices.cost(models[entry.model], entry.prompt_tokens, entry.completion_tokens, batch=False) for entry in batch
-    )
-    return {"live": _summed(live), "batch": {**_summed(batch), "cost_at_live_price": spared}}
+class _Priced(NamedTuple):
+    """What was used, what it costs, and what it would have cost live; in nano-dollars."""
+
+    entry: Metered
+    cost: int
+    live: int
 
 
-def _summed(entries: Sequence[Metered]) -> dict[str, Any]:
-    cost = sum(entry.cost for entry in entries)
+def _of_account(used: Sequence[_Priced]) -> dict[str, Any]:
+    batch = [each for each in used if each.entry.is_batch]
+    spared = sum(each.live for each in batch)
+    live = _summed([each for each in used if not each.entry.is_batch])
+    return {"live": live, "batch": {**_summed(batch), "cost_at_live_price": spared}}
+
+
+def _summed(used: Sequence[_Priced]) -> dict[str, Any]:
+    cost = sum(each.cost for each in used)
     return {
-        "requests": sum(entry.requests for entry in entries),
-        "prompt_tokens": sum(entry.prompt_tokens for entry in entries),
-        "completion_tokens": sum(entry.completion_tokens for entry in entries),
+        "requests": sum(each.entry.requests for each in used),
+        "prompt_tokens": sum(each.entry.prompt_tokens for each in used),
+        "completion_tokens": sum(each.entry.completion_tokens for each in used),
         "cost": cost,
         "dollars": dollars(cost),
     }
 
 
-def _event(number: int, customer: str, entry: Metered) -> dict[str, Any]:
+def _event(number: int, customer: str, used: _Priced) -> dict[str, Any]:
+    entry = used.entry
     tokens = (entry.prompt_tokens, entry.completion_tokens)
     return meter_event(
-        id=f"meter_{number}", customer=customer, cost=entry.cost, tokens=tokens, model=entry.model, at=int(entry.at)
+        id=f"meter_{number}", customer=customer, cost=used.cost, tokens=tokens, model=entry.model, at=int(entry.at)
     )

@@ -70,9 +70,10 @@ def canned_answer(world: World, asked: str, model: Model) -> Completion | None:
 
 def answer_key(world: World, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
     """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
-    return digest_after(_key_prefix(world.settings.seed, model.name), canonical(messages))
+    return digest_after(key_prefix(world.settings.seed, model.name), canonical(messages))
 
 
 @lru_cache(maxsize=128)
-def _key_prefix(seed: str, model: str) -> bytes:
+def key_prefix(seed: str, model: str) -> bytes:
+    """What `answer_key` has in common for all messages to a model, by its own name."""
     return digest_prefix(seed.encode(), model.encode())

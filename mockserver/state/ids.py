@@ -16,7 +16,7 @@ def digest(*parts: bytes) -> bytes:
 
 def digest_after(prefix: bytes, part: bytes) -> bytes:
     """`digest` of the parts that `digest_prefix` was given and one more."""
-    return xxhash.xxh3_128_digest(b"%b%d:%b" % (prefix, len(part), part))
+    return xxhash.xxh3_128_digest(b"".join((prefix, b"%d:" % len(part), part)))
 
 
 def digest_prefix(*parts: bytes) -> bytes:

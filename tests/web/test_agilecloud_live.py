@@ -14,7 +14,7 @@ from openai import OpenAI
 from mockserver import loading
 from mockserver.engine import Engine
 from mockserver.providers import agentfirst, agilecloud
-from mockserver.providers.agilecloud_usage import Metered
+from mockserver.providers.agilecloud_usage import Metered, report
 from mockserver.server import ThreadedServer
 
 MODEL = "gpt-4o-mini"
@@ -306,13 +306,15 @@ def test_what_is_answered_is_metered_at_the_live_price(engine: Engine) -> None:
 
     sandbox = engine.sandboxes.open("test")
     tokens = used["prompt_tokens"], used["completion_tokens"]
-    cost = 1000 * tokens[0] + 2000 * tokens[1]
-    chat = Metered(sandbox.clock.now(), "createChatCompletion", "qwen2.5-3b-instruct", *tokens, cost)
+    chat = Metered(sandbox.clock.now(), "createChatCompletion", "qwen2.5-3b-instruct", *tokens)
     assert sandbox.usage["test"] == [
         chat,
         chat,
-        Metered(sandbox.clock.now(), "createEmbedding", "bge-large-en-v1.5", 1, 0, 100),
+        Metered(sandbox.clock.now(), "createEmbedding", "bge-large-en-v1.5", 1, 0),
     ]
+    cost = 1000 * tokens[0] + 2000 * tokens[1]
+    world = next(each.world for each in engine.services if each.operation.key == "createChatCompletion")
+    assert [each["payload"]["value"] for each in report(world, sandbox)["events"]] == [str(cost), str(cost), "100"]
 
 
 def test_a_version_test_counts_what_came_of_its_requests(engine: Engine) -> None:
