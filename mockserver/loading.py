@@ -12,9 +12,9 @@ from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
-from mockserver.engine import Engine, Service
+from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
-from mockserver.provider import Provider, World
+from mockserver.provider import Provider, Service, World
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart

@@ -12,6 +12,8 @@ from mockserver.contract.spec import JSON, Operation, Spec
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+from mockserver.state.batches import Batch
+from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
@@ -69,6 +71,8 @@ Dress = Callable[[Request, Sandbox, Response], Response]
 
 Report = Callable[[World, Sandbox], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON."""
+Notice = Callable[[Batch, Callback, Sandbox], Any]
+"""What a callback says of its batch when it falls due, as JSON."""
 
 
 Keeps = Callable[[], Mapping[str, Any]]
@@ -106,6 +110,7 @@ class Provider:
         slow: tuple[str, ...] = (),
         report: Report | None = None,
         keeps: Keeps | None = None,
+        notice: Notice | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -127,6 +132,7 @@ class Provider:
         self.slow = slow
         self.report = report
         self.keeps = keeps
+        self.notice = notice
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt
@@ -155,3 +161,18 @@ class Provider:
             return check
 
         return register
+
+
+class Service(NamedTuple):
+    """An operation with what answers it."""
+
+    operation: Operation
+    world: World
+    provider: Provider | None
+    handler: Handler | None
+    check: Check | None
+
+    def described(self) -> dict[str, Any]:
+        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
+        names = ("key", "method", "path", "summary", "tag", "statuses")
+        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}

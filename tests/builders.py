@@ -114,4 +114,4 @@ def address(path: str) -> str:
 
 def state_of(client: "TestClient") -> list[Any]:
     """All that the admin API can change."""
-    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests")]
+    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests", "/stubs")]

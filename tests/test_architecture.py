@@ -17,6 +17,7 @@ FLOORS = (
     {"contract", "stores"},
     {"state"},
     {"provider"},
+    {"outcomes"},
     {"engine", "providers"},
     {"web", "listening", "loading", "checking"},
     {"server", "client"},

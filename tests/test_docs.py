@@ -1,5 +1,6 @@
 """The documents tell the truth: their commands run, their tables are those of the code."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,11 +13,14 @@ import pytest
 from mockserver import __version__
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import read_fixtures
+from mockserver.contract.schema import Schema
 from mockserver.errors import SpecError
-from mockserver.loading import fixture_schema
+from mockserver.loading import fixture_schema, load_engine
+from mockserver.outcomes import read_rules
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
 from mockserver.state.faults import listed_faults
+from mockserver.state.rules import RULE_SCHEMA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,6 +109,15 @@ def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
     assert fixtures.completion("What WEATHER is coming?", "chatgpt", "no") is not None
     assert not fixtures.closed
     assert [account["token"] for account in fixtures.accounts] == ["team-a"]
+
+
+def test_the_stub_shown_is_a_stub() -> None:
+    engine = load_engine(Settings())
+
+    (rule,) = read_rules([json.loads(blocks("json")[0])], engine.services, origin="next", now=0.0)
+
+    assert Schema(RULE_SCHEMA, {}).accepts(rule.definition)
+    assert rule.times == 2
 
 
 def test_the_settings_are_those_of_the_code() -> None:

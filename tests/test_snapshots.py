@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from mockserver.engine import Engine
 from mockserver.messages import Response, Upload
 from mockserver.state.registry import SnapshotError
+from mockserver.state.rules import read_rule
 from mockserver.state.sandbox import Sandbox
-from mockserver.state.snapshots import ATTRIBUTES, Snapshots, restore
+from mockserver.state.snapshots import ATTRIBUTES, Snapshots, ready, restore
 from mockserver.stores.blobs import Blob
 
 WORLD = {"x-mock-sandbox": "world"}
@@ -109,6 +110,23 @@ def write_prompt(token: str, slug: str) -> Step:
     return lambda engine: in_world(engine, "POST", "/api/v1/prompts", token, json=body)
 
 
+def install(token: str, times: int) -> Step:
+    """A stub that answers some later requests out of turn."""
+
+    def step(engine: Engine) -> Response:
+        sandbox = engine.sandboxes.open("world")
+        definition = {"operation": "getUser", "status": 403, "times": times, "probability": 0.5, "after": 1}
+        sandbox.rules.install([read_rule(definition, origin="next", now=sandbox.clock.now())])
+        return in_world(engine, "GET", "/user", token)
+
+    return step
+
+
+def ask_for_a_callback(token: str) -> Step:
+    body = {"prompts": ["one"], "callback": "http://127.0.0.1:9/done"}
+    return lambda engine: in_world(engine, "POST", "/ai/batches", token, json=body)
+
+
 def advance(seconds: int) -> Step:
     def step(engine: Engine) -> Response:
         engine.sandboxes.open("world").clock.advance(seconds)
@@ -130,6 +148,8 @@ steps = st.one_of(
     st.builds(upload, tokens, prompts),
     st.builds(work_on, tokens),
     st.builds(write_prompt, tokens, st.sampled_from(["greeting", "farewell"])),
+    st.builds(install, tokens, st.integers(1, 3)),
+    st.builds(ask_for_a_callback, tokens),
     st.builds(advance, st.integers(0, 100_000)),
     st.builds(look, tokens),
 )
@@ -293,7 +313,7 @@ def test_a_document_that_no_server_wrote_is_refused_with_the_place(
     shelves = engine.sandboxes.open("world").shelves
 
     with pytest.raises(SnapshotError) as refused:
-        snapshots_of(engine).read(changed(document, path, value), shelves)
+        ready(snapshots_of(engine).read(changed(document, path, value), shelves))
 
     assert why in str(refused.value)
     assert snapshots_of(engine).read(document, shelves).name == "world"

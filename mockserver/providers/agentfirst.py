@@ -10,7 +10,9 @@ from mockserver.providers.agentfirst_answers import answer_source, answered, que
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
+from mockserver.state.callbacks import Callback
 from mockserver.state.ids import canonical
+from mockserver.state.sandbox import Sandbox
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -53,11 +55,25 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
         del prompt["schema"]["minLength"]
 
 
+def notice(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
+    """What a callback says (our invention): the status as it is read when the batch is done, of a conversation a part.
+
+    A completion itself could be too large for a queue's message.
+    """
+    if batch.kind == Kind.CONVERSATION:
+        return {"id": batch.id, "status": status_of(batch, callback.due)}
+    status = _status(batch, callback.due)
+    if status["status"] is Status.SUCCESSFUL:
+        status["url"] = _archive_url(batch, sandbox, callback.base_url)
+    return status
+
+
 api = Provider(
     "agentfirst",
     tag="Agent First",
     word=worded,
     adapt=adapt,
+    notice=notice,
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
@@ -78,25 +94,19 @@ def status_of(batch: Batch, now: float) -> Status:
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
     batch = _kept(call, _new_batch(call))
+    target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
+    if target:
+        _note_callback(call, batch, target)
     return call.reply({"id": batch.id, "count": batch.size})
 
 
 @api.handles("getBatchStatus")
 def get_batch_status(call: Call) -> Response:
     batch = _read(call, Kind.BATCH)
-    status, tally = status_of(batch, call.now), batch.tally(call.now)
-    return call.reply(
-        {
-            "id": batch.id,
-            "status": status,
-            "count": batch.size,
-            "successful": tally.successful,
-            "failed": tally.failed,
-            "url": f"{call.request.base_url}/ai/archives/{call.sandbox.key}/{batch.id}"
-            if status is Status.SUCCESSFUL
-            else None,
-        }
-    )
+    status = _status(batch, call.now)
+    if status["status"] is Status.SUCCESSFUL:
+        status["url"] = _archive_url(batch, call.sandbox, call.request.base_url)
+    return call.reply(status)
 
 
 @api.handles("getCompletion")
@@ -110,7 +120,10 @@ def ask_model(call: Call) -> Response:
     if "id" in call.arguments:
         return _collect(call, pending=202)
     if call.arguments.get("mode") == "async":
-        return call.reply({"id": _kept(call, _new_conversation(call, call.sandbox.progression)).id}, 202)
+        batch = _kept(call, _new_conversation(call, call.sandbox.progression))
+        if "callback" in call.arguments:
+            _note_callback(call, batch, call.arguments["callback"])
+        return call.reply({"id": batch.id}, 202)
     return _answer_now(call)
 
 
@@ -138,6 +151,28 @@ def _kept(call: Call, batch: Batch) -> Batch:
     call.sandbox.batches[batch.id] = batch
     call.asker.owe(batch)
     return batch
+
+
+def _note_callback(call: Call, batch: Batch, target: str) -> None:
+    call.sandbox.open_outbox().note(
+        batch.id, provider=api.name, target=target, base_url=call.request.base_url, due=batch.end()
+    )
+
+
+def _status(batch: Batch, now: float) -> dict[str, Any]:
+    tally = batch.tally(now)
+    return {
+        "id": batch.id,
+        "status": status_of(batch, now),
+        "count": batch.size,
+        "successful": tally.successful,
+        "failed": tally.failed,
+        "url": None,
+    }
+
+
+def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
+    return f"{base_url}/ai/archives/{sandbox.key}/{batch.id}"
 
 
 def _new_batch(call: Call) -> Batch:
@@ -181,6 +216,8 @@ def _read(call: Call, kind: Kind) -> Batch:
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
     batch = batch.read_at(call.now).known()
     call.sandbox.batches[id_] = batch
+    if call.sandbox.outbox is not None:
+        call.sandbox.outbox.reschedule(id_, batch.end())
     return batch
 
 

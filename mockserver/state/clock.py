@@ -71,6 +71,12 @@ class Clock:
             )
         self._stand_at(instant)
 
+    def wait_for(self, instant: float) -> float | None:
+        """Seconds of the wall until the clock shows the instant; None when it never will unless it is told to."""
+        if self.is_frozen or instant > LATEST:
+            return None
+        return max(instant - self.now(), 0.0) / self.scale
+
     def freeze(self) -> None:
         """Stand still until resumed."""
         self._hold()

@@ -5,7 +5,6 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -145,15 +144,21 @@ class _Endpoint:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
         try:
             sandbox = self._engine.sandboxes.open(name) if verb.sets_up else self._engine.sandboxes.peek(name)
-            call = AdminCall(self._engine, sandbox, path, query, value)
-            with nullcontext() if verb.is_large else sandbox.transaction:
-                answer = verb.answer(call)
+            answer = self._answered(verb, AdminCall(self._engine, sandbox, path, query, value))
         except SandboxesFull as full:
             raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = ("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode())
         return _json(200, answer, dict((named, *told)))
+
+    def _answered(self, verb: Verb, call: AdminCall) -> Any:
+        if verb.is_large:
+            return verb.answer(call)
+        with call.sandbox.transaction:
+            answer = verb.answer(call)
+            self._engine.settle(call.sandbox)
+            return answer
 
 
 def _gate(settings: Settings) -> str | None:

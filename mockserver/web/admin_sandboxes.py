@@ -1,6 +1,6 @@
 """Admin verbs for the server, and for sandboxes as a whole: list, make, forget and reset them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver import __version__
@@ -25,13 +25,14 @@ def openapi(call: AdminCall) -> Any:
 
 def reset(call: AdminCall) -> Any:
     call.sandbox.reset()
-    return {"reset": ["journal", "state", "clock", "progression"]}
+    return {"reset": ["journal", "state", "stubs", "clock", "progression"]}
 
 
 def reset_part(call: AdminCall) -> Any:
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "journal": call.sandbox.journal.clear,
         "state": call.sandbox.reset_state,
+        "stubs": call.sandbox.rules.remove,
         "clock": lambda: obeyed(call.sandbox.reset_clock),
         "progression": call.sandbox.reset_progression,
     }
@@ -101,7 +102,7 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
     return {
         "name": sandbox.name,
         "key": sandbox.key,
-        "held": sandbox.is_held or sandbox.is_set_up,
+        "held": sandbox.is_needed,
         "used": sandbox.used,
         "batches": len(sandbox.batches),
         "jobs": len(sandbox.jobs),

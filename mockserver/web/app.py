@@ -11,6 +11,7 @@ from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response, Upload
 from mockserver.settings import Settings, url_of
+from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
+        self._engine.courier = self._courier = Courier(engine, settings)
         self._max_body = settings.max_body
         self._patience = Patience(settings.body_timeout)
         self._upload_patience = Patience(UPLOAD_TIMEOUT)
@@ -149,6 +151,7 @@ class Gateway:
 
     async def _answer_in_thread(self, request: Request) -> Response:
         self._in_threads += 1
+        self._courier.loop = asyncio.get_running_loop()
         try:
             return await asyncio.to_thread(self._engine.handle, request)
         finally:

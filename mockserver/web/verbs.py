@@ -1,6 +1,14 @@
 """What the admin API can do: the verbs of every room."""
 
-from mockserver.web import admin_accounts, admin_clock, admin_requests, admin_sandboxes, admin_snapshots
+from mockserver.web import (
+    admin_accounts,
+    admin_callbacks,
+    admin_clock,
+    admin_requests,
+    admin_rules,
+    admin_sandboxes,
+    admin_snapshots,
+)
 
 VERBS = (
     *admin_sandboxes.VERBS,
@@ -8,4 +16,6 @@ VERBS = (
     *admin_requests.VERBS,
     *admin_clock.VERBS,
     *admin_accounts.VERBS,
+    *admin_rules.VERBS,
+    *admin_callbacks.VERBS,
 )

@@ -364,6 +364,35 @@ def test_what_nobody_declared_is_not_exported(client: TestClient, monkeypatch: p
     assert (response.status_code, "a Prompt is none of the values" in response.json()["detail"]) == (422, True)
 
 
+def test_stubs_and_callbacks_travel_and_rules_nobody_could_install_do_not(client: TestClient) -> None:
+    there = in_sandbox("mine")
+    client.post("/__admin/next", json={"operation": "getUser", "status": 403, "times": 2}, headers=there)
+    assert client.get("/user", headers=there).status_code == 403
+    body = {"prompts": ["one [mock:hang]"], "callback": "http://127.0.0.1:9/done"}
+    assert client.post("/ai/batches", json=body, headers=there).status_code == 202
+    document = client.get("/__admin/export", headers=there).json()
+
+    assert client.post("/__admin/import", json=document, headers=in_sandbox("copy")).status_code == 200
+    for path in ("/stubs", "/callbacks"):
+        shown = [client.get(f"/__admin{path}", headers=in_sandbox(name)).content for name in ("mine", "copy")]
+        assert shown[0] == shown[1]
+    assert [client.get("/user", headers=in_sandbox("copy")).status_code for _ in range(2)] == [403, 200]
+
+    document["sandbox"]["attributes"]["rules"]["v"][0]["definition"]["times"] = "often"
+    refused = client.post("/__admin/import", json=document, headers=in_sandbox("other"))
+    assert (refused.status_code, "attributes.rules[0].definition" in refused.json()["detail"]) == (422, True)
+    assert "other" not in names(client)
+
+
+def test_who_waits_for_a_callback_is_not_forgotten() -> None:
+    with make_client(max_sandboxes=1) as client:
+        body = {"prompts": ["one [mock:hang]"], "callback": "http://127.0.0.1:9/done"}
+        client.post("/ai/batches", json=body, headers=in_sandbox("mine"))
+
+        assert client.get("/user", headers=in_sandbox("other")).status_code == 503
+        assert listed(client)["sandboxes"][0]["held"]
+
+
 # Beside others.
 
 
