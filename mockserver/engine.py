@@ -38,6 +38,11 @@ class Engine:
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
+        self.met: dict[tuple[str, int], int] = {}
+        """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
+
+        Where two threads count the same at once, one of them may be missed, but never that it was met at all.
+        """
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
         self._by_operation = {service.operation: service for service in services}
@@ -75,14 +80,18 @@ class Engine:
                 response = service.provider.dress(request, sandbox, response)
             if sandbox.was_evicted:
                 response = response.with_headers(*self.eviction_headers(sandbox))
+            met = service.operation.key if service else "", response.status
+            self.met[met] = self.met.get(met, 0) + 1
             sandbox.journal.record(
                 now,
-                service.operation.key if service else "",
+                met[0],
                 request,
                 response,
                 refusal.reason if refusal and response.status >= 400 else "",
                 refusal.violations if refusal else (),
             )
+            if response.status >= 400 or sandbox.journal.waits_end:
+                sandbox.journal.note_wait(now, response, sandbox.clock.wall())
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
@@ -98,8 +107,9 @@ class Engine:
             response = self._refused(service, request, refusal)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
-            key = service.operation.key if service else ""
-            sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
+            met = service.operation.key if service else "", response.status
+            self.met[met] = self.met.get(met, 0) + 1
+            sandbox.journal.record(sandbox.clock.now(), met[0], request, response, refusal.reason, refusal.violations)
         return response
 
     def settle(self, sandbox: Sandbox) -> None:

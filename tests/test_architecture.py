@@ -18,9 +18,9 @@ FLOORS = (
     {"state"},
     {"provider"},
     {"outcomes"},
-    {"engine", "providers"},
+    {"engine", "providers", "review"},
     {"web", "listening", "loading", "checking"},
-    {"server", "client"},
+    {"server", "client", "reporting"},
     {"cli", "pytest_plugin", "__main__"},
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

@@ -7,6 +7,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 from mockserver.provider import Call, Provider
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
+from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
@@ -77,6 +78,8 @@ api = Provider(
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
+    guidance=GUIDANCE,
+    prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)

@@ -56,6 +56,10 @@ class Clock:
         self._wall_seen = wall
         return self._reached(wall)
 
+    def wall(self) -> float:
+        """The time outside the sandbox, in Unix seconds; only for judging how long a client really waited."""
+        return self._wall()
+
     def advance(self, seconds: float) -> None:
         """Move forward; raises ValueError for a negative or unbounded step."""
         if not (math.isfinite(seconds) and seconds >= 0):

@@ -75,6 +75,10 @@ class Sandboxes:
         return self._store.is_busy(name)
 
     def every(self) -> list[Sandbox]:
+        """All of them, in the order in which they were made."""
+        return list(self._by_name.values())
+
+    def by_use(self) -> list[Sandbox]:
         """All of them, the most recently used first."""
         return sorted(self._by_name.values(), key=lambda sandbox: -sandbox.used)
 
@@ -110,7 +114,7 @@ class Sandboxes:
             return sandbox
 
     def _find_idle(self) -> Sandbox:
-        idle = self._idle.longest(lambda: list(self._by_name.values()), self._may_go)
+        idle = self._idle.longest(self.every, self._may_go)
         if idle is None:
             raise SandboxesFull(f"there are {self.limit} sandboxes, and all of them are held")
         return idle

@@ -22,7 +22,7 @@ from mockserver.contract.replies import problem
 from mockserver.contract.routing import allowed_methods
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, described, sandbox_name
-from mockserver.messages import Request
+from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
@@ -149,8 +149,10 @@ class _Endpoint:
             raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
-        named = ("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode())
-        return _json(200, answer, dict((named, *told)))
+        named = dict((("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode()), *told))
+        if isinstance(answer, Response):  # a verb that does not speak JSON
+            return StarletteResponse(answer.body, answer.status, named, answer.media_type)
+        return _json(200, answer, named)
 
     def _answered(self, verb: Verb, call: AdminCall) -> Any:
         if verb.is_large:

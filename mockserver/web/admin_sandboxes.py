@@ -47,7 +47,7 @@ def sandboxes(call: AdminCall) -> Any:
     """The most recently used first; `next` is the `after` of the following page, null at the end."""
     book = call.engine.sandboxes
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
-    every = book.every()
+    every = book.by_use()
     more = after + limit if len(every) > after + limit else None
     totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
     return {"sandboxes": [_row(each) for each in every[after : after + limit]], **totals, "next": more}

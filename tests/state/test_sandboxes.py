@@ -30,7 +30,7 @@ def three(make_beginnings: MakeBeginnings) -> Sandboxes:
 
 
 def names(book: Sandboxes) -> list[str]:
-    return [sandbox.name for sandbox in book.every()]
+    return [sandbox.name for sandbox in book.by_use()]
 
 
 def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(three: Sandboxes) -> None:
@@ -309,7 +309,7 @@ class Book(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        every = self.book.every()
+        every = self.book.by_use()
         assert [each.name for each in every] == list(self.batches)[::-1]
         assert {each.name: len(each.batches) for each in every} == self.batches
         assert {each.name: each.clock.now() for each in every} == self.clocks
