@@ -6,6 +6,7 @@ from typing import Any
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
 from mockserver.contract.routing import Match, Router
+from mockserver.contract.scenarios import ScenarioBook
 from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
@@ -33,11 +34,18 @@ _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large"
 class Engine:
     """Answers requests. It holds no state of its own; that rests in the sandboxes."""
 
-    def __init__(self, services: Sequence[Service], sandboxes: Sandboxes, settings: Settings) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        sandboxes: Sandboxes,
+        settings: Settings,
+        scenarios: ScenarioBook = ScenarioBook(),  # noqa: B008  a value
+    ) -> None:
         """Raises SpecError when two services stand on the same method and path."""
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
+        self.scenarios = scenarios
         self.met: dict[tuple[str, int], int] = {}
         """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
 
@@ -180,7 +188,7 @@ class Engine:
                 Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
             )
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=provider) if token else None
-        if account is None or account.revoked:
+        if account is None or account.is_revoked(now):
             message = (
                 "the token is revoked, or not among the accounts"
                 if token

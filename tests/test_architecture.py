@@ -18,7 +18,7 @@ FLOORS = (
     {"state"},
     {"provider"},
     {"outcomes"},
-    {"engine", "providers", "review"},
+    {"engine", "providers", "review", "staging"},
     {"web", "listening", "loading", "checking"},
     {"server", "client", "reporting"},
     {"cli", "pytest_plugin", "__main__"},

@@ -14,7 +14,7 @@ from mockserver import __version__
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import read_fixtures
 from mockserver.contract.schema import Schema
-from mockserver.errors import SpecError
+from mockserver.errors import FixtureError, SpecError
 from mockserver.loading import fixture_schema, load_engine
 from mockserver.outcomes import read_rules
 from mockserver.server import ThreadedServer
@@ -124,6 +124,24 @@ def test_the_settings_are_those_of_the_code() -> None:
     shown = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
 
     assert shown == settings_table()
+
+
+def test_the_scenarios_are_those_of_the_files() -> None:
+    files = sorted((ROOT / "fixtures" / "scenarios").glob("*.yaml"))
+    rows = [f"| `{path.stem}` | {read_document(path, FixtureError)['description']} |" for path in files]
+    shown = README.partition("<!-- scenarios -->\n")[2].partition("\n<!-- /scenarios -->")[0]
+
+    assert shown == "\n".join(["| scenario | what happens |", "| --- | --- |", *rows])
+
+
+def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    (folder / "bad-evening.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
+
+    shown = load_engine(Settings(fixtures=(str(tmp_path),))).scenarios.by_name["bad-evening"]
+
+    assert shown.parts == ["clock", "progression", "accounts", "conditions", "stubs", "faults"]
 
 
 def test_the_faults_are_those_of_the_code() -> None:

@@ -1,19 +1,22 @@
 """Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
-from mockserver.provider import Call, Provider
+from mockserver.provider import Call, Provider, World
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
 from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.state.callbacks import Callback
+from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import canonical
 from mockserver.state.sandbox import Sandbox
+from mockserver.syntaxes import read_capacity
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -143,11 +146,13 @@ def get_archive(call: Call) -> Response:
     is_here = call.arguments["sandbox"] == call.sandbox.key
     if batch is None or not is_here or batch.kind != Kind.BATCH or status_of(batch, call.now) is not Status.SUCCESSFUL:
         raise Refusal(Reason.NOT_FOUND)
+    if call.sandbox.conditions.forgets(batch.created, call.now):
+        raise Refusal(Reason.NOT_FOUND)
     batch, asked = batch.known(), questions(batch, call.sandbox)
     if call.arguments.get("format") == "ndjson":
-        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, call.world), source="handler")
+        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, _world(call)), source="handler")
     name = ("Content-Disposition", f'attachment; filename="{batch.id}.zip"')
-    return Response(200, "application/zip", zip_archive(batch, asked, call.world), (name,), "handler")
+    return Response(200, "application/zip", zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
 def _kept(call: Call, batch: Batch) -> Batch:
@@ -179,7 +184,7 @@ def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
 
 
 def _new_batch(call: Call) -> Batch:
-    return Batch(
+    batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=Kind.BATCH,
         account=call.asker.token,
@@ -191,6 +196,10 @@ def _new_batch(call: Call) -> Batch:
         price=PRICE,
         heeds_markers=call.world.settings.magic,
     )
+    conditions = call.sandbox.conditions
+    if conditions is NORMAL:
+        return batch
+    return batch._replace(plan=conditions.items, held=read_capacity(conditions.capacity or "free"))
 
 
 def _new_conversation(call: Call, progression: Progression) -> Batch:
@@ -214,7 +223,12 @@ def _read(call: Call, kind: Kind) -> Batch:
     """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
-    if batch is None or batch.kind != kind or batch.account != call.asker.token:
+    if (
+        batch is None
+        or batch.kind != kind
+        or batch.account != call.asker.token
+        or call.sandbox.conditions.forgets(batch.created, call.now)
+    ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
     batch = batch.read_at(call.now).known()
@@ -246,9 +260,17 @@ def _answer_now(call: Call) -> Response:
     return _completed(call, _kept(call, draft))._replace(delay=delay)
 
 
+def _world(call: Call) -> World:
+    """The call's world, with pages of the weight that the sandbox wants."""
+    weight = call.sandbox.conditions.page_weight
+    if weight is None:
+        return call.world
+    return call.world._replace(settings=replace(call.world.settings, page_weight=weight))
+
+
 def _completed(call: Call, batch: Batch) -> Response:
     question = questions(batch, call.sandbox)[0]
-    completion = answered(question, call.world)
+    completion = answered(question, _world(call))
     source = answer_source(question, call.world)
     if batch.request().get("format") == "rendered":
         return Response(200, "text/html; charset=utf-8", completion["html"].encode(), source=source)

@@ -10,6 +10,7 @@ from mockserver.provider import Standing
 from mockserver.providers.agilecloud_lines import Worked
 from mockserver.state.batches import Batch, Lifecycle
 from mockserver.state.clock import DAY
+from mockserver.state.conditions import Rejection
 from mockserver.state.sandbox import Sandbox
 
 WINDOW = DAY
@@ -62,6 +63,8 @@ class Job(NamedTuple):
     """Seconds after which its files are gone."""
     is_openai: bool
     """Whether it goes through all of OpenAI's statuses."""
+    rejection: Rejection | None = None
+    """What will be found wrong with its input, whatever stands there."""
     worked: Worked | None = None
     prompts: Mapping[str, Any] = {}
     """The account's prompts as they were when the items' turn came."""

@@ -75,6 +75,11 @@ class Clock:
             )
         self._stand_at(instant)
 
+    def begin(self, instant: float) -> None:
+        """Start anew at an instant, back or forth; only for a sandbox in which nothing has happened that has a time."""
+        self._stand_at(min(instant, LATEST))
+        self.born = self._anchor
+
     def wait_for(self, instant: float) -> float | None:
         """Seconds of the wall until the clock shows the instant; None when it never will unless it is told to."""
         if self.is_frozen or instant > LATEST:

@@ -7,6 +7,7 @@ from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
+from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts
@@ -84,10 +85,16 @@ class Sandbox:
         self._furnish()
         self.clock = Clock(self._beginnings.clock)
         self.progression = self._beginnings.progression
+        self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size)
         self.rules = Rules(self.next_id)
         self.key = self.ids.salt.hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
+
+    @property
+    def is_timeless(self) -> bool:
+        """Whether nothing is here that has a time, so that the clock may go anywhere."""
+        return not (self.batches or self.jobs or self.files)
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
@@ -121,6 +128,7 @@ class Sandbox:
         self.rules.remove()
         self.clock.reset()
         self.reset_progression()
+        self.reset_conditions()
         self.is_set_up = False
 
     def reset_state(self) -> None:
@@ -130,14 +138,18 @@ class Sandbox:
         self._furnish()
 
     def reset_clock(self) -> None:
-        """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
-        if self.batches or self.jobs:
-            raise ValueError("the clock cannot begin again while there are batches; reset the state first")
+        """Let the clock begin again; raises ValueError while there is what would then lie in the future."""
+        if not self.is_timeless:
+            raise ValueError("the clock cannot begin again while there are batches or files; reset the state first")
         self.clock.reset()
 
     def reset_progression(self) -> None:
         """Let batches age as they did in the beginning."""
         self.progression = self._beginnings.progression
+
+    def reset_conditions(self) -> None:
+        """Let everything be as the settings say."""
+        self.conditions = NORMAL
 
     def begin_from(self, own: Own) -> None:
         """Become a new sandbox that starts from something else."""

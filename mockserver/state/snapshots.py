@@ -11,8 +11,9 @@ from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Callback, Outbox
 from mockserver.state.clock import LATEST, ClockMark
 from mockserver.state.codec import Reader, Writer
+from mockserver.state.conditions import NORMAL, Conditions
 from mockserver.state.journal import Exchange
-from mockserver.state.ledger import Account
+from mockserver.state.ledger import NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
 from mockserver.state.rules import Rule, RuleKept, restored_rule
 from mockserver.state.sandbox import Own, Sandbox
@@ -51,6 +52,11 @@ def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
     return None if callbacks is None else Outbox(callbacks)
 
 
+def _read_conditions(conditions: Conditions) -> Conditions:
+    """The conditions; whether their words are those of the settings was judged before."""
+    return NORMAL if conditions == NORMAL else conditions
+
+
 def _take_rules(sandbox: Sandbox) -> tuple[RuleKept, ...]:
     return tuple(rule.kept() for rule in sandbox.rules.installed)
 
@@ -62,6 +68,8 @@ def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     "progression": Attribute(Progression, lambda sandbox: sandbox.progression, _read_progression),
+    "conditions": Attribute(Conditions, lambda sandbox: sandbox.conditions, _read_conditions),
+    "terms": Attribute(Terms, lambda sandbox: sandbox.accounts.terms, lambda terms: terms),
     "outbox": Attribute(tuple[Callback, ...] | None, _take_outbox, _read_outbox),
     "rules": Attribute(tuple[RuleKept, ...], _take_rules, _read_rules),
 }
@@ -162,6 +170,8 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
     for name, shelf in snapshot.shelves.items():
         sandbox.shelves[name].update(shelf)
     sandbox.progression = attributes.get("progression", sandbox.progression)
+    sandbox.conditions = attributes.get("conditions", NORMAL)
+    sandbox.accounts.terms = attributes.get("terms", NO_TERMS)
     sandbox.outbox = attributes.get("outbox")
     sandbox.rules.installed = attributes.get("rules", [])
     sandbox.journal.fill(snapshot.seen, snapshot.exchanges or ())

@@ -25,7 +25,7 @@ def openapi(call: AdminCall) -> Any:
 
 def reset(call: AdminCall) -> Any:
     call.sandbox.reset()
-    return {"reset": ["journal", "state", "stubs", "clock", "progression"]}
+    return {"reset": ["journal", "state", "stubs", "clock", "progression", "conditions"]}
 
 
 def reset_part(call: AdminCall) -> Any:
@@ -35,6 +35,7 @@ def reset_part(call: AdminCall) -> Any:
         "stubs": call.sandbox.rules.remove,
         "clock": lambda: obeyed(call.sandbox.reset_clock),
         "progression": call.sandbox.reset_progression,
+        "conditions": call.sandbox.reset_conditions,
     }
     part = call.path["part"]
     if part not in parts:

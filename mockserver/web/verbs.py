@@ -8,6 +8,7 @@ from mockserver.web import (
     admin_review,
     admin_rules,
     admin_sandboxes,
+    admin_scenarios,
     admin_snapshots,
 )
 
@@ -20,4 +21,5 @@ VERBS = (
     *admin_accounts.VERBS,
     *admin_rules.VERBS,
     *admin_callbacks.VERBS,
+    *admin_scenarios.VERBS,
 )
