@@ -75,6 +75,10 @@ Notice = Callable[[Batch, Callback, Sandbox], Any]
 """What a callback says of its batch when it falls due, as JSON."""
 
 
+Keeps = Callable[[], Mapping[str, Any]]
+"""What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+
+
 class Prompt(NamedTuple):
     """One prompt that a request holds, as fixtures are matched against it."""
 
@@ -158,6 +162,7 @@ class Provider:
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
         report: Report | None = None,
+        keeps: Keeps | None = None,
         notice: Notice | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
@@ -182,6 +187,7 @@ class Provider:
         self.dress = dress
         self.slow = slow
         self.report = report
+        self.keeps = keeps
         self.notice = notice
         self.adapt = adapt
         self.models = models

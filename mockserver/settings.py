@@ -147,6 +147,9 @@ class Settings:
         30, "Longest wait for the rest of a request body, in seconds.", group=LIMITING, metavar="SECONDS"
     )
     journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
+    max_sandboxes: int = setting(
+        10_000, "Most sandboxes at a time; the idlest one that is not held makes room.", group=LIMITING, metavar="COUNT"
+    )
     log_level: str = setting(
         "warning",
         "What is logged to standard error.",

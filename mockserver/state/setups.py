@@ -178,6 +178,7 @@ def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, mag
         found = sandbox.accounts.find(change.token, now, magic=magic)
         if found is None:  # the accounts are closed; naming one puts it on the book, as PUT /accounts does
             found = sandbox.accounts.open(AccountFacts(change.token, email_of(change.token)), now)
+        found.is_vouched = True
         found.email = change.email or found.email
         changed = [found]
     for account in changed:

@@ -152,9 +152,11 @@ _ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _objec
 
 VERBS = (
     Verb("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
-    Verb("DELETE", "/requests", delete_requests),
-    Verb("POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {})),
-    Verb("POST", "/requests/find", find_requests, Schema(_object(SEARCH_PROPERTIES), {})),
-    Verb("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {})),
+    Verb("DELETE", "/requests", delete_requests, opens=False),
+    Verb(
+        "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
+    ),
+    Verb("POST", "/requests/find", find_requests, Schema(_object(SEARCH_PROPERTIES), {}), opens=False),
+    Verb("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False),
     Verb("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
 )

@@ -118,5 +118,5 @@ def _guidance(call: AdminCall) -> list[Guidance]:
 VERBS = (
     Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"})),
     Verb("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
-    Verb("DELETE", "/coverage", delete_coverage),
+    Verb("DELETE", "/coverage", delete_coverage, opens=False),
 )

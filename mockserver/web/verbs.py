@@ -9,10 +9,12 @@ from mockserver.web import (
     admin_rules,
     admin_sandboxes,
     admin_scenarios,
+    admin_snapshots,
 )
 
 VERBS = (
     *admin_sandboxes.VERBS,
+    *admin_snapshots.VERBS,
     *admin_requests.VERBS,
     *admin_review.VERBS,
     *admin_clock.VERBS,

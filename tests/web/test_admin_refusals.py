@@ -233,6 +233,10 @@ def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/__admin/clock/advance", "query_string": b"", "headers": []}
-    asyncio.run(build_admin(make_engine(), make_settings())(scope, receive, send))
+
+    async def call() -> None:
+        await build_admin(make_engine(), make_settings())(scope, receive, send)
+
+    asyncio.run(call())
 
     assert sent == []
