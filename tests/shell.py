@@ -26,7 +26,7 @@ def reading_shell(folder: Path) -> "Shell":
         "python3": f'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin" && touch "$3/bin/activate"; '
         f'else exec {python} "$@"; fi',
         "mockserver": f'exec {python} -m mockserver "$@"',
-        "pytest": f'exec {python} -m pytest -p no:cacheprovider {_plugin_flag()} "$@"',
+        "pytest": f'exec {python} -m pytest -p no:cacheprovider {_plugin_flags()} "$@"',
         "pip": f'exec {python} -c {shlex.quote(_PIP)} "$@"',
         "npm": f"ln -sfn {shlex.quote(str(NODE / 'node_modules'))} node_modules",
     }.items():
@@ -70,9 +70,14 @@ class Shell:
         return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _plugin_flag() -> str:
-    """The wheel's entry point loads the plugin; a checkout that was installed before there was one needs telling."""
-    return "" if any(each.value == _PLUGIN for each in entry_points(group="pytest11")) else f"-p {_PLUGIN}"
+def _plugin_flags() -> str:
+    """The plugins that readers have: ours and xdist, none of those that our own tests bring along.
+
+    The wheel's entry point loads ours; a checkout that was installed before there was one needs telling.
+    """
+    here = {each.name: each.value for each in entry_points(group="pytest11")}
+    strangers = [f"-p no:{name}" for name in here if name not in {"mockserver", "xdist", "xdist.looponfail"}]
+    return " ".join(strangers if _PLUGIN in here.values() else [*strangers, f"-p {_PLUGIN}"])
 
 
 _PIP = f"""

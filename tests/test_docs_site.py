@@ -111,6 +111,7 @@ def test_the_reference_holds_every_admin_call_and_what_it_takes(site: Path) -> N
     shown = page(site, "reference/admin")
 
     assert [verb for verb in VERBS if f">{verb.method} /__admin{verb.path}<" not in shown] == []
+    assert len(re.findall(r"</h2>\s*<p>", shown)) == len(VERBS), "each has a sentence"
     assert shown.count('class="highlight"') == len([verb for verb in VERBS if verb.body])
 
 
