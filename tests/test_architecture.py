@@ -16,8 +16,10 @@ FLOORS = (
     {"state"},
     {"provider"},
     {"engine", "providers"},
-    {"web", "listening", "loading", "checking"},
+    {"web", "listening", "loading", "checking", "doors"},
+    {"knobs", "records"},
     {"server", "client"},
+    {"testing"},
     {"cli", "pytest_plugin", "__main__"},
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
