@@ -18,6 +18,7 @@ from bench.machine import facts
 from bench.plan import Plan
 from bench.process import measure_memory, measure_start, measure_stop
 from bench.report import Result, as_json, as_text
+from bench.sandboxes import measure_sandboxes
 from bench.targets import BenchError, find_prism, install_prism
 from bench.weight import measure_weight
 
@@ -32,6 +33,7 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "batch-memory": measure_weight,
     "batch-health": measure_health,
     "chat": measure_chat,
+    "sandboxes": measure_sandboxes,
 }
 NO_PRISM = "Prism was not found (--prism PATH, PATH, node_modules/.bin); --install-prism fetches it for this run"
 

@@ -14,11 +14,12 @@ from mockserver.provider import Call, Check, Handler, Provider, World
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
 from mockserver.state.ledger import Account, reserved_status
-from mockserver.state.sandbox import Sandbox, Sandboxes
+from mockserver.state.sandbox import Sandbox
+from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
 
 SANDBOX_HEADER = "x-mock-sandbox"
+EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
-MAX_SANDBOX_NAME = 200
 VIOLATIONS_HEADER = "X-Mock-Violations"
 MAX_VIOLATIONS_HEADER = 4096
 MAX_SHOWN_NAME = 100
@@ -59,7 +60,10 @@ class Engine:
         """The response to a request. It happens at once: no other request of its sandbox comes between."""
         match, service, refusal = self._route(request)
         token = read_token(request)
-        sandbox = self._sandbox(request, match, token)
+        try:
+            sandbox = self._sandbox(request, match, token)
+        except SandboxesFull as full:
+            return _no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
             try:
@@ -73,6 +77,8 @@ class Engine:
                 response = self._checked(service, response)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
+            if sandbox.was_evicted:
+                response = response.with_headers(*self.eviction_headers(sandbox))
             sandbox.journal.record(
                 now,
                 service.operation.key if service else "",
@@ -86,7 +92,10 @@ class Engine:
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
         _, service, _ = self._route(request)
-        sandbox = self.open_sandbox(request, read_token(request))
+        try:
+            sandbox = self.open_sandbox(request, read_token(request))
+        except SandboxesFull as full:
+            return _no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
             if service is not None and service.provider is not None and service.provider.dress is not None:
@@ -107,12 +116,16 @@ class Engine:
         return match, self._by_operation[match.operation], None
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
-        """The world the request names: by its header, else by its bearer token, else `default`."""
-        name = request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX
-        return self.sandboxes.open(name if len(name) <= MAX_SANDBOX_NAME else _short(name))
+        """The world the request names; raises SandboxesFull."""
+        return self.sandboxes.open(sandbox_name(request, token))
+
+    def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
+        """What tells a client that what it once had in this sandbox was forgotten; it is told once."""
+        was_evicted, sandbox.was_evicted = sandbox.was_evicted, False
+        return ((EVICTED_HEADER, "1"),) if was_evicted and self.settings.debug_headers else ()
 
     def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
-        """The token's account in the sandbox; None when the token is not good."""
+        """The token's account in the sandbox; None when the token is good for no provider."""
         return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
 
     def _sandbox(self, request: Request, match: Match | None, token: str | None) -> Sandbox:
@@ -129,10 +142,11 @@ class Engine:
         operation = service.operation
         account = None
         if not operation.is_open:
+            provider = service.provider.name if service.provider else ""
             status = reserved_status(token) if token and self.settings.magic else None
-            if token and status and sandbox.accounts.find(token, now, magic=True):
+            if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
                 return self._forced(operation, status, sandbox)
-            account = self._admit(operation, sandbox, now, token)
+            account = self._admit(operation, sandbox, now, token, provider)
             if service.provider is not None and service.provider.guard is not None:
                 service.provider.guard(operation, sandbox, account, now, self.settings)
         supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
@@ -145,14 +159,14 @@ class Engine:
             raise Refusal(Reason.INVALID, violations=violations)
         return service.handler(call) if service.handler else _canned(call)
 
-    def _admit(self, operation: Operation, sandbox: Sandbox, now: float, token: str | None) -> Account:
+    def _admit(self, operation: Operation, sandbox: Sandbox, now: float, token: str | None, provider: str) -> Account:
         """The account that asks. Checked in the order header, token, credits."""
         where = ("header", "Authorization")
         if token is None:
             raise Refusal(
                 Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
             )
-        account = sandbox.accounts.find(token, now, magic=self.settings.magic) if token else None
+        account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=provider) if token else None
         if account is None or account.revoked:
             message = (
                 "the token is revoked, or not among the accounts"
@@ -201,6 +215,11 @@ class Engine:
         return response
 
 
+def sandbox_name(request: Request, token: str | None) -> str:
+    """The name of the world the request means: its header, else its bearer token, else `default`."""
+    return bounded(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+
+
 def violations_text(violations: Sequence[Violation]) -> str:
     """The violations as a JSON array in ASCII of at most MAX_VIOLATIONS_HEADER bytes, cut between items."""
     text = "["
@@ -222,10 +241,9 @@ def described(violation: Violation) -> dict[str, Any]:
     }
 
 
-def _short(name: str) -> str:
-    """What stands for a longer name. Two JSON Web Tokens may well begin alike for MAX_SANDBOX_NAME characters."""
-    mark = digest(name.encode()).hex()
-    return f"{name[: MAX_SANDBOX_NAME - len(mark)]}{mark}"
+def _no_room(full: SandboxesFull) -> Response:
+    detail = f"{full}; delete one (DELETE /__admin/sandboxes/{{name}}), reset it, or raise --max-sandboxes."
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {detail}")
 
 
 def _heeded(service: Service, supplied: Supplied) -> list[Violation]:

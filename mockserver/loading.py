@@ -1,5 +1,6 @@
 """Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
@@ -18,11 +19,14 @@ from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
-from mockserver.state.sandbox import Beginnings, Sandboxes
+from mockserver.state.sandbox import Beginnings
+from mockserver.state.sandboxes import Sandboxes
 from mockserver.stores import open_store
 from mockserver.syntaxes import read_clock, read_progression
 
 PROVIDER_GROUP = "mockserver.providers"
+
+_log = logging.getLogger("mockserver")
 
 
 def load_engine(settings: Settings) -> Engine:
@@ -32,7 +36,10 @@ def load_engine(settings: Settings) -> Engine:
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     _check_handlers(providers, specs)
     services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
-    return Engine(services, Sandboxes(open_store(), _beginnings(settings, fixtures.values())), settings)
+    sandboxes = Sandboxes(
+        open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
+    )
+    return Engine(services, sandboxes, settings)
 
 
 def find_providers() -> list[Provider]:
@@ -119,18 +126,31 @@ def _registered(table: Mapping[str, Registered], operation: Operation) -> Regist
     return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
-def _beginnings(settings: Settings, fixtures: Any) -> Beginnings:
+def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginnings:
     known: dict[str, AccountFacts] = {}
-    for each in fixtures:
+    for each in fixtures.values():
         known |= {account["token"]: _account(account) for account in each.accounts}
+    closed = {name: frozenset(each["token"] for each in of.accounts) for name, of in fixtures.items() if of.closed}
+    if closed.keys() == fixtures.keys():
+        closed[""] = frozenset().union(*closed.values())
     return Beginnings(
         seed=settings.seed,
         clock=ClockStart(*read_clock(settings.clock)),
         progression=Progression(*read_progression(settings.progression)),
         accounts=known,
-        closed=any(each.closed for each in fixtures),
+        closed=closed,
         journal_size=settings.journal_size,
     )
+
+
+def _log_evictions(count: int) -> None:
+    """Say so each time their number has doubled: the first is news, the thousandth is not."""
+    if count.bit_count() == 1:
+        _log.warning(
+            "%d idle sandbox%s forgotten to make room (setting --max-sandboxes); GET /__admin/sandboxes counts them",
+            count,
+            " was" if count == 1 else "es were",
+        )
 
 
 def _account(entry: Mapping[str, Any]) -> AccountFacts:

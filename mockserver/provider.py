@@ -71,6 +71,10 @@ Report = Callable[[World, Sandbox], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON."""
 
 
+Keeps = Callable[[], Mapping[str, Any]]
+"""What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+
+
 class Later:
     """A function of a module that is imported when it is first called, so that a start need not wait for it."""
 
@@ -101,6 +105,7 @@ class Provider:
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
         report: Report | None = None,
+        keeps: Keeps | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -121,6 +126,7 @@ class Provider:
         self.dress = dress
         self.slow = slow
         self.report = report
+        self.keeps = keeps
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt

@@ -118,6 +118,12 @@ class Settings:
         30, "Longest wait for the rest of a request body, in seconds.", group=LIMITING, metavar="SECONDS"
     )
     journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
+    max_sandboxes: int = setting(
+        10_000,
+        "How many sandboxes there may be; of more, the one idle for longest is forgotten, unless it is held.",
+        group=LIMITING,
+        metavar="COUNT",
+    )
     log_level: str = setting(
         "warning",
         "What is logged to standard error.",

@@ -26,7 +26,7 @@ class Desk:
     """A sandbox whose prompts are worked on; every call comes a second after the one before."""
 
     def __init__(self) -> None:
-        beginnings = Beginnings("seed", ClockStart(frozen=True, instant=1000.0), IMMEDIATE, {}, False, 10)
+        beginnings = Beginnings("seed", ClockStart(frozen=True, instant=1000.0), IMMEDIATE, {}, {}, 10)
         self.sandbox = Sandbox("desk", open_store(), beginnings)
         self.now = 1000.0
         self.fixtures = FIXTURES

@@ -109,7 +109,7 @@ def make_client(**changes: Any) -> Iterator["TestClient"]:
 
 def address(path: str) -> str:
     """An admin verb's path, filled in."""
-    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal")
+    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal").replace("{name}", "test")
 
 
 def state_of(client: "TestClient") -> list[Any]:

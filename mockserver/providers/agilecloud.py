@@ -60,6 +60,7 @@ api = Provider(
     guard=guard,
     dress=dress,
     report=Later("mockserver.providers.agilecloud_usage", "report"),
+    keeps=Later("mockserver.providers.agilecloud_shelves", "shelves"),
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
 )

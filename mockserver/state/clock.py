@@ -16,6 +16,18 @@ class ClockStart(NamedTuple):
     frozen: bool = False
     instant: float | None = None
     """Unix seconds; None begins at the wall clock's now."""
+    scale: float = 1.0
+    """Seconds that pass in one second of the wall."""
+
+
+class ClockMark(NamedTuple):
+    """Where a clock stands."""
+
+    now: float
+    born: float
+    """Unix seconds, like `now`."""
+    frozen: bool
+    scale: float
 
 
 class Clock:
@@ -31,7 +43,7 @@ class Clock:
         self._anchor_wall = self._wall_seen = self._wall()
         self._anchor = self._anchor_wall if self._start.instant is None else self._start.instant
         self.is_frozen = self._start.frozen
-        self.scale = 1.0
+        self.scale = self._start.scale
         self.born = self._anchor
 
     def now(self) -> float:
@@ -75,6 +87,15 @@ class Clock:
             raise ValueError(f"a clock is scaled by a positive number, not by {scale!r}")
         self._hold()
         self.scale = scale
+
+    def mark(self) -> ClockMark:
+        """Where the clock stands, for `set_to`."""
+        return ClockMark(self.now(), self.born, self.is_frozen, self.scale)
+
+    def set_to(self, mark: ClockMark) -> None:
+        """Stand where another clock stood, and go on as it did."""
+        self.born, self.is_frozen, self.scale = mark.born, mark.frozen, mark.scale
+        self._stand_at(mark.now)
 
     def _hold(self) -> None:
         self._stand_at(self.now())

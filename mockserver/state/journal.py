@@ -1,7 +1,7 @@
 """The record of a sandbox: every request with its response, as far back as its bounds allow."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from mockserver.errors import Violation
@@ -31,14 +31,25 @@ class Journal:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._exchanges: deque[Exchange] = deque()
         self.clear()
 
-    def clear(self) -> None:
-        """Forget everything, the counts included."""
-        self._exchanges: deque[Exchange] = deque()
+    def clear(self) -> deque[Exchange]:
+        """Forget everything, the counts included; what was kept is returned."""
+        forgotten = self._exchanges
+        self._exchanges = deque()
         self._weights: deque[int] = deque()
         self._weight = 0
         self.seen = 0
+        return forgotten
+
+    def fill(self, seen: int, exchanges: Iterable[Exchange]) -> None:
+        """Become the journal that has seen so many exchanges and kept these."""
+        self.clear()
+        for exchange in exchanges:
+            self.seen = exchange.number - 1
+            self.record(*exchange[1:])
+        self.seen = seen
 
     @property
     def dropped(self) -> int:

@@ -39,20 +39,52 @@ class Charge(NamedTuple):
     """The item's index in its batch, from 0."""
 
 
+class AccountKept(NamedTuple):
+    """All that an account remembers."""
+
+    token: str
+    email: str
+    revoked: bool
+    is_vouched: bool
+    entries: tuple[Charge, ...]
+    batches: tuple[str, ...]
+    settled: int
+    open: Mapping[str, int]
+
+
 class Account:
     """Who pays. Its charges are not written down: they follow from the batches it queued."""
 
-    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "revoked", "token")
+    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "is_vouched", "revoked", "token")
 
     def __init__(self, facts: AccountFacts, now: float) -> None:
         self.token = facts.token
         self.email = facts.email
         self.revoked = facts.revoked
+        self.is_vouched = False
+        """Whether the operator opened or changed it, which makes it good for every provider."""
         self.entries = [Charge(now, facts.credits, "opened")]
         self.batches: list[str] = []
         self._settled = facts.credits
         self._open: dict[str, int] = {}
         self._promised = 0
+
+    def kept(self) -> AccountKept:
+        """The account as a value, for `restored`."""
+        batches, entries = tuple(self.batches), tuple(self.entries)
+        facts = (self.token, self.email, self.revoked, self.is_vouched)
+        return AccountKept(*facts, entries, batches, self._settled, dict(self._open))
+
+    @classmethod
+    def restored(cls, kept: AccountKept) -> "Account":
+        """The account that a value says; raises ValueError for one that owes what it never bought."""
+        if not kept.open.keys() <= {*kept.batches}:
+            raise ValueError("it owes for batches that are not its own")
+        account = cls(AccountFacts(kept.token, kept.email, 0, kept.revoked), 0.0)
+        account.is_vouched = kept.is_vouched
+        account.entries, account.batches = list(kept.entries), list(kept.batches)
+        account._settled, account._open, account._promised = kept.settled, dict(kept.open), sum(kept.open.values())
+        return account
 
     def owe(self, batch: Batch) -> None:
         """Remember that the batch's successes will be paid from here."""
@@ -94,21 +126,35 @@ class Account:
 class Accounts:
     """The accounts of one sandbox."""
 
-    def __init__(self, known: Mapping[str, AccountFacts], *, closed: bool, shelf: MutableMapping[str, Account]) -> None:
-        """`known` is what files say; when `closed`, no other token is good, reserved ones included."""
+    def __init__(
+        self,
+        known: Mapping[str, AccountFacts],
+        *,
+        closed: Mapping[str, frozenset[str]] = {},
+        shelf: MutableMapping[str, Account],
+    ) -> None:
+        """`known` is what files say; `closed` says by provider which tokens alone are good, reserved ones included.
+
+        It names only providers whose accounts are closed; "" stands for operations of no provider and for the operator.
+        """
         self._known = known
         self._closed = closed
         self._shelf = shelf
 
-    def find(self, token: str, now: float, *, magic: bool) -> Account | None:
-        """The token's account, opened at first use; None when the token is not good."""
+    def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
+        """The token's account, opened at first use; None when the token is not good for the provider."""
         account = self._shelf.get(token)
         if account is None:
-            facts = self._facts(token, magic=magic)
-            if facts is None:
-                return None
-            account = self._shelf[token] = Account(facts, now)
+            account = self.draft(token, now, magic=magic, provider=provider)
+            if account is not None:
+                self._shelf[token] = account
+        elif self._closed and not self._admits(token, provider) and not account.is_vouched:
+            return None
         return account
+
+    def peek(self, token: str, now: float, *, magic: bool) -> Account | None:
+        """The token's account as an operator sees it, not opened by the look."""
+        return self._shelf.get(token) or self.draft(token, now, magic=magic)
 
     def every(self) -> list[Account]:
         """The accounts opened so far, oldest first."""
@@ -117,14 +163,18 @@ class Accounts:
     def open(self, facts: AccountFacts, now: float) -> Account:
         """Put an account on the book, whatever files say of its token."""
         account = self._shelf[facts.token] = Account(facts, now)
+        account.is_vouched = True
         return account
 
-    def _facts(self, token: str, *, magic: bool) -> AccountFacts | None:
-        if token in self._known:
-            return self._known[token]
-        if self._closed:
+    def draft(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
+        """What would be opened for the token; None when it is not good for the provider."""
+        if not self._admits(token, provider):
             return None
-        return reserved(token) if magic else AccountFacts(token, email_of(token))
+        facts = self._known.get(token) or (reserved(token) if magic else AccountFacts(token, email_of(token)))
+        return Account(facts, now)
+
+    def _admits(self, token: str, provider: str) -> bool:
+        return provider not in self._closed or token in self._closed[provider]
 
 
 def reserved(token: str) -> AccountFacts:

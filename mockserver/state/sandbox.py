@@ -1,6 +1,6 @@
 """A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from mockserver.state.answers import AnswerBook
@@ -9,7 +9,20 @@ from mockserver.state.clock import Clock, ClockStart
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts
-from mockserver.stores import Store
+from mockserver.state.waste import Heap, Waste
+from mockserver.stores import Store, open_store
+
+
+class Own(NamedTuple):
+    """What one sandbox starts from where it is not what all start from."""
+
+    clock: ClockStart | None = None
+    progression: Progression | None = None
+    accounts: tuple[AccountFacts, ...] = ()
+    """Known beside those of files, and good for every provider."""
+
+
+COMMON = Own()
 
 
 class Beginnings(NamedTuple):
@@ -19,49 +32,85 @@ class Beginnings(NamedTuple):
     clock: ClockStart
     progression: Progression
     accounts: Mapping[str, AccountFacts]
-    closed: bool
-    """Whether only the known accounts are good."""
+    closed: Mapping[str, frozenset[str]]
+    """By provider, the only tokens that are good; see Accounts."""
     journal_size: int
+
+    def of(self, own: Own) -> "Beginnings":
+        """The same, but for what is the sandbox's own."""
+        if own == COMMON:
+            return self
+        known = {facts.token: facts for facts in own.accounts}
+        return self._replace(
+            clock=own.clock or self.clock,
+            progression=own.progression or self.progression,
+            accounts={**self.accounts, **known},
+            closed={provider: tokens | known.keys() for provider, tokens in self.closed.items()},
+        )
 
 
 class Sandbox:
     """One isolated world."""
 
-    def __init__(self, name: str, store: Store, beginnings: Beginnings) -> None:
+    used = 0
+    """When it was last opened, counted in openings of all sandboxes."""
+    is_held = False
+    """Whether somebody asked for it to stay."""
+    is_set_up = False
+    """Whether the operator has set something in it since it was new."""
+    was_evicted = False
+    """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        beginnings: Beginnings,
+        own: Own = COMMON,
+        waste: Waste | None = None,
+    ) -> None:
+        """What is large and forgotten goes to the `waste`; without one it is freed at once."""
         self.name = name
+        self.own = own
         self.transaction = store.transaction(name)
-        self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
-        self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
-        self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
-        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
-        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
-        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
-        self.answers = AnswerBook()
-        self.clock = Clock(beginnings.clock)
-        self.progression = beginnings.progression
+        self._store = store
+        self._common = beginnings
+        self._beginnings = beginnings.of(own)
+        self._waste = waste
+        self._furnish()
+        self.clock = Clock(self._beginnings.clock)
+        self.progression = self._beginnings.progression
         self.journal = Journal(beginnings.journal_size)
-        self.accounts = Accounts(beginnings.accounts, closed=beginnings.closed, shelf=store.shelf(name, "accounts"))
-        self.ids = IdSequence(beginnings.seed, name, store.shelf(name, "seen"))
         self.key = self.ids.salt.hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
-        self._clear: Callable[[], None] = lambda: store.clear(name)
-        self._beginnings = beginnings
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
 
+    @property
+    def may_be_evicted(self) -> bool:
+        """Whether nobody counts on it to stay, and nothing happens in it right now."""
+        return not (self.is_held or self.is_set_up or self._store.is_busy(self.name))
+
+    @property
+    def shelves(self) -> Mapping[str, MutableMapping[str, Any]]:
+        """All that rests in the store, by collection."""
+        return self._store.shelves(self.name)
+
     def reset(self) -> None:
-        """Become what a new sandbox is."""
+        """Become what a new sandbox is. One that is held stays so."""
         self.reset_state()
-        self.journal.clear()
+        self._throw_away(self.journal.clear())
         self.clock.reset()
         self.reset_progression()
+        self.is_set_up = False
 
     def reset_state(self) -> None:
         """Forget batches, accounts and the ids that were given; keep clock and journal."""
-        self._clear()
-        self.answers = AnswerBook()
+        for shelf in self._store.take(self.name):
+            self._throw_away(shelf)
+        self._furnish()
 
     def reset_clock(self) -> None:
         """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
@@ -73,24 +122,32 @@ class Sandbox:
         """Let batches age as they did in the beginning."""
         self.progression = self._beginnings.progression
 
+    def begin_from(self, own: Own) -> None:
+        """Become a new sandbox that starts from something else."""
+        self.own, self._beginnings = own, self._common.of(own)
+        self.clock = Clock(self._beginnings.clock)
+        self.reset()
 
-class Sandboxes:
-    """All worlds of one server, each made when it is first named."""
+    def leave(self) -> None:
+        """Give up the place in the store, where another sandbox of this name may begin. Who is inside goes on."""
+        for shelf in self._store.drop(self.name):  # copies, because who is inside needs the shelves
+            self._throw_away(list(shelf))
+            self._throw_away(list(shelf.values()))
+        self._store = open_store()
 
-    def __init__(self, store: Store, beginnings: Beginnings) -> None:
-        self._store = store
-        self._beginnings = beginnings
-        self._by_name: dict[str, Sandbox] = {}
-        self._by_key: dict[str, Sandbox] = {}
+    def _throw_away(self, heap: Heap) -> None:
+        if self._waste is not None:
+            self._waste.add(heap)
 
-    def open(self, name: str) -> Sandbox:
-        """The sandbox of that name."""
-        sandbox = self._by_name.get(name)
-        if sandbox is None:
-            sandbox = self._by_name.setdefault(name, Sandbox(name, self._store, self._beginnings))
-            self._by_key[sandbox.key] = sandbox
-        return sandbox
-
-    def find(self, key: str) -> Sandbox | None:
-        """The sandbox with that key, if it was ever opened."""
-        return self._by_key.get(key)
+    def _furnish(self) -> None:
+        """Open empty shelves, and what reads and writes on them."""
+        store, name, start = self._store, self.name, self._beginnings
+        self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
+        self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
+        self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
+        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
+        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
+        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
+        self.answers = AnswerBook()
+        self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
+        self.ids = IdSequence(start.seed, name, store.shelf(name, "seen"))

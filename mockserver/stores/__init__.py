@@ -1,6 +1,6 @@
 """Where documents rest: a store holds a shelf of documents for every sandbox and collection."""
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -16,8 +16,17 @@ class Store(Protocol):
     def shelf(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
         """The sandbox's documents of one kind, by id; an empty one at first."""
 
-    def clear(self, sandbox: str) -> None:
-        """Empty all shelves of the sandbox."""
+    def is_busy(self, sandbox: str) -> bool:
+        """Whether another thread is inside a transaction of the sandbox."""
+
+    def shelves(self, sandbox: str) -> Mapping[str, MutableMapping[str, Any]]:
+        """The sandbox's shelves by collection, as far as they were ever opened."""
+
+    def take(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
+        """Take all shelves of the sandbox away and return them; whoever opens one anew finds it empty."""
+
+    def drop(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
+        """What `take` does, and forget the sandbox. Who is inside a transaction of it ends it undisturbed."""
 
 
 def open_store() -> Store:

@@ -18,6 +18,21 @@ class MemoryStore:
     def shelf(self, sandbox: str, collection: str) -> dict[str, Any]:
         return self._shelves[sandbox].setdefault(collection, {})
 
-    def clear(self, sandbox: str) -> None:
-        for shelf in self._shelves[sandbox].values():
-            shelf.clear()
+    def is_busy(self, sandbox: str) -> bool:
+        lock = self._locks.get(sandbox)
+        if lock is None:
+            return False
+        is_free = lock.acquire(blocking=False)
+        if is_free:
+            lock.release()
+        return not is_free
+
+    def shelves(self, sandbox: str) -> dict[str, dict[str, Any]]:
+        return dict(self._shelves.get(sandbox, {}))
+
+    def take(self, sandbox: str) -> list[dict[str, Any]]:
+        return list(self._shelves.pop(sandbox, {}).values())
+
+    def drop(self, sandbox: str) -> list[dict[str, Any]]:
+        self._locks.pop(sandbox, None)
+        return self.take(sandbox)

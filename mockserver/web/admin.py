@@ -2,26 +2,31 @@
 
 import asyncio
 import ipaddress
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.contract.replies import problem
 from mockserver.contract.routing import allowed_methods
 from mockserver.contract.validation import read_token
-from mockserver.engine import Engine, described
+from mockserver.engine import Engine, described, sandbox_name
 from mockserver.messages import Request
 from mockserver.settings import Settings
+from mockserver.state.sandboxes import SandboxesFull
+from mockserver.state.snapshots import MAX_DOCUMENT
 from mockserver.web.app import ADMIN_PREFIX, HEALTH
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 from mockserver.web.verbs import VERBS
@@ -29,21 +34,46 @@ from mockserver.web.verbs import VERBS
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
 
-ReadBody = Callable[[], Awaitable[bytes]]
 
-
-def build_admin(engine: Engine, settings: Settings) -> Starlette:
-    """The Starlette app for everything the gateway does not answer itself."""
+def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
+    """The app for everything the gateway does not answer itself."""
     by_path: dict[str, dict[str, Verb]] = {}
     for verb in VERBS:
         by_path.setdefault(verb.path, {})[verb.method] = verb
+    endpoints = {path: _Endpoint(engine, settings, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
-        *(Route(ADMIN_PREFIX + path, _Endpoint(engine, settings, verbs)) for path, verbs in by_path.items()),
+        # Longer paths first: a token or a name may hold slashes, and what follows it is no part of it.
+        *(_route(path, endpoints[path]) for path in sorted(endpoints, key=len, reverse=True)),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
     app.router.redirect_slashes = False
-    return app
+    plain: dict[str, ASGIApp] = {ADMIN_PREFIX + path: each for path, each in endpoints.items() if "{" not in path}
+
+    async def admin(scope: Scope, receive: Receive, send: Send) -> None:
+        # Going through all routes would cost a reset, which tests do all the time, more than the reset itself.
+        await plain.get(scope["path"], app)(scope, receive, send)
+
+    return admin
+
+
+class _TextConvertor(Convertor[str]):
+    """Any text at all, but some."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("text", _TextConvertor())
+
+
+def _route(path: str, endpoint: "_Endpoint") -> Route:
+    return Route(ADMIN_PREFIX + re.sub(r"\{(token|name)\}", r"{\1:text}", path), endpoint)
 
 
 class _Refusing:
@@ -74,8 +104,8 @@ class _Endpoint:
             try:
                 self._admit(request)
                 async with asyncio.timeout(self._body_timeout):
-                    body = await _read_body(request)
-                response = self._answer(verb, request, body)
+                    body = await _read_body(request, MAX_DOCUMENT if verb.is_large else MAX_BODY)
+                response = await self._respond(verb, request, body)
             except TimeoutError:
                 response = _problem(AdminRefusal(408, f"The body did not arrive within {self._body_timeout} seconds."))
             except AdminRefusal as refusal:
@@ -83,6 +113,12 @@ class _Endpoint:
             except ClientDisconnect:
                 return
         await response(scope, receive, send)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Free what was forgotten, in steps between which others are answered."""
+        if self._engine.sandboxes.waste.sweep():
+            asyncio.get_running_loop().call_soon(self._sweep)
 
     def _admit(self, request: StarletteRequest) -> None:
         if self._gate is None:
@@ -93,15 +129,28 @@ class _Endpoint:
         if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode("latin-1"), self._gate.encode()):
             raise AdminRefusal(401, "The header X-Mock-Admin-Token does not hold the admin token.")
 
-    def _answer(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
+    async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
-        sandbox = self._engine.open_sandbox(asked, read_token(asked))
-        call = AdminCall(
-            self._engine, sandbox, dict(request.path_params), _read_query(verb, asked.query), _read_json(verb, body)
-        )
-        with sandbox.transaction:
-            value = verb.answer(call)
-        return _json(200, value, {"X-Mock-Sandbox": sandbox.name.encode("ascii", "backslashreplace").decode()})
+        name = sandbox_name(asked, read_token(asked))
+        given = verb, asked, name, dict(request.path_params)
+        # Waiting for a request that works in a thread must not hold up everybody else.
+        if verb.is_large or self._engine.sandboxes.is_busy(name):
+            return await asyncio.to_thread(self._answer, *given)
+        return self._answer(*given)
+
+    def _answer(self, verb: Verb, asked: Request, name: str, path: Mapping[str, str]) -> StarletteResponse:
+        query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
+        try:
+            sandbox = self._engine.sandboxes.open(name) if verb.sets_up else self._engine.sandboxes.peek(name)
+            call = AdminCall(self._engine, sandbox, path, query, value)
+            with nullcontext() if verb.is_large else sandbox.transaction:
+                answer = verb.answer(call)
+        except SandboxesFull as full:
+            raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
+        sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
+        told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
+        named = ("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode())
+        return _json(200, answer, dict((named, *told)))
 
 
 def _gate(settings: Settings) -> str | None:
@@ -134,13 +183,13 @@ def _is_near(address: str) -> bool:
         return False
 
 
-async def _read_body(request: StarletteRequest) -> bytes:
-    body = b""
+async def _read_body(request: StarletteRequest, most: int) -> bytes:
+    body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MAX_BODY:
-            raise AdminRefusal(413, f"The body is larger than {MAX_BODY} bytes.")
-    return body
+        if len(body) > most:
+            raise AdminRefusal(413, f"The body is larger than {most} bytes.")
+    return bytes(body)
 
 
 def _read_query(verb: Verb, query: str) -> dict[str, str]:
@@ -164,14 +213,15 @@ def _read_json(verb: Verb, body: bytes) -> Any:
         value = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
         raise AdminRefusal(400, f"The body is not JSON: {error}.") from error
-    violations = verb.body.violations(value, ("body",))
+    violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", violations)
     return value
 
 
 def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> StarletteResponse:
-    return StarletteResponse(orjson.dumps(value), status, headers, "application/json")
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
+    return StarletteResponse(body, status, headers, "application/json")
 
 
 def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) -> StarletteResponse:

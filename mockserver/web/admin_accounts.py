@@ -23,6 +23,7 @@ def put_account(call: AdminCall) -> Any:
         found = call.sandbox.accounts.open(AccountFacts(token, email_of(token)), call.now)
     if "credits" in body:
         found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
+    found.is_vouched = True
     found.email = body.get("email", found.email)
     found.revoked = body.get("revoked", found.revoked)
     return _account(call, found)
@@ -46,6 +47,13 @@ def ledger(call: AdminCall) -> Any:
     return {"credits": found.balance(call.sandbox.batches, call.now), "entries": entries, "next": more}
 
 
+ACCOUNT: dict[str, Any] = {
+    "credits": {"type": "integer", "minimum": -(2**53), "maximum": 2**53},
+    "email": {"type": "string", "minLength": 1, "maxLength": 320},
+    "revoked": {"type": "boolean"},
+}
+"""What can be set of an account."""
+
 VERBS = (
     Verb("GET", "/accounts", accounts),
     Verb("GET", "/accounts/{token}", account),
@@ -53,11 +61,7 @@ VERBS = (
         "PUT",
         "/accounts/{token}",
         put_account,
-        body_of(
-            credits={"type": "integer", "minimum": -(2**53), "maximum": 2**53},
-            email={"type": "string", "minLength": 1, "maxLength": 320},
-            revoked={"type": "boolean"},
-        ),
+        body_of(**ACCOUNT),
     ),
     Verb("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
     Verb("GET", "/usage", usage),
@@ -65,7 +69,8 @@ VERBS = (
 
 
 def _find_account(call: AdminCall) -> Account:
-    found = call.engine.find_account(call.sandbox, call.path["token"])
+    """The account, opened or as it would be; to look at it opens none."""
+    found = call.sandbox.accounts.peek(call.path["token"], call.now, magic=call.engine.settings.magic)
     if found is None:
         raise AdminRefusal(404, "The accounts are closed, and this token is not among them.")
     return found

@@ -1,5 +1,6 @@
 """Admin verbs for sandbox time, and for how batches age."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ def clock(call: AdminCall) -> Any:
 def put_clock(call: AdminCall) -> Any:
     it, body = call.sandbox.clock, call.body
     if "now" in body:
-        instant = _read_instant(body["now"])
+        instant = read_instant(body["now"])
         obeyed(lambda: it.set(instant))
     if "scale" in body:
         it.scale_by(body["scale"])
@@ -57,9 +58,7 @@ def progression(call: AdminCall) -> Any:
 
 def put_progression(call: AdminCall) -> Any:
     """Batches queued from now on age so; those queued before keep their way."""
-    kind = call.body["progression"]
-    amount = call.body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0
-    call.sandbox.progression = Progression(kind, int(amount) if kind == "polls" else amount)
+    call.sandbox.progression = read_progression(call.body)
     return progression(call)
 
 
@@ -67,7 +66,8 @@ _AMOUNTS = {"time": "seconds", "polls": "polls"}
 _WORTHS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e12}
 _SPAN = body_of(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum": LATEST} for name in _WORTHS})
-_PROGRESSION = Schema(
+CLOCK = body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE)
+PROGRESSION = Schema(
     {
         "oneOf": [
             body_of("progression", progression={"const": "immediate"}).definition,
@@ -94,18 +94,26 @@ VERBS = (
         "PUT",
         "/clock",
         put_clock,
-        body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE),
+        CLOCK,
     ),
     Verb("POST", "/clock/advance", advance_clock, _SPAN),
     Verb("POST", "/clock/freeze", freeze_clock),
     Verb("POST", "/clock/resume", resume_clock),
     Verb("POST", "/clock/scale", scale_clock, body_of("scale", scale=_POSITIVE)),
     Verb("GET", "/progression", progression),
-    Verb("PUT", "/progression", put_progression, _PROGRESSION),
+    Verb("PUT", "/progression", put_progression, PROGRESSION),
 )
 
 
-def _read_instant(came: str | float) -> float:
+def read_progression(body: Mapping[str, Any]) -> Progression:
+    """What the body of PUT /progression says."""
+    kind = body["progression"]
+    amount = body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0
+    return Progression(kind, int(amount) if kind == "polls" else amount)
+
+
+def read_instant(came: str | float) -> float:
+    """Unix seconds from an instant as a body says it; raises AdminRefusal."""
     if isinstance(came, int | float):
         return came
     try:

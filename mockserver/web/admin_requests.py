@@ -42,7 +42,7 @@ _MATCHER = body_of(
 
 VERBS = (
     Verb("GET", "/requests", requests, parameters=PAGE | _MATCHER.definition["properties"].keys()),
-    Verb("DELETE", "/requests", delete_requests),
-    Verb("POST", "/requests/count", count_requests, _MATCHER),
-    Verb("POST", "/requests/find", find_requests, _MATCHER),
+    Verb("DELETE", "/requests", delete_requests, opens=False),
+    Verb("POST", "/requests/count", count_requests, _MATCHER, opens=False),
+    Verb("POST", "/requests/find", find_requests, _MATCHER, opens=False),
 )

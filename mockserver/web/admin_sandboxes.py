@@ -1,9 +1,18 @@
-"""Admin verbs for the server and the sandbox as a whole."""
+"""Admin verbs for the server, and for sandboxes as a whole: list, make, forget and reset them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mockserver import __version__
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, obeyed
+from mockserver.state.clock import LATEST, ClockStart
+from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.sandbox import Own, Sandbox
+from mockserver.state.sandboxes import MAX_NAME
+from mockserver.web.admin_accounts import ACCOUNT
+from mockserver.web.admin_clock import CLOCK, PROGRESSION, read_instant, read_progression
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, obeyed, read_count
+
+MAX_ACCOUNTS = 1000
 
 
 def version(call: AdminCall) -> Any:  # noqa: ARG001  every verb takes the call
@@ -33,9 +42,95 @@ def reset_part(call: AdminCall) -> Any:
     return {"reset": [part]}
 
 
+def sandboxes(call: AdminCall) -> Any:
+    """The most recently used first; `next` is the `after` of the following page, null at the end."""
+    book = call.engine.sandboxes
+    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    every = book.every()
+    more = after + limit if len(every) > after + limit else None
+    totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
+    return {"sandboxes": [_row(each) for each in every[after : after + limit]], **totals, "next": more}
+
+
+def create_sandbox(call: AdminCall) -> Any:
+    """Make a sandbox, or hold one that is there; `header` is what its clients send."""
+    book, body = call.engine.sandboxes, call.body
+    name = body.get("name") or book.unused_name()
+    own = _read_own(call)
+    found = book.named(name)
+    if found is not None and own != Own():
+        detail = f"The sandbox {name!r} is there already, and is what it is; delete it first, or change it bit by bit."
+        raise AdminRefusal(409, detail)
+    sandbox = book.open(name, own)
+    sandbox.is_held = body.get("hold", True)
+    sandbox.is_set_up = sandbox.is_set_up and sandbox.is_held
+    return {**_row(sandbox), "created": found is None, "header": {"X-Mock-Sandbox": name}}
+
+
+def delete_sandbox(call: AdminCall) -> Any:
+    name = call.path["name"]
+    if call.engine.sandboxes.delete(name) is None:
+        raise AdminRefusal(404, f"There is no sandbox {name[:MAX_NAME]!r}.")
+    return {"deleted": name}
+
+
+_CREATE = body_of(
+    name={"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_NAME},
+    clock=CLOCK.definition,
+    progression=PROGRESSION.definition,
+    accounts={
+        "type": "array",
+        "items": body_of("token", token={"type": "string", "minLength": 1, "maxLength": 8192}, **ACCOUNT).definition,
+        "maxItems": MAX_ACCOUNTS,
+    },
+    hold={"type": "boolean"},
+)
+
 VERBS = (
     Verb("GET", "/version", version),
     Verb("GET", "/openapi.json", openapi),
-    Verb("POST", "/reset", reset),
-    Verb("POST", "/reset/{part}", reset_part),
+    Verb("POST", "/reset", reset, opens=False),
+    Verb("POST", "/reset/{part}", reset_part, opens=False),
+    Verb("GET", "/sandboxes", sandboxes, parameters=PAGE),
+    Verb("POST", "/sandboxes", create_sandbox, _CREATE, opens=False),
+    Verb("DELETE", "/sandboxes/{name}", delete_sandbox, opens=False),
 )
+
+
+def _row(sandbox: Sandbox) -> dict[str, Any]:
+    return {
+        "name": sandbox.name,
+        "key": sandbox.key,
+        "held": sandbox.is_held or sandbox.is_set_up,
+        "used": sandbox.used,
+        "batches": len(sandbox.batches),
+        "jobs": len(sandbox.jobs),
+        "files": len(sandbox.files),
+        "requests": sandbox.journal.seen,
+    }
+
+
+def _read_own(call: AdminCall) -> Own:
+    body = call.body
+    return Own(
+        clock=_read_start(body["clock"], call.engine.sandboxes.beginnings.clock) if "clock" in body else None,
+        progression=read_progression(body["progression"]) if "progression" in body else None,
+        accounts=_read_accounts(body.get("accounts", ())),
+    )
+
+
+def _read_start(body: Mapping[str, Any], usual: ClockStart) -> ClockStart:
+    instant = read_instant(body["now"]) if "now" in body else usual.instant
+    if instant is not None and not 0 <= instant <= LATEST:
+        raise AdminRefusal(422, f"now is {str(body['now'])[:100]}; wanted an instant from 1970 to 9999.")
+    return ClockStart(body.get("frozen", usual.frozen), instant, body.get("scale", usual.scale))
+
+
+def _read_accounts(entries: Sequence[Mapping[str, Any]]) -> tuple[AccountFacts, ...]:
+    tokens = [entry["token"] for entry in entries]
+    if len(set(tokens)) < len(tokens):
+        raise AdminRefusal(422, "accounts: a token stands twice.")
+    return tuple(
+        AccountFacts(token, each.get("email", email_of(token)), each.get("credits", PLENTY), each.get("revoked", False))
+        for token, each in zip(tokens, entries, strict=True)
+    )

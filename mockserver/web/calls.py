@@ -45,6 +45,15 @@ class Verb(NamedTuple):
     body: Schema | None = None
     """What the body may hold; None when there is none to send."""
     parameters: frozenset[str] = frozenset()
+    opens: bool | None = None
+    """Whether the call makes its sandbox where there is none, and holds it there; None: unless it is a GET."""
+    is_large: bool = False
+    """Whether body or answer may be as large as an export: it is answered in a thread, outside any transaction."""
+
+    @property
+    def sets_up(self) -> bool:
+        """Whether the sandbox is one the operator counts on afterwards."""
+        return self.method != "GET" if self.opens is None else self.opens
 
 
 def body_of(*required: str, at_least: int = 0, **properties: Any) -> Schema:

@@ -60,7 +60,7 @@ def make_beginnings() -> Callable[..., Beginnings]:
             clock=ClockStart(frozen=frozen, instant=1000.0),
             progression=progression,
             accounts={},
-            closed=False,
+            closed={},
             journal_size=10,
         )
 

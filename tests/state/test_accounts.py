@@ -71,7 +71,7 @@ KNOWN = {
 
 
 def test_an_account_is_opened_once_when_its_token_is_first_used() -> None:
-    accounts = Accounts(KNOWN, closed=False, shelf={})
+    accounts = Accounts(KNOWN, shelf={})
 
     opened = accounts.find("known", START, magic=True)
 
@@ -101,7 +101,7 @@ def test_an_account_is_opened_once_when_its_token_is_first_used() -> None:
 def test_files_come_before_reserved_words_and_closed_books_know_no_others(
     token: str, closed: bool, magic: bool, credits: int | None
 ) -> None:
-    accounts = Accounts(KNOWN, closed=closed, shelf={})
+    accounts = Accounts(KNOWN, closed={"": frozenset(KNOWN)} if closed else {}, shelf={})
 
     found = accounts.find(token, START, magic=magic)
 
@@ -110,7 +110,7 @@ def test_files_come_before_reserved_words_and_closed_books_know_no_others(
 
 
 def test_an_operator_may_open_an_account_in_closed_books() -> None:
-    accounts = Accounts({}, closed=True, shelf={})
+    accounts = Accounts({}, closed={"": frozenset()}, shelf={})
 
     opened = accounts.open(AccountFacts("mine", "mine@example.com", 3, revoked=True), START)
 

@@ -7,7 +7,8 @@ import pytest
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
 from mockserver.state.clock import DAY
 from mockserver.state.journal import Journal
-from mockserver.state.sandbox import Beginnings, Sandbox, Sandboxes
+from mockserver.state.sandbox import Beginnings, Sandbox
+from mockserver.state.sandboxes import Sandboxes
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]

@@ -71,32 +71,71 @@ def test_shelves_of_other_sandboxes_and_collections_are_apart(store: Store) -> N
     assert len(store.shelf("onethings", "")) == 0
 
 
-def test_clearing_empties_every_shelf_of_one_sandbox(store: Store) -> None:
+def test_taking_shelves_away_empties_every_shelf_of_one_sandbox(store: Store) -> None:
     for sandbox in ("one", "two"):
         for collection in ("things", "others"):
             store.shelf(sandbox, collection)["id"] = 1
 
-    store.clear("one")
+    store.take("one")
 
     assert [len(store.shelf("one", collection)) for collection in ("things", "others")] == [0, 0]
     assert [len(store.shelf("two", collection)) for collection in ("things", "others")] == [1, 1]
 
 
-def test_a_shelf_in_use_is_emptied_by_clearing_and_stays_in_use(store: Store) -> None:
+def test_what_is_put_on_a_shelf_that_was_taken_away_is_not_found_again(store: Store) -> None:
     shelf = store.shelf("sandbox", "things")
-    shelf["id"] = 1
 
-    store.clear("sandbox")
-    assert len(shelf) == 0
+    store.take("sandbox")
+    shelf["late"] = 1
 
-    shelf["new"] = 2
-    assert dict(store.shelf("sandbox", "things")) == {"new": 2}
+    assert dict(store.shelf("sandbox", "things")) == {}
 
 
-def test_clearing_a_sandbox_nobody_opened_does_nothing(store: Store) -> None:
-    store.clear("nobody")
+@pytest.mark.parametrize("forget", [Store.take, Store.drop])
+def test_forgetting_a_sandbox_nobody_opened_does_nothing(store: Store, forget: Callable[[Store, str], Any]) -> None:
+    getattr(store, forget.__name__)("nobody")
 
     assert len(store.shelf("nobody", "things")) == 0
+
+
+def test_the_shelves_of_a_sandbox_are_those_that_were_opened(store: Store) -> None:
+    assert dict(store.shelves("sandbox")) == {}
+
+    store.shelf("sandbox", "things")["id"] = 1
+    store.shelf("sandbox", "others")
+    store.shelf("two", "more")
+
+    assert {name: dict(shelf) for name, shelf in store.shelves("sandbox").items()} == {
+        "things": {"id": 1},
+        "others": {},
+    }
+
+
+def test_a_sandbox_that_was_dropped_begins_anew_while_its_last_transaction_runs(store: Store) -> None:
+    store.shelf("sandbox", "things")["id"] = 1
+
+    with store.transaction("sandbox"):
+        store.drop("sandbox")
+        thread, inside = begin_elsewhere(store, "sandbox")
+        assert inside.wait(10)
+
+    thread.join()
+    assert dict(store.shelf("sandbox", "things")) == {}
+
+
+def test_a_sandbox_is_busy_while_another_thread_is_inside(store: Store) -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(store.is_busy("sandbox"))
+
+    with store.transaction("sandbox"):
+        own = store.is_busy("sandbox")
+        thread = Thread(target=look)
+        thread.start()
+        thread.join()
+
+    assert (own, seen, store.is_busy("sandbox"), store.is_busy("nobody")) == (False, [True], False, False)
 
 
 def test_transactions_may_be_nested_and_used_again(store: Store) -> None:

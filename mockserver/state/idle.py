@@ -1,0 +1,46 @@
+"""Who has been idle for longest: the order in which sandboxes are forgotten."""
+
+from collections.abc import Callable, Iterable
+from typing import Generic, Protocol, TypeVar
+from weakref import ref
+
+SHARE = 8
+"""One in so many candidates is remembered by a look at all of them."""
+
+
+class Used(Protocol):
+    """What counts its uses."""
+
+    used: int
+
+
+Candidate = TypeVar("Candidate", bound=Used)
+
+
+class Idle(Generic[Candidate]):
+    """Finds the candidate whose last use is the oldest, without looking at all of them each time."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[int, ref[Candidate]]] = []
+
+    def longest(
+        self, candidates: Callable[[], Iterable[Candidate]], may_go: Callable[[Candidate], bool]
+    ) -> Candidate | None:
+        """The least recently used of the candidates that may go; None when none may."""
+        # Whoever was used since the last look was used after everybody who was not: the rest keep their order.
+        return self._next(may_go) or self._next_after_a_look(candidates(), may_go)
+
+    def _next(self, may_go: Callable[[Candidate], bool]) -> Candidate | None:
+        while self._known:
+            used, known = self._known.pop()
+            candidate = known()
+            if candidate is not None and candidate.used == used and may_go(candidate):
+                return candidate
+        return None
+
+    def _next_after_a_look(
+        self, candidates: Iterable[Candidate], may_go: Callable[[Candidate], bool]
+    ) -> Candidate | None:
+        oldest = sorted((each for each in candidates if may_go(each)), key=lambda each: each.used)
+        self._known = [(each.used, ref(each)) for each in oldest[: len(oldest) // SHARE + 1][::-1]]
+        return self._next(may_go)

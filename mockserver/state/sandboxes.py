@@ -1,0 +1,134 @@
+"""All sandboxes of a server: made when they are first named, forgotten when there are too many."""
+
+from collections.abc import Callable
+from threading import Lock
+
+from mockserver.state.idle import Idle
+from mockserver.state.ids import digest
+from mockserver.state.sandbox import COMMON, Beginnings, Own, Sandbox
+from mockserver.state.waste import Waste
+from mockserver.stores import Store, open_store
+
+MAX_SANDBOXES = 10_000
+MAX_NAME = 200
+"""Characters."""
+
+
+class SandboxesFull(Exception):  # noqa: N818  a fact that is told, not an error of ours
+    """No sandbox can be made: there are as many as there may be, and all of them are held."""
+
+
+class Sandboxes:
+    """All worlds of one server. Of too many, the one that was idle for longest is forgotten."""
+
+    def __init__(
+        self,
+        store: Store,
+        beginnings: Beginnings,
+        *,
+        limit: int = MAX_SANDBOXES,
+        when_evicted: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`when_evicted` is told each time how many were forgotten so far."""
+        self._store = store
+        self.beginnings = beginnings
+        self.limit = limit
+        self.evicted = 0
+        """How many were forgotten to make room."""
+        self.waste = Waste()
+        self._when_evicted = when_evicted
+        self._by_name: dict[str, Sandbox] = {}
+        self._by_key: dict[str, Sandbox] = {}
+        self._evicted_names: dict[str, None] = {}
+        self._idle: Idle[Sandbox] = Idle()
+        self._uses = 0
+        self._making = Lock()
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def open(self, name: str, own: Own = COMMON) -> Sandbox:
+        """The sandbox of that name, made where there is none; raises SandboxesFull."""
+        sandbox = self._by_name.get(name)
+        if sandbox is None:
+            sandbox = self._make(name, own)
+        self._uses = sandbox.used = self._uses + 1
+        return sandbox
+
+    def find(self, key: str) -> Sandbox | None:
+        """The sandbox with that key, if there is one."""
+        sandbox = self._by_key.get(key)
+        if sandbox is not None:
+            self._uses = sandbox.used = self._uses + 1
+        return sandbox
+
+    def named(self, name: str) -> Sandbox | None:
+        """The sandbox of that name, if there is one; looking is not using."""
+        return self._by_name.get(name)
+
+    def peek(self, name: str) -> Sandbox:
+        """The sandbox of that name, or what would be made: nobody else will ever see that one."""
+        return self._by_name.get(name) or Sandbox(name, open_store(), self.beginnings)
+
+    def is_busy(self, name: str) -> bool:
+        """Whether another thread is inside the sandbox of that name."""
+        return self._store.is_busy(name)
+
+    def every(self) -> list[Sandbox]:
+        """All of them, the most recently used first."""
+        return sorted(self._by_name.values(), key=lambda sandbox: -sandbox.used)
+
+    def unused_name(self) -> str:
+        """A name that no sandbox has."""
+        number = len(self._by_name) + 1
+        while f"sandbox-{number}" in self._by_name:
+            number += 1
+        return f"sandbox-{number}"
+
+    def delete(self, name: str) -> Sandbox | None:
+        """Forget the sandbox of that name, held or not; None when there is none."""
+        with self._making:
+            sandbox = self._by_name.get(name)
+            if sandbox is not None:
+                self._forget(sandbox)
+            return sandbox
+
+    def _make(self, name: str, own: Own) -> Sandbox:
+        with self._making:
+            if name in self._by_name:  # another thread was faster
+                return self._by_name[name]
+            while len(self._by_name) >= self.limit:
+                self._evict()
+            sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste)
+            if self._evicted_names and name in self._evicted_names:
+                del self._evicted_names[name]
+                sandbox.was_evicted = True
+            self._by_key[sandbox.key] = self._by_name[name] = sandbox
+            return sandbox
+
+    def _evict(self) -> None:
+        idle = self._idle.longest(lambda: list(self._by_name.values()), self._may_go)
+        if idle is None:
+            raise SandboxesFull(f"there are {self.limit} sandboxes, and all of them are held")
+        self._forget(idle)
+        self.evicted += 1
+        self._evicted_names[idle.name] = None
+        if len(self._evicted_names) > self.limit:
+            del self._evicted_names[next(iter(self._evicted_names))]
+        self._when_evicted(self.evicted)
+
+    def _may_go(self, sandbox: Sandbox) -> bool:
+        return self._by_name.get(sandbox.name) is sandbox and sandbox.may_be_evicted
+
+    def _forget(self, sandbox: Sandbox) -> None:
+        del self._by_name[sandbox.name]
+        self._by_key.pop(sandbox.key, None)
+        sandbox.leave()
+
+
+def bounded(name: str) -> str:
+    """What stands for a longer name. Two JSON Web Tokens may well begin alike for MAX_NAME characters."""
+    if len(name) <= MAX_NAME:
+        return name
+    mark = digest(name.encode()).hex()
+    return f"{name[: MAX_NAME - len(mark)]}{mark}"

@@ -1,0 +1,157 @@
+"""The whole state of a sandbox as one JSON document, and back."""
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from mockserver import __version__
+from mockserver.errors import Reason
+from mockserver.state.batches import Batch, Progression
+from mockserver.state.clock import LATEST, ClockMark
+from mockserver.state.codec import Reader, Writer
+from mockserver.state.journal import Exchange
+from mockserver.state.ledger import Account
+from mockserver.state.registry import Registry, SnapshotError, still
+from mockserver.state.sandbox import Own, Sandbox
+from mockserver.state.shapes import misfit
+
+FORMAT, VERSION = "mockserver sandbox", 1
+MAX_DOCUMENT = 384 * 1024 * 1024
+"""Bytes; room for 256 MB of files in base64, and for what else there is."""
+
+SHELVES: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
+"""What lies on the shelves of every sandbox. What lies on those of a provider, it declares; see Provider.keeps."""
+ATTRIBUTES: Mapping[str, Any] = {"progression": Progression}
+"""What a sandbox remembers beside its shelves, with its type: one row for each attribute that travels."""
+KINDS = {"immediate", "time", "polls"}
+
+
+class Snapshot(NamedTuple):
+    """A sandbox at an instant."""
+
+    name: str
+    salt: bytes
+    """What its ids derive from: those it gives next are those it would have given."""
+    own: Own
+    clock: ClockMark
+    seen: int
+    """How many requests its journal has seen."""
+    exchanges: tuple[Exchange, ...] | None
+    """None where they were left out."""
+    attributes: Mapping[str, Any]
+    shelves: Mapping[str, Mapping[str, Any]]
+
+
+class Snapshots:
+    """Writes and reads snapshots of sandboxes whose providers keep what they say."""
+
+    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}) -> None:
+        """`kept` says by provider, and by shelf, the type of what lies there."""
+        self._registry = Registry()
+        for hint in (Snapshot, Reason, *SHELVES.values(), *ATTRIBUTES.values()):
+            self._registry.declare(hint)
+        self._hints = dict(SHELVES)
+        for provider, shelves in kept.items():
+            self._hints |= shelves
+            for hint in shelves.values():
+                self._registry.declare(hint, f"{provider}.")
+
+    def take(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
+        """The sandbox as it is now. To be called inside its transaction; takes little time."""
+        return Snapshot(
+            name=sandbox.name,
+            salt=sandbox.ids.salt,
+            own=sandbox.own,
+            clock=sandbox.clock.mark(),
+            seen=sandbox.journal.seen,
+            exchanges=tuple(sandbox.journal.find(lambda _: True)) if journal else None,
+            attributes={name: still(getattr(sandbox, name)) for name in ATTRIBUTES},
+            shelves={name: still(dict(shelf)) for name, shelf in sandbox.shelves.items()},
+        )
+
+    def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
+        """The document; raises SnapshotError when it would be larger than `most` bytes."""
+        writer = Writer(self._registry, most)
+        written = writer.write(snapshot)
+        head = {"format": FORMAT, "version": VERSION, "mockserver": __version__}
+        return {**head, "sandbox": written, "blobs": writer.blobs()}
+
+    def read(self, document: Any, shelves: Iterable[str]) -> Snapshot:
+        """The snapshot in a document; raises SnapshotError. `shelves` are those that a sandbox has."""
+        _check_head(document)
+        reader = Reader(self._registry, document["blobs"])
+        snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
+        self._check(snapshot, frozenset(shelves))
+        _check_sense(snapshot)
+        return snapshot
+
+    def _check(self, snapshot: Snapshot, shelves: frozenset[str]) -> None:
+        for name, value in snapshot.attributes.items():
+            _demand(name in ATTRIBUTES, f"attributes.{name}", f"unknown; known are {', '.join(ATTRIBUTES)}")
+            _demand(not (wrong := misfit(value, ATTRIBUTES[name])), f"attributes.{name}", wrong)
+        for name, shelf in snapshot.shelves.items():
+            _demand(name in shelves, f"shelves.{name}", f"unknown; known are {', '.join(sorted(shelves))}")
+            for key, value in shelf.items():
+                _demand(not (wrong := misfit(value, self._hints.get(name, Any))), f"shelves.{name}.{key}", wrong)
+
+
+def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
+    """Make the sandbox what the snapshot says, whatever it was. To be called inside its transaction."""
+    sandbox.begin_from(snapshot.own)
+    sandbox.clock.set_to(snapshot.clock)
+    sandbox.ids.salt = snapshot.salt
+    for name, shelf in snapshot.shelves.items():
+        sandbox.shelves[name].update(shelf)
+    for name, value in snapshot.attributes.items():
+        setattr(sandbox, name, value)
+    sandbox.journal.fill(snapshot.seen, snapshot.exchanges or ())
+
+
+def _check_head(document: Any) -> None:
+    wanted = {"format", "version", "mockserver", "sandbox", "blobs"}
+    if not (isinstance(document, dict) and document.keys() == wanted and document["format"] == FORMAT):
+        came = ", ".join(sorted(document))[:300] if isinstance(document, dict) else type(document).__name__
+        raise SnapshotError(
+            f"no export of a sandbox: wanted an object with {', '.join(sorted(wanted))}; here is {came}"
+        )
+    if document["version"] != VERSION:
+        version, writer = str(document["version"])[:100], str(document["mockserver"])[:100]
+        raise SnapshotError(
+            f"version: {version}, written by mockserver {writer}; this is {__version__} and reads {VERSION}"
+        )
+
+
+def _check_sense(snapshot: Snapshot) -> None:
+    """What types cannot say, and what reading the sandbox would stumble over."""
+    clock, seen, exchanges = snapshot.clock, snapshot.seen, snapshot.exchanges or ()
+    _demand(0 <= clock.born <= clock.now <= LATEST, "clock", "it stands before its beginning, or past the year 9999")
+    _demand(0 < clock.scale < math.inf, "clock.scale", "wanted a positive number")
+    numbers = [0, *(each.number for each in exchanges)]
+    _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
+    _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
+    for place, progression in (("own", snapshot.own.progression), ("attributes", snapshot.attributes["progression"])):
+        _demand(progression is None or progression.kind in KINDS, f"{place}.progression", "no such kind")
+    for id_, batch in snapshot.shelves.get("batches", {}).items():
+        _demand(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
+    known = snapshot.shelves.get("batches", {}).keys()
+    for token, account in snapshot.shelves.get("accounts", {}).items():
+        _demand(
+            account.token == token and known >= {*account.batches},
+            f"shelves.accounts.{token}",
+            "it knows other batches",
+        )
+
+
+def _makes_sense(id_: str, batch: Batch) -> bool:
+    try:
+        texts = batch.texts()
+    except (ValueError, KeyError, TypeError):
+        return False
+    is_whole = batch.id == id_ and batch.size == len(texts) >= 1 and all(isinstance(each, str) for each in texts)
+    return is_whole and batch.progression.kind in KINDS and math.isfinite(batch.created)
+
+
+def _demand(holds: bool, place: str, complaint: str) -> None:
+    if not holds:
+        raise SnapshotError(f"sandbox.{place[:200]}: {complaint}")

@@ -1,0 +1,56 @@
+"""Admin verbs that carry a sandbox elsewhere: its whole state as one JSON document, and back."""
+
+from typing import Any
+
+import orjson
+
+from mockserver.contract.schema import Schema
+from mockserver.engine import Engine
+from mockserver.state.registry import SnapshotError
+from mockserver.state.snapshots import MAX_DOCUMENT, Snapshots, restore
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+
+_CHOICES = {"true": True, "false": False}
+
+
+def export(call: AdminCall) -> Any:
+    """The document; with `journal=true` the exchanges are in it, too."""
+    wanted = call.query.get("journal", "false")
+    if wanted not in _CHOICES:
+        raise AdminRefusal(400, f"journal is {wanted[:100]!r}; wanted true or false.")
+    snapshots = _snapshots(call.engine)
+    with call.sandbox.transaction:  # Writing takes long, and is done when others may go on.
+        taken = snapshots.take(call.sandbox, journal=_CHOICES[wanted])
+    try:
+        document = orjson.dumps(snapshots.write(taken))
+    except SnapshotError as error:
+        raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from error
+    if len(document) > MAX_DOCUMENT:
+        raise AdminRefusal(422, f"The sandbox cannot be exported: there is more than {MAX_DOCUMENT} bytes of it.")
+    return document
+
+
+def import_(call: AdminCall) -> Any:
+    """Make the sandbox what the document says, whatever it was; one that cannot be read changes nothing."""
+    try:
+        snapshot = _snapshots(call.engine).read(call.body, call.sandbox.shelves)
+    except SnapshotError as error:
+        raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
+    sandbox = call.engine.sandboxes.open(call.sandbox.name)
+    with sandbox.transaction:
+        restore(sandbox, snapshot)
+        sandbox.is_set_up = True
+    counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
+    kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
+    return {"name": sandbox.name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
+
+
+VERBS = (
+    Verb("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True),
+    Verb("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True),
+)
+
+
+def _snapshots(engine: Engine) -> Snapshots:
+    providers = {service.provider for service in engine.services if service.provider}
+    return Snapshots({each.name: each.keeps() for each in providers if each.keeps})
