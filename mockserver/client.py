@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from mockserver.doors import AdminError, Door, Facts, SocketDoor, read_answer
-from mockserver.knobs import Clock, Knobs
+from mockserver.knobs import Clock, Knobs, clock_of, progression_of
 from mockserver.records import Records
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
@@ -44,6 +44,29 @@ class Client:
     def sandbox(self, name: str = DEFAULT) -> "SandboxClient":
         """The sandbox of that name; there need not be one yet, and asking for it makes none."""
         return SandboxClient(self, name)
+
+    def create_sandbox(
+        self,
+        name: str | None = None,
+        *,
+        clock: str | None = None,
+        progression: str | None = None,
+        accounts: Sequence[Facts] = (),
+        hold: bool = True,
+    ) -> "SandboxClient":
+        """Make a sandbox that starts from this (written as the settings are), and hold it until it is deleted.
+
+        One that is there can only be held. Without a name the server gives one.
+        """
+        wanted: Facts = {"hold": hold} | ({"name": name} if name else {})
+        wanted |= {"clock": clock_of(clock)} if clock else {}
+        wanted |= {"progression": progression_of(progression)} if progression else {}
+        wanted |= {"accounts": list(accounts)} if accounts else {}
+        return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
+
+    def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:
+        """The sandboxes there are, the last used first."""
+        return list(self.ask("GET /sandboxes", query={"limit": limit, "after": after})["sandboxes"])
 
     def version(self) -> Facts:
         return self.ask("GET /version")
@@ -113,3 +136,11 @@ class SandboxClient(Knobs, Records):
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
         """The answer of an admin verb in this sandbox; see Client.ask."""
         return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
+
+    def delete(self) -> Facts:
+        """Forget it, held or not. The answer tells the requests that nobody can have meant; see Records.unexpected."""
+        return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})
+
+    def import_(self, document: Facts) -> Facts:
+        """Become what an exported document says."""
+        return self.ask("POST /import", document)

@@ -5,8 +5,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mockserver.doors import Asker, Facts
+from mockserver.syntaxes import read_clock, read_progression
 
-_AMOUNTS = {"time": ("seconds", float), "polls": ("polls", int)}
+_AMOUNTS = {"time": "seconds", "polls": "polls"}
+
+
+def progression_of(text: str) -> Facts:
+    """What the admin API takes for `immediate`, `time:SECONDS`, `polls:COUNT`; raises SettingsError."""
+    kind, amount = read_progression(text)
+    return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
+
+
+def clock_of(text: str) -> Facts:
+    """What it takes for `flowing`, `frozen`, an ISO 8601 instant, `frozen@INSTANT`; raises SettingsError."""
+    is_frozen, instant = read_clock(text)
+    return {"frozen": is_frozen} | ({} if instant is None else {"now": instant})
 
 
 class Clock:
@@ -69,13 +82,11 @@ class Knobs(Asker):
         """What batches queued from now on age by: `immediate`, `time:SECONDS` or `polls:COUNT`."""
         shown = self.ask("GET /progression")
         kind = str(shown["progression"])
-        return f"{kind}:{shown[_AMOUNTS[kind][0]]:g}" if kind in _AMOUNTS else kind
+        return f"{kind}:{shown[_AMOUNTS[kind]]:g}" if kind in _AMOUNTS else kind
 
     @progression.setter
     def progression(self, wanted: str) -> None:
-        kind, _, amount = wanted.partition(":")
-        name, number = _AMOUNTS.get(kind, ("", str))
-        self.ask("PUT /progression", {"progression": kind, **({name: number(amount)} if name else {})})
+        self.ask("PUT /progression", progression_of(wanted))
 
     def next(self, operation: str | None = None, **rule: Any) -> Facts:
         """Install a stub for the next requests: `next("createBatch", status=503, times=2)`.

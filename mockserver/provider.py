@@ -1,7 +1,7 @@
 """How an API is declared, and what one of its handlers is given."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -71,6 +71,10 @@ Report = Callable[[World, Sandbox], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON."""
 
 
+Listing = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
+"""What a sandbox holds of one kind at an instant, as JSON, oldest first. Looking changes nothing."""
+
+
 Keeps = Callable[[], Mapping[str, Any]]
 """What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
 
@@ -106,6 +110,7 @@ class Provider:
         slow: tuple[str, ...] = (),
         report: Report | None = None,
         keeps: Keeps | None = None,
+        listings: Mapping[str, Listing] = {},
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -127,6 +132,7 @@ class Provider:
         self.slow = slow
         self.report = report
         self.keeps = keeps
+        self.listings = listings
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt

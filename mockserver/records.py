@@ -17,6 +17,11 @@ class Records(Asker):
             return list(self.ask("POST /requests/find", matcher)["requests"])
         return list(self.ask("GET /requests", limit=limit, after=after, **matcher)["requests"])
 
+    def latest(self, count: int) -> list[Facts]:
+        """The latest exchanges, oldest first."""
+        seen = int(self.ask("GET /requests", limit=0)["seen"])
+        return self.requests(limit=count, after=max(0, seen - count))
+
     def count(self, **matcher: Any) -> int:
         """How many exchanges match."""
         return int(self.ask("POST /requests/count", matcher)["count"])
@@ -64,13 +69,17 @@ class Records(Asker):
         """Send a callback again that has come to an end."""
         return self.ask("POST /callbacks/{id}/redeliver", path={"id": id_})
 
-    def batches(self) -> list[Facts]:
-        """The batches of both APIs, oldest first, as they are now; looking does not age them."""
-        return list(self.ask("GET /batches")["batches"])
+    def export(self, *, journal: bool | None = None) -> Facts:
+        """The whole sandbox as one JSON document; with `journal` its exchanges, too."""
+        return self.ask("GET /export", journal=journal)
 
-    def files(self) -> list[Facts]:
-        """AgileCloud's files, oldest first."""
-        return list(self.ask("GET /files")["files"])
+    def batches(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:
+        """The batches of both APIs as they are now, the first 100; looking does not age them."""
+        return list(self.ask("GET /batches", limit=limit, after=after)["batches"])
+
+    def files(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:
+        """AgileCloud's files, the first 100."""
+        return list(self.ask("GET /files", limit=limit, after=after)["files"])
 
     def usage(self) -> Facts:
         """By API, what was used and what it would have cost."""

@@ -19,6 +19,7 @@ FLOORS = (
     {"web", "listening", "loading", "checking", "doors"},
     {"knobs", "records"},
     {"server", "client"},
+    {"lending"},
     {"testing"},
     {"cli", "pytest_plugin", "__main__"},
 )
