@@ -108,7 +108,7 @@ class SandboxTestCase(unittest.TestCase):
 
     def _give_back(self, host: Host, leading: ExitStack) -> None:
         leading.close()
-        has_failed = not getattr(getattr(self, "_outcome", None), "success", True)
+        has_failed = _has_failed(self)
         if has_failed:
             sys.stderr.write(f"\nrequests to the sandbox of {self.id()}:\n{told_journal(self.sandbox)}\n")
         odd = host.take_back(self.sandbox)
@@ -161,3 +161,10 @@ def told_unexpected(exchanges: list[Facts]) -> str:
 
 def _place(violation: Facts) -> str:
     return ".".join(map(str, violation["location"]))
+
+
+def _has_failed(case: unittest.TestCase) -> bool:
+    """Whether the result knows of a failure already; unittest lists them, pytest keeps them to itself."""
+    result = getattr(getattr(case, "_outcome", None), "result", None)
+    told = (*getattr(result, "failures", ()), *getattr(result, "errors", ()))
+    return bool(getattr(result, "_excinfo", None)) or any(getattr(each, "test_case", each) is case for each, _ in told)
