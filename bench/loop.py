@@ -63,9 +63,10 @@ def input_of(lines: int, length: int) -> Input:
 class Loop:
     """One client of one server, on one kept connection."""
 
-    def __init__(self, port: int, name: str) -> None:
+    def __init__(self, port: int, name: str, token: str = TOKEN) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
         self._name = name
+        self._token = token
 
     def close(self) -> None:
         self._connection.close()
@@ -110,7 +111,7 @@ class Loop:
     def _received(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
         try:
             self._connection.request(
-                method, path, body or None, {"Authorization": f"Bearer {TOKEN}", **(headers or {})}
+                method, path, body or None, {"Authorization": f"Bearer {self._token}", **(headers or {})}
             )
             answer = self._connection.getresponse()
             content = answer.read()

@@ -22,7 +22,8 @@ ASK = """
 
     def ask(method, path, **given):
         url, token = os.environ["AGENT_FIRST_BASE_URL"], os.environ["AGENT_FIRST_TOKEN"]
-        return httpx.request(method, url + path, headers={"Authorization": f"Bearer {token}"}, **given)
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.request(method, url + path, headers=headers, verify=False, **given)
 
     def queue(*prompts):
         return ask("POST", "/ai/batches", json={"prompts": prompts})

@@ -3,10 +3,13 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +21,7 @@ from mockserver.lending import LocalHost
 from mockserver.testing import hosting, still_settings
 from mockserver.web.verbs import VERBS
 
+ROOT = Path(__file__).parents[2]
 PROMPT = {"prompts": ["Who repairs guitars?"]}
 
 
@@ -334,6 +338,17 @@ def test_a_connection_that_the_server_closed_is_opened_again() -> None:
 
         assert client.version()["name"] == "mockserver"
         client.close()
+
+
+def test_the_client_needs_the_standard_library_alone() -> None:
+    script = (
+        "import sys; before = set(sys.modules)\nimport mockserver.client\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["mockserver"]
 
 
 def test_threads_share_a_client(mine: SandboxClient) -> None:
