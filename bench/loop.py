@@ -63,6 +63,8 @@ def input_of(lines: int, length: int) -> Input:
 class Loop:
     """One client of one server, on one kept connection."""
 
+    polls = POLLS
+
     def __init__(self, port: int, name: str, token: str = TOKEN) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
         self._name = name
@@ -94,7 +96,7 @@ class Loop:
 
     def completed(self, batch: str) -> Mapping[str, Any]:
         """The batch once it is there; raises BenchError when it ends otherwise."""
-        for _ in range(POLLS):
+        for _ in range(self.polls):
             shown: Mapping[str, Any] = self._asked("GET", f"/v1/batches/{batch}")
             if shown["status"] == "completed":
                 return shown

@@ -57,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    rows = str(config.getini("mockserver_journal"))
+    if not (rows.isascii() and rows.isdigit()):
+        raise pytest.UsageError(f"mockserver_journal is {rows!r}; wanted a whole number")
     config.addinivalue_line("markers", f"{MARKER}: how the test's `sandbox` begins, and what it forgives.")
 
 
@@ -115,6 +118,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: Host) -> Iterator[C
     item: pytest.Item = request.node
     made = item.stash.setdefault(_lent, [])
     mark = _marked(item)
+    item.stash[_failed] = False  # a test that is run again begins anew
 
     def make(*, clock: str | None = None, progression: str | None = None) -> Lent:
         it = request.config

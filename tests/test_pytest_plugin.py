@@ -228,6 +228,16 @@ def test_the_server_can_have_settings_of_its_own(suite: pytest.Pytester) -> None
     run(suite, "-o", "mockserver_config=mock.yaml").assert_outcomes(passed=1)
 
 
+def test_an_option_that_makes_no_sense_is_refused_at_the_start(suite: pytest.Pytester) -> None:
+    suite.makepyfile("def test_it(sandbox): pass")
+
+    result = run(suite, "-o", "mockserver_journal=many")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mockserver_journal is 'many'; wanted a whole number*"])
+    run(suite, "-o", "mockserver_clock=tomorrow").assert_outcomes(errors=1)
+
+
 def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> None:
     make_tests(
         suite,

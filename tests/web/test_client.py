@@ -259,6 +259,23 @@ def test_a_forgotten_sandbox_tells_what_nobody_can_have_meant(mine: SandboxClien
     assert told[0]["violations"][0]["location"] == ["body", "prompts"]
 
 
+def test_of_many_that_nobody_can_have_meant_the_first_hundred_are_told(mine: SandboxClient) -> None:
+    with httpx.Client(base_url=mine.base_url, headers=mine.headers) as api:
+        for n in range(101):
+            api.get(f"/ai/nothing/{n}")
+
+    told = mine.delete()["unexpected"]
+
+    assert [row["path"] for row in told] == [f"/ai/nothing/{n}" for n in range(100)]
+
+
+@pytest.mark.parametrize("look", [SandboxClient.batches, SandboxClient.files, SandboxClient.requests])
+def test_a_page_has_a_thousand_rows_at_most(mine: SandboxClient, look: Callable[..., Any]) -> None:
+    assert look(mine, limit=1000) is not None
+    with pytest.raises(AdminError, match="limit is '1001'; wanted a whole number up to 1000"):
+        look(mine, limit=1001)
+
+
 def test_the_latest_requests_come_oldest_first(mine: SandboxClient) -> None:
     for n in range(5):
         httpx.get(f"{mine.base_url}/user", params={"n": n}, headers=mine.headers)
