@@ -41,11 +41,11 @@ def measure_suite(plan: Plan) -> Result:
         "suite", f"{tests:,} tests that queue, poll and fetch a batch ({repeat} x)", "s", list(rows.values())
     )
     if llmock:
-        result.comparisons = [
-            ratio("ours / llmock, shortest delay", rows["ours"], rows["llmock-rest"], "at most", 0.5),
-            ratio("ours / llmock without delay", rows["ours"], rows["llmock"], "at most", 1.0),
+        result.comparisons = [ratio("ours / llmock", rows["ours"], rows["llmock-rest"], "at most", 0.5)]
+        result.notes += [
+            "no setting of llmock's shortens the 3 s that its batches rest: that is its shortest delay",
+            "without its delay llmock has a core to itself, where ours shares the tests' process; nothing is promised",
         ]
-        result.notes.append("no setting of llmock's shortens the 3 s that its batches rest: that is its shortest delay")
     else:
         result.failure = missing
     return result
