@@ -17,13 +17,23 @@ from mockserver.contract.fixtures import (
     read_fixtures,
 )
 from mockserver.contract.replies import canned_reply
+from mockserver.contract.scenarios import SCENARIOS
 from mockserver.contract.schema import FORMATS, Schema
 from mockserver.contract.spec import Content, Operation, Spec
 from mockserver.contract.validation import check_reply
 from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
-from mockserver.loading import find_providers, fixture_folders, fixture_schema, read_other_spec, read_our_spec
-from mockserver.provider import Provider
+from mockserver.loading import (
+    bundled,
+    find_providers,
+    fixture_folders,
+    fixture_schema,
+    read_other_spec,
+    read_our_spec,
+    services_of,
+)
+from mockserver.provider import Provider, Service
 from mockserver.settings import Settings
+from mockserver.staging import scenario_problems, scenario_schema
 
 ERROR, WARNING = "error", "warning"
 
@@ -44,7 +54,9 @@ def check(settings: Settings) -> list[Problem]:
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
-    broken = [problem for folder in folders for problem in _file_problems(folder, schema)]
+    none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
+    services = [service for spec in specs for service in services_of(spec, providers, none, settings)]
+    broken = [problem for folder in folders for problem in _file_problems(folder, schema, services)]
     problems += broken
     if not broken:
         problems += _matching_problems(folders, schema, providers, specs)
@@ -99,7 +111,7 @@ def _path(violation: Violation) -> str:
     return f"{path}: " if path else ""
 
 
-def _file_problems(folder: Path, schema: Schema) -> Iterator[Problem]:
+def _file_problems(folder: Path, schema: Schema, services: Sequence[Service]) -> Iterator[Problem]:
     try:
         files = fixture_files(folder)
     except FixtureError as error:
@@ -107,12 +119,17 @@ def _file_problems(folder: Path, schema: Schema) -> Iterator[Problem]:
         yield Problem(place, message)
         return
     for file in files:
-        yield from _problems_of(file, schema)
+        is_scenario = file.provider == SCENARIOS
+        yield from _told(_scenario_problems(file, services) if is_scenario else fixture_problems(file, schema))
 
 
-def _problems_of(file: FixtureFile, schema: Schema) -> Iterator[Problem]:
+def _scenario_problems(file: FixtureFile, services: Sequence[Service]) -> Iterator[str]:
+    yield from scenario_problems(file, scenario_schema(bundled("fixtures")), services)
+
+
+def _told(problems: Iterator[str]) -> Iterator[Problem]:
     try:
-        for problem in fixture_problems(file, schema):
+        for problem in problems:
             place, _, message = problem.partition(": ")
             yield Problem(place, message)
     except FixtureError as error:
@@ -125,7 +142,7 @@ def _matching_problems(
 ) -> Iterator[Problem]:
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
-    names = {provider.name for provider in providers} | {""}
+    names = {provider.name for provider in providers} | {"", SCENARIOS}
     for folder in folders:
         for file in fixture_files(folder):
             if file.provider not in names:

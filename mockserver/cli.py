@@ -48,6 +48,16 @@ examples:
   mockserver check --fixtures my-answers                yours, too; also tells which can never match
 """
 
+REPORT_EXAMPLES = """\
+Verdict: what the clients did badly (polled too fast, retried what cannot heal, ...). Coverage: which documented
+responses they met. Exit code 1 for findings of the severity --fail-on or worse, 4 when no documented operation was met.
+
+examples:
+  mockserver report                                     all sandboxes of http://127.0.0.1:4024
+  mockserver report --sandbox test --fail-on error      one sandbox; only what is surely wrong fails
+  mockserver report --format junit --output report.xml  for a CI
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
@@ -148,6 +158,24 @@ def _healthcheck(parsed: Namespace) -> int:
     return DONE if status == 200 else PROBLEMS
 
 
+def _report(parsed: Namespace) -> int:
+    from mockserver.reporting import fetch_report, write_report
+
+    settings = _settings(parsed)
+    url = parsed.url or url_of(settings.host, settings.port)
+    token = settings.admin_token
+    report = fetch_report(url, sandbox=parsed.sandbox, admin_token=token, timeout=parsed.timeout)
+    content = report.written(parsed.format)
+    if parsed.output:
+        write_report(content, parsed.output)
+    else:
+        sys.stdout.write(content.decode())
+    sys.stderr.write(f"{report.summary()}\n")
+    if report.fails(parsed.fail_on):
+        return PROBLEMS
+    return NOTHING_CHECKED if report.is_empty else DONE
+
+
 def _settings(parsed: Namespace) -> Settings:
     flags = {name: came for name, came in vars(parsed).items() if name in ROWS or name == "config"}
     settings, warnings = read_settings(flags, os.environ)
@@ -197,7 +225,27 @@ def _parser() -> ArgumentParser:
         "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
     )
     _add_config(asking)
+
+    reporting = verb("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
+    _add_report(reporting)
+    _add_config(reporting)
     return parser
+
+
+def _add_report(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--url", help="the server's address (default: made from the settings host and port)")
+    add("--sandbox", default="all", metavar="NAME", help="whose clients are judged (default: all)")
+    add("--format", default="text", choices=("text", "json", "junit", "cobertura"), help="(default: text)")
+    add("--output", metavar="FILE", help="where it is written (default: standard output)")
+    add(
+        "--fail-on",
+        default="warning",
+        choices=("info", "warning", "error", "never"),
+        help="the least severity of a finding that is a problem (default: warning)",
+    )
+    add("--admin-token", help="as the server has it")
+    add("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
 
 
 def _add_settings(parser: ArgumentParser, groups: Sequence[str]) -> None:

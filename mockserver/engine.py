@@ -1,16 +1,18 @@
 """One request, start to finish."""
 
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
 from mockserver.contract.routing import Match, Router
+from mockserver.contract.scenarios import ScenarioBook
 from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
-from mockserver.provider import Call, Check, Handler, Provider, World
+from mockserver.outcomes import decide, forced_reply
+from mockserver.provider import Call, Service
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
 from mockserver.state.ledger import Account, reserved_status
@@ -29,29 +31,28 @@ MAX_SHOWN_MESSAGE = 400
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
-class Service(NamedTuple):
-    """An operation with what answers it."""
-
-    operation: Operation
-    world: World
-    provider: Provider | None
-    handler: Handler | None
-    check: Check | None
-
-    def described(self) -> dict[str, Any]:
-        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
-        names = ("key", "method", "path", "summary", "tag", "statuses")
-        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
-
-
 class Engine:
     """Answers requests. It holds no state of its own; that rests in the sandboxes."""
 
-    def __init__(self, services: Sequence[Service], sandboxes: Sandboxes, settings: Settings) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        sandboxes: Sandboxes,
+        settings: Settings,
+        scenarios: ScenarioBook = ScenarioBook(),  # noqa: B008  a value
+    ) -> None:
         """Raises SpecError when two services stand on the same method and path."""
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
+        self.scenarios = scenarios
+        self.met: dict[tuple[str, int], int] = {}
+        """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
+
+        Where two threads count the same at once, one of them may be missed, but never that it was met at all.
+        """
+        self.courier: Callable[[Sandbox], None] | None = None
+        """Sends what fell due; called within the sandbox's transaction."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
@@ -66,27 +67,41 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
+            outcome = None
             try:
                 if refusal is not None:
                     raise refusal
-                response = self._answer(service, match, request, sandbox, now, token)  # type: ignore[arg-type]  # routed
+                assert service is not None and match is not None
+                if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
+                    outcome = decide(service, request, sandbox, now, heeds_preference=self.settings.magic)
+                    response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
+                else:
+                    response = self._answer(service, match, request, sandbox, now, token)
             except Refusal as raised:
                 refusal = raised
                 response = self._refused(service, request, refusal)
-            if self.settings.strict:
+            if self.settings.strict and not (outcome and outcome.is_settled):
                 response = self._checked(service, response)
+            if outcome:
+                response = outcome.disturbed(response)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
             if sandbox.was_evicted:
                 response = response.with_headers(*self.eviction_headers(sandbox))
+            met = service.operation.key if service else "", response.status
+            self.met[met] = self.met.get(met, 0) + 1
             sandbox.journal.record(
                 now,
-                service.operation.key if service else "",
+                met[0],
                 request,
                 response,
                 refusal.reason if refusal and response.status >= 400 else "",
                 refusal.violations if refusal else (),
             )
+            if response.status >= 400 or sandbox.journal.waits_end:
+                sandbox.journal.note_wait(now, response, sandbox.clock.wall())
+            if sandbox.outbox is not None:
+                self.settle(sandbox)
         return response
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
@@ -100,9 +115,15 @@ class Engine:
             response = self._refused(service, request, refusal)
             if service is not None and service.provider is not None and service.provider.dress is not None:
                 response = service.provider.dress(request, sandbox, response)
-            key = service.operation.key if service else ""
-            sandbox.journal.record(sandbox.clock.now(), key, request, response, refusal.reason, refusal.violations)
+            met = service.operation.key if service else "", response.status
+            self.met[met] = self.met.get(met, 0) + 1
+            sandbox.journal.record(sandbox.clock.now(), met[0], request, response, refusal.reason, refusal.violations)
         return response
+
+    def settle(self, sandbox: Sandbox) -> None:
+        """Have those told whose batches are done by now; called within the sandbox's transaction."""
+        if sandbox.outbox is not None and self.courier is not None:
+            self.courier(sandbox)
 
     def is_slow(self, request: Request) -> bool:
         """Whether handling the request may take so long that others should not wait for it."""
@@ -145,7 +166,7 @@ class Engine:
             provider = service.provider.name if service.provider else ""
             status = reserved_status(token) if token and self.settings.magic else None
             if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
-                return self._forced(operation, status, sandbox)
+                return forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(operation, sandbox, now, token, provider)
             if service.provider is not None and service.provider.guard is not None:
                 service.provider.guard(operation, sandbox, account, now, self.settings)
@@ -167,7 +188,7 @@ class Engine:
                 Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
             )
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=provider) if token else None
-        if account is None or account.revoked:
+        if account is None or account.is_revoked(now):
             message = (
                 "the token is revoked, or not among the accounts"
                 if token
@@ -177,15 +198,6 @@ class Engine:
         if 402 in operation.statuses and not account.can_pay(sandbox.batches, now):
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
-
-    def _forced(self, operation: Operation, status: int, sandbox: Sandbox) -> Response:
-        """The documented response that a `mock-status-NNN` token asks for."""
-        reply = documented_reply(operation, status, key=sandbox.ids.salt)
-        if reply is None:
-            documented = ", ".join(map(str, operation.statuses))
-            detail = f"The token asks for {status}, which {operation.key} does not document; it documents {documented}."
-            return problem(400, "Undocumented Status", detail)
-        return reply
 
     def _refused(self, service: Service | None, request: Request, refusal: Refusal) -> Response:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":

@@ -24,12 +24,15 @@ class Cork:
     The client is woken once instead of twice, which costs more than everything we do between the two.
     """
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    __slots__ = ("_is_ending", "_loop", "_parts", "_transport", "is_disturbed")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._is_ending = False
+        self.is_disturbed = False
+        """Whether a reply is on its way that may take as long as it likes: no end waits for it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -42,6 +45,18 @@ class Cork:
     def close(self) -> None:
         self._flush()
         self._transport.close()
+
+    def disturb(self) -> None:
+        """Let a disturbed reply begin; where the server ends already, its connection is lost at once."""
+        self.is_disturbed = True
+        if self._is_ending:
+            self._transport.abort()
+
+    def end(self) -> None:
+        """The server ends: wait for the reply that is on its way, unless it is a disturbed one."""
+        self._is_ending = True
+        if self.is_disturbed:
+            self._transport.abort()
 
     def _flush(self) -> None:
         parts, self._parts = self._parts, []

@@ -12,10 +12,11 @@ from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
-from mockserver.engine import Engine, Service
+from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
-from mockserver.provider import Provider, World
+from mockserver.provider import Provider, Service, World
 from mockserver.settings import Settings
+from mockserver.staging import load_scenarios
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
@@ -34,12 +35,13 @@ def load_engine(settings: Settings) -> Engine:
     providers = find_providers()
     specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
+    fixtures[""] = load_fixtures(settings, "")
     _check_handlers(providers, specs)
-    services = [service for spec in specs for service in _services(spec, providers, fixtures, settings)]
+    services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
     sandboxes = Sandboxes(
         open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
     )
-    return Engine(services, sandboxes, settings)
+    return Engine(services, sandboxes, settings, load_scenarios(fixture_folders(settings), services))
 
 
 def find_providers() -> list[Provider]:
@@ -86,6 +88,21 @@ def read_other_spec(path: str, settings: Settings) -> Spec:
     return _enforced(read_spec(Path(path)), settings)
 
 
+def services_of(
+    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
+) -> Iterator[Service]:
+    """A document's operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    by_tag = {provider.tag: provider for provider in providers}
+    for operation in spec.operations:
+        owner = by_tag.get(operation.tag)
+        if owner is None:
+            yield Service(operation, World(spec, fixtures[""], settings), None, None, None)
+        else:
+            world = World(spec, fixtures[owner.name], settings)
+            handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
+            yield Service(operation, world, owner, handler, check)
+
+
 def _enforced(spec: Spec, settings: Settings) -> Spec:
     return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
 
@@ -103,21 +120,6 @@ def _check_handlers(providers: Sequence[Provider], specs: Sequence[Spec]) -> Non
                 )
 
 
-def _services(
-    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
-) -> Iterator[Service]:
-    by_tag = {provider.tag: provider for provider in providers}
-    general = load_fixtures(settings, "")
-    for operation in spec.operations:
-        owner = by_tag.get(operation.tag)
-        if owner is None:
-            yield Service(operation, World(spec, general, settings), None, None, None)
-        else:
-            world = World(spec, fixtures[owner.name], settings)
-            handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
-            yield Service(operation, world, owner, handler, check)
-
-
 Registered = TypeVar("Registered")
 
 
@@ -130,8 +132,9 @@ def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginni
     known: dict[str, AccountFacts] = {}
     for each in fixtures.values():
         known |= {account["token"]: _account(account) for account in each.accounts}
-    closed = {name: frozenset(each["token"] for each in of.accounts) for name, of in fixtures.items() if of.closed}
-    if closed.keys() == fixtures.keys():
+    apis = {name: of for name, of in fixtures.items() if name}
+    closed = {name: frozenset(each["token"] for each in of.accounts) for name, of in apis.items() if of.closed}
+    if closed.keys() == apis.keys():
         closed[""] = frozenset().union(*closed.values())
     return Beginnings(
         seed=settings.seed,

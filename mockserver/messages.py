@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
@@ -63,6 +64,33 @@ class Request(NamedTuple):
         return self.headers.get(name, "").partition(",")[0].strip()
 
 
+class DisturbanceKind(StrEnum):
+    """The ways in which a delivery goes wrong; web/disturbances.py performs each."""
+
+    TRICKLE = "trickle"
+    CUT = "cut"
+    MALFORMED_CHUNK = "malformed_chunk"
+    GARBAGE = "garbage"
+    """The body is all that is sent, without a head."""
+    EMPTY = "empty"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+
+
+class Disturbance(NamedTuple):
+    """How the delivery of a response goes wrong."""
+
+    kind: DisturbanceKind
+    seconds: float = 0.0
+    """How long a trickle takes; how long a client that hangs is held at most."""
+    amount: int = 0
+    """Pieces of a trickle; bytes of the body that are let through before a cut, or FIRST_PART."""
+
+
+FIRST_PART = -1
+"""Of a stream whose length nobody knows, what is let through before a cut."""
+
+
 class Response(NamedTuple):
     """An HTTP response: a value until the gateway delivers it."""
 
@@ -75,11 +103,13 @@ class Response(NamedTuple):
     """Where the answer came from (`X-Mock-Source`): `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
     delay: float = 0.0
     """Seconds of wall time the gateway waits before it answers."""
+    disturbance: Disturbance | None = None
+    """How the delivery goes wrong; None when it does not."""
 
     def with_headers(self, *headers: tuple[str, str]) -> "Response":
         """The response with these headers, in place of those of the same names."""
         if not self.headers:  # as most; and `_replace` would take twice as long
-            return Response(self.status, self.media_type, self.body, headers, self.source, self.delay)
+            return Response(self.status, self.media_type, self.body, headers, self.source, self.delay, self.disturbance)
         names = {name.lower() for name, _ in headers}
         kept = [each for each in self.headers if each[0].lower() not in names]
         return self._replace(headers=(*kept, *headers))

@@ -12,6 +12,8 @@ from mockserver.contract.spec import JSON, Operation, Spec
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+from mockserver.state.batches import Batch, Progression
+from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
@@ -69,6 +71,8 @@ Dress = Callable[[Request, Sandbox, Response], Response]
 
 Report = Callable[[World, Sandbox], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON."""
+Notice = Callable[[Batch, Callback, Sandbox], Any]
+"""What a callback says of its batch when it falls due, as JSON."""
 
 
 Listing = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
@@ -77,6 +81,59 @@ Listing = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
 
 Keeps = Callable[[], Mapping[str, Any]]
 """What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+
+
+class Prompt(NamedTuple):
+    """One prompt that a request holds, as fixtures are matched against it."""
+
+    text: str
+    model: str
+    country: str | None = None
+
+
+Prompts = Callable[[str, Request], Iterator[Prompt]]
+"""The prompts in a request to the operation of that key; none where it cannot be read."""
+
+
+class Standing(NamedTuple):
+    """What the sandbox knows of a batch, whoever has looked."""
+
+    progression: Progression
+    is_over: bool
+    failed: int
+    """How many of its items have failed so far."""
+    was_told: bool = False
+    """Whether the client learned of the end without asking, by a callback."""
+
+
+class Guidance(NamedTuple):
+    """How a good client lives with one kind of batch: which operation is what, and where its answers tell what.
+
+    The verdict on a client is read from this table; it knows no API by name.
+    """
+
+    create: str
+    """The operation that queues one; it costs money."""
+    status: tuple[str, ...]
+    """The operations that tell where one is, by the id in their argument `id`, or for several, in `data`."""
+    id: tuple[str, str]
+    """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
+    ends: frozenset[str]
+    """The statuses after which nothing changes; an answer without a status is the result itself."""
+    lost: frozenset[str]
+    """The ends that leave work to be done again."""
+    standing: Callable[[Sandbox, str, float], Standing | None]
+    """What the sandbox knows of the batch with that id; None for one it does not know."""
+    failed: tuple[str, ...] = ()
+    """Where an answer tells how many items failed; empty when it does not."""
+    download: str = ""
+    """The operation that gives the results."""
+    error_file: str = ""
+    """Where an answer names the file of what failed; empty when there is none."""
+    patience: Mapping[int, int] = {}
+    """How often `create` may be sent again after an answer with that status, where it heals more than others."""
+    poll_seconds: float = 1.0
+    """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
 
 
 class Later:
@@ -111,17 +168,21 @@ class Provider:
         report: Report | None = None,
         keeps: Keeps | None = None,
         listings: Mapping[str, Listing] = {},
+        notice: Notice | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
         alone: Mapping[str, str] = {},
+        guidance: tuple[Guidance, ...] = (),
+        prompts: Prompts | None = None,
     ) -> None:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
         `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
         with one of `slow` may take so long that it is handled in a thread.
         `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
-        operationId which query argument makes all others not matter.
+        operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
+        on, `prompts` what near misses of fixtures are looked for in.
         """
         self.name = name
         self.tag = tag
@@ -133,10 +194,13 @@ class Provider:
         self.report = report
         self.keeps = keeps
         self.listings = listings
+        self.notice = notice
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt
         self.alone = alone
+        self.guidance = guidance
+        self.prompts = prompts
         self.handlers: dict[str, Handler] = {}
         self.checkers: dict[str, Check] = {}
 
@@ -161,3 +225,18 @@ class Provider:
             return check
 
         return register
+
+
+class Service(NamedTuple):
+    """An operation with what answers it."""
+
+    operation: Operation
+    world: World
+    provider: Provider | None
+    handler: Handler | None
+    check: Check | None
+
+    def described(self) -> dict[str, Any]:
+        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
+        names = ("key", "method", "path", "summary", "tag", "statuses")
+        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}

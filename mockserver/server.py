@@ -22,6 +22,7 @@ from mockserver.listening import BACKLOG, Cork, listen, port_file
 from mockserver.loading import load_engine
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
+from mockserver.web.disturbances import TRANSPORT
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
@@ -200,9 +201,14 @@ class PlainProtocol(HttpToolsProtocol):
             self._received, self._rest = self._rest, b""
             super().data_received(self._received)
 
+    def shutdown(self) -> None:
+        cast(Cork, self.transport).end()
+        super().shutdown()
+
     def on_message_begin(self) -> None:
         self._unread = 0
         super().on_message_begin()
+        cast(dict[str, Any], self.scope)[TRANSPORT] = self.transport
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()

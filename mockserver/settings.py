@@ -24,10 +24,14 @@ def setting(
     choices: tuple[str, ...] = (),
     minimum: int = 1,
     maximum: int = 2**53,
+    separator: str = os.pathsep,
 ) -> Any:
-    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense."""
+    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense.
+
+    `separator` stands between the texts of a repeatable setting in its variable.
+    """
     facts = {"help": help, "group": group, "metavar": metavar, "choices": choices, "range": (minimum, maximum)}
-    return field(default=default, metadata=facts)
+    return field(default=default, metadata={**facts, "separator": separator})
 
 
 @dataclass(frozen=True)
@@ -113,16 +117,38 @@ class Settings:
         True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )
     debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendor would not.", group=BEHAVING)
+    callbacks: str = setting(
+        "send",
+        "What is done with a callback that falls due: it is sent, or only shown ('inbox') by GET /__admin/callbacks.",
+        group=BEHAVING,
+        choices=("send", "inbox"),
+    )
+    callback_allow: tuple[str, ...] = setting(
+        (),
+        "A HOST or HOST:PORT off loopback that callbacks may go to. Repeatable; a variable separates them by commas.",
+        group=BEHAVING,
+        metavar="HOST[:PORT]",
+        separator=",",
+    )
+    callback_retries: str = setting(
+        "0.5,2,8",
+        "Waits before a callback is tried again, in seconds; 'none' is one attempt.",
+        group=BEHAVING,
+        metavar="SECONDS",
+    )
+    callback_timeout: str = setting(
+        "5", "Longest time for one attempt to deliver a callback, in seconds.", group=BEHAVING, metavar="SECONDS"
+    )
+    sqs_endpoint: str = setting(
+        "", "Where callbacks to SQS queues go, such as http://127.0.0.1:5000.", group=BEHAVING, metavar="URL"
+    )
     max_body: int = setting(32 * 1024 * 1024, "Largest request body, in bytes.", group=LIMITING, metavar="BYTES")
     body_timeout: int = setting(
         30, "Longest wait for the rest of a request body, in seconds.", group=LIMITING, metavar="SECONDS"
     )
     journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
     max_sandboxes: int = setting(
-        10_000,
-        "How many sandboxes there may be; of more, the one idle for longest is forgotten, unless it is held.",
-        group=LIMITING,
-        metavar="COUNT",
+        10_000, "Most sandboxes at a time; the idlest one that is not held makes room.", group=LIMITING, metavar="COUNT"
     )
     log_level: str = setting(
         "warning",
@@ -165,7 +191,8 @@ def read_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tu
 def read_value(row: "Field[Any]", came: object, place: str) -> Any:
     """A setting's value from text, or from a value that has the row's type already; `place` is for the complaint."""
     if isinstance(row.default, tuple):
-        return _read_texts(came, place)
+        texts = _read_texts(came, place)
+        return tuple(_in_syntax(row, text, place) for text in texts)
     if isinstance(row.default, bool):
         return _read_bool(came, place)
     if isinstance(row.default, int):
@@ -211,7 +238,7 @@ def _in_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
     for name, row in ROWS.items():
         came = environ.get(variable_of(name), "")
         if came and not _is_service_link(came):
-            parts = [part for part in came.split(os.pathsep) if part]
+            parts = [part for part in came.split(row.metadata["separator"]) if part]
             yield name, (variable_of(name), parts if isinstance(row.default, tuple) else came)
 
 
@@ -263,6 +290,10 @@ def _read_text(row: "Field[Any]", came: object, place: str) -> str:
         raise complaint(place, came, "one text")
     if choices and came not in choices:
         raise complaint(place, came, " or ".join(repr(choice) for choice in choices))
+    return _in_syntax(row, came, place)
+
+
+def _in_syntax(row: "Field[Any]", text: str, place: str) -> str:
     if row.name in SYNTAXES:
-        SYNTAXES[row.name](came, place)
-    return came
+        SYNTAXES[row.name](text, place)
+    return text

@@ -1,12 +1,18 @@
 """The small languages in which some settings are written, and how a value that makes no sense is complained of."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from mockserver.errors import SettingsError
 
 CLOCK_WANTED = "'flowing', 'frozen', an ISO 8601 instant or 'frozen@INSTANT'"
 PROGRESSION_WANTED = "'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or more)"
+RETRIES_WANTED = "'none', or up to 20 seconds from 0 to 3600, separated by commas"
+TIMEOUT_WANTED = "seconds from 0.001 to 600"
+PLACE_WANTED = "HOST or HOST:PORT, an IPv6 address in brackets"
+ENDPOINT_WANTED = "an http or https URL without path and query"
 CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
+_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 LATEST_SHOWN = 253_402_300_799.0
 """The last second a clock shows."""
 
@@ -56,10 +62,56 @@ def read_instant(text: str) -> float | None:
     return min(instant.timestamp(), LATEST_SHOWN)
 
 
+def read_retries(text: str, place: str = "callback_retries") -> tuple[float, ...]:
+    """The waits before each further attempt, in seconds."""
+    if text == "none":
+        return ()
+    waits = [_seconds(part.strip()) for part in text.split(",")]
+    found = tuple(wait for wait in waits if wait is not None and wait <= 3600)
+    if len(found) < len(waits) or len(waits) > 20:
+        raise complaint(place, text, RETRIES_WANTED)
+    return found
+
+
+def read_timeout(text: str, place: str = "callback_timeout") -> float:
+    """How long one attempt may take, in seconds."""
+    seconds = _seconds(text)
+    if seconds is None or not 0.001 <= seconds <= 600:
+        raise complaint(place, text, TIMEOUT_WANTED)
+    return seconds
+
+
+def read_place(text: str, place: str = "callback_allow") -> tuple[str, int | None]:
+    """A host in lower case, and a port; None is any port."""
+    found = _PLACE.fullmatch(text)
+    port = int(found[3]) if found and found[3] else None
+    if found is None or port == 0 or (port or 0) > 65535:
+        raise complaint(place, text, PLACE_WANTED)
+    return (found[1] or found[2]).lower(), port
+
+
+def read_endpoint(text: str, place: str = "sqs_endpoint") -> str:
+    """A URL's scheme and authority; none of no URL."""
+    if not text:
+        return ""
+    scheme, _, authority = text.rstrip("/").partition("://")
+    if scheme not in {"http", "https"}:
+        raise complaint(place, text, ENDPOINT_WANTED)
+    try:
+        read_place(authority)
+    except SettingsError as error:
+        raise complaint(place, text, ENDPOINT_WANTED) from error
+    return f"{scheme}://{authority}"
+
+
 SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
     "clock": read_clock,
     "progression": read_progression,
     "capacity": read_capacity,
+    "callback_retries": read_retries,
+    "callback_timeout": read_timeout,
+    "callback_allow": read_place,
+    "sqs_endpoint": read_endpoint,
 }
 
 

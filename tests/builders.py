@@ -109,9 +109,10 @@ def make_client(**changes: Any) -> Iterator["TestClient"]:
 
 def address(path: str) -> str:
     """An admin verb's path, filled in."""
-    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal").replace("{name}", "test")
+    return "/__admin" + path.replace("{token}", "test").replace("{part}", "journal").replace("{name}", "happy-path")
 
 
 def state_of(client: "TestClient") -> list[Any]:
     """All that the admin API can change."""
-    return [client.get(address(path)).json() for path in ("/clock", "/progression", "/accounts", "/requests")]
+    paths = ("/clock", "/progression", "/conditions", "/accounts", "/requests", "/stubs")
+    return [client.get(address(path)).json() for path in paths]

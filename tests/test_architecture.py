@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mockserver.state.faults import FAULTS
+
 HOUSE = Path(__file__).parents[1]
 PACKAGE = "mockserver"
 
@@ -15,10 +17,11 @@ FLOORS = (
     {"contract", "stores"},
     {"state"},
     {"provider"},
-    {"engine", "providers"},
+    {"outcomes"},
+    {"engine", "providers", "review", "staging"},
     {"web", "listening", "loading", "checking", "doors"},
     {"knobs", "records"},
-    {"server", "client"},
+    {"server", "client", "reporting"},
     {"lending"},
     {"testing"},
     {"cli", "pytest_plugin", "__main__"},
@@ -183,6 +186,33 @@ def test_everything_lies_where_it_belongs() -> None:
     paths = [path for top in (PACKAGE, "fixtures") for path in (HOUSE / top).rglob("*") if path.is_file()]
 
     assert misplaced_paths([str(path.relative_to(HOUSE)) for path in paths if "__pycache__" not in path.parts]) == []
+
+
+def named_faults(module: str, source: str) -> list[str]:
+    """A fault is known by the table: whoever names one's class would have to change with it."""
+    tree = ast.parse(source)
+    kinds = {f"{PACKAGE}.state.faults.{kind.__name__}" for kind in FAULTS.values()}
+    names = dict(local_names(tree))
+    found = {dotted(node, names) for node in ast.walk(tree)} | set(names.values())
+    return [f"{module} names {each}" for each in sorted(found & kinds)]
+
+
+def test_a_new_fault_touches_only_the_room_of_faults() -> None:
+    assert len(FAULTS) >= 10
+    assert [broken for module, source in SOURCES.items() for broken in named_faults(module, source)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from mockserver.state.faults import Latency",
+        "from mockserver.state.faults import Latency as Slow\nSlow(1)",
+        "from mockserver.state import faults\nfaults.Latency(1)",
+    ],
+)
+def test_a_fault_that_is_named_elsewhere_is_found(source: str) -> None:
+    assert named_faults("engine", source) == ["engine names mockserver.state.faults.Latency"]
+    assert named_faults("engine", "from mockserver.state.faults import Fault, read_fault") == []
 
 
 # The law can be broken: each of these must be found.

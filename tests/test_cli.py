@@ -17,9 +17,8 @@ from mockserver import __version__, checking, cli, loading, server
 from mockserver.cli import main
 from mockserver.contract.fixtures import Fixtures
 from mockserver.contract.spec import Operation, Spec
-from mockserver.engine import Service
 from mockserver.errors import FixtureError, MockServerError, SettingsError, SpecError
-from mockserver.provider import Handler, World
+from mockserver.provider import Handler, Service, World
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
 

@@ -1,5 +1,6 @@
 """The documents tell the truth: their commands run, their tables are those of the code."""
 
+import json
 import os
 import re
 import subprocess
@@ -13,11 +14,15 @@ import pytest
 from mockserver import __version__
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import read_fixtures
-from mockserver.errors import SpecError
-from mockserver.loading import fixture_schema
+from mockserver.contract.schema import Schema
+from mockserver.errors import FixtureError, SpecError
+from mockserver.loading import fixture_schema, load_engine
+from mockserver.outcomes import read_rules
 from mockserver.pytest_plugin import INI
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
+from mockserver.state.faults import listed_faults
+from mockserver.state.rules import RULE_SCHEMA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,6 +47,17 @@ def settings_table() -> str:
         default = {"True": "on", "False": "off", "()": ""}.get(str(row.default), row.default)
         off = f", `{flag_of(f'no_{name}')}`" if isinstance(row.default, bool) else ""
         rows.append(f"| `{flag_of(name)}`{off} | {f'`{default}`' if default != '' else ''} | {row.metadata['help']} |")
+    return "\n".join(rows)
+
+
+def faults_table() -> str:
+    rows = ["| type | fields | what a client sees |", "| --- | --- | --- |"]
+    for fault in listed_faults():
+        told = (
+            f"`{each['name']}`: {each['wanted']}" + (f" (`{each['default']}`)" if "default" in each else "")
+            for each in fault["fields"]
+        )
+        rows.append(f"| `{fault['type']}` | {'; '.join(told)} | {fault['sees']} |")
     return "\n".join(rows)
 
 
@@ -119,10 +135,43 @@ def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
     assert [account["token"] for account in fixtures.accounts] == ["team-a"]
 
 
+def test_the_stub_shown_is_a_stub() -> None:
+    engine = load_engine(Settings())
+
+    (rule,) = read_rules([json.loads(blocks("json")[0])], engine.services, origin="next", now=0.0)
+
+    assert Schema(RULE_SCHEMA, {}).accepts(rule.definition)
+    assert rule.times == 2
+
+
 def test_the_settings_are_those_of_the_code() -> None:
     shown = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
 
     assert shown == settings_table()
+
+
+def test_the_scenarios_are_those_of_the_files() -> None:
+    files = sorted((ROOT / "fixtures" / "scenarios").glob("*.yaml"))
+    rows = [f"| `{path.stem}` | {read_document(path, FixtureError)['description']} |" for path in files]
+    shown = README.partition("<!-- scenarios -->\n")[2].partition("\n<!-- /scenarios -->")[0]
+
+    assert shown == "\n".join(["| scenario | what happens |", "| --- | --- |", *rows])
+
+
+def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    (folder / "bad-evening.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
+
+    shown = load_engine(Settings(fixtures=(str(tmp_path),))).scenarios.by_name["bad-evening"]
+
+    assert shown.parts == ["clock", "progression", "accounts", "conditions", "stubs", "faults"]
+
+
+def test_the_faults_are_those_of_the_code() -> None:
+    shown = README.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
+
+    assert shown == faults_table()
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"])

@@ -167,6 +167,10 @@ def test_requests_that_no_api_knows_fail_the_test_unless_they_are_allowed(suite:
         sandbox.credits = 0
         assert queue("Anything").status_code == 402
 
+    def test_answered_by_a_stub(sandbox):
+        sandbox.next("queueBatch", status=402)
+        assert queue().status_code == 402
+
     def test_failed_already(sandbox):
         queue()
         assert False
@@ -175,11 +179,11 @@ def test_requests_that_no_api_knows_fail_the_test_unless_they_are_allowed(suite:
 
     result = run(suite)
 
-    result.assert_outcomes(passed=6, failed=1, errors=3)
+    result.assert_outcomes(passed=7, failed=1, errors=3)
     result.stdout.fnmatch_lines(
         ["*ERROR at teardown of test_path*", "*do not know*", "*GET /ai/batch -> 404 no-such-path*"]
     )
-    run(suite, "-o", "mockserver_allow_unexpected=true").assert_outcomes(passed=6, failed=1)
+    run(suite, "-o", "mockserver_allow_unexpected=true").assert_outcomes(passed=7, failed=1)
 
 
 def test_markers_and_ini_say_how_a_sandbox_begins(suite: pytest.Pytester) -> None:
@@ -203,6 +207,10 @@ def test_markers_and_ini_say_how_a_sandbox_begins(suite: pytest.Pytester) -> Non
         sandbox.reset()
         assert sandbox.progression == "polls:1"
 
+    @pytest.mark.mockserver(scenario="stuck")
+    def test_of_a_scenario(sandbox):
+        assert sandbox.conditions != {}
+
     @pytest.mark.mockserver(progresion="polls:1")
     def test_mistyped(sandbox):
         pass
@@ -211,7 +219,7 @@ def test_markers_and_ini_say_how_a_sandbox_begins(suite: pytest.Pytester) -> Non
 
     result = run(suite, "--strict-markers")
 
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*the marker mockserver takes*"])
 
 

@@ -113,6 +113,12 @@ def test_a_repeatable_setting_is_repeated_listed_or_separated_as_in_path(tmp_pat
     assert read({"config": write(tmp_path, "spec: a.yaml")}).spec == ("a.yaml",)
 
 
+def test_hosts_with_ports_are_separated_by_commas_and_each_is_judged() -> None:
+    assert read(MOCKSERVER_CALLBACK_ALLOW="a:80,,b").callback_allow == ("a:80", "b")
+    with pytest.raises(SettingsError, match=r"^MOCKSERVER_CALLBACK_ALLOW is 'b:0'; wanted HOST"):
+        read(MOCKSERVER_CALLBACK_ALLOW="a:80,b:0")
+
+
 def test_config_keys_may_be_written_with_hyphens_and_values_unquoted(tmp_path: Path) -> None:
     config = write(tmp_path, "port-file: p\nmax_body: 5\nseed: 007\nclock: 2026-01-01T12:00:00Z\nmagic: off\n")
 

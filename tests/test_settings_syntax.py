@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from mockserver.errors import SettingsError
 from mockserver.settings import url_of
-from mockserver.syntaxes import read_capacity, read_clock, read_progression
+from mockserver.syntaxes import (
+    read_capacity,
+    read_clock,
+    read_endpoint,
+    read_place,
+    read_progression,
+    read_retries,
+    read_timeout,
+)
 
 NOON = 1767268800.0
 """2026-01-01T12:00:00Z"""
@@ -106,6 +114,58 @@ def test_capacity_is_free_or_busy_or_busy_until_an_instant(text: str, until: flo
 def test_another_capacity_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^capacity is .*; wanted 'free', 'busy' or an ISO 8601 instant$"):
         read_capacity(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"), [("none", ()), ("0", (0.0,)), ("0.5,2, 8", (0.5, 2.0, 8.0)), (",".join(["1"] * 20), (1.0,) * 20)]
+)
+def test_retries_are_waits_before_further_attempts(text: str, waits: tuple[float, ...]) -> None:
+    assert read_retries(text) == waits
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1,", "-1", "3601", "inf", "nan", "1_0", ",".join(["1"] * 21)])
+def test_other_retries_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^callback_retries is .*; wanted 'none', or up to 20 seconds"):
+        read_retries(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "601", "inf", "nan", "5s"])
+def test_a_timeout_that_makes_no_sense_is_refused(text: str) -> None:
+    assert read_timeout("0.001") == 0.001
+    with pytest.raises(SettingsError, match=r"^callback_timeout is .*; wanted seconds from 0\.001 to 600$"):
+        read_timeout(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("Hooks.Example", ("hooks.example", None)),
+        ("receiver:8080", ("receiver", 8080)),
+        ("10.0.0.1:65535", ("10.0.0.1", 65535)),
+        ("[2001:DB8::1]:80", ("2001:db8::1", 80)),
+        ("[::1]", ("::1", None)),
+    ],
+)
+def test_a_place_is_a_host_and_perhaps_a_port(text: str, place: tuple[str, int | None]) -> None:
+    assert read_place(text) == place
+
+
+@pytest.mark.parametrize("text", ["", "http://a", "a:0", "a:65536", "a:b", "::1", "a/b", "a b", "*", "a:80:80", "u@a"])
+def test_another_place_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^callback_allow is .*; wanted HOST or HOST:PORT"):
+        read_place(text)
+
+
+@pytest.mark.parametrize("text", ["http://127.0.0.1:5000", "http://127.0.0.1:5000/"])
+def test_an_endpoint_is_scheme_host_and_port(text: str) -> None:
+    assert read_endpoint("") == ""
+    assert read_endpoint(text) == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:5000", "ftp://a", "http://", "http://a/b", "http://u@a", "http://a?b"])
+def test_another_endpoint_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^sqs_endpoint is .*; wanted an http or https URL"):
+        read_endpoint(text)
 
 
 @pytest.mark.parametrize(

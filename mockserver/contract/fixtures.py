@@ -164,8 +164,13 @@ def fixture_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
     content = read_document(file.path, FixtureError)
     for violation in schema.violations({} if content is None else content):
         line = find_line(file.path, violation.location)
-        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location).lstrip(".")
-        yield f"{file.path}:{line or 1}: {place or 'the file'}: {violation.message}"
+        yield f"{file.path}:{line or 1}: {shown_place(violation.location)}: {violation.message}"
+
+
+def shown_place(location: Iterable[str | int]) -> str:
+    """Where in a file a value stands, as people read it: `completions[0].match`."""
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+    return place or "the file"
 
 
 def _read_completions(file: FixtureFile, entries: Iterable[Mapping[str, Any]]) -> Iterator[Completion]:

@@ -46,6 +46,11 @@ class ResponseSpec:
     content: Mapping[str, Content]
     headers: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The names of the examples of all its media types."""
+        return tuple(dict.fromkeys(name for content in self.content.values() for name in content.examples))
+
 
 @dataclass(frozen=True, eq=False)
 class Operation:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from mockserver.contract.spec import JSON, Content, Operation
-from mockserver.contract.validation import is_json
+from mockserver.contract.validation import essence, find_content, is_json
 from mockserver.errors import Reason
 from mockserver.messages import Response
 
@@ -38,8 +38,20 @@ def pick_status(operation: Operation | None, reason: Reason, preferred: Mapping[
     return next((status for status in choices if status in documented), choices[0])
 
 
-def documented_reply(operation: Operation, status: int, *, key: bytes, example: str = "") -> Response | None:
-    """The documented response: its example, else one fabricated from its schema with `key`; None when undocumented."""
+def documented_reply(
+    operation: Operation,
+    status: int,
+    *,
+    key: bytes,
+    example: str = "",
+    media_type: str = "",
+    is_dynamic: bool = False,
+) -> Response | None:
+    """The documented response: its example, else one fabricated from its schema with `key`; None when undocumented.
+
+    An example or media type that is not documented is the first of those that are. `is_dynamic` fabricates even where
+    there is an example.
+    """
     documented = operation.response(status)
     if documented is None:
         return None
@@ -47,13 +59,19 @@ def documented_reply(operation: Operation, status: int, *, key: bytes, example: 
     headers = tuple((name, encoded(value, "text/plain").decode()) for name, value in stated)
     if not documented.content:
         return Response(status, headers=headers, source="example")
-    content = next(iter(documented.content.values()))
-    if content.examples:
+    content = _picked(documented.content, example, media_type)
+    if content.examples and not (is_dynamic and content.schema is not None):
         value = content.examples[example] if example in content.examples else next(iter(content.examples.values()))
         return Response(status, content.media_type, encoded(value, content.media_type), headers, "example")
     return Response(
         status, content.media_type, encoded(_fabricated(content, key), content.media_type), headers, "generated"
     )
+
+
+def _picked(contents: Mapping[str, Content], example: str, media_type: str) -> Content:
+    wanted = find_content(contents, essence(media_type)) if media_type else None
+    named = (content for content in contents.values() if example in content.examples)
+    return wanted or next(named, None) or next(iter(contents.values()))
 
 
 def canned_reply(operation: Operation, entry: Mapping[str, Any], source: str) -> Response:

@@ -1,16 +1,22 @@
 """Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
-from mockserver.provider import Call, Provider
+from mockserver.provider import Call, Provider, World
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
+from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
+from mockserver.state.callbacks import Callback
+from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import canonical
+from mockserver.state.sandbox import Sandbox
+from mockserver.syntaxes import read_capacity
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -53,15 +59,31 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
         del prompt["schema"]["minLength"]
 
 
+def notice(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
+    """What a callback says (our invention): the status as it is read when the batch is done, of a conversation a part.
+
+    A completion itself could be too large for a queue's message.
+    """
+    if batch.kind == Kind.CONVERSATION:
+        return {"id": batch.id, "status": status_of(batch, callback.due)}
+    status = _status(batch, callback.due)
+    if status["status"] is Status.SUCCESSFUL:
+        status["url"] = _archive_url(batch, sandbox, callback.base_url)
+    return status
+
+
 api = Provider(
     "agentfirst",
     tag="Agent First",
     word=worded,
     adapt=adapt,
+    notice=notice,
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
     listings={"batches": lambda sandbox, now: (_listed(each, now) for each in sandbox.batches.values())},
+    guidance=GUIDANCE,
+    prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)
@@ -92,25 +114,19 @@ def _listed(batch: Batch, now: float) -> dict[str, Any]:
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
     batch = _kept(call, _new_batch(call))
+    target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
+    if target:
+        _note_callback(call, batch, target)
     return call.reply({"id": batch.id, "count": batch.size})
 
 
 @api.handles("getBatchStatus")
 def get_batch_status(call: Call) -> Response:
     batch = _read(call, Kind.BATCH)
-    status, tally = status_of(batch, call.now), batch.tally(call.now)
-    return call.reply(
-        {
-            "id": batch.id,
-            "status": status,
-            "count": batch.size,
-            "successful": tally.successful,
-            "failed": tally.failed,
-            "url": f"{call.request.base_url}/ai/archives/{call.sandbox.key}/{batch.id}"
-            if status is Status.SUCCESSFUL
-            else None,
-        }
-    )
+    status = _status(batch, call.now)
+    if status["status"] is Status.SUCCESSFUL:
+        status["url"] = _archive_url(batch, call.sandbox, call.request.base_url)
+    return call.reply(status)
 
 
 @api.handles("getCompletion")
@@ -124,7 +140,10 @@ def ask_model(call: Call) -> Response:
     if "id" in call.arguments:
         return _collect(call, pending=202)
     if call.arguments.get("mode") == "async":
-        return call.reply({"id": _kept(call, _new_conversation(call, call.sandbox.progression)).id}, 202)
+        batch = _kept(call, _new_conversation(call, call.sandbox.progression))
+        if "callback" in call.arguments:
+            _note_callback(call, batch, call.arguments["callback"])
+        return call.reply({"id": batch.id}, 202)
     return _answer_now(call)
 
 
@@ -141,11 +160,13 @@ def get_archive(call: Call) -> Response:
     is_here = call.arguments["sandbox"] == call.sandbox.key
     if batch is None or not is_here or batch.kind != Kind.BATCH or status_of(batch, call.now) is not Status.SUCCESSFUL:
         raise Refusal(Reason.NOT_FOUND)
+    if call.sandbox.conditions.forgets(batch.created, call.now):
+        raise Refusal(Reason.NOT_FOUND)
     batch, asked = batch.known(), questions(batch, call.sandbox)
     if call.arguments.get("format") == "ndjson":
-        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, call.world), source="handler")
+        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, _world(call)), source="handler")
     name = ("Content-Disposition", f'attachment; filename="{batch.id}.zip"')
-    return Response(200, "application/zip", zip_archive(batch, asked, call.world), (name,), "handler")
+    return Response(200, "application/zip", zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
 def _kept(call: Call, batch: Batch) -> Batch:
@@ -154,8 +175,30 @@ def _kept(call: Call, batch: Batch) -> Batch:
     return batch
 
 
+def _note_callback(call: Call, batch: Batch, target: str) -> None:
+    call.sandbox.open_outbox().note(
+        batch.id, provider=api.name, target=target, base_url=call.request.base_url, due=batch.end()
+    )
+
+
+def _status(batch: Batch, now: float) -> dict[str, Any]:
+    tally = batch.tally(now)
+    return {
+        "id": batch.id,
+        "status": status_of(batch, now),
+        "count": batch.size,
+        "successful": tally.successful,
+        "failed": tally.failed,
+        "url": None,
+    }
+
+
+def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
+    return f"{base_url}/ai/archives/{sandbox.key}/{batch.id}"
+
+
 def _new_batch(call: Call) -> Batch:
-    return Batch(
+    batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=Kind.BATCH,
         account=call.asker.token,
@@ -167,6 +210,10 @@ def _new_batch(call: Call) -> Batch:
         price=PRICE,
         heeds_markers=call.world.settings.magic,
     )
+    conditions = call.sandbox.conditions
+    if conditions is NORMAL:
+        return batch
+    return batch._replace(plan=conditions.items, held=read_capacity(conditions.capacity or "free"))
 
 
 def _new_conversation(call: Call, progression: Progression) -> Batch:
@@ -190,11 +237,18 @@ def _read(call: Call, kind: Kind) -> Batch:
     """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
-    if batch is None or batch.kind != kind or batch.account != call.asker.token:
+    if (
+        batch is None
+        or batch.kind != kind
+        or batch.account != call.asker.token
+        or call.sandbox.conditions.forgets(batch.created, call.now)
+    ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
     batch = batch.read_at(call.now).known()
     call.sandbox.batches[id_] = batch
+    if call.sandbox.outbox is not None:
+        call.sandbox.outbox.reschedule(id_, batch.end())
     return batch
 
 
@@ -220,9 +274,17 @@ def _answer_now(call: Call) -> Response:
     return _completed(call, _kept(call, draft))._replace(delay=delay)
 
 
+def _world(call: Call) -> World:
+    """The call's world, with pages of the weight that the sandbox wants."""
+    weight = call.sandbox.conditions.page_weight
+    if weight is None:
+        return call.world
+    return call.world._replace(settings=replace(call.world.settings, page_weight=weight))
+
+
 def _completed(call: Call, batch: Batch) -> Response:
     question = questions(batch, call.sandbox)[0]
-    completion = answered(question, call.world)
+    completion = answered(question, _world(call))
     source = answer_source(question, call.world)
     if batch.request().get("format") == "rendered":
         return Response(200, "text/html; charset=utf-8", completion["html"].encode(), source=source)

@@ -7,6 +7,7 @@ from mockserver.contract.validation import read_token
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response
 from mockserver.provider import Later, Provider
+from mockserver.providers.agilecloud_guidance import GUIDANCE
 from mockserver.providers.agilecloud_limits import Bucket, filled
 from mockserver.settings import Settings
 from mockserver.state.ids import digest_after, digest_prefix
@@ -67,6 +68,8 @@ api = Provider(
     },
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+    guidance=GUIDANCE,
+    prompts=Later("mockserver.providers.agilecloud_live", "prompts"),
 )
 
 # Most users need one API of two: the handlers' modules are imported when they are first needed.

@@ -9,9 +9,9 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Content, Response
 from mockserver.provider import Call
 from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, find_file, keep_file
-from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS
+from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, rejected
 from mockserver.providers.agilecloud_jobs import LIFECYCLE, Job, Status
-from mockserver.providers.agilecloud_lines import Desk, Worked, work
+from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, work
 from mockserver.providers.agilecloud_prompt_book import PromptBook
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_usage import Trade, meter_batch
@@ -28,7 +28,8 @@ OPENAI = "openai"
 def create_batch(call: Call) -> Response:
     body = call.body
     found = find_file(call, body["input_file_id"])
-    is_openai = call.world.settings.agilecloud_profile == OPENAI
+    conditions = call.sandbox.conditions
+    is_openai = (conditions.agilecloud_profile or call.world.settings.agilecloud_profile) == OPENAI
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
     expiry = body.get("output_expires_after") or {}
     job = Job(
@@ -39,6 +40,7 @@ def create_batch(call: Call) -> Response:
         metadata=body.get("metadata"),
         output_expires_after=expiry.get("seconds"),
         is_openai=is_openai,
+        rejection=conditions.input,
     )
     call.sandbox.jobs[job.batch.id] = job
     return call.reply(shown(job, -math.inf))  # nothing has happened yet, not even under `immediate`
@@ -51,8 +53,14 @@ def retrieve_batch(call: Call) -> Response:
 
 
 def list_batches(call: Call) -> Response:
-    mine = [job for job in call.sandbox.jobs.values() if job.batch.account == call.asker.token][::-1]
+    conditions, asker = call.sandbox.conditions, call.asker.token
+    mine = [
+        job
+        for job in call.sandbox.jobs.values()
+        if job.batch.account == asker and not conditions.forgets(job.batch.created, call.now)
+    ][::-1]
     after, limit = call.arguments.get("after"), int(call.arguments.get("limit") or 20)
+    limit = min(limit, conditions.page_size or limit)
     start = 0
     if after is not None:
         places = [n for n, job in enumerate(mine) if job.batch.id == after]
@@ -122,7 +130,7 @@ def shown(job: Job, now: float) -> dict[str, Any]:
 
 
 def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
-    settings = call.world.settings
+    conditions = call.sandbox.conditions
     return Batch(
         id=id_,
         kind="agilecloud",
@@ -134,7 +142,8 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
         progression=call.sandbox.progression,
         archives=is_openai,
         head=VALIDATING_SHARE,
-        held=read_capacity(settings.capacity),
+        held=read_capacity(conditions.capacity or call.world.settings.capacity),
+        plan=conditions.items,
         fates={},
     )
 
@@ -142,7 +151,11 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
 def _find(call: Call) -> Job:
     id_ = call.arguments["batch_id"]
     job: Job | None = call.sandbox.jobs.get(id_)
-    if job is None or job.batch.account != call.asker.token:
+    if (
+        job is None
+        or job.batch.account != call.asker.token
+        or call.sandbox.conditions.forgets(job.batch.created, call.now)
+    ):
         raise _unknown(id_, ("path", "batch_id"))
     return job
 
@@ -163,6 +176,8 @@ def _advanced(call: Call, job: Job) -> Job:
 
 
 def _worked(call: Call, job: Job, blob: Content) -> Job:
+    if job.rejection is not None:
+        return job._replace(worked=rejected_file(rejected(job.rejection)))
     job = job._replace(prompts=dict(call.sandbox.prompts))
     worked = work(blob, _desk(call, job))
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
@@ -211,7 +226,7 @@ def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
 
 
 def _desk(call: Call, job: Job) -> Desk:
-    spec, settings = call.world.spec, call.world.settings
+    spec, settings, keeps_order = call.world.spec, call.world.settings, call.sandbox.conditions.keep_order
     name = {CHAT: "ChatCompletionRequest", EMBEDDINGS: "EmbeddingRequest"}.get(job.endpoint)
     book = PromptBook(dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born)
     return Desk(
@@ -225,7 +240,8 @@ def _desk(call: Call, job: Job) -> Desk:
         line_schema=spec.component("BatchRequestLine"),
         body_schema=spec.component(name) if name else None,
         heeds_markers=settings.magic,
-        keeps_order=settings.keep_order,
+        keeps_order=settings.keep_order if keeps_order is None else keeps_order,
+        plan=job.batch.plan,
     )
 
 

@@ -126,7 +126,7 @@ def list_files(call: Call) -> Response:
         for aged in (_aged(call, each) for each in records)
         if not aged.deleted and aged.purpose == wanted.get("purpose", aged.purpose)
     ]
-    page = found[: wanted.get("limit", MAX_PAGE)]
+    page = found[: min(wanted.get("limit", MAX_PAGE), call.sandbox.conditions.page_size or MAX_PAGE)]
     return call.reply(
         {
             "object": "list",
@@ -170,7 +170,8 @@ def _next_id(call: Call, filename: str, purpose: str, blob: Content) -> str:
 
 def _aged(call: Call, record: FileRecord) -> FileRecord:
     """The record as it is now; one whose time is over lets go of its bytes."""
-    if record.deleted or record.expires_at is None or call.now < record.expires_at:
+    is_over = record.expires_at is not None and record.expires_at <= call.now
+    if record.deleted or not (is_over or call.sandbox.conditions.forgets(record.created_at, call.now)):
         return record
     call.sandbox.files[record.id] = gone = record.gone()
     return gone

@@ -9,6 +9,7 @@ from mockserver.contract.schema import Schema
 from mockserver.errors import Violation
 from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
+from mockserver.state.conditions import Rejection
 
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
@@ -20,6 +21,23 @@ MAX_DEPTH = 200
 """How deep lines may be nested. Values of more than 254 levels cannot be written."""
 
 _REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
+
+
+_REJECTIONS = {
+    "duplicate_custom_id": "The custom_id of this line stands in the file more than once.",
+    "empty_file": "The input file holds no request.",
+    "invalid_json_line": "This line is not parseable as valid JSON.",
+    "invalid_url": "The URL provided for this request does not match the batch endpoint.",
+    "streaming_unsupported": "Chat Completions: Streaming is not supported in the Batch API.",
+    "token_limit_exceeded": "Enqueued token limit reached. Please try again once some batches have been completed.",
+    "too_many_requests": f"A batch holds at most {MAX_LINES} requests.",
+}
+
+
+def rejected(rejection: Rejection) -> Mapping[str, Any]:
+    """The error with which a batch fails whose input the sandbox's conditions reject."""
+    message = rejection.message or _REJECTIONS.get(rejection.code, "The input file was rejected.")
+    return {"code": rejection.code, "message": message, "param": rejection.param, "line": rejection.line}
 
 
 class LineError(Exception):

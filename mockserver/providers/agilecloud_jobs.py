@@ -6,9 +6,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from mockserver.messages import Content
+from mockserver.provider import Standing
 from mockserver.providers.agilecloud_lines import Worked
 from mockserver.state.batches import Batch, Lifecycle
 from mockserver.state.clock import DAY
+from mockserver.state.conditions import Rejection
+from mockserver.state.sandbox import Sandbox
 
 WINDOW = DAY
 """Seconds from a batch's creation to the end of its window; 24 hours are the only choice there is."""
@@ -60,6 +63,8 @@ class Job(NamedTuple):
     """Seconds after which its files are gone."""
     is_openai: bool
     """Whether it goes through all of OpenAI's statuses."""
+    rejection: Rejection | None = None
+    """What will be found wrong with its input, whatever stands there."""
     worked: Worked | None = None
     prompts: Mapping[str, Any] = {}
     """The account's prompts as they were when the items' turn came."""
@@ -136,3 +141,12 @@ class Job(NamedTuple):
         for index in worked.fates:
             completed += worked.good[index] * ((self.batch.due(index) <= now) - (index < plain))
         return completed, sum(self.batch.tally(now))
+
+
+def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
+    """What is known of a batch. One whose lines nobody has yet had reason to read is not over."""
+    job: Job | None = sandbox.jobs.get(id_)
+    if job is None:
+        return None
+    is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
+    return Standing(job.batch.progression, is_over, job.counts(now)["failed"])

@@ -20,7 +20,8 @@ from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import Trade
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
-from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, read_fate
+from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read_fate
+from mockserver.state.conditions import FatePlan
 from mockserver.stores.blobs import Blob, BlobWriter
 
 WINDOW = 64
@@ -79,6 +80,7 @@ class Desk(NamedTuple):
     body_schema: Schema | None
     heeds_markers: bool
     keeps_order: bool
+    plan: FatePlan | None = None
 
 
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
@@ -103,13 +105,18 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             fate = read_fate(line.decode())
         if fate != PLAIN:
             fates[index] = fate
+        if desk.plan is not None:
+            fate = planned(fate, desk.plan, index, desk.batch_id)
+            if fate.slowness:
+                fates[index] = fate
         identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        short = plain.answered(request, model, identity) if is_plain and plain else None
+        is_short = is_plain and fate.failure is None
+        short = plain.answered(request, model, identity) if is_short and plain else None
         if short is not None:
             good.append(1)
             output.add(short[0])
@@ -123,10 +130,15 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         if trade is not None:
             _add(sums, model.name, *trade[1:])
     if inspection.errors:
-        return Worked(0, tuple(inspection.errors), {}, b"", NO_FILE, NO_FILE, {})
+        return rejected_file(*inspection.errors)
     trades = {model: Trade(*counts) for model, counts in sums.items()}
     only = models.pop() if len(models) == 1 else None
     return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses))
+
+
+def rejected_file(*errors: Mapping[str, Any]) -> Worked:
+    """What comes of a file for which its batch fails."""
+    return Worked(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
 def _add(sums: dict[str, list[int]], model: str, prompt: int, said: int, cost: int) -> None:
@@ -239,5 +251,5 @@ def _line(identity: str, request: Mapping[str, Any], response: Any, error: Any) 
 
 
 def _marked(status: int) -> dict[str, Any]:
-    message = f"A marker in the request asks for the status {status}."
+    message = f"A marker in the request, or the sandbox's conditions, ask for the status {status}."
     return {"error": {"message": message, "type": family(status), "param": None, "code": None}}

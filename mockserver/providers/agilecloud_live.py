@@ -4,13 +4,15 @@ The text of a completion follows from the server's seed, the model and the messa
 the same words under another id, streamed or not. Ids follow from the sandbox, as everywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Response
-from mockserver.provider import Call
+from mockserver.messages import Request, Response
+from mockserver.provider import Call, Prompt
 from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_models import ModelKind, model_list, model_object
@@ -51,6 +53,19 @@ def list_models(call: Call) -> Response:
 
 def retrieve_model(call: Call) -> Response:
     return call.reply(model_object(known_model(call.world, call.arguments["model"], ("path", "model"))))
+
+
+def prompts(operation: str, request: Request) -> Iterator[Prompt]:
+    """What the user said last in a chat that was answered. The lines of a batch are in its file, in no request."""
+    if operation != "createChatCompletion":
+        return
+    try:
+        asked = orjson.loads(request.body)
+        model, text = asked["model"], last_user_message(asked["messages"])
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return  # answered by a stub, which takes any request, or made of a prompt's messages
+    if isinstance(model, str):
+        yield Prompt(text, model)
 
 
 def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:

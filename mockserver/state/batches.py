@@ -9,6 +9,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.state.conditions import FatePlan
+
 ARCHIVING_SHARE = 0.2
 """The part of a timed batch's life that follows its last item."""
 
@@ -56,6 +58,7 @@ class Fate(NamedTuple):
 
 
 PLAIN = Fate()
+HANGING = Fate(slowness=math.inf)
 DEFAULT_FAILURE = 500
 _MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
 _SUSPICIOUS = re.compile(rb"\[mock:|\\u")
@@ -74,6 +77,14 @@ def read_fate(text: str) -> Fate:
             failure = int(status or DEFAULT_FAILURE)
         slowness += math.inf if hangs else float(number) * _UNITS[unit] if number else 0.0
     return Fate(failure, slowness)
+
+
+def planned(fate: Fate, plan: FatePlan, index: int, batch: str) -> Fate:
+    """An item's fate under a plan; a failure that a marker asks for stays."""
+    if plan.hangs(index, batch):
+        return HANGING
+    failure = plan.failure(index, batch)
+    return fate if failure is None or fate.failure is not None else Fate(failure, fate.slowness)
 
 
 class Tally(NamedTuple):
@@ -107,10 +118,12 @@ class Batch(NamedTuple):
     price: int = 0
     """Credits for each successful item."""
     heeds_markers: bool = True
+    plan: FatePlan | None = None
+    """What the sandbox's conditions said of the items when the batch was made."""
     reads: tuple[float, ...] = ()
     """Sandbox times of the status reads that aged it, oldest first; only under the progression `polls`."""
     fates: Mapping[int, Fate] | None = None
-    """Of the items with markers, by index; None until somebody needed to know. See `known`."""
+    """Of the items that are not plain, by index; None until somebody needed to know. See `known`."""
 
     def known(self) -> "Batch":
         """The same batch with its fates read."""
@@ -182,9 +195,13 @@ class Batch(NamedTuple):
             yield index, fate.slowness
 
     def _read_fates(self) -> dict[int, Fate]:
-        if not self.heeds_markers or not _SUSPICIOUS.search(self.body):
-            return {}
-        return {index: fate for index, text in enumerate(self.texts()) if (fate := read_fate(text)) != PLAIN}
+        fates: dict[int, Fate] = {}
+        if self.heeds_markers and _SUSPICIOUS.search(self.body):
+            fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_fate(text)) != PLAIN}
+        if self.plan is None:
+            return fates
+        whole = ((index, planned(fates.get(index, PLAIN), self.plan, index, self.id)) for index in range(self.size))
+        return {index: fate for index, fate in whole if fate != PLAIN}
 
     @property
     def _share(self) -> float:

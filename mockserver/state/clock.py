@@ -56,6 +56,10 @@ class Clock:
         self._wall_seen = wall
         return self._reached(wall)
 
+    def wall(self) -> float:
+        """The time outside the sandbox, in Unix seconds; only for judging how long a client really waited."""
+        return self._wall()
+
     def advance(self, seconds: float) -> None:
         """Move forward; raises ValueError for a negative or unbounded step."""
         if not (math.isfinite(seconds) and seconds >= 0):
@@ -70,6 +74,17 @@ class Clock:
                 f"the clock stands at {now!r} and moves forward only, up to the year 9999; {instant!r} is refused"
             )
         self._stand_at(instant)
+
+    def begin(self, instant: float) -> None:
+        """Start anew at an instant, back or forth; only for a sandbox in which nothing has happened that has a time."""
+        self._stand_at(min(instant, LATEST))
+        self.born = self._anchor
+
+    def wait_for(self, instant: float) -> float | None:
+        """Seconds of the wall until the clock shows the instant; None when it never will unless it is told to."""
+        if self.is_frozen or instant > LATEST:
+            return None
+        return max(instant - self.now(), 0.0) / self.scale
 
     def freeze(self) -> None:
         """Stand still until resumed."""

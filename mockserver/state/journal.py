@@ -2,6 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from mockserver.errors import Reason, Violation
@@ -50,6 +53,11 @@ class Journal:
         self._weights: deque[int] = deque()
         self._weight = 0
         self.seen = 0
+        self.waits: dict[int, float] = {}
+        """When requests came by the wall clock, by number; only while somebody is told to wait (`Retry-After`), since
+        a sandbox whose clock stands cannot tell whether that was heeded."""
+        self.waits_end = 0.0
+        """When the last of these waits is over, by the wall clock; 0 while there is none."""
         return forgotten
 
     def fill(self, seen: int, exchanges: Iterable[Exchange]) -> None:
@@ -85,10 +93,33 @@ class Journal:
         while len(self._exchanges) > self._limit or self._weight > MAX_BYTES:
             self._exchanges.popleft()
             self._weight -= self._weights.popleft()
+            if self.waits:
+                self.waits.pop(self.seen - len(self._exchanges), None)
+
+    def note_wait(self, at: float, response: Response, wall: float) -> None:
+        """Keep when the latest exchange happened by the wall clock, where it tells a client to wait, or one is told."""
+        seconds = told_wait(response, at) if response.status >= 400 else 0.0
+        if self.waits_end < wall:
+            self.waits_end = 0.0
+        if seconds:
+            self.waits_end = max(self.waits_end, wall + seconds)
+        if self.waits_end and self._exchanges:
+            self.waits[self.seen] = wall
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The kept exchanges that match, oldest first."""
         return (exchange for exchange in tuple(self._exchanges) if matches(exchange))
+
+
+def told_wait(response: Response, at: float) -> float:
+    """The seconds for which the response asks the client to wait; 0 when it does not."""
+    text = next((value.strip() for name, value in response.headers if name.lower() == "retry-after"), "")
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    with suppress(ValueError, IndexError):
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - at)
+    return 0.0
 
 
 def _weight(request: Request, response: Response) -> int:

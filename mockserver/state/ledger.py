@@ -23,6 +23,28 @@ class AccountFacts(NamedTuple):
     email: str
     credits: int = PLENTY
     revoked: bool = False
+    revoked_at: float | None = None
+    """Sandbox time from which the token is refused, in Unix seconds; None is never."""
+
+
+class Terms(NamedTuple):
+    """What holds for every account of a sandbox, whatever else is said of it. What is None is left alone."""
+
+    credits: int | None = None
+    revoked: bool | None = None
+    revoked_at: float | None = None
+
+    def with_those_of(self, later: "Terms") -> "Terms":
+        """These terms, except for what later ones say."""
+        terms = self if later.revoked is None else self._replace(revoked=later.revoked, revoked_at=later.revoked_at)
+        return terms if later.credits is None else terms._replace(credits=later.credits)
+
+    def applied(self, facts: AccountFacts) -> AccountFacts:
+        """The facts of an account that is opened under these terms."""
+        return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
+
+
+NO_TERMS = Terms()
 
 
 class Charge(NamedTuple):
@@ -45,6 +67,7 @@ class AccountKept(NamedTuple):
     token: str
     email: str
     revoked: bool
+    revoked_at: float | None
     is_vouched: bool
     entries: tuple[Charge, ...]
     batches: tuple[str, ...]
@@ -55,12 +78,24 @@ class AccountKept(NamedTuple):
 class Account:
     """Who pays. Its charges are not written down: they follow from the batches it queued."""
 
-    __slots__ = ("_open", "_promised", "_settled", "batches", "email", "entries", "is_vouched", "revoked", "token")
+    __slots__ = (
+        "_open",
+        "_promised",
+        "_settled",
+        "batches",
+        "email",
+        "entries",
+        "is_vouched",
+        "revoked",
+        "revoked_at",
+        "token",
+    )
 
     def __init__(self, facts: AccountFacts, now: float) -> None:
         self.token = facts.token
         self.email = facts.email
         self.revoked = facts.revoked
+        self.revoked_at = facts.revoked_at
         self.is_vouched = False
         """Whether the operator opened or changed it, which makes it good for every provider."""
         self.entries = [Charge(now, facts.credits, "opened")]
@@ -72,7 +107,7 @@ class Account:
     def kept(self) -> AccountKept:
         """The account as a value, for `restored`."""
         batches, entries = tuple(self.batches), tuple(self.entries)
-        facts = (self.token, self.email, self.revoked, self.is_vouched)
+        facts = (self.token, self.email, self.revoked, self.revoked_at, self.is_vouched)
         return AccountKept(*facts, entries, batches, self._settled, dict(self._open))
 
     @classmethod
@@ -80,7 +115,7 @@ class Account:
         """The account that a value says; raises ValueError for one that owes what it never bought."""
         if not kept.open.keys() <= {*kept.batches}:
             raise ValueError("it owes for batches that are not its own")
-        account = cls(AccountFacts(kept.token, kept.email, 0, kept.revoked), 0.0)
+        account = cls(AccountFacts(kept.token, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
         account.is_vouched = kept.is_vouched
         account.entries, account.batches = list(kept.entries), list(kept.batches)
         account._settled, account._open, account._promised = kept.settled, dict(kept.open), sum(kept.open.values())
@@ -92,6 +127,10 @@ class Account:
             self.batches.append(batch.id)
             self._open[batch.id] = batch.price * batch.size
             self._promised += batch.price * batch.size
+
+    def is_revoked(self, now: float) -> bool:
+        """Whether the token is refused."""
+        return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
     def can_pay(self, batches: MutableMapping[str, Batch], now: float) -> bool:
         """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""
@@ -140,6 +179,8 @@ class Accounts:
         self._known = known
         self._closed = closed
         self._shelf = shelf
+        self.terms = NO_TERMS
+        """What accounts opened from now on begin with."""
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
         """The token's account, opened at first use; None when the token is not good for the provider."""
@@ -171,7 +212,7 @@ class Accounts:
         if not self._admits(token, provider):
             return None
         facts = self._known.get(token) or (reserved(token) if magic else AccountFacts(token, email_of(token)))
-        return Account(facts, now)
+        return Account(facts if self.terms is NO_TERMS else self.terms.applied(facts), now)
 
     def _admits(self, token: str, provider: str) -> bool:
         return provider not in self._closed or token in self._closed[provider]

@@ -5,10 +5,13 @@ from typing import Any, NamedTuple
 
 from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
+from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
+from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts
+from mockserver.state.rules import Rules
 from mockserver.state.waste import Heap, Waste
 from mockserver.stores import Store, open_store
 
@@ -58,6 +61,8 @@ class Sandbox:
     """Whether somebody asked for it to stay."""
     is_set_up = False
     """Whether the operator has set something in it since it was new."""
+    outbox: Outbox | None = None
+    """None until a batch asks for a callback."""
     was_evicted = False
     """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
 
@@ -80,47 +85,71 @@ class Sandbox:
         self._furnish()
         self.clock = Clock(self._beginnings.clock)
         self.progression = self._beginnings.progression
+        self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size)
+        self.rules = Rules(self.next_id)
         self.key = self.ids.salt.hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
+
+    @property
+    def is_timeless(self) -> bool:
+        """Whether nothing is here that has a time, so that the clock may go anywhere."""
+        return not (self.batches or self.jobs or self.files)
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
 
     @property
+    def is_needed(self) -> bool:
+        """Whether somebody counts on it to stay: asked for it, has set something in it, or awaits a callback."""
+        return self.is_held or self.is_set_up or bool(self.outbox and self.outbox.pending)
+
+    @property
     def may_be_evicted(self) -> bool:
         """Whether nobody counts on it to stay, and nothing happens in it right now."""
-        return not (self.is_held or self.is_set_up or self._store.is_busy(self.name))
+        return not (self.is_needed or self._store.is_busy(self.name))
 
     @property
     def shelves(self) -> Mapping[str, MutableMapping[str, Any]]:
         """All that rests in the store, by collection."""
         return self._store.shelves(self.name)
 
+    def open_outbox(self) -> Outbox:
+        """Where callbacks are noted."""
+        if self.outbox is None:
+            self.outbox = Outbox()
+        return self.outbox
+
     def reset(self) -> None:
         """Become what a new sandbox is. One that is held stays so."""
         self.reset_state()
         self._throw_away(self.journal.clear())
+        self.rules.remove()
         self.clock.reset()
         self.reset_progression()
+        self.reset_conditions()
         self.is_set_up = False
 
     def reset_state(self) -> None:
-        """Forget batches, accounts and the ids that were given; keep clock and journal."""
+        """Forget batches, their callbacks, accounts and the ids that were given; keep clock and journal."""
         for shelf in self._store.take(self.name):
             self._throw_away(shelf)
         self._furnish()
 
     def reset_clock(self) -> None:
-        """Let the clock begin again; raises ValueError while there are batches, which would then lie in the future."""
-        if self.batches or self.jobs:
-            raise ValueError("the clock cannot begin again while there are batches; reset the state first")
+        """Let the clock begin again; raises ValueError while there is what would then lie in the future."""
+        if not self.is_timeless:
+            raise ValueError("the clock cannot begin again while there are batches or files; reset the state first")
         self.clock.reset()
 
     def reset_progression(self) -> None:
         """Let batches age as they did in the beginning."""
         self.progression = self._beginnings.progression
+
+    def reset_conditions(self) -> None:
+        """Let everything be as the settings say."""
+        self.conditions = NORMAL
 
     def begin_from(self, own: Own) -> None:
         """Become a new sandbox that starts from something else."""
@@ -134,6 +163,7 @@ class Sandbox:
             self._throw_away(list(shelf))
             self._throw_away(list(shelf.values()))
         self._store = open_store()
+        self.outbox = None
 
     def _throw_away(self, heap: Heap) -> None:
         if self._waste is not None:
@@ -149,5 +179,6 @@ class Sandbox:
         self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
         self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
         self.answers = AnswerBook()
+        self.outbox = None
         self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(start.seed, name, store.shelf(name, "seen"))

@@ -75,6 +75,10 @@ class Sandboxes:
         return self._store.is_busy(name)
 
     def every(self) -> list[Sandbox]:
+        """All of them, in the order in which they were made."""
+        return list(self._by_name.values())
+
+    def by_use(self) -> list[Sandbox]:
         """All of them, the most recently used first."""
         return sorted(self._by_name.values(), key=lambda sandbox: -sandbox.used)
 
@@ -97,19 +101,25 @@ class Sandboxes:
         with self._making:
             if name in self._by_name:  # another thread was faster
                 return self._by_name[name]
+            was_evicted = name in self._evicted_names
             while len(self._by_name) >= self.limit:
-                self._evict()
+                idle = self._find_idle()
+                self._evicted_names.pop(name, None)  # which leaves room to remember another
+                self._evict(idle)
             sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste)
-            if self._evicted_names and name in self._evicted_names:
-                del self._evicted_names[name]
+            if was_evicted:
+                self._evicted_names.pop(name, None)
                 sandbox.was_evicted = True
             self._by_key[sandbox.key] = self._by_name[name] = sandbox
             return sandbox
 
-    def _evict(self) -> None:
-        idle = self._idle.longest(lambda: list(self._by_name.values()), self._may_go)
+    def _find_idle(self) -> Sandbox:
+        idle = self._idle.longest(self.every, self._may_go)
         if idle is None:
             raise SandboxesFull(f"there are {self.limit} sandboxes, and all of them are held")
+        return idle
+
+    def _evict(self, idle: Sandbox) -> None:
         self._forget(idle)
         self.evicted += 1
         self._evicted_names[idle.name] = None

@@ -1,18 +1,21 @@
 """The whole state of a sandbox as one JSON document, and back."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mockserver import __version__
 from mockserver.errors import Reason
 from mockserver.state.batches import Batch, Progression
+from mockserver.state.callbacks import Callback, Outbox
 from mockserver.state.clock import LATEST, ClockMark
 from mockserver.state.codec import Reader, Writer
+from mockserver.state.conditions import NORMAL, Conditions
 from mockserver.state.journal import Exchange
-from mockserver.state.ledger import Account
+from mockserver.state.ledger import NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
+from mockserver.state.rules import Rule, RuleKept, restored_rule
 from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.shapes import misfit
 
@@ -22,8 +25,55 @@ MAX_DOCUMENT = 384 * 1024 * 1024
 
 SHELVES: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
 """What lies on the shelves of every sandbox. What lies on those of a provider, it declares; see Provider.keeps."""
-ATTRIBUTES: Mapping[str, Any] = {"progression": Progression}
-"""What a sandbox remembers beside its shelves, with its type: one row for each attribute that travels."""
+
+
+class Attribute(NamedTuple):
+    """How something travels that a sandbox remembers beside its shelves."""
+
+    hint: Any
+    """Of the value that is written."""
+    take: Callable[[Sandbox], Any]
+    """The value, from a sandbox."""
+    read: Callable[[Any], Any]
+    """What is put into a sandbox, from the value; raises ValueError for one that makes no sense."""
+
+
+def _read_progression(progression: Progression) -> Progression:
+    if progression.kind not in KINDS:
+        raise ValueError("no such kind")
+    return progression
+
+
+def _take_outbox(sandbox: Sandbox) -> tuple[Callback, ...] | None:
+    return tuple(sandbox.outbox.every()) if sandbox.outbox else None
+
+
+def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
+    return None if callbacks is None else Outbox(callbacks)
+
+
+def _read_conditions(conditions: Conditions) -> Conditions:
+    """The conditions; whether their words are those of the settings was judged before."""
+    return NORMAL if conditions == NORMAL else conditions
+
+
+def _take_rules(sandbox: Sandbox) -> tuple[RuleKept, ...]:
+    return tuple(rule.kept() for rule in sandbox.rules.installed)
+
+
+def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
+    """The rules; whether definitions fit RULE_SCHEMA was judged before."""
+    return [restored_rule(each) for each in kept]
+
+
+ATTRIBUTES: Mapping[str, Attribute] = {
+    "progression": Attribute(Progression, lambda sandbox: sandbox.progression, _read_progression),
+    "conditions": Attribute(Conditions, lambda sandbox: sandbox.conditions, _read_conditions),
+    "terms": Attribute(Terms, lambda sandbox: sandbox.accounts.terms, lambda terms: terms),
+    "outbox": Attribute(tuple[Callback, ...] | None, _take_outbox, _read_outbox),
+    "rules": Attribute(tuple[RuleKept, ...], _take_rules, _read_rules),
+}
+"""One row for each attribute that travels."""
 KINDS = {"immediate", "time", "polls"}
 
 
@@ -40,6 +90,7 @@ class Snapshot(NamedTuple):
     exchanges: tuple[Exchange, ...] | None
     """None where they were left out."""
     attributes: Mapping[str, Any]
+    """As they are written; see ATTRIBUTES."""
     shelves: Mapping[str, Mapping[str, Any]]
 
 
@@ -49,7 +100,7 @@ class Snapshots:
     def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}) -> None:
         """`kept` says by provider, and by shelf, the type of what lies there."""
         self._registry = Registry()
-        for hint in (Snapshot, Reason, *SHELVES.values(), *ATTRIBUTES.values()):
+        for hint in (Snapshot, Reason, *SHELVES.values(), *(each.hint for each in ATTRIBUTES.values())):
             self._registry.declare(hint)
         self._hints = dict(SHELVES)
         for provider, shelves in kept.items():
@@ -66,7 +117,7 @@ class Snapshots:
             clock=sandbox.clock.mark(),
             seen=sandbox.journal.seen,
             exchanges=tuple(sandbox.journal.find(lambda _: True)) if journal else None,
-            attributes={name: still(getattr(sandbox, name)) for name in ATTRIBUTES},
+            attributes={name: each.take(sandbox) for name, each in ATTRIBUTES.items()},
             shelves={name: still(dict(shelf)) for name, shelf in sandbox.shelves.items()},
         )
 
@@ -89,22 +140,40 @@ class Snapshots:
     def _check(self, snapshot: Snapshot, shelves: frozenset[str]) -> None:
         for name, value in snapshot.attributes.items():
             _demand(name in ATTRIBUTES, f"attributes.{name}", f"unknown; known are {', '.join(ATTRIBUTES)}")
-            _demand(not (wrong := misfit(value, ATTRIBUTES[name])), f"attributes.{name}", wrong)
+            _demand(not (wrong := misfit(value, ATTRIBUTES[name].hint)), f"attributes.{name}", wrong)
         for name, shelf in snapshot.shelves.items():
             _demand(name in shelves, f"shelves.{name}", f"unknown; known are {', '.join(sorted(shelves))}")
             for key, value in shelf.items():
                 _demand(not (wrong := misfit(value, self._hints.get(name, Any))), f"shelves.{name}.{key}", wrong)
 
 
+def ready(snapshot: Snapshot) -> Mapping[str, Any]:
+    """What `restore` puts into a sandbox beside its shelves; raises SnapshotError."""
+    found = {}
+    for name, value in snapshot.attributes.items():
+        try:
+            found[name] = ATTRIBUTES[name].read(value)
+        except ValueError as error:
+            raise SnapshotError(f"sandbox.attributes.{name}: {error}") from error
+    return found
+
+
 def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
-    """Make the sandbox what the snapshot says, whatever it was. To be called inside its transaction."""
+    """Make the sandbox what the snapshot says, whatever it was. To be called inside its transaction.
+
+    Raises SnapshotError, and changes nothing, for attributes that make no sense.
+    """
+    attributes = ready(snapshot)
     sandbox.begin_from(snapshot.own)
     sandbox.clock.set_to(snapshot.clock)
     sandbox.ids.salt = snapshot.salt
     for name, shelf in snapshot.shelves.items():
         sandbox.shelves[name].update(shelf)
-    for name, value in snapshot.attributes.items():
-        setattr(sandbox, name, value)
+    sandbox.progression = attributes.get("progression", sandbox.progression)
+    sandbox.conditions = attributes.get("conditions", NORMAL)
+    sandbox.accounts.terms = attributes.get("terms", NO_TERMS)
+    sandbox.outbox = attributes.get("outbox")
+    sandbox.rules.installed = attributes.get("rules", [])
     sandbox.journal.fill(snapshot.seen, snapshot.exchanges or ())
 
 
@@ -130,7 +199,10 @@ def _check_sense(snapshot: Snapshot) -> None:
     numbers = [0, *(each.number for each in exchanges)]
     _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
     _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
-    for place, progression in (("own", snapshot.own.progression), ("attributes", snapshot.attributes["progression"])):
+    for place, progression in (
+        ("own", snapshot.own.progression),
+        ("attributes", snapshot.attributes.get("progression")),
+    ):
         _demand(progression is None or progression.kind in KINDS, f"{place}.progression", "no such kind")
     for id_, batch in snapshot.shelves.get("batches", {}).items():
         _demand(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")

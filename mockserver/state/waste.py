@@ -17,6 +17,9 @@ class Waste:
     def __init__(self) -> None:
         self._heaps: deque[Heap] = deque(maxlen=MAX_HEAPS)
 
+    def __len__(self) -> int:
+        return len(self._heaps)
+
     def add(self, heap: Heap) -> None:
         """Leave a heap that nobody else holds."""
         if heap:

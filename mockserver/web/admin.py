@@ -5,7 +5,6 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,7 +22,7 @@ from mockserver.contract.replies import problem
 from mockserver.contract.routing import allowed_methods
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, described, sandbox_name
-from mockserver.messages import Request
+from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
@@ -33,6 +32,8 @@ from mockserver.web.verbs import VERBS
 
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
+PAUSE = 0.001
+"""Seconds between an answer and the freeing of what it made superfluous."""
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
@@ -113,7 +114,8 @@ class _Endpoint:
             except ClientDisconnect:
                 return
         await response(scope, receive, send)
-        self._sweep()
+        if self._engine.sandboxes.waste:
+            asyncio.get_running_loop().call_later(PAUSE, self._sweep)  # the answer goes out first
 
     def _sweep(self) -> None:
         """Free what was forgotten, in steps between which others are answered."""
@@ -142,15 +144,23 @@ class _Endpoint:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
         try:
             sandbox = self._engine.sandboxes.open(name) if verb.sets_up else self._engine.sandboxes.peek(name)
-            call = AdminCall(self._engine, sandbox, path, query, value)
-            with nullcontext() if verb.is_large else sandbox.transaction:
-                answer = verb.answer(call)
+            answer = self._answered(verb, AdminCall(self._engine, sandbox, path, query, value))
         except SandboxesFull as full:
             raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
-        named = ("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode())
-        return _json(200, answer, dict((named, *told)))
+        named = dict((("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode()), *told))
+        if isinstance(answer, Response):  # a verb that does not speak JSON
+            return StarletteResponse(answer.body, answer.status, named, answer.media_type)
+        return _json(200, answer, named)
+
+    def _answered(self, verb: Verb, call: AdminCall) -> Any:
+        if verb.is_large:
+            return verb.answer(call)
+        with call.sandbox.transaction:
+            answer = verb.answer(call)
+            self._engine.settle(call.sandbox)
+            return answer
 
 
 def _gate(settings: Settings) -> str | None:

@@ -25,7 +25,8 @@ def put_account(call: AdminCall) -> Any:
         found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
     found.is_vouched = True
     found.email = body.get("email", found.email)
-    found.revoked = body.get("revoked", found.revoked)
+    if "revoked" in body:
+        found.revoked, found.revoked_at = body["revoked"], None
     return _account(call, found)
 
 
@@ -78,4 +79,4 @@ def _find_account(call: AdminCall) -> Account:
 
 def _account(call: AdminCall, found: Account) -> dict[str, Any]:
     balance = found.balance(call.sandbox.batches, call.now)
-    return {"token": found.token, "email": found.email, "credits": balance, "revoked": found.revoked}
+    return {"token": found.token, "email": found.email, "credits": balance, "revoked": found.is_revoked(call.now)}

@@ -1,20 +1,31 @@
-"""Admin verbs for the journal: what was asked, and how it was answered."""
+"""Admin verbs for the journal: what was asked, how it was answered, and whether that is what a test expects."""
 
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, Verb, body_of, read_count
-from mockserver.web.views import find_exchanges, listed
+from mockserver.contract.schema import Schema
+from mockserver.provider import Service
+from mockserver.review.nearness import MAX_PROMPTS, NearMiss, Nearness, Unmatched
+from mockserver.state.journal import Exchange
+from mockserver.state.matching import SEARCH_PROPERTIES, Search, find_order, read_search
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
+from mockserver.web.views import listed
+
+MAX_ORDER = 100
+MAX_EXPLAINED = 100
+KINDS = ("operation", "fixture")
+LOST = frozenset({"no-such-path", "method-not-allowed"})
 
 
 def requests(call: AdminCall) -> Any:
     limit = read_count(call, "limit", 100, MAX_ROWS)
     after = read_count(call, "after", 0, 2**53)
-    wanted = {name: value for name, value in call.query.items() if name not in {"limit", "after"}}
+    wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
-        wanted["status"] = read_count(call, "status", 0, 999)  # type: ignore[assignment]  # compared with a number
-    found = find_exchanges(call.sandbox, wanted, after)
-    return listed(call.sandbox, islice(found, limit))
+        wanted["status"] = read_count(call, "status", 0, 999)
+    search = read_search(wanted | {"since": after + 1})
+    return listed(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
 
 
 def delete_requests(call: AdminCall) -> Any:
@@ -24,25 +35,128 @@ def delete_requests(call: AdminCall) -> Any:
 
 
 def count_requests(call: AdminCall) -> Any:
-    return {"count": sum(1 for _ in find_exchanges(call.sandbox, call.body)), "dropped": call.sandbox.journal.dropped}
+    wanted = dict(call.body)
+    expected = {name: wanted.pop(name) for name in _EXPECTED if name in wanted}
+    count = sum(1 for _ in call.sandbox.journal.find(_search(wanted).finds))
+    answer = {"count": count, "dropped": call.sandbox.journal.dropped}
+    if not expected:
+        return answer
+    met = (
+        count == expected.get("exactly", count)
+        and count >= expected.get("at_least", count)
+        and count <= expected.get("at_most", count)
+    )
+    return answer | {"met": met}
 
 
 def find_requests(call: AdminCall) -> Any:
-    return listed(call.sandbox, islice(find_exchanges(call.sandbox, call.body), MAX_ROWS))
+    found = call.sandbox.journal.find(_search(call.body).finds)
+    return listed(call.sandbox, islice(found, MAX_ROWS))
 
 
-_MATCHER = body_of(
-    operation={"type": "string"},
-    method={"type": "string"},
-    path={"type": "string"},
-    status={"type": "integer"},
-    reason={"type": "string"},
-    source={"type": "string"},
-)
+def order_requests(call: AdminCall) -> Any:
+    searches = [_search(each) for each in call.body["requests"]]
+    order = find_order(searches, call.sandbox.journal.find(lambda _: True))
+    answer = {"met": order.missing is None, "numbers": order.numbers, "dropped": call.sandbox.journal.dropped}
+    if order.missing is None:
+        return answer
+    after = f"after exchange {order.numbers[-1]}" if order.numbers else "at all"
+    detail = f"requests[{order.missing}] does not occur {after}."
+    return answer | {"missing": order.missing, "detail": detail}
+
+
+def _search(definition: Mapping[str, Any]) -> Search:
+    try:
+        return read_search(definition)
+    except ValueError as error:
+        raise AdminRefusal(422, f"{error}.") from error
+
+
+def unmatched_requests(call: AdminCall) -> Any:
+    limit = read_count(call, "limit", 20, MAX_EXPLAINED)
+    after = read_count(call, "after", 0, 2**53)
+    kind = call.query.get("kind", "")
+    if kind not in {"", *KINDS}:
+        raise AdminRefusal(400, f"kind is {kind[:100]!r}; wanted {' or '.join(KINDS)}.")
+    services = {service.operation.key: service for service in call.engine.services}
+    nearness = Nearness([service.operation for service in call.engine.services])
+    journal = call.sandbox.journal
+    found: list[dict[str, Any]] = []
+    upto = after
+    for exchange in journal.find(lambda each: each.number > after):
+        if len(found) >= limit or nearness.is_exhausted:
+            break
+        found += [_shown(each) for each in _unmatched(exchange, services, nearness, kind)]
+        upto = exchange.number
+    is_more = upto < journal.seen and journal.seen > journal.dropped
+    return {
+        "requests": found,
+        "next": upto if is_more else None,
+        "seen": journal.seen,
+        "dropped": journal.dropped,
+    }
+
+
+def _unmatched(each: Exchange, services: Mapping[str, Service], nearness: Nearness, kind: str) -> Iterator[Unmatched]:
+    """The exchange, when it matched no operation or no fixture."""
+    if each.reason in LOST and not each.operation:
+        if kind != "fixture":
+            yield Unmatched(each, (nearness.operation(each.request),), 1)
+    elif kind != "operation" and each.operation in services and each.response.status < 300:
+        yield from _without_fixture(each, services[each.operation], nearness)
+
+
+def _without_fixture(exchange: Exchange, service: Service, nearness: Nearness) -> Iterator[Unmatched]:
+    """The exchange, when it could have had a fixture's answer, and had none."""
+    fixtures, provider = service.world.fixtures, service.provider
+    if exchange.response.source.startswith("fixture"):
+        return
+    if service.handler is None:
+        canned = [each for each in fixtures.responses if each.operation == exchange.operation]
+        if canned:
+            yield Unmatched(exchange, (nearness.response(exchange.request, canned),), 1)
+    elif provider is not None and provider.prompts is not None:
+        prompts = nearness.unfit(provider.prompts(exchange.operation, exchange.request), fixtures)
+        if prompts:
+            misses = tuple(nearness.completion(each, fixtures) for each in prompts[:MAX_PROMPTS])
+            yield Unmatched(exchange, misses, len(prompts))
+
+
+def _shown(each: Unmatched) -> dict[str, Any]:
+    request = each.exchange.request
+    return {
+        "number": each.exchange.number,
+        "method": request.method,
+        "path": request.path,
+        "status": each.exchange.response.status,
+        "operation": each.exchange.operation,
+        "unmatched": each.unfit,
+        "near_misses": [_miss(miss) for miss in each.misses],
+    }
+
+
+def _miss(miss: NearMiss) -> dict[str, Any]:
+    return miss._asdict()
+
+
+_SIMPLE = frozenset({"operation", "method", "path", "status", "reason", "source"})
+_NUMBER = {"type": "integer", "minimum": 0}
+_EXPECTED = {"exactly": _NUMBER, "at_least": _NUMBER, "at_most": _NUMBER}
+
+
+def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+_ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
 
 VERBS = (
-    Verb("GET", "/requests", requests, parameters=PAGE | _MATCHER.definition["properties"].keys()),
+    Verb("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
     Verb("DELETE", "/requests", delete_requests, opens=False),
-    Verb("POST", "/requests/count", count_requests, _MATCHER, opens=False),
-    Verb("POST", "/requests/find", find_requests, _MATCHER, opens=False),
+    Verb(
+        "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
+    ),
+    Verb("POST", "/requests/find", find_requests, Schema(_object(SEARCH_PROPERTIES), {}), opens=False),
+    Verb("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False),
+    Verb("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
 )

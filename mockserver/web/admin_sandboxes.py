@@ -1,6 +1,6 @@
 """Admin verbs for the server, and for sandboxes as a whole: list, make, forget and reset them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver import __version__
@@ -26,15 +26,17 @@ def openapi(call: AdminCall) -> Any:
 
 def reset(call: AdminCall) -> Any:
     call.sandbox.reset()
-    return {"reset": ["journal", "state", "clock", "progression"]}
+    return {"reset": ["journal", "state", "stubs", "clock", "progression", "conditions"]}
 
 
 def reset_part(call: AdminCall) -> Any:
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "journal": call.sandbox.journal.clear,
         "state": call.sandbox.reset_state,
+        "stubs": call.sandbox.rules.remove,
         "clock": lambda: obeyed(call.sandbox.reset_clock),
         "progression": call.sandbox.reset_progression,
+        "conditions": call.sandbox.reset_conditions,
     }
     part = call.path["part"]
     if part not in parts:
@@ -47,7 +49,7 @@ def sandboxes(call: AdminCall) -> Any:
     """The most recently used first; `next` is the `after` of the following page, null at the end."""
     book = call.engine.sandboxes
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
-    every = book.every()
+    every = book.by_use()
     more = after + limit if len(every) > after + limit else None
     totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
     return {"sandboxes": [_row(each) for each in every[after : after + limit]], **totals, "next": more}
@@ -104,7 +106,7 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
     return {
         "name": sandbox.name,
         "key": sandbox.key,
-        "held": sandbox.is_held or sandbox.is_set_up,
+        "held": sandbox.is_needed,
         "used": sandbox.used,
         "batches": len(sandbox.batches),
         "jobs": len(sandbox.jobs),

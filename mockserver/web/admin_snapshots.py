@@ -6,11 +6,15 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.engine import Engine
+from mockserver.state.conditions import NORMAL
 from mockserver.state.registry import SnapshotError
-from mockserver.state.snapshots import MAX_DOCUMENT, Snapshots, restore
+from mockserver.state.rules import RULE_SCHEMA
+from mockserver.state.setups import checked_conditions
+from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, ready, restore
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 
 _CHOICES = {"true": True, "false": False}
+_RULE = Schema(RULE_SCHEMA, {})
 
 
 def export(call: AdminCall) -> Any:
@@ -34,12 +38,15 @@ def import_(call: AdminCall) -> Any:
     """Make the sandbox what the document says, whatever it was; one that cannot be read changes nothing."""
     try:
         snapshot = _snapshots(call.engine).read(call.body, call.sandbox.shelves)
+        _check_definitions(call.engine, snapshot)
+        ready(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
     sandbox = call.engine.sandboxes.open(call.sandbox.name)
     with sandbox.transaction:
         restore(sandbox, snapshot)
         sandbox.is_set_up = True
+        call.engine.settle(sandbox)
     counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
     kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
     return {"name": sandbox.name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
@@ -54,3 +61,16 @@ VERBS = (
 def _snapshots(engine: Engine) -> Snapshots:
     providers = {service.provider for service in engine.services if service.provider}
     return Snapshots({each.name: each.keeps() for each in providers if each.keeps})
+
+
+def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:
+    """What has a schema of its own fits it."""
+    rules, conditions = snapshot.attributes.get("rules", ()), snapshot.attributes.get("conditions", NORMAL)
+    judged = [(_RULE, rule.definition, f"rules[{n}].definition") for n, rule in enumerate(rules)]
+    for schema, value, place in [*judged, (engine.scenarios.conditions, conditions.described(), "conditions")]:
+        for violation in schema.violations(value, ()):
+            raise SnapshotError(f"sandbox.attributes.{place}: {violation.message}")
+    try:
+        checked_conditions(conditions.described(), ("conditions",))
+    except ValueError as error:
+        raise SnapshotError(f"sandbox.attributes.conditions: {error}") from error

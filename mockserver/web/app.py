@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Generator, Iterator
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +11,8 @@ from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response, Upload
 from mockserver.settings import Settings, url_of
+from mockserver.web.courier import Courier
+from mockserver.web.disturbances import departure, disturb, let_go
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -74,6 +75,7 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
+        self._engine.courier = self._courier = Courier(engine, settings)
         self._max_body = settings.max_body
         self._patience = Patience(settings.body_timeout)
         self._upload_patience = Patience(UPLOAD_TIMEOUT)
@@ -98,7 +100,10 @@ class Gateway:
                 response = response._replace(headers=(*response.headers, *_CLOSE))
         except ConnectionResetError:
             return
-        await self.deliver(response, method, receive, send)
+        if response.delay or response.disturbance is not None:
+            await disturb(response, scope, receive, send, self.deliver)
+        else:
+            await self.deliver(response, method, receive, send)
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
@@ -146,15 +151,14 @@ class Gateway:
 
     async def _answer_in_thread(self, request: Request) -> Response:
         self._in_threads += 1
+        self._courier.loop = asyncio.get_running_loop()
         try:
             return await asyncio.to_thread(self._engine.handle, request)
         finally:
             self._in_threads -= 1
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
-        """Send a response; what it says of delays and streams is done here."""
-        if response.delay:
-            await asyncio.sleep(response.delay)
+        """Send a response undisturbed."""
         body = response.body if response.status not in _EMPTY else b""
         start = _start(response, shows_source=self._shows_source)
         if isinstance(body, bytes):
@@ -257,7 +261,7 @@ def _with_charset(media_type: str) -> str:
 
 async def _stream(parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
     """Send parts as they are made, each in a thread, so that making them holds up nobody; stop when nobody listens."""
-    leaving = asyncio.ensure_future(_departure(receive))
+    leaving = asyncio.ensure_future(departure(receive))
     try:
         while not (only_head or leaving.done()) and (part := await asyncio.to_thread(next, parts, None)) is not None:
             await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -265,13 +269,4 @@ async def _stream(parts: Iterator[bytes], receive: "Receive", send: "Send", *, o
             await send({"type": "http.response.body", "body": b""})
     finally:
         leaving.cancel()
-        # The journal keeps the response, and with it what is not yet made.
-        if isinstance(parts, Generator):
-            with suppress(ValueError):  # the server ends, and a thread is still making a part
-                parts.close()
-
-
-async def _departure(receive: "Receive") -> None:
-    """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        let_go(parts)

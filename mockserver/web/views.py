@@ -1,6 +1,6 @@
 """How a sandbox's journal and times look in the admin API."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -13,26 +13,6 @@ from mockserver.state.sandbox import Sandbox
 MAX_UNEXPECTED = 100
 SHOWN_CHARACTERS = 65_536
 """Of a body in the journal; its size in bytes is always told."""
-
-
-def find_exchanges(sandbox: Sandbox, wanted: Mapping[str, Any], after: int = 0) -> Iterator[Exchange]:
-    """The kept exchanges with these facts and a number above `after`, oldest first."""
-    return sandbox.journal.find(
-        lambda each: each.number > after and all(_facts(each)[name] == value for name, value in wanted.items())
-    )
-
-
-def _facts(exchange: Exchange) -> dict[str, Any]:
-    """What an exchange can be found by."""
-    request, response = exchange.request, exchange.response
-    return {
-        "operation": exchange.operation,
-        "method": request.method,
-        "path": request.path,
-        "status": response.status,
-        "reason": exchange.reason,
-        "source": response.source,
-    }
 
 
 def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.state import journal as home
-from mockserver.state.journal import MAX_BYTES, Exchange, Journal
+from mockserver.state.journal import MAX_BYTES, Exchange, Journal, told_wait
 
 STEADY = settings(derandomize=True, deadline=None)
 
@@ -127,3 +127,62 @@ def test_what_is_recorded_during_a_search_is_not_found_by_it(note: Note) -> None
     note(journal, "/after")
 
     assert [exchange.request.path for exchange in search] == ["/before"]
+
+
+def answer(journal: Journal, wall: float, *, status: int = 429, wait: str = "") -> None:
+    response = Response(status, headers=(("retry-after", wait),) if wait else ())
+    journal.record(0.0, "", Request("GET", "/"), response, "", ())
+    journal.note_wait(0.0, response, wall)
+
+
+def test_the_wall_s_instants_are_kept_only_while_somebody_is_told_to_wait() -> None:
+    journal = Journal(10)
+
+    answer(journal, 1.0)
+    answer(journal, 2.0, wait="5")
+    answer(journal, 3.0, status=200)
+    answer(journal, 7.0, status=200)
+    answer(journal, 7.5, status=200)
+    assert (journal.waits, journal.waits_end) == ({2: 2.0, 3: 3.0, 4: 7.0}, 0.0)
+
+    answer(journal, 9.0, wait="1")
+    answer(journal, 9.5, wait="0")
+    assert (list(journal.waits), journal.waits_end) == ([2, 3, 4, 6, 7], 10.0)
+
+
+def test_the_wall_s_instants_are_forgotten_with_their_exchanges() -> None:
+    journal = Journal(2)
+    for _ in range(5):
+        answer(journal, 1.0, wait="100")
+    assert list(journal.waits) == [4, 5]
+
+    journal.clear()
+    assert (journal.waits, journal.waits_end) == ({}, 0.0)
+
+
+def test_a_journal_that_keeps_nothing_keeps_no_instants() -> None:
+    journal = Journal(0)
+    answer(journal, 1.0, wait="100")
+
+    assert journal.waits == {}
+
+
+@pytest.mark.parametrize(
+    ("stated", "seconds"),
+    [
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("-5", 0.0),
+        ("1.5", 0.0),
+        ("9" * 5000, 999_999_999.0),
+        ("\u0665", 0.0),
+        ("", 0.0),
+        ("Thu, 01 Jan 1970 00:00:30 GMT", 20.0),
+        ("Thu, 01 Jan 1970 00:00:30 -0000", 20.0),
+        ("Thu, 01 Jan 1970 00:00:05 GMT", 0.0),
+        ("Thu, 99 Jan 1970 00:00:05 GMT", 0.0),
+        ("Thu, 01 Jan 99999 00:00:05 GMT", 0.0),
+    ],
+)
+def test_what_retry_after_says_is_read(stated: str, seconds: float) -> None:
+    assert told_wait(Response(429, headers=(("Retry-After", stated),)), 10.0) == seconds

@@ -16,6 +16,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 TABLE = [row.split("|")[1] for row in README.splitlines() if row.startswith("| `")]
 NOW = "2026-04-12T00:00:00.000000Z"
 UNIX = 1775952000.0
+PARTS = ("clock", "progression", "conditions", "state", "journal", "stubs")
+"""What can be reset, in the order of `state_of`."""
 
 
 @pytest.fixture
@@ -62,24 +64,28 @@ def test_reset_makes_the_sandbox_new(client: TestClient) -> None:
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
     client.put("/__admin/accounts/test", json={"credits": 1})
 
-    assert client.post("/__admin/reset").json() == {"reset": ["journal", "state", "clock", "progression"]}
+    assert client.post("/__admin/reset").json() == {
+        "reset": ["journal", "state", "stubs", "clock", "progression", "conditions"]
+    }
 
     assert state_of(client) == fresh
     assert client.get("/ai/batches", params={"id": first}).status_code == 422
     assert queue(client) == first
 
 
-@pytest.mark.parametrize("part", ["journal", "state", "clock", "progression"])
+@pytest.mark.parametrize("part", sorted(PARTS))
 def test_reset_of_a_part_leaves_the_others(client: TestClient, part: str) -> None:
-    fresh = dict(zip(("clock", "progression", "state", "journal"), state_of(client), strict=True))
+    fresh = dict(zip(PARTS, state_of(client), strict=True))
     client.get("/user")
     client.put("/__admin/clock", json={"scale": 60, "frozen": True})
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
-    before = dict(zip(("clock", "progression", "state", "journal"), state_of(client), strict=True))
+    client.put("/__admin/conditions", json={"retention": 60})
+    client.post("/__admin/next", json={"operation": "getUser", "status": 500})
+    before = dict(zip(PARTS, state_of(client), strict=True))
 
     response = client.post(f"/__admin/reset/{part}")
 
-    after = dict(zip(("clock", "progression", "state", "journal"), state_of(client), strict=True))
+    after = dict(zip(PARTS, state_of(client), strict=True))
     assert response.json() == {"reset": [part]}
     assert {name for name in after if after[name] == fresh[name]} == {part}
     assert {name for name in after if after[name] == before[name]} == after.keys() - {part}

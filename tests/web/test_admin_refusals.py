@@ -69,6 +69,20 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("GET", "/requests?colour=blue", None, 400),
     ("DELETE", "/requests?operation=getUser", None, 400),
     ("DELETE", "/requests", {"operation": "getUser"}, 400),
+    ("POST", "/next", {}, 422),
+    ("POST", "/next", {"status": 418}, 422),
+    ("POST", "/next", {"operation": "nobody", "status": 500}, 422),
+    ("POST", "/next", {"operation": "getUser", "status": 500, "until": "2020-01-01"}, 422),
+    ("POST", "/next", {"operation": "getUser", "reply": {"body": {"email": 1}}}, 422),
+    ("POST", "/next", {"operation": "getUser", "reply": {"headers": {"Content-Length": "1"}}}, 422),
+    ("POST", "/next", {"fault": {"type": "latency", "min": 2, "max": 1}}, 422),
+    ("POST", "/next", {"status": 500, "undocumented": True, "body_at": {"/a": [[[[1]]]] * 100_000}}, 422),
+    ("PUT", "/faults", [], 422),
+    ("PUT", "/faults", {"faults": [{"status": 500}]}, 422),
+    ("PUT", "/faults", {"faults": [{"fault": {"type": "reset"}}, {"fault": {"type": "gremlin"}}]}, 422),
+    ("PUT", "/faults", {"faults": [{"fault": {"type": "reset"}}, {"fault": {"type": "reset"}, "path": "/x"}]}, 422),
+    ("PUT", "/faults", {"faults": [{"fault": {"type": "reset"}}] * 1001}, 422),
+    ("DELETE", "/stubs/nobody", None, 404),
     ("POST", "/reset", {"part": "journal"}, 400),
     ("POST", "/reset?part=journal", None, 400),
     ("POST", "/reset/everything", None, 404),
@@ -219,6 +233,10 @@ def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/__admin/clock/advance", "query_string": b"", "headers": []}
-    asyncio.run(build_admin(make_engine(), make_settings())(scope, receive, send))
+
+    async def call() -> None:
+        await build_admin(make_engine(), make_settings())(scope, receive, send)
+
+    asyncio.run(call())
 
     assert sent == []

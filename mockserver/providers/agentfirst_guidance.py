@@ -1,0 +1,72 @@
+"""What a good client of Agent First does, and which prompts its requests hold: tables for those who look back."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from mockserver.messages import Request
+from mockserver.provider import Guidance, Prompt, Standing
+from mockserver.providers.agentfirst_answers import DEFAULT_MODEL, targeting_of
+from mockserver.state.callbacks import State
+from mockserver.state.sandbox import Sandbox
+
+
+def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
+    """What the sandbox knows of a batch or a conversation."""
+    found = sandbox.batches.get(id_.lower())
+    if found is None:
+        return None
+    batch = found.known()
+    callback = sandbox.outbox.find(batch.id) if sandbox.outbox is not None else None
+    was_told = callback is not None and callback.state in {State.DELIVERED, State.KEPT}
+    return Standing(batch.progression, batch.end() <= now, batch.tally(now).failed, was_told)
+
+
+GUIDANCE = (
+    Guidance(
+        create="queueBatch",
+        status=("getBatchStatus",),
+        id=("query", "id"),
+        ends=frozenset({"successful", "failed"}),
+        lost=frozenset({"failed"}),
+        standing=standing,
+        failed=("failed",),
+        download="getArchive",
+    ),
+    Guidance(
+        create="askModel",
+        status=("getCompletion", "askModel"),
+        id=("query", "id"),
+        ends=frozenset({"failed"}),
+        lost=frozenset({"failed"}),
+        standing=standing,
+        patience={403: 2},  # a captcha may have stood before the answer
+    ),
+)
+
+
+def prompts(operation: str, request: Request) -> Iterator[Prompt]:
+    """The prompts of a batch, or the one of a conversation."""
+    if operation == "queueBatch":
+        try:
+            asked = orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(asked, dict) and isinstance(asked.get("prompts"), list):
+            yield from (_prompt(text, asked) for text in asked["prompts"] if isinstance(text, str))
+    elif operation == "askModel":
+        given = dict(parse_qsl(request.query))
+        if "prompt" in given and "id" not in given:
+            yield _prompt(given["prompt"], given)
+
+
+def _prompt(text: str, asked: Mapping[str, Any]) -> Prompt:
+    """A stub takes any request, so that nothing here need be of the type it should have."""
+    model, country = asked.get("model"), targeting_of(asked).get("country")
+    return Prompt(
+        text,
+        model if isinstance(model, str) and model else DEFAULT_MODEL,
+        country if isinstance(country, str) else None,
+    )

@@ -1,0 +1,102 @@
+"""What `mockserver report` does: ask a running server for verdict and coverage, and write them down."""
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from mockserver.errors import SettingsError
+from mockserver.review.formats import (
+    cobertura,
+    coverage_sentence,
+    coverage_table,
+    junit,
+    verdict_sentence,
+    verdict_text,
+)
+
+FAILING = {
+    "info": {"info", "warning", "error"},
+    "warning": {"warning", "error"},
+    "error": {"error"},
+    "never": set[str](),
+}
+"""By the value of `--fail-on`, the severities of findings that make the report one of problems."""
+ALL = "all"
+
+
+class Report(NamedTuple):
+    """What a server says of its clients."""
+
+    verdict: Mapping[str, Any]
+    coverage: Mapping[str, Any]
+
+    def written(self, form: str) -> bytes:
+        """The report as text, json, junit or cobertura."""
+        if form == "json":
+            return json.dumps(self._asdict(), indent=2).encode() + b"\n"
+        if form == "junit":
+            return junit(self.coverage, self.verdict)
+        if form == "cobertura":
+            return cobertura(self.coverage)
+        return f"{coverage_table(self.coverage)}\n{verdict_text(self.verdict)}".encode()
+
+    def summary(self) -> str:
+        """All of it in one line."""
+        return f"{coverage_sentence(self.coverage)}; {verdict_sentence(self.verdict)}"
+
+    def fails(self, fail_on: str) -> bool:
+        """Whether there is a finding that counts as a problem."""
+        return any(each["severity"] in FAILING[fail_on] for each in self.verdict["findings"])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no documented operation was met at all, so that the report says nothing about any client."""
+        return not self.coverage["checked"]
+
+
+def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:
+    """What the server says of one sandbox, or of all; raises SettingsError when it cannot be asked."""
+    headers = {"X-Mock-Admin-Token": admin_token.encode()} if admin_token else {}
+    scope = "server"
+    if sandbox != ALL:
+        headers["X-Mock-Sandbox"] = sandbox.encode()
+        scope = "sandbox"
+    paths = (f"/__admin/verdict?scope={scope}", f"/__admin/coverage?scope={scope}")
+    return Report(*(_asked(url, path, headers, timeout) for path in paths))
+
+
+def write_report(content: bytes, path: str) -> None:
+    """Write to a file; raises SettingsError when that fails."""
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"--output is {path!r}, which cannot be written: {error}") from error
+
+
+def _asked(url: str, path: str, headers: Mapping[str, bytes], timeout: float) -> Any:
+    try:
+        target = urlsplit(url)
+        if target.scheme != "http" or not target.hostname:
+            raise ValueError
+        connection = HTTPConnection(target.hostname, target.port, timeout=timeout)
+    except ValueError:
+        raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from None
+    try:
+        connection.request("GET", target.path.rstrip("/") + path, headers=headers)
+        response = connection.getresponse()
+        status, body = response.status, response.read()
+    except (OSError, HTTPException, ValueError) as error:
+        raise SettingsError(f"{url} cannot be asked: {error}") from error
+    finally:
+        connection.close()
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = {}
+    if status != 200 or not isinstance(value, dict):
+        detail = value.get("detail", "it may be no mockserver") if isinstance(value, dict) else "no JSON object"
+        raise SettingsError(f"{url}{path} answers {status}: {detail}")
+    return value

@@ -1,0 +1,75 @@
+"""Which of the documented responses were met, and what was met that nothing documents."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mockserver.contract.spec import Operation
+from mockserver.state.journal import Exchange
+
+Met = Mapping[tuple[str, int], int]
+"""How often each operation (by its key) was answered with each status."""
+
+
+class Covered(NamedTuple):
+    """One operation, with how often each of its answers was met."""
+
+    operation: Operation
+    documented: Mapping[str, int]
+    """By the name in the document: `202`, `4XX`, `default`."""
+    undocumented: Mapping[int, int]
+    """By status."""
+
+
+def count_met(exchanges: Iterable[Exchange]) -> Met:
+    """How often each operation was answered with each status."""
+    met: dict[tuple[str, int], int] = {}
+    for each in exchanges:
+        key = (each.operation, each.response.status)
+        met[key] = met.get(key, 0) + 1
+    return met
+
+
+def covered(operations: Sequence[Operation], met: Met) -> list[Covered]:
+    """Every operation in the document's order. A key that two documents share counts for both."""
+    by_key: dict[str, dict[int, int]] = {}
+    for (key, status), count in tuple(met.items()):
+        by_key.setdefault(key, {})[status] = count
+    return [_covered(operation, by_key.get(operation.key, {})) for operation in operations]
+
+
+def _covered(operation: Operation, met: Mapping[int, int]) -> Covered:
+    documented = dict.fromkeys(operation.responses, 0)
+    undocumented = {}
+    for status, count in sorted(met.items()):
+        response = operation.response(status)
+        if response is None:
+            undocumented[status] = count
+        else:
+            documented[response.status] += count
+    return Covered(operation, documented, undocumented)
+
+
+def described_coverage(operations: Sequence[Operation], met: Met) -> dict[str, Any]:
+    """The coverage as JSON."""
+    found = covered(operations, met)
+    responses = [count for each in found for count in each.documented.values()]
+    reached = sum(1 for count in responses if count)
+    lost = {str(status): count for (key, status), count in sorted(met.items()) if not key}
+    return {
+        "checked": reached > 0,
+        "percent": round(100 * reached / len(responses), 1) if responses else 0.0,
+        "operations": {"documented": len(found), "met": sum(1 for each in found if any(each.documented.values()))},
+        "responses": {"documented": len(responses), "met": reached},
+        "undocumented": sum(len(each.undocumented) for each in found),
+        "without_operation": lost,
+        "coverage": [_described(each) for each in found],
+    }
+
+
+def _described(each: Covered) -> dict[str, Any]:
+    operation = each.operation
+    names = ("key", "method", "path", "tag")
+    return {name: getattr(operation, name) for name in names} | {
+        "responses": dict(each.documented),
+        "undocumented": {str(status): count for status, count in each.undocumented.items()},
+    }

@@ -1,0 +1,268 @@
+"""The rules installed in a sandbox: which requests get a reply or a fault out of turn, and how often."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.messages import Request
+from mockserver.state.clock import LATEST
+from mockserver.state.faults import FAULT_SCHEMA, Fault, read_fault
+from mockserver.state.ids import canonical, digest
+from mockserver.state.matchers import MATCHER_PROPERTIES, Asked, Matcher, read_matcher
+from mockserver.state.stub_replies import REPLY_SCHEMA, STATUS_SCHEMA, check_headers
+from mockserver.syntaxes import read_instant
+
+MAX_RULES = 1000
+MAX_SIZE = 256 * 1024
+"""Of one rule's definition, in bytes of JSON."""
+MAX_TOTAL = 16 * 1024 * 1024
+"""Of all definitions of a sandbox."""
+MAX_TIMES = 10**9
+MAX_SPAN = 1e12
+
+RULE_PROPERTIES: Mapping[str, Any] = {
+    **MATCHER_PROPERTIES,
+    "reply": REPLY_SCHEMA,
+    "status": STATUS_SCHEMA,
+    "fault": FAULT_SCHEMA,
+    "times": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_TIMES},
+    "after": {"type": "integer", "minimum": 0, "maximum": MAX_TIMES},
+    "probability": {"type": "number", "minimum": 0, "maximum": 1},
+    "until": {"type": ["string", "number"]},
+    "for": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SPAN},
+    "undocumented": {"type": "boolean"},
+}
+RULE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": RULE_PROPERTIES,
+    "anyOf": [{"required": ["reply"]}, {"required": ["status"]}, {"required": ["fault"]}],
+    "allOf": [{"not": {"required": ["reply", "status"]}}, {"not": {"required": ["until", "for"]}}],
+}
+"""The definition of one rule, as a JSON Schema. `status` is short for a reply of that status."""
+
+STANDING_FAULT_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["fault"],
+    "properties": {name: each for name, each in RULE_PROPERTIES.items() if name not in {"reply", "status"}},
+    "allOf": [{"not": {"required": ["until", "for"]}}],
+}
+"""The definition of a rule that has a fault only."""
+
+
+class RuleKept(NamedTuple):
+    """What a rule can be made from again, as plain values."""
+
+    definition: dict[str, Any]
+    origin: str
+    times: int | None
+    until: float | None
+    id: str
+    matched: int
+    claimed: int
+
+
+class Rule(NamedTuple):
+    """A stub: requests of this kind get this reply, this fault, or both."""
+
+    definition: Mapping[str, Any]
+    """As it came."""
+    origin: str
+    """What installed it: `next`, `fault`, or `scenario:<name>`."""
+    matcher: Matcher
+    reply: Mapping[str, Any] | None = None
+    """What fits REPLY_SCHEMA; None leaves the reply to whoever else answers."""
+    fault: Fault | None = None
+    times: int | None = None
+    """How often it is claimed before it is gone; None is for ever."""
+    after: int = 0
+    """How many matches are let go before."""
+    probability: float = 1.0
+    """Of each later match to be claimed. The rule's id and the match's number decide: it is the same on every run."""
+    until: float | None = None
+    """When it is gone, in Unix seconds of sandbox time; None is never."""
+    undocumented: bool = False
+    """Whether the reply may be one that the document does not allow."""
+    size: int = 0
+    """Of the definition, in bytes."""
+    id: str = ""
+    """Given when it is installed."""
+    matched: int = 0
+    """How many requests it matched; not counted are those that an earlier rule answered in its place."""
+    claimed: int = 0
+    """How many of these it answered or disturbed."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it decides what the answer is, rather than how it is delivered."""
+        return self.reply is not None or (self.fault is not None and self.fault.status is not None)
+
+    def met(self) -> "Rule":
+        """The rule after one more match."""
+        met = self._replace(matched=self.matched + 1)
+        return met._replace(claimed=self.claimed + 1) if met._is_due() else met
+
+    def kept(self) -> RuleKept:
+        """What `restored_rule` makes it from again."""
+        definition = dict(self.definition)
+        return RuleKept(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
+
+    def key(self) -> bytes:
+        """16 bytes for the draws of the latest match's fault."""
+        return digest(self.id.encode(), b"fault", b"%d" % self.matched)
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it will never be claimed again."""
+        return (self.times is not None and self.claimed >= self.times) or (self.until is not None and self.until <= now)
+
+    def _is_due(self) -> bool:
+        if self.matched <= self.after:
+            return False
+        drawn = digest(self.id.encode(), b"%d" % self.matched)
+        return int.from_bytes(drawn[:8]) < self.probability * 2**64
+
+
+class Claim(NamedTuple):
+    """What the rules decide about one request."""
+
+    stub: Rule | None = None
+    """The rule that answers, by its reply or by its fault's status."""
+    faults: tuple[tuple[Fault, bytes], ...] = ()
+    """What disturbs the answer, in the order of the rules, each with the key for its draws."""
+
+
+def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: int | None = 1) -> Rule:
+    """The rule that a definition describes, which fits RULE_SCHEMA.
+
+    `times` holds where the definition does not say. Raises ValueError for what the schema cannot refuse.
+    """
+    try:
+        size = len(canonical(definition))
+    except orjson.JSONEncodeError as error:
+        raise ValueError("the rule is nested too deeply, or not JSON") from error
+    if size > MAX_SIZE:
+        raise ValueError(f"the rule has {size} bytes; wanted at most {MAX_SIZE}")
+    shorthand = {"status": definition["status"]} if "status" in definition else None
+    reply = definition.get("reply", shorthand)
+    fault = read_fault(definition["fault"]) if "fault" in definition else None
+    _check_one_answer(reply, fault)
+    check_headers(reply or {})
+    return Rule(
+        definition,
+        origin,
+        read_matcher(definition),
+        reply,
+        fault,
+        definition.get("times", times),
+        definition.get("after", 0),
+        definition.get("probability", 1.0),
+        _read_end(definition, now),
+        definition.get("undocumented", False),
+        size,
+    )
+
+
+def restored_rule(kept: RuleKept) -> Rule:
+    """The rule that was kept, whose definition fits RULE_SCHEMA; raises ValueError as read_rule does."""
+    lasting = {name: value for name, value in kept.definition.items() if name not in {"until", "for"}}
+    rule = read_rule(lasting, origin=kept.origin, now=0.0, times=kept.times)
+    counts = {name: getattr(kept, name) for name in ("definition", "times", "until", "id", "matched", "claimed")}
+    return rule._replace(**counts)
+
+
+class Rules:
+    """The rules of one sandbox, in the order in which they are asked. Those that are used up or over are gone."""
+
+    __slots__ = ("_new_id", "installed")
+
+    def __init__(self, new_id: Callable[[str, bytes], str]) -> None:
+        """`new_id` gives the id of what a canonical body creates."""
+        self._new_id = new_id
+        self.installed: list[Rule] = []
+        """Asked first, so that a sandbox without rules pays for one look at an empty list."""
+
+    def claim(self, operation: str, request: Request, now: float, *, is_answered: bool = False) -> Claim:
+        """What the rules decide about a request to this operation, counted.
+
+        The first rule that answers and is due wins, and later ones that would answer wait; other faults add up. With
+        `is_answered` none that would answer is asked.
+        """
+        self.drop_gone(now)
+        asked, stub, faults = Asked(operation, request), None, []
+        for place, rule in enumerate(self.installed):
+            if (rule.answers and (is_answered or stub is not None)) or not rule.matcher.fits(asked):
+                continue
+            met = self.installed[place] = rule.met()
+            if met.claimed == rule.claimed:
+                continue
+            stub = met if met.answers else stub
+            if met.fault is not None:
+                faults.append((met.fault, met.key()))
+        self.drop_gone(now)
+        return Claim(stub, tuple(faults))
+
+    def install(self, rules: Iterable[Rule], *, instead_of: str | None = None) -> list[Rule]:
+        """Add rules after those that are there, and tell them with their ids.
+
+        With `instead_of` the rules of that origin go. A rule that has an id keeps it. Raises ValueError, and changes
+        nothing, when there would be too many.
+        """
+        kept = [each for each in self.installed if each.origin != instead_of]
+        added = list(rules)
+        _check_bounds([*kept, *added])
+        taken = {each.id for each in kept}
+        named = []
+        for rule in added:
+            named.append(rule if rule.id else rule._replace(id=self._unused_id(rule, taken)))
+            taken.add(named[-1].id)
+        self.installed = [*kept, *named]
+        return named
+
+    def remove(self, matches: Callable[[Rule], bool] = lambda _: True) -> int:
+        """Drop the rules that match, and say how many."""
+        kept = [each for each in self.installed if not matches(each)]
+        dropped = len(self.installed) - len(kept)
+        self.installed = kept
+        return dropped
+
+    def drop_gone(self, now: float) -> None:
+        """Forget the rules that will never be claimed again."""
+        if any(rule.is_gone(now) for rule in self.installed):
+            self.installed = [rule for rule in self.installed if not rule.is_gone(now)]
+
+    def _unused_id(self, rule: Rule, taken: set[str]) -> str:
+        """An id that follows from the definition. Where ids began anew while rules stayed, it may be taken."""
+        body = canonical(rule.definition)
+        id_ = self._new_id("stub", body)
+        while id_ in taken:
+            id_ = self._new_id("stub", body)
+        return id_
+
+
+def _check_bounds(rules: Sequence[Rule]) -> None:
+    if len(rules) > MAX_RULES:
+        raise ValueError(f"there would be {len(rules)} rules; a sandbox holds at most {MAX_RULES}")
+    size = sum(each.size for each in rules)
+    if size > MAX_TOTAL:
+        raise ValueError(f"the rules would have {size} bytes; a sandbox holds at most {MAX_TOTAL}")
+
+
+def _check_one_answer(reply: Mapping[str, Any] | None, fault: Fault | None) -> None:
+    if reply is not None and fault is not None and fault.status is not None:
+        raise ValueError(f"the rule has a reply and a fault of status {fault.status}; wanted one of them")
+
+
+def _read_end(definition: Mapping[str, Any], now: float) -> float | None:
+    if "for" in definition:
+        return min(now + float(definition["for"]), LATEST)
+    if "until" not in definition:
+        return None
+    came = definition["until"]
+    instant = read_instant(came) if isinstance(came, str) else float(came)
+    if instant is None:
+        raise ValueError(f"until is {came[:100]!r}; wanted an ISO 8601 instant or Unix seconds")
+    if not instant > now:  # nor is it NaN
+        raise ValueError(f"until is {came!r}, which is over; the sandbox's clock stands at {now!r}")
+    return min(instant, LATEST)

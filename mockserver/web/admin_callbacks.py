@@ -1,0 +1,71 @@
+"""Admin verbs for callbacks: the inbox that shows what was, or would have been, delivered."""
+
+from typing import Any
+
+import orjson
+
+from mockserver.state.callbacks import UNDECIDED, Callback, State
+from mockserver.state.clock import LATEST
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
+from mockserver.web.views import instant_of
+
+
+def callbacks(call: AdminCall) -> Any:
+    """Those that fell due, in that order, then those pending; `next` is the `after` of the following page."""
+    call.engine.settle(call.sandbox)
+    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    outbox = call.sandbox.outbox
+    found = outbox.every() if outbox else []
+    if "state" in call.query:
+        wanted = _read_state(call.query["state"])
+        found = [each for each in found if each.state is wanted]
+    return {
+        "callbacks": [_shown(each) for each in found[after : after + limit]],
+        "next": after + limit if len(found) > after + limit else None,
+        "pending": len(outbox.pending) if outbox else 0,
+        "dropped": outbox.dropped if outbox else 0,
+    }
+
+
+def delete_callbacks(call: AdminCall) -> Any:
+    """Forget all, also those pending, which are then never sent."""
+    outbox = call.sandbox.outbox
+    call.sandbox.outbox = None
+    return {"forgotten": len(outbox.every()) if outbox else 0}
+
+
+def redeliver_callback(call: AdminCall) -> Any:
+    outbox, id_ = call.sandbox.outbox, call.path["id"]
+    found = outbox.find(id_) if outbox else None
+    if outbox is None or found is None:
+        raise AdminRefusal(404, f"No callback has the id {id_[:100]!r}.")
+    if found.state in UNDECIDED:
+        raise AdminRefusal(409, f"The callback is {found.state}; only what has come to an end can be sent again.")
+    outbox.redeliver(id_)
+    call.engine.settle(call.sandbox)
+    return _shown(outbox.find(id_) or found)
+
+
+VERBS = (
+    Verb("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}),
+    Verb("DELETE", "/callbacks", delete_callbacks),
+    Verb("POST", "/callbacks/{id}/redeliver", redeliver_callback),
+)
+
+
+def _read_state(text: str) -> State:
+    if text not in set(State):
+        raise AdminRefusal(400, f"state is {text[:100]!r}; wanted one of {', '.join(State)}.")
+    return State(text)
+
+
+def _shown(callback: Callback) -> dict[str, Any]:
+    return {
+        "id": callback.id,
+        "number": callback.number,
+        "target": callback.target,
+        "state": callback.state,
+        "due": instant_of(callback.due) if callback.due <= LATEST else None,
+        "payload": orjson.loads(callback.payload) if callback.payload else None,
+        "attempts": [{**each._asdict(), "at": instant_of(each.at)} for each in callback.attempts],
+    }

@@ -1,0 +1,122 @@
+"""Admin verbs that judge: what the client did badly, and how much of the documents its tests have met."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mockserver.contract.spec import Operation
+from mockserver.messages import Response
+from mockserver.provider import Guidance
+from mockserver.review.coverage import count_met, described_coverage
+from mockserver.review.formats import cobertura, coverage_table, junit
+from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
+from mockserver.state.sandbox import Sandbox
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+
+SCOPES = ("sandbox", "server")
+FORMATS = ("json", "table", "junit", "cobertura")
+MAX_FINDINGS = 1000
+MAX_JUDGED = 20_000
+"""Exchanges after which no further sandbox is judged: everybody waits until a verdict is made."""
+XML = "application/xml"
+
+
+def verdict(call: AdminCall) -> Any:
+    sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
+    guidance, operations = _guidance(call), _operations(call)
+    findings: list[dict[str, Any]] = []
+    notes: list[str] = []
+    judged = dropped = more = 0
+    for n, sandbox in enumerate(sandboxes):
+        if judged > MAX_JUDGED:
+            notes.append(f"{len(sandboxes) - n} sandboxes were not judged; ask for them one by one.")
+            break
+        with sandbox.transaction:
+            found = find_findings(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+            judged += sandbox.journal.seen - sandbox.journal.dropped
+            dropped += sandbox.journal.dropped
+            notes += _notes(sandbox)
+        room = MAX_FINDINGS - len(findings)
+        findings += [_finding(sandbox, each) for each in found[:room]]
+        more += len(found[room:])
+    if more:
+        notes.append(f"{more} more findings are not shown.")
+    return {
+        "findings": findings,
+        "summary": {name: sum(each["severity"] == name for each in findings) for name in reversed(SEVERITIES)},
+        "judged": judged,
+        "dropped": dropped,
+        "notes": notes[:MAX_FINDINGS],
+        "rules": {
+            "poll_seconds": {each.create: each.poll_seconds for each in guidance},
+            "retries": {str(status): count for status, count in PATIENCE.items()},
+        },
+    }
+
+
+def _notes(sandbox: Sandbox) -> Iterator[str]:
+    """What the verdict could not judge."""
+    if sandbox.journal.dropped:
+        yield (
+            f"Sandbox {sandbox.name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"exchanges, and with them whatever they prove (setting --journal-size)."
+        )
+    if sandbox.clock.is_frozen and sandbox.journal.seen:
+        yield f"Sandbox {sandbox.name}: its clock stands, so how fast a status is polled cannot be judged."
+    elif sandbox.progression.kind != "time" and sandbox.journal.seen:
+        yield f"Sandbox {sandbox.name}: its batches do not age with time, so how fast they are polled is not judged."
+
+
+def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
+    return {"sandbox": sandbox.name, **finding._asdict()}
+
+
+def coverage(call: AdminCall) -> Any:
+    chosen = _choice(call, "format", FORMATS)
+    is_mine = _choice(call, "scope", SCOPES[::-1]) == "sandbox"
+    journal = call.sandbox.journal
+    met = count_met(journal.find(lambda _: True)) if is_mine else call.engine.met
+    found = described_coverage(_operations(call), met)
+    found |= {"scope": "sandbox", "dropped": journal.dropped} if is_mine else {"scope": "server"}
+    if chosen == "table":
+        return Response(200, "text/plain; charset=utf-8", coverage_table(found).encode())
+    if chosen == "junit":
+        return Response(200, XML, junit(found))
+    return Response(200, XML, cobertura(found, timestamp=call.now)) if chosen == "cobertura" else found
+
+
+def delete_coverage(call: AdminCall) -> Any:
+    forgotten = sum(call.engine.met.values())
+    call.engine.met.clear()
+    return {"forgotten": forgotten}
+
+
+def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
+    """What the query says; the first when it does not."""
+    chosen = call.query.get(name, choices[0])
+    if chosen not in choices:
+        raise AdminRefusal(400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}.")
+    return chosen
+
+
+def _operations(call: AdminCall) -> list[Operation]:
+    """The documented operations, those of one API when the query names its tag."""
+    operations = [service.operation for service in call.engine.services]
+    tag = call.query.get("tag")
+    tags = sorted({each.tag for each in operations})
+    if tag is None:
+        return operations
+    if tag not in tags:
+        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}.")
+    return [each for each in operations if each.tag == tag]
+
+
+def _guidance(call: AdminCall) -> list[Guidance]:
+    providers = {service.provider.name: service.provider for service in call.engine.services if service.provider}
+    return [each for provider in providers.values() for each in provider.guidance]
+
+
+VERBS = (
+    Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"})),
+    Verb("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
+    Verb("DELETE", "/coverage", delete_coverage, opens=False),
+)

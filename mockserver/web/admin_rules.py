@@ -1,0 +1,91 @@
+"""Admin verbs for stubs and faults: what is answered out of turn, and what goes wrong on the way."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mockserver.contract.schema import Schema
+from mockserver.outcomes import RuleError, read_rules
+from mockserver.state.rules import MAX_RULES, RULE_SCHEMA, STANDING_FAULT_SCHEMA, Rule
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of
+from mockserver.web.views import instant_of
+
+NEXT, FAULT = "next", "fault"
+"""Origins of rules."""
+
+
+def next_(call: AdminCall) -> Any:
+    """Queued after the stubs that are there; one request unless it says otherwise."""
+    (rule,) = _install(call, [call.body], NEXT, times=1)
+    return _shown(rule)
+
+
+def stubs(call: AdminCall) -> Any:
+    return {"stubs": _listed(call)}
+
+
+def delete_stubs(call: AdminCall) -> Any:
+    return {"removed": call.sandbox.rules.remove()}
+
+
+def delete_stub(call: AdminCall) -> Any:
+    id_ = call.path["id"]
+    if not call.sandbox.rules.remove(lambda rule: rule.id == id_):
+        raise AdminRefusal(404, "No stub with this id is installed; one that is used up or over is gone.")
+    return {"removed": 1}
+
+
+def faults(call: AdminCall) -> Any:
+    return {"faults": _listed(call, FAULT)}
+
+
+def put_faults(call: AdminCall) -> Any:
+    """In force until they are replaced or deleted, unless they say otherwise."""
+    _install(call, call.body["faults"], FAULT, times=None, instead_of=FAULT)
+    return faults(call)
+
+
+def delete_faults(call: AdminCall) -> Any:
+    return {"removed": call.sandbox.rules.remove(lambda rule: rule.origin == FAULT)}
+
+
+_FAULTS = body_of("faults", faults={"type": "array", "maxItems": MAX_RULES, "items": STANDING_FAULT_SCHEMA})
+
+VERBS = (
+    Verb("POST", "/next", next_, Schema(RULE_SCHEMA, {})),
+    Verb("GET", "/stubs", stubs),
+    Verb("DELETE", "/stubs", delete_stubs),
+    Verb("DELETE", "/stubs/{id}", delete_stub),
+    Verb("GET", "/faults", faults),
+    Verb("PUT", "/faults", put_faults, _FAULTS),
+    Verb("DELETE", "/faults", delete_faults),
+)
+
+
+def _install(
+    call: AdminCall, definitions: Sequence[Any], origin: str, *, times: int | None, instead_of: str | None = None
+) -> list[Rule]:
+    try:
+        rules = read_rules(definitions, call.engine.services, origin=origin, now=call.now, times=times)
+        return call.sandbox.rules.install(rules, instead_of=instead_of)
+    except RuleError as error:
+        raise AdminRefusal(422, f"{error}.", error.violations) from error
+    except ValueError as error:
+        raise AdminRefusal(422, f"{error}.") from error
+
+
+def _listed(call: AdminCall, origin: str | None = None) -> list[dict[str, Any]]:
+    """Those that may still be claimed, in the order in which they are asked."""
+    call.sandbox.rules.drop_gone(call.now)
+    return [_shown(rule) for rule in call.sandbox.rules.installed if origin in {None, rule.origin}]
+
+
+def _shown(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "origin": rule.origin,
+        "matched": rule.matched,
+        "claimed": rule.claimed,
+        "left": None if rule.times is None else rule.times - rule.claimed,
+        "until": None if rule.until is None else instant_of(rule.until),
+        "definition": rule.definition,
+    }

@@ -1,0 +1,145 @@
+"""One attempt to deliver a callback over HTTP: only to where it may go, in bounded time, and following nobody."""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Event, Timer
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from mockserver.state.callbacks import State
+from mockserver.web.postage import Outcome, Rules, judged
+
+MAX_READ = 65_536
+"""Bytes of an answer's body that are read, so that its sender may end in peace; nobody looks at them."""
+_PATH = "/%:@!$&'()*+,;=-._~"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class ForbiddenTarget(Exception):  # noqa: N818  it says what is wrong with the target
+    """A target that may not be called; nothing was sent, and no name server was asked."""
+
+
+class _Address(NamedTuple):
+    """A target, taken apart."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """With the query, all of it in ASCII."""
+
+
+def post(target: str, payload: bytes, id_: str, rules: Rules) -> Outcome:
+    """POST the payload, and say how that went."""
+    try:
+        address = _read_address(target)
+        places = _find_places(address, rules)
+    except ForbiddenTarget as error:
+        return Outcome(State.REFUSED, error=str(error))
+    except OSError as error:
+        return Outcome(State.RETRYING, error=f"{address.host} cannot be found: {error}")
+    hurry = Event()
+    try:
+        return judged(_exchange(address, places, payload, rules.headers(id_), rules.timeout, hurry))
+    except (OSError, HTTPException) as error:
+        is_late = hurry.is_set() or isinstance(error, TimeoutError)
+        said = f"no answer within {rules.timeout:g} seconds" if is_late else str(error) or type(error).__name__
+        return Outcome(State.RETRYING, error=said[:400])
+
+
+def _read_address(target: str) -> _Address:
+    try:
+        parts = urlsplit(target)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ForbiddenTarget(f"no URL that can be called: {error}") from error
+    if parts.scheme not in _DEFAULT_PORTS or not host or port == 0:
+        raise ForbiddenTarget("no URL that can be called")
+    query = f"?{quote(parts.query, safe=_PATH + '?')}" if parts.query else ""
+    path = quote(parts.path or "/", safe=_PATH) + query
+    return _Address(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], path)
+
+
+def _find_places(address: _Address, rules: Rules) -> list[str]:
+    """The IP addresses to try; raises ForbiddenTarget, and OSError when there are none.
+
+    A name is looked up only when it may be called: already the question would leave the machine.
+    """
+    host, port = address.host, address.port
+    is_allowed = not rules.allowed.isdisjoint({(host, None), (host, port)})
+    # "localhost" is in every hosts file; a resolver may ask the network for what stands before it.
+    name = "localhost" if host.endswith(".localhost") and not is_allowed else host
+    if not (is_allowed or name == "localhost" or _is_loopback(name)):
+        raise ForbiddenTarget(f"{host[:200]} is not loopback; --callback-allow names hosts that may be called")
+    found = [str(each[4][0]) for each in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
+    for each in found:
+        if not (is_allowed or _is_loopback(each)):
+            raise ForbiddenTarget(f"{host[:200]} is {each}, which is not loopback; --callback-allow names exceptions")
+    return list(dict.fromkeys(found))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _exchange(  # noqa: PLR0917  its only caller is above
+    address: _Address, places: list[str], payload: bytes, headers: Mapping[str, str], timeout: float, hurry: Event
+) -> int:
+    end = time.monotonic() + timeout
+    wire = _connect(places, address.port, end)
+    connection = HTTPConnection(address.host, address.port)
+    if address.scheme == "https":
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(address.host, address.port, context=context)
+        wire = context.wrap_socket(wire, server_hostname=address.host, do_handshake_on_connect=False)
+    connection.sock = wire
+    with wire, _cut_at(end, wire, hurry):
+        if isinstance(wire, ssl.SSLSocket):
+            wire.do_handshake()
+        connection.request("POST", address.path, payload, {**headers, "Connection": "close"})
+        response = connection.getresponse()
+        if hurry.is_set():  # The cut may pass for the end of the head.
+            raise TimeoutError
+        with suppress(OSError, HTTPException):
+            response.read(MAX_READ)
+        response.close()
+    return response.status
+
+
+def _connect(places: list[str], port: int, end: float) -> socket.socket:
+    """A connection to the first place that takes one; never to one that was not checked."""
+    for place in places[:-1]:
+        with suppress(OSError):
+            return socket.create_connection((place, port), _rest(end))
+    return socket.create_connection((places[-1], port), _rest(end))
+
+
+def _rest(end: float) -> float:
+    return max(end - time.monotonic(), 0.001)
+
+
+@contextmanager
+def _cut_at(end: float, wire: socket.socket, hurry: Event) -> Iterator[None]:
+    """Cut the connection when the time is over: a receiver that drips a byte at a time would never end otherwise."""
+
+    def cut() -> None:
+        hurry.set()
+        with suppress(OSError):
+            socket.socket.shutdown(wire, socket.SHUT_RDWR)  # also beneath TLS, where the socket's own would say goodbye
+
+    timer = Timer(_rest(end), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

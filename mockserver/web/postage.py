@@ -1,0 +1,60 @@
+"""What a delivery must keep to, and what it can come to."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from mockserver import __version__
+from mockserver.settings import Settings
+from mockserver.state.callbacks import State
+from mockserver.syntaxes import read_endpoint, read_place, read_retries, read_timeout
+
+
+class Rules(NamedTuple):
+    """Where callbacks may go, and how long and how often it is tried."""
+
+    allowed: frozenset[tuple[str, int | None]] = frozenset()
+    """Hosts in lower case with a port; None is any port. Loopback is always allowed."""
+    timeout: float = 5.0
+    """Of one attempt, in seconds of the wall."""
+    retries: tuple[float, ...] = ()
+    """The waits before each further attempt, in seconds of the wall."""
+    endpoint: str = ""
+    """Where queues are; empty when there are none."""
+    shows_id: bool = True
+    """Whether the callback's id goes along, which the vendor would not send."""
+
+    def headers(self, id_: str) -> dict[str, str]:
+        """What goes along with a payload over HTTP."""
+        named = {"Content-Type": "application/json", "User-Agent": f"mockserver/{__version__}"}
+        return named | ({"X-Mock-Callback-Id": id_} if self.shows_id else {})
+
+
+class Outcome(NamedTuple):
+    """What an attempt came to."""
+
+    state: State
+    """RETRYING where another attempt may do better."""
+    status: int | None = None
+    error: str = ""
+
+
+@lru_cache(maxsize=8)
+def rules_of(settings: Settings) -> Rules:
+    """The rules that the settings make."""
+    return Rules(
+        frozenset(read_place(each) for each in settings.callback_allow),
+        read_timeout(settings.callback_timeout),
+        read_retries(settings.callback_retries),
+        read_endpoint(settings.sqs_endpoint),
+        settings.debug_headers,
+    )
+
+
+def judged(status: int, said: str = "") -> Outcome:
+    """What an answer means: another attempt may only help a receiver that is overloaded or broken."""
+    if 200 <= status < 300:
+        return Outcome(State.DELIVERED, status)
+    if 300 <= status < 400:
+        return Outcome(State.FAILED, status, "redirects are not followed")
+    state = State.RETRYING if status == 429 or status >= 500 else State.FAILED
+    return Outcome(state, status, said or f"the receiver answered {status}")

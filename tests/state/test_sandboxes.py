@@ -1,0 +1,325 @@
+"""Sandboxes as a book: how many there may be, who is forgotten, who is kept."""
+
+from collections.abc import Callable
+from threading import Event, Thread
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from mockserver.state.batches import IMMEDIATE, Batch, Progression
+from mockserver.state.clock import ClockStart
+from mockserver.state.ledger import AccountFacts
+from mockserver.state.sandbox import Beginnings, Own
+from mockserver.state.sandboxes import MAX_NAME, Sandboxes, SandboxesFull, bounded
+from mockserver.state.waste import MAX_HEAPS, Waste
+from mockserver.stores.memory import MemoryStore
+
+MakeBatch = Callable[..., Batch]
+MakeBeginnings = Callable[..., Beginnings]
+
+
+@pytest.fixture
+def three(make_beginnings: MakeBeginnings) -> Sandboxes:
+    """A book with room for three, which holds `one`, `two` and `three`."""
+    book = Sandboxes(MemoryStore(), make_beginnings(), limit=3)
+    for name in ("one", "two", "three"):
+        book.open(name)
+    return book
+
+
+def names(book: Sandboxes) -> list[str]:
+    return [sandbox.name for sandbox in book.by_use()]
+
+
+def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(three: Sandboxes) -> None:
+    three.open("one")
+
+    three.open("four")
+
+    assert names(three) == ["four", "one", "three"]
+    assert (len(three), three.evicted) == (3, 1)
+
+
+def test_looking_is_not_using(three: Sandboxes) -> None:
+    assert three.named("one") is three.peek("one")
+
+    three.open("four")
+
+    assert three.named("one") is None
+
+
+def test_a_key_in_a_url_is_a_use(three: Sandboxes) -> None:
+    one = three.open("one")
+    three.open("two")
+    three.open("three")
+    assert three.find(one.key) is one
+
+    three.open("four")
+
+    assert names(three) == ["four", "one", "three"]
+
+
+@pytest.mark.parametrize("why", ["is_held", "is_set_up"])
+def test_who_is_held_is_never_forgotten(three: Sandboxes, why: str) -> None:
+    setattr(three.open("one"), why, True)
+
+    for n in range(20):
+        three.open(f"more-{n}")
+
+    assert "one" in names(three)
+
+
+def test_who_is_busy_right_now_is_not_forgotten(three: Sandboxes) -> None:
+    busy = three.open("one")
+    three.open("two")
+    three.open("three")
+    inside, leave = Event(), Event()
+
+    def work() -> None:
+        with busy.transaction:
+            inside.set()
+            leave.wait(10)
+
+    thread = Thread(target=work)
+    thread.start()
+    inside.wait(10)
+    three.open("four")
+    leave.set()
+    thread.join()
+
+    assert names(three) == ["four", "three", "one"]
+
+
+def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: Sandboxes) -> None:
+    for sandbox in three.every():
+        sandbox.is_held = True
+
+    with pytest.raises(SandboxesFull, match="3 sandboxes, and all of them are held"):
+        three.open("four")
+
+    assert (sorted(names(three)), three.evicted) == (["one", "three", "two"], 0)
+    assert three.open("two").name == "two"
+
+
+def test_a_reset_lets_go_of_what_was_only_set_up(three: Sandboxes) -> None:
+    held, set_up = three.open("one"), three.open("two")
+    held.is_held = held.is_set_up = set_up.is_set_up = True
+
+    held.reset()
+    set_up.reset()
+
+    assert (held.may_be_evicted, set_up.may_be_evicted) == (False, True)
+
+
+def test_who_comes_back_after_being_forgotten_is_told_so_once_made(three: Sandboxes) -> None:
+    one = three.open("one")
+    one.progression = Progression("polls", 7)
+    for name in ("two", "three", "four"):
+        three.open(name)
+
+    back = three.open("one")
+
+    assert (back.was_evicted, back is one, back.progression) == (True, False, IMMEDIATE)
+    assert (back.key, three.open("four").was_evicted) == (one.key, False)
+
+
+def test_only_as_many_forgotten_names_are_remembered_as_there_may_be_sandboxes(three: Sandboxes) -> None:
+    for n in range(20):
+        three.open(f"more-{n}")
+
+    assert not three.open("more-1").was_evicted
+    assert three.open("more-16").was_evicted
+
+
+def test_each_forgetting_is_told(make_beginnings: MakeBeginnings) -> None:
+    told: list[int] = []
+    book = Sandboxes(MemoryStore(), make_beginnings(), limit=2, when_evicted=told.append)
+
+    for n in range(5):
+        book.open(str(n))
+
+    assert told == [1, 2, 3]
+
+
+def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: Sandboxes, make_batch: MakeBatch) -> None:
+    one = three.open("one")
+    one.batches["some-batch"] = make_batch()
+    first = one.next_id("queueBatch", b"{}")
+
+    assert three.delete("one") is one
+    assert (three.delete("one"), three.find(one.key), len(three)) == (None, None, 2)
+
+    again = three.open("one")
+    assert (dict(again.batches), again.was_evicted) == ({}, False)
+    assert again.next_id("queueBatch", b"{}") == first
+    assert three.find(one.key) is again
+
+
+def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
+    three: Sandboxes, make_batch: MakeBatch
+) -> None:
+    old = three.open("one")
+    old.batches["some-batch"] = make_batch()
+
+    with old.transaction:
+        three.delete("one")
+        while three.waste.sweep():
+            pass
+        new = three.open("one")
+        new.batches["new"] = make_batch(id_="new")
+        assert list(old.batches) == ["some-batch"]
+        old.reset()
+
+    assert (list(old.batches), list(new.batches)) == ([], ["new"])
+
+
+def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: Sandboxes) -> None:
+    seen = three.peek("four")
+    seen.batches.clear()
+
+    assert (seen.name, seen.clock.now(), len(three), three.named("four")) == ("four", 1000, 3, None)
+    assert seen.key == three.open("four").key
+
+
+def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beginnings: MakeBeginnings) -> None:
+    own = Own(ClockStart(True, 5.0, 60.0), Progression("polls", 2), (AccountFacts("vip", "vip@example.com", 3),))
+    beginnings = make_beginnings()._replace(closed={"api": frozenset()})
+    sandbox = Sandboxes(MemoryStore(), beginnings).open("mine", own)
+
+    for _ in range(2):
+        assert (sandbox.clock.now(), sandbox.clock.scale, sandbox.progression) == (5, 60, Progression("polls", 2))
+        vip = sandbox.accounts.find("vip", 5, magic=True, provider="api")
+        assert vip is not None
+        assert vip.balance({}, 5) == 3
+        assert sandbox.accounts.find("other", 5, magic=True, provider="api") is None
+        sandbox.clock.advance(100)
+        sandbox.progression = IMMEDIATE
+        sandbox.reset()
+
+
+def test_a_free_name_is_the_same_on_every_run(three: Sandboxes) -> None:
+    assert three.unused_name() == "sandbox-4"
+    three.open("sandbox-4")
+    three.delete("one")
+    assert three.unused_name() == "sandbox-5"
+
+
+def test_a_long_name_is_cut_but_told_apart() -> None:
+    name = "x" * 500
+
+    assert bounded("x" * MAX_NAME) == "x" * MAX_NAME
+    assert len(bounded(name)) == MAX_NAME
+    assert bounded(name) == bounded("x" * 500) != bounded("x" * 501)
+
+
+def test_waste_is_freed_piece_by_piece_and_without_a_sweep_it_stays_bounded() -> None:
+    waste, heap, other = Waste(), {str(n): n for n in range(10)}, list(range(4))
+    waste.add(heap)
+    waste.add(other)
+
+    assert waste.sweep(8)
+    assert (len(heap), len(other)) == (2, 4)
+    assert waste.sweep(5)
+    assert (len(heap), len(other)) == (0, 1)
+    assert not waste.sweep(5)
+    for _ in range(MAX_HEAPS + 9):
+        waste.add([1])
+    assert len(waste) == MAX_HEAPS
+
+
+class Book(RuleBasedStateMachine):
+    """Sandboxes against a small model: names in the order of use, with how many batches were queued in each."""
+
+    LIMIT = 4
+    NAMES = st.sampled_from("abcdefgh")
+    make_batch: MakeBatch
+    beginnings: Beginnings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = Sandboxes(MemoryStore(), self.beginnings, limit=self.LIMIT)
+        self.batches: dict[str, int] = {}
+        self.clocks: dict[str, float] = {}
+        self.held: set[str] = set()
+        self.forgotten: set[str] = set()
+        self.ids: dict[tuple[str, int], str] = {}
+
+    def opened(self, name: str) -> bool:
+        """Whether the model lets the sandbox be opened; it is the last used then."""
+        if name not in self.batches and len(self.batches) == self.LIMIT:
+            idle = next((each for each in self.batches if each not in self.held), None)
+            if idle is None:
+                with pytest.raises(SandboxesFull):
+                    self.book.open(name)
+                return False
+            self.gone(idle)
+            self.forgotten.add(idle)
+        self.batches[name] = self.batches.pop(name, 0)
+        self.clocks.setdefault(name, 1000.0)
+        assert self.book.open(name).was_evicted == (name in self.forgotten)
+        return True
+
+    def gone(self, name: str) -> None:
+        self.clocks.pop(name)
+        self.batches.pop(name)
+        self.held.discard(name)
+
+    @rule(name=NAMES)
+    def queue(self, name: str) -> None:
+        if self.opened(name):
+            sandbox = self.book.open(name)
+            sandbox.was_evicted = False
+            self.forgotten.discard(name)
+            id_ = sandbox.next_id("queueBatch", b"{}")
+            number = self.batches[name]
+            assert self.ids.setdefault((name, number), id_) == id_, "the n-th id is always the same"
+            sandbox.batches[id_] = self.make_batch(id_=id_)
+            self.batches[name] += 1
+
+    @rule(name=NAMES, seconds=st.integers(0, 9))
+    def advance(self, name: str, seconds: int) -> None:
+        if self.opened(name):
+            self.book.open(name).clock.advance(seconds)
+            self.clocks[name] += seconds
+
+    @rule(name=NAMES)
+    def hold(self, name: str) -> None:
+        if self.opened(name):
+            self.book.open(name).is_held = True
+            self.held.add(name)
+
+    @rule(name=NAMES)
+    def reset(self, name: str) -> None:
+        if self.opened(name):
+            self.book.open(name).reset()
+            self.batches[name], self.clocks[name] = 0, 1000.0
+
+    @rule(name=NAMES)
+    def delete(self, name: str) -> None:
+        assert (self.book.delete(name) is not None) == (name in self.batches)
+        if name in self.batches:
+            self.gone(name)
+            self.forgotten.discard(name)
+
+    @rule()
+    def sweep(self) -> None:
+        self.book.waste.sweep(3)
+
+    @invariant()
+    def agrees(self) -> None:
+        every = self.book.by_use()
+        assert [each.name for each in every] == list(self.batches)[::-1]
+        assert {each.name: len(each.batches) for each in every} == self.batches
+        assert {each.name: each.clock.now() for each in every} == self.clocks
+        assert all(self.book.peek(each.name) is each for each in every)
+        assert len(set(self.ids.values())) == len(self.ids)
+
+
+def test_sandboxes_do_what_a_small_model_does(make_batch: MakeBatch, make_beginnings: MakeBeginnings) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    made = type("Made", (Book,), {"make_batch": staticmethod(make_batch), "beginnings": make_beginnings()})
+
+    run_state_machine_as_test(made, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))

@@ -1,0 +1,362 @@
+"""A sandbox that was carried elsewhere: it answers the same bytes, and goes on as it would have gone on."""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import orjson
+import pytest
+from builders import ask, bytes_of, make_engine, value_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.engine import Engine
+from mockserver.messages import Response, Upload
+from mockserver.state.registry import SnapshotError
+from mockserver.state.rules import read_rule
+from mockserver.state.sandbox import Sandbox
+from mockserver.state.setups import read_setup
+from mockserver.state.snapshots import ATTRIBUTES, Snapshots, ready, restore
+from mockserver.stores.blobs import Blob
+
+WORLD = {"x-mock-sandbox": "world"}
+TOKENS = ("ann", "mock-credits-12", "mock/no slash")
+LINE = {"method": "POST", "url": "/v1/chat/completions"}
+Step = Callable[[Engine], Response]
+
+
+def in_world(engine: Engine, method: str, path: str, token: str = "ann", **given: Any) -> Response:
+    return ask(engine, method, path, token=token, headers={**WORLD, **given.pop("headers", {})}, **given)
+
+
+def snapshots_of(engine: Engine) -> Snapshots:
+    providers = {service.provider for service in engine.services if service.provider}
+    return Snapshots({each.name: each.keeps() for each in providers if each.keeps})
+
+
+def carried(engine: Engine, name: str = "world", **changes: Any) -> Engine:
+    """A fresh server that has imported what the other exported."""
+    document = orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine)))
+    other = make_engine(**changes)
+    sandbox = other.sandboxes.open(name)
+    restore(sandbox, snapshots_of(other).read(document, sandbox.shelves))
+    return other
+
+
+def exported(sandbox: Sandbox, snapshots: Snapshots) -> bytes:
+    return orjson.dumps(snapshots.write(snapshots.take(sandbox, journal=True)))
+
+
+# What a client may do.
+
+
+def queue(token: str, prompts: list[str]) -> Step:
+    return lambda engine: in_world(engine, "POST", "/ai/batches", token, json={"prompts": prompts})
+
+
+def ask_later(token: str, prompt: str) -> Step:
+    query = {"prompt": prompt, "mode": "async", "model": "chatgpt"}
+    return lambda engine: in_world(engine, "GET", "/ai", token, query=query)
+
+
+def chat(token: str) -> Step:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+    return lambda engine: in_world(engine, "POST", "/v1/chat/completions", token, json=body)
+
+
+def upload(token: str, marker: str) -> Step:
+    lines = [
+        {
+            **LINE,
+            "custom_id": f"r{n}",
+            "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]},
+        }
+        for n, text in enumerate(("one", f"two {marker}"))
+    ]
+    content = b"\n".join(map(orjson.dumps, lines))
+
+    def step(engine: Engine) -> Response:
+        form = {"purpose": "batch", "file": Upload("in.jsonl", "", Blob.in_memory(content))}
+        request = ask_request(token)._replace(form=form)
+        return engine.handle(request)
+
+    return step
+
+
+def ask_request(token: str) -> Any:
+    from builders import make_request
+
+    headers = {**WORLD, "content-type": "multipart/form-data; boundary=x"}
+    return make_request("POST", "/v1/files", token=token, headers=headers)
+
+
+def work_on(token: str) -> Step:
+    """A batch of the newest file, if there is one."""
+
+    def step(engine: Engine) -> Response:
+        files = value_of(in_world(engine, "GET", "/v1/files", token)).get("data")
+        body = {
+            "input_file_id": files[0]["id"] if files else "file-none",
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+            "metadata": {"$": "dict", "a": "b"},
+        }
+        return in_world(engine, "POST", "/v1/batches", token, json=body)
+
+    return step
+
+
+def write_prompt(token: str, slug: str) -> Step:
+    body = {"slug": slug, "name": slug, "template": "Say {{ word }}", "model_config": {"temperature": 1.0}}
+    return lambda engine: in_world(engine, "POST", "/api/v1/prompts", token, json=body)
+
+
+def install(token: str, times: int) -> Step:
+    """A stub that answers some later requests out of turn."""
+
+    def step(engine: Engine) -> Response:
+        sandbox = engine.sandboxes.open("world")
+        definition = {"operation": "getUser", "status": 403, "times": times, "probability": 0.5, "after": 1}
+        sandbox.rules.install([read_rule(definition, origin="next", now=sandbox.clock.now())])
+        return in_world(engine, "GET", "/user", token)
+
+    return step
+
+
+def set_up(scenario: str) -> Step:
+    def step(engine: Engine) -> Response:
+        found = engine.scenarios.by_name[scenario]
+        read_setup(found.name, found.content).apply(engine.sandboxes.open("world"), magic=True, reset=False)
+        return Response(200)
+
+    return step
+
+
+def ask_for_a_callback(token: str) -> Step:
+    body = {"prompts": ["one"], "callback": "http://127.0.0.1:9/done"}
+    return lambda engine: in_world(engine, "POST", "/ai/batches", token, json=body)
+
+
+def advance(seconds: int) -> Step:
+    def step(engine: Engine) -> Response:
+        engine.sandboxes.open("world").clock.advance(seconds)
+        return Response(200)
+
+    return step
+
+
+def look(token: str) -> Step:
+    return lambda engine: in_world(engine, "GET", "/v1/batches", token)
+
+
+tokens = st.sampled_from(TOKENS)
+prompts = st.sampled_from(["guitars", "[mock:fail]", "[mock:slow=30s] trains", "ключ"])
+steps = st.one_of(
+    st.builds(queue, tokens, st.lists(prompts, min_size=1, max_size=3)),
+    st.builds(ask_later, tokens, prompts),
+    st.builds(chat, tokens),
+    st.builds(upload, tokens, prompts),
+    st.builds(work_on, tokens),
+    st.builds(write_prompt, tokens, st.sampled_from(["greeting", "farewell"])),
+    st.builds(install, tokens, st.integers(1, 3)),
+    st.builds(ask_for_a_callback, tokens),
+    st.builds(
+        set_up, st.sampled_from(["partial-failures", "credits-run-out", "ids-vanish", "token-revoked", "huge-pages"])
+    ),
+    st.builds(advance, st.integers(0, 100_000)),
+    st.builds(look, tokens),
+)
+
+
+def seen(engine: Engine) -> Iterator[tuple[str, int, Any, bytes]]:
+    """Everything there is to read, as clients and operators see it."""
+    sandbox = engine.sandboxes.open("world")
+    for token in TOKENS:
+        for path in ("/user", "/v1/files", "/v1/batches", "/api/v1/prompts", "/api/v1/prompts/greeting"):
+            yield told(engine, token, path)
+        for id_ in list(sandbox.files):
+            yield told(engine, token, f"/v1/files/{id_}")
+            yield told(engine, token, f"/v1/files/{id_}/content")
+        for id_ in list(sandbox.jobs):
+            yield told(engine, token, f"/v1/batches/{id_}")
+        for id_, path in product(list(sandbox.batches), ("/ai/batches", "/ai/completions")):
+            yield told(engine, token, path, id=id_)
+    now = sandbox.clock.now()
+    yield (
+        repr([(each.kept(), list(each.ledger(sandbox.batches, now))) for each in sandbox.accounts.every()]),
+        0,
+        (),
+        b"",
+    )
+    yield repr((sandbox.usage, sandbox.progression, now, sandbox.clock.mark(), sandbox.journal.seen)), 0, (), b""
+
+
+def told(engine: Engine, token: str, path: str, **query: str) -> tuple[str, int, Any, bytes]:
+    response = in_world(engine, "GET", path, token, query=query)
+    return path, response.status, response.headers, bytes_of(response)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    done=st.lists(steps, max_size=12),
+    after=st.lists(steps, max_size=4),
+    progression=st.sampled_from(["immediate", "time:50", "polls:3"]),
+    rate_limit=st.sampled_from([0, 6000]),
+)
+def test_a_sandbox_goes_on_elsewhere_as_it_would_have_gone_on_here(
+    done: list[Step], after: list[Step], progression: str, rate_limit: int
+) -> None:
+    changes: dict[str, Any] = {"progression": progression, "rate_limit": rate_limit}
+    engine = make_engine(**changes)
+    for step in done:
+        step(engine)
+
+    other = carried(engine, **changes)
+
+    documents = [exported(each.sandboxes.open("world"), snapshots_of(each)) for each in (engine, other)]
+    assert documents[0] == documents[1]
+    assert list(seen(engine)) == list(seen(other))
+    for step in after:
+        one, two = step(engine), step(other)
+        assert (one.status, one.headers, bytes_of(one)) == (two.status, two.headers, bytes_of(two))
+    assert list(seen(engine)) == list(seen(other))
+
+
+def test_under_another_name_it_gives_the_ids_it_would_have_given_under_the_old_one() -> None:
+    engine = make_engine()
+    queue("ann", ["one"])(engine)
+
+    other = carried(engine, "elsewhere")
+    wanted = value_of(queue("ann", ["one"])(engine))
+
+    body = {"prompts": ["one"]}
+    there = {"x-mock-sandbox": "elsewhere"}
+    assert value_of(ask(other, "POST", "/ai/batches", token="ann", json=body, headers=there)) == wanted
+    assert other.sandboxes.open("elsewhere").key != engine.sandboxes.open("world").key
+
+    other.sandboxes.open("elsewhere").reset()
+    assert value_of(ask(other, "POST", "/ai/batches", token="ann", json=body, headers=there)) != wanted
+
+
+def test_the_clock_flows_on_from_where_it_stood() -> None:
+    engine = make_engine(clock="2030-01-01T00:00:00")
+    clock = engine.sandboxes.open("world").clock
+    clock.scale_by(1e6)
+    clock.advance(1e6)
+    clock.freeze()
+    now = clock.now()
+
+    other = carried(engine, clock="flowing").sandboxes.open("world").clock
+
+    assert (other.now(), other.born, other.is_frozen, other.scale) == (now, clock.born, True, 1e6)
+    other.resume()
+    assert other.now() >= now
+
+
+def test_what_was_sent_piece_by_piece_is_in_the_journal_without_its_pieces() -> None:
+    engine = make_engine()
+    id_ = value_of(queue("ann", ["one"])(engine))["id"]
+    key = engine.sandboxes.open("world").key
+    in_world(engine, "GET", f"/ai/archives/{key}/{id_}", query={"format": "ndjson"})
+
+    kept = list(carried(engine).sandboxes.open("world").journal.find(lambda each: each.operation == "getArchive"))
+
+    assert not isinstance(kept[0].response.body, bytes)
+    assert (bytes_of(kept[0].response), kept[0].response.status) == (b"", 200)
+
+
+# What is refused.
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    engine = make_engine()
+    queue("ann", ["one", "two"])(engine)
+    engine.sandboxes.open("world").files["f"] = ()
+    engine.sandboxes.open("world").files.clear()
+    return orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine)))
+
+
+def changed(document: Any, path: str, value: Any) -> Any:
+    """A copy of the document with one thing changed; `*` stands for the first key."""
+    copy = orjson.loads(orjson.dumps(document))
+    *steps_, last = path.split("/")
+    at = copy
+    for step in steps_:
+        at = at[next(iter(at)) if step == "*" else step]
+    at[next(iter(at)) if last == "*" else last] = value
+    return copy
+
+
+STATE = "sandbox/shelves"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("version", 2, "version: 2, written by mockserver"),
+        ("format", "other", "no export of a sandbox"),
+        ("more", 1, "no export of a sandbox"),
+        ("sandbox", {}, "sandbox: {} is not Snapshot"),
+        ("sandbox/own", None, "sandbox.own: None is not Own"),
+        ("sandbox/salt", "x", "sandbox.salt: 'x' is not bytes"),
+        ("sandbox/seen", 0, "sandbox.seen: it is less"),
+        ("sandbox/clock/scale", 0, "sandbox.clock.scale: "),
+        ("sandbox/clock/now", 5, "sandbox.clock: "),
+        ("sandbox/clock/now", 1e300, "sandbox.clock: "),
+        ("sandbox/attributes/more", 1, "sandbox.attributes.more: unknown"),
+        ("sandbox/attributes/progression", None, "sandbox.attributes.progression: None is not Progression"),
+        ("sandbox/attributes/progression/kind", "warp", "sandbox.attributes.progression: no such kind"),
+        (f"{STATE}/more", {}, "sandbox.shelves.more: unknown"),
+        (f"{STATE}/batches/*", 5, "sandbox.shelves.batches."),
+        (f"{STATE}/batches/*/size", 3, "it does not agree with itself"),
+        (f"{STATE}/batches/*/id", "x", "it does not agree with itself"),
+        (f"{STATE}/batches/*/body/v", "", "it does not agree with itself"),
+        (f"{STATE}/batches/*/created", {"$": "float", "v": "inf"}, "it does not agree with itself"),
+        (f"{STATE}/batches", {}, "sandbox.shelves.accounts.ann: it knows other batches"),
+        (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
+        (f"{STATE}/seen/*", "1", "'1' is not int"),
+        (f"{STATE}/jobs/x", {"$": "Job"}, "'Job' is no known tag"),
+    ],
+)
+def test_a_document_that_no_server_wrote_is_refused_with_the_place(
+    document: Any, path: str, value: Any, why: str
+) -> None:
+    engine = make_engine()
+    shelves = engine.sandboxes.open("world").shelves
+
+    with pytest.raises(SnapshotError) as refused:
+        ready(snapshots_of(engine).read(changed(document, path, value), shelves))
+
+    assert why in str(refused.value)
+    assert snapshots_of(engine).read(document, shelves).name == "world"
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 5, {}])
+def test_what_is_no_export_at_all_is_refused(document: Any) -> None:
+    with pytest.raises(SnapshotError, match="no export of a sandbox"):
+        Snapshots().read(document, ())
+
+
+def test_a_sandbox_larger_than_allowed_is_not_written() -> None:
+    engine = make_engine()
+    queue("ann", ["x" * 2000])(engine)
+    snapshots = snapshots_of(engine)
+
+    with pytest.raises(SnapshotError, match="more than 2000 bytes"):
+        snapshots.write(snapshots.take(engine.sandboxes.open("world")), most=2000)
+
+
+def test_everything_a_sandbox_remembers_travels_or_is_known_to_stay() -> None:
+    """Who gives sandboxes a new attribute adds it to ATTRIBUTES, or says here why it need not travel."""
+    engine = make_engine()
+    sandbox = engine.sandboxes.open("world")
+    shelves = set(sandbox.shelves) - {"seen"}
+    made_from_others = {"name", "key", "transaction", "answers", "ids"}
+    written_apart = {"own", "clock", "journal", "used", "is_held", "is_set_up", "was_evicted"}
+
+    public = {name for name in vars(sandbox) if not name.startswith("_")}
+
+    parts_of_others = {"terms"}  # of accounts
+
+    assert public - shelves - made_from_others - written_apart == ATTRIBUTES.keys() - parts_of_others
