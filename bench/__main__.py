@@ -13,12 +13,14 @@ from bench.batches import measure_loop
 from bench.chat import measure_chat
 from bench.health import measure_health
 from bench.history import measure_history
+from bench.kit import measure_fixture, measure_import
 from bench.load import measure_large, measure_small
 from bench.machine import facts
 from bench.plan import Plan
 from bench.process import measure_memory, measure_start, measure_stop
 from bench.report import Result, as_json, as_text
 from bench.sandboxes import measure_sandboxes
+from bench.suite import measure_suite
 from bench.targets import BenchError, find_prism, install_prism
 from bench.weight import measure_weight
 
@@ -34,6 +36,9 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "batch-health": measure_health,
     "chat": measure_chat,
     "sandboxes": measure_sandboxes,
+    "sandbox-fixture": measure_fixture,
+    "plugin-import": measure_import,
+    "suite": measure_suite,
 }
 NO_PRISM = "Prism was not found (--prism PATH, PATH, node_modules/.bin); --install-prism fetches it for this run"
 

@@ -63,9 +63,12 @@ def input_of(lines: int, length: int) -> Input:
 class Loop:
     """One client of one server, on one kept connection."""
 
-    def __init__(self, port: int, name: str) -> None:
+    polls = POLLS
+
+    def __init__(self, port: int, name: str, token: str = TOKEN) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
         self._name = name
+        self._token = token
 
     def close(self) -> None:
         self._connection.close()
@@ -93,7 +96,7 @@ class Loop:
 
     def completed(self, batch: str) -> Mapping[str, Any]:
         """The batch once it is there; raises BenchError when it ends otherwise."""
-        for _ in range(POLLS):
+        for _ in range(self.polls):
             shown: Mapping[str, Any] = self._asked("GET", f"/v1/batches/{batch}")
             if shown["status"] == "completed":
                 return shown
@@ -110,7 +113,7 @@ class Loop:
     def _received(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
         try:
             self._connection.request(
-                method, path, body or None, {"Authorization": f"Bearer {TOKEN}", **(headers or {})}
+                method, path, body or None, {"Authorization": f"Bearer {self._token}", **(headers or {})}
             )
             answer = self._connection.getresponse()
             content = answer.read()

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench.targets import BenchError, Target
@@ -10,11 +11,12 @@ from bench.targets import BenchError, Target
 AIMOCK, LLMOCK = "1.43", "0.2.2"
 MISSING = "not fetched; --install-mocks fetches it for this run"
 # A batch of llmock's rests for 3 s that no setting shortens. Without them it is its work that is measured.
-_RESTLESS = (
-    "import llmock.routers.batch as batch, uvicorn; batch._BATCH_DELAY = 0.0; "
+_RESTING = (
+    "import uvicorn; "
     "uvicorn.run('llmock.main:create_app', factory=True, host='127.0.0.1', port={port}, log_level='warning', "
     "access_log=False)"
 )
+_RESTLESS = f"import llmock.routers.batch as batch; batch._BATCH_DELAY = 0.0; {_RESTING}"
 
 
 def rivals(folder: Path | None) -> tuple[list[Target], list[str]]:
@@ -47,6 +49,11 @@ def fetch_llmock(folder: Path) -> Target:
     python = str(folder / "bin" / "python")
     run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"llmock=={LLMOCK}"])
     return Target("llmock", f"llmock {LLMOCK}, its delay taken out", (python, "-c", _RESTLESS), "/health")
+
+
+def resting(llmock: Target) -> Target:
+    """The same llmock as it comes, with the rest that its batches take."""
+    return replace(llmock, key="llmock-rest", label=f"llmock {LLMOCK}", command=(*llmock.command[:-1], _RESTING))
 
 
 def run(command: list[str]) -> None:

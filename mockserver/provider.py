@@ -1,7 +1,7 @@
 """How an API is declared, and what one of its handlers is given."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -73,6 +73,10 @@ Report = Callable[[World, Sandbox], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON."""
 Notice = Callable[[Batch, Callback, Sandbox], Any]
 """What a callback says of its batch when it falls due, as JSON."""
+
+
+Listing = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
+"""What a sandbox holds of one kind at an instant, as JSON, oldest first. Looking changes nothing."""
 
 
 Keeps = Callable[[], Mapping[str, Any]]
@@ -163,6 +167,7 @@ class Provider:
         slow: tuple[str, ...] = (),
         report: Report | None = None,
         keeps: Keeps | None = None,
+        listings: Mapping[str, Listing] = {},
         notice: Notice | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
@@ -188,6 +193,7 @@ class Provider:
         self.slow = slow
         self.report = report
         self.keeps = keeps
+        self.listings = listings
         self.notice = notice
         self.adapt = adapt
         self.models = models

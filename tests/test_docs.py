@@ -1,6 +1,7 @@
 """The documents tell the truth: their commands run, their tables are those of the code."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError, SpecError
 from mockserver.loading import fixture_schema, load_engine
 from mockserver.outcomes import read_rules
+from mockserver.pytest_plugin import INI
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
 from mockserver.state.faults import listed_faults
@@ -97,6 +99,28 @@ def test_the_test_with_the_sdk_passes(tmp_path: Path) -> None:
     )
 
     assert "1 passed" in done.stdout, done.stdout
+
+
+def test_the_tests_with_a_sandbox_pass(tmp_path: Path) -> None:
+    (tmp_path / "test_sandbox.py").write_text(blocks("python")[2], encoding="utf-8")
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "mockserver.pytest_plugin", "test_sandbox.py"],
+        cwd=tmp_path,
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_options_of_the_plugin_are_those_of_the_code() -> None:
+    names = {name for name, *_ in INI} | {"mockserver_allow_unexpected"}
+
+    assert {name for name in names if f"`{name}`" not in README} == set()
 
 
 def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:

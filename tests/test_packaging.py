@@ -103,6 +103,24 @@ def test_the_installed_command_serves_a_batch_from_an_empty_folder(installed: Pa
     assert "Old Strings" in answer["completionHtml"]  # which only the packed fixtures know
 
 
+def test_pytest_finds_the_plugin_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(sandbox):\n    assert sandbox.clock.is_frozen\n", encoding="utf-8"
+    )
+
+    said = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, installed=installed)
+
+    assert "1 passed" in said
+
+
+def test_a_server_needs_no_pytest(installed: Path, tmp_path: Path) -> None:
+    needed = distribution(installed).metadata.get_all("Requires-Dist", [])
+    script = "import sys, mockserver.cli, mockserver.testing; print([each for each in sys.modules if 'pytest' in each])"
+
+    assert [each for each in needed if "pytest" in each] == []
+    assert run(sys.executable, "-c", script, cwd=tmp_path, installed=installed).strip() == "[]"
+
+
 def distribution(folder: Path) -> Distribution:
     (found,) = distributions(path=[str(folder)])
     return found

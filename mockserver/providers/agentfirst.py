@@ -81,6 +81,7 @@ api = Provider(
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
+    listings={"batches": lambda sandbox, now: (_listed(each, now) for each in sandbox.batches.values())},
     guidance=GUIDANCE,
     prompts=prompts,
 )
@@ -95,6 +96,19 @@ def status_of(batch: Batch, now: float) -> Status:
     if now < batch.end():
         return Status.ARCHIVING
     return Status.SUCCESSFUL if batch.tally(now).successful else Status.FAILED
+
+
+def _listed(batch: Batch, now: float) -> dict[str, Any]:
+    tally = batch.tally(now)
+    return {
+        "id": batch.id,
+        "kind": batch.kind,
+        "account": batch.account,
+        "status": status_of(batch, now),
+        "count": batch.size,
+        "successful": tally.successful,
+        "failed": tally.failed,
+    }
 
 
 @api.handles("queueBatch")

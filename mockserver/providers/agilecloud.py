@@ -62,6 +62,10 @@ api = Provider(
     dress=dress,
     report=Later("mockserver.providers.agilecloud_usage", "report"),
     keeps=Later("mockserver.providers.agilecloud_shelves", "shelves"),
+    listings={
+        "batches": Later("mockserver.providers.agilecloud_batches", "listed_batches"),
+        "files": Later("mockserver.providers.agilecloud_files", "listed_files"),
+    },
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
     guidance=GUIDANCE,

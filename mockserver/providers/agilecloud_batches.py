@@ -1,6 +1,7 @@
 """AgileCloud's batches: what is created, where it is, and what it leaves behind."""
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_usage import Trade, meter_batch
 from mockserver.providers.agilecloud_world import world_models, world_prices
 from mockserver.state.batches import Batch
+from mockserver.state.sandbox import Sandbox
 from mockserver.syntaxes import read_capacity
 
 VALIDATING_SHARE = 0.1
@@ -85,6 +87,14 @@ def cancel_batch(call: Call) -> Response:
     if LIFECYCLE.is_final(status):
         raise Refusal(Reason.CONFLICT, f"Cannot cancel a batch with status '{status}'.")
     return call.reply(shown(_advanced(call, job._replace(cancelled=call.now)), call.now))
+
+
+def listed_batches(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
+    """Every account's batches. One whose work is due, but that nobody has looked at since, is still validating."""
+    for job in sandbox.jobs.values():
+        is_due = job.worked is None and job.input is not None and now >= job.began()
+        status = {"status": Status.VALIDATING} if is_due else {}
+        yield {**shown(job, -math.inf if is_due else now), **status, "account": job.batch.account}
 
 
 def shown(job: Job, now: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """AgileCloud's files: what accounts upload and batches write, until it is deleted or its time is over."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Content, Response
 from mockserver.provider import Call
 from mockserver.state.ids import canonical
+from mockserver.state.sandbox import Sandbox
 from mockserver.stores.blobs import Blob
 
 MEGABYTE = 1024 * 1024
@@ -76,6 +78,13 @@ def find_file(call: Call, id: str) -> FileRecord | None:
         return None
     record = _aged(call, record)
     return None if record.deleted else record
+
+
+def listed_files(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
+    """Every account's files, but for those that are deleted or expired."""
+    for each in sandbox.files.values():
+        if not each.deleted and (each.expires_at is None or now < each.expires_at):
+            yield {**shown(each), "account": each.account}
 
 
 def shown(record: FileRecord) -> dict[str, Any]:

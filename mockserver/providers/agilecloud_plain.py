@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
+from mockserver.contract.spec import Spec
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import completion_frame
 from mockserver.providers.agilecloud_inspection import CHAT
@@ -46,8 +48,7 @@ class Plain:
         self._frames: dict[str, _Frame] = {}
         completions = world.fixtures.completions
         self._others = [each.match for each in completions if each.match.contains is None]
-        lowered = [each.match.contains for each in completions if each.match.contains is not None]
-        self._schema = Schema(_definition(world.spec.document, lowered), world.spec.document)
+        self._schema = _judge(world.spec, completions)
 
     def accepts(self, request: Any) -> bool:
         """Whether the line is plain, and valid as a line and as a live request."""
@@ -97,6 +98,23 @@ class Plain:
             self._prices.tariff(model, batch=True),
         )
         return self._frames.setdefault(name, frame)
+
+
+class _Judges:
+    """The schema of plain lines, kept until another document or other fixtures come: a judge costs 2 ms to make."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Spec, Sequence[Completion], Schema] | None = None
+
+    def __call__(self, spec: Spec, completions: Sequence[Completion]) -> Schema:
+        last = self._last
+        if last is None or last[0] is not spec or last[1] is not completions:
+            needles = [each.match.contains for each in completions if each.match.contains is not None]
+            last = self._last = (spec, completions, Schema(_definition(spec.document, needles), spec.document))
+        return last[2]
+
+
+_judge = _Judges()
 
 
 def _definition(document: Mapping[str, Any], needles: Sequence[str]) -> dict[str, Any]:

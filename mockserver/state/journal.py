@@ -7,10 +7,14 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from mockserver.errors import Violation
+from mockserver.errors import Reason, Violation
 from mockserver.messages import Request, Response
 
 MAX_BYTES = 16 * 1024 * 1024
+
+
+_UNEXPECTED = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED, Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE})
+_ON_DEMAND = frozenset({"stub", "fault"})
 
 
 class Exchange(NamedTuple):
@@ -27,6 +31,11 @@ class Exchange(NamedTuple):
     reason: str
     """Why it was refused; empty when it was not."""
     violations: tuple[Violation, ...]
+
+    @property
+    def is_unexpected(self) -> bool:
+        """Whether no client can mean such a request, since no document knows it. What a stub answered was meant."""
+        return self.reason in _UNEXPECTED and self.response.source not in _ON_DEMAND
 
 
 class Journal:

@@ -11,6 +11,7 @@ from mockserver.state.sandboxes import MAX_NAME
 from mockserver.web.admin_accounts import ACCOUNT
 from mockserver.web.admin_clock import CLOCK, PROGRESSION, read_instant, read_progression
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, obeyed, read_count
+from mockserver.web.views import unexpected
 
 MAX_ACCOUNTS = 1000
 
@@ -70,10 +71,12 @@ def create_sandbox(call: AdminCall) -> Any:
 
 
 def delete_sandbox(call: AdminCall) -> Any:
+    """`unexpected` are requests that no client can have meant, so that a test looks back and tidies up in one call."""
     name = call.path["name"]
-    if call.engine.sandboxes.delete(name) is None:
+    sandbox = call.engine.sandboxes.delete(name)
+    if sandbox is None:
         raise AdminRefusal(404, f"There is no sandbox {name[:MAX_NAME]!r}.")
-    return {"deleted": name}
+    return {"deleted": name, "unexpected": unexpected(sandbox)}
 
 
 _CREATE = body_of(

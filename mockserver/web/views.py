@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from mockserver.engine import described
@@ -9,6 +10,7 @@ from mockserver.messages import Response
 from mockserver.state.journal import Exchange
 from mockserver.state.sandbox import Sandbox
 
+MAX_UNEXPECTED = 100
 SHOWN_CHARACTERS = 65_536
 """Of a body in the journal; its size in bytes is always told."""
 
@@ -19,6 +21,25 @@ def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
         "requests": [_exchange(each) for each in found],
         "seen": sandbox.journal.seen,
         "dropped": sandbox.journal.dropped,
+    }
+
+
+def unexpected(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """The first requests that no client can have meant, in short."""
+    found = sandbox.journal.find(lambda exchange: exchange.is_unexpected)
+    return [in_short(each) for each in islice(found, MAX_UNEXPECTED)]
+
+
+def in_short(exchange: Exchange) -> dict[str, Any]:
+    """An exchange without its bodies and headers."""
+    return {
+        "number": exchange.number,
+        "method": exchange.request.method,
+        "path": exchange.request.path,
+        "status": exchange.response.status,
+        "reason": exchange.reason,
+        "source": exchange.response.source,
+        "violations": [described(each) for each in exchange.violations[:MAX_UNEXPECTED]],
     }
 
 

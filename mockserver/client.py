@@ -1,0 +1,146 @@
+"""The admin API from Python, with the standard library alone: `Client(url).sandbox("mine").clock.advance(hours=24)`."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from mockserver.doors import AdminError, Door, Facts, SocketDoor, read_answer
+from mockserver.knobs import Clock, Knobs, clock_of, progression_of
+from mockserver.records import Records
+
+__all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
+
+DEFAULT = "default"
+_SAFE = re.compile(r"[!-~]{1,200}")
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+class Client:
+    """A server's admin API."""
+
+    def __init__(
+        self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, door: Door | None = None
+    ) -> None:
+        """`url` is the server's, without a path of an API. `door` is another way to it than a socket."""
+        self.url = url.rstrip("/")
+        self._headers = {"X-Mock-Admin-Token": admin_token} if admin_token else {}
+        self._door = door or SocketDoor(url, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; another call opens it again."""
+        self._door.close()
+
+    def sandbox(self, name: str = DEFAULT) -> "SandboxClient":
+        """The sandbox of that name; there need not be one yet, and asking for it makes none."""
+        return SandboxClient(self, name)
+
+    def create_sandbox(
+        self,
+        name: str | None = None,
+        *,
+        clock: str | None = None,
+        progression: str | None = None,
+        accounts: Sequence[Facts] = (),
+        hold: bool = True,
+    ) -> "SandboxClient":
+        """Make a sandbox that starts from this (written as the settings are), and hold it until it is deleted.
+
+        One that is there can only be held. Without a name the server gives one.
+        """
+        wanted: Facts = {"hold": hold} | ({"name": name} if name else {})
+        wanted |= {"clock": clock_of(clock)} if clock else {}
+        wanted |= {"progression": progression_of(progression)} if progression else {}
+        wanted |= {"accounts": list(accounts)} if accounts else {}
+        return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
+
+    def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:
+        """The sandboxes there are, the last used first."""
+        return list(self.ask("GET /sandboxes", query={"limit": limit, "after": after})["sandboxes"])
+
+    def version(self) -> Facts:
+        return self.ask("GET /version")
+
+    def openapi(self) -> Facts:
+        """The document in force."""
+        return self.ask("GET /openapi.json")
+
+    def ask(
+        self,
+        verb: str,
+        body: Any = None,
+        *,
+        sandbox: str = DEFAULT,
+        path: Mapping[str, str] = {},
+        query: Mapping[str, Any] = {},
+    ) -> Facts:
+        """The answer of an admin verb, named as the README names it: `ask("POST /reset/{part}", path={"part": …})`.
+
+        What is None in the query is left out. Raises AdminError when the call is refused.
+        """
+        method, _, template = verb.partition(" ")
+        target = "/__admin" + _PLACE.sub(lambda found: quote(path[found[1]], safe=""), template)
+        given = {
+            name: str(value).lower() if value is True else value for name, value in query.items() if value is not None
+        }
+        if given:
+            target += "?" + urlencode(given)
+        content = b"" if body is None else json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"} if content else {}
+        headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
+        answer: Facts = read_answer(f"{method} {target}", self._door.ask(method, target, headers, content))
+        return answer
+
+
+class SandboxClient(Knobs, Records):
+    """One isolated world: how the program under test gets there, and how a test turns its knobs."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        """Raises ValueError for a name that cannot stand in a header, as it has to."""
+        if not _SAFE.fullmatch(name):
+            raise ValueError(f"the sandbox's name is {name!r}; wanted 1 to 200 visible ASCII characters, no space")
+        self.client = client
+        self.name = name
+        self.clock = Clock(self)
+
+    @property
+    def base_url(self) -> str:
+        """Where Agent First's API begins."""
+        return self.client.url
+
+    @property
+    def openai_base_url(self) -> str:
+        """Where AgileCloud's begins, for OpenAI's SDKs."""
+        return f"{self.client.url}/v1"
+
+    @property
+    def token(self) -> str:
+        """A token, or API key, whose requests come to this sandbox with no header."""
+        return self.name
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """For clients that take headers only."""
+        return {"Authorization": f"Bearer {self.token}", "X-Mock-Sandbox": self.name}
+
+    def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
+        """The answer of an admin verb in this sandbox; see Client.ask."""
+        return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
+
+    def delete(self) -> Facts:
+        """Forget it, held or not. The answer tells the requests that nobody can have meant; see Records.unexpected."""
+        return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})
+
+    def import_(self, document: Facts) -> Facts:
+        """Become what an exported document says."""
+        return self.ask("POST /import", document)

@@ -1,0 +1,191 @@
+"""What a test turns in a sandbox: its clock, how batches age, what is answered next, and who has how many credits."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mockserver.doors import Asker, Facts
+from mockserver.syntaxes import read_clock, read_progression
+
+_AMOUNTS = {"time": "seconds", "polls": "polls"}
+
+
+def progression_of(text: str) -> Facts:
+    """What the admin API takes for `immediate`, `time:SECONDS`, `polls:COUNT`; raises SettingsError."""
+    kind, amount = read_progression(text)
+    return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
+
+
+def clock_of(text: str) -> Facts:
+    """What it takes for `flowing`, `frozen`, an ISO 8601 instant, `frozen@INSTANT`; raises SettingsError."""
+    is_frozen, instant = read_clock(text)
+    return {"frozen": is_frozen} | ({} if instant is None else {"now": instant})
+
+
+class Clock:
+    """Sandbox time. Every change answers the instant it led to."""
+
+    def __init__(self, sandbox: Asker) -> None:
+        self._sandbox = sandbox
+
+    @property
+    def now(self) -> datetime:
+        return _instant(self.read())
+
+    @property
+    def is_frozen(self) -> bool:
+        return bool(self.read()["frozen"])
+
+    def read(self) -> Facts:
+        """All there is to know: `now`, `unix`, `frozen`, `scale`."""
+        return self._sandbox.ask("GET /clock")
+
+    def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> datetime:
+        """Move forward; what falls due on the way has happened afterwards."""
+        span = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days}
+        return _instant(
+            self._sandbox.ask("POST /clock/advance", {name: amount for name, amount in span.items() if amount} or span)
+        )
+
+    def set(self, now: datetime | str | float) -> datetime:
+        """Jump to an instant (UTC unless it says otherwise), never back."""
+        return _instant(self._sandbox.ask("PUT /clock", {"now": now.isoformat() if isinstance(now, datetime) else now}))
+
+    def freeze(self) -> datetime:
+        return _instant(self._sandbox.ask("POST /clock/freeze"))
+
+    def resume(self) -> datetime:
+        return _instant(self._sandbox.ask("POST /clock/resume"))
+
+    def scale(self, scale: float) -> datetime:
+        """Let one second of the wall be `scale` seconds here."""
+        return _instant(self._sandbox.ask("POST /clock/scale", {"scale": scale}))
+
+
+class Knobs(Asker):
+    """The part of a sandbox's client that changes things."""
+
+    @property
+    def token(self) -> str:
+        """The account that is meant where none is named."""
+        raise NotImplementedError
+
+    def reset(self, part: str = "") -> None:
+        """Become new, or only in one part: `journal`, `state`, `stubs`, `clock` or `progression`."""
+        if part:
+            self.ask("POST /reset/{part}", path={"part": part})
+        else:
+            self.ask("POST /reset")
+
+    @property
+    def progression(self) -> str:
+        """What batches queued from now on age by: `immediate`, `time:SECONDS` or `polls:COUNT`."""
+        shown = self.ask("GET /progression")
+        kind = str(shown["progression"])
+        return f"{kind}:{shown[_AMOUNTS[kind]]:g}" if kind in _AMOUNTS else kind
+
+    @progression.setter
+    def progression(self, wanted: str) -> None:
+        self.ask("PUT /progression", progression_of(wanted))
+
+    def next(self, operation: str | None = None, **rule: Any) -> Facts:
+        """Install a stub for the next requests: `next("createBatch", status=503, times=2)`.
+
+        It takes what `POST /next` takes (`reply`, `status`, `fault`, `times`, `body`, `header`, …; `for_` is `for`).
+        """
+        named = {name.rstrip("_"): value for name, value in rule.items()}
+        return self.ask("POST /next", ({"operation": operation} if operation else {}) | named)
+
+    def fail(
+        self,
+        operation: str | None = None,
+        *,
+        status: int = 500,
+        times: int | None = 1,
+        retry_after: int | str | None = None,
+        fault: str | Mapping[str, Any] | None = None,
+        **rule: Any,
+    ) -> Facts:
+        """Let the next requests fail: with a status, or with a fault (its type is enough where it needs no more)."""
+        if fault is None:
+            wait = {} if retry_after is None else {"retry_after": retry_after}
+            fault = {"type": "status", "status": status, **wait}
+        return self.next(
+            operation, fault={"type": fault} if isinstance(fault, str) else dict(fault), times=times, **rule
+        )
+
+    def stubs(self) -> list[Facts]:
+        """The rules that may still be claimed, faults and those of scenarios included."""
+        return list(self.ask("GET /stubs")["stubs"])
+
+    def drop_stubs(self) -> int:
+        return int(self.ask("DELETE /stubs")["removed"])
+
+    def drop_stub(self, id_: str) -> None:
+        self.ask("DELETE /stubs/{id}", path={"id": id_})
+
+    @property
+    def faults(self) -> list[Facts]:
+        """What goes wrong until it is taken back. Assign definitions: `[{"fault": {"type": "reset"}}]`."""
+        return list(self.ask("GET /faults")["faults"])
+
+    @faults.setter
+    def faults(self, definitions: list[Facts]) -> None:
+        self.ask("PUT /faults", {"faults": definitions})
+
+    def drop_faults(self) -> int:
+        return int(self.ask("DELETE /faults")["removed"])
+
+    def scenario(self, name: str, *, reset: bool = False) -> Facts:
+        """Set the sandbox up as the scenario says; with `reset` after making it new."""
+        return self.ask("POST /scenarios/{name}", path={"name": name}, reset=reset or None)
+
+    def scenarios(self) -> list[Facts]:
+        return list(self.ask("GET /scenarios")["scenarios"])
+
+    def read_scenario(self, name: str) -> Facts:
+        """What the scenario's file says."""
+        return self.ask("GET /scenarios/{name}", path={"name": name})
+
+    @property
+    def conditions(self) -> Facts:
+        """How the sandbox differs from the settings. Assign a mapping; `{}` is as the settings say."""
+        return dict(self.ask("GET /conditions")["conditions"])
+
+    @conditions.setter
+    def conditions(self, wanted: Mapping[str, Any]) -> None:
+        self.ask("PUT /conditions", dict(wanted))
+
+    @conditions.deleter
+    def conditions(self) -> None:
+        self.ask("DELETE /conditions")
+
+    @property
+    def credits(self) -> int:
+        """What is left to the sandbox's own token. Assign a number."""
+        return int(self.account()["credits"])
+
+    @credits.setter
+    def credits(self, amount: int) -> None:
+        self.set_account(credits=amount)
+
+    @property
+    def accounts(self) -> list[Facts]:
+        """The accounts met so far."""
+        return list(self.ask("GET /accounts")["accounts"])
+
+    def account(self, token: str | None = None) -> Facts:
+        """An account, that of the sandbox's own token unless another is named."""
+        return self.ask("GET /accounts/{token}", path={"token": token or self.token})
+
+    def set_account(self, token: str | None = None, **facts: Any) -> Facts:
+        """Set its `credits`, `email` or `revoked`."""
+        return self.ask("PUT /accounts/{token}", facts, path={"token": token or self.token})
+
+    def ledger(self, token: str | None = None, *, limit: int | None = None, after: int | None = None) -> Facts:
+        """Its charges: `entries`, oldest first, and the `after` of the `next` page."""
+        return self.ask("GET /accounts/{token}/ledger", path={"token": token or self.token}, limit=limit, after=after)
+
+
+def _instant(clock: Facts) -> datetime:
+    return datetime.fromtimestamp(clock["unix"], UTC)

@@ -1,0 +1,186 @@
+"""Who lends fresh sandboxes to tests, in this process or elsewhere, and how a test's environment leads to one."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from mockserver.client import Client, SandboxClient
+from mockserver.doors import AdminError, AppDoor, Facts
+from mockserver.engine import Engine
+from mockserver.loading import load_engine
+from mockserver.settings import Settings
+from mockserver.state.batches import Progression
+from mockserver.state.clock import ClockStart
+from mockserver.state.sandbox import Own
+from mockserver.syntaxes import read_clock, read_progression
+from mockserver.web.app import build_app
+from mockserver.web.views import unexpected
+
+CLOCK, PROGRESSION = "frozen", "polls:2"
+"""How the world of a test begins: it moves when the test, or the client under test, moves it."""
+OURS: Mapping[str, str] = {
+    "OPENAI_BASE_URL": "openai_base_url",
+    "OPENAI_API_BASE": "openai_base_url",
+    "OPENAI_API_KEY": "token",
+    "AGILECLOUD_BASE_URL": "openai_base_url",
+    "AGILECLOUD_API_KEY": "token",
+    "AGILECLOUD_TOKEN": "token",
+    "AGENT_FIRST_BASE_URL": "base_url",
+    "AGENT_FIRST_TOKEN": "token",
+    "AGENT_FIRST_API_KEY": "token",
+    "AGENTFIRST_BASE_URL": "base_url",
+    "AGENTFIRST_TOKEN": "token",
+    "AGENTFIRST_API_KEY": "token",
+}
+"""The variables a test's program finds its sandbox by, and what of the sandbox each holds."""
+REMOVED = (
+    "OPENAI_ADMIN_KEY",
+    "OPENAI_ORG_ID",
+    "OPENAI_ORGANIZATION",
+    "OPENAI_PROJECT",
+    "OPENAI_PROJECT_ID",
+    "OPENAI_WEBHOOK_SECRET",
+    "OPENAI_CUSTOM_HEADERS",
+    "OPENAI_API_TYPE",
+    "OPENAI_API_VERSION",
+    "AZURE_OPENAI_API_KEY",
+    "AZURE_OPENAI_AD_TOKEN",
+    "AZURE_OPENAI_ENDPOINT",
+)
+"""What would carry a real account into a test, or lead its requests elsewhere."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
+
+
+class Lent(SandboxClient):
+    """A sandbox that is one test's own."""
+
+    allows_unexpected = False
+
+    def allow_unexpected(self) -> None:
+        """Let the test pass whatever was asked."""
+        self.allows_unexpected = True
+
+
+class Host(Protocol):
+    """Whoever has sandboxes to lend."""
+
+    url: str
+    client: Client
+
+    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
+        """A new sandbox, held; nothing is left of an earlier one of that name."""
+        ...
+
+    def take_back(self, sandbox: Lent) -> list[Facts]:
+        """Forget it; the requests that no client can have meant, in short."""
+        ...
+
+
+class LocalHost:
+    """A server of this process. Its sandboxes are made and forgotten without a request."""
+
+    def __init__(self, engine: Engine, client: Client) -> None:
+        self.engine = engine
+        self.client = client
+        self.url = client.url
+
+    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
+        lent = Lent(self.client, name)
+        book = self.engine.sandboxes
+        if book.named(name) is not None:
+            book.delete(name)
+        book.open(name, _own(clock, progression)).is_held = True
+        return lent
+
+    def take_back(self, sandbox: Lent) -> list[Facts]:
+        left = self.engine.sandboxes.delete(sandbox.name)
+        if left is None:
+            return []
+        with left.transaction:
+            return unexpected(left)
+
+
+class RemoteHost:
+    """A server that somebody else runs. A sandbox costs one admin request to make and one to forget."""
+
+    def __init__(self, url: str, admin_token: str | None = None) -> None:
+        self.client = Client(url, admin_token)
+        self.url = self.client.url
+
+    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
+        lent = Lent(self.client, name)
+        try:
+            self.client.create_sandbox(name, clock=clock, progression=progression)
+        except AdminError as error:
+            if error.status != 409:  # left behind by a run that was killed
+                raise
+            lent.delete()
+            self.client.create_sandbox(name, clock=clock, progression=progression)
+        return lent
+
+    def take_back(self, sandbox: Lent) -> list[Facts]:
+        try:
+            return list(sandbox.delete()["unexpected"])
+        except AdminError as error:
+            if error.status == 404:  # the test has deleted it
+                return []
+            raise
+
+
+class SandboxApp(LocalHost):
+    """The whole server, admin API included, as an ASGI app: for `httpx.ASGITransport`, or to be mounted."""
+
+    def __init__(self, settings: Settings) -> None:
+        engine = load_engine(settings)
+        self._app = build_app(engine, settings)
+        door = AppDoor(self._app)
+        super().__init__(engine, Client("http://127.0.0.1", settings.admin_token or None, door=door))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+    def sandbox(self, name: str) -> SandboxClient:
+        """The sandbox of that name; its admin calls go into the app, too."""
+        return self.client.sandbox(name)
+
+
+@contextmanager
+def pointed_at(sandbox: SandboxClient) -> Iterator[None]:
+    """The environment leads to the sandbox, and holds no other key that we know of; afterwards it is as it was."""
+    wanted: dict[str, str | None] = {name: getattr(sandbox, what) for name, what in OURS.items()}
+    wanted |= dict.fromkeys(REMOVED)
+    host = urlsplit(sandbox.base_url).hostname or ""
+    for name in ("NO_PROXY", "no_proxy"):
+        wanted[name] = ",".join(filter(None, (os.environ.get(name), host)))
+    before = {name: os.environ.get(name) for name in wanted}
+    _put(wanted)
+    try:
+        yield
+    finally:
+        _put(before)
+
+
+def sandbox_name(test: str, worker: str = "") -> str:
+    """A name for a test's sandbox: the same on every run, unlike any other test's, and a token fit for a header."""
+    mark = blake2b(f"{worker}\0{test}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    words = [_UNSAFE.sub("-", part).strip("-")[-100:] for part in (worker, test)]
+    return "-".join(["test", *filter(None, words), mark])
+
+
+@lru_cache(maxsize=64)
+def _own(clock: str, progression: str) -> Own:
+    return Own(ClockStart(*read_clock(clock)), Progression(*read_progression(progression)))
+
+
+def _put(variables: Mapping[str, str | None]) -> None:
+    """Set those with a value, remove the others."""
+    for name, value in variables.items():
+        if value is not None:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)

@@ -1,0 +1,170 @@
+"""What tests borrow without pytest: a server beside them, an app without a socket, a case with a sandbox of its own."""
+
+import atexit
+import sys
+import unittest
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+from mockserver.client import Client, SandboxClient
+from mockserver.doors import AdminError, Facts
+from mockserver.lending import (
+    CLOCK,
+    PROGRESSION,
+    Host,
+    Lent,
+    LocalHost,
+    RemoteHost,
+    SandboxApp,
+    pointed_at,
+    sandbox_name,
+)
+from mockserver.server import ThreadedServer
+from mockserver.settings import Settings
+
+__all__ = [
+    "Lent",
+    "RemoteHost",
+    "SandboxApp",
+    "SandboxTestCase",
+    "asgi_app",
+    "hosting",
+    "journal_text",
+    "lent",
+    "running",
+    "still_settings",
+]
+
+SHOWN_EXCHANGES = 20
+SHOWN_VIOLATIONS = 3
+
+
+def still_settings(**changes: Any) -> Settings:
+    """Settings for tests: a free port, a clock that stands, batches that age by being looked at."""
+    return Settings(**{"port": 0, "clock": CLOCK, "progression": PROGRESSION, **changes})
+
+
+def asgi_app(settings: Settings | None = None) -> SandboxApp:
+    """The server without a socket: `httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=app.url)`."""
+    return SandboxApp(settings or still_settings())
+
+
+@contextmanager
+def running(settings: Settings | None = None) -> Iterator[ThreadedServer]:
+    """A server on a free port, for as long as the block runs."""
+    with ThreadedServer(settings or still_settings()) as server:
+        yield server
+
+
+@contextmanager
+def hosting(settings: Settings | None = None) -> Iterator[LocalHost]:
+    """A server on a free port that lends sandboxes, for as long as the block runs."""
+    settings = settings or still_settings()
+    with running(settings) as server, Client(server.url, settings.admin_token or None) as client:
+        yield LocalHost(server.engine, client)
+
+
+@contextmanager
+def lent(host: Host, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Iterator[Lent]:
+    """A fresh sandbox, which the environment leads to; raises UnexpectedRequests at its end, unless allowed."""
+    sandbox = host.lend(name, clock=clock, progression=progression)
+    has_failed = True
+    try:
+        with pointed_at(sandbox):
+            yield sandbox
+        has_failed = False
+    finally:
+        odd = host.take_back(sandbox)
+        if odd and not (has_failed or sandbox.allows_unexpected):
+            raise UnexpectedRequests(told_unexpected(odd))
+
+
+class UnexpectedRequests(AssertionError):  # noqa: N818  a failed test, not an error of ours
+    """The program under test sent what the documented APIs do not know."""
+
+
+class SandboxTestCase(unittest.TestCase):
+    """A `unittest` case each test of which has a fresh `self.sandbox`, which the environment leads to.
+
+    With `IsolatedAsyncioTestCase` it stands first among the bases. A test that fails says what was asked.
+    """
+
+    sandbox: Lent
+    sandbox_host: Host | None = None
+    """Who lends the sandboxes; None is one server in this process, shared by all cases."""
+    sandbox_clock = CLOCK
+    sandbox_progression = PROGRESSION
+
+    def setUp(self) -> None:
+        super().setUp()
+        host = self.sandbox_host or shared_host()
+        name = sandbox_name(self.id())
+        self.sandbox = host.lend(name, clock=self.sandbox_clock, progression=self.sandbox_progression)
+        leading = ExitStack()
+        leading.enter_context(pointed_at(self.sandbox))
+        self.addCleanup(self._give_back, host, leading)
+
+    def _give_back(self, host: Host, leading: ExitStack) -> None:
+        leading.close()
+        has_failed = _has_failed(self)
+        if has_failed:
+            sys.stderr.write(f"\nrequests to the sandbox of {self.id()}:\n{told_journal(self.sandbox)}\n")
+        odd = host.take_back(self.sandbox)
+        if odd and not (has_failed or self.sandbox.allows_unexpected):
+            raise UnexpectedRequests(told_unexpected(odd))
+
+
+@cache
+def shared_host() -> LocalHost:
+    """The one server that all test cases of this process share; it ends with the process."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(hosting())
+
+
+def journal_text(exchanges: list[Facts], *, dropped: int = 0) -> str:
+    """Exchanges for people, a line each and one for each violation; newest last."""
+    lines = [f"({dropped} earlier ones are not shown)"] if dropped else []
+    for each in exchanges:
+        asked, answered = each.get("request", each), each.get("response", each)
+        why = f" {each['reason']}" if each["reason"] else ""
+        source = f" [{answered['source']}]" if answered["source"] else ""
+        path = asked["path"] + (f"?{asked['query']}" if asked.get("query") else "")
+        lines.append(f"{each['number']:>4} {asked['method']} {path[:200]} -> {answered['status']}{why}{source}")
+        violations = each["violations"]
+        lines += [f"       {_place(one)}: {one['message']}" for one in violations[:SHOWN_VIOLATIONS]]
+        if len(violations) > SHOWN_VIOLATIONS:
+            lines.append(f"       and {len(violations) - SHOWN_VIOLATIONS} more violations")
+    return "\n".join(lines)
+
+
+def told_journal(sandbox: SandboxClient, rows: int = SHOWN_EXCHANGES) -> str:
+    """The latest of a sandbox's journal for people; says so when it cannot be had."""
+    try:
+        latest = sandbox.latest(rows)
+    except AdminError as error:
+        return f"the journal cannot be read: {error}"
+    if not latest:
+        return "no request came to this sandbox"
+    return journal_text(latest, dropped=latest[0]["number"] - 1)
+
+
+def told_unexpected(exchanges: list[Facts]) -> str:
+    """Why a test fails that asked what no server knows."""
+    return (
+        "the program under test sent what the documented APIs do not know (allow_unexpected lets it pass):\n"
+        + journal_text(exchanges)
+    )
+
+
+def _place(violation: Facts) -> str:
+    return ".".join(map(str, violation["location"]))
+
+
+def _has_failed(case: unittest.TestCase) -> bool:
+    """Whether the result knows of a failure already; unittest lists them, pytest keeps them to itself."""
+    result = getattr(getattr(case, "_outcome", None), "result", None)
+    told = (*getattr(result, "failures", ()), *getattr(result, "errors", ()))
+    return bool(getattr(result, "_excinfo", None)) or any(getattr(each, "test_case", each) is case for each, _ in told)

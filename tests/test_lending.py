@@ -1,0 +1,316 @@
+"""Who lends sandboxes, what an environment leads to, and the test kit of those who do without pytest."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import unittest
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.client import AdminError, Client
+from mockserver.doors import Answer, AppDoor, SocketDoor, read_answer
+from mockserver.lending import OURS, REMOVED, LocalHost, RemoteHost, SandboxApp, pointed_at, sandbox_name
+from mockserver.testing import (
+    SandboxTestCase,
+    UnexpectedRequests,
+    asgi_app,
+    hosting,
+    journal_text,
+    lent,
+    running,
+    still_settings,
+    told_journal,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[SandboxApp]:
+    app = asgi_app(still_settings(clock="frozen@2026-04-12"))
+    yield app
+    app.client.close()
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[LocalHost]:
+    with hosting() as host:
+        yield host
+
+
+class Counting(SocketDoor):
+    asked = 0
+
+    def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        self.asked += 1
+        return super().ask(method, target, headers, body)
+
+
+@given(st.text(), st.sampled_from(["", "gw0", "gw11"]))
+def test_any_test_has_a_name_that_is_a_token_and_means_nothing_else(test: str, worker: str) -> None:
+    name = sandbox_name(test, worker)
+
+    assert re.fullmatch(r"test-[A-Za-z0-9._-]{12,190}", name)
+    assert name == sandbox_name(test, worker)
+    assert worker in name
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), st.sampled_from(["", "gw0", "gw1"])), unique=True))
+def test_no_two_tests_share_a_name(tests: list[tuple[str, str]]) -> None:
+    assert len({sandbox_name(*each) for each in tests}) == len(tests)
+
+
+def test_long_names_that_begin_or_end_alike_differ() -> None:
+    names = {sandbox_name(f"{a}{'x' * 500}{b}") for a in "12" for b in "34"}
+
+    assert len(names) == 4
+    assert max(map(len, names)) <= 200
+
+
+def test_a_lent_sandbox_is_new_still_and_held(host: LocalHost) -> None:
+    first = host.lend("one")
+    first.credits = 3
+    again = host.lend("one")
+
+    assert again.credits == 1_000_000_000
+    assert again.clock.is_frozen
+    assert again.progression == "polls:2"
+    assert [row["held"] for row in host.client.sandboxes() if row["name"] == "one"] == [True]
+    host.take_back(again)
+    assert [row for row in host.client.sandboxes() if row["name"] == "one"] == []
+
+
+def test_lending_and_taking_back_in_this_process_takes_no_request() -> None:
+    with hosting() as host:
+        door = Counting(host.url)
+        local = LocalHost(host.engine, Client(host.url, door=door))
+
+        assert local.take_back(local.lend("quiet")) == []
+
+    assert door.asked == 0
+
+
+def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalHost) -> None:
+    remote = RemoteHost(host.url)
+    door = Counting(host.url)
+    remote.client = Client(host.url, door=door)
+
+    sandbox = remote.lend("far")
+    httpx.get(f"{remote.url}/ai/nothing", headers=sandbox.headers)
+    odd = remote.take_back(sandbox)
+    door.close()
+
+    assert [row["path"] for row in odd] == ["/ai/nothing"]
+    assert door.asked == 2
+
+
+def test_what_a_killed_run_left_behind_is_replaced(host: LocalHost) -> None:
+    remote = RemoteHost(host.url)
+    remote.lend("again").credits = 1
+
+    sandbox = remote.lend("again")
+
+    assert sandbox.credits == 1_000_000_000
+    sandbox.delete()
+    assert remote.take_back(sandbox) == []
+    remote.client.close()
+
+
+def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*OURS, *REMOVED):
+        monkeypatch.setenv(name, "real")
+    monkeypatch.delenv("AGENT_FIRST_TOKEN")
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    before = dict(os.environ)
+
+    with lent(host, "env") as sandbox:
+        assert "real" not in os.environ.values()
+        assert os.environ["OPENAI_BASE_URL"] == f"{host.url}/v1"
+        assert os.environ["AGENT_FIRST_BASE_URL"] == host.url
+        assert os.environ["OPENAI_API_KEY"] == os.environ["AGENT_FIRST_TOKEN"] == sandbox.token
+        assert os.environ["NO_PROXY"] == "example.com,127.0.0.1"
+
+    assert dict(os.environ) == before
+
+
+def test_the_environment_comes_back_after_an_error(host: LocalHost) -> None:
+    before = dict(os.environ)
+
+    with pytest.raises(ZeroDivisionError), pointed_at(host.client.sandbox("any")):
+        raise ZeroDivisionError
+
+    assert dict(os.environ) == before
+
+
+def test_what_no_api_knows_fails_a_loan_unless_it_is_allowed_or_has_failed(host: LocalHost) -> None:
+    with pytest.raises(UnexpectedRequests, match="GET /ai/nothing -> 404 no-such-path"), lent(host, "odd") as sandbox:
+        httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
+
+    with lent(host, "odd") as sandbox:
+        sandbox.allow_unexpected()
+        httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
+
+    with pytest.raises(ZeroDivisionError), lent(host, "odd") as sandbox:
+        httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
+        raise ZeroDivisionError
+
+
+def test_a_journal_that_cannot_be_read_says_so() -> None:
+    with hosting() as host:
+        sandbox = host.lend("gone")
+
+    assert told_journal(sandbox).startswith("the journal cannot be read: GET /__admin/requests")
+
+
+def test_a_journal_is_short() -> None:
+    violation = {"location": ["body", "prompts", 0], "message": "too short"}
+    row = {
+        "number": 7,
+        "method": "POST",
+        "path": "/ai/batches",
+        "status": 422,
+        "reason": "invalid",
+        "source": "example",
+    }
+
+    text = journal_text([{**row, "violations": [violation] * 5}, {**row, "number": 8, "violations": []}], dropped=6)
+
+    assert text.splitlines() == [
+        "(6 earlier ones are not shown)",
+        "   7 POST /ai/batches -> 422 invalid [example]",
+        *["       body.prompts.0: too short"] * 3,
+        "       and 2 more violations",
+        "   8 POST /ai/batches -> 422 invalid [example]",
+    ]
+
+
+def test_a_server_for_the_length_of_a_block() -> None:
+    with running() as server:
+        assert httpx.get(f"{server.url}/health").status_code == 200
+
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/health")
+
+
+def test_the_app_needs_no_socket(app: SandboxApp) -> None:
+    sandbox = app.sandbox("socketless")
+
+    async def walk() -> str:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=sandbox.base_url, headers=sandbox.headers) as api:
+            batch = (await api.post("/ai/batches", json={"prompts": ["Who repairs guitars?"]})).json()
+            sandbox.clock.advance(hours=24)  # blocks the loop, and works all the same
+            for _ in range(2):
+                shown = (await api.get("/ai/batches", params={"id": batch["id"]})).json()
+            return (await api.get(shown["url"], params={"format": "ndjson"})).text
+
+    assert "guitar" in asyncio.run(walk())
+    assert [each["operation"] for each in sandbox.requests()][:2] == ["queueBatch", "getBatchStatus"]
+    assert sandbox.clock.now.isoformat() == "2026-04-13T00:00:00+00:00"
+
+
+def test_the_apps_door_refuses_as_the_socket_does(app: SandboxApp) -> None:
+    with pytest.raises(AdminError, match="404: No admin call"):
+        app.sandbox("a").ask("GET /nothing")
+
+    app.client.close()
+    assert app.client.version()["name"] == "mockserver"
+
+
+def test_the_app_lends_sandboxes_as_the_server_does(app: SandboxApp) -> None:
+    with lent(app, "lent") as sandbox:
+        assert sandbox.account("a token/with ü")["token"] == "a token/with ü"
+
+
+def test_an_answer_that_is_no_json_is_an_error_and_text_is_text() -> None:
+    with pytest.raises(AdminError, match="is not JSON"):
+        read_answer("GET /x", Answer(200, "application/json", b"{"))
+    with pytest.raises(AdminError, match="GET /x: 502: Bad gateway"):
+        read_answer("GET /x", Answer(502, "text/html", b"Bad gateway"))
+    assert read_answer("GET /x", Answer(200, "text/plain; charset=utf-8", b"a table")) == "a table"
+
+
+def test_of_many_violations_an_error_tells_some_and_keeps_all() -> None:
+    violations = [{"location": ["body", n], "message": "wrong"} for n in range(50)]
+
+    error = AdminError("PUT /__admin/faults", 422, "No.", violations)
+
+    assert str(error).count("wrong") == 20
+    assert str(error).endswith("and 30 more")
+    assert len(error.violations) == 50
+
+
+def test_an_app_that_is_wrapped_has_a_door() -> None:
+    async def small(scope: Mapping[str, object], receive: object, send: object) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": str(scope["path"]).encode()})  # type: ignore[operator]
+
+    door = AppDoor(small)
+    assert door.ask("GET", "/a%20b", {}, b"").body == b"/a b"
+    door.close()
+
+
+class Cases(SandboxTestCase):
+    """Run by the test below; by itself it shows the good way, under pytest as under unittest."""
+
+    sandbox_progression = "immediate"
+
+    def ask(self, path: str) -> int:
+        connection = HTTPConnection(os.environ["AGENT_FIRST_BASE_URL"].removeprefix("http://"))
+        connection.request("GET", path, headers={"Authorization": f"Bearer {os.environ['AGENT_FIRST_TOKEN']}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def test_a_fresh_sandbox(self) -> None:
+        self.assertEqual(self.ask("/user"), 200)
+        self.assertEqual(self.sandbox.count(), 1)
+        self.assertEqual(self.sandbox.progression, "immediate")
+
+    def test_another_one(self) -> None:
+        self.assertEqual(self.sandbox.count(), 0)
+
+
+class AsyncCases(SandboxTestCase, unittest.IsolatedAsyncioTestCase):
+    async def test_in_a_loop(self) -> None:
+        async with httpx.AsyncClient(base_url=self.sandbox.base_url, headers=self.sandbox.headers) as api:
+            assert (await api.get("/user")).status_code == 200
+        assert self.sandbox.count() == 1
+
+
+def test_cases_run_under_plain_unittest(tmp_path: Path) -> None:
+    (tmp_path / "test_plain.py").write_text(
+        "from http.client import HTTPConnection\n"
+        "from mockserver.testing import SandboxTestCase\n"
+        "class Plain(SandboxTestCase):\n"
+        "    def ask(self, path):\n"
+        "        connection = HTTPConnection(self.sandbox.base_url.removeprefix('http://'))\n"
+        "        connection.request('GET', path, headers=self.sandbox.headers)\n"
+        "        self.addCleanup(connection.close)\n"
+        "        return connection.getresponse().read()\n"
+        "    def test_good(self):\n"
+        "        self.ask('/user')\n"
+        "    def test_odd(self):\n"
+        "        self.ask('/ai/nothing')\n"
+        "    def test_bad(self):\n"
+        "        self.ask('/user?n=1')\n"
+        "        self.fail()\n"
+    )
+    command = [sys.executable, "-W", "error", "-m", "unittest", "test_plain"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert "Ran 3 tests" in done.stderr
+    assert "FAILED (failures=2)" in done.stderr, done.stderr
+    assert "UnexpectedRequests" in done.stderr
+    assert "GET /user?n=1 -> 200" in done.stderr
+    assert done.stderr.count("requests to the sandbox of") == 1

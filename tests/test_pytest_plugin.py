@@ -1,0 +1,359 @@
+"""The plugin as a stranger's test suite meets it: in a pytest of its own, started in an empty folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mockserver.lending import RemoteHost
+from mockserver.testing import hosting, still_settings
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[1]
+PLUGIN = ("-p", "mockserver.pytest_plugin", "-p", "no:cacheprovider", "-W", "error")
+ASK = """
+    import os
+    import httpx
+    import pytest
+
+    def ask(method, path, **given):
+        url, token = os.environ["AGENT_FIRST_BASE_URL"], os.environ["AGENT_FIRST_TOKEN"]
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.request(method, url + path, headers=headers, verify=False, **given)
+
+    def queue(*prompts):
+        return ask("POST", "/ai/batches", json={"prompts": prompts})
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """An empty folder in which our package can be imported. Other plugins of this machine would take seconds."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for name in [each for each in os.environ if each.startswith(("OPENAI_", "AGENT_FIRST_", "PYTEST_XDIST", "COV_"))]:
+        monkeypatch.delenv(name)
+    return pytester
+
+
+def run(suite: pytest.Pytester, *args: str) -> pytest.RunResult:
+    return suite.runpytest_subprocess(*PLUGIN, *args, timeout=300)
+
+
+def make_tests(suite: pytest.Pytester, tests: str) -> None:
+    suite.makepyfile(ASK + tests)
+
+
+def test_two_hundred_tests_on_four_workers_never_meet(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    @pytest.mark.parametrize("n", range(200))
+    def test_alone(sandbox, n):
+        count = n % 5 + 1
+        id_ = queue(*[f"Question {n}.{k}" for k in range(count)]).json()["id"]
+        shown = [ask("GET", "/ai/batches", params={"id": id_}).json() for _ in range(2)]
+        assert [each["status"] for each in shown] == ["archiving", "successful"]
+        assert shown[1]["successful"] == count
+        assert [each["id"] for each in sandbox.batches()] == [id_]
+        assert sandbox.count() == 3
+        assert sandbox.credits == 1_000_000_000 - 5 * count
+        assert os.environ["PYTEST_XDIST_WORKER"] in sandbox.name
+    """,
+    )
+
+    result = run(suite, "-p", "xdist.plugin", "-n", "4")
+
+    result.assert_outcomes(passed=200)
+
+
+def test_a_failing_test_shows_what_was_asked_and_a_passing_one_does_not(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    def test_good(sandbox):
+        queue("This is fine")
+
+    def test_bad(sandbox, make_sandbox):
+        for n in range(30):
+            ask("GET", f"/user?n={n}")
+        ask("POST", "/ai/batches", json={"prompts": "not a list", "country": 7})
+        make_sandbox()
+        assert False
+    """,
+    )
+
+    result = run(suite, "-o", "mockserver_journal=3")
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*requests to sandbox test-*test_bad-*",
+            "(28 earlier ones are not shown)",
+            "  29 GET /user?n=28 -> 200 *handler*",
+            "  30 GET /user?n=29 -> 200 *",
+            "  31 POST /ai/batches -> 422 invalid *",
+            "       body.prompts: *array*",
+            "*requests to sandbox test-*",
+            "no request came to this sandbox",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*test_good*")
+
+
+def test_a_real_key_never_reaches_the_server(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = {
+        "OPENAI_API_KEY": "sk-real",
+        "OPENAI_ORG_ID": "org-real",
+        "OPENAI_PROJECT_ID": "proj-real",
+        "OPENAI_ADMIN_KEY": "admin-real",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/real",
+        "AGENT_FIRST_TOKEN": "token-real",
+        "AGILECLOUD_API_KEY": "key-real",
+    }
+    for name, value in real.items():
+        monkeypatch.setenv(name, value)
+    suite.makepyfile(
+        f"""
+    import os
+    from openai import OpenAI
+    REAL = {real!r}
+
+    def test_sdk(sandbox):
+        with OpenAI() as api:
+            api.models.list()
+            api.files.create(file=("in.jsonl", b"{{}}"), purpose="batch")
+        assert len(sandbox.requests()) == 2
+        sent = str([each["request"]["headers"] for each in sandbox.requests()])
+        assert not [value for value in REAL.values() if value in sent]
+        assert not [name for name, value in os.environ.items() if value in REAL.values()]
+
+    def test_afterwards_the_environment_is_as_it_was():
+        assert {{name: os.environ[name] for name in REAL}} == REAL
+        assert "AGENT_FIRST_BASE_URL" not in os.environ and "OPENAI_API_BASE" not in os.environ
+    """
+    )
+
+    run(suite).assert_outcomes(passed=2)
+
+
+def test_requests_that_no_api_knows_fail_the_test_unless_they_are_allowed(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    def test_path(sandbox):
+        ask("GET", "/ai/batch")
+
+    def test_schema(sandbox):
+        queue()
+
+    def test_other(make_sandbox):
+        httpx.get(make_sandbox().base_url + "/ai/nothing", headers=make_sandbox().headers)
+
+    @pytest.mark.mockserver(allow_unexpected=True)
+    def test_marked(sandbox):
+        ask("GET", "/ai/batch")
+
+    def test_told(sandbox):
+        sandbox.allow_unexpected()
+        ask("GET", "/ai/batch")
+
+    def test_refused_for_other_reasons(sandbox):
+        assert ask("GET", "/ai/batches?id=00000000-0000-0000-0000-000000000000").status_code == 422
+        sandbox.credits = 0
+        assert queue("Anything").status_code == 402
+
+    def test_answered_by_a_stub(sandbox):
+        sandbox.next("queueBatch", status=402)
+        assert queue().status_code == 402
+
+    def test_failed_already(sandbox):
+        queue()
+        assert False
+    """,
+    )
+
+    result = run(suite)
+
+    result.assert_outcomes(passed=7, failed=1, errors=3)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_path*", "*do not know*", "*GET /ai/batch -> 404 no-such-path*"]
+    )
+    run(suite, "-o", "mockserver_allow_unexpected=true").assert_outcomes(passed=7, failed=1)
+
+
+def test_markers_and_ini_say_how_a_sandbox_begins(suite: pytest.Pytester) -> None:
+    suite.makeini("[pytest]\nmockserver_progression = polls:5\nmockserver_clock = frozen@2030-01-01")
+    suite.makepyfile(
+        """
+    import pytest
+    pytestmark = pytest.mark.mockserver(progression="time:9")
+
+    def test_of_the_module(sandbox, make_sandbox):
+        assert sandbox.progression == "time:9"
+        assert make_sandbox(progression="immediate").progression == "immediate"
+        assert sandbox.clock.now.year == 2030
+        assert sandbox.clock.is_frozen
+
+    @pytest.mark.mockserver(progression="polls:1", clock="2031-01-01")
+    def test_of_the_function(sandbox):
+        assert sandbox.progression == "polls:1"
+        assert sandbox.clock.now.year == 2031
+        assert not sandbox.clock.is_frozen
+        sandbox.reset()
+        assert sandbox.progression == "polls:1"
+
+    @pytest.mark.mockserver(scenario="stuck")
+    def test_of_a_scenario(sandbox):
+        assert sandbox.conditions != {}
+
+    @pytest.mark.mockserver(progresion="polls:1")
+    def test_mistyped(sandbox):
+        pass
+    """
+    )
+
+    result = run(suite, "--strict-markers")
+
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["*the marker mockserver takes*"])
+
+
+def test_the_server_can_have_settings_of_its_own(suite: pytest.Pytester) -> None:
+    suite.makefile(".yaml", mock="strict: true\nseed: other\n")
+    suite.makepyfile(
+        """
+    def test_config(mockserver):
+        assert mockserver.engine.settings.strict
+        assert mockserver.engine.settings.seed == "other"
+    """
+    )
+
+    run(suite, "-o", "mockserver_config=mock.yaml").assert_outcomes(passed=1)
+
+
+def test_an_option_that_makes_no_sense_is_refused_at_the_start(suite: pytest.Pytester) -> None:
+    suite.makepyfile("def test_it(sandbox): pass")
+
+    result = run(suite, "-o", "mockserver_journal=many")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mockserver_journal is 'many'; wanted a whole number*"])
+    run(suite, "-o", "mockserver_clock=tomorrow").assert_outcomes(errors=1)
+
+
+def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    def test_there(sandbox, mockserver):
+        assert queue("Who repairs guitars?").status_code == 202
+        assert sandbox.clock.is_frozen
+        assert sandbox.progression == "polls:2"
+        assert not hasattr(mockserver, "engine")
+
+    def test_odd(sandbox):
+        ask("GET", "/ai/batch")
+    """,
+    )
+    with hosting(still_settings(clock="flowing", progression="time:2", admin_token="sesame")) as host:
+        stale = RemoteHost(host.url, "sesame")
+        stale.lend("left-behind")
+        stale.client.close()
+        result = run(suite, f"--mockserver-url={host.url}", "--mockserver-admin-token=sesame")
+        left = [row["name"] for row in host.client.sandboxes()]
+
+    result.assert_outcomes(passed=2, errors=1)
+    assert [name for name in left if name.startswith("test-")] == []
+
+
+def test_unittest_cases_have_their_sandbox(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    import unittest
+
+    @pytest.mark.usefixtures("sandbox")
+    class TestCase(unittest.TestCase):
+        def test_queue(self):
+            assert queue("One").status_code == 202
+            self.assertEqual(self.sandbox.count(), 1)
+
+        def test_again(self):
+            self.assertEqual(self.sandbox.count(), 0)
+    """,
+    )
+
+    run(suite).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "mark"),
+    [(("-p", "pytest_asyncio.plugin"), "asyncio"), (("-p", "anyio"), "anyio")],
+    ids=["asyncio", "anyio"],
+)
+def test_async_tests_have_their_sandbox(suite: pytest.Pytester, options: tuple[str, ...], mark: str) -> None:
+    suite.makepyfile(
+        f"""
+    import httpx
+    import pytest
+    from openai import AsyncOpenAI
+
+    pytestmark = pytest.mark.{mark}
+
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+
+    async def test_socket(sandbox):
+        async with AsyncOpenAI() as api:
+            assert (await api.models.list()).data
+        sandbox.clock.advance(hours=24)
+        assert sandbox.count() == 1
+
+    async def test_app(mockserver_app):
+        sandbox = mockserver_app.sandbox("mine")
+        transport = httpx.ASGITransport(mockserver_app)
+        async with httpx.AsyncClient(transport=transport, base_url=sandbox.base_url, headers=sandbox.headers) as api:
+            batch = (await api.post("/ai/batches", json={{"prompts": ["One"]}})).json()
+            sandbox.clock.advance(hours=24)
+            await api.get("/ai/batches", params={{"id": batch["id"]}})
+            done = (await api.get("/ai/batches", params={{"id": batch["id"]}})).json()
+            assert (await api.get(done["url"])).status_code == 200
+            assert (await api.get("/__admin/clock")).json()["frozen"]
+        assert sandbox.count() == 4
+    """
+    )
+
+    run(suite, *options).assert_outcomes(passed=2)
+
+
+def test_the_same_test_has_the_same_ids_on_every_run(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    def test_once(sandbox):
+        print("id", queue("One").json()["id"])
+    """,
+    )
+
+    first, second = ([line for line in run(suite, "-s").outlines if "id " in line and "-" in line] for _ in range(2))
+
+    assert len(first) == 1
+    assert first == second
+
+
+def test_the_plugin_imports_nothing_that_costs_time() -> None:
+    script = (
+        "import json, sys, pytest, typing, collections.abc; before = set(sys.modules)\n"
+        "import mockserver.pytest_plugin\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == ["mockserver", "mockserver.pytest_plugin"]
