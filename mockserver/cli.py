@@ -9,7 +9,8 @@ from typing import Any
 
 from mockserver import __version__
 from mockserver.errors import MockServerError, SettingsError
-from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, read_settings, url_of, variable_of
+from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
+from mockserver.sources import read_settings
 
 # Each verb imports what it needs when it runs: `--help`, `--version` and `healthcheck` shall not wait for the engine.
 # ruff: noqa: PLC0415

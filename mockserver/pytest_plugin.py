@@ -76,7 +76,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of the server in this process; override it to change them."""
-    from mockserver.settings import read_settings
+    from mockserver.sources import read_settings
 
     config = request.config
     flags = {name: str(config.getini(f"mockserver_{name}")) for name in ("clock", "progression")}

@@ -13,7 +13,7 @@ PACKAGE = "mockserver"
 
 # From the ground up. A room may import from lower floors, and from itself.
 FLOORS = (
-    {"", "errors", "messages", "settings", "syntaxes"},  # "" is the package itself, which knows its version
+    {"", "errors", "messages", "settings", "sources", "syntaxes"},  # "" is the package itself, which knows its version
     {"contract", "stores"},
     {"state"},
     {"provider"},
@@ -30,8 +30,9 @@ FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = {("contract", "state"), ("state", "contract")}
 # Plain values may speak of each other; the main module opens the command line; what checks also loads.
 NEIGHBOURS = {
-    ("settings", "errors"),
-    ("settings", "syntaxes"),
+    ("sources", "errors"),
+    ("sources", "settings"),
+    ("sources", "syntaxes"),
     ("syntaxes", "errors"),
     ("messages", "errors"),
     ("__main__", "cli"),
@@ -43,7 +44,7 @@ HOMES = {
     "uvicorn": {"server"},
     "jsonschema": {"contract.schema"},
     "jsonschema_rs": {"contract.schema"},
-    "yaml": {"contract", "settings"},
+    "yaml": {"contract", "sources"},
     "faker": {"contract.words", "contract.fabrication"},
 }
 # None is nobody.
@@ -253,7 +254,7 @@ def test_an_import_that_climbs_is_found(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("contract.spec", "from mockserver.contract.schema import Schema\nfrom mockserver.errors import SpecError"),
-        ("settings", "from mockserver.errors import SettingsError"),
+        ("sources", "from mockserver.errors import SettingsError"),
         ("loading", "from mockserver.engine import Engine\nfrom mockserver.stores import open_store"),
         ("server", "from mockserver.loading import load_engine\nfrom mockserver.web.app import build_app"),
         ("web.verbs", "from mockserver import __version__"),
@@ -281,7 +282,7 @@ def test_a_library_away_from_home_is_found(module: str, source: str) -> None:
 
 
 def test_a_library_at_home_is_lawful() -> None:
-    homes = {"web.app": "starlette", "server": "uvicorn", "contract.schema": "jsonschema_rs", "settings": "yaml"}
+    homes = {"web.app": "starlette", "server": "uvicorn", "contract.schema": "jsonschema_rs", "sources": "yaml"}
 
     assert [homeless_libraries(module, f"import {library}") for module, library in homes.items()] == [[]] * 4
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.errors import SettingsError
-from mockserver.settings import GROUPS, ROWS, Settings, read_settings, variable_of
+from mockserver.settings import GROUPS, ROWS, Settings, variable_of
+from mockserver.sources import read_settings
 from mockserver.syntaxes import read_clock
 
 NOON = 1767268800.0
