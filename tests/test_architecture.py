@@ -20,7 +20,7 @@ FLOORS = (
     {"outcomes"},
     {"engine", "providers", "review", "staging"},
     {"web", "listening", "loading", "checking", "doors"},
-    {"knobs", "records"},
+    {"knobs", "records", "protocol"},
     {"server", "client", "reporting"},
     {"lending"},
     {"testing"},
@@ -41,7 +41,7 @@ NEIGHBOURS = {
 
 HOMES = {
     "starlette": {"web"},
-    "uvicorn": {"server"},
+    "uvicorn": {"server", "protocol"},
     "jsonschema": {"contract.schema"},
     "jsonschema_rs": {"contract.schema"},
     "yaml": {"contract", "sources"},
