@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 from mockserver.contract.operations import Operation
 from mockserver.contract.preferences import Preference, applied, read_preference
 from mockserver.contract.replies import canned_reply, documented_reply, problem
+from mockserver.contract.routing import MAX_SHOWN, nearest
 from mockserver.contract.validation import check_reply, essence, find_content
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import DisturbanceKind, Request, Response
 from mockserver.provider import Service
 from mockserver.state.faults import SOURCE, Fault
 from mockserver.state.ids import digest
+from mockserver.state.matchers import Matcher
 from mockserver.state.rules import Rule, read_rule
 from mockserver.state.sandbox import Sandbox
 
@@ -112,9 +114,7 @@ def _check_rule(rule: Rule, services: Sequence[Service], place: str) -> None:
     it = rule.matcher
     fitting = [each for each in services if it.may_mean(*_name(each.operation))]
     if not fitting:
-        known = ", ".join(each.operation.key for each in services if each.operation.key.lower() == it.operation.lower())
-        hint = f"; did you mean {known}?" if known else ""
-        raise ValueError(f"{place}no operation has this operation key, method and path{hint}")
+        raise ValueError(f"{place}no operation has {_asked(it)}{_hint(it.operation, services)}")
     if rule.reply is None:
         return
     broken = [each for service in fitting for each in _violations(service, rule)]
@@ -122,6 +122,17 @@ def _check_rule(rule: Rule, services: Sequence[Service], place: str) -> None:
         detail = f"{place}{broken[0].message}"
         hint = "" if rule.undocumented else "; say undocumented: true if that is meant"
         raise RuleError(detail + hint, broken[:MAX_JUDGED])
+
+
+def _asked(it: Matcher) -> str:
+    """What a matcher says of the operation it means."""
+    said = {"key": it.operation, "method": it.method, "path": it.path}
+    return " and ".join(f"the {name} {value[:MAX_SHOWN]!r}" for name, value in said.items() if value)
+
+
+def _hint(key: str, services: Sequence[Service]) -> str:
+    near = nearest(key, (each.operation.key for each in services)) if key else ""
+    return f"; the nearest key is {near}" if near and near != key else ""
 
 
 def _name(operation: Operation) -> tuple[str, str, str]:
@@ -156,7 +167,7 @@ def _documented(service: Service, entry: Mapping[str, Any], status: int, rule: R
     documented = operation.response(status)
     if documented is None:
         if not rule.undocumented:
-            raise ValueError(_not_documented(operation, status))
+            raise ValueError(f"the status is {_not_documented(operation, status)}")
         return _like_others(service, status)
     if example and example not in documented.examples:
         raise ValueError(_no_example(operation, status, example))

@@ -83,7 +83,7 @@ def test_stubs_may_speak_of_a_document_that_is_served_beside_ours(tmp_path: Path
     fixtures.rename(folder / "scenarios")
 
     assert "mine" in scenarios_of(folder, spec=spec)
-    with pytest.raises(FixtureError, match="no operation has this operation key"):
+    with pytest.raises(FixtureError, match="no operation has the key 'ping'"):
         scenarios_of(folder)
 
 
@@ -118,7 +118,12 @@ BAD: list[tuple[str, int, str, str]] = [
     (SENTENCE + "conditions:\n  input: {line: 2}\n", 3, "conditions.input", "'code' is a required property"),
     (SENTENCE + "stubs:\n  - {operation: getUser}\n", 3, "stubs[0]", "is not valid"),
     (SENTENCE + "stubs:\n  - {status: 500}\n  - {status: 99}\n", 4, "stubs[1].status", "99 is less than"),
-    (SENTENCE + "stubs:\n  - {operation: getUsers, status: 500}\n", 3, "stubs[0]", "no operation has this operation"),
+    (
+        SENTENCE + "stubs:\n  - {operation: getUsers, status: 500}\n",
+        3,
+        "stubs[0]",
+        "no operation has the key 'getUsers'; the nearest key is getUser",
+    ),
     (SENTENCE + "stubs:\n  - {operation: getUser, status: 418}\n", 3, "stubs[0]", "does not document"),
     (SENTENCE + "stubs:\n  - {status: 500, until: 2030-01-01}\n", 3, "stubs[0].until", "wanted 'for', in seconds"),
     (SENTENCE + f"stubs: {[{'status': 500}] * 101}\n", 2, "stubs", "too long"),

@@ -59,10 +59,17 @@ class Router:
         raise Refusal(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{self._suggestion(shown)}")
 
     def _suggestion(self, path: str) -> str:
-        from difflib import get_close_matches  # noqa: PLC0415  needed only for a lost client
+        near = nearest(path, [*self._concrete, *self._templated])
+        return f" Did you mean {near}?" if near else ""
 
-        near = get_close_matches(path, [*self._concrete, *self._templated], n=1)
-        return f" Did you mean {near[0]}?" if near else ""
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Which of the known words was probably meant; empty when none is like it. Case does not matter."""
+    from difflib import get_close_matches  # noqa: PLC0415  needed only for a lost client
+
+    folded = {each.lower(): each for each in known}
+    near = get_close_matches(word[:MAX_SHOWN].lower(), folded, n=1)
+    return folded[near[0]] if near else ""
 
 
 def allowed_methods(methods: Iterable[str]) -> str:

@@ -46,6 +46,7 @@ def schema_of(type_word: str, kind: Any) -> dict[str, Any]:
         "additionalProperties": False,
     }
     if kind.forms:
+        schema["description"] = _wanted_form(kind.forms)
         schema["oneOf"] = [
             {"required": list(form), "properties": dict.fromkeys(_strangers(form, kind.forms), False)}
             for form in kind.forms
@@ -88,8 +89,11 @@ def _strangers(form: Iterable[str], forms: Iterable[Iterable[str]]) -> list[str]
 def _check_form(where: str, forms: tuple[tuple[str, ...], ...], given: Mapping[str, Any]) -> None:
     fitting = [form for form in forms if given.keys() >= set(form) and not given.keys() & set(_strangers(form, forms))]
     if forms and not fitting:
-        wanted = ", or ".join(" and ".join(form) for form in forms)
-        raise ValueError(f"{where} has {', '.join(given) or 'no field'}; wanted {wanted}")
+        raise ValueError(f"{where} has {', '.join(given) or 'no field'}; wanted {_wanted_form(forms)}")
+
+
+def _wanted_form(forms: Iterable[Iterable[str]]) -> str:
+    return ", or ".join(" and ".join(form) for form in forms)
 
 
 def _read(where: str, each: "Field[Any]", value: Any) -> Any:

@@ -34,6 +34,7 @@ RULE_PROPERTIES: Mapping[str, Any] = {
     "undocumented": {"type": "boolean"},
 }
 RULE_SCHEMA: Mapping[str, Any] = {
+    "description": "a status, a reply or a fault",
     "type": "object",
     "additionalProperties": False,
     "properties": RULE_PROPERTIES,

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,9 +19,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.contract.replies import problem
-from mockserver.contract.routing import allowed_methods
+from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, described, sandbox_name
+from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
@@ -84,7 +85,7 @@ class _Refusing:
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _method_not_allowed(scope["method"], self._methods)(scope, receive, send)
+        await _method_not_allowed(scope["path"], scope["method"], self._methods)(scope, receive, send)
 
 
 class _Endpoint:
@@ -100,7 +101,7 @@ class _Endpoint:
         request = StarletteRequest(scope, receive)
         verb = self._verbs.get("GET" if request.method == "HEAD" else request.method)
         if verb is None:
-            response = _method_not_allowed(request.method, self._verbs)
+            response = _method_not_allowed(request.url.path, request.method, self._verbs)
         else:
             try:
                 self._admit(request)
@@ -225,8 +226,21 @@ def _read_json(verb: Verb, body: bytes) -> Any:
         raise AdminRefusal(400, f"The body is not JSON: {error}.") from error
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
-        raise AdminRefusal(422, "The body is not what this call takes.", violations)
+        raise AdminRefusal(422, "The body is not what this call takes.", _clearest(violations))
     return value
+
+
+def _clearest(violations: Sequence[Violation]) -> list[Violation]:
+    """Each once, with what the schema says of itself where it has many ways. A wrong type hides all other faults."""
+    mistyped = {each.location for each in violations if each.code == "type"}
+    kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]
+    return list({(each.location, each.message): each for each in kept}.values())
+
+
+def _with_ways(violation: Violation) -> Violation:
+    if violation.code not in {"anyOf", "oneOf"} or "description" not in violation.rule:
+        return violation
+    return violation._replace(message=f"{violation.message} ({violation.rule['description']})")
 
 
 def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> StarletteResponse:
@@ -242,12 +256,16 @@ def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) ->
     return StarletteResponse(answer.body, answer.status, headers, answer.media_type)
 
 
-def _method_not_allowed(method: str, methods: Any) -> StarletteResponse:
+def _method_not_allowed(path: str, method: str, methods: Any) -> StarletteResponse:
     headers = {"Allow": allowed_methods(methods)}
     if method == "OPTIONS":
         return StarletteResponse(status_code=204, headers=headers)
-    return _problem(AdminRefusal(405, f"This path does not answer {method}."), headers)
+    detail = f"{path[:MAX_SHOWN]} does not answer {method[:MAX_SHOWN]}; it answers {headers['Allow']}."
+    return _problem(AdminRefusal(405, detail), headers)
 
 
 async def _not_found(request: StarletteRequest, error: Exception) -> StarletteResponse:  # noqa: ARG001  Starlette's signature
-    return _problem(AdminRefusal(404, f"No admin call has the path {request.url.path}."))
+    path = request.url.path
+    near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in VERBS))
+    hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""
+    return _problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_SHOWN]}.{hint}"))

@@ -69,6 +69,7 @@ _SPAN = body_of(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum":
 CLOCK = body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE)
 PROGRESSION = Schema(
     {
+        "description": "immediate, or time with seconds, or polls with polls",
         "oneOf": [
             body_of("progression", progression={"const": "immediate"}).definition,
             body_of(
@@ -83,7 +84,7 @@ PROGRESSION = Schema(
                 progression={"const": "polls"},
                 polls={"type": "integer", "minimum": 1, "maximum": 10**6},
             ).definition,
-        ]
+        ],
     },
     {},
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from mockserver.contract.routing import MAX_SHOWN, nearest
 from mockserver.contract.schema import Schema
 from mockserver.provider import Service
 from mockserver.review.nearness import MAX_PROMPTS, NearMiss, Nearness, Unmatched
@@ -24,7 +25,7 @@ def requests(call: AdminCall) -> Any:
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
         wanted["status"] = read_count(call, "status", 0, 999)
-    search = read_search(wanted | {"since": after + 1})
+    search = _search(call, wanted | {"since": after + 1})
     return listed(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
 
 
@@ -37,7 +38,7 @@ def delete_requests(call: AdminCall) -> Any:
 def count_requests(call: AdminCall) -> Any:
     wanted = dict(call.body)
     expected = {name: wanted.pop(name) for name in _EXPECTED if name in wanted}
-    count = sum(1 for _ in call.sandbox.journal.find(_search(wanted).finds))
+    count = sum(1 for _ in call.sandbox.journal.find(_search(call, wanted).finds))
     answer = {"count": count, "dropped": call.sandbox.journal.dropped}
     if not expected:
         return answer
@@ -50,12 +51,12 @@ def count_requests(call: AdminCall) -> Any:
 
 
 def find_requests(call: AdminCall) -> Any:
-    found = call.sandbox.journal.find(_search(call.body).finds)
+    found = call.sandbox.journal.find(_search(call, call.body).finds)
     return listed(call.sandbox, islice(found, MAX_ROWS))
 
 
 def order_requests(call: AdminCall) -> Any:
-    searches = [_search(each) for each in call.body["requests"]]
+    searches = [_search(call, each) for each in call.body["requests"]]
     order = find_order(searches, call.sandbox.journal.find(lambda _: True))
     answer = {"met": order.missing is None, "numbers": order.numbers, "dropped": call.sandbox.journal.dropped}
     if order.missing is None:
@@ -65,11 +66,21 @@ def order_requests(call: AdminCall) -> Any:
     return answer | {"missing": order.missing, "detail": detail}
 
 
-def _search(definition: Mapping[str, Any]) -> Search:
+def _search(call: AdminCall, definition: Mapping[str, Any]) -> Search:
+    _check_operation(call, definition.get("operation", ""))
     try:
         return read_search(definition)
     except ValueError as error:
         raise AdminRefusal(422, f"{error}.") from error
+
+
+def _check_operation(call: AdminCall, key: str) -> None:
+    """A search for a misspelt operation would find nothing, which a test may take for a good sign."""
+    known = [service.operation.key for service in call.engine.services]
+    if key and key not in known:
+        near = nearest(key, known)
+        hint = f" Did you mean {near}?" if near else ""
+        raise AdminRefusal(422, f"No operation has the key {key[:MAX_SHOWN]!r}.{hint}")
 
 
 def unmatched_requests(call: AdminCall) -> Any:

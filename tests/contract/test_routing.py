@@ -116,6 +116,7 @@ def test_allowed_methods_name_head_only_beside_get() -> None:
 def test_a_lost_client_is_shown_the_nearest_path() -> None:
     assert refusal_of(ROUTER, "GET", "/onyl").detail == "No operation has the path /onyl. Did you mean /only?"
     assert refusal_of(ROUTER, "GET", "/pet/7").detail.endswith("Did you mean /pets/{id}?")
+    assert refusal_of(ROUTER, "GET", "/ONLY").detail.endswith("Did you mean /only?")
     assert refusal_of(ROUTER, "GET", "~").detail == "No operation has the path ~."
 
 

@@ -108,6 +108,44 @@ def test_a_refused_call_says_why_and_changes_nothing(
     assert state_of(client) == before
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "detail"),
+    [
+        ("GET", "/verdic", 404, "No admin call has the path /__admin/verdic. Did you mean /__admin/verdict?"),
+        ("GET", "/~", 404, "No admin call has the path /__admin/~."),
+        ("GET", "/next", 405, "/__admin/next does not answer GET; it answers OPTIONS, POST."),
+    ],
+)
+def test_a_call_that_is_nearly_one_is_shown_the_way(
+    client: TestClient, method: str, path: str, status: int, detail: str
+) -> None:
+    response = client.request(method, f"/__admin{path}")
+
+    assert (response.status_code, response.json()["detail"]) == (status, detail)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    [
+        ("PUT", "/progression", {"progression": "polls:2"}, "(immediate, or time with seconds, or polls with polls)"),
+        ("POST", "/next", {"operation": "getUser"}, "(a status, a reply or a fault)"),
+        (
+            "POST",
+            "/next",
+            {"fault": {"type": "latency"}},
+            "(seconds, or min and max, or median and sigma, or median and sigma and cap)",
+        ),
+        ("POST", "/next", {"fault": "reset"}, "'reset' is not of type 'object'"),
+    ],
+)
+def test_a_body_of_none_of_the_ways_is_told_of_them_once(
+    client: TestClient, method: str, path: str, body: Any, told: str
+) -> None:
+    [violation] = client.request(method, f"/__admin{path}", json=body).json()["violations"]
+
+    assert violation["message"].endswith(told)
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
 def test_every_verb_refuses_parameters_it_does_not_know(client: TestClient, verb: Any) -> None:
     before = state_of(client)

@@ -99,6 +99,19 @@ def test_a_search_that_makes_no_sense_is_refused(client: TestClient, path: str, 
     assert response.json()["violations"]
 
 
+def test_a_search_for_an_operation_that_nobody_serves_is_refused(client: TestClient) -> None:
+    misspelt = {"operation": "getUsr"}
+
+    responses = [
+        client.get("/__admin/requests", params=misspelt),
+        client.post("/__admin/requests/count", json={**misspelt, "exactly": 0}),
+        client.post("/__admin/requests/order", json={"requests": [{"operation": "getUser"}, misspelt]}),
+    ]
+
+    told = "No operation has the key 'getUsr'. Did you mean getUser?"
+    assert [(each.status_code, each.json()["detail"]) for each in responses] == [(422, told)] * 3
+
+
 @pytest.mark.parametrize("path", ["count", "find", "order"])
 def test_a_body_nested_too_deeply_is_refused(client: TestClient, path: str) -> None:
     deep = '{"body":' + "[" * 400 + "]" * 400 + "}"
