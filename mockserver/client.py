@@ -88,6 +88,7 @@ class Client:
 
         What is None in the query is left out. Raises AdminError when the call is refused.
         """
+        __tracebackhide__ = True  # a test that fails shows its own line
         method, _, template = verb.partition(" ")
         target = "/__admin" + _PLACE.sub(lambda found: quote(path[found[1]], safe=""), template)
         given = {
@@ -104,6 +105,8 @@ class Client:
 
 class SandboxClient(Knobs, Records):
     """One isolated world: how the program under test gets there, and how a test turns its knobs."""
+
+    __slots__ = ("client", "clock", "name")
 
     def __init__(self, client: Client, name: str) -> None:
         """Raises ValueError for a name that cannot stand in a header, as it has to."""
@@ -135,6 +138,7 @@ class SandboxClient(Knobs, Records):
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
         """The answer of an admin verb in this sandbox; see Client.ask."""
+        __tracebackhide__ = True
         return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
 
     def delete(self) -> Facts:

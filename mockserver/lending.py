@@ -59,7 +59,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 class Lent(SandboxClient):
     """A sandbox that is one test's own."""
 
-    allows_unexpected = False
+    __slots__ = ("allows_unexpected",)
+
+    def __init__(self, client: Client, name: str) -> None:
+        super().__init__(client, name)
+        self.allows_unexpected = False
 
     def allow_unexpected(self) -> None:
         """Let the test pass whatever was asked."""

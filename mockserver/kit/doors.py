@@ -21,7 +21,7 @@ class AdminError(Exception):
 
     def __init__(self, call: str, status: int, detail: str, violations: Sequence[Mapping[str, Any]] = ()) -> None:
         """`call` is the method and path that were asked."""
-        told = [_told(each) for each in violations[:MAX_TOLD]]
+        told = [_told(each) for each in violations[:MAX_TOLD] if str(each.get("message")) not in detail]
         more = [f"and {len(violations) - MAX_TOLD} more"] if len(violations) > MAX_TOLD else []
         super().__init__("\n  ".join([f"{call}: {status or 'no answer'}: {detail}", *told, *more]))
         self.status = status
@@ -38,6 +38,8 @@ class Answer(NamedTuple):
 
 class Asker:
     """Whoever can ask an admin verb."""
+
+    __slots__ = ()  # here and below: an assignment to a misspelt name is an error, and no knob that turns nothing
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
         """The answer of a verb, named as the README names it; what is None in the query is left out."""
@@ -157,6 +159,7 @@ class AppDoor:
 
 def read_answer(call: str, answer: Answer) -> Any:
     """The value of a good answer: JSON, or text where it is none; raises AdminError for any other."""
+    __tracebackhide__ = True  # a test that fails shows its own line
     is_json = answer.media_type.partition(";")[0].endswith("json")
     try:
         value = json.loads(answer.body) if is_json else answer.body.decode("utf-8", "replace")

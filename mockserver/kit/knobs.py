@@ -65,13 +65,15 @@ class Clock:
 class Knobs(Asker):
     """The part of a sandbox's client that changes things."""
 
+    __slots__ = ()
+
     @property
     def token(self) -> str:
         """The account that is meant where none is named."""
         raise NotImplementedError
 
     def reset(self, part: str = "") -> None:
-        """Become new, or only in one part: `journal`, `state`, `stubs`, `clock` or `progression`."""
+        """Become new, or only in one part: `journal`, `state`, `stubs`, `clock`, `progression` or `conditions`."""
         if part:
             self.ask("POST /reset/{part}", path={"part": part})
         else:
@@ -93,6 +95,8 @@ class Knobs(Asker):
 
         It takes what `POST /next` takes (`reply`, `status`, `fault`, `times`, `body`, `header`, …; `for_` is `for`).
         """
+        if not isinstance(operation, str | None):
+            raise TypeError("next() takes an operation's key, and a stub's other fields by name: next(**stub)")
         named = {name.rstrip("_"): value for name, value in rule.items()}
         return self.ask("POST /next", ({"operation": operation} if operation else {}) | named)
 

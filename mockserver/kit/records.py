@@ -8,6 +8,8 @@ from mockserver.kit.doors import Asker, Facts
 class Records(Asker):
     """The part of a sandbox's client that looks back."""
 
+    __slots__ = ()
+
     def requests(self, *, limit: int | None = None, after: int | None = None, **matcher: Any) -> list[Facts]:
         """The exchanges that match (`operation`, `method`, `path`, `status`, `reason`, `source`, …), oldest first.
 

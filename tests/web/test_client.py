@@ -316,6 +316,26 @@ def test_a_refusal_says_what_came_and_what_was_wanted(mine: SandboxClient) -> No
     assert "body.hours" in str(error)
 
 
+def test_a_refusal_does_not_say_everything_twice(mine: SandboxClient) -> None:
+    with pytest.raises(AdminError) as caught:
+        mine.next("getUser", status=418)
+
+    assert str(caught.value).count("the status is 418") == 1
+    assert len(caught.value.violations) == 1
+
+
+def test_a_stub_in_the_place_of_a_key_is_a_mistake_of_the_caller(mine: SandboxClient) -> None:
+    stub: Any = {"operation": "getUser", "status": 500}
+
+    with pytest.raises(TypeError, match=r"next\(\*\*stub\)"):
+        mine.next(stub)
+
+
+def test_a_misspelt_knob_cannot_be_turned(mine: SandboxClient) -> None:
+    with pytest.raises(AttributeError, match="credit"):
+        setattr(mine, "credit", 0)  # noqa: B010  mypy would not let it pass
+
+
 def test_a_call_that_does_not_exist_is_an_error(mine: SandboxClient) -> None:
     with pytest.raises(AdminError, match="404: No admin call has the path /__admin/nothing"):
         mine.ask("GET /nothing")
