@@ -171,7 +171,9 @@ def _report(parsed: Namespace) -> int:
         write_report(content, parsed.output)
     else:
         sys.stdout.write(content.decode())
-    sys.stderr.write(f"{report.summary()}\n")
+    is_seen = parsed.format == "text" and not parsed.output and sys.stdout.isatty()
+    if report.is_empty or not is_seen:  # the text ends with a summary of its own
+        sys.stderr.write(f"{report.summary()}\n")
     if report.fails(parsed.fail_on):
         return PROBLEMS
     return NOTHING_CHECKED if report.is_empty else DONE
@@ -245,7 +247,7 @@ def _add_report(parser: ArgumentParser) -> None:
         choices=("info", "warning", "error", "never"),
         help="the least severity of a finding that is a problem (default: warning)",
     )
-    add("--admin-token", help="as the server has it")
+    add("--admin-token", metavar="TEXT", help="as the server has it")
     add("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
 
 

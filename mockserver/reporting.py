@@ -44,6 +44,8 @@ class Report(NamedTuple):
 
     def summary(self) -> str:
         """All of it in one line."""
+        if self.is_empty:
+            return f"nothing was checked: {coverage_sentence(self.coverage)}"
         return f"{coverage_sentence(self.coverage)}; {verdict_sentence(self.verdict)}"
 
     def fails(self, fail_on: str) -> bool:
@@ -67,7 +69,8 @@ def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) ->
     except ValueError as error:
         raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from error
     except AdminError as error:
-        raise SettingsError(f"{url} cannot be asked: {error}") from error
+        reason = str(error) if error.status else f"{error.detail}; is the server running?"
+        raise SettingsError(f"{url} cannot be asked: {reason}") from error
 
 
 def write_report(content: bytes, path: str) -> None:

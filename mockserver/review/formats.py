@@ -38,7 +38,7 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
     found = sorted(verdict["findings"], key=lambda each: order.index(each["severity"]))
     parts = [
         f"{each['severity']}: {each['code']}: {each['sentence']}\n"
-        f"  sandbox {each['sandbox']}, exchanges {', '.join(map(str, each['exchanges']))}\n"
+        f"  sandbox {each['sandbox']}, {_numbered(each['exchanges'])}\n"
         f"  {each['advice']}"
         for each in found
     ]
@@ -49,7 +49,15 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
 def verdict_sentence(verdict: Mapping[str, Any]) -> str:
     """The verdict in one line."""
     counts = [f"{count} {name}" for name, count in verdict["summary"].items() if count]
-    return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchanges"
+    return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchange{_plural(verdict['judged'])}"
+
+
+def _numbered(exchanges: Sequence[int]) -> str:
+    return f"exchange{_plural(len(exchanges))} {', '.join(map(str, exchanges))}"
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def junit(coverage: Mapping[str, Any] | None, verdict: Mapping[str, Any] | None = None) -> bytes:
@@ -92,8 +100,7 @@ def _verdict_cases(findings: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
         yield _case("verdict", "no findings")
     for n, each in enumerate(findings, 1):
         case = _case(f"verdict.{each['code']}", _clean(f"{each['code']} #{n} in {each['sandbox']}"))
-        numbers = ", ".join(map(str, each["exchanges"]))
-        text = _clean(f"{each['sentence']}\nExchanges {numbers}.\n{each['advice']}")
+        text = _clean(f"{each['sentence']}\n{_numbered(each['exchanges']).capitalize()}.\n{each['advice']}")
         if each["severity"] == "info":
             SubElement(case, "system-out").text = text
         else:

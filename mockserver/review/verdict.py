@@ -215,7 +215,7 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
             ):
                 yield _finding(
                     "failed-ignored",
-                    f"{lives.failures(ends[0])} items of {id_} failed, and nothing was queued after that was told.",
+                    f"A status of {id_} told of failed items ({lives.failures(ends[0])}); nothing was queued after it.",
                     [ends[0].exchange],
                     "Look at the count of failed items, and ask again for those that have no answer.",
                 )

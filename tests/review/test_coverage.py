@@ -199,4 +199,5 @@ def test_the_verdict_as_text_names_the_worst_first() -> None:
 
     severities = [line.partition(":")[0] for line in text.splitlines() if "polled" in line]
     assert severities == ["error", "warning", "info"]
+    assert "exchanges 1, 2" in text
     assert text.splitlines()[-2:] == ["note: A note.", "1 error, 1 warning, 1 info found in 2 exchanges"]
