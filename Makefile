@@ -26,7 +26,7 @@ bench: $(VENV)/test.stamp
 
 docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
-	@echo "Open site/index.html, or read along while you write: $(BIN)/python -m mkdocs serve"
+	@echo "Open site/index.html. With search, and while you write: $(BIN)/python -m mkdocs serve"
 
 lock: $(VENV)/test.stamp
 	$(PIP) install uv

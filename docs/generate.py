@@ -50,7 +50,7 @@ def settings_page() -> str:
     parts = [
         "# Settings\n\nA flag wins over its variable, a variable over the config file, the file over the default. "
         "The config file (`--config FILE`, or `MOCKSERVER_CONFIG`) is YAML with the same names: `port-file: port.txt`. "
-        "Repeatable flags are given several times; their variable separates them as `PATH` does."
+        "Repeatable flags are given several times; their variable separates them as `PATH` does, or as is said there."
     ]
     for group in GROUPS:
         rows = [_setting(name) for name, row in ROWS.items() if row.metadata["group"] == group]
