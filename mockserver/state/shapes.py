@@ -7,7 +7,6 @@ from typing import Any, Union, get_args, get_origin
 from mockserver.messages import Content
 from mockserver.stores.blobs import Blob
 
-
 LEAST, MOST = -(2**63), 2**64 - 1
 """The whole numbers that our JSON has digits for."""
 

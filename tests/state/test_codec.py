@@ -154,6 +154,7 @@ LEAF = {TAG: "Leaf", "number": 1.5}
         ({TAG: "int", "v": "f" * 5000}, "value", "more than 256 digits"),
         ({**LEAF, "number": {TAG: "int", "v": hex(2**64)}}, "value.number", "18446744073709551616 is not float"),
         ({TAG: "json", "v": "{"}, "value", "no JSON"),
+        ({TAG: "json", "v": "[" * 253 + "]" * 253}, "value", "nested too deeply"),
         ({TAG: "tuple", "v": {}}, "value", "wanted a list"),
         ({TAG: "dict", "v": [[1]]}, "value", "list of pairs"),
         ({TAG: "dict", "v": [[[], 1]]}, "value", "no keys"),
