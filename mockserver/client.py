@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from mockserver.doors import AdminError, Door, Facts, SocketDoor, read_answer
-from mockserver.knobs import Clock, Knobs, clock_of, progression_of
-from mockserver.records import Records
+from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answer
+from mockserver.kit.knobs import Clock, Knobs, clock_of, progression_of
+from mockserver.kit.records import Records
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
 

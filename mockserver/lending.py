@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from mockserver.client import Client, SandboxClient
-from mockserver.doors import AdminError, AppDoor, Facts
 from mockserver.engine import Engine
+from mockserver.kit.doors import AdminError, AppDoor, Facts
 from mockserver.loading import load_engine
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression

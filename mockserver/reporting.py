@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from mockserver.client import DEFAULT, AdminError, Client
 from mockserver.errors import SettingsError
 from mockserver.review.formats import (
     cobertura,
@@ -59,13 +58,16 @@ class Report(NamedTuple):
 
 def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:
     """What the server says of one sandbox, or of all; raises SettingsError when it cannot be asked."""
-    headers = {"X-Mock-Admin-Token": admin_token.encode()} if admin_token else {}
-    scope = "server"
-    if sandbox != ALL:
-        headers["X-Mock-Sandbox"] = sandbox.encode()
-        scope = "sandbox"
-    paths = (f"/__admin/verdict?scope={scope}", f"/__admin/coverage?scope={scope}")
-    return Report(*(_asked(url, path, headers, timeout) for path in paths))
+    scope = {"scope": "server" if sandbox == ALL else "sandbox"}
+    # A header holds bytes; those of UTF-8 are what the server reads a name from.
+    named = DEFAULT if sandbox == ALL else sandbox.encode().decode("latin-1")
+    try:
+        with Client(url, admin_token, timeout=timeout) as client:
+            return Report(*(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage")))
+    except ValueError as error:
+        raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from error
+    except AdminError as error:
+        raise SettingsError(f"{url} cannot be asked: {error}") from error
 
 
 def write_report(content: bytes, path: str) -> None:
@@ -74,29 +76,3 @@ def write_report(content: bytes, path: str) -> None:
         Path(path).write_bytes(content)
     except OSError as error:
         raise SettingsError(f"--output is {path!r}, which cannot be written: {error}") from error
-
-
-def _asked(url: str, path: str, headers: Mapping[str, bytes], timeout: float) -> Any:
-    try:
-        target = urlsplit(url)
-        if target.scheme != "http" or not target.hostname:
-            raise ValueError
-        connection = HTTPConnection(target.hostname, target.port, timeout=timeout)
-    except ValueError:
-        raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from None
-    try:
-        connection.request("GET", target.path.rstrip("/") + path, headers=headers)
-        response = connection.getresponse()
-        status, body = response.status, response.read()
-    except (OSError, HTTPException, ValueError) as error:
-        raise SettingsError(f"{url} cannot be asked: {error}") from error
-    finally:
-        connection.close()
-    try:
-        value = json.loads(body)
-    except ValueError:
-        value = {}
-    if status != 200 or not isinstance(value, dict):
-        detail = value.get("detail", "it may be no mockserver") if isinstance(value, dict) else "no JSON object"
-        raise SettingsError(f"{url}{path} answers {status}: {detail}")
-    return value

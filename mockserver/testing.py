@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from mockserver.client import Client, SandboxClient
-from mockserver.doors import AdminError, Facts
+from mockserver.kit.doors import AdminError, Facts
 from mockserver.lending import (
     CLOCK,
     PROGRESSION,

@@ -194,3 +194,15 @@ def test_a_version_test_shares_the_lines_and_counts_what_came_of_them() -> None:
     assert (second["requests"], second["failed"]) == (failed, failed)
     assert first["prompt_tokens"] == batch["usage"]["input_tokens"]
     assert first["completion_tokens"] == batch["usage"]["output_tokens"]
+
+
+def test_the_files_of_a_batch_are_listed_although_nobody_asked_for_the_batch() -> None:
+    desk = BatchDesk(progression="time:100")
+    desk.create(chats(2))
+    desk.sandbox.clock.advance(50)
+    early = [each["purpose"] for each in value_of(desk.ask("GET", "/v1/files"))["data"]]
+
+    desk.sandbox.clock.advance(50)
+
+    assert early == ["batch"]
+    assert [each["purpose"] for each in value_of(desk.ask("GET", "/v1/files"))["data"]] == ["batch_output", "batch"]

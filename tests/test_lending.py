@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.client import AdminError, Client
-from mockserver.doors import Answer, AppDoor, SocketDoor, read_answer
+from mockserver.kit.doors import Answer, AppDoor, SocketDoor, read_answer
 from mockserver.lending import OURS, REMOVED, LocalHost, RemoteHost, SandboxApp, pointed_at, sandbox_name
 from mockserver.testing import (
     SandboxTestCase,

@@ -293,7 +293,10 @@ def test_unittest_cases_have_their_sandbox(suite: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize(
     ("options", "mark"),
-    [(("-p", "pytest_asyncio.plugin"), "asyncio"), (("-p", "anyio"), "anyio")],
+    [
+        (("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function"), "asyncio"),
+        (("-p", "anyio"), "anyio"),
+    ],
     ids=["asyncio", "anyio"],
 )
 def test_async_tests_have_their_sandbox(suite: pytest.Pytester, options: tuple[str, ...], mark: str) -> None:

@@ -98,8 +98,8 @@ def test_what_cannot_be_asked_or_written_is_told(server: ThreadedServer, tmp_pat
 
     assert [each.returncode for each in (nobody, closed, strange, unwritable, lost, usage)] == [2] * 6
     assert "cannot be asked" in nobody.stderr
-    assert "answers 401: The header X-Mock-Admin-Token" in closed.stderr
+    assert "401: The header X-Mock-Admin-Token" in closed.stderr
     assert "wanted http://HOST:PORT" in strange.stderr
     assert "--output" in unwritable.stderr
-    assert "answers 404" in lost.stderr
+    assert "404: No operation" in lost.stderr
     assert "Traceback" not in "".join(each.stderr for each in (nobody, closed, strange, unwritable, lost, usage))

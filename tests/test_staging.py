@@ -132,20 +132,27 @@ BAD: list[tuple[str, int, str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "line", "place", "message"), BAD)
-def test_a_bad_scenario_is_told_with_file_line_and_place_at_start_and_by_check(
+def test_a_bad_scenario_is_told_with_file_line_and_place_at_start(
     tmp_path: Path, text: str, line: int, place: str, message: str
 ) -> None:
     path = write_scenario(tmp_path, text)
 
     with pytest.raises(FixtureError) as raised:
         scenarios_of(tmp_path)
+
+    assert str(raised.value).startswith(f"{path}:{line}: {place}")
+    assert message in str(raised.value)
+
+
+def test_check_tells_of_every_bad_scenario_what_a_start_would_tell(tmp_path: Path) -> None:
+    paths = [write_scenario(tmp_path, text, f"bad-{n}.yaml") for n, (text, *_) in enumerate(BAD)]
+
     problems = check(make_settings(fixtures=(str(tmp_path),)))
 
-    told = str(raised.value)
-    assert told.startswith(f"{path}:{line}: {place}")
-    assert message in told
-    assert [problem.severity for problem in problems] == [ERROR] * len(problems)
-    assert told in [f"{problem.place}: {problem.message}" for problem in problems]
+    told = [f"{problem.place}: {problem.message}" for problem in problems]
+    assert {problem.severity for problem in problems} == {ERROR}
+    for path, (_, line, place, message) in zip(paths, BAD, strict=True):
+        assert [each for each in told if each.startswith(f"{path}:{line}: {place}") and message in each]
 
 
 @pytest.mark.parametrize("name", ["My-Scenario.yaml", "a_b.yaml", "-a.yaml", f"{'a' * 101}.yaml", "ä.yaml"])

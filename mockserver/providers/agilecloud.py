@@ -83,7 +83,6 @@ api.handles_later(
 api.handles_later(
     "mockserver.providers.agilecloud_files",
     createFile="create_file",
-    listFiles="list_files",
     retrieveFile="retrieve_file",
     deleteFile="delete_file",
     downloadFile="download_file",
@@ -92,6 +91,7 @@ api.handles_later(
     "mockserver.providers.agilecloud_batches",
     createBatch="create_batch",
     retrieveBatch="retrieve_batch",
+    listFiles="list_files",
     listBatches="list_batches",
     cancelBatch="cancel_batch",
 )

@@ -8,6 +8,7 @@ from typing import Any
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Content, Response
 from mockserver.provider import Call
+from mockserver.providers import agilecloud_files as files
 from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, find_file, keep_file
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, rejected
 from mockserver.providers.agilecloud_jobs import LIFECYCLE, Job, Status
@@ -77,6 +78,14 @@ def list_batches(call: Call) -> Response:
             "has_more": start + limit < len(mine),
         }
     )
+
+
+def list_files(call: Call) -> Response:
+    """The files, with those of batches that have ended since anybody looked."""
+    for job in list(call.sandbox.jobs.values()):
+        if job.batch.account == call.asker.token and not job.is_collected:
+            _advanced(call, job)
+    return files.list_files(call)
 
 
 def cancel_batch(call: Call) -> Response:

@@ -11,7 +11,7 @@ import orjson
 
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Request, Response
+from mockserver.messages import Disturbance, DisturbanceKind, Request, Response
 from mockserver.provider import Call, Prompt
 from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
@@ -21,12 +21,32 @@ from mockserver.providers.agilecloud_resolving import Chosen, choose, filled
 from mockserver.providers.agilecloud_streams import chunks
 from mockserver.providers.agilecloud_usage import meter
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model, known_model, world_models
+from mockserver.state.batches import DEFAULT_FAILURE, Fate, read_fate
 
+PATIENCE = 600.0
+"""Seconds that a live request may take; what takes longer is never answered."""
 EVENT_STREAM = "text/event-stream"
 _UNBUFFERED = (("Cache-Control", "no-cache"),)
 
 
 def create_chat_completion(call: Call) -> Response:
+    if b"[mock:" in call.request.body and call.world.settings.magic:
+        return _marked(call, read_fate(call.request.body.decode()))
+    return _completed(call)
+
+
+def _marked(call: Call, fate: Fate) -> Response:
+    """What markers make of a live request. It is decided at once; only the gateway waits."""
+    if fate.failure is not None:
+        status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else DEFAULT_FAILURE
+        raise Refusal(Reason.FAILED, f"A marker in the request asks for the status {status}.", status=status)
+    if fate.slowness > PATIENCE:
+        return _completed(call)._replace(disturbance=Disturbance(DisturbanceKind.TIMEOUT, PATIENCE))
+    clock = call.sandbox.clock
+    return _completed(call)._replace(delay=0.0 if clock.is_frozen else min(fate.slowness / clock.scale, PATIENCE))
+
+
+def _completed(call: Call) -> Response:
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
     chosen = choose(call.body, prompt_book(call).find, identity) if "prompt_slug" in call.body else None
     if chosen is None:

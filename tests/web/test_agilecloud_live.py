@@ -335,3 +335,38 @@ def test_a_version_test_counts_what_came_of_its_requests(engine: Engine) -> None
     assert [each["failed"] for each in variants] == [0, statuses.count(400)]
     assert 0 < statuses.count(400) < 20
     assert variants[0]["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize(("marker", "status"), [("fail", 500), ("fail=429", 429), ("fail=418", 500)])
+def test_a_marker_fails_a_live_chat(engine: Engine, marker: str, status: int) -> None:
+    response = ask(engine, "POST", "/v1/chat/completions", json=asked_with(marker))
+
+    assert response.status == status
+    assert value_of(response)["error"]["message"] == f"A marker in the request asks for the status {status}."
+
+
+def test_a_marker_delays_a_live_chat_by_the_sandbox_clock() -> None:
+    engine, delays = make_engine(clock="flowing"), []
+    clock = engine.sandboxes.open("test").clock
+    for scale, frozen in ((1, False), (60, False), (60, True)):
+        clock.scale_by(scale)
+        if frozen:
+            clock.freeze()
+        delays.append(ask(engine, "POST", "/v1/chat/completions", json=asked_with("slow=30s")).delay)
+
+    assert delays == [30, 0.5, 0]
+
+
+def test_a_marker_keeps_a_live_chat_from_ever_being_answered(engine: Engine) -> None:
+    disturbance = ask(engine, "POST", "/v1/chat/completions", json=asked_with("hang")).disturbance
+
+    assert disturbance is not None
+    assert disturbance.kind == "timeout"
+
+
+def test_without_magic_a_marker_is_only_a_text() -> None:
+    assert ask(make_engine(magic=False), "POST", "/v1/chat/completions", json=asked_with("fail")).status == 200
+
+
+def asked_with(marker: str) -> dict[str, Any]:
+    return {"model": MODEL, "messages": [{"role": "user", "content": f"Say it. [mock:{marker}]"}]}

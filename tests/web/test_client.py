@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from mockserver.client import AdminError, Client, SandboxClient
-from mockserver.doors import Answer, SocketDoor
+from mockserver.kit.doors import Answer, SocketDoor
 from mockserver.lending import LocalHost
 from mockserver.testing import hosting, still_settings
 from mockserver.web.verbs import VERBS

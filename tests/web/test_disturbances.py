@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from faulty import FaultyEngine, faulty_server
 
+from mockserver import protocol as protocol_module
 from mockserver import server as server_module
 from mockserver.messages import DisturbanceKind
 from mockserver.server import ThreadedServer
@@ -209,13 +210,13 @@ def test_others_are_answered_while_many_hang() -> None:
 
 def test_what_waits_is_let_go_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
-    original = server_module.PlainProtocol.connection_lost
+    original = protocol_module.PlainProtocol.connection_lost
 
     def note(self: Any, error: Exception | None) -> None:
         original(self, error)
         ended.append("lost")
 
-    monkeypatch.setattr(server_module.PlainProtocol, "connection_lost", note)
+    monkeypatch.setattr(protocol_module.PlainProtocol, "connection_lost", note)
     waits = ({"type": "latency", "seconds": 600}, {"type": "trickle", "seconds": 600, "pieces": 1}, FOREVER)
     with faulty_server(*waits) as (server, engine):
         for n in range(3):

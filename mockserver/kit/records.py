@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mockserver.doors import Asker, Facts
+from mockserver.kit.doors import Asker, Facts
 
 
 class Records(Asker):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mockserver.doors import Asker, Facts
+from mockserver.kit.doors import Asker, Facts
 from mockserver.syntaxes import read_clock, read_progression
 
 _AMOUNTS = {"time": "seconds", "polls": "polls"}
