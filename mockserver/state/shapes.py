@@ -61,7 +61,7 @@ def is_unicode(text: str) -> bool:
 
 
 def _can_be_shown(value: float) -> bool:
-    return isinstance(value, float) or LEAST <= value <= MOST
+    return not isinstance(value, int) or LEAST <= value <= MOST
 
 
 def _fits_tuple(value: Any, args: tuple[Any, ...]) -> bool:

@@ -305,3 +305,10 @@ def test_coverage_refuses_what_makes_no_sense(client: TestClient, query: Any) ->
 
     assert response.status_code == 400
     assert "wanted" in response.json()["detail"] or "have" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("status", "count"), [(404.0, 1), (1e30, 0)])
+def test_a_status_may_be_written_as_any_whole_number(client: TestClient, status: float, count: int) -> None:
+    client.get("/nowhere")
+
+    assert client.post("/__admin/requests/count", json={"status": status}).json()["count"] == count
