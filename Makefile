@@ -10,7 +10,7 @@ run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/test.stamp $(VENV)/docs.stamp lint
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mockserver.engine import Engine
 from mockserver.messages import Response, Upload
+from mockserver.state.callbacks import Attempt, State
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rules import read_rule
 from mockserver.state.sandbox import Sandbox
@@ -265,6 +266,26 @@ def test_what_was_sent_piece_by_piece_is_in_the_journal_without_its_pieces() -> 
     assert (bytes_of(kept[0].response), kept[0].response.status) == (b"", 200)
 
 
+def test_a_callback_that_was_under_way_is_not_under_way_elsewhere(document: Any) -> None:
+    engine = make_engine()
+    sandbox = engine.sandboxes.open("world")
+
+    restore(sandbox, snapshots_of(engine).read(document, sandbox.shelves))
+
+    assert sandbox.outbox is not None
+    assert [(each.id, each.state, each.attempts[-1].error) for each in sandbox.outbox.every()] == [
+        ("done", State.DELIVERED, "down"),
+        ("under way", State.FAILED, "it was exported while under way"),
+    ]
+
+
+def test_a_batch_that_outlasts_all_time_travels() -> None:
+    engine = make_engine(progression="time:1e12")
+    queue("ann", ["one"])(engine)
+
+    assert len(carried(engine).sandboxes.open("world").batches) == 1
+
+
 # What is refused.
 
 
@@ -272,6 +293,13 @@ def test_what_was_sent_piece_by_piece_is_in_the_journal_without_its_pieces() -> 
 def document() -> Any:
     engine = make_engine()
     queue("ann", ["one", "two"])(engine)
+    world = engine.sandboxes.open("world")
+    world.rules.install([read_rule({"status": 500, "for": 9}, origin="next", now=world.clock.now())])
+    outbox = world.open_outbox()
+    for id_ in ("done", "under way"):
+        outbox.note(id_, provider="agentfirst", target="http://127.0.0.1/", base_url="", due=0.0)
+    for each, state in zip(outbox.claim_due(0.0), (State.DELIVERED, State.SENDING), strict=True):
+        outbox.update(each.tried(Attempt(0.0, 500, "down"), state)._replace(payload=b"{}"))
     engine.sandboxes.open("world").files["f"] = ()
     engine.sandboxes.open("world").files.clear()
     return orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine)))
@@ -283,7 +311,7 @@ def changed(document: Any, path: str, value: Any) -> Any:
     *steps_, last = path.split("/")
     at = copy
     for step in steps_:
-        at = at[next(iter(at)) if step == "*" else step]
+        at = at[next(iter(at)) if step == "*" else int(step) if isinstance(at, list) else step]
     at[next(iter(at)) if last == "*" else last] = value
     return copy
 
@@ -306,6 +334,7 @@ STATE = "sandbox/shelves"
         ("sandbox/clock/now", 1e300, "sandbox.clock: "),
         ("sandbox/attributes/more", 1, "sandbox.attributes.more: unknown"),
         ("sandbox/attributes/progression", None, "sandbox.attributes.progression: None is not Progression"),
+        ("sandbox/attributes/progression/amount", -1, "sandbox.attributes.progression: its amount is"),
         ("sandbox/attributes/progression/kind", "warp", "sandbox.attributes.progression: no such kind"),
         (f"{STATE}/more", {}, "sandbox.shelves.more: unknown"),
         (f"{STATE}/batches/*", 5, "sandbox.shelves.batches."),
@@ -313,7 +342,16 @@ STATE = "sandbox/shelves"
         (f"{STATE}/batches/*/id", "x", "it does not agree with itself"),
         (f"{STATE}/batches/*/body/v", "", "it does not agree with itself"),
         (f"{STATE}/batches/*/created", {"$": "float", "v": "inf"}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/head", 1e300, "it does not agree with itself"),
+        (f"{STATE}/batches/*/progression/amount", {"$": "float", "v": "-inf"}, "it does not agree with itself"),
+        ("sandbox/exchanges/v/0/at", 1e300, "sandbox.exchanges: one is from before 1970, or past 9999"),
+        ("sandbox/attributes/rules/v/0/until", 1e300, "sandbox.attributes.rules: a rule lasts until"),
+        ("sandbox/attributes/outbox/v/0/due", -1, "sandbox.attributes.outbox: done has a time"),
+        ("sandbox/attributes/outbox/v/0/attempts/v/0/at", 1e300, "sandbox.attributes.outbox: done has a time"),
+        ("sandbox/attributes/outbox/v/0/payload/v", "gAA=", "sandbox.attributes.outbox: "),
         (f"{STATE}/batches", {}, "sandbox.shelves.accounts.ann: it knows other batches"),
+        (f"{STATE}/accounts/*/v/entries/v/0/at", 1e300, "sandbox.shelves.accounts.ann: a charge"),
+        ("sandbox/attributes/rules/v/0/definition/status", {"$": "stream"}, "sandbox.attributes.rules: no JSON"),
         (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
         (f"{STATE}/seen/*", "1", "'1' is not int"),
         (f"{STATE}/jobs/x", {"$": "Job"}, "'Job' is no known tag"),

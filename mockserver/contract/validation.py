@@ -13,7 +13,10 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response, Upload
 
 MAX_ARGUMENTS = 1000
-MAX_DEPTH = 250
+MAX_DEPTH = 230
+"""Levels of a body."""
+ROOM = 24
+"""Levels around a body that our writer of JSON has left, where a list of answers shows it."""
 EVENT_STREAM = "text/event-stream"
 MAX_WHOLE = 19
 """Characters of an integer that fits into 64 bits for certain."""
@@ -230,7 +233,7 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     try:
         value = orjson.loads(request.body)
-        canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        canonical = _written(value)
     except orjson.JSONDecodeError as problem:
         violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
         return None, b""
@@ -240,6 +243,16 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     if content.schema is not None:
         violations += content.schema.violations(value, ("body",))
     return value, canonical
+
+
+def _written(value: Any) -> bytes:
+    """The one form of a JSON value; raises JSONEncodeError for one so deep that no answer could hold it."""
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        for _ in range(ROOM):
+            value = [value]
+        orjson.dumps(value)
+    return text
 
 
 def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:

@@ -29,7 +29,10 @@ class Records(Asker):
         return int(self.ask("POST /requests/count", matcher)["count"])
 
     def happened(self, **matcher: Any) -> bool:
-        """Whether as many exchanges match as `exactly`, `at_least` and `at_most` say; at least one without them."""
+        """Whether as many exchanges match as `exactly`, `at_least` and `at_most` say; at least one without them.
+
+        False, too, where the journal forgot requests that might decide it.
+        """
         expected = {"exactly", "at_least", "at_most"} & matcher.keys()
         found = self.ask("POST /requests/count", matcher if expected else {**matcher, "at_least": 1})
         return bool(found["met"])

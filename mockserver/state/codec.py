@@ -8,15 +8,17 @@ from typing import Any
 
 import orjson
 
+from mockserver.state.ids import check_room
 from mockserver.state.registry import Form, Registry, SnapshotError, Still, still
-from mockserver.state.shapes import is_record, misfit
+from mockserver.state.shapes import LEAST, MOST, is_record, is_unicode, misfit
 from mockserver.stores.blobs import CHUNK_BYTES, Blob, BlobWriter
 
 TAG = "$"
 """The key under which an object says what it stands for."""
 MAX_DEPTH = 100
 """Levels of JSON; what lies deeper is JSON itself, and travels as text."""
-_LEAST, _MOST = -(2**63), 2**64 - 1
+MAX_DIGITS = 256
+"""Of a whole number, in hexadecimal."""
 
 
 class Writer:
@@ -74,15 +76,15 @@ class Writer:
         if isinstance(value, str):
             self._spend(len(value))
             text = str(value)
-            return text if _is_unicode(text) else {TAG: "text", "v": b64encode(_loose(text)).decode()}
+            return text if is_unicode(text) else {TAG: "text", "v": b64encode(_loose(text)).decode()}
         if isinstance(value, float) and not math.isfinite(value):
             return {TAG: "float", "v": str(value)}
-        if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        if isinstance(value, int) and not LEAST <= value <= MOST:
             return {TAG: "int", "v": hex(value)}
         return value
 
     def _write_object(self, value: dict[Any, Any], depth: int) -> Any:
-        if TAG not in value and all(type(key) is str and _is_unicode(key) for key in value):
+        if TAG not in value and all(type(key) is str and is_unicode(key) for key in value):
             self._spend(sum(map(len, value)))
             return {key: self.write(each, depth + 1) for key, each in value.items()}
         return {TAG: "dict", "v": [[self.write(key), self.write(each, depth + 3)] for key, each in value.items()]}
@@ -186,15 +188,19 @@ class Reader:
         return str(self._checked(lambda: self._bytes(content).decode("utf-8", "surrogatepass"), "no text"))
 
     def _read_float(self, content: Any) -> float:
-        if content not in {"inf", "-inf"}:
+        if content not in ("inf", "-inf"):
             raise self.error("wanted inf or -inf")
         return float(content)
 
     def _read_int(self, content: Any) -> int:
+        if isinstance(content, str) and len(content) > MAX_DIGITS:
+            raise self.error(f"a whole number of more than {MAX_DIGITS} digits")
         return int(self._checked(lambda: int(content, 16), "no whole number"))
 
     def _read_json(self, content: Any) -> Any:
-        return self._checked(lambda: orjson.loads(content), "no JSON")
+        value = self._checked(lambda: orjson.loads(content), "no JSON")
+        self._checked(lambda: check_room(value), "it is nested too deeply")
+        return value
 
     def _read_tuple(self, content: Any) -> tuple[Any, ...]:
         if not isinstance(content, list):
@@ -219,16 +225,6 @@ class Reader:
 
 
 _TAGS = {"bytes", "text", "float", "int", "json", "tuple", "dict", "blob", "stream"}
-
-
-def _is_unicode(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _loose(text: str) -> bytes:

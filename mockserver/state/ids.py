@@ -8,6 +8,9 @@ import xxhash
 
 from mockserver.messages import Upload
 
+ROOM = 24
+"""Levels that an answer may have around what was given."""
+
 
 def digest(*parts: bytes) -> bytes:
     """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
@@ -36,6 +39,13 @@ def canonical(value: Any) -> bytes:
     A form's files may be in it; what stands for them depends on all of their content.
     """
     return orjson.dumps(value, default=_stand_in, option=orjson.OPT_SORT_KEYS)
+
+
+def check_room(value: Any) -> None:
+    """Raises JSONEncodeError for what is so deep that an answer around it could not be written."""
+    for _ in range(ROOM):
+        value = [value]
+    canonical(value)
 
 
 def _stand_in(value: Any) -> list[str]:

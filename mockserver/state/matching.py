@@ -30,7 +30,7 @@ class Search(NamedTuple):
     matcher: Matcher
     operation: str | None = None
     """The operation's key; empty for requests that matched none."""
-    status: int | str | None = None
+    status: float | str | None = None
     """A number, or a class such as `4XX`."""
     reason: str | None = None
     source: str | None = None
@@ -81,8 +81,8 @@ def find_order(searches: Sequence[Search], exchanges: Iterable[Exchange]) -> Ord
     return Order(tuple(numbers), len(numbers) if len(numbers) < len(searches) else None)
 
 
-def _is_status(wanted: int | str, status: int) -> bool:
-    return status == wanted if isinstance(wanted, int) else f"{status // 100}XX" == wanted.upper()
+def _is_status(wanted: float | str, status: int) -> bool:
+    return f"{status // 100}XX" == wanted.upper() if isinstance(wanted, str) else status == wanted
 
 
 def _is_source(wanted: str, source: str) -> bool:

@@ -8,7 +8,7 @@ import orjson
 from mockserver.messages import Request
 from mockserver.state.clock import LATEST
 from mockserver.state.faults import FAULT_SCHEMA, Fault, read_fault
-from mockserver.state.ids import canonical, digest
+from mockserver.state.ids import canonical, check_room, digest
 from mockserver.state.matchers import MATCHER_PROPERTIES, Asked, Matcher, read_matcher
 from mockserver.state.stub_replies import REPLY_SCHEMA, STATUS_SCHEMA, check_headers
 from mockserver.syntaxes import read_instant
@@ -141,6 +141,7 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
     """
     try:
         size = len(canonical(definition))
+        check_room(definition)
     except orjson.JSONEncodeError as error:
         raise ValueError("the rule is nested too deeply, or not JSON") from error
     if size > MAX_SIZE:

@@ -7,6 +7,9 @@ from typing import Any, Union, get_args, get_origin
 from mockserver.messages import Content
 from mockserver.stores.blobs import Blob
 
+LEAST, MOST = -(2**63), 2**64 - 1
+"""The whole numbers that our JSON has digits for."""
+
 
 def is_record(hint: Any) -> bool:
     """Whether it is a NamedTuple's class."""
@@ -30,7 +33,9 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one line for each ki
     if hint in {None, NoneType}:
         return value is None
     if hint in {int, float}:
-        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+        return isinstance(value, (int, hint)) and not isinstance(value, bool) and _can_be_shown(value)
+    if hint is str:
+        return isinstance(value, str) and is_unicode(value)
     if hint is Content:
         return isinstance(value, Blob)
     if origin is None:
@@ -42,6 +47,21 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one line for each ki
     if origin is list:
         return isinstance(value, list) and all(_fits(each, args[0]) for each in value)
     return origin is Iterator and isinstance(value, Iterator)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether JSON has a way to say it: half of a surrogate pair has none."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _can_be_shown(value: float) -> bool:
+    return not isinstance(value, int) or LEAST <= value <= MOST
 
 
 def _fits_tuple(value: Any, args: tuple[Any, ...]) -> bool:

@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import orjson
+
 from mockserver import __version__
 from mockserver.errors import Reason
 from mockserver.state.batches import Batch, Progression
-from mockserver.state.callbacks import Callback, Outbox
+from mockserver.state.callbacks import Attempt, Callback, Outbox, State
 from mockserver.state.clock import LATEST, ClockMark
 from mockserver.state.codec import Reader, Writer
 from mockserver.state.conditions import NORMAL, Conditions
+from mockserver.state.ids import canonical
 from mockserver.state.journal import Exchange
 from mockserver.state.ledger import NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
@@ -20,6 +23,8 @@ from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.shapes import misfit
 
 FORMAT, VERSION = "mockserver sandbox", 1
+LONGEST = 1e12
+"""Seconds, or reads, of a progression."""
 MAX_DOCUMENT = 384 * 1024 * 1024
 """Bytes; room for 256 MB of files in base64, and for what else there is."""
 
@@ -41,6 +46,8 @@ class Attribute(NamedTuple):
 def _read_progression(progression: Progression) -> Progression:
     if progression.kind not in KINDS:
         raise ValueError("no such kind")
+    if not 0 <= progression.amount <= LONGEST:
+        raise ValueError(f"its amount is no number up to {LONGEST:g}")
     return progression
 
 
@@ -49,7 +56,21 @@ def _take_outbox(sandbox: Sandbox) -> tuple[Callback, ...] | None:
 
 
 def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
-    return None if callbacks is None else Outbox(callbacks)
+    if callbacks is None:
+        return None
+    for each in callbacks:
+        if each.due < 0 or not all(0 <= attempt.at <= LATEST for attempt in each.attempts):
+            raise ValueError(f"{each.id[:100]} has a time before 1970, or past the year 9999")
+        if each.payload:
+            orjson.loads(each.payload)
+    return Outbox(map(_at_rest, callbacks))
+
+
+def _at_rest(callback: Callback) -> Callback:
+    """The callback, which nobody here is sending: whether it has arrived is not known, and it may do so only once."""
+    if callback.state not in {State.SENDING, State.RETRYING}:
+        return callback
+    return callback.tried(Attempt(min(callback.due, LATEST), None, "it was exported while under way"), State.FAILED)
 
 
 def _read_conditions(conditions: Conditions) -> Conditions:
@@ -63,6 +84,9 @@ def _take_rules(sandbox: Sandbox) -> tuple[RuleKept, ...]:
 
 def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
     """The rules; whether definitions fit RULE_SCHEMA was judged before."""
+    for each in kept:
+        if each.until is not None and not 0 <= each.until <= LATEST:
+            raise ValueError("a rule lasts until a time before 1970, or past the year 9999")
     return [restored_rule(each) for each in kept]
 
 
@@ -198,6 +222,7 @@ def _check_sense(snapshot: Snapshot) -> None:
     _demand(0 < clock.scale < math.inf, "clock.scale", "wanted a positive number")
     numbers = [0, *(each.number for each in exchanges)]
     _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
+    _demand(all(0 <= each.at <= LATEST for each in exchanges), "exchanges", "one is from before 1970, or past 9999")
     _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
     for place, progression in (
         ("own", snapshot.own.progression),
@@ -213,6 +238,19 @@ def _check_sense(snapshot: Snapshot) -> None:
             f"shelves.accounts.{token}",
             "it knows other batches",
         )
+        is_timely = all(0 <= each.at <= LATEST for each in account.entries)
+        _demand(is_timely, f"shelves.accounts.{token}", "a charge is from before 1970, or past the year 9999")
+    _demand(
+        all(_is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
+    )
+
+
+def _is_json(definition: Mapping[str, Any]) -> bool:
+    try:
+        canonical(definition)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def _makes_sense(id_: str, batch: Batch) -> bool:
@@ -221,7 +259,11 @@ def _makes_sense(id_: str, batch: Batch) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     is_whole = batch.id == id_ and batch.size == len(texts) >= 1 and all(isinstance(each, str) for each in texts)
-    return is_whole and batch.progression.kind in KINDS and math.isfinite(batch.created)
+    return is_whole and batch.progression.kind in KINDS and _is_timely(batch)
+
+
+def _is_timely(batch: Batch) -> bool:
+    return 0 <= batch.created <= LATEST and 0 <= batch.head <= 1 and 0 <= batch.progression.amount <= LONGEST
 
 
 def _demand(holds: bool, place: str, complaint: str) -> None:

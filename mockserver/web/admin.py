@@ -27,7 +27,7 @@ from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
-from mockserver.web.app import ADMIN_PREFIX, HEALTH
+from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 from mockserver.web.verbs import VERBS
 
@@ -114,6 +114,8 @@ class _Endpoint:
                 response = _problem(refusal)
             except ClientDisconnect:
                 return
+            except Exception:  # left to the server, it would cost the client its connection
+                response = _sent(bug_met(request.method, request.url.path))
         await response(scope, receive, send)
         if self._engine.sandboxes.waste:
             asyncio.get_running_loop().call_later(PAUSE, self._sweep)  # the answer goes out first
@@ -152,7 +154,7 @@ class _Endpoint:
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = dict((("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode()), *told))
         if isinstance(answer, Response):  # a verb that does not speak JSON
-            return StarletteResponse(answer.body, answer.status, named, answer.media_type)
+            return _sent(answer, named)
         return _json(200, answer, named)
 
     def _answered(self, verb: Verb, call: AdminCall) -> Any:
@@ -252,7 +254,10 @@ def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) ->
     more: dict[str, Any] = (
         {"violations": [described(each) for each in refusal.violations]} if refusal.violations else {}
     )
-    answer = problem(refusal.status, "Refused", refusal.detail, **more)
+    return _sent(problem(refusal.status, "Refused", refusal.detail, **more), headers)
+
+
+def _sent(answer: Response, headers: Mapping[str, str] | None = None) -> StarletteResponse:
     return StarletteResponse(answer.body, answer.status, headers, answer.media_type)
 
 

@@ -40,14 +40,17 @@ def count_requests(call: AdminCall) -> Any:
     expected = {name: wanted.pop(name) for name in _EXPECTED if name in wanted}
     count = sum(1 for _ in call.sandbox.journal.find(_search(call, wanted).finds))
     answer = {"count": count, "dropped": call.sandbox.journal.dropped}
-    if not expected:
-        return answer
-    met = (
-        count == expected.get("exactly", count)
-        and count >= expected.get("at_least", count)
-        and count <= expected.get("at_most", count)
-    )
-    return answer | {"met": met}
+    return answer | {"met": _is_met(count, expected, dropped=answer["dropped"])} if expected else answer
+
+
+def _is_met(count: int, expected: Mapping[str, int], *, dropped: int) -> bool | None:
+    """Whether as many were found as were expected; None where what the journal forgot could change the answer."""
+    least = max(expected.get("exactly", 0), expected.get("at_least", 0))
+    most = min(expected.get("exactly", count), expected.get("at_most", count))
+    if count > most or (not dropped and count < least):
+        return False
+    is_certain = not dropped or (count >= least and not expected.keys() & {"exactly", "at_most"})
+    return True if is_certain else None
 
 
 def find_requests(call: AdminCall) -> Any:

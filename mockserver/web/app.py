@@ -146,8 +146,7 @@ class Gateway:
                 return await self._answer_in_thread(request)
             return self._engine.handle(request)
         except Exception:
-            _log.exception("%s %s met a bug in mockserver", request.method, request.path)
-            return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
+            return bug_met(request.method, request.path)
 
     async def _answer_in_thread(self, request: Request) -> Response:
         self._in_threads += 1
@@ -169,6 +168,12 @@ class Gateway:
         else:
             await send(start)
             await _stream(body, receive, send, only_head=method == "HEAD")
+
+
+def bug_met(method: str, path: str) -> Response:
+    """The answer where a request met the exception that is being handled, which is logged."""
+    _log.exception("%s %s met a bug in mockserver", method, path)
+    return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
 
 
 class Patience:

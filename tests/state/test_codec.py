@@ -50,7 +50,7 @@ trees = st.builds(
     Tree,
     name=st.text(),
     leaves=st.lists(leaves, max_size=3).map(tuple),
-    by_number=st.dictionaries(st.integers(), leaves, max_size=3),
+    by_number=st.dictionaries(st.integers(-(2**63), 2**64 - 1), leaves, max_size=3),
     anything=jsonish,
     content=st.none(),
 )
@@ -149,8 +149,12 @@ LEAF = {TAG: "Leaf", "number": 1.5}
         ({TAG: "bytes"}, "value", "no base64"),
         ({TAG: "text", "v": "/w=="}, "value", "no text"),
         ({TAG: "float", "v": "nan"}, "value", "wanted inf"),
+        ({TAG: "float", "v": []}, "value", "wanted inf"),
         ({TAG: "int", "v": 5}, "value", "no whole number"),
+        ({TAG: "int", "v": "f" * 5000}, "value", "more than 256 digits"),
+        ({**LEAF, "number": {TAG: "int", "v": hex(2**64)}}, "value.number", "18446744073709551616 is not float"),
         ({TAG: "json", "v": "{"}, "value", "no JSON"),
+        ({TAG: "json", "v": "[" * 253 + "]" * 253}, "value", "nested too deeply"),
         ({TAG: "tuple", "v": {}}, "value", "wanted a list"),
         ({TAG: "dict", "v": [[1]]}, "value", "list of pairs"),
         ({TAG: "dict", "v": [[[], 1]]}, "value", "no keys"),
@@ -167,6 +171,7 @@ LEAF = {TAG: "Leaf", "number": 1.5}
         ({TAG: "Tree", "name": "a", "by_number": {"1": LEAF}}, "value.by_number", "is not Mapping"),
         ({TAG: "Tree", "name": "a", "content": "b"}, "value.content", "'b' is not "),
         ({TAG: "Tree", "name": None}, "value.name", "None is not str"),
+        ({TAG: "Tree", "name": {TAG: "text", "v": "7aCA"}}, "value.name", "is not str"),
     ],
 )
 def test_a_document_that_is_not_one_of_ours_is_refused_with_its_place(value: Any, place: str, why: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
+from mockserver.state.sandboxes import Sandboxes
 from mockserver.web.admin import build_admin
 from mockserver.web.verbs import VERBS
 
@@ -278,3 +279,15 @@ def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
     asyncio.run(call())
 
     assert sent == []
+
+
+def test_a_bug_of_ours_is_told_in_json_and_leaves_the_traceback_in_the_log(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Sandboxes, "by_use", lambda _: [None])
+
+    answer = client.get("/__admin/sandboxes")
+
+    assert (answer.status_code, answer.json()["title"]) == (500, "Bug in mockserver")
+    assert "GET /__admin/sandboxes met a bug in mockserver" in caplog.text
+    assert "Traceback" in caplog.text

@@ -44,6 +44,27 @@ def test_a_count_may_come_with_an_expectation(client: TestClient) -> None:
     assert count(client, operation="getUser", at_most=2)["met"] is False
 
 
+@pytest.mark.parametrize(
+    ("expected", "met"),
+    [
+        ({"exactly": 0}, False),
+        ({"exactly": 2}, None),
+        ({"exactly": 3}, None),
+        ({"at_most": 5}, None),
+        ({"at_least": 2}, True),
+        ({"at_least": 3}, None),
+    ],
+    ids=str,
+)
+def test_what_the_journal_forgot_leaves_a_count_undecided(expected: dict[str, int], met: bool | None) -> None:
+    with make_client(journal_size=2) as client:
+        for _ in range(3):
+            client.get("/user")
+        told = count(client, operation="getUser", **expected)
+
+    assert (told["count"], told["dropped"], told["met"]) == (2, 1, met)
+
+
 def test_absence_is_exactly_none(client: TestClient) -> None:
     client.get("/user")
 
@@ -318,3 +339,10 @@ def test_coverage_refuses_what_makes_no_sense(client: TestClient, query: Any) ->
 
     assert response.status_code == 400
     assert "wanted" in response.json()["detail"] or "have" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("status", "count"), [(404.0, 1), (1e30, 0)])
+def test_a_status_may_be_written_as_any_whole_number(client: TestClient, status: float, count: int) -> None:
+    client.get("/nowhere")
+
+    assert client.post("/__admin/requests/count", json={"status": status}).json()["count"] == count
