@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
 from mockserver.contract.routing import Match, Router
-from mockserver.contract.scenarios import ScenarioBook
 from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
@@ -18,6 +18,11 @@ from mockserver.state.ids import canonical, digest
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
+
+if TYPE_CHECKING:
+    from mockserver.contract.scenarios import ScenarioBook
+
+    ReadScenarios = Callable[[], ScenarioBook]
 
 SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
@@ -35,17 +40,13 @@ class Engine:
     """Answers requests. It holds no state of its own; that rests in the sandboxes."""
 
     def __init__(
-        self,
-        services: Sequence[Service],
-        sandboxes: Sandboxes,
-        settings: Settings,
-        scenarios: ScenarioBook = ScenarioBook(),  # noqa: B008  a value
+        self, services: Sequence[Service], sandboxes: Sandboxes, settings: Settings, scenarios: "ReadScenarios"
     ) -> None:
         """Raises SpecError when two services stand on the same method and path."""
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
-        self.scenarios = scenarios
+        self._read_scenarios = scenarios
         self.met: dict[tuple[str, int], int] = {}
         """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
 
@@ -56,6 +57,11 @@ class Engine:
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
+
+    @cached_property
+    def scenarios(self) -> "ScenarioBook":
+        """The scenarios that can be applied, read when they are first asked for."""
+        return self._read_scenarios()
 
     def handle(self, request: Request) -> Response:
         """The response to a request. It happens at once: no other request of its sandbox comes between."""

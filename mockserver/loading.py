@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
@@ -16,7 +16,6 @@ from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.provider import Provider, Service, World
 from mockserver.settings import Settings
-from mockserver.staging import load_scenarios
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, email_of
@@ -24,6 +23,9 @@ from mockserver.state.sandbox import Beginnings
 from mockserver.state.sandboxes import Sandboxes
 from mockserver.stores import open_store
 from mockserver.syntaxes import read_clock, read_progression
+
+if TYPE_CHECKING:
+    from mockserver.contract.scenarios import ScenarioBook
 
 PROVIDER_GROUP = "mockserver.providers"
 
@@ -41,7 +43,16 @@ def load_engine(settings: Settings) -> Engine:
     sandboxes = Sandboxes(
         open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
     )
-    return Engine(services, sandboxes, settings, load_scenarios(fixture_folders(settings), services))
+    engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
+    if settings.fixtures:
+        _ = engine.scenarios  # or a bad one would be told only when it is applied
+    return engine
+
+
+def _load_scenarios(settings: Settings, services: Sequence[Service]) -> "ScenarioBook":
+    from mockserver.staging import load_scenarios  # noqa: PLC0415  ours are known to be good, and no start waits for them
+
+    return load_scenarios(fixture_folders(settings), services)
 
 
 def find_providers() -> list[Provider]:

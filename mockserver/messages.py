@@ -87,6 +87,8 @@ class Disturbance(NamedTuple):
     """Pieces of a trickle; bytes of the body that are let through before a cut, or FIRST_PART."""
 
 
+FAULT_SOURCE = "fault"
+"""The source of a response that a fault put in the place of another."""
 FIRST_PART = -1
 """Of a stream whose length nobody knows, what is let through before a cut."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.contract.operations import Operation
 from mockserver.contract.preferences import Preference, applied, read_preference
@@ -10,13 +10,15 @@ from mockserver.contract.replies import canned_reply, documented_reply, problem
 from mockserver.contract.routing import MAX_SHOWN, nearest
 from mockserver.contract.validation import check_reply, essence, find_content
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import DisturbanceKind, Request, Response
+from mockserver.messages import FAULT_SOURCE, DisturbanceKind, Request, Response
 from mockserver.provider import Service
-from mockserver.state.faults import SOURCE, Fault
 from mockserver.state.ids import digest
 from mockserver.state.matchers import Matcher
-from mockserver.state.rules import Rule, read_rule
+from mockserver.state.rules import Rule
 from mockserver.state.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from mockserver.state.faults import Fault
 
 MAX_JUDGED = 10
 """Violations told of a rule: it may fit many operations, and break each of them in many ways."""
@@ -29,7 +31,7 @@ class Outcome(NamedTuple):
     """The request without what only decided the outcome."""
     reply: Response | None = None
     """The answer; None when the walk shall find it."""
-    faults: tuple[tuple[Fault, bytes], ...] = ()
+    faults: "tuple[tuple[Fault, bytes], ...]" = ()
     """What disturbs the answer, each with the key for its draws."""
     is_settled: bool = False
     """Whether the reply was judged already."""
@@ -81,6 +83,8 @@ def read_rules(
 
     Raises ValueError for one that makes no sense or fits no operation, RuleError for one whose reply is undocumented.
     """
+    from mockserver.state.rule_definitions import read_rule  # noqa: PLC0415  with all faults, for those who install some
+
     rules = [read_rule(each, origin=origin, now=now, times=times) for each in definitions]
     for number, rule in enumerate(rules):
         _check_rule(rule, services, f"rule {number + 1}: " if len(rules) > 1 else "")
@@ -102,12 +106,12 @@ def stub_reply(service: Service, rule: Rule) -> Response:
     return reply.with_headers(*headers)._replace(source="stub")
 
 
-def _disturbed(response: Response, fault: Fault, key: bytes) -> Response:
+def _disturbed(response: Response, fault: "Fault", key: bytes) -> Response:
     """The response with a fault; its source says so when the answer does not arrive as it was."""
     after = fault.apply(response, key)
     came = after.disturbance
     arrives = came is None or came is response.disturbance or came.kind is DisturbanceKind.TRICKLE
-    return after if arrives else after._replace(source=SOURCE)
+    return after if arrives else after._replace(source=FAULT_SOURCE)
 
 
 def _check_rule(rule: Rule, services: Sequence[Service], place: str) -> None:

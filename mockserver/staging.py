@@ -18,7 +18,7 @@ from mockserver.contract.scenarios import (
 from mockserver.errors import FixtureError
 from mockserver.outcomes import read_rules
 from mockserver.provider import Service
-from mockserver.state.rules import RULE_SCHEMA, STANDING_FAULT_SCHEMA
+from mockserver.state.rule_definitions import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 from mockserver.state.setups import SetupError, read_setup
 
 

@@ -9,7 +9,8 @@ from mockserver.engine import Engine
 from mockserver.messages import Request, Response
 from mockserver.review.verdict import Finding, find_findings
 from mockserver.state.clock import Clock, ClockStart
-from mockserver.state.rules import Rule, read_rule
+from mockserver.state.rule_definitions import read_rule
+from mockserver.state.rules import Rule
 
 EPOCH = 1775952000.0  # 2026-04-12T00:00:00Z
 

@@ -22,7 +22,7 @@ from mockserver.pytest_plugin import INI
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
 from mockserver.state.faults import listed_faults
-from mockserver.state.rules import RULE_SCHEMA
+from mockserver.state.rule_definitions import RULE_SCHEMA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

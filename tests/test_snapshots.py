@@ -14,7 +14,7 @@ from mockserver.engine import Engine
 from mockserver.messages import Response, Upload
 from mockserver.state.callbacks import Attempt, State
 from mockserver.state.registry import SnapshotError
-from mockserver.state.rules import read_rule
+from mockserver.state.rule_definitions import read_rule
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.setups import read_setup
 from mockserver.state.snapshots import ATTRIBUTES, Snapshots, ready, restore

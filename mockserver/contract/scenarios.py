@@ -37,8 +37,8 @@ class Scenario(NamedTuple):
 class ScenarioBook(NamedTuple):
     """The scenarios that can be applied."""
 
-    by_name: Mapping[str, Scenario] = {}
-    conditions: Schema = Schema({}, {})
+    by_name: Mapping[str, Scenario]
+    conditions: Schema
     """What conditions may say."""
 
 

@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 
 import orjson
 
-from mockserver.messages import FIRST_PART, Disturbance, DisturbanceKind, Response
+from mockserver.messages import FAULT_SOURCE, FIRST_PART, Disturbance, DisturbanceKind, Response
 from mockserver.state.definitions import listed_fields, number, read_fields, schema_of, seconds_or_date, whole, word
 
 MAX_SECONDS = 600
 MAX_BYTES = 2**40
 MAX_GARBAGE = 65536
 MAX_RETRY_AFTER = 366 * 24 * 3600
-SOURCE = "fault"
 
 
 class Fault:
@@ -105,7 +104,7 @@ class Status(Fault):
         if response.status != self.status:
             said = {"type": "about:blank", "title": _phrase(self.status), "status": self.status}
             response = Response(self.status, "application/problem+json", orjson.dumps(said), delay=response.delay)
-        return response._replace(source=SOURCE).with_headers(*self.headers)
+        return response._replace(source=FAULT_SOURCE).with_headers(*self.headers)
 
 
 @dataclass(frozen=True)
@@ -257,7 +256,7 @@ def _length(response: Response) -> int | None:
 def _framed(response: Response, body: bytes | Iterator[bytes]) -> Response:
     """The response with another body, whose length is stated anew."""
     headers = tuple(each for each in response.headers if each[0].lower() != "content-length")
-    return response._replace(body=body, headers=headers, source=SOURCE)
+    return response._replace(body=body, headers=headers, source=FAULT_SOURCE)
 
 
 def _half(body: bytes) -> bytes:

@@ -1,56 +1,18 @@
 """The rules installed in a sandbox: which requests get a reply or a fault out of turn, and how often."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import orjson
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.messages import Request
-from mockserver.state.clock import LATEST
-from mockserver.state.faults import FAULT_SCHEMA, Fault, read_fault
-from mockserver.state.ids import canonical, check_room, digest
-from mockserver.state.matchers import MATCHER_PROPERTIES, Asked, Matcher, read_matcher
-from mockserver.state.stub_replies import REPLY_SCHEMA, STATUS_SCHEMA, check_headers
-from mockserver.syntaxes import read_instant
+from mockserver.state.ids import canonical, digest
+from mockserver.state.matchers import Asked, Matcher
+
+if TYPE_CHECKING:  # what faults are costs milliseconds, and most servers never meet one
+    from mockserver.state.faults import Fault
 
 MAX_RULES = 1000
-MAX_SIZE = 256 * 1024
-"""Of one rule's definition, in bytes of JSON."""
 MAX_TOTAL = 16 * 1024 * 1024
 """Of all definitions of a sandbox."""
-MAX_TIMES = 10**9
-MAX_SPAN = 1e12
-
-RULE_PROPERTIES: Mapping[str, Any] = {
-    **MATCHER_PROPERTIES,
-    "reply": REPLY_SCHEMA,
-    "status": STATUS_SCHEMA,
-    "fault": FAULT_SCHEMA,
-    "times": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_TIMES},
-    "after": {"type": "integer", "minimum": 0, "maximum": MAX_TIMES},
-    "probability": {"type": "number", "minimum": 0, "maximum": 1},
-    "until": {"type": ["string", "number"]},
-    "for": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SPAN},
-    "undocumented": {"type": "boolean"},
-}
-RULE_SCHEMA: Mapping[str, Any] = {
-    "description": "a status, a reply or a fault",
-    "type": "object",
-    "additionalProperties": False,
-    "properties": RULE_PROPERTIES,
-    "anyOf": [{"required": ["reply"]}, {"required": ["status"]}, {"required": ["fault"]}],
-    "allOf": [{"not": {"required": ["reply", "status"]}}, {"not": {"required": ["until", "for"]}}],
-}
-"""The definition of one rule, as a JSON Schema. `status` is short for a reply of that status."""
-
-STANDING_FAULT_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["fault"],
-    "properties": {name: each for name, each in RULE_PROPERTIES.items() if name not in {"reply", "status"}},
-    "allOf": [{"not": {"required": ["until", "for"]}}],
-}
-"""The definition of a rule that has a fault only."""
 
 
 class RuleKept(NamedTuple):
@@ -75,7 +37,7 @@ class Rule(NamedTuple):
     matcher: Matcher
     reply: Mapping[str, Any] | None = None
     """What fits REPLY_SCHEMA; None leaves the reply to whoever else answers."""
-    fault: Fault | None = None
+    fault: "Fault | None" = None
     times: int | None = None
     """How often it is claimed before it is gone; None is for ever."""
     after: int = 0
@@ -130,48 +92,8 @@ class Claim(NamedTuple):
 
     stub: Rule | None = None
     """The rule that answers, by its reply or by its fault's status."""
-    faults: tuple[tuple[Fault, bytes], ...] = ()
+    faults: "tuple[tuple[Fault, bytes], ...]" = ()
     """What disturbs the answer, in the order of the rules, each with the key for its draws."""
-
-
-def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: int | None = 1) -> Rule:
-    """The rule that a definition describes, which fits RULE_SCHEMA.
-
-    `times` holds where the definition does not say. Raises ValueError for what the schema cannot refuse.
-    """
-    try:
-        size = len(canonical(definition))
-        check_room(definition)
-    except orjson.JSONEncodeError as error:
-        raise ValueError("the rule is nested too deeply, or not JSON") from error
-    if size > MAX_SIZE:
-        raise ValueError(f"the rule has {size} bytes; wanted at most {MAX_SIZE}")
-    shorthand = {"status": definition["status"]} if "status" in definition else None
-    reply = definition.get("reply", shorthand)
-    fault = read_fault(definition["fault"]) if "fault" in definition else None
-    _check_one_answer(reply, fault)
-    check_headers(reply or {})
-    return Rule(
-        definition,
-        origin,
-        read_matcher(definition),
-        reply,
-        fault,
-        definition.get("times", times),
-        definition.get("after", 0),
-        definition.get("probability", 1.0),
-        _read_end(definition, now),
-        definition.get("undocumented", False),
-        size,
-    )
-
-
-def restored_rule(kept: RuleKept) -> Rule:
-    """The rule that was kept, whose definition fits RULE_SCHEMA; raises ValueError as read_rule does."""
-    lasting = {name: value for name, value in kept.definition.items() if name not in {"until", "for"}}
-    rule = read_rule(lasting, origin=kept.origin, now=0.0, times=kept.times)
-    counts = {name: getattr(kept, name) for name in ("definition", "times", "until", "id", "matched", "claimed")}
-    return rule._replace(**counts)
 
 
 class Rules:
@@ -249,22 +171,3 @@ def _check_bounds(rules: Sequence[Rule]) -> None:
     size = sum(each.size for each in rules)
     if size > MAX_TOTAL:
         raise ValueError(f"the rules would have {size} bytes; a sandbox holds at most {MAX_TOTAL}")
-
-
-def _check_one_answer(reply: Mapping[str, Any] | None, fault: Fault | None) -> None:
-    if reply is not None and fault is not None and fault.status is not None:
-        raise ValueError(f"the rule has a reply and a fault of status {fault.status}; wanted one of them")
-
-
-def _read_end(definition: Mapping[str, Any], now: float) -> float | None:
-    if "for" in definition:
-        return min(now + float(definition["for"]), LATEST)
-    if "until" not in definition:
-        return None
-    came = definition["until"]
-    instant = read_instant(came) if isinstance(came, str) else float(came)
-    if instant is None:
-        raise ValueError(f"until is {came[:100]!r}; wanted an ISO 8601 instant or Unix seconds")
-    if not instant > now:  # nor is it NaN
-        raise ValueError(f"until is {came!r}, which is over; the sandbox's clock stands at {now!r}")
-    return min(instant, LATEST)

@@ -8,7 +8,8 @@ from mockserver.state.batches import Progression
 from mockserver.state.conditions import Conditions, read_conditions
 from mockserver.state.ids import as_uuid, digest
 from mockserver.state.ledger import AccountFacts, Terms, email_of
-from mockserver.state.rules import Rule, Rules, read_rule
+from mockserver.state.rule_definitions import read_rule
+from mockserver.state.rules import Rule, Rules
 from mockserver.state.sandbox import Sandbox
 from mockserver.syntaxes import read_capacity, read_instant, read_progression
 

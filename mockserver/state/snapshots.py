@@ -18,7 +18,8 @@ from mockserver.state.ids import canonical
 from mockserver.state.journal import Exchange
 from mockserver.state.ledger import NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
-from mockserver.state.rules import Rule, RuleKept, restored_rule
+from mockserver.state.rule_definitions import restored_rule
+from mockserver.state.rules import Rule, RuleKept
 from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.shapes import misfit
 

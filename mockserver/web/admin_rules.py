@@ -5,7 +5,8 @@ from typing import Any
 
 from mockserver.contract.schema import Schema
 from mockserver.outcomes import RuleError, read_rules
-from mockserver.state.rules import MAX_RULES, RULE_SCHEMA, STANDING_FAULT_SCHEMA, Rule
+from mockserver.state.rule_definitions import RULE_SCHEMA, STANDING_FAULT_SCHEMA
+from mockserver.state.rules import MAX_RULES, Rule
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of
 from mockserver.web.views import instant_of
 

@@ -8,7 +8,7 @@ from mockserver.contract.schema import Schema
 from mockserver.engine import Engine
 from mockserver.state.conditions import NORMAL
 from mockserver.state.registry import SnapshotError
-from mockserver.state.rules import RULE_SCHEMA
+from mockserver.state.rule_definitions import RULE_SCHEMA
 from mockserver.state.setups import checked_conditions
 from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, ready, restore
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb

@@ -9,18 +9,14 @@ from hypothesis import strategies as st
 
 from mockserver.contract.schema import Schema
 from mockserver.messages import Request
-from mockserver.state.rules import (
-    MAX_RULES,
+from mockserver.state.rule_definitions import (
     MAX_SIZE,
-    MAX_TOTAL,
     RULE_SCHEMA,
     STANDING_FAULT_SCHEMA,
-    Claim,
-    Rule,
-    Rules,
     read_rule,
     restored_rule,
 )
+from mockserver.state.rules import MAX_RULES, MAX_TOTAL, Claim, Rule, Rules
 from mockserver.state.sandbox import Sandbox
 
 NOW = 1000.0
