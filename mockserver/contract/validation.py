@@ -233,7 +233,7 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     try:
         value = orjson.loads(request.body)
-        canonical = _written(value)
+        canonical = _written(value, len(request.body))
     except orjson.JSONDecodeError as problem:
         violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
         return None, b""
@@ -245,14 +245,13 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     return value, canonical
 
 
-def _written(value: Any) -> bytes:
-    """The one form of a JSON value; raises JSONEncodeError for one so deep that no answer could hold it."""
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
-        for _ in range(ROOM):
-            value = [value]
-        orjson.dumps(value)
-    return text
+def _written(value: Any, size: int) -> bytes:
+    """The one form of a JSON value that came in so many bytes; raises JSONEncodeError where no answer could hold it."""
+    if size < 2 * MAX_DEPTH:  # each level has a beginning and an end
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    for _ in range(ROOM):  # to look for depth in a large body would cost as much as writing it
+        value = [value]
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[ROOM:-ROOM]
 
 
 def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
