@@ -1,11 +1,10 @@
 """One request, start to finish."""
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem
+from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem, violations_text
 from mockserver.contract.routing import Match, Router
 from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
@@ -28,10 +27,6 @@ SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 VIOLATIONS_HEADER = "X-Mock-Violations"
-MAX_VIOLATIONS_HEADER = 4096
-MAX_SHOWN_NAME = 100
-MAX_SHOWN_MESSAGE = 400
-"""Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
 
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
@@ -90,22 +85,7 @@ class Engine:
                 response = self._checked(service, response)
             if outcome:
                 response = outcome.disturbed(response)
-            if service is not None and service.provider is not None and service.provider.dress is not None:
-                response = service.provider.dress(request, sandbox, response)
-            if sandbox.was_evicted:
-                response = response.with_headers(*self.eviction_headers(sandbox))
-            met = service.operation.key if service else "", response.status
-            self.met[met] = self.met.get(met, 0) + 1
-            sandbox.journal.record(
-                now,
-                met[0],
-                request,
-                response,
-                refusal.reason if refusal and response.status >= 400 else "",
-                refusal.violations if refusal else (),
-            )
-            if response.status >= 400 or sandbox.journal.waits_end:
-                sandbox.journal.note_wait(now, response, sandbox.clock.wall())
+            response = self._recorded(service, request, sandbox, now, response, refusal)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
@@ -119,11 +99,28 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
-            if service is not None and service.provider is not None and service.provider.dress is not None:
-                response = service.provider.dress(request, sandbox, response)
-            met = service.operation.key if service else "", response.status
-            self.met[met] = self.met.get(met, 0) + 1
-            sandbox.journal.record(sandbox.clock.now(), met[0], request, response, refusal.reason, refusal.violations)
+            return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal)
+
+    def _recorded(  # noqa: PLR0917  the hot path
+        self,
+        service: Service | None,
+        request: Request,
+        sandbox: Sandbox,
+        now: float,
+        response: Response,
+        refusal: Refusal | None,
+    ) -> Response:
+        """The response as it goes out, with the headers that all have; counted, and in the journal."""
+        if service is not None and service.provider is not None and service.provider.dress is not None:
+            response = service.provider.dress(request, sandbox, response)
+        if sandbox.was_evicted:
+            response = response.with_headers(*self.eviction_headers(sandbox))
+        met = service.operation.key if service else "", response.status
+        self.met[met] = self.met.get(met, 0) + 1
+        reason = refusal.reason if refusal and response.status >= 400 else ""
+        sandbox.journal.record(now, met[0], request, response, reason, refusal.violations if refusal else ())
+        if response.status >= 400 or sandbox.journal.waits_end:
+            sandbox.journal.note_wait(now, response, sandbox.clock.wall())
         return response
 
     def settle(self, sandbox: Sandbox) -> None:
@@ -236,27 +233,6 @@ class Engine:
 def sandbox_name(request: Request, token: str | None) -> str:
     """The name of the world the request means: its header, else its bearer token, else `default`."""
     return bounded(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
-
-
-def violations_text(violations: Sequence[Violation]) -> str:
-    """The violations as a JSON array in ASCII of at most MAX_VIOLATIONS_HEADER bytes, cut between items."""
-    text = "["
-    for violation in violations:
-        item = json.dumps(described(violation), separators=(",", ":"))
-        if len(text) + len(item) + 2 > MAX_VIOLATIONS_HEADER:
-            break
-        text += f"{',' if len(text) > 1 else ''}{item}"
-    return text + "]"
-
-
-def described(violation: Violation) -> dict[str, Any]:
-    """A violation as people see it."""
-    return {
-        "location": [step[:MAX_SHOWN_NAME] if isinstance(step, str) else step for step in violation.location],
-        "severity": "error",
-        "code": violation.code,
-        "message": violation.message[:MAX_SHOWN_MESSAGE],
-    }
 
 
 def _no_room(full: SandboxesFull) -> Response:

@@ -23,7 +23,8 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine, described, violations_text
+from mockserver.contract.replies import described, violations_text
+from mockserver.engine import Engine
 from mockserver.errors import Violation
 from mockserver.messages import Response
 

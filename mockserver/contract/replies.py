@@ -1,16 +1,21 @@
 """Build a documented response: given by an example, or fabricated from its schema."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from mockserver.contract.spec import JSON, Content, Operation
 from mockserver.contract.validation import essence, find_content, is_json
-from mockserver.errors import Reason
+from mockserver.errors import Reason, Violation
 from mockserver.messages import Response
 
 PROBLEM = "application/problem+json"
+MAX_VIOLATIONS_HEADER = 4096
+MAX_SHOWN_NAME = 100
+MAX_SHOWN_MESSAGE = 400
+"""Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
 
 # The reason picks the first of its statuses that the operation documents, and the first of all when it documents none.
 STATUSES: Mapping[Reason, tuple[int, ...]] = {
@@ -111,3 +116,24 @@ def _fabricated(content: Content, key: bytes) -> Any:
     from mockserver.contract.fabrication import fabricated  # noqa: PLC0415  decimal and fractions cost 3 ms
 
     return fabricated(content.schema.definition, root=content.schema.document, key=key)
+
+
+def violations_text(violations: Sequence[Violation]) -> str:
+    """The violations as a JSON array in ASCII of at most MAX_VIOLATIONS_HEADER bytes, cut between items."""
+    text = "["
+    for violation in violations:
+        item = json.dumps(described(violation), separators=(",", ":"))
+        if len(text) + len(item) + 2 > MAX_VIOLATIONS_HEADER:
+            break
+        text += f"{',' if len(text) > 1 else ''}{item}"
+    return text + "]"
+
+
+def described(violation: Violation) -> dict[str, Any]:
+    """A violation as people see it."""
+    return {
+        "location": [step[:MAX_SHOWN_NAME] if isinstance(step, str) else step for step in violation.location],
+        "severity": "error",
+        "code": violation.code,
+        "message": violation.message[:MAX_SHOWN_MESSAGE],
+    }

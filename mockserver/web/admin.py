@@ -18,10 +18,10 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.contract.replies import problem
+from mockserver.contract.replies import described, problem
 from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
 from mockserver.contract.validation import read_token
-from mockserver.engine import Engine, described, sandbox_name
+from mockserver.engine import Engine, sandbox_name
 from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from mockserver.engine import described
+from mockserver.contract.replies import described
 from mockserver.messages import Response
 from mockserver.state.journal import Exchange
 from mockserver.state.sandbox import Sandbox

@@ -212,6 +212,16 @@ def test_of_too_many_the_idle_go_and_whoever_comes_back_is_told_once() -> None:
         assert "X-Mock-Sandbox-Evicted" not in client.get("/user", headers=in_sandbox("two")).headers
 
 
+def test_whoever_comes_back_with_too_large_a_body_is_told_as_well() -> None:
+    with make_client(max_sandboxes=1, max_body=1000) as client:
+        for name in ("one", "two"):
+            client.get("/user", headers=in_sandbox(name))
+
+        back = client.post("/ai/batches", content=b"x" * 1001, headers=in_sandbox("one"))
+
+        assert (back.status_code, back.headers["X-Mock-Sandbox-Evicted"]) == (413, "1")
+
+
 def test_without_debug_headers_nobody_is_told() -> None:
     with make_client(max_sandboxes=1, debug_headers=False) as client:
         for name in ("one", "two", "one"):
