@@ -1,19 +1,16 @@
 """How long a batch takes from upload to download: against other sandboxes, and against a script of no ceremony."""
 
-import subprocess
-import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import ROOT
 from bench.loop import Finished, Input, Loop, check_output, input_lines, input_of
-from bench.machine import SERVER_CORE, on_cores
+from bench.machine import SERVER_CORE
 from bench.plan import Plan
 from bench.report import Result, Row, ratio
 from bench.rivals import rivals
-from bench.targets import OURS, BenchError, Target, environment, running
+from bench.targets import OURS, BenchError, Target, run_python, running
 
 AT_ONCE = replace(OURS, command=(*OURS.command, "--progression", "immediate"))
 SMALL, LARGE = (9_000, 444), (50_000, 1_000)
@@ -73,19 +70,10 @@ def run_once(target: Target, given: Input) -> Finished:
 
 def script_once(source: Path, lines: int) -> float:
     """The seconds that the script took, by its own watch."""
-    with on_cores(SERVER_CORE):
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.plain", str(source), str(source.with_suffix(".answers"))],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    if done.returncode:
-        raise BenchError(f"the script failed: {done.stderr.strip()[-300:]}")
-    seconds, counted = done.stdout.split()
+    told = run_python(
+        "-m", "bench.plain", str(source), str(source.with_suffix(".answers")), cores=[SERVER_CORE], what="the script"
+    )
+    seconds, counted = told.split()
     if int(counted) != lines:
         raise BenchError(f"the script read {counted} lines of {lines}")
     return float(seconds)

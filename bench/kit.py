@@ -1,18 +1,16 @@
 """What the test kit costs a suite: a sandbox for one test, and the plugin where nobody uses it."""
 
 import json
-import subprocess
 import sys
 from contextlib import ExitStack
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from bench import ROOT
 from bench.client import Connection, question
-from bench.machine import CORES, on_cores
+from bench.machine import CORES
 from bench.plan import Plan
 from bench.report import Comparison, Result, Row, ratio
-from bench.targets import BenchError, environment
+from bench.targets import run_python
 
 CYCLES = 300
 IMPORT = (
@@ -42,27 +40,15 @@ def measure_import(plan: Plan) -> Result:
 
 
 def run_script(*arguments: str) -> str:
-    with on_cores(*CORES):
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    if done.returncode:
-        raise BenchError(f"the test kit could not be measured: {done.stderr.strip()[-500:]}")
-    return done.stdout.strip().splitlines()[-1]
+    return run_python(*arguments, cores=CORES, what="the test kit")
 
 
 def main(cycles: int) -> None:
     """Print as JSON the median microseconds of a loan and of a request."""
-    from statistics import median  # noqa: PLC0415
+    from statistics import median  # noqa: PLC0415  as below
 
-    from mockserver.lending import pointed_at, sandbox_name  # noqa: PLC0415
-    from mockserver.testing import hosting  # noqa: PLC0415
+    from mockserver.lending import pointed_at, sandbox_name  # noqa: PLC0415  only the process that is measured needs them
+    from mockserver.testing import hosting  # noqa: PLC0415  as above
 
     loans, requests = [], []
     with hosting() as host, ExitStack() as stack:

@@ -1,14 +1,11 @@
 """What a process costs that does nothing: time to its first answer, memory at rest, time to stop in a thread."""
 
 import json
-import subprocess
-import sys
 
-from bench import ROOT
-from bench.machine import CORES, on_cores, resident_bytes
+from bench.machine import CORES, resident_bytes
 from bench.plan import Plan
 from bench.report import Comparison, Result, Row, ratio
-from bench.targets import OURS, STARLETTE, BenchError, environment, running
+from bench.targets import OURS, STARLETTE, run_python, running
 
 PAIR = (OURS, STARLETTE)
 SITUATIONS = {
@@ -46,14 +43,8 @@ def measure_memory(plan: Plan) -> Result:
 
 def measure_stop(plan: Plan) -> Result:
     """Leaving `ThreadedServer`, in a process of its own that may use every core, as a test run may."""
-    command = [sys.executable, "-m", "bench.threaded", str(plan.starts)]
-    with on_cores(*CORES):
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
-        )
-    if done.returncode:
-        raise BenchError(f"a server in a thread could not be measured: {done.stderr.strip()[-500:]}")
-    samples = json.loads(done.stdout.strip().splitlines()[-1])
+    told = run_python("-m", "bench.threaded", str(plan.starts), cores=CORES, what="a server in a thread")
+    samples = json.loads(told)
     result = Result("stop", f"a server in a thread, told to stop until it has stopped ({plan.starts} x)", "ms")
     result.rows = [Row(label, samples[key]) for key, label in SITUATIONS.items()]
     result.comparisons = [Comparison(row.label, row.median, "at most", 5.0, "ms") for row in result.rows[:2]]

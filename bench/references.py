@@ -74,9 +74,9 @@ def keeping_app() -> App:
 def starlette_app() -> App:
     """(c) Starlette with one route: GET says that it is there, POST always says the same."""
     from starlette.applications import Starlette  # noqa: PLC0415  only (c) may pay for it
-    from starlette.requests import Request  # noqa: PLC0415
-    from starlette.responses import Response  # noqa: PLC0415
-    from starlette.routing import Route  # noqa: PLC0415
+    from starlette.requests import Request  # noqa: PLC0415  as above
+    from starlette.responses import Response  # noqa: PLC0415  as above
+    from starlette.routing import Route  # noqa: PLC0415  as above
 
     async def batches(request: Request) -> Response:
         await request.body()

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,23 @@ def running(target: Target) -> Iterator[Running]:
             raise BenchError(f"{error}{last_words(log)}") from error
         finally:
             stop(process)
+
+
+def run_python(*arguments: str, cores: Sequence[int], what: str) -> str:
+    """The last line that a Python of its own prints; raises BenchError, saying that `what` could not be measured."""
+    with on_cores(*cores):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    if done.returncode:
+        raise BenchError(f"{what} could not be measured: {done.stderr.strip()[-500:]}")
+    return done.stdout.strip().splitlines()[-1]
 
 
 def environment() -> dict[str, str]:
