@@ -7,52 +7,10 @@ from typing import Any
 
 import pytest
 from builders import make_engine, make_settings
+from wire import Wire
 
 from mockserver.messages import Request, Response
 from mockserver.web.app import Gateway, Patience
-
-
-class Wire:
-    """The ASGI side of one request: messages the client sends, and what it was sent."""
-
-    def __init__(self, *messages: dict[str, Any], method: str = "POST", **headers: str) -> None:
-        self.messages = list(messages)
-        self.sent: list[dict[str, Any]] = []
-        named = {"authorization": "Bearer test", "content-type": "application/json", **headers}
-        self.scope: dict[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": "/ai/batches",
-            "query_string": b"",
-            "scheme": "http",
-            "server": ("127.0.0.1", 4024),
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
-        }
-
-    async def receive(self) -> dict[str, Any]:
-        if self.messages:
-            return self.messages.pop(0)
-        await asyncio.Event().wait()
-        raise AssertionError("a client that is silent was heard")
-
-    async def send(self, message: Any) -> None:
-        self.sent.append(dict(message))
-
-    def through(self, gateway: Gateway) -> "Wire":
-        asyncio.run(asyncio.wait_for(gateway(self.scope, self.receive, self.send), timeout=5))
-        return self
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        return dict(self.sent[0]["headers"])
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.sent[1:])
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:

@@ -15,6 +15,7 @@ import pytest
 from builders import make_engine, make_settings
 from hypothesis import given
 from hypothesis import strategies as st
+from wire import Wire
 
 from mockserver.messages import Request, Response, Upload
 from mockserver.server import ThreadedServer
@@ -41,55 +42,22 @@ def form(*parts: bytes) -> bytes:
 GOOD = form(part("purpose", b"user_data"), part("file", b"tides", "tides.txt"))
 
 
-class Wire:
-    """The ASGI side of one upload, in pieces of any size."""
+class UploadWire(Wire):
+    """An upload, in pieces of any size."""
+
+    patience = 20.0
 
     def __init__(self, body: bytes, *, piece: int = 65_536, ends: bool = True, **headers: str) -> None:
         pieces = [body[at : at + piece] for at in range(0, len(body), piece)] or [b""]
-        self.messages: list[dict[str, Any]] = [
+        messages = (
             {"type": "http.request", "body": each, "more_body": not ends or n < len(pieces)}
             for n, each in enumerate(pieces, 1)
-        ]
-        self.sent: list[dict[str, Any]] = []
-        named = {"authorization": "Bearer test", "content-type": TYPE, **headers}
-        self.scope: dict[str, Any] = {
-            "type": "http",
-            "method": "POST",
-            "path": "/v1/files",
-            "query_string": b"",
-            "scheme": "http",
-            "server": ("127.0.0.1", 4024),
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
-        }
-
-    async def receive(self) -> dict[str, Any]:
-        if self.messages:
-            return self.messages.pop(0)
-        await asyncio.Event().wait()
-        raise AssertionError("a client that is silent was heard")
-
-    async def send(self, message: Any) -> None:
-        self.sent.append(dict(message))
-
-    def through(self, gateway: Gateway) -> "Wire":
-        asyncio.run(asyncio.wait_for(gateway(self.scope, self.receive, self.send), timeout=20))
-        return self
+        )
+        super().__init__(*messages, path="/v1/files", **{"content_type": TYPE, **headers})
 
     def read(self, limit: int = 64 * MEGABYTE) -> dict[str, str | Upload] | None:
         headers = {name.decode(): value.decode() for name, value in self.scope["headers"]}
         return asyncio.run(asyncio.wait_for(read_form(headers, self.receive, limit), timeout=20))
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        return dict(self.sent[0]["headers"])
-
-    @property
-    def value(self) -> Any:
-        return json.loads(b"".join(message.get("body", b"") for message in self.sent[1:]))
 
 
 class Listener:
@@ -115,7 +83,7 @@ def upload_of(fields: Any, name: str = "file") -> Upload:
 
 @pytest.mark.parametrize("piece", [1, 7, 65_536])
 def test_a_form_is_read_however_it_is_cut_into_pieces(piece: int) -> None:
-    fields = Wire(GOOD, piece=piece).read()
+    fields = UploadWire(GOOD, piece=piece).read()
 
     assert fields is not None
     assert fields["purpose"] == "user_data"
@@ -126,27 +94,27 @@ def test_a_form_is_read_however_it_is_cut_into_pieces(piece: int) -> None:
 def test_a_large_file_is_read_as_it_was_sent() -> None:
     content = os.urandom(MEMORY_BYTES * 2 + 5)
 
-    fields = Wire(form(part("file", content, "noise"))).read()
+    fields = UploadWire(form(part("file", content, "noise"))).read()
 
     assert upload_of(fields).blob.read() == content
 
 
 def test_of_a_repeated_field_the_last_counts() -> None:
-    fields = Wire(form(part("a", b"1"), part("file", b"1", "1"), part("a", b"2"), part("file", b"2", "2"))).read()
+    fields = UploadWire(form(part("a", b"1"), part("file", b"1", "1"), part("a", b"2"), part("file", b"2", "2"))).read()
 
     assert fields is not None
     assert (fields["a"], upload_of(fields).blob.read()) == ("2", b"2")
 
 
 def test_names_and_texts_are_read_as_they_are_spelled() -> None:
-    fields = Wire(form(part("a[b]", "Zoë 東京".encode()), part("f", b"", "東京.jsonl"), part("b", b""))).read()
+    fields = UploadWire(form(part("a[b]", "Zoë 東京".encode()), part("f", b"", "東京.jsonl"), part("b", b""))).read()
 
     assert fields is not None
     assert (fields["a[b]"], fields["b"], upload_of(fields, "f").filename) == ("Zoë 東京", "", "東京.jsonl")
 
 
 def test_what_no_json_can_say_is_not_taken_over() -> None:
-    fields = Wire(form(part("a", b"\\ud800")), content_type=f"{TYPE}; charset=unicode_escape").read()
+    fields = UploadWire(form(part("a", b"\\ud800")), content_type=f"{TYPE}; charset=unicode_escape").read()
 
     assert fields == {"a": "?"}
 
@@ -168,7 +136,7 @@ def test_what_no_json_can_say_is_not_taken_over() -> None:
     ],
 )
 def test_a_form_that_cannot_be_read_is_received_to_its_end_and_then_is_none(body: bytes) -> None:
-    wire = Wire(body, piece=1000)
+    wire = UploadWire(body, piece=1000)
 
     assert wire.read() is None
     assert wire.messages == []
@@ -179,18 +147,18 @@ def test_a_form_that_cannot_be_read_is_received_to_its_end_and_then_is_none(body
     ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 999}"],
 )
 def test_a_form_without_a_usable_boundary_is_none(content_type: str) -> None:
-    assert Wire(GOOD, content_type=content_type).read() is None
+    assert UploadWire(GOOD, content_type=content_type).read() is None
 
 
 @given(st.binary(max_size=300), st.integers(0, len(GOOD)), st.sampled_from([TYPE, TYPE + "; charset=punycode"]))
 def test_no_body_whatever_is_more_than_unreadable(noise: bytes, at: int, content_type: str) -> None:
-    fields = Wire(GOOD[:at] + noise + GOOD[at:], piece=50, content_type=content_type).read()
+    fields = UploadWire(GOOD[:at] + noise + GOOD[at:], piece=50, content_type=content_type).read()
 
     assert fields is None or all(isinstance(each, str | Upload) for each in fields.values())
 
 
 def test_a_form_that_cannot_be_read_is_refused_as_the_document_says() -> None:
-    wire = Wire(GOOD[:-4]).through(make_gateway())
+    wire = UploadWire(GOOD[:-4]).through(make_gateway())
 
     assert wire.status == 400
     (violation,) = json.loads(wire.headers[b"x-mock-violations"])
@@ -200,7 +168,7 @@ def test_a_form_that_cannot_be_read_is_refused_as_the_document_says() -> None:
 def test_a_form_is_answered_and_the_journal_keeps_no_file() -> None:
     gateway = make_gateway()
 
-    wire = Wire(GOOD).through(gateway)
+    wire = UploadWire(GOOD).through(gateway)
 
     assert (wire.status, wire.value["object"]) == (200, "file")
     (noted,) = gateway._engine.sandboxes.open("test").journal.find(lambda _: True)
@@ -209,9 +177,9 @@ def test_a_form_is_answered_and_the_journal_keeps_no_file() -> None:
 
 def test_an_answer_without_code_does_not_depend_on_when_a_form_came() -> None:
     gateway = make_gateway()
-    Wire(GOOD.replace(b"tides", b"other")).through(gateway)
+    UploadWire(GOOD.replace(b"tides", b"other")).through(gateway)
 
-    first, again = (Wire(GOOD).through(each).value for each in (gateway, make_gateway()))
+    first, again = (UploadWire(GOOD).through(each).value for each in (gateway, make_gateway()))
 
     assert first == again
 
@@ -226,14 +194,14 @@ def test_a_form_is_answered_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(gateway._engine, "handle", handle)
 
-    Wire(GOOD).through(gateway)
+    UploadWire(GOOD).through(gateway)
 
     assert threads != [threading.current_thread()]
     assert len(threads) == 1
 
 
 def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> None:
-    wire = Wire(GOOD, content_length=str(web_app.MAX_UPLOAD + 1))
+    wire = UploadWire(GOOD, content_length=str(web_app.MAX_UPLOAD + 1))
     wire.through(make_gateway())
 
     assert wire.status == 413
@@ -242,7 +210,7 @@ def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> No
 
 def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
-    wire = Wire(part("file", b"x" * 10_000, "x"), piece=1000, transfer_encoding="chunked")
+    wire = UploadWire(part("file", b"x" * 10_000, "x"), piece=1000, transfer_encoding="chunked")
 
     wire.through(make_gateway())
 
@@ -254,19 +222,19 @@ def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unreadable_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
 
-    assert Wire(b"x" * 10_000, piece=1000).through(make_gateway()).status == 413
+    assert UploadWire(b"x" * 10_000, piece=1000).through(make_gateway()).status == 413
 
 
 def test_a_form_that_stalls_is_408() -> None:
     gateway = make_gateway()
     gateway._upload_patience = Patience(0.01)
 
-    assert Wire(GOOD[:90], ends=False).through(gateway).status == 408
+    assert UploadWire(GOOD[:90], ends=False).through(gateway).status == 408
 
 
 def test_a_client_that_leaves_within_its_form_is_not_answered() -> None:
     gateway = make_gateway()
-    wire = Wire(part("file", b"x" * (2 * MEMORY_BYTES), "x"), ends=False)
+    wire = UploadWire(part("file", b"x" * (2 * MEMORY_BYTES), "x"), ends=False)
     wire.messages.append({"type": "http.disconnect"})
 
     wire.through(gateway)
@@ -281,7 +249,7 @@ def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("starlette.datastructures.UploadFile.write", fill)
 
-    wire = Wire(GOOD).through(make_gateway())
+    wire = UploadWire(GOOD).through(make_gateway())
 
     assert wire.status == 507
     assert wire.value["detail"] == "The upload could not be kept: No space left on device."
