@@ -7,7 +7,7 @@ import pytest
 
 from mockserver.providers.agilecloud_templates import TemplateProblem, render
 
-SECONDS = 30.0
+SECONDS = 5.0
 """Of its own computing that an attack may take, tracing included; else it takes less than one. Step budgets decide."""
 
 VARIABLES: dict[str, Any] = {

@@ -66,7 +66,7 @@ def test_long_versions_are_compared_as_a_whole_and_at_once(desk: Desk) -> None:
 
     assert compared["diff"].splitlines()[2:4] == ["@@ -1,100000 +1,100000 @@", "-0"]
     assert compared["diff"].count("\n") == 200_003
-    assert time.thread_time() - begun < 30.0
+    assert time.thread_time() - begun < 5.0
 
 
 def test_a_prompt_is_rendered_by_its_published_version_unless_another_is_named(desk: Desk) -> None:

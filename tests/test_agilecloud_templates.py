@@ -182,4 +182,4 @@ def test_a_small_template_is_compiled_once_and_renders_quickly() -> None:
     for _ in range(2_000):
         render(template, variables)
 
-    assert time.thread_time() - begun < 5.0  # 0.03 s where nothing traces it
+    assert time.thread_time() - begun < 1.0  # 0.03 s on an idle machine

@@ -10,7 +10,7 @@ from mockserver.contract.schema import matches
 Choice = TypeVar("Choice")
 
 TRIES = 60
-MOST_DRAWS = 1_000_000
+MOST_DRAWS = 400_000
 """How many repetitions, and characters to choose from, are gone through before a pattern is given up."""
 
 
