@@ -12,8 +12,7 @@ from mockserver.errors import MockServerError, SettingsError
 from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
 from mockserver.sources import read_settings
 
-# Each verb imports what it needs when it runs: `--help`, `--version` and `healthcheck` shall not wait for the engine.
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415  each verb imports what it needs when it runs: `--help` and `healthcheck` do not wait for the engine
 
 DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141

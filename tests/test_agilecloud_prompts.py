@@ -160,7 +160,7 @@ def test_an_account_finds_the_fixtures_until_it_has_its_own() -> None:
 
     assert [each.slug for each in mine.all()] == ["a", "b", "c"]
     assert [each.slug for each in yours.all()] == ["a", "b"]
-    assert [book.find("b").latest.template for book in (mine, yours)] == ["mine", "fixture"]  # type: ignore[union-attr]
+    assert [book.find("b").latest.template for book in (mine, yours)] == ["mine", "fixture"]  # type: ignore[union-attr]  # it is there
     assert (yours.find("c"), yours.own("b"), mine.find("z")) == (None, None, None)
 
 
@@ -169,7 +169,7 @@ def test_an_archived_prompt_is_found_but_not_listed() -> None:
     book.put(read_prompt(FIXTURES[2], 0.0).archived(now=1))
 
     assert [each.slug for each in book.all()] == ["b"]
-    assert book.find("a").is_archived  # type: ignore[union-attr]
+    assert book.find("a").is_archived  # type: ignore[union-attr]  # it is there
 
 
 def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
@@ -178,7 +178,7 @@ def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
     for slug in ("sum", "a", "z"):
         book.count(slug, 2, failed=False, prompt_tokens=5, completion_tokens=6)
 
-    assert book.own("sum").ab_test.uses == {2: Uses(1, 0, 5, 6)}  # type: ignore[union-attr]
+    assert book.own("sum").ab_test.uses == {2: Uses(1, 0, 5, 6)}  # type: ignore[union-attr]  # it is there
     assert (book.own("a"), book.own("z")) == (None, None)
 
 
@@ -220,7 +220,7 @@ def test_prompts_of_earlier_folders_come_first(tmp_path: Any) -> None:
     (tmp_path / "p.yaml").write_text("prompts: [{slug: summarize, template: mine}]")
     fixtures = read_fixtures([tmp_path, *fixture_folders(Settings())], "agilecloud", fixture_schema())
 
-    assert PromptBook({}, "t", fixtures.prompts).find("summarize").latest.template == "mine"  # type: ignore[union-attr]
+    assert PromptBook({}, "t", fixtures.prompts).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
 
 
 def test_a_template_is_one_message_of_the_user() -> None:

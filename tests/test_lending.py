@@ -250,8 +250,8 @@ def test_of_many_violations_an_error_tells_some_and_keeps_all() -> None:
 
 def test_an_app_that_is_wrapped_has_a_door() -> None:
     async def small(scope: Mapping[str, object], receive: object, send: object) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": str(scope["path"]).encode()})  # type: ignore[operator]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})  # type: ignore[operator]  # what ASGI hands over
+        await send({"type": "http.response.body", "body": str(scope["path"]).encode()})  # type: ignore[operator]  # what ASGI hands over
 
     door = AppDoor(small)
     assert door.ask("GET", "/a%20b", {}, b"").body == b"/a b"

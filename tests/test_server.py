@@ -217,7 +217,7 @@ def test_the_date_is_kept_true(monkeypatch: pytest.MonkeyPatch) -> None:
             running._stopping.set()
             return False
 
-        running.on_tick = on_tick  # type: ignore[method-assign]
+        running.on_tick = on_tick  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         await running.main_loop()
         return ticks
 

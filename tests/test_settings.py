@@ -56,7 +56,7 @@ def test_nothing_given_is_the_table_of_defaults() -> None:
 
 @pytest.mark.parametrize("row", fields(Settings), ids=lambda row: row.name)
 def test_every_row_has_a_sentence_and_a_place_in_the_help(row: object) -> None:
-    facts = ROWS[row.name].metadata  # type: ignore[attr-defined]
+    facts = ROWS[row.name].metadata  # type: ignore[attr-defined]  # every row is a field
 
     assert facts["help"].endswith(".")
     assert facts["group"] in GROUPS

@@ -187,11 +187,11 @@ def _explaining_validator() -> type["Validator"]:
             instance = instance[: min(schema.get("maxItems", MAX_EXPLAINED_ITEMS), MAX_EXPLAINED_ITEMS)]
         yield from walk(validator, definition, instance, schema) or ()
 
-    def pattern(validator: Any, definition: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001
+    def pattern(validator: Any, definition: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
         if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
             yield ValidationError(f"{instance!r} does not match {definition!r}")
 
-    def unique(validator: Any, definition: bool, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001
+    def unique(validator: Any, definition: bool, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
         if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
             yield ValidationError(f"{instance!r} has non-unique elements")
 

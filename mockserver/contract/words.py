@@ -50,9 +50,9 @@ class Bank(NamedTuple):
 @cache
 def bank() -> Bank:
     """The lists, read once. Faker takes long to import, and most servers never need it before the first answer."""
-    from faker.providers.address.en_US import Provider as Addresses  # noqa: PLC0415
-    from faker.providers.lorem.en_US import Provider as Texts  # noqa: PLC0415
-    from faker.providers.person.en_US import Provider as People  # noqa: PLC0415
+    from faker.providers.address.en_US import Provider as Addresses  # noqa: PLC0415  see above
+    from faker.providers.lorem.en_US import Provider as Texts  # noqa: PLC0415  see above
+    from faker.providers.person.en_US import Provider as People  # noqa: PLC0415  see above
 
     speech = Texts.parts_of_speech
     by_kind = {

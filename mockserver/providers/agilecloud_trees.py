@@ -99,27 +99,27 @@ class _Rewriter(NodeTransformer):
             node.test = nodes.And(_spending(node, 1 + test_weight), node.test, lineno=node.lineno)
         return node
 
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         return self._paying_body(node)
 
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         return self._paying_body(node)
 
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         self.generic_visit(node)
         node.nodes = [each if isinstance(each, nodes.TemplateData) else _paid("#shown", each) for each in node.nodes]
         return node
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         self.generic_visit(node)
         values = nodes.List([node.expr, *(each.expr for each in node.ops)], lineno=node.lineno)
         return _paid("#compare", values, nodes.Const(tuple(each.op for each in node.ops), lineno=node.lineno))
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         self.generic_visit(node)
         return _paid("#concat", nodes.List(node.nodes, lineno=node.lineno))
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         self.generic_visit(node)
         arg = node.arg
         if isinstance(arg, nodes.Slice):
@@ -127,13 +127,13 @@ class _Rewriter(NodeTransformer):
             return _paid("#slice", node.node, arg.start or nothing, arg.stop or nothing, arg.step or nothing)
         return node if isinstance(arg, nodes.Const) else _paid("#item", node.node, arg)
 
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         return self._paid_whole(node)
 
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         return self._paid_whole(node)
 
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802  Jinja calls it by the node's class
         if node.ctx == "load":
             return self._paid_whole(node)
         return node

@@ -189,9 +189,8 @@ class Rounds:
 
 
 def _attempt(callback: Callback, rules: Rules) -> Outcome:
-    # Few have callbacks; http.client and ssl are for them.
-    from mockserver.web.deliveries import post  # noqa: PLC0415
-    from mockserver.web.queues import enqueue, read_queue  # noqa: PLC0415
+    from mockserver.web.deliveries import post  # noqa: PLC0415  http.client and ssl, for those who have callbacks
+    from mockserver.web.queues import enqueue, read_queue  # noqa: PLC0415  as deliveries above
 
     try:
         queue = read_queue(callback.target, rules.endpoint)

@@ -42,7 +42,7 @@ def enqueue(queue: Queue, payload: bytes, id_: str, rules: Rules) -> Outcome:
         return Outcome(State.REFUSED, error="no endpoint: --sqs-endpoint says where queues are")
     try:
         import boto3  # noqa: PLC0415  an extra, and half a second
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  as boto3 above
     except ImportError:
         return Outcome(State.REFUSED, error="boto3 is missing: pip install 'batch-mockserver[sqs]'")
     message = {"QueueUrl": f"{rules.endpoint}/{queue.account}/{queue.name}", "MessageBody": payload.decode()}
@@ -64,7 +64,7 @@ def enqueue(queue: Queue, payload: bytes, id_: str, rules: Rules) -> Outcome:
 def _client(boto3: Any, region: str, rules: Rules) -> Any:
     """A client with credentials that open nothing; those of this machine are never read, nor its proxies asked."""
     from botocore.config import Config  # noqa: PLC0415  as boto3 above
-    from botocore.session import Session  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415  as boto3 above
 
     nothing = (None, None, os.devnull, None)
     core = Session(session_vars={"profile": _UNHEEDED, "config_file": nothing, "credentials_file": nothing})

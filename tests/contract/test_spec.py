@@ -312,7 +312,7 @@ def test_a_3_0_document_is_said_anew_in_the_words_of_3_1(tmp_path: Path) -> None
     schema = schema_of(spec.operations[0].responses["200"].content)
     good = [{"name": None}, {"kind": None}, {"kind": "a"}, {"size": 1}, {"size": 9}, {"both": [4.9]}, {"default": None}]
     bad = [{"name": 1}, {"kind": "b"}, {"size": 0}, {"size": 10}, {"both": [5]}, {"default": 1}, {"nullable": None}]
-    assert [each for each in good + [{"enum": None}, {"free": 0}, {"mixed": None}] if not schema.accepts(each)] == []  # noqa: RUF005
+    assert [each for each in good + [{"enum": None}, {"free": 0}, {"mixed": None}] if not schema.accepts(each)] == []  # noqa: RUF005  a sum reads better here
     assert [each for each in bad if schema.accepts(each)] == []
     assert spec.operations[0].responses["200"].content[JSON].examples == {"default": LEGACY["example"]}
 

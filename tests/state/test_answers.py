@@ -108,7 +108,7 @@ def test_each_batch_is_read_once_and_not_walked_past_again(make_history: MakeHis
     class Counted(dict[str, Batch]):
         walks = 0
 
-        def values(self):  # type: ignore[no-untyped-def]
+        def values(self):  # type: ignore[no-untyped-def]  # as the dict it stands in for
             Counted.walks += 1
             return super().values()
 

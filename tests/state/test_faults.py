@@ -43,7 +43,7 @@ SHAPES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "timeout": st.fixed_dictionaries({}, optional={"seconds": SECONDS}),
 }
 DEFINITIONS = st.one_of(
-    [shape.map(lambda given, word=word: {"type": word, **given}) for word, shape in SHAPES.items()]  # type: ignore[misc]
+    [shape.map(lambda given, word=word: {"type": word, **given}) for word, shape in SHAPES.items()]  # type: ignore[misc]  # mypy reads no default of a lambda
 )
 KEYS = st.binary(min_size=16, max_size=16)
 

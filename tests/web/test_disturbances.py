@@ -223,7 +223,7 @@ def test_what_waits_is_let_go_when_the_client_leaves(monkeypatch: pytest.MonkeyP
             with dialled(server):
                 eventually(lambda n=n: len(engine.seen) == n + 1)
         eventually(lambda: len(ended) == 3)
-        tasks = server._server.server_state.tasks  # type: ignore[union-attr]
+        tasks = server._server.server_state.tasks  # type: ignore[union-attr]  # it is there
         eventually(lambda: not tasks)
 
 
@@ -322,7 +322,7 @@ def test_a_fault_waits_first_and_breaks_then() -> None:
         def late(request: Any) -> Any:
             return plain(request)._replace(delay=0.05)
 
-        engine.handle = late  # type: ignore[method-assign]
+        engine.handle = late  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         engine.faults = [{"type": "empty"}]
         began = time.monotonic()
         with dialled(server) as wire:
@@ -340,7 +340,7 @@ def test_a_broken_stream_is_not_made_any_further() -> None:
 
     with faulty_server({"type": "cut", "after": 15}) as (server, engine):
         plain = engine.handle
-        engine.handle = lambda request: plain(request)._replace(body=stream())  # type: ignore[method-assign]
+        engine.handle = lambda request: plain(request)._replace(body=stream())  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         with dialled(server) as wire:
             everything(wire)
 
@@ -352,7 +352,7 @@ def test_a_stream_that_is_never_begun_is_let_go() -> None:
     stream = (pytest.fail("a part was made") for _ in range(1))
     with faulty_server({"type": "empty"}) as (server, engine):
         plain = engine.handle
-        engine.handle = lambda request: plain(request)._replace(body=stream)  # type: ignore[method-assign]
+        engine.handle = lambda request: plain(request)._replace(body=stream)  # type: ignore[method-assign]  # in place of the engine's own, or the server's
         with dialled(server) as wire:
             assert everything(wire) == b""
 
