@@ -1,10 +1,10 @@
 """Templates render as Jinja2 renders them, and what stands in the way is said."""
 
-import time
 from typing import Any
 
 import jinja2
 import pytest
+from effort import effort_within
 
 from mockserver.providers.agilecloud_templates import TemplateProblem, placeholders, render, render_all
 
@@ -175,11 +175,8 @@ def test_a_template_without_sense_has_no_placeholders(template: str) -> None:
         placeholders(template)
 
 
-def test_a_small_template_is_compiled_once_and_renders_quickly() -> None:
+def test_a_small_template_is_compiled_once() -> None:
     template, variables = "Summarize for {{ name|default('all') }}: {{ text }}", {"name": "Ann", "text": "tide"}
     render(template, variables)
-    begun = time.thread_time()
-    for _ in range(2_000):
-        render(template, variables)
-
-    assert time.thread_time() - begun < 1.0  # 0.03 s on an idle machine
+    with effort_within(1_000):
+        assert render(template, variables)

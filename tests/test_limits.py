@@ -1,6 +1,5 @@
 """Limits: what a hostile request, document or setting cannot take hold of. Each of these once took it."""
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from itertools import islice
@@ -10,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from builders import ask, make_client, make_engine, queue, write_json
+from effort import effort_within
 
 from mockserver.contract.fabrication import fabricated
 from mockserver.contract.schema import Schema
@@ -21,21 +21,14 @@ from mockserver.state.journal import MAX_BYTES, Journal
 from mockserver.state.ledger import Account, AccountFacts, reserved_status
 
 
-def seconds_of(act: Callable[[], object]) -> float:
-    began = time.thread_time()
-    act()
-    return time.thread_time() - began
-
-
 def test_digits_without_end_are_no_number_and_cost_no_time() -> None:
     parameter = {"name": "n", "in": "query", "schema": {"type": "number"}}
     document = {"openapi": "3.1.0", "paths": {"/a": {"get": {"parameters": [parameter]}}}}
     operation = Spec(document, "doc.yaml").operations[0]
-    request = Request("GET", "/a", f"n={'1' * 20_000}x")
+    request = Request("GET", "/a", f"n={'1' * 400_000}x")
 
-    took = seconds_of(lambda: read_supplied(operation, request, {}, strict=False))
-
-    assert took < 1
+    with effort_within(500_000):
+        read_supplied(operation, request, {}, strict=False)
 
 
 def test_long_tokens_that_begin_alike_live_in_worlds_of_their_own() -> None:
@@ -64,9 +57,8 @@ def test_the_journal_counts_all_that_a_request_brings(request_: Request) -> None
 def test_a_page_of_the_ledger_does_not_sort_what_is_not_due(make_thousands: Callable[..., Any]) -> None:
     account, batches = make_thousands(2000, progression=Progression("time", 1e9))
 
-    took = seconds_of(lambda: list(islice(account.ledger(batches, 0.0), 100)))
-
-    assert took < 0.5
+    with effort_within(200_000):  # far fewer than the 2,000,000 prompts that wait
+        assert [charge.entry for charge in islice(account.ledger(batches, 0.0), 100)] == ["opened"]
 
 
 def test_a_balance_reads_the_markers_of_a_batch_once(make_thousands: Callable[..., Any]) -> None:
@@ -118,9 +110,8 @@ def test_a_slow_clock_does_not_hold_a_live_answer_for_longer_than_the_vendor_wou
     ],
 )
 def test_a_document_cannot_ask_for_more_than_can_be_made(schema: dict[str, Any]) -> None:
-    took = seconds_of(lambda: fabricated(schema, root={}, key=b"key"))
-
-    assert took < 5
+    with effort_within(20_000_000):
+        fabricated(schema, root={}, key=b"key")
 
 
 @pytest.mark.parametrize(
