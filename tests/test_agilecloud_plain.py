@@ -101,7 +101,7 @@ def test_the_short_way_says_what_the_long_way_says(engine: Engine, requests: lis
 
     short = work(blob, desk_of(engine))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Plain, "accepts", lambda *_: False)
+        patched.setattr(Plain, "accepts", staticmethod(lambda _: False))
         long = work(blob, desk_of(engine))
 
     assert contents(short) == contents(long)
@@ -122,7 +122,7 @@ def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
     assert plain.accepts(request)
     answer = plain.answered(request, world_models(desk_of(engine).world)["gpt-4o-mini"], "0" * 32)
     assert answer is not None
-    assert json.loads(answer[0])["custom_id"] == "r1"
+    assert json.loads(answer)["custom_id"] == "r1"
 
 
 @pytest.mark.parametrize("text", ["[mock:fail]", "The weather in PARIS?"])

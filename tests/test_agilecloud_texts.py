@@ -13,7 +13,7 @@ from mockserver.providers.agilecloud_texts import (
     LEADS,
     fabricated_text,
     last_user_message,
-    sentences,
+    passages,
     topic_of,
 )
 from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens, prompt_tokens
@@ -112,7 +112,7 @@ def test_a_topic_needs_no_escaping(prompt: str) -> None:
 
 
 def test_our_own_words_need_no_escaping_either() -> None:
-    for text in (*LEADS, *CLOSINGS, *sentences()):
+    for text in (*LEADS, *CLOSINGS, *passages()):
         assert re.fullmatch(r"[A-Za-z '’,.:?{}-]*", text), text
 
 

@@ -37,9 +37,11 @@ class Schema:
         """Whether the value is valid. The fast judge's yes counts; its no is judged again by jsonschema."""
         return self._fast.is_valid(value) or not self.violations(value)
 
-    def accepts_at_once(self, value: Any) -> bool:
-        """Whether the fast judge says yes; its no is no verdict."""
-        return bool(self._fast.is_valid(value))
+    @cached_property
+    def accepts_at_once(self) -> Callable[[Any], bool]:
+        """Tells whether the fast judge says yes to a value; its no is no verdict."""
+        is_valid: Callable[[Any], bool] = self._fast.is_valid
+        return is_valid
 
     def violations(self, value: Any, location: tuple[str | int, ...] = ()) -> list[Violation]:
         """Every way the value breaks the schema, at most MAX_VIOLATIONS; `location` is where the value stands."""

@@ -10,7 +10,7 @@ from mockserver.provider import Later, Provider
 from mockserver.providers.agilecloud_guidance import GUIDANCE
 from mockserver.providers.agilecloud_limits import Bucket, filled
 from mockserver.settings import Settings
-from mockserver.state.ids import digest_after, digest_prefix
+from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
@@ -19,7 +19,7 @@ LIMIT, REMAINING = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests
 RETRY_AFTER = 1
 """Seconds: what a client is told to wait when it asks too often."""
 
-_ID_PREFIX = digest_prefix(b"request")
+_REQUEST = seed_of(b"request")
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -49,7 +49,7 @@ def _request_id(request: Request, sandbox: Sandbox) -> str:
     """The client's own, as far as its characters may stand in an id; else one that follows from the journal."""
     given = request.headers.get("x-request-id")
     kept = _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID] if given else ""
-    return kept or digest_after(_ID_PREFIX, b"%b%d" % (sandbox.ids.salt, sandbox.journal.seen + 1)).hex()
+    return kept or seeded_digest(_REQUEST, b"%b%d" % (sandbox.ids.salt, sandbox.journal.seen + 1)).hex()
 
 
 api = Provider(

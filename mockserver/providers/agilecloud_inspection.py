@@ -1,6 +1,7 @@
 """What is wrong with a batch's input, line by line; one bad line fails the whole batch."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -19,6 +20,9 @@ MAX_INPUTS = 50_000
 """Texts that a batch of embeddings has in all its requests."""
 MAX_DEPTH = 200
 """How deep lines may be nested. Values of more than 254 levels cannot be written."""
+
+Line = tuple[bytes, Mapping[str, Any], Model, bool]
+"""A line, its request, the request's model, and whether it is plain: can be answered the short way."""
 
 _REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
 
@@ -66,11 +70,41 @@ class Inspection:
         self._is_plain = is_plain
         self._seen: set[str] = set()
         self._inputs = 0
+        self._is_over = False
 
-    def requests(self, blob: Content) -> Iterator[tuple[bytes, Mapping[str, Any], Model, bool]]:
-        """Each line with its request, its model, and whether it is plain; none any more once a line was bad."""
-        number = 0
-        for number, line in enumerate(blob.lines(), 1):
+    def requests(self, blob: Content) -> Iterator[Line]:
+        """The good lines; none any more once one was bad."""
+        before = 0
+        for lines in blob.line_groups():
+            yield from self._plain(lines, before) or self._one_by_one(lines, before)
+            before += len(lines)
+            if self._is_over:
+                return
+        if not before:
+            self.errors.append(_shown(LineError("empty_file", "The input file holds no request.", is_last=True), 0))
+
+    def _plain(self, lines: Sequence[bytes], before: int) -> Iterable[Line] | None:
+        """The lines, of which so many came before, at one go; None where one of them is not plain, or not right.
+
+        To take each step for all of them before the next takes half the time.
+        """
+        if self._is_plain is None or self.errors or before + len(lines) > MAX_LINES:
+            return None
+        try:
+            requests = list(map(orjson.loads, lines))
+        except orjson.JSONDecodeError:
+            return None
+        if not all(map(self._is_plain, requests)):
+            return None
+        ids = {request["custom_id"] for request in requests}
+        models = list(filter(None, [find_model(self._models, request["body"]["model"]) for request in requests]))
+        if not len(ids) == len(models) == len(lines) or not self._seen.isdisjoint(ids):
+            return None
+        self._seen |= ids
+        return zip(lines, requests, models, repeat(True), strict=False)
+
+    def _one_by_one(self, lines: Sequence[bytes], before: int) -> Iterator[Line]:
+        for number, line in enumerate(lines, before + 1):
             try:
                 if number > MAX_LINES:
                     message = f"A batch holds at most {MAX_LINES} requests."
@@ -83,12 +117,11 @@ class Inspection:
             except LineError as problem:
                 self.errors.append(_shown(problem, number))
                 if problem.is_last or len(self.errors) >= MAX_ERRORS:
+                    self._is_over = True
                     return
             else:
                 if not self.errors:
                     yield line, request, model, is_plain
-        if not number:
-            self.errors.append(_shown(LineError("empty_file", "The input file holds no request.", is_last=True), 0))
 
     def _judge(self, line: bytes, request: Any) -> None:
         """Whether the line is a request for this endpoint; raises LineError."""

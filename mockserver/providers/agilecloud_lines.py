@@ -1,6 +1,6 @@
 """A batch's input, line by line: what each request is answered with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xxhash
@@ -96,31 +96,28 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     good = bytearray()
     batch = desk.batch_id.encode()
     output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
-    plain = Plain(desk.world, desk.prices, desk.created) if desk.endpoint == CHAT else None
+    # Where lines meet different ends, each is looked at in full.
+    is_even = desk.endpoint == CHAT and ended is None and desk.plan is None
+    plain = Plain(desk.world, desk.prices, desk.created) if is_even else None
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
     for index, (line, request, model, is_plain) in enumerate(inspection.requests(blob)):
+        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
+        if is_plain and plain and (short := plain.answered(request, model, identity)):
+            good.append(1)
+            output.add(short)
+            continue
         models.add(model.id)
-        fate = PLAIN
-        if not is_plain and desk.heeds_markers and b"[mock:" in line:
-            fate = read_fate(line.decode())
+        fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
         if fate != PLAIN:
             fates[index] = fate
         if desk.plan is not None:
             fate = planned(fate, desk.plan, index, desk.batch_id)
             if fate.slowness:
                 fates[index] = fate
-        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
                 error.add(_late_line(identity, request))
-            continue
-        is_short = is_plain and fate.failure is None
-        short = plain.answered(request, model, identity) if is_short and plain else None
-        if short is not None:
-            good.append(1)
-            output.add(short[0])
-            _add(sums, model.name, *short[1:])
             continue
         answer, trade, chosen = _answered(request, model, fate, identity, desk)
         good.append(trade is not None)
@@ -128,9 +125,12 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             uses.append(Use(chosen.prompt.slug, chosen.version.number, Trade(*trade) if trade else None))
         (error if trade is None else output).add(answer)
         if trade is not None:
-            _add(sums, model.name, *trade[1:])
+            _add(sums, model, trade)
     if inspection.errors:
         return rejected_file(*inspection.errors)
+    for model, trade in plain.trades() if plain else ():
+        models.add(model.id)
+        _add(sums, model, trade)
     trades = {model: Trade(*counts) for model, counts in sums.items()}
     only = models.pop() if len(models) == 1 else None
     return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses))
@@ -141,13 +141,10 @@ def rejected_file(*errors: Mapping[str, Any]) -> Worked:
     return Worked(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
-def _add(sums: dict[str, list[int]], model: str, prompt: int, said: int, cost: int) -> None:
-    """Count a request; a tuple made anew for every line would cost more than the rest of the bookkeeping."""
-    counts = sums.get(model) or sums.setdefault(model, [0, 0, 0, 0])
-    counts[0] += 1
-    counts[1] += prompt
-    counts[2] += said
-    counts[3] += cost
+def _add(sums: dict[str, list[int]], model: Model, trade: Sequence[int]) -> None:
+    counts = sums.setdefault(model.name, [0, 0, 0, 0])
+    for at, count in enumerate(trade):
+        counts[at] += count
 
 
 class _Lines:

@@ -1,7 +1,7 @@
 """The short way for the lines most batches consist of: words are asked, no fixture fits, words are answered."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
@@ -10,28 +10,29 @@ from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import completion_frame
 from mockserver.providers.agilecloud_inspection import CHAT
 from mockserver.providers.agilecloud_models import Model, ModelKind
-from mockserver.providers.agilecloud_pricing import Prices, Tariff
-from mockserver.providers.agilecloud_streams import line_bytes
+from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud_world import key_prefix
-from mockserver.state.ids import canonical, digest_after
+from mockserver.providers.agilecloud_usage import Trade
+from mockserver.providers.agilecloud_world import key_seed
+from mockserver.state.ids import canonical, seeded_digest
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
 _MARKER = r"\[mock:"
+_UNESCAPED = r"^[-A-Za-z0-9_.:/@#=+ ]*$"
+"""Ids that are written in JSON as they are, and hold no marker."""
 
 
-PlainAnswer = tuple[bytes, int, int, int]
-"""A line for the output file, the tokens of prompt and completion, and what they cost in nano-dollars."""
+class _Frame:
+    """What the answers share that one name of a model stands for, and what they came to."""
 
-
-class _Frame(NamedTuple):
-    """What the answers of one model share."""
-
-    parts: Sequence[str]
-    prefix: bytes
-    tariff: Tariff
+    def __init__(self, name: str, model: Model, seed: str, prices: Prices) -> None:
+        self.model = model
+        self.parts = completion_frame(name)
+        self.seed = key_seed(seed, model.name)
+        self.tariff = prices.tariff(model, batch=True)
+        self.requests = self.prompt = self.said = self.cost = 0
 
 
 class Plain:
@@ -47,18 +48,25 @@ class Plain:
         self._created = created
         self._frames: dict[str, _Frame] = {}
         completions = world.fixtures.completions
-        self._others = [each.match for each in completions if each.match.contains is None]
+        # Those that look for a part of the prompt are among what `accepts` asks.
+        others = [each.match for each in completions if each.match.contains is None]
+        self._canned = {each.prompt for each in others if each.prompt is not None}
+        self._lengths = {len(prompt) for prompt in self._canned}
+        self._searches = [each.pattern.search for each in others if each.prompt is None and each.pattern is not None]
+        self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
         self._schema = _judge(world.spec, completions)
 
-    def accepts(self, request: Any) -> bool:
-        """Whether the line is plain, and valid as a line and as a live request."""
-        return self._schema.accepts_at_once(request)
+    @property
+    def accepts(self) -> Callable[[Any], bool]:
+        """Tells whether a line is plain, and valid as a line and as a live request."""
+        return self._schema.accepts_at_once
 
-    def answered(self, request: Mapping[str, Any], model: Model, identity: str) -> PlainAnswer | None:
-        """The answer to a line that was accepted; None for one that is not so plain after all."""
-        if model.kind is not ModelKind.CHAT:
-            return None
+    def answered(self, request: Mapping[str, Any], model: Model, identity: str) -> bytes | None:
+        """The output file's line for a request that was accepted; None for one that is not so plain after all."""
         body = request["body"]
+        frame = self._frames.get(body["model"]) or self._framed(body["model"], model)
+        if frame is None:
+            return None
         messages = body["messages"]
         prompt, asked = "", REPLY
         for message in messages:
@@ -68,36 +76,36 @@ class Plain:
             asked += MESSAGE - (-len(content) // 4)
             if message["role"] == "user":
                 prompt = content
-        if self._fits(prompt, model.id) or (model.id != model.name and self._fits(prompt, model.name)):
+        if len(prompt) in self._lengths and prompt in self._canned:
             return None
-        parts, prefix, tariff = self._frames.get(body["model"]) or self._framed(body["model"], model)
-        text = fabricated_text(digest_after(prefix, canonical(messages)), topic_of(prompt))
+        for search in self._searches:
+            if search(prompt):
+                return None
+        text = fabricated_text(seeded_digest(frame.seed, canonical(messages)), topic_of(prompt))
         said = -(-len(text) // 4)
         if said > (body.get("max_completion_tokens") or body.get("max_tokens") or said):
             return None
-        named = line_bytes(request["custom_id"]).decode()
+        frame.requests += 1
+        frame.prompt += asked
+        frame.said += said
+        frame.cost += frame.tariff.cost(asked, said)
+        parts = frame.parts
         line = (
-            f'{{"id":"batch_req_{identity[:24]}","custom_id":{named},"response":{{"status_code":200,"request_id":"req_'
-            f'{identity[8:]}","body":{parts[0]}chatcmpl-{identity}{parts[1]}{self._created}{parts[2]}"{text}"{parts[3]}'
+            f'{{"id":"batch_req_{identity[:24]}","custom_id":"{request["custom_id"]}","response":{{"status_code":200,'
+            f'"request_id":"req_{identity[8:]}","body":{parts[0]}chatcmpl-{identity}{parts[1]}{self._created}{parts[2]}"{text}"{parts[3]}'
             f'{asked}{parts[4]}{said}{parts[5]}{asked + said}{parts[6]}}},"error":null}}\n'
         )
-        return line.encode(), asked, said, tariff.cost(asked, said)
+        return line.encode()
 
-    def _fits(self, prompt: str, model: str) -> bool:
-        """Whether a fixture answers it; those that look for a part of the prompt were asked by `accepts`."""
-        for match in self._others:
-            # The first half spares most of the calls.
-            if (match.prompt is None or match.prompt == prompt) and match.fits(prompt, model, None):
-                return True
-        return False
+    def trades(self) -> Iterator[tuple[Model, Trade]]:
+        """What the lines that were answered came to, by the names under which models were asked for."""
+        for frame in self._frames.values():
+            yield frame.model, Trade(frame.requests, frame.prompt, frame.said, frame.cost)
 
-    def _framed(self, name: str, model: Model) -> _Frame:
-        frame = _Frame(
-            completion_frame(name),
-            key_prefix(self._world.settings.seed, model.name),
-            self._prices.tariff(model, batch=True),
-        )
-        return self._frames.setdefault(name, frame)
+    def _framed(self, name: str, model: Model) -> _Frame | None:
+        if model.kind is not ModelKind.CHAT or self._answers_all:
+            return None
+        return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices))
 
 
 class _Judges:
@@ -129,7 +137,7 @@ def _definition(document: Mapping[str, Any], needles: Sequence[str]) -> dict[str
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)
     messages = {"type": "array", "minItems": 1, "items": message}
     body = _object({"messages": messages, **{name: known[name] for name in _FREE}}, 2)
-    custom_id = {"type": "string", "not": {"pattern": _MARKER}}
+    custom_id = {"type": "string", "pattern": _UNESCAPED}
     return _object({"custom_id": custom_id, "method": {"const": "POST"}, "url": {"const": CHAT}, "body": body}, 4)
 
 

@@ -11,6 +11,8 @@ PICO_PER_NANO = 1000
 METER = "agilecloud_usage"
 """Our own name: what AgileCloud's meter is called at Stripe is not published."""
 
+_WHOLE = PICO_PER_NANO * MILLION
+
 
 class Rate(NamedTuple):
     """What one token costs, in pico-dollars (10^-12 USD): a dollar for a million tokens is a million of them."""
@@ -27,12 +29,11 @@ class Tariff(NamedTuple):
 
     input: int
     output: int
-    divisor: int
-    """What a sum of tokens times the two above is divided by for nano-dollars; rounded once, a half upwards."""
+    """What one token costs, in pico-dollars, times a million for the sake of batches, which pay a part of that."""
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
-        """In nano-dollars (10^-9 USD)."""
-        return (2 * (prompt_tokens * self.input + completion_tokens * self.output) + self.divisor) // (2 * self.divisor)
+        """In nano-dollars (10^-9 USD); rounded once, a half upwards."""
+        return (prompt_tokens * self.input + completion_tokens * self.output + _WHOLE // 2) // _WHOLE
 
 
 class Prices(NamedTuple):
@@ -54,7 +55,7 @@ class Prices(NamedTuple):
     def tariff(self, model: Model, *, batch: bool) -> Tariff:
         """What every request of a model costs by."""
         rate, share = self._rate(model), self.batch_millionths if batch else MILLION
-        return Tariff(rate.input * share, rate.output * share, PICO_PER_NANO * MILLION)
+        return Tariff(rate.input * share, rate.output * share)
 
     def _rate(self, model: Model) -> Rate:
         own = self.models.get(model.id.lower()) or self.models.get(model.name.lower())

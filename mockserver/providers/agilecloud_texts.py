@@ -16,7 +16,7 @@ READ = 96
 """How many characters of a prompt are read for its topic: prompts may be whole documents."""
 LENGTH = 4
 """How many words a topic has at most."""
-FEW = 10
+FEW = 8
 SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
 MARKER = re.compile(r"\[mock:[^\]]*\]?")
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -49,7 +49,7 @@ _COMMON = (
 )
 COMMON = frozenset(("", *_COMMON.split(), *(word.capitalize() for word in _COMMON.split())))
 _LEADS = [lead.split("{}") for lead in LEADS]
-_DRAWS = Struct("<8H")
+_DRAWS = Struct("<4H")
 
 
 def last_user_message(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -70,25 +70,18 @@ def topic_of(prompt: str) -> str:
     telling = _telling(beginning.split(None, FEW)[:FEW])
     if len(telling) < LENGTH:
         words = beginning.split()
-        telling = _telling(words) or [word.strip(SIGNS) for word in words[:LENGTH]]
-    topic = " ".join(telling)
-    if not topic.replace(" ", "").isalnum():
-        topic = " ".join(WORD.findall(topic)[:LENGTH])
-    return topic[:60].strip() or "this"
+        telling = _telling(words) or [bare for word in words[:LENGTH] if (bare := _bare(word))]
+    return " ".join(telling)[:60].strip() or "this"
 
 
 def fabricated_text(key: bytes, topic: str) -> str:
     """Three to six sentences about the topic, the same for the same arguments."""
-    lead, closing, more, one, two, three, four, _ = _DRAWS.unpack(xxhash.xxh3_128_digest(key))
-    bank = sentences()
-    body = f"{bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}"
-    if more % 3:
-        body = f"{body} {bank[three % BANK_SIZE]}"
-    if more % 3 == 2:
-        body = f"{body} {bank[four % BANK_SIZE]}"
+    lead, closing, one, two = _DRAWS.unpack(xxhash.xxh3_64_digest(key))
+    bank = passages()
     before, after = _LEADS[lead % len(LEADS)]
-    text = f"{before}{topic}{after} {body}{CLOSINGS[closing % len(CLOSINGS)]}"
-    return text if text[0].isupper() else text[0].upper() + text[1:]
+    if not before:
+        topic = topic[0].upper() + topic[1:]
+    return f"{before}{topic}{after} {bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}{CLOSINGS[closing % len(CLOSINGS)]}"
 
 
 def fabricated_object(key: bytes, topic: str) -> dict[str, Any]:
@@ -97,21 +90,30 @@ def fabricated_object(key: bytes, topic: str) -> dict[str, Any]:
 
 
 @cache
-def sentences() -> tuple[str, ...]:
-    """The bank, written once: drawing a sentence from it costs a tenth of putting one together."""
+def passages() -> tuple[str, ...]:
+    """The bank, one or two sentences each, written once: drawing from it costs a tenth of putting one together."""
     words = Words(b"agilecloud")
-    return tuple(words.sentence() for _ in range(BANK_SIZE))
+    return tuple(words.paragraph(1 + n % 2) for n in range(BANK_SIZE))
 
 
 def _telling(words: Sequence[str]) -> list[str]:
     """The first words that are not common, as many as a topic has."""
     found = []
     for word in words:
-        if word not in COMMON and (bare := word.strip(SIGNS)) not in COMMON:
+        if word in COMMON:
+            continue
+        bare = word if word.isalnum() else _bare(word)
+        if bare is word or bare not in COMMON:
             found.append(bare)
             if len(found) == LENGTH:
                 break
     return found
+
+
+def _bare(word: str) -> str:
+    """The word without what is no letter or number; where that stands inside, what it parts."""
+    bare = word.strip(SIGNS)
+    return bare if bare.isalnum() else " ".join(WORD.findall(bare))
 
 
 def _text_of(parts: Sequence[Mapping[str, Any]]) -> str:

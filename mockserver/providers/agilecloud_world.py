@@ -10,7 +10,7 @@ from mockserver.provider import World
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud_pricing import Prices, read_prices
 from mockserver.providers.agilecloud_resolving import refusal
-from mockserver.state.ids import canonical, digest_after, digest_prefix
+from mockserver.state.ids import canonical, seed_of, seeded_digest
 
 Written = TypeVar("Written")
 Read = TypeVar("Read")
@@ -70,10 +70,10 @@ def canned_answer(world: World, asked: str, model: Model) -> Completion | None:
 
 def answer_key(world: World, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
     """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
-    return digest_after(key_prefix(world.settings.seed, model.name), canonical(messages))
+    return seeded_digest(key_seed(world.settings.seed, model.name), canonical(messages))
 
 
 @lru_cache(maxsize=128)
-def key_prefix(seed: str, model: str) -> bytes:
+def key_seed(seed: str, model: str) -> int:
     """What `answer_key` has in common for all messages to a model, by its own name."""
-    return digest_prefix(seed.encode(), model.encode())
+    return seed_of(seed.encode(), model.encode())

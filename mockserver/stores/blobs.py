@@ -62,21 +62,22 @@ class Blob:
         for at in range(start, stop, CHUNK_BYTES):
             yield self.read(at, min(at + CHUNK_BYTES, stop))
 
-    def lines(self) -> Iterator[bytes]:
-        r"""The lines without the `\n` that ends them; nothing else ends a line, and the last one may lack it.
+    def line_groups(self) -> Iterator[list[bytes]]:
+        r"""The lines in order without the `\n` that ends them, in groups of CHUNK_BYTES and a line at most.
 
-        Of a line longer than MAX_LINE its first MAX_LINE bytes and a NUL, which no JSON text may hold.
+        Nothing else ends a line, and the last one may lack its end. Of a line longer than MAX_LINE its first MAX_LINE
+        bytes and a NUL, which no JSON text may hold.
         """
         line = bytearray()
         for chunk in self.chunks():
-            first, *others = chunk.split(b"\n")
-            line += first[: max(0, MAX_LINE + 1 - len(line))]
-            if others:
-                yield _bounded(line)
-                yield from others[:-1]
-                line = bytearray(others[-1])
+            group = chunk.split(b"\n")
+            line += group[0][: max(0, MAX_LINE + 1 - len(line))]
+            if len(group) > 1:
+                group[0] = _bounded(line)
+                line = bytearray(group.pop())
+                yield group
         if line:
-            yield _bounded(line)
+            yield [_bounded(line)]
 
     def digest(self) -> bytes:
         """16 bytes that stand for the content; not for secrets."""

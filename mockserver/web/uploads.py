@@ -17,6 +17,8 @@ MAX_FILES = 10
 MAX_FIELDS = 100
 MAX_FIELD_BYTES = 256 * 1024
 """Of a field that is not a file."""
+GATHERED_BYTES = 1024 * 1024
+"""So many are handed on together: each piece of a file is written in a thread, and the way there and back is long."""
 
 
 class _FormParser(MultiPartParser):
@@ -67,6 +69,8 @@ def upload_too_large(limit: int) -> Refusal:
 
 async def _received(receive: "Receive", limit: int) -> AsyncGenerator[bytes, None]:
     size, is_more = 0, True
+    parts: list[bytes] = []
+    gathered = 0
     while is_more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -76,7 +80,11 @@ async def _received(receive: "Receive", limit: int) -> AsyncGenerator[bytes, Non
         size += len(part)
         if size > limit:
             raise upload_too_large(limit)
-        yield part
+        parts.append(part)
+        gathered += len(part)
+        if gathered >= GATHERED_BYTES or not is_more:
+            yield b"".join(parts)
+            parts, gathered = [], 0
 
 
 def _kept(value: str | UploadFile) -> str | Upload:
