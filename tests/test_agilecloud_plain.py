@@ -48,7 +48,7 @@ def desk_of(engine: Engine) -> Desk:
 
 def plain_of(engine: Engine) -> Plain:
     desk = desk_of(engine)
-    return Plain(desk.world, desk.prices, desk.created)
+    return Plain(desk.world, desk.models, desk.prices, desk.created)
 
 
 WORDS = st.text(max_size=20) | st.sampled_from(
@@ -120,7 +120,7 @@ def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
     request = request_of("r1", "What do people buy after reading?", temperature=0.5, max_tokens=500)
 
     assert plain.accepts(request)
-    answer = plain.answered(request, world_models(desk_of(engine).world)["gpt-4o-mini"], "0" * 32)
+    answer = plain.answered(request, "0" * 32)
     assert answer is not None
     assert json.loads(answer)["custom_id"] == "r1"
 
@@ -139,7 +139,7 @@ def test_a_line_is_not_answered_that_is_not_so_plain_after_all(engine: Engine, r
     plain, request = plain_of(engine), request_
 
     assert plain.accepts(request)
-    assert plain.answered(request, world_models(desk_of(engine).world)["gpt-4o-mini"], "0" * 32) is None
+    assert plain.answered(request, "0" * 32) is None
 
 
 def test_a_custom_id_is_escaped_as_json_wants_it() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
-from urllib.parse import unquote
 
 from mockserver.contract.patterns import text_matching
+from mockserver.contract.schema import referred
 from mockserver.contract.words import Words, text_for
 
 __all__ = ["Words", "fabricated"]
@@ -87,7 +87,7 @@ class _Fabrication:
             return {}
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
-            parts.append(_referred(schema["$ref"], self.root))
+            parts.append(referred(schema["$ref"], self.root))
         if schema.get("anyOf"):
             parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
         if schema.get("oneOf"):
@@ -203,14 +203,6 @@ def _weight(branch: Any) -> int:
 def _is_hidden(schema: Schema | bool) -> bool:
     """Whether the property is only for requests."""
     return isinstance(schema, Mapping) and bool(schema.get("writeOnly"))
-
-
-def _referred(reference: str, root: Mapping[str, Any]) -> Any:
-    place: Any = root
-    for part in reference.split("/")[1:]:
-        name = unquote(part).replace("~1", "/").replace("~0", "~")
-        place = place[int(name)] if isinstance(place, list) else place[name]
-    return place
 
 
 def _merged(one: Schema, other: Schema) -> Schema:

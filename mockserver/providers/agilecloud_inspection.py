@@ -21,8 +21,8 @@ MAX_INPUTS = 50_000
 MAX_DEPTH = 200
 """How deep lines may be nested. Values of more than 254 levels cannot be written."""
 
-Line = tuple[bytes, Mapping[str, Any], Model, bool]
-"""A line, its request, the request's model, and whether it is plain: can be answered the short way."""
+Line = tuple[bytes, Mapping[str, Any], bool]
+"""A line, its request, and whether that is plain: can be answered the short way. Its model is one that there is."""
 
 _REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
 
@@ -97,11 +97,11 @@ class Inspection:
         if not all(map(self._is_plain, requests)):
             return None
         ids = {request["custom_id"] for request in requests}
-        models = list(filter(None, [find_model(self._models, request["body"]["model"]) for request in requests]))
-        if not len(ids) == len(models) == len(lines) or not self._seen.isdisjoint(ids):
+        names = {request["body"]["model"] for request in requests}
+        if len(ids) < len(lines) or not self._seen.isdisjoint(ids) or None in map(self._found, names):
             return None
         self._seen |= ids
-        return zip(lines, requests, models, repeat(True), strict=False)
+        return zip(lines, requests, repeat(True), strict=False)
 
     def _one_by_one(self, lines: Sequence[bytes], before: int) -> Iterator[Line]:
         for number, line in enumerate(lines, before + 1):
@@ -113,7 +113,7 @@ class Inspection:
                 is_plain = self._is_plain is not None and self._is_plain(request)
                 if not is_plain:
                     self._judge(line, request)
-                model = self._entered(request)
+                self._enter(request)
             except LineError as problem:
                 self.errors.append(_shown(problem, number))
                 if problem.is_last or len(self.errors) >= MAX_ERRORS:
@@ -121,7 +121,7 @@ class Inspection:
                     return
             else:
                 if not self.errors:
-                    yield line, request, model, is_plain
+                    yield line, request, is_plain
 
     def _judge(self, line: bytes, request: Any) -> None:
         """Whether the line is a request for this endpoint; raises LineError."""
@@ -133,21 +133,22 @@ class Inspection:
             message = "The URL provided for this request does not match the batch endpoint."
             raise LineError("invalid_url", message, "url")
 
-    def _entered(self, request: Mapping[str, Any]) -> Model:
-        """The model that the request is for; raises LineError where it is unknown, or the request's id is not new."""
+    def _found(self, name: str) -> Model | None:
+        return find_model(self._models, name)
+
+    def _enter(self, request: Mapping[str, Any]) -> None:
+        """Count the request in; raises LineError where its id is not new, or its model unknown."""
         custom_id = request["custom_id"]
         if custom_id in self._seen:
             message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
             raise LineError("duplicate_custom_id", message, "custom_id")
         self._seen.add(custom_id)
         name = request["body"]["model"]
-        model = find_model(self._models, name)
-        if model is None:
+        if self._found(name) is None:
             message = f"The provided model '{name[:200]}' is not supported by the Batch API."
             raise LineError("model_not_found", message, "body.model")
         if self._endpoint == EMBEDDINGS:
             self._count_inputs(request["body"])
-        return model
 
     def _count_inputs(self, body: Mapping[str, Any]) -> None:
         """Count the texts to be embedded; the body is not judged yet."""

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import xxhash
-
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
@@ -22,6 +20,7 @@ from mockserver.providers.agilecloud_usage import Trade
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
 from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read_fate
 from mockserver.state.conditions import FatePlan
+from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.stores.blobs import Blob, BlobWriter
 
 WINDOW = 64
@@ -94,18 +93,20 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     models: set[str] = set()
     uses: list[Use] = []
     good = bytearray()
-    batch = desk.batch_id.encode()
-    output, error = _Lines(keeps_order=desk.keeps_order), _Lines(keeps_order=desk.keeps_order)
+    seed = seed_of(desk.batch_id.encode())
+    order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
+    output, error = _Lines(order), _Lines(order)
     # Where lines meet different ends, each is looked at in full.
     is_even = desk.endpoint == CHAT and ended is None and desk.plan is None
-    plain = Plain(desk.world, desk.prices, desk.created) if is_even else None
+    plain = Plain(desk.world, desk.models, desk.prices, desk.created) if is_even else None
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
-    for index, (line, request, model, is_plain) in enumerate(inspection.requests(blob)):
-        identity = xxhash.xxh3_128_hexdigest(b"%b/%d" % (batch, index))
-        if is_plain and plain and (short := plain.answered(request, model, identity)):
+    for index, (line, request, is_plain) in enumerate(inspection.requests(blob)):
+        identity = seeded_digest(seed, b"%d" % index).hex()
+        if is_plain and plain and (short := plain.answered(request, identity)):
             good.append(1)
             output.add(short)
             continue
+        model = desk.models[request["body"]["model"].lower()]
         models.add(model.id)
         fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
         if fate != PLAIN:
@@ -150,11 +151,12 @@ def _add(sums: dict[str, list[int]], model: Model, trade: Sequence[int]) -> None
 class _Lines:
     """A file that is written: neighbours change places, as where requests are worked on side by side."""
 
-    def __init__(self, *, keeps_order: bool) -> None:
+    def __init__(self, order: Sequence[int] | None) -> None:
+        """`order` says which of WINDOW neighbours comes first, which next; without it each keeps its place."""
         self._writer = BlobWriter()
         self._window: list[bytes] = []
         self._waiting = 0
-        self._keeps_order = keeps_order
+        self._order = order
 
     def add(self, line: bytes) -> None:
         self._window.append(line)
@@ -167,10 +169,10 @@ class _Lines:
         return self._writer.finish()
 
     def _write(self) -> None:
-        if not self._keeps_order:
-            self._window.sort()  # by the ids they begin with, which follow from the seed and no order
-        self._writer.write(b"".join(self._window))
-        self._window.clear()
+        lines, self._window = self._window, []
+        if self._order is not None:
+            lines = [lines[at] for at in self._order if at < len(lines)]
+        self._writer.write(*lines)
         self._waiting = 0
 
 

@@ -9,13 +9,12 @@ from mockserver.contract.spec import Spec
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import completion_frame
 from mockserver.providers.agilecloud_inspection import CHAT
-from mockserver.providers.agilecloud_models import Model, ModelKind
+from mockserver.providers.agilecloud_models import Model, ModelKind, Models
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
 from mockserver.providers.agilecloud_usage import Trade
-from mockserver.providers.agilecloud_world import key_seed
-from mockserver.state.ids import canonical, seeded_digest
+from mockserver.providers.agilecloud_world import key_of, model_seed, seed_after
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
@@ -30,7 +29,7 @@ class _Frame:
     def __init__(self, name: str, model: Model, seed: str, prices: Prices) -> None:
         self.model = model
         self.parts = completion_frame(name)
-        self.seed = key_seed(seed, model.name)
+        self.seed = model_seed(seed, model.name)
         self.tariff = prices.tariff(model, batch=True)
         self.requests = self.prompt = self.said = self.cost = 0
 
@@ -41,9 +40,10 @@ class Plain:
     A line that it does not accept, or not answer, goes the long way, whatever is to be said of it there.
     """
 
-    def __init__(self, world: World, prices: Prices, created: int) -> None:
+    def __init__(self, world: World, models: Models, prices: Prices, created: int) -> None:
         """`created` is what answers are dated, in Unix seconds."""
         self._world = world
+        self._models = models
         self._prices = prices
         self._created = created
         self._frames: dict[str, _Frame] = {}
@@ -61,18 +61,22 @@ class Plain:
         """Tells whether a line is plain, and valid as a line and as a live request."""
         return self._schema.accepts_at_once
 
-    def answered(self, request: Mapping[str, Any], model: Model, identity: str) -> bytes | None:
-        """The output file's line for a request that was accepted; None for one that is not so plain after all."""
+    def answered(self, request: Mapping[str, Any], identity: str) -> bytes | None:
+        """The output file's line for a request that was accepted; None for one that is not so plain after all.
+
+        Its model is one that there is.
+        """
         body = request["body"]
-        frame = self._frames.get(body["model"]) or self._framed(body["model"], model)
+        frame = self._frames.get(body["model"]) or self._framed(body["model"])
         if frame is None:
             return None
         messages = body["messages"]
-        prompt, asked = "", REPLY
+        prompt, asked, seed = "", REPLY, frame.seed
         for message in messages:
             content = message["content"]
             if not content.isascii():
                 return None
+            seed = seed_after(seed, message)
             asked += MESSAGE - (-len(content) // 4)
             if message["role"] == "user":
                 prompt = content
@@ -81,7 +85,7 @@ class Plain:
         for search in self._searches:
             if search(prompt):
                 return None
-        text = fabricated_text(seeded_digest(frame.seed, canonical(messages)), topic_of(prompt))
+        text = fabricated_text(key_of(seed), topic_of(prompt))
         said = -(-len(text) // 4)
         if said > (body.get("max_completion_tokens") or body.get("max_tokens") or said):
             return None
@@ -89,11 +93,11 @@ class Plain:
         frame.prompt += asked
         frame.said += said
         frame.cost += frame.tariff.cost(asked, said)
-        parts = frame.parts
+        one, two, three, four, five, six, seven = frame.parts
         line = (
             f'{{"id":"batch_req_{identity[:24]}","custom_id":"{request["custom_id"]}","response":{{"status_code":200,'
-            f'"request_id":"req_{identity[8:]}","body":{parts[0]}chatcmpl-{identity}{parts[1]}{self._created}{parts[2]}"{text}"{parts[3]}'
-            f'{asked}{parts[4]}{said}{parts[5]}{asked + said}{parts[6]}}},"error":null}}\n'
+            f'"request_id":"req_{identity[8:]}","body":{one}chatcmpl-{identity}{two}{self._created}{three}"{text}"{four}'
+            f'{asked}{five}{said}{six}{asked + said}{seven}}},"error":null}}\n'
         )
         return line.encode()
 
@@ -102,7 +106,8 @@ class Plain:
         for frame in self._frames.values():
             yield frame.model, Trade(frame.requests, frame.prompt, frame.said, frame.cost)
 
-    def _framed(self, name: str, model: Model) -> _Frame | None:
+    def _framed(self, name: str) -> _Frame | None:
+        model = self._models[name.lower()]
         if model.kind is not ModelKind.CHAT or self._answers_all:
             return None
         return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices))

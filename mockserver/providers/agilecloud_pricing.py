@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from math import gcd
 from typing import Any, NamedTuple
 
 from mockserver.providers.agilecloud_models import Model, ModelKind
@@ -10,8 +11,6 @@ MILLION = 1_000_000
 PICO_PER_NANO = 1000
 METER = "agilecloud_usage"
 """Our own name: what AgileCloud's meter is called at Stripe is not published."""
-
-_WHOLE = PICO_PER_NANO * MILLION
 
 
 class Rate(NamedTuple):
@@ -29,11 +28,12 @@ class Tariff(NamedTuple):
 
     input: int
     output: int
-    """What one token costs, in pico-dollars, times a million for the sake of batches, which pay a part of that."""
+    divisor: int
+    """What a sum of tokens times the two above is divided by for nano-dollars; rounded once, a half upwards."""
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
-        """In nano-dollars (10^-9 USD); rounded once, a half upwards."""
-        return (prompt_tokens * self.input + completion_tokens * self.output + _WHOLE // 2) // _WHOLE
+        """In nano-dollars (10^-9 USD)."""
+        return (2 * (prompt_tokens * self.input + completion_tokens * self.output) + self.divisor) // (2 * self.divisor)
 
 
 class Prices(NamedTuple):
@@ -55,7 +55,9 @@ class Prices(NamedTuple):
     def tariff(self, model: Model, *, batch: bool) -> Tariff:
         """What every request of a model costs by."""
         rate, share = self._rate(model), self.batch_millionths if batch else MILLION
-        return Tariff(rate.input * share, rate.output * share)
+        input_, output, divisor = rate.input * share, rate.output * share, PICO_PER_NANO * MILLION
+        common = gcd(input_, output, divisor)  # Small numbers are quick to reckon with.
+        return Tariff(input_ // common, output // common, divisor // common)
 
     def _rate(self, model: Model) -> Rate:
         own = self.models.get(model.id.lower()) or self.models.get(model.name.lower())

@@ -12,11 +12,11 @@ from mockserver.contract.fabrication import Words
 from mockserver.state.ids import digest
 
 BANK_SIZE = 1024
-READ = 96
+READ = 64
 """How many characters of a prompt are read for its topic: prompts may be whole documents."""
-LENGTH = 4
+LENGTH = 3
 """How many words a topic has at most."""
-FEW = 8
+FEW = 7
 SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
 MARKER = re.compile(r"\[mock:[^\]]*\]?")
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

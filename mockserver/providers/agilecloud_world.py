@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+from xxhash import xxh3_64_intdigest
+
 from mockserver.contract.fixtures import Completion
 from mockserver.errors import Reason
 from mockserver.provider import World
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud_pricing import Prices, read_prices
 from mockserver.providers.agilecloud_resolving import refusal
-from mockserver.state.ids import canonical, seed_of, seeded_digest
+from mockserver.state.ids import canonical, seed_of
 
 Written = TypeVar("Written")
 Read = TypeVar("Read")
 MAX_SHOWN_NAME = 100
+_ROLES = {"system": 1, "user": 2, "assistant": 3, "developer": 4, "tool": 5}
 
 
 class Reading(Generic[Written, Read]):
@@ -70,10 +73,25 @@ def canned_answer(world: World, asked: str, model: Model) -> Completion | None:
 
 def answer_key(world: World, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
     """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
-    return seeded_digest(key_seed(world.settings.seed, model.name), canonical(messages))
+    seed = model_seed(world.settings.seed, model.name)
+    for message in messages:
+        seed = seed_after(seed, message)
+    return key_of(seed)
 
 
 @lru_cache(maxsize=128)
-def key_seed(seed: str, model: str) -> int:
-    """What `answer_key` has in common for all messages to a model, by its own name."""
+def model_seed(seed: str, model: str) -> int:
+    """What the keys of a model's answers begin with; the model's own name counts, whatever alias it is asked by."""
     return seed_of(seed.encode(), model.encode())
+
+
+def seed_after(seed: int, message: Mapping[str, Any]) -> int:
+    """The seed of a conversation that goes on with a message."""
+    if len(message) == 2 and isinstance(content := message.get("content"), str):
+        return xxh3_64_intdigest(content.encode(), seed + _ROLES.get(message["role"], 0))
+    return xxh3_64_intdigest(canonical(message), seed)
+
+
+def key_of(seed: int) -> bytes:
+    """The key that a conversation's seed is in the end (8 bytes)."""
+    return seed.to_bytes(8, "little")

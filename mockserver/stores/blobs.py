@@ -94,32 +94,33 @@ class BlobWriter:
     """Writes a Blob from first byte to last; what was written is gone when a writer is dropped before its end."""
 
     def __init__(self) -> None:
-        self._memory = bytearray()
         self._file: _UnnamedFile | None = None
         self._size = 0
+        self._waiting: list[bytes] = []
+        self._written = 0
 
-    def write(self, content: bytes) -> None:
+    def write(self, *parts: bytes) -> None:
         """Add bytes to the end; raises OSError when the disk takes no more."""
-        self._size += len(content)
-        self._memory += content
-        if self._size > MEMORY_BYTES and len(self._memory) >= CHUNK_BYTES:
+        self._size += sum(map(len, parts))
+        self._waiting += parts
+        if self._size > MEMORY_BYTES and self._size - self._written >= CHUNK_BYTES:
             self._spill()
 
     def finish(self) -> Blob:
         """All that was written. Nothing may be written afterwards."""
         if self._size <= MEMORY_BYTES:
-            return Blob.in_memory(bytes(self._memory))
+            return Blob.in_memory(b"".join(self._waiting))
         return Blob(self._spill(), self._size)
 
     def _spill(self) -> _UnnamedFile:
         if self._file is None:
             with tempfile.TemporaryFile(buffering=0) as file:
                 self._file = _UnnamedFile(os.dup(file.fileno()))
-        with memoryview(self._memory) as rest:
-            written = 0
-            while written < len(rest):
-                written += os.write(self._file.descriptor, rest[written:])
-        self._memory = bytearray()
+        rest = memoryview(b"".join(self._waiting))
+        self._waiting.clear()
+        while rest:
+            rest = rest[os.write(self._file.descriptor, rest) :]
+        self._written = self._size
         return self._file
 
 

@@ -207,6 +207,37 @@ def test_formats_mean_the_same_to_both_judges(format: str, good: list[str], bad:
     assert judged({"format": format}, 5), "a format speaks of text only"
 
 
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"properties": {"a": {"items": {"format": "uuid"}}}},
+        {"properties": {"a": {"items": {"$ref": "#/components/schemas/Id"}}}},
+        {"allOf": [{"$ref": "#/components/schemas/Loop"}]},
+        {"properties": {"a": {"items": {"$ref": "#/components/schemas/By~1path%20too"}}}},
+        {
+            "$defs": {"id": {"$anchor": "id", "format": "uuid"}},
+            "properties": {"a": {"items": {"$ref": "#id"}}},
+        },
+    ],
+    ids=["here", "by reference", "in a loop", "escaped", "by anchor"],
+)
+def test_a_format_is_judged_wherever_it_is_named(definition: dict[str, Any]) -> None:
+    schemas = {
+        "Id": {"format": "uuid"},
+        "By/path too": {"format": "uuid"},
+        "Loop": {
+            "properties": {
+                "a": {"items": {"$ref": "#/components/schemas/Id"}},
+                "b": {"$ref": "#/components/schemas/Loop"},
+            }
+        },
+    }
+    schema = Schema(definition, {"components": {"schemas": schemas}})
+
+    assert schema.accepts_at_once({"a": ["f81d4fae-7dec-11d0-a765-00a0c91e6bf6"]})
+    assert not schema.accepts_at_once({"a": ["no-uuid"]})
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs"])), format=st.sampled_from(sorted(schema_room.FORMATS)))
 def test_a_format_judges_any_text(text: str, format: str) -> None:
     check_agreement(Schema({"format": format}, {}), text)
