@@ -158,7 +158,7 @@ class Engine:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
                 return found
-        return self.open_sandbox(request, token)
+        return self.sandboxes.open(sandbox_name(request, token))
 
     def _answer(  # noqa: PLR0917  the hot path
         self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None

@@ -37,6 +37,9 @@ class Cork:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
     def write(self, data: bytes) -> None:
         if not self._parts:
             self._loop.call_soon(self._flush)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockserver.contract.operations import Operation
+from mockserver.contract.operations import Operation, essence
 from mockserver.contract.preferences import Preference, applied, read_preference
 from mockserver.contract.replies import canned_reply, documented_reply, problem
 from mockserver.contract.routing import MAX_SHOWN, nearest
-from mockserver.contract.validation import check_reply, essence, find_content
+from mockserver.contract.validation import check_reply, find_content
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import FAULT_SOURCE, DisturbanceKind, Request, Response
 from mockserver.provider import Service

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import Any, cast
+from typing import cast
 
 from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -44,7 +44,7 @@ class PlainProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._unread = 0
         super().on_message_begin()
-        cast(dict[str, Any], self.scope)[TRANSPORT] = self.transport
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]  # an entry of our own
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()

@@ -187,7 +187,7 @@ def test_the_short_way_writes_what_the_long_way_says(
     request = {"model": model, "messages": messages, "max_tokens": limit, **more}
     long = chat_completion(request, canned=None, key=key, id="chatcmpl-a", created=5)
 
-    short = written_completion(request, canned=None, key=key, id="chatcmpl-a", created=5)
+    short = written_completion(request, canned=None, key=lambda: key, id="chatcmpl-a", created=5)
 
     assert short.body == line_bytes(long)
     assert (short.prompt_tokens, short.completion_tokens) == (
@@ -197,7 +197,9 @@ def test_the_short_way_writes_what_the_long_way_says(
 
 
 def test_a_canned_line_is_written_as_well() -> None:
-    written = written_completion(make_request(), canned=make_canned(text="a\u2028b"), key=KEY, id="c", created=1)
+    written = written_completion(
+        make_request(), canned=make_canned(text="a\u2028b"), key=lambda: KEY, id="c", created=1
+    )
 
     assert orjson.loads(written.body)["choices"][0]["message"]["content"] == "a\u2028b"
     assert len(written.body.decode().splitlines()) == 1

@@ -7,6 +7,19 @@ from typing import Any
 
 from mockserver.contract.schema import Schema
 
+JSON = "application/json"
+
+
+def essence(media_type: str) -> str:
+    """`application/json` for `Application/JSON; charset=utf-8`."""
+    return media_type.partition(";")[0].strip().lower()
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type says JSON."""
+    media_type = essence(media_type)
+    return media_type == JSON or media_type.endswith("+json")
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -34,6 +47,11 @@ class Content:
     schema: Schema | None
     examples: Mapping[str, Any]
     """By name; the unnamed `example` is called `default`."""
+
+    @cached_property
+    def is_json(self) -> bool:
+        """Whether its media type says JSON."""
+        return is_json(self.media_type)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
+from mockserver.contract.operations import essence, is_json
 from mockserver.contract.spec import JSON, Content, Operation
-from mockserver.contract.validation import essence, find_content, is_json
+from mockserver.contract.validation import find_content
 from mockserver.errors import Reason, Violation
 from mockserver.messages import Response
 

@@ -32,6 +32,7 @@ class Router:
                 raise SpecError(f"{operation.document}: {operation.method} {operation.path} is described twice: {came}")
             paths = self._templated if "{" in operation.path else self._concrete
             paths.setdefault(operation.path, {})[operation.method] = operation
+        self._matches = {path: self._every(methods) for path, methods in self._concrete.items()}
         self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
 
     def match(self, method: str, path: str) -> Match:
@@ -39,9 +40,14 @@ class Router:
 
         Raises Refusal NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
         """
-        methods = self._concrete.get(path, {})
-        operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
-        return Match(operation, {}) if operation is not None else self._match_templated(method, path, methods)
+        matches = self._matches.get(path)
+        found = matches.get(method) if matches else None
+        return found or self._match_templated(method, path, self._concrete.get(path, {}))
+
+    @staticmethod
+    def _every(methods: Mapping[str, Operation]) -> dict[str, Match]:
+        matches = {method: Match(operation, {}) for method, operation in methods.items()}
+        return {"HEAD": matches["GET"], **matches} if "GET" in matches else matches
 
     def _match_templated(self, method: str, path: str, concrete: Mapping[str, Operation]) -> Match:
         allowed = dict(concrete)

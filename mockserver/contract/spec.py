@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mockserver.contract.documents import read_document
-from mockserver.contract.operations import Content, Operation, Parameter, ResponseSpec
+from mockserver.contract.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.contract.schema import Schema
 from mockserver.errors import SpecError
 
@@ -15,7 +15,6 @@ __all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LOCATIONS = ("path", "query", "header", "cookie")
-JSON = "application/json"
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}

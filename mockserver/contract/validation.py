@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from mockserver.contract.spec import JSON, Content, Operation, Parameter
+from mockserver.contract.operations import essence, is_json
+from mockserver.contract.spec import Content, Operation, Parameter
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response, Upload
 
@@ -41,6 +42,8 @@ def read_token(request: Request) -> str | None:
     header = request.headers.get("authorization")
     if header is None:
         return None
+    if header[:7] == "Bearer ":  # as nearly everybody writes it
+        return header[7:].strip()
     scheme, _, token = header.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -92,17 +95,6 @@ def _is_opaque(content: Content) -> bool:
     definition = content.schema.definition if content.schema else {}
     is_binary = isinstance(definition, dict) and definition.get("format") == "binary"
     return is_binary or essence(content.media_type) == EVENT_STREAM
-
-
-def essence(media_type: str) -> str:
-    """`application/json` for `Application/JSON; charset=utf-8`."""
-    return media_type.partition(";")[0].strip().lower()
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a media type says JSON."""
-    media_type = essence(media_type)
-    return media_type == JSON or media_type.endswith("+json")
 
 
 def find_content(contents: Mapping[str, Content], media_type: str) -> Content | None:
@@ -222,7 +214,7 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
             ("header", "Content-Type"), "media-type", f"Content-Type is {came}; wanted {wanted}", {"wanted": wanted}
         )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
-    if not is_json(content.media_type):
+    if not content.is_json:
         is_form = essence(content.media_type) == FORM
         return _read_form(content, request, violations) if is_form else request.body, b""
     if not request.body and not operation.body_required:

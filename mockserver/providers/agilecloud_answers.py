@@ -1,6 +1,6 @@
 """What AgileCloud answers to one chat request: the canned completion that fits, else a fabricated one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -118,11 +118,11 @@ def chat_completion(
 
 
 def written_completion(
-    request: Mapping[str, Any], *, canned: Completion | None, key: bytes, id: str, created: int
+    request: Mapping[str, Any], *, canned: Completion | None, key: Callable[[], bytes], id: str, created: int
 ) -> Written:
     """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
 
-    The id is one that JSON need not escape.
+    The id is one that JSON need not escape. `key` tells what is called so there; a canned text does without.
     """
     if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
         text, written = _simple_text(request, canned, key)
@@ -132,17 +132,22 @@ def written_completion(
             parts = completion_frame(request["model"])
             blanks = (id, created, written, prompt, said, prompt + said)
             return Written(_filled(parts, blanks), prompt, said)
-    shown = chat_completion(request, canned=canned, key=key, id=id, created=created)
+    shown = chat_completion(request, canned=canned, key=key(), id=id, created=created)
     return Written(line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"])
 
 
-def _simple_text(request: Mapping[str, Any], canned: Completion | None, key: bytes) -> tuple[str, str]:
+def _simple_text(request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes]) -> tuple[str, str]:
     """What is said, and the same in JSON."""
     if canned is None or "text" not in canned.entry:
-        text = fabricated_text(key, topic_of(last_user_message(request["messages"])))
+        text = fabricated_text(key(), topic_of(last_user_message(request["messages"])))
         return text, f'"{text}"'
     text = canned.entry["text"]
-    return text, line_bytes(text).decode()
+    return text, _quoted(text)
+
+
+@lru_cache(maxsize=128)
+def _quoted(text: str) -> str:
+    return line_bytes(text).decode()
 
 
 def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:

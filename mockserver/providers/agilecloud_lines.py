@@ -226,7 +226,10 @@ def _body(
     checked_model(desk.world, request["model"], ModelKind.CHAT)
     messages = request["messages"]
     canned = canned_answer(desk.world, last_user_message(messages), model)
-    key = answer_key(desk.world, model, messages)
+
+    def key() -> bytes:
+        return answer_key(desk.world, model, messages)
+
     return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
 
 

@@ -113,18 +113,21 @@ def _count(call: Call, chosen: Chosen, tokens: Sequence[int] = (0, 0), *, failed
 def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
     """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
     model = checked_model(call.world, request["model"], ModelKind.CHAT)
-    tokens: Sequence[int]
-    canned = canned_answer(call.world, last_user_message(request["messages"]), model)
-    source = canned.source if canned else "handler"
-    key, id_ = answer_key(call.world, model, request["messages"]), f"chatcmpl-{identity.hex()}"
+    messages = request["messages"]
+    canned = canned_answer(call.world, last_user_message(messages), model)
+    source, id_ = canned.source if canned else "handler", f"chatcmpl-{identity.hex()}"
+
+    def key() -> bytes:
+        return answer_key(call.world, model, messages)
+
     if request.get("stream"):
-        completion = chat_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
-        response, tokens = _streamed(request, completion, source)
+        completion = chat_completion(request, canned=canned, key=key(), id=id_, created=int(call.now))
+        response, (asked, said) = _streamed(request, completion, source)
     else:
-        body, *tokens = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
+        body, asked, said = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
         response = Response(200, JSON, body, source=source)
-    meter(call, model, *tokens)
-    return response, tokens
+    meter(call, model, asked, said)
+    return response, (asked, said)
 
 
 def _streamed(

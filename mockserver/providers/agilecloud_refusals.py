@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.contract.validation import is_json
+from mockserver.contract.operations import is_json
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 

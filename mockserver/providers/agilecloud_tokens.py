@@ -18,7 +18,7 @@ ATTACHMENT = 85
 
 def count_tokens(text: str) -> int:
     """The tokens of a text."""
-    return -(-_size(text) // BYTES)
+    return -(-(len(text) if text.isascii() else len(text.encode())) // BYTES)
 
 
 def first_tokens(text: str, limit: int) -> str:
@@ -26,14 +26,20 @@ def first_tokens(text: str, limit: int) -> str:
 
     No more than three bytes are lost to a character that does not fit, so the last token is always begun.
     """
-    if _size(text) <= limit * BYTES:
+    if count_tokens(text) <= limit:
         return text
     return text.encode()[: limit * BYTES].decode(errors="ignore")
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
     """The tokens of a conversation so far."""
-    return REPLY + sum([_message_tokens(message) for message in messages])
+    tokens = REPLY
+    for message in messages:
+        content = message.get("content")
+        tokens += MESSAGE + (count_tokens(content) if isinstance(content, str) else _part_tokens(content or ()))
+        if len(message) > 2:
+            tokens += count_tokens(message.get("name") or "") + call_tokens(message.get("tool_calls") or ())
+    return tokens
 
 
 def usage(prompt: int, completion: int) -> dict[str, Any]:
@@ -56,18 +62,6 @@ def call_tokens(calls: Sequence[Mapping[str, Any]]) -> int:
     """The tokens of tool calls: the names and the arguments."""
     functions = [call.get("function") or {} for call in calls]
     return sum(count_tokens(f"{each.get('name', '')}{each.get('arguments', '')}") for each in functions)
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _message_tokens(message: Mapping[str, Any]) -> int:
-    content = message.get("content")
-    tokens = MESSAGE + (count_tokens(content) if isinstance(content, str) else _part_tokens(content or ()))
-    if len(message) > 2:
-        tokens += count_tokens(message.get("name") or "") + call_tokens(message.get("tool_calls") or ())
-    return tokens
 
 
 def _part_tokens(parts: Sequence[Mapping[str, Any]]) -> int:

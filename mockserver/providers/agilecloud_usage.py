@@ -40,7 +40,8 @@ class Trade(NamedTuple):
 def meter(call: Call, model: Model, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""
     entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens)
-    call.sandbox.usage.setdefault(call.asker.token, []).append(entry)
+    entries, account = call.sandbox.usage, call.asker.token
+    (entries.get(account) or entries.setdefault(account, [])).append(entry)
 
 
 def meter_batch(call: Call, account: str, trades: Mapping[str, Trade]) -> None:

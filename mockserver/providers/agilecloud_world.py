@@ -58,7 +58,7 @@ def known_model(world: World, name: str, location: tuple[str, str] = ("body", "m
 
 def checked_model(world: World, name: str, kind: ModelKind) -> Model:
     """The model of that name, which is of that kind; raises Refusal."""
-    model = known_model(world, name)
+    model = find_model(_models(world.fixtures.models), name) or known_model(world, name)
     if model.kind is not kind:
         message = f"Model '{model.id}' is for {model.kind}, and this request is for {kind}."
         raise refusal(Reason.INVALID, ("body", "model"), "invalid_value", message)

@@ -54,7 +54,8 @@ class Clock:
         if wall < self._wall_seen:  # It was set back: flow on from where the sandbox stood.
             self._anchor, self._anchor_wall = self._reached(self._wall_seen), wall
         self._wall_seen = wall
-        return self._reached(wall)
+        reached = self._anchor + (wall - self._anchor_wall) * self.scale
+        return reached if reached < LATEST else LATEST
 
     def wall(self) -> float:
         """The time outside the sandbox, in Unix seconds; only for judging how long a client really waited."""

@@ -38,18 +38,22 @@ class Exchange(NamedTuple):
         return self.reason in _UNEXPECTED and self.response.source not in _ON_DEMAND
 
 
+Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]
+"""An exchange as it is kept. To make one for every request would cost a third of keeping it; few are ever read."""
+
+
 class Journal:
     """The latest exchanges, bounded in number and in the size of what they carry. What was dropped is counted."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._exchanges: deque[Exchange] = deque()
+        self._rows: deque[Row] = deque()
         self.clear()
 
-    def clear(self) -> deque[Exchange]:
+    def clear(self) -> deque[Row]:
         """Forget everything, the counts included; what was kept is returned."""
-        forgotten = self._exchanges
-        self._exchanges = deque()
+        forgotten = self._rows
+        self._rows = deque()
         self._weights: deque[int] = deque()
         self._weight = 0
         self.seen = 0
@@ -71,7 +75,7 @@ class Journal:
     @property
     def dropped(self) -> int:
         """How many exchanges were forgotten to stay within the bounds."""
-        return self.seen - len(self._exchanges)
+        return self.seen - len(self._rows)
 
     def record(  # noqa: PLR0917  called once, on the hot path
         self,
@@ -86,15 +90,18 @@ class Journal:
         self.seen += 1
         if request.form is not None:  # or a file that was deleted would stay until its exchange is forgotten
             request = request._replace(form=None)
-        self._exchanges.append(Exchange(self.seen, at, operation, request, response, reason, violations))
-        weight = _weight(request, response)
+        self._rows.append((self.seen, at, operation, request, response, reason, violations))
+        headers = request.headers
+        weight = len(request.body) + len("".join((request.path, request.query, *headers, *headers.values())))
+        if isinstance(response.body, bytes):
+            weight += len(response.body)
         self._weights.append(weight)
         self._weight += weight
-        while len(self._exchanges) > self._limit or self._weight > MAX_BYTES:
-            self._exchanges.popleft()
+        while len(self._rows) > self._limit or self._weight > MAX_BYTES:
+            self._rows.popleft()
             self._weight -= self._weights.popleft()
             if self.waits:
-                self.waits.pop(self.seen - len(self._exchanges), None)
+                self.waits.pop(self.seen - len(self._rows), None)
 
     def note_wait(self, at: float, response: Response, wall: float) -> None:
         """Keep when the latest exchange happened by the wall clock, where it tells a client to wait, or one is told."""
@@ -103,12 +110,12 @@ class Journal:
             self.waits_end = 0.0
         if seconds:
             self.waits_end = max(self.waits_end, wall + seconds)
-        if self.waits_end and self._exchanges:
+        if self.waits_end and self._rows:
             self.waits[self.seen] = wall
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The kept exchanges that match, oldest first."""
-        return (exchange for exchange in tuple(self._exchanges) if matches(exchange))
+        return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
 
 
 def told_wait(response: Response, at: float) -> float:
@@ -120,10 +127,3 @@ def told_wait(response: Response, at: float) -> float:
         date = parsedate_to_datetime(text)
         return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - at)
     return 0.0
-
-
-def _weight(request: Request, response: Response) -> int:
-    body = response.body
-    headers = request.headers
-    head = len(request.path) + len(request.query) + len("".join(headers)) + len("".join(headers.values()))
-    return head + len(request.body) + (len(body) if isinstance(body, bytes) else 0)

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
@@ -13,6 +13,7 @@ from mockserver.messages import Request, Response, Upload
 from mockserver.settings import Settings, url_of
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
+from mockserver.web.patience import Patience
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -34,7 +35,6 @@ UPLOAD_TIMEOUT = 600
 """Longest wait for the rest of a form, in seconds."""
 FORM = "multipart/form-data"
 
-_Received = TypeVar("_Received")
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _EMPTY = frozenset({204, 304})
@@ -89,10 +89,11 @@ class Gateway:
             has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(FORM)].lower() == FORM:
                 form = await self._read_form(headers, receive)
-                response = await self._answer(_request(scope, headers, b"")._replace(form=form))
+                request = _request(scope, headers, b"")._replace(form=form)
             else:
                 body = await self._read_body(headers, receive) if has_body else b""
-                response = await self._answer(_request(scope, headers, body))
+                request = _request(scope, headers, body)
+            response = await self._answer_in_thread(request) if self._is_long(request) else self._answer(request)
         except Refusal as refusal:
             response = self._engine.refuse(_request(scope, headers, b""), refusal)
             # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
@@ -138,12 +139,16 @@ class Gateway:
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
 
-    async def _answer(self, request: Request) -> Response:
+    def _is_long(self, request: Request) -> bool:
+        """Whether the loop should not wait for the answer.
+
+        A request that works in a thread may hold the sandbox that the next one needs, which is then as long.
+        """
+        is_large = len(request.body) > THREAD_BYTES or request.form is not None
+        return is_large or self._in_threads > 0 or self._engine.is_slow(request)
+
+    def _answer(self, request: Request) -> Response:
         try:
-            # A request that works in a thread may hold the sandbox that the next one needs: neither may hold the loop.
-            is_long = len(request.body) > THREAD_BYTES or request.form is not None or self._engine.is_slow(request)
-            if is_long or self._in_threads:
-                return await self._answer_in_thread(request)
             return self._engine.handle(request)
         except Exception:
             return bug_met(request.method, request.path)
@@ -152,7 +157,7 @@ class Gateway:
         self._in_threads += 1
         self._courier.loop = asyncio.get_running_loop()
         try:
-            return await asyncio.to_thread(self._engine.handle, request)
+            return await asyncio.to_thread(self._answer, request)
         finally:
             self._in_threads -= 1
 
@@ -174,58 +179,6 @@ def bug_met(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, path)
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
-
-
-class Patience:
-    """Ends waits that last too long, as asyncio.timeout does, but for a tenth of its cost: all waits share one timer.
-
-    It looks at most once a second, so a wait may last a second longer than it should.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._seconds = seconds
-        self._pause = min(seconds, 1.0)
-        self._since: dict[asyncio.Task[Any], float] = {}
-        self._overdue: set[asyncio.Task[Any]] = set()
-        self._is_watching = False
-
-    async def wait(self, coroutine: Coroutine[Any, Any, _Received]) -> _Received:
-        """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
-        # Asking for the running loop is a system call until Python 3.12, so it is asked for only when it has changed.
-        task = asyncio.current_task(self._loop) if self._loop else None
-        if self._loop is None or task is None:
-            self._loop = asyncio.get_running_loop()
-            self._since, self._overdue, self._is_watching = {}, set(), False
-            task = asyncio.current_task(self._loop)
-            assert task is not None
-        self._since[task] = self._loop.time()
-        if not self._is_watching:
-            self._is_watching = True
-            self._loop.call_later(self._pause, self._look, self._loop)
-        try:
-            return await coroutine
-        except asyncio.CancelledError:
-            if task not in self._overdue:
-                raise
-            task.uncancel()
-            raise Refusal(
-                Reason.TIMED_OUT, f"The body did not arrive within {self._seconds} seconds.", status=408
-            ) from None
-        finally:
-            self._since.pop(task, None)
-            self._overdue.discard(task)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        if loop is not self._loop:
-            return
-        for task, since in self._since.items():
-            if loop.time() - since >= self._seconds and task not in self._overdue:
-                self._overdue.add(task)
-                task.cancel()
-        self._is_watching = bool(self._since)
-        if self._is_watching:
-            loop.call_later(self._pause, self._look, loop)
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:

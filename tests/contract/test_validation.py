@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.contract.operations import essence, is_json
 from mockserver.contract.spec import Operation, Spec
 from mockserver.contract.validation import (
     MAX_DEPTH,
     Supplied,
     check_reply,
-    essence,
-    is_json,
     read_supplied,
     read_token,
 )

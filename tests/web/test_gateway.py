@@ -10,7 +10,8 @@ from builders import make_engine, make_settings
 from wire import Wire
 
 from mockserver.messages import Request, Response
-from mockserver.web.app import Gateway, Patience
+from mockserver.web.app import Gateway
+from mockserver.web.patience import Patience
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:

@@ -21,7 +21,8 @@ from mockserver.messages import Request, Response, Upload
 from mockserver.server import ThreadedServer
 from mockserver.stores.blobs import CHUNK_BYTES, MEMORY_BYTES
 from mockserver.web import app as web_app
-from mockserver.web.app import Gateway, Patience
+from mockserver.web.app import Gateway
+from mockserver.web.patience import Patience
 from mockserver.web.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, read_form
 
 MEGABYTE = 1024 * 1024
