@@ -46,12 +46,8 @@ SIMPLE = frozenset(("match", "text"))
 """Fields of a canned completion that is a text and nothing else."""
 
 
-class Written(NamedTuple):
-    """A completion as a line of an output file holds it, with what it is billed by."""
-
-    body: bytes
-    prompt_tokens: int
-    completion_tokens: int
+Written = tuple[bytes, int, int]
+"""A completion as a line of an output file holds it, and what it is billed by: the tokens of prompt and completion."""
 
 
 class _Answer(NamedTuple):
@@ -125,29 +121,27 @@ def written_completion(
     The id is one that JSON need not escape. `key` tells what is called so there; a canned text does without.
     """
     if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
-        text, written = _simple_text(request, canned, key)
-        said = count_tokens(text)
+        written, said = _simple_text(request, canned, key)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
-            prompt = prompt_tokens(request["messages"])
-            parts = completion_frame(request["model"])
-            blanks = (id, created, written, prompt, said, prompt + said)
-            return Written(_filled(parts, blanks), prompt, said)
+            asked = prompt_tokens(request["messages"])
+            one, two, three, four, five, six, seven = completion_frame(request["model"])
+            body = f"{one}{id}{two}{created}{three}{written}{four}{asked}{five}{said}{six}{asked + said}{seven}"
+            return body.encode(), asked, said
     shown = chat_completion(request, canned=canned, key=key(), id=id, created=created)
-    return Written(line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"])
+    return line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
 
 
-def _simple_text(request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes]) -> tuple[str, str]:
-    """What is said, and the same in JSON."""
+def _simple_text(request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes]) -> tuple[str, int]:
+    """What is said, in JSON, and how many tokens it has."""
     if canned is None or "text" not in canned.entry:
         text = fabricated_text(key(), topic_of(last_user_message(request["messages"])))
-        return text, f'"{text}"'
-    text = canned.entry["text"]
-    return text, _quoted(text)
+        return f'"{text}"', count_tokens(text)
+    return _written(canned.entry["text"])
 
 
 @lru_cache(maxsize=128)
-def _quoted(text: str) -> str:
-    return line_bytes(text).decode()
+def _written(text: str) -> tuple[str, int]:
+    return line_bytes(text).decode(), count_tokens(text)
 
 
 def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,13 +154,6 @@ def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Map
         "usage": used,
         "system_fingerprint": _fingerprint(model),
     }
-
-
-def _filled(parts: Sequence[str], blanks: tuple[str, int, str, int, int, int]) -> bytes:
-    before, created, model, prompt, said, total, after = parts
-    return (
-        f"{before}{blanks[0]}{created}{blanks[1]}{model}{blanks[2]}{prompt}{blanks[3]}{said}{blanks[4]}{total}{blanks[5]}{after}"
-    ).encode()
 
 
 @lru_cache(maxsize=128)

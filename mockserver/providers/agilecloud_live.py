@@ -125,7 +125,7 @@ def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
         response, (asked, said) = _streamed(request, completion, source)
     else:
         body, asked, said = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
-        response = Response(200, JSON, body, source=source)
+        response = Response(200, JSON, body, (), source)
     meter(call, model, asked, said)
     return response, (asked, said)
 

@@ -35,6 +35,8 @@ UPLOAD_TIMEOUT = 600
 """Longest wait for the rest of a form, in seconds."""
 FORM = "multipart/form-data"
 
+KEPT_TEXTS, KEPT_LENGTH = 1024, 100
+"""How many texts of headers are kept in memory, of at most how many bytes each."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _EMPTY = frozenset({204, 304})
@@ -84,7 +86,7 @@ class Gateway:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         method = scope["method"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {_texts[name]: _texts[value] for name, value in scope["headers"]}
         try:
             has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(FORM)].lower() == FORM:
@@ -179,6 +181,22 @@ def bug_met(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, path)
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
+
+
+class _Texts(dict[bytes, str]):
+    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
+    hold them once."""
+
+    def __missing__(self, raw: bytes) -> str:
+        text = raw.decode("latin-1")
+        if len(raw) <= KEPT_LENGTH:
+            if len(self) >= KEPT_TEXTS:
+                self.clear()
+            self[raw] = text
+        return text
+
+
+_texts = _Texts()
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
