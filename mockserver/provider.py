@@ -16,6 +16,7 @@ from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
+from mockserver.state.sense import Nonsense
 
 
 class World(NamedTuple):
@@ -81,6 +82,8 @@ Listing = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
 
 Keeps = Callable[[], Mapping[str, Any]]
 """What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+Judge = Callable[[World, Mapping[str, Mapping[str, Any]]], Iterator[Nonsense]]
+"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `Keeps` says."""
 
 
 class Prompt(NamedTuple):
@@ -167,6 +170,7 @@ class Provider:
         slow: tuple[str, ...] = (),
         report: Report | None = None,
         keeps: Keeps | None = None,
+        judge: Judge | None = None,
         listings: Mapping[str, Listing] = {},
         notice: Notice | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
@@ -193,6 +197,7 @@ class Provider:
         self.slow = slow
         self.report = report
         self.keeps = keeps
+        self.judge = judge
         self.listings = listings
         self.notice = notice
         self.adapt = adapt

@@ -19,6 +19,7 @@ from mockserver.state.sandbox import Sandbox
 from mockserver.state.setups import read_setup
 from mockserver.state.snapshots import ATTRIBUTES, Snapshots, ready, restore
 from mockserver.stores.blobs import Blob
+from mockserver.web.admin_snapshots import snapshots_of
 
 WORLD = {"x-mock-sandbox": "world"}
 TOKENS = ("ann", "mock-credits-12", "mock/no slash")
@@ -28,11 +29,6 @@ Step = Callable[[Engine], Response]
 
 def in_world(engine: Engine, method: str, path: str, token: str = "ann", **given: Any) -> Response:
     return ask(engine, method, path, token=token, headers={**WORLD, **given.pop("headers", {})}, **given)
-
-
-def snapshots_of(engine: Engine) -> Snapshots:
-    providers = {service.provider for service in engine.services if service.provider}
-    return Snapshots({each.name: each.keeps() for each in providers if each.keeps})
 
 
 def carried(engine: Engine, name: str = "world", **changes: Any) -> Engine:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
-from mockserver.provider import Call, Provider, World
+from mockserver.provider import Call, Later, Provider, World
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
 from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
@@ -78,6 +78,7 @@ api = Provider(
     word=worded,
     adapt=adapt,
     notice=notice,
+    judge=Later("mockserver.providers.agentfirst_sense", "nonsense"),
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},

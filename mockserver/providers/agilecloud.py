@@ -62,6 +62,7 @@ api = Provider(
     dress=dress,
     report=Later("mockserver.providers.agilecloud_usage", "report"),
     keeps=Later("mockserver.providers.agilecloud_shelves", "shelves"),
+    judge=Later("mockserver.providers.agilecloud_sense", "nonsense"),
     listings={
         "batches": Later("mockserver.providers.agilecloud_batches", "listed_batches"),
         "files": Later("mockserver.providers.agilecloud_files", "listed_files"),

@@ -14,18 +14,16 @@ from mockserver.state.callbacks import Attempt, Callback, Outbox, State
 from mockserver.state.clock import LATEST, ClockMark
 from mockserver.state.codec import Reader, Writer
 from mockserver.state.conditions import NORMAL, Conditions
-from mockserver.state.ids import canonical
 from mockserver.state.journal import Exchange
 from mockserver.state.ledger import NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
 from mockserver.state.rule_definitions import restored_rule
 from mockserver.state.rules import Rule, RuleKept
 from mockserver.state.sandbox import Own, Sandbox
+from mockserver.state.sense import KINDS, LONGEST, Sense, is_json, is_progression, is_time, is_timeline
 from mockserver.state.shapes import misfit
 
 FORMAT, VERSION = "mockserver sandbox", 1
-LONGEST = 1e12
-"""Seconds, or reads, of a progression."""
 MAX_DOCUMENT = 384 * 1024 * 1024
 """Bytes; room for 256 MB of files in base64, and for what else there is."""
 
@@ -47,8 +45,8 @@ class Attribute(NamedTuple):
 def _read_progression(progression: Progression) -> Progression:
     if progression.kind not in KINDS:
         raise ValueError("no such kind")
-    if not 0 <= progression.amount <= LONGEST:
-        raise ValueError(f"its amount is no number up to {LONGEST:g}")
+    if not is_progression(progression):
+        raise ValueError(f"its amount is no number up to {LONGEST:g}, or no read at all")
     return progression
 
 
@@ -60,7 +58,7 @@ def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
     if callbacks is None:
         return None
     for each in callbacks:
-        if each.due < 0 or not all(0 <= attempt.at <= LATEST for attempt in each.attempts):
+        if each.due < 0 or not all(is_time(attempt.at) for attempt in each.attempts):
             raise ValueError(f"{each.id[:100]} has a time before 1970, or past the year 9999")
         if each.payload:
             orjson.loads(each.payload)
@@ -86,7 +84,7 @@ def _take_rules(sandbox: Sandbox) -> tuple[RuleKept, ...]:
 def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
     """The rules; whether definitions fit RULE_SCHEMA was judged before."""
     for each in kept:
-        if each.until is not None and not 0 <= each.until <= LATEST:
+        if each.until is not None and not is_time(each.until):
             raise ValueError("a rule lasts until a time before 1970, or past the year 9999")
     return [restored_rule(each) for each in kept]
 
@@ -99,7 +97,6 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "rules": Attribute(tuple[RuleKept, ...], _take_rules, _read_rules),
 }
 """One row for each attribute that travels."""
-KINDS = {"immediate", "time", "polls"}
 
 
 class Snapshot(NamedTuple):
@@ -122,8 +119,9 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """Writes and reads snapshots of sandboxes whose providers keep what they say."""
 
-    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}) -> None:
-        """`kept` says by provider, and by shelf, the type of what lies there."""
+    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}, senses: Iterable[Sense] = ()) -> None:
+        """`kept` says by provider, and by shelf, the type of what lies there, `senses` what of it makes no sense."""
+        self._senses = tuple(senses)
         self._registry = Registry()
         for hint in (Snapshot, Reason, *SHELVES.values(), *(each.hint for each in ATTRIBUTES.values())):
             self._registry.declare(hint)
@@ -160,6 +158,9 @@ class Snapshots:
         snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
         self._check(snapshot, frozenset(shelves))
         _check_sense(snapshot)
+        for sense in self._senses:
+            for place, complaint in sense(snapshot.shelves):
+                _demand(False, f"shelves.{place}", complaint)
         return snapshot
 
     def _check(self, snapshot: Snapshot, shelves: frozenset[str]) -> None:
@@ -223,7 +224,7 @@ def _check_sense(snapshot: Snapshot) -> None:
     _demand(0 < clock.scale < math.inf, "clock.scale", "wanted a positive number")
     numbers = [0, *(each.number for each in exchanges)]
     _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
-    _demand(all(0 <= each.at <= LATEST for each in exchanges), "exchanges", "one is from before 1970, or past 9999")
+    _demand(all(is_time(each.at) for each in exchanges), "exchanges", "one is from before 1970, or past 9999")
     _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
     for place, progression in (
         ("own", snapshot.own.progression),
@@ -239,19 +240,11 @@ def _check_sense(snapshot: Snapshot) -> None:
             f"shelves.accounts.{token}",
             "it knows other batches",
         )
-        is_timely = all(0 <= each.at <= LATEST for each in account.entries)
+        is_timely = all(is_time(each.at) for each in account.entries)
         _demand(is_timely, f"shelves.accounts.{token}", "a charge is from before 1970, or past the year 9999")
     _demand(
-        all(_is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
+        all(is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
     )
-
-
-def _is_json(definition: Mapping[str, Any]) -> bool:
-    try:
-        canonical(definition)
-    except orjson.JSONEncodeError:
-        return False
-    return True
 
 
 def _makes_sense(id_: str, batch: Batch) -> bool:
@@ -260,11 +253,7 @@ def _makes_sense(id_: str, batch: Batch) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     is_whole = batch.id == id_ and batch.size == len(texts) >= 1 and all(isinstance(each, str) for each in texts)
-    return is_whole and batch.progression.kind in KINDS and _is_timely(batch)
-
-
-def _is_timely(batch: Batch) -> bool:
-    return 0 <= batch.created <= LATEST and 0 <= batch.head <= 1 and 0 <= batch.progression.amount <= LONGEST
+    return is_whole and is_timeline(batch)
 
 
 def _demand(holds: bool, place: str, complaint: str) -> None:

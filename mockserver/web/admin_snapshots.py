@@ -1,5 +1,6 @@
 """Admin verbs that carry a sandbox elsewhere: its whole state as one JSON document, and back."""
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ def export(call: AdminCall) -> Any:
     wanted = call.query.get("journal", "false")
     if wanted not in _CHOICES:
         raise AdminRefusal(400, f"journal is {wanted[:100]!r}; wanted true or false.")
-    snapshots = _snapshots(call.engine)
+    snapshots = snapshots_of(call.engine)
     with call.sandbox.transaction:  # Writing takes long, and is done when others may go on.
         taken = snapshots.take(call.sandbox, journal=_CHOICES[wanted])
     try:
@@ -37,7 +38,7 @@ def export(call: AdminCall) -> Any:
 def import_(call: AdminCall) -> Any:
     """Make the sandbox what the document says, whatever it was; one that cannot be read changes nothing."""
     try:
-        snapshot = _snapshots(call.engine).read(call.body, call.sandbox.shelves)
+        snapshot = snapshots_of(call.engine).read(call.body, call.sandbox.shelves)
         _check_definitions(call.engine, snapshot)
         ready(snapshot)
     except SnapshotError as error:
@@ -58,9 +59,11 @@ VERBS = (
 )
 
 
-def _snapshots(engine: Engine) -> Snapshots:
-    providers = {service.provider for service in engine.services if service.provider}
-    return Snapshots({each.name: each.keeps() for each in providers if each.keeps})
+def snapshots_of(engine: Engine) -> Snapshots:
+    """What writes and reads this server's sandboxes, and judges what is read as its providers do."""
+    providers = {service.provider: service.world for service in engine.services if service.provider}
+    kept = {each.name: each.keeps() for each in providers if each.keeps}
+    return Snapshots(kept, [partial(each.judge, world) for each, world in providers.items() if each.judge])
 
 
 def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:

@@ -1,0 +1,193 @@
+"""What makes no sense on AgileCloud's shelves, such as a file whose stated size is not that of its bytes."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from mockserver.contract.spec import Spec
+from mockserver.provider import World
+from mockserver.providers.agilecloud_files import FileRecord, shown
+from mockserver.providers.agilecloud_inspection import MAX_LINES, rejected
+from mockserver.providers.agilecloud_jobs import Job
+from mockserver.providers.agilecloud_limits import Bucket
+from mockserver.providers.agilecloud_lines import Worked
+from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, VersionStatus
+from mockserver.providers.agilecloud_usage import Metered, Trade
+from mockserver.providers.agilecloud_world import world_models
+from mockserver.state.clock import LATEST
+from mockserver.state.sense import Nonsense, are_fates, is_json, is_time, is_timeline
+
+MOST = 2**40
+"""Tokens, or requests, that an account has used in all: what they cost can still be written as JSON."""
+MOST_COST = 2**62
+"""Nano-dollars that an account has spent in all."""
+LONGEST_LIFE = 1e9
+"""Seconds for which a file stays; the document allows less."""
+
+
+class _Known(NamedTuple):
+    """What may be named on a shelf."""
+
+    ids: frozenset[str]
+    """Of models."""
+    names: frozenset[str]
+    """The models' own, whatever their aliases."""
+    files: Mapping[str, FileRecord]
+    spec: Spec
+
+
+def nonsense(world: World, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Nonsense]:
+    """Whatever reading the sandbox would stumble over."""
+    models = world_models(world).values()
+    known = _Known(
+        frozenset(each.id for each in models),
+        frozenset(each.name for each in models),
+        shelves.get("files", {}),
+        world.spec,
+    )
+    for shelf, look in _LOOKS.items():
+        for key, value in shelves.get(shelf, {}).items():
+            yield from (Nonsense(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
+
+
+def _of_file(key: str, record: FileRecord, known: _Known) -> Iterator[str]:
+    if record.id != key:
+        yield "its id is another"
+    yield from _undocumented(shown(record), "File", known)
+    if record.size != record.blob.size and not record.deleted:
+        yield f"its size is {record.size}; its blob has {record.blob.size} bytes"
+    # What is kept for long outlives the year 9999, up to which the clock goes.
+    is_dated = is_time(record.created_at) and 0 <= (record.expires_at or 0) <= LATEST + LONGEST_LIFE
+    if not is_dated:
+        yield "a time of it is before 1970, or past the year 9999"
+
+
+def _of_job(key: str, job: Job, known: _Known) -> Iterator[str]:
+    if job.batch.id != key:
+        yield "its id is another"
+    if not (is_timeline(job.batch) and job.batch.fates is not None and job.batch.size <= MAX_LINES):
+        yield "its timeline does not agree with itself"
+    if not _is_end(job.cancelled, job.batch.created) or not _is_end(job.cancel_seen, job.cancelled):
+        yield "it was cancelled before its beginning, or past the year 9999"
+    if not 0 <= (job.output_expires_after or 0) <= LONGEST_LIFE:
+        yield f"its files expire after {job.output_expires_after} seconds"
+    if job.metadata is not None:
+        yield from _undocumented(dict(job.metadata), "Metadata", known)
+    if job.rejection is not None:
+        yield from _undocumented(rejected(job.rejection), "BatchError", known)
+    for id_ in (job.output_file_id, job.error_file_id):
+        if id_ is not None and id_ not in known.files:
+            yield f"it wrote the file {id_[:100]}, which is not there"
+    yield from _of_work(job, known)
+    for name, prompt in job.prompts.items():
+        complaints = _of_prompt(name, prompt, known) if isinstance(prompt, Prompt) else ["no prompt"]
+        yield from (f"prompts.{name[:100]}: {complaint}" for complaint in complaints)
+
+
+def _undocumented(value: Mapping[str, Any], component: str, known: _Known) -> Iterator[str]:
+    """What the document does not let the server show."""
+    if not is_json(value):
+        yield f"{component}: it is no JSON"
+    else:
+        found = known.spec.component(component).violations(value, ())
+        yield from (f"{'.'.join([component, *map(str, each.location)])}: {each.message}" for each in found)
+
+
+def _is_end(instant: float, begin: float) -> bool:
+    """Whether something that began then can have come to an end at the instant, which is infinite where it has not."""
+    return instant == math.inf or begin <= instant <= LATEST
+
+
+def _of_work(job: Job, known: _Known) -> Iterator[str]:
+    """What is wrong with the job's work, if it has been done."""
+    worked = job.worked
+    if worked is None:
+        if job.batch.size != 1:
+            yield "it has a size, and no line was read yet"
+        return
+    if worked.errors:
+        for each in worked.errors:
+            yield from _undocumented(dict(each), "BatchError", known)
+        if worked.size:
+            yield f"worked: it has errors, and a size of {worked.size}"
+    elif worked.size != job.batch.size:
+        yield f"worked: its size is {worked.size}; that of its batch is {job.batch.size}"
+    yield from (f"worked: {complaint}" for complaint in _of_counts(worked))
+    if not worked.trades.keys() <= known.names or not {worked.model} <= {None, *known.ids}:
+        yield "worked: it names a model that this server does not serve"
+
+
+def _of_counts(worked: Worked) -> Iterator[str]:
+    if len(worked.good) != worked.size or worked.good.translate(None, b"\0\1"):
+        yield f"good does not say 0 or 1 of each of {worked.size} items"
+    if not are_fates(worked.fates, worked.size):
+        yield "its fates are not those of its items"
+    if sum(trade.requests for trade in worked.trades.values()) != worked.good.count(1):
+        yield "its trades are of more or fewer requests than have succeeded"
+    uses = (use.trade for use in worked.uses if use.trade is not None)
+    if not all(_is_trade(trade) for trade in (*worked.trades.values(), *uses)):
+        yield "a trade is of less than nothing, or of more than an account may use"
+
+
+def _is_trade(trade: Trade) -> bool:
+    counts = trade.requests, trade.prompt_tokens, trade.completion_tokens
+    return all(0 <= count <= MOST for count in counts) and 0 <= trade.cost <= MOST_COST
+
+
+def _of_prompt(key: str, prompt: Prompt, known: _Known) -> Iterator[str]:
+    del known
+    if f"{prompt.account}\n{prompt.slug}" != key:
+        yield "its account or slug is another"
+    if not prompt.versions or [each.number for each in prompt.versions] != [*range(1, len(prompt.versions) + 1)]:
+        yield "its versions are not numbered from 1"
+    if sum(each.status is VersionStatus.PUBLISHED for each in prompt.versions) > 1:
+        yield "more than one of its versions is published"
+    if not all(map(_is_content, prompt.versions)):
+        yield "a version has messages without role or content, or is no JSON"
+    dated = [(each.created_at, each.published_at, each.archived_at) for each in prompt.versions]
+    times = [prompt.created_at, prompt.updated_at, prompt.archived_at, *(time for each in dated for time in each)]
+    if not all(is_time(time or 0) for time in times):
+        yield "a time of it is before 1970, or past the year 9999"
+    if prompt.ab_test is not None and not _is_test(prompt.ab_test, prompt):
+        yield "its test is of versions that are not there, or its counts make no sense"
+
+
+def _is_content(version: PromptVersion) -> bool:
+    messages = version.contents
+    are_whole = all(isinstance(each.get(part), str) for each in messages for part in ("role", "content"))
+    return are_whole and is_json([dict(version.model_config), *map(dict, messages)])
+
+
+def _is_test(test: AbTest, prompt: Prompt) -> bool:
+    has_versions = prompt.version(test.version_a) is not None and prompt.version(test.version_b) is not None
+    counts = [count for uses in test.uses.values() for count in uses]
+    return has_versions and 0 <= test.split <= 1 and is_time(test.started_at) and all(0 <= n <= MOST for n in counts)
+
+
+def _of_usage(key: str, entries: list[Metered], known: _Known) -> Iterator[str]:
+    del key
+    unknown = {each.model for each in entries} - known.names
+    if unknown:
+        yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
+    if not all(is_time(each.at) for each in entries):
+        yield "an entry is from before 1970, or past the year 9999"
+    used = ((each.requests, each.prompt_tokens, each.completion_tokens, each.cost or 0) for each in entries)
+    columns = [*zip(*used, strict=True)]
+    if any(min(column) < 0 for column in columns) or not _is_trade(Trade(*map(sum, columns))):
+        yield f"an entry is of less than nothing, or all are of more than {MOST} tokens"
+
+
+def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:
+    del key, known
+    if not (bucket.limit >= 1 and 0 <= bucket.tokens <= MOST and is_time(bucket.at)):
+        yield "wanted a limit, what is left of it, and since when"
+
+
+_LOOKS: Mapping[str, Callable[[str, Any, _Known], Iterator[str]]] = {
+    "files": _of_file,
+    "jobs": _of_job,
+    "prompts": _of_prompt,
+    "usage": _of_usage,
+    "buckets": _of_bucket,
+}
+"""What is wrong with one thing on a shelf."""

@@ -1,0 +1,76 @@
+"""What a snapshot has to hold to beyond its types, so that whoever reads the sandbox does not stumble."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.state.batches import Batch, Fate, Progression
+from mockserver.state.clock import LATEST
+from mockserver.state.ids import ROOM
+
+KINDS = frozenset({"immediate", "time", "polls"})
+LONGEST = 1e12
+"""Seconds, or reads, of a progression."""
+MAX_PRICE = 1_000_000
+"""Credits for an item; whatever is owed can then be written as JSON."""
+
+
+class Nonsense(NamedTuple):
+    """Something that no server would have left on a shelf."""
+
+    place: str
+    """The shelf, and what lies there: `files.file-abc`."""
+    complaint: str
+
+
+Sense = Callable[[Mapping[str, Mapping[str, Any]]], Iterator[Nonsense]]
+"""What makes no sense on the shelves of a sandbox; nothing for what a server left there."""
+
+
+def is_time(instant: float) -> bool:
+    """Whether it is an instant that can be shown, in Unix seconds: from 1970 to the end of 9999."""
+    return 0 <= instant <= LATEST
+
+
+def is_progression(progression: Progression) -> bool:
+    """Whether batches can age so."""
+    least = 1 if progression.kind == "polls" else 0
+    return progression.kind in KINDS and least <= progression.amount <= LONGEST
+
+
+def is_timeline(batch: Batch) -> bool:
+    """Whether it can be told at every instant what has become of the batch; its body does not matter."""
+    is_priced = batch.size >= 1 and 0 <= batch.price <= MAX_PRICE
+    is_dated = is_time(batch.created) and 0 <= batch.head <= 1
+    return is_priced and is_dated and is_progression(batch.progression) and _are_reads(batch) and _have_fates(batch)
+
+
+def are_fates(fates: Mapping[int, Fate], size: int) -> bool:
+    """Whether these can be the fates of so many items."""
+    return all(0 <= index < size and fate.slowness >= 0 for index, fate in fates.items())
+
+
+def is_json(value: Any) -> bool:
+    """Whether an answer around it could be written."""
+    for _ in range(ROOM):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+def _are_reads(batch: Batch) -> bool:
+    instants = (batch.created, *batch.reads, LATEST)
+    return len(batch.reads) <= batch.progression.amount and all(map(_rises, instants, instants[1:]))
+
+
+def _rises(one: float, other: float) -> bool:
+    return one <= other < math.inf
+
+
+def _have_fates(batch: Batch) -> bool:
+    return batch.fates is None or are_fates(batch.fates, batch.size)
