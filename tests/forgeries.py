@@ -24,11 +24,7 @@ ADMIN = (
     "/coverage?scope=sandbox",
     "/requests",
     "/requests/unmatched",
-    "/conditions",
     "/clock",
-    "/progression",
-    "/stubs",
-    "/faults",
     "/sandboxes",
     "/export?journal=true",
 )
@@ -86,15 +82,13 @@ def _run_batches(desk: BatchDesk, profile: str) -> None:
         sandbox.progression = aged._replace(kind=kind, amount=amount)
         desk.run(marked, metadata={"team": "one"}, output_expires_after={"anchor": "created_at", "seconds": 3600})
         desk.run(_prompted())
-        desk.run(chats(3))
-        desk.run(jsonl(embedding_of("e", ["one", "two"])), endpoint=EMBEDDINGS)
         desk.run(b"no json\n")
-        desk.run("file-missing")
         cancelled = desk.create(chats(5))["id"]
         clock.advance(500)
         desk.read(cancelled)
         desk.ask("POST", f"/v1/batches/{cancelled}/cancel")
-        desk.create(_prompted())
+    desk.run(jsonl(embedding_of("e", ["one", "two"])), endpoint=EMBEDDINGS)
+    desk.run("file-missing")
     clock.advance(DAY)
     desk.ask("GET", "/v1/batches")
     sandbox.progression = aged._replace(kind="time", amount=100_000.0)
