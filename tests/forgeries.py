@@ -130,22 +130,26 @@ def _queue(desk: BatchDesk) -> None:
 # One change.
 
 
-def forged(document: Any, chance: Random, shelf: str = "") -> tuple[str, Any]:
-    """A copy of the document with one thing changed, on that shelf if one is named, and what that was."""
+def forged(document: Any, chance: Random) -> tuple[str, Any]:
+    """A copy of the document with one thing changed, and what that was."""
     copy = orjson.loads(orjson.dumps(document))
     places = (copy["sandbox"]["shelves"],) * 8 + (copy["sandbox"]["attributes"], copy["sandbox"], copy["blobs"])
-    at = copy["sandbox"]["shelves"][shelf] if shelf else chance.choice(places)
+    return forge(chance.choice(places), chance), copy
+
+
+def forge(at: Any, chance: Random) -> str:
+    """Change one thing somewhere below, and say what that was."""
     steps: list[Any] = []
     while True:
         step = _step(at, chance)
         if step is None:
-            return "nothing", copy
+            return "nothing"
         steps.append(step)
         below = at[step]
         if not (isinstance(below, (dict, list)) and below) or chance.random() < 0.08:
             break
         at = below
-    return f"{'.'.join(map(str, steps))}: {_change(at, step, chance, document)}", copy
+    return f"{'.'.join(map(str, steps))}: {_change(at, step, chance)}"
 
 
 def _step(at: Any, chance: Random) -> Any:
@@ -153,7 +157,7 @@ def _step(at: Any, chance: Random) -> Any:
     return chance.choice(steps) if steps else None
 
 
-def _change(at: Any, step: Any, chance: Random, document: Any) -> str:
+def _change(at: Any, step: Any, chance: Random) -> str:
     old = at[step]
     how = chance.random()
     if how < 0.1:

@@ -125,7 +125,10 @@ MODEL = "worked: it names a model that this server does not serve"
         (of_job(worked=None), "it has a size, and no line was read yet"),
         (of_job(worked=FAILED._replace(size=2)), "worked: it has errors, and a size of 2"),
         (of_job(worked=FAILED._replace(errors=({**ERROR, "line": b"1"},))), "BatchError: it is no JSON"),
-        (of_job(worked=FAILED._replace(errors=({**ERROR, "line": 0},))), "BatchError.line: 0 is less than the minimum of 1"),
+        (
+            of_job(worked=FAILED._replace(errors=({**ERROR, "line": 0},))),
+            "BatchError.line: 0 is less than the minimum of 1",
+        ),
         (of_job(rejection=Rejection("x", 0)), "BatchError.line: 0 is less than the minimum of 1"),
         (of_job(metadata={"x": "y" * 1000}), "Metadata.x: 'yyy"),
         (of_job(prompts={"x": 5}), "prompts.x: no prompt"),

@@ -298,7 +298,7 @@ def document() -> Any:
         outbox.update(each.tried(Attempt(0.0, 500, "down"), state)._replace(payload=b"{}"))
     engine.sandboxes.open("world").files["f"] = ()
     engine.sandboxes.open("world").files.clear()
-    return orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine)))
+    return {**orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine))), "blobs": [""]}
 
 
 def changed(document: Any, path: str, value: Any) -> Any:
@@ -313,6 +313,16 @@ def changed(document: Any, path: str, value: Any) -> Any:
 
 
 STATE = "sandbox/shelves"
+NAMED = {"id": "file-x", "account": "ann", "filename": "x", "purpose": "batch", "size": 0}
+FILE = {
+    "$": "agilecloud.FileRecord",
+    **NAMED,
+    "created_at": 0,
+    "expires_at": None,
+    "blob": {"$": "blob", "v": 0},
+    "deleted": True,
+}
+ACCOUNT = {"$": "AccountFacts", "token": "bob", "email": "bob@example.com", "credits": -(2**63)}
 
 
 @pytest.mark.parametrize(
@@ -331,6 +341,12 @@ STATE = "sandbox/shelves"
         ("sandbox/attributes/more", 1, "sandbox.attributes.more: unknown"),
         ("sandbox/attributes/progression", None, "sandbox.attributes.progression: None is not Progression"),
         ("sandbox/attributes/progression/amount", -1, "sandbox.attributes.progression: its amount is"),
+        ("sandbox/attributes/progression", {"$": "Progression", "kind": "polls", "amount": 0}, "or no read at all"),
+        ("sandbox/attributes/terms/credits", 2**63, "sandbox.attributes.terms: more credits than there are"),
+        ("sandbox/own/progression", {"$": "Progression", "kind": "time", "amount": -1}, "sandbox.own.progression: no"),
+        ("sandbox/own/clock", {"$": "ClockStart", "instant": 1e300}, "sandbox.own.clock: it begins before 1970"),
+        ("sandbox/own/clock", {"$": "ClockStart", "scale": 0}, "sandbox.own.clock.scale: wanted a positive number"),
+        ("sandbox/own/accounts/v", [ACCOUNT], "sandbox.own.accounts: bob has more credits than there are"),
         ("sandbox/attributes/progression/kind", "warp", "sandbox.attributes.progression: no such kind"),
         (f"{STATE}/more", {}, "sandbox.shelves.more: unknown"),
         (f"{STATE}/batches/*", 5, "sandbox.shelves.batches."),
@@ -338,6 +354,9 @@ STATE = "sandbox/shelves"
         (f"{STATE}/batches/*/id", "x", "it does not agree with itself"),
         (f"{STATE}/batches/*/body/v", "", "it does not agree with itself"),
         (f"{STATE}/batches/*/created", {"$": "float", "v": "inf"}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/progression", {"$": "Progression", "kind": "polls"}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/price", 2**63, "it does not agree with itself"),
+        (f"{STATE}/batches/*/fates", {"$": "dict", "v": [[-1, {"$": "Fate"}]]}, "it does not agree with itself"),
         (f"{STATE}/batches/*/head", 1e300, "it does not agree with itself"),
         (f"{STATE}/batches/*/progression/amount", {"$": "float", "v": "-inf"}, "it does not agree with itself"),
         ("sandbox/exchanges/v/0/at", 1e300, "sandbox.exchanges: one is from before 1970, or past 9999"),
@@ -348,9 +367,12 @@ STATE = "sandbox/shelves"
         (f"{STATE}/batches", {}, "sandbox.shelves.accounts.ann: it knows other batches"),
         (f"{STATE}/accounts/*/v/entries/v/0/at", 1e300, "sandbox.shelves.accounts.ann: a charge"),
         ("sandbox/attributes/rules/v/0/definition/status", {"$": "stream"}, "sandbox.attributes.rules: no JSON"),
+        (f"{STATE}/accounts/*/v/settled", -(2**63), "no Account: it has, or owes, more credits than there are"),
         (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
         (f"{STATE}/seen/*", "1", "'1' is not int"),
         (f"{STATE}/jobs/x", {"$": "Job"}, "'Job' is no known tag"),
+        (f"{STATE}/batches/*/body/v", "eyJwcm9tcHRzIjpbImEiLCJiIl0sIm1vZGVsIjo1fQ==", "its body says of model"),
+        (f"{STATE}/files/x", FILE, "sandbox.shelves.files.x: its id is another"),
     ],
 )
 def test_a_document_that_no_server_wrote_is_refused_with_the_place(

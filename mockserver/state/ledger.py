@@ -10,6 +10,8 @@ from mockserver.state.batches import Batch
 
 PLENTY = 1_000_000_000
 """Credits of an account nobody has described."""
+MOST = 2**62
+"""Credits, had or owed: whatever is spent besides, JSON has digits for what is left."""
 
 _RESERVED = re.compile(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
@@ -112,9 +114,11 @@ class Account:
 
     @classmethod
     def restored(cls, kept: AccountKept) -> "Account":
-        """The account that a value says; raises ValueError for one that owes what it never bought."""
+        """The account that a value says; raises ValueError for one that owes what it never bought, or too much."""
         if not kept.open.keys() <= {*kept.batches}:
             raise ValueError("it owes for batches that are not its own")
+        if not -MOST <= kept.settled <= MOST:
+            raise ValueError("it has, or owes, more credits than there are")
         account = cls(AccountFacts(kept.token, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
         account.is_vouched = kept.is_vouched
         account.entries, account.batches = list(kept.entries), list(kept.batches)

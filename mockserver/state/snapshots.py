@@ -15,7 +15,7 @@ from mockserver.state.clock import LATEST, ClockMark
 from mockserver.state.codec import Reader, Writer
 from mockserver.state.conditions import NORMAL, Conditions
 from mockserver.state.journal import Exchange
-from mockserver.state.ledger import NO_TERMS, Account, Terms
+from mockserver.state.ledger import MOST, NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
 from mockserver.state.rule_definitions import restored_rule
 from mockserver.state.rules import Rule, RuleKept
@@ -48,6 +48,12 @@ def _read_progression(progression: Progression) -> Progression:
     if not is_progression(progression):
         raise ValueError(f"its amount is no number up to {LONGEST:g}, or no read at all")
     return progression
+
+
+def _read_terms(terms: Terms) -> Terms:
+    if abs(terms.credits or 0) > MOST:
+        raise ValueError("more credits than there are")
+    return terms
 
 
 def _take_outbox(sandbox: Sandbox) -> tuple[Callback, ...] | None:
@@ -92,7 +98,7 @@ def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
 ATTRIBUTES: Mapping[str, Attribute] = {
     "progression": Attribute(Progression, lambda sandbox: sandbox.progression, _read_progression),
     "conditions": Attribute(Conditions, lambda sandbox: sandbox.conditions, _read_conditions),
-    "terms": Attribute(Terms, lambda sandbox: sandbox.accounts.terms, lambda terms: terms),
+    "terms": Attribute(Terms, lambda sandbox: sandbox.accounts.terms, _read_terms),
     "outbox": Attribute(tuple[Callback, ...] | None, _take_outbox, _read_outbox),
     "rules": Attribute(tuple[RuleKept, ...], _take_rules, _read_rules),
 }
@@ -226,11 +232,7 @@ def _check_sense(snapshot: Snapshot) -> None:
     _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
     _demand(all(is_time(each.at) for each in exchanges), "exchanges", "one is from before 1970, or past 9999")
     _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
-    for place, progression in (
-        ("own", snapshot.own.progression),
-        ("attributes", snapshot.attributes.get("progression")),
-    ):
-        _demand(progression is None or progression.kind in KINDS, f"{place}.progression", "no such kind")
+    _check_own(snapshot.own)
     for id_, batch in snapshot.shelves.get("batches", {}).items():
         _demand(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
     known = snapshot.shelves.get("batches", {}).keys()
@@ -245,6 +247,16 @@ def _check_sense(snapshot: Snapshot) -> None:
     _demand(
         all(is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
     )
+
+
+def _check_own(own: Own) -> None:
+    """What the sandbox begins from again when it is reset."""
+    _demand(own.progression is None or is_progression(own.progression), "own.progression", "no batch can age so")
+    if own.clock is not None:
+        _demand(is_time(own.clock.instant or 0), "own.clock", "it begins before 1970, or past the year 9999")
+        _demand(0 < own.clock.scale < math.inf, "own.clock.scale", "wanted a positive number")
+    for facts in own.accounts:
+        _demand(abs(facts.credits) <= MOST, "own.accounts", f"{facts.token[:100]} has more credits than there are")
 
 
 def _makes_sense(id_: str, batch: Batch) -> bool:
