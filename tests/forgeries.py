@@ -10,6 +10,7 @@ from builders import bytes_of, make_request
 from starlette.testclient import TestClient
 
 from mockserver.engine import Engine
+from mockserver.state.conditions import Rejection
 
 TOKEN = "ann"
 ADMIN = (
@@ -96,19 +97,13 @@ def _run_batches(desk: BatchDesk, profile: str) -> None:
     desk.read(desk.create(_prompted())["id"])
     clock.advance(20_000)
     desk.ask("GET", "/v1/batches")
-    sandbox.conditions = conditions._replace(input=_rejection())
+    sandbox.conditions = conditions._replace(input=Rejection("token_limit_exceeded", 1))
     desk.run(chats(1))
     desk.create(chats(2))
     sandbox.conditions = conditions
     files = [each.id for each in sandbox.files.values() if each.purpose == "batch_output" and not each.deleted]
     desk.ask("DELETE", f"/v1/files/{files[0]}")
     sandbox.progression = aged
-
-
-def _rejection() -> Any:
-    from mockserver.state.conditions import Rejection
-
-    return Rejection("token_limit_exceeded", 1)
 
 
 def _queue(desk: BatchDesk) -> None:
@@ -196,9 +191,9 @@ def _other(old: Any, chance: Random, siblings: Any) -> Any:  # noqa: PLR0911  on
 def misreadings(client: TestClient, engine: Engine) -> Iterator[str]:
     """Every read that fails, however it fails."""
     for path in ADMIN:
-        response = client.get(f"/__admin{path}", headers={"X-Mock-Sandbox": TOKEN})
-        if response.status_code >= 500:
-            yield f"{path}: {response.text}"
+        shown = client.get(f"/__admin{path}", headers={"X-Mock-Sandbox": TOKEN})
+        if shown.status_code >= 500:
+            yield f"{path}: {shown.text}"
     for method, path, query, json in list(_readings(engine)):
         request = make_request(method, path, token=TOKEN, query=query, json=json)
         response = engine.handle(request)

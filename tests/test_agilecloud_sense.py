@@ -1,5 +1,6 @@
 """What no server would have left on AgileCloud's shelves is found, and what one did leave is not."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -164,8 +165,6 @@ def worked_job(desk: BatchDesk) -> Job:
 
 
 def request_line(text: str) -> bytes:
-    import json
-
     return json.dumps(request_of("failing", text)).encode()
 
 
