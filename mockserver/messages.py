@@ -89,6 +89,10 @@ class Disturbance(NamedTuple):
 
 FAULT_SOURCE = "fault"
 """The source of a response that a fault put in the place of another."""
+SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)
+"""Every source of a response but the fixtures, which have names."""
+FIXTURE_SOURCE = "fixture:"
+"""How the source of a response from a fixture begins."""
 FIRST_PART = -1
 """Of a stream whose length nobody knows, what is let through before a cut."""
 

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,13 +22,12 @@ from mockserver.contract.replies import described, problem
 from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, sandbox_name
-from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
 from mockserver.web.verbs import VERBS
 
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
@@ -228,21 +227,8 @@ def _read_json(verb: Verb, body: bytes) -> Any:
         raise AdminRefusal(400, f"The body is not JSON: {error}.") from error
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
-        raise AdminRefusal(422, "The body is not what this call takes.", _clearest(violations))
+        raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))
     return value
-
-
-def _clearest(violations: Sequence[Violation]) -> list[Violation]:
-    """Each once, with what the schema says of itself where it has many ways. A wrong type hides all other faults."""
-    mistyped = {each.location for each in violations if each.code == "type"}
-    kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]
-    return list({(each.location, each.message): each for each in kept}.values())
-
-
-def _with_ways(violation: Violation) -> Violation:
-    if violation.code not in {"anyOf", "oneOf"} or "description" not in violation.rule:
-        return violation
-    return violation._replace(message=f"{violation.message} ({violation.rule['description']})")
 
 
 def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> StarletteResponse:

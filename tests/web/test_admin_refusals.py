@@ -9,6 +9,7 @@ import pytest
 from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
+from mockserver.errors import Reason
 from mockserver.state.sandboxes import Sandboxes
 from mockserver.web.admin import build_admin
 from mockserver.web.verbs import VERBS
@@ -62,6 +63,11 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("PUT", "/accounts/test?force=1", {"credits": 5}, 400),
     ("POST", "/requests/count", {"verb": "GET"}, 422),
     ("POST", "/requests/find", {"status": "404"}, 422),
+    ("POST", "/requests/find", {"status": 40}, 422),
+    ("POST", "/requests/find", {"status": 600}, 422),
+    ("POST", "/requests/order", {"requests": [{"reason": "invalid"}, {"reason": "invalidd"}]}, 422),
+    ("GET", "/requests?path=user", None, 422),
+    ("GET", "/requests?status=40", None, 422),
     ("GET", "/requests?limit=1001", None, 400),
     ("GET", "/requests?limit=-1", None, 400),
     ("GET", "/requests?after=x", None, 400),
@@ -145,6 +151,51 @@ def test_a_body_of_none_of_the_ways_is_told_of_them_once(
     [violation] = client.request(method, f"/__admin{path}", json=body).json()["violations"]
 
     assert violation["message"].endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"reason": "no-credit"}, "reason is 'no-credit'; wanted one of " + ", ".join(Reason)),
+        ({"reason": "no-credit"}, "Did you mean no-credits?"),
+        ({"reason": "~"}, "failed."),
+        (
+            {"source": "hander"},
+            "source is 'hander'; wanted one of handler, example, generated, stub, fault, fixture:*.",
+        ),
+        ({"source": "hander"}, "Did you mean handler?"),
+        ({"source": "fixture"}, "Did you mean fixture:*?"),
+        ({"source": "x*"}, "source is 'x*'; wanted one of handler,"),
+        ({"operation": "getUsr"}, "Did you mean getUser?"),
+    ],
+)
+def test_a_search_for_a_misspelt_word_is_refused_with_those_there_are(
+    client: TestClient, wanted: dict[str, str], told: str
+) -> None:
+    searches = [
+        client.get("/__admin/requests", params=wanted),
+        client.post("/__admin/requests/count", json={**wanted, "exactly": 0}),
+        client.post("/__admin/requests/find", json=wanted),
+        client.post("/__admin/requests/order", json={"requests": [wanted]}),
+    ]
+
+    assert [each.status_code for each in searches] == [422] * 4
+    assert [each.json()["detail"] for each in searches if told not in each.json()["detail"]] == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *({"reason": each} for each in ("", *Reason)),
+        *({"source": each} for each in ("", "handler", "stub", "fault", "fixture:a.yaml#1", "fixture:*", "fix*", "*")),
+    ],
+    ids=str,
+)
+def test_a_search_for_any_reason_or_source_there_is_finds_none_where_there_was_none(
+    client: TestClient, wanted: dict[str, str]
+) -> None:
+    assert client.get("/__admin/requests", params=wanted).json()["requests"] == []
+    assert client.post("/__admin/requests/count", json=wanted).json()["count"] == 0
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")

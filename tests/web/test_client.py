@@ -239,6 +239,12 @@ def test_a_sandbox_starts_from_what_it_was_made_with(client: Client) -> None:
     assert with_clock.delete() == {"deleted": "begun", "unexpected": []}
 
 
+def test_a_misspelt_reason_is_an_error_and_no_zero(mine: SandboxClient) -> None:
+    for look in (mine.count, mine.happened, mine.requests):
+        with pytest.raises(AdminError, match=r"422: reason is 'no-credit'; .* Did you mean no-credits\?"):
+            look(reason="no-credit")
+
+
 def test_a_sandbox_without_a_name_is_given_one(client: Client) -> None:
     first, second = client.create_sandbox(), client.create_sandbox()
 
