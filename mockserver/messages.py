@@ -87,6 +87,8 @@ class Disturbance(NamedTuple):
     """Pieces of a trickle; bytes of the body that are let through before a cut, or FIRST_PART."""
 
 
+EMPTY_STATUSES = frozenset({204, 205, 304})
+"""Statuses whose answers have no body (RFC 9110): what followed the head of most would be read as the next answer."""
 FAULT_SOURCE = "fault"
 """The source of a response that a fault put in the place of another."""
 SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)

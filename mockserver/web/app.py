@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Request, Response, Upload
+from mockserver.messages import EMPTY_STATUSES, Request, Response, Upload
 from mockserver.settings import Settings, url_of
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
@@ -39,8 +39,6 @@ KEPT_TEXTS, KEPT_LENGTH = 1024, 100
 """How many texts of headers are kept in memory, of at most how many bytes each."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
-_EMPTY = frozenset({204, 304})
-"""Statuses that end with their head: what followed would be read as the next response."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -165,7 +163,7 @@ class Gateway:
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
-        body = response.body if response.status not in _EMPTY else b""
+        body = response.body if response.status not in EMPTY_STATUSES else b""
         start = _start(response, shows_source=self._shows_source)
         if isinstance(body, bytes):
             if response.status != 204:

@@ -81,6 +81,7 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("POST", "/next", {"operation": "nobody", "status": 500}, 422),
     ("POST", "/next", {"operation": "getUser", "status": 500, "until": "2020-01-01"}, 422),
     ("POST", "/next", {"operation": "getUser", "reply": {"body": {"email": 1}}}, 422),
+    ("POST", "/next", {"operation": "getUser", "reply": {"status": 204, "text": "x"}, "undocumented": True}, 422),
     ("POST", "/next", {"operation": "getUser", "reply": {"headers": {"Content-Length": "1"}}}, 422),
     ("POST", "/next", {"fault": {"type": "latency", "min": 2, "max": 1}}, 422),
     ("POST", "/next", {"status": 500, "undocumented": True, "body_at": {"/a": [[[[1]]]] * 100_000}}, 422),
