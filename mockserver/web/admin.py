@@ -1,12 +1,10 @@
 """The API under /__admin: who may call, what is refused, and which verb answers."""
 
 import asyncio
-import ipaddress
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
@@ -28,9 +26,9 @@ from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
+from mockserver.web.gate import Gate
 from mockserver.web.verbs import VERBS
 
-TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
 PAUSE = 0.001
 """Seconds between an answer and the freeing of what it made superfluous."""
@@ -92,7 +90,7 @@ class _Endpoint:
 
     def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, Verb]) -> None:
         self._engine = engine
-        self._gate = _gate(settings)
+        self._gate = Gate(settings)
         self._body_timeout = settings.body_timeout
         self._verbs = verbs
 
@@ -103,7 +101,7 @@ class _Endpoint:
             response = _method_not_allowed(request.url.path, request.method, self._verbs)
         else:
             try:
-                self._admit(request)
+                self._gate.admit(request.headers)
                 async with asyncio.timeout(self._body_timeout):
                     body = await _read_body(request, MAX_DOCUMENT if verb.is_large else MAX_BODY)
                 response = await self._respond(verb, request, body)
@@ -123,15 +121,6 @@ class _Endpoint:
         """Free what was forgotten, in steps between which others are answered."""
         if self._engine.sandboxes.waste.sweep():
             asyncio.get_running_loop().call_soon(self._sweep)
-
-    def _admit(self, request: StarletteRequest) -> None:
-        if self._gate is None:
-            _check_nearness(request)
-            return
-        if not self._gate:
-            raise AdminRefusal(403, "The server listens beyond loopback without --admin-token, so /__admin is closed.")
-        if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode("latin-1"), self._gate.encode()):
-            raise AdminRefusal(401, "The header X-Mock-Admin-Token does not hold the admin token.")
 
     async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
@@ -163,36 +152,6 @@ class _Endpoint:
             answer = verb.answer(call)
             self._engine.settle(call.sandbox)
             return answer
-
-
-def _gate(settings: Settings) -> str | None:
-    """The token to ask for; None when nobody is asked, empty when nobody may enter."""
-    if settings.admin_token:
-        return settings.admin_token
-    return None if _is_loopback(settings.host) else ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _check_nearness(request: StarletteRequest) -> None:
-    """A page of a stranger, open in a browser here, can send to loopback; but the browser says where it is from."""
-    addresses = {"Host": f"//{request.headers.get('host', 'localhost')}", "Origin": request.headers.get("origin")}
-    for name, address in addresses.items():
-        if address is not None and not _is_near(address):
-            detail = f"Without --admin-token, /__admin answers to loopback only; {name} is {address.lstrip('/')[:100]}."
-            raise AdminRefusal(403, detail)
-
-
-def _is_near(address: str) -> bool:
-    try:
-        return _is_loopback(urlsplit(address).hostname or "")
-    except ValueError:
-        return False
 
 
 async def _read_body(request: StarletteRequest, most: int) -> bytes:
