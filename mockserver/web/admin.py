@@ -183,7 +183,9 @@ def _read_json(verb: Verb, body: bytes) -> Any:
     try:
         value = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
-        raise AdminRefusal(400, f"The body is not JSON: {error}.") from error
+        definition = verb.body.definition
+        wanted = definition.get("description") if isinstance(definition, dict) else None
+        raise AdminRefusal(400, f"The body is not JSON: {error}{f'; wanted {wanted}' if wanted else ''}.") from error
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))

@@ -55,6 +55,13 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("PUT", "/progression", {"progression": "time", "seconds": -1}, 422),
     ("PUT", "/progression", {"progression": "warp"}, 422),
     ("PUT", "/progression", [], 422),
+    ("PUT", "/progression", "", 422),
+    ("PUT", "/progression", "polls", 422),
+    ("PUT", "/progression", "polls:0", 422),
+    ("PUT", "/progression", "polls:1000001", 422),
+    ("PUT", "/progression", "time:1e13", 422),
+    ("PUT", "/progression", "time:nan", 422),
+    ("PUT", "/progression", "warp" * 10_000, 422),
     ("PUT", "/accounts/test", {"credits": "12"}, 422),
     ("PUT", "/accounts/test", {"credits": 1.5}, 422),
     ("PUT", "/accounts/test", {"credits": 5, "revoked": "yes"}, 422),
@@ -135,7 +142,13 @@ def test_a_call_that_is_nearly_one_is_shown_the_way(
 @pytest.mark.parametrize(
     ("method", "path", "body", "told"),
     [
-        ("PUT", "/progression", {"progression": "polls:2"}, "(immediate, or time with seconds, or polls with polls)"),
+        (
+            "PUT",
+            "/progression",
+            {"progression": "polls:2"},
+            '("immediate", "time:SECONDS" or "polls:COUNT"; or {"progression": "immediate"}, '
+            '{"progression": "time", "seconds": 2} or {"progression": "polls", "polls": 3})',
+        ),
         ("POST", "/next", {"operation": "getUser"}, "(a status, a reply or a fault)"),
         (
             "POST",
@@ -152,6 +165,27 @@ def test_a_body_of_none_of_the_ways_is_told_of_them_once(
     [violation] = client.request(method, f"/__admin{path}", json=body).json()["violations"]
 
     assert violation["message"].endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        (
+            b'"warp"',
+            422,
+            "progression is 'warp'; wanted 'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or ",
+        ),
+        (b"immediate", 400, 'wanted "immediate", "time:SECONDS" or "polls:COUNT"; or {"progression": "immediate"}'),
+    ],
+)
+def test_a_progression_that_is_none_is_told_how_one_is_written(
+    client: TestClient, body: bytes, status: int, told: str
+) -> None:
+    response = client.put("/__admin/progression", content=body)
+
+    assert response.status_code == status
+    assert told in response.json()["detail"]
+    assert len(response.text) < 1000
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ def test_one_that_is_there_can_be_held_and_let_go_but_not_begin_otherwise(client
         {"clock": {"scale": 0}},
         {"clock": {"speed": 1}},
         {"progression": {"progression": "warp"}},
+        {"progression": "polls:0"},
         {"accounts": [{"credits": 1}]},
         {"accounts": [{"token": "a"}, {"token": "a"}]},
         {"accounts": [{"token": f"t{n}"} for n in range(1001)]},
