@@ -72,6 +72,7 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("POST", "/requests/find", {"status": "404"}, 422),
     ("POST", "/requests/find", {"status": 40}, 422),
     ("POST", "/requests/find", {"status": 600}, 422),
+    ("POST", "/requests/find", {"status": 1e30}, 422),
     ("POST", "/requests/order", {"requests": [{"reason": "invalid"}, {"reason": "invalidd"}]}, 422),
     ("GET", "/requests?path=user", None, 422),
     ("GET", "/requests?status=40", None, 422),
