@@ -53,15 +53,18 @@ class Client:
         progression: str | None = None,
         accounts: Sequence[Facts] = (),
         hold: bool = True,
+        ids_of: str | None = None,
     ) -> "SandboxClient":
         """Make a sandbox that starts from this (written as the settings are), and hold it until it is deleted.
 
-        One that is there can only be held. Without a name the server gives one.
+        One that is there can only be held. Without a name the server gives one. `ids_of` is the name of the sandbox
+        whose ids it shall give, in place of those that follow from its own name.
         """
         wanted: Facts = {"hold": hold} | ({"name": name} if name else {})
         wanted |= {"clock": clock_of(clock)} if clock else {}
         wanted |= {"progression": progression_of(progression)} if progression else {}
         wanted |= {"accounts": list(accounts)} if accounts else {}
+        wanted |= {"ids_of": ids_of} if ids_of else {}
         return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
 
     def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:

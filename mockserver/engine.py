@@ -132,6 +132,11 @@ class Engine:
         """Whether handling the request may take so long that others should not wait for it."""
         return request.path.startswith(self._slow)
 
+    def serves(self, path: str) -> bool:
+        """Whether an operation has this path, whatever its method."""
+        _, _, refusal = self._route(Request("GET", path))
+        return refusal is None or refusal.reason is not Reason.NO_SUCH_PATH
+
     def _route(self, request: Request) -> tuple[Match | None, Service | None, Refusal | None]:
         try:
             match = self._router.match(request.method, request.path)

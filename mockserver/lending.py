@@ -17,6 +17,7 @@ from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.sandbox import Own
+from mockserver.state.sandboxes import MAX_NAME
 from mockserver.syntaxes import read_clock, read_progression
 from mockserver.web.app import build_app
 from mockserver.web.views import unexpected
@@ -53,6 +54,8 @@ REMOVED = (
     "AZURE_OPENAI_ENDPOINT",
 )
 """What would carry a real account into a test, or lead its requests elsewhere."""
+RUN = "MOCKSERVER_RUN"
+"""The variable that holds the mark of a run on a server that others use at the same time."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
 
@@ -112,19 +115,23 @@ class LocalHost:
 class RemoteHost:
     """A server that somebody else runs. A sandbox costs one admin request to make and one to forget."""
 
-    def __init__(self, url: str, admin_token: str | None = None) -> None:
+    def __init__(self, url: str, admin_token: str | None = None, *, run: str | None = None) -> None:
+        """`run` is a mark that keeps this run's sandboxes from those of others; None is what MOCKSERVER_RUN says."""
         self.client = Client(url, admin_token)
         self.url = self.client.url
+        self.run = os.environ.get(RUN, "") if run is None else run
 
     def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
-        lent = Lent(self.client, name)
+        """As any host; under the run's mark, with the ids that the sandbox would give without one."""
+        lent = Lent(self.client, marked_name(name, self.run))
+        ids_of = name if self.run else None
         try:
-            self.client.create_sandbox(name, clock=clock, progression=progression)
+            self.client.create_sandbox(lent.name, clock=clock, progression=progression, ids_of=ids_of)
         except AdminError as error:
             if error.status != 409:  # left behind by a run that was killed
                 raise
             lent.delete()
-            self.client.create_sandbox(name, clock=clock, progression=progression)
+            self.client.create_sandbox(lent.name, clock=clock, progression=progression, ids_of=ids_of)
         return lent
 
     def take_back(self, sandbox: Lent) -> list[Facts]:
@@ -174,6 +181,15 @@ def sandbox_name(test: str, worker: str = "") -> str:
     mark = blake2b(f"{worker}\0{test}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     words = [_UNSAFE.sub("-", part).strip("-")[-100:] for part in (worker, test)]
     return "-".join(["test", *filter(None, words), mark])
+
+
+def marked_name(name: str, run: str) -> str:
+    """The name in the run with that mark, where no run with another one has it; without a mark as it is."""
+    if not run:
+        return name
+    mark = blake2b(f"{run}\0{name}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    word = _UNSAFE.sub("-", run).strip("-")[-40:]
+    return "-".join(filter(None, ("run", word, mark, name)))[:MAX_NAME]
 
 
 @lru_cache(maxsize=64)

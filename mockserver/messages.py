@@ -87,8 +87,14 @@ class Disturbance(NamedTuple):
     """Pieces of a trickle; bytes of the body that are let through before a cut, or FIRST_PART."""
 
 
+EMPTY_STATUSES = frozenset({204, 205, 304})
+"""Statuses whose answers have no body (RFC 9110): what followed the head of most would be read as the next answer."""
 FAULT_SOURCE = "fault"
 """The source of a response that a fault put in the place of another."""
+SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)
+"""Every source of a response but the fixtures, which have names."""
+FIXTURE_SOURCE = "fixture:"
+"""How the source of a response from a fixture begins."""
 FIRST_PART = -1
 """Of a stream whose length nobody knows, what is let through before a cut."""
 

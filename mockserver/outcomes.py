@@ -10,7 +10,7 @@ from mockserver.contract.replies import canned_reply, documented_reply, problem
 from mockserver.contract.routing import MAX_SHOWN, nearest
 from mockserver.contract.validation import check_reply, find_content
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import FAULT_SOURCE, DisturbanceKind, Request, Response
+from mockserver.messages import EMPTY_STATUSES, FAULT_SOURCE, DisturbanceKind, Request, Response
 from mockserver.provider import Service
 from mockserver.state.ids import digest
 from mockserver.state.matchers import Matcher
@@ -20,6 +20,8 @@ from mockserver.state.sandbox import Sandbox
 if TYPE_CHECKING:
     from mockserver.state.faults import Fault
 
+FORBIDDEN = "forbidden"
+"""The code of a violation that HTTP itself forbids, so that no rule can mean it."""
 MAX_JUDGED = 10
 """Violations told of a rule: it may fit many operations, and break each of them in many ways."""
 
@@ -124,7 +126,7 @@ def _check_rule(rule: Rule, services: Sequence[Service], place: str) -> None:
     broken = [each for service in fitting for each in _violations(service, rule)]
     if broken:
         detail = f"{place}{broken[0].message}"
-        hint = "" if rule.undocumented else "; say undocumented: true if that is meant"
+        hint = "" if rule.undocumented or broken[0].code == FORBIDDEN else "; say undocumented: true if that is meant"
         raise RuleError(detail + hint, broken[:MAX_JUDGED])
 
 
@@ -149,6 +151,11 @@ def _violations(service: Service, rule: Rule) -> Iterator[Violation]:
         reply = stub_reply(service, rule)
     except ValueError as error:
         yield Violation(("reply",), "undocumented", str(error))
+        return
+    own = next((name for name in ("body", "text") if name in (rule.reply or {})), "")
+    if own and reply.body and reply.status in EMPTY_STATUSES:
+        said = f"{service.operation.key}: an answer with the status {reply.status} has no body in HTTP; wanted no {own}"
+        yield Violation(("reply", own), FORBIDDEN, said)
         return
     for each in () if rule.undocumented else check_reply(service.operation, reply):
         location = ("reply", *each.location)
@@ -185,6 +192,8 @@ def _documented(service: Service, entry: Mapping[str, Any], status: int, rule: R
 
 def _like_others(service: Service, status: int) -> Response:
     """An undocumented status, said as the API says its others of that class."""
+    if status in EMPTY_STATUSES:
+        return Response(status)
     operation, title = service.operation, HTTPStatus(status).phrase if status in set(HTTPStatus) else "Undocumented"
     similar = [each for each in operation.statuses if each // 100 == status // 100]
     errors = [each for each in operation.statuses if each >= 400] if status >= 400 else []

@@ -49,6 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mockserver", "a sandbox for batch LLM APIs")
     group.addoption("--mockserver-url", metavar="URL", help="use the server that runs there (its admin API, too)")
     group.addoption("--mockserver-admin-token", metavar="TOKEN", help="that server's admin token")
+    group.addoption(
+        "--mockserver-run", metavar="MARK", help="what keeps this run's sandboxes from those of others on that server"
+    )
     for name, help_, default in INI:
         parser.addini(name, help_, default=default)
     parser.addini(
@@ -92,7 +95,7 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[Host]:
 
     url, token = (_option(request.config, name) for name in ("url", "admin_token"))
     if url:
-        remote = RemoteHost(url, token or None)
+        remote = RemoteHost(url, token or None, run=request.config.getoption("mockserver_run"))
         yield remote
         remote.client.close()
     else:

@@ -79,7 +79,7 @@ def _in_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
 
 
 def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
-    known = (*(variable_of(name) for name in ROWS), variable_of("config"))
+    known = (*(variable_of(name) for name in ROWS), variable_of("config"), variable_of("run"))
     for name in sorted(environ):
         if name in known and _is_service_link(environ[name]):
             yield f"{name} is {environ[name]!r}, which Kubernetes sets for a service of that name; ignored"

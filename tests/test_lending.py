@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 
 from mockserver.client import AdminError, Client
 from mockserver.kit.doors import Answer, AppDoor, SocketDoor, read_answer
-from mockserver.lending import OURS, REMOVED, LocalHost, RemoteHost, SandboxApp, pointed_at, sandbox_name
+from mockserver.lending import (
+    OURS,
+    REMOVED,
+    RUN,
+    LocalHost,
+    RemoteHost,
+    SandboxApp,
+    marked_name,
+    pointed_at,
+    sandbox_name,
+)
 from mockserver.testing import (
     SandboxTestCase,
     UnexpectedRequests,
@@ -66,6 +76,69 @@ def test_any_test_has_a_name_that_is_a_token_and_means_nothing_else(test: str, w
 @given(st.lists(st.tuples(st.text(max_size=5), st.sampled_from(["", "gw0", "gw1"])), unique=True))
 def test_no_two_tests_share_a_name(tests: list[tuple[str, str]]) -> None:
     assert len({sandbox_name(*each) for each in tests}) == len(tests)
+
+
+@given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=60)), unique=True))
+def test_no_two_runs_share_a_name_and_without_a_mark_it_stays(loans: list[tuple[str, str]]) -> None:
+    tests = [(sandbox_name(test), run) for test, run in loans]
+    names = {marked_name(*each) for each in tests}
+
+    assert len(names) == len(set(tests))
+    assert all(re.fullmatch(r"(run|test)-[A-Za-z0-9._-]{12,196}", name) for name in names)
+    assert all(marked_name(name, "") == name for name, _ in tests)
+
+
+def test_the_longest_name_has_room_for_a_mark() -> None:
+    names = {marked_name("x" * 199 + last, run) for last in "12" for run in ("a", "b" * 1000)}
+
+    assert len(names) == 4
+    assert max(map(len, names)) <= 200
+
+
+def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: LocalHost) -> None:
+    runs = [RemoteHost(host.url, run=mark) for mark in ("job 1", "job 2", "")]
+    mine, others, unmarked = (each.lend("same") for each in runs)
+    mine.credits, others.credits = 1, 2
+
+    again = runs[1].lend("same")
+
+    assert (mine.credits, again.credits, unmarked.name) == (1, 1_000_000_000, "same")
+    assert mine.name.startswith("run-job-1-")
+    assert {each.name for each in (mine, others, unmarked)} <= {row["name"] for row in host.client.sandboxes()}
+    for run, lent_ in zip(runs, (mine, again, unmarked), strict=True):
+        run.take_back(lent_)
+        run.client.close()
+
+
+def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: LocalHost) -> None:
+    def queued(run: str) -> list[str]:
+        remote = RemoteHost(host.url, run=run)
+        sandbox = remote.lend("steady")
+        asked = [
+            httpx.post(f"{host.url}/ai/batches", json={"prompts": ["one"]}, headers=sandbox.headers) for _ in range(2)
+        ]
+        sandbox.reset("state")
+        asked.append(httpx.post(f"{host.url}/ai/batches", json={"prompts": ["two"]}, headers=sandbox.headers))
+        remote.take_back(sandbox)
+        remote.client.close()
+        return [each.json()["id"] for each in asked]
+
+    assert queued("job 1") == queued("job 2") == queued("")
+
+
+def test_the_environment_may_hold_the_mark(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN, "job-7")
+
+    marks = [RemoteHost(host.url).run, RemoteHost(host.url, run="other").run, RemoteHost(host.url, run="").run]
+
+    assert marks == ["job-7", "other", ""]
+
+
+def test_a_server_of_this_process_needs_no_mark(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN, "job-7")
+
+    with lent(host, "plain") as sandbox:
+        assert sandbox.name == "plain"
 
 
 def test_long_names_that_begin_or_end_alike_differ() -> None:

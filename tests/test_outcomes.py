@@ -175,6 +175,36 @@ def test_what_is_meant_to_be_undocumented_is_given(strict: bool) -> None:
     assert (page.status, page.media_type, page.body) == (200, "text/html", b"<p>")
 
 
+@pytest.mark.parametrize("status", [204, 205, 304])
+@pytest.mark.parametrize("own", [{"text": "x"}, {"body": {}}, {"body": None}, {"body": ""}], ids=str)
+@pytest.mark.parametrize("undocumented", [True, False])
+def test_a_body_where_http_has_none_is_refused(status: int, own: dict[str, Any], undocumented: bool) -> None:
+    definition = {"operation": "getUser", "reply": {"status": status, **own}, "undocumented": undocumented}
+
+    with pytest.raises(RuleError) as raised:
+        install(make_engine(), definition)
+
+    (name,) = own
+    assert str(raised.value) == f"getUser: an answer with the status {status} has no body in HTTP; wanted no {name}"
+    assert raised.value.violations[0].location == ("reply", name)
+
+
+def test_a_body_is_refused_too_where_the_documented_success_has_none() -> None:
+    with pytest.raises(RuleError, match="archivePrompt: an answer with the status 204 has no body"):
+        install(make_engine(), {"operation": "archivePrompt", "reply": {"text": "gone"}})
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+@pytest.mark.parametrize("own", [{}, {"text": ""}], ids=str)
+def test_a_status_without_a_body_is_given_without_one(status: int, own: dict[str, str]) -> None:
+    engine = make_engine()
+    install(engine, {"operation": "getUser", "reply": {"status": status, **own}, "undocumented": True})
+
+    response = ask(engine, "GET", "/user")
+
+    assert (response.status, response.body, response.source) == (status, b"", "stub")
+
+
 def test_a_stub_that_is_no_longer_documented_is_loud() -> None:
     engine = make_engine()
     sandbox = engine.sandboxes.open("test")

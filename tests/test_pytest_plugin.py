@@ -35,7 +35,11 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     """An empty folder in which our package can be imported. Other plugins of this machine would take seconds."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    for name in [each for each in os.environ if each.startswith(("OPENAI_", "AGENT_FIRST_", "PYTEST_XDIST", "COV_"))]:
+    for name in [
+        each
+        for each in os.environ
+        if each.startswith(("OPENAI_", "AGENT_FIRST_", "PYTEST_XDIST", "COV_", "MOCKSERVER_"))
+    ]:
         monkeypatch.delenv(name)
     return pytester
 
@@ -269,6 +273,34 @@ def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> Non
 
     result.assert_outcomes(passed=2, errors=1)
     assert [name for name in left if name.startswith("test-")] == []
+
+
+def test_a_runs_mark_keeps_it_from_others_on_an_external_server(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tests(
+        suite,
+        """
+    def test_there(sandbox):
+        print("told", sandbox.name, queue("One").json()["id"])
+    """,
+    )
+
+    def told(*args: str) -> list[str]:
+        (line,) = [each for each in run(suite, "-s", *args).outlines if "told " in each]
+        return line.split("told ")[1].split()
+
+    with hosting() as host:
+        external = f"--mockserver-url={host.url}"
+        plain, flagged = told(external), told(external, "--mockserver-run=12/3")
+        monkeypatch.setenv("MOCKSERVER_RUN", "12/4")
+        named, overruled, here = told(external), told(external, "--mockserver-run=12/3"), told()
+
+    assert plain == here, "a server of its own is shared with nobody"
+    assert flagged == overruled
+    assert len({plain[0], flagged[0], named[0]}) == 3
+    assert (flagged[0][:9], named[0][:9]) == ("run-12-3-", "run-12-4-")
+    assert plain[1] == flagged[1] == named[1], "ids do not depend on the mark"
 
 
 def test_unittest_cases_have_their_sandbox(suite: pytest.Pytester) -> None:

@@ -220,6 +220,10 @@ def test_an_unknown_variable_is_warned_about_with_the_nearest_match() -> None:
     assert warnings == ["unknown variable MOCKSERVER_PROT; did you mean MOCKSERVER_PORT?"]
 
 
+def test_the_variable_that_marks_a_run_of_tests_is_known() -> None:
+    assert read_settings({}, {"MOCKSERVER_RUN": "job-7"}) == (Settings(), [])
+
+
 def test_a_kubernetes_service_of_our_name_does_not_set_the_port() -> None:
     settings, warnings = read_settings({}, {"MOCKSERVER_PORT": "tcp://10.0.0.1:4024"})
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from mockserver.contract.documents import find_line, read_document
 from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError
+from mockserver.messages import FIXTURE_SOURCE
 
 SCHEMA_FILE = "schema.json"
 
@@ -136,7 +137,9 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
         completions += _read_completions(file, content.get("completions", ()))
         for operation, entries in content.get("responses", {}).items():
             responses += [
-                CannedResponse(f"fixture:{file.name}#{n + 1}", operation, entry, file.path, ("responses", operation, n))
+                CannedResponse(
+                    f"{FIXTURE_SOURCE}{file.name}#{n + 1}", operation, entry, file.path, ("responses", operation, n)
+                )
                 for n, entry in enumerate(entries)
             ]
         prompts += content.get("prompts", ())
@@ -176,7 +179,7 @@ def shown_place(location: Iterable[str | int]) -> str:
 def _read_completions(file: FixtureFile, entries: Iterable[Mapping[str, Any]]) -> Iterator[Completion]:
     for n, entry in enumerate(entries):
         match = _read_match(file, n, entry.get("match", {}))
-        yield Completion(f"fixture:{file.name}#{n + 1}", match, entry, file.path, ("completions", n))
+        yield Completion(f"{FIXTURE_SOURCE}{file.name}#{n + 1}", match, entry, file.path, ("completions", n))
 
 
 def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:

@@ -58,12 +58,17 @@ def _stand_in(value: Any) -> list[str]:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def salt_of(seed: str, sandbox: str) -> bytes:
+    """What the ids of a sandbox of that name derive from."""
+    return digest(seed.encode(), sandbox.encode())
+
+
 class IdSequence:
     """The identities one sandbox gives. A body seen again gets another one, whatever was asked in between."""
 
     def __init__(self, seed: str, sandbox: str, seen: MutableMapping[str, int]) -> None:
         """`seen` is where the sandbox counts how often each body came."""
-        self.salt = digest(seed.encode(), sandbox.encode())
+        self.salt = salt_of(seed, sandbox)
         self._seen = seen
 
     def next(self, operation: str, body: bytes) -> bytes:

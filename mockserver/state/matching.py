@@ -15,7 +15,13 @@ _NUMBER = {"type": "integer", "minimum": 0}
 SEARCH_PROPERTIES: Mapping[str, Any] = {
     **MATCHER_PROPERTIES,
     "operation": _TEXT,
-    "status": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[1-5][Xx][Xx]$"}]},
+    "status": {
+        "description": "a status from 100 to 599, or a class such as 4XX",
+        "anyOf": [
+            {"type": "integer", "minimum": 100, "maximum": 599},
+            {"type": "string", "pattern": "^[1-5][Xx][Xx]$"},
+        ],
+    },
     "reason": _TEXT,
     "source": _TEXT,
     "since": _NUMBER,

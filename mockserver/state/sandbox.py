@@ -8,7 +8,7 @@ from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
 from mockserver.state.conditions import NORMAL
-from mockserver.state.ids import IdSequence, as_uuid
+from mockserver.state.ids import IdSequence, as_uuid, salt_of
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts
 from mockserver.state.rules import Rules
@@ -23,6 +23,8 @@ class Own(NamedTuple):
     progression: Progression | None = None
     accounts: tuple[AccountFacts, ...] = ()
     """Known beside those of files, and good for every provider."""
+    ids_of: str = ""
+    """The name whose sandbox would give the same ids; empty for its own."""
 
 
 COMMON = Own()
@@ -88,7 +90,7 @@ class Sandbox:
         self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size)
         self.rules = Rules(self.next_id)
-        self.key = self.ids.salt.hex()[:16]
+        self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
 
     @property
@@ -181,4 +183,4 @@ class Sandbox:
         self.answers = AnswerBook()
         self.outbox = None
         self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
-        self.ids = IdSequence(start.seed, name, store.shelf(name, "seen"))
+        self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))

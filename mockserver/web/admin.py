@@ -1,12 +1,10 @@
 """The API under /__admin: who may call, what is refused, and which verb answers."""
 
 import asyncio
-import ipaddress
 import re
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
@@ -22,16 +20,15 @@ from mockserver.contract.replies import described, problem
 from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, sandbox_name
-from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
+from mockserver.web.gate import Gate
 from mockserver.web.verbs import VERBS
 
-TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 MAX_BODY = 1024 * 1024
 PAUSE = 0.001
 """Seconds between an answer and the freeing of what it made superfluous."""
@@ -93,7 +90,7 @@ class _Endpoint:
 
     def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, Verb]) -> None:
         self._engine = engine
-        self._gate = _gate(settings)
+        self._gate = Gate(settings)
         self._body_timeout = settings.body_timeout
         self._verbs = verbs
 
@@ -104,7 +101,7 @@ class _Endpoint:
             response = _method_not_allowed(request.url.path, request.method, self._verbs)
         else:
             try:
-                self._admit(request)
+                self._gate.admit(request.headers)
                 async with asyncio.timeout(self._body_timeout):
                     body = await _read_body(request, MAX_DOCUMENT if verb.is_large else MAX_BODY)
                 response = await self._respond(verb, request, body)
@@ -124,15 +121,6 @@ class _Endpoint:
         """Free what was forgotten, in steps between which others are answered."""
         if self._engine.sandboxes.waste.sweep():
             asyncio.get_running_loop().call_soon(self._sweep)
-
-    def _admit(self, request: StarletteRequest) -> None:
-        if self._gate is None:
-            _check_nearness(request)
-            return
-        if not self._gate:
-            raise AdminRefusal(403, "The server listens beyond loopback without --admin-token, so /__admin is closed.")
-        if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode("latin-1"), self._gate.encode()):
-            raise AdminRefusal(401, "The header X-Mock-Admin-Token does not hold the admin token.")
 
     async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
@@ -166,36 +154,6 @@ class _Endpoint:
             return answer
 
 
-def _gate(settings: Settings) -> str | None:
-    """The token to ask for; None when nobody is asked, empty when nobody may enter."""
-    if settings.admin_token:
-        return settings.admin_token
-    return None if _is_loopback(settings.host) else ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _check_nearness(request: StarletteRequest) -> None:
-    """A page of a stranger, open in a browser here, can send to loopback; but the browser says where it is from."""
-    addresses = {"Host": f"//{request.headers.get('host', 'localhost')}", "Origin": request.headers.get("origin")}
-    for name, address in addresses.items():
-        if address is not None and not _is_near(address):
-            detail = f"Without --admin-token, /__admin answers to loopback only; {name} is {address.lstrip('/')[:100]}."
-            raise AdminRefusal(403, detail)
-
-
-def _is_near(address: str) -> bool:
-    try:
-        return _is_loopback(urlsplit(address).hostname or "")
-    except ValueError:
-        return False
-
-
 async def _read_body(request: StarletteRequest, most: int) -> bytes:
     body = bytearray()
     async for part in request.stream():
@@ -225,24 +183,13 @@ def _read_json(verb: Verb, body: bytes) -> Any:
     try:
         value = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
-        raise AdminRefusal(400, f"The body is not JSON: {error}.") from error
+        definition = verb.body.definition
+        wanted = definition.get("description") if isinstance(definition, dict) else None
+        raise AdminRefusal(400, f"The body is not JSON: {error}{f'; wanted {wanted}' if wanted else ''}.") from error
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
-        raise AdminRefusal(422, "The body is not what this call takes.", _clearest(violations))
+        raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))
     return value
-
-
-def _clearest(violations: Sequence[Violation]) -> list[Violation]:
-    """Each once, with what the schema says of itself where it has many ways. A wrong type hides all other faults."""
-    mistyped = {each.location for each in violations if each.code == "type"}
-    kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]
-    return list({(each.location, each.message): each for each in kept}.values())
-
-
-def _with_ways(violation: Violation) -> Violation:
-    if violation.code not in {"anyOf", "oneOf"} or "description" not in violation.rule:
-        return violation
-    return violation._replace(message=f"{violation.message} ({violation.rule['description']})")
 
 
 def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> StarletteResponse:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from mockserver import syntaxes
 from mockserver.contract.schema import Schema
+from mockserver.errors import SettingsError
 from mockserver.state.batches import Progression
 from mockserver.state.clock import LATEST
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of, obeyed
+from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of, clearest, obeyed
 from mockserver.web.views import instant_of
 
 
@@ -52,8 +54,7 @@ def scale_clock(call: AdminCall) -> Any:
 
 
 def progression(call: AdminCall) -> Any:
-    kind, amount = call.sandbox.progression
-    return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
+    return _shown(*call.sandbox.progression)
 
 
 def put_progression(call: AdminCall) -> Any:
@@ -69,8 +70,12 @@ _SPAN = body_of(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum":
 CLOCK = body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE)
 PROGRESSION = Schema(
     {
-        "description": "immediate, or time with seconds, or polls with polls",
+        "description": (
+            '"immediate", "time:SECONDS" or "polls:COUNT"; or {"progression": "immediate"}, '
+            '{"progression": "time", "seconds": 2} or {"progression": "polls", "polls": 3}'
+        ),
         "oneOf": [
+            {"type": "string"},  # its own reader says more
             body_of("progression", progression={"const": "immediate"}).definition,
             body_of(
                 "progression",
@@ -106,11 +111,29 @@ VERBS = (
 )
 
 
-def read_progression(body: Mapping[str, Any]) -> Progression:
-    """What the body of PUT /progression says."""
+def read_progression(body: Mapping[str, Any] | str) -> Progression:
+    """What the body of PUT /progression says; raises AdminRefusal for a text that says nothing."""
+    if isinstance(body, str):
+        body = _written_out(body)
     kind = body["progression"]
     amount = body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0
     return Progression(kind, int(amount) if kind == "polls" else amount)
+
+
+def _written_out(text: str) -> dict[str, Any]:
+    """The object that a text is short for, which is written as the setting is, and keeps to the same bounds."""
+    try:
+        body = _shown(*syntaxes.read_progression(text))
+    except SettingsError as error:
+        raise AdminRefusal(422, f"{error}.") from error
+    violations = PROGRESSION.violations(body, ("body",))
+    if violations:
+        raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))
+    return body
+
+
+def _shown(kind: str, amount: float) -> dict[str, Any]:
+    return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
 
 
 def read_instant(came: str | float) -> float:

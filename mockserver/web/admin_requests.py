@@ -1,16 +1,19 @@
 """Admin verbs for the journal: what was asked, how it was answered, and whether that is what a test expects."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from mockserver.contract.routing import MAX_SHOWN, nearest
 from mockserver.contract.schema import Schema
+from mockserver.errors import Reason
+from mockserver.messages import FIXTURE_SOURCE, SOURCES
 from mockserver.provider import Service
 from mockserver.review.nearness import MAX_PROMPTS, NearMiss, Nearness, Unmatched
 from mockserver.state.journal import Exchange
+from mockserver.state.matchers import ANY
 from mockserver.state.matching import SEARCH_PROPERTIES, Search, find_order, read_search
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, clearest, read_count
 from mockserver.web.views import listed
 
 MAX_ORDER = 100
@@ -25,6 +28,9 @@ def requests(call: AdminCall) -> Any:
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
         wanted["status"] = read_count(call, "status", 0, 999)
+    violations = _SEARCH.violations(wanted, ("query",))
+    if violations:
+        raise AdminRefusal(422, "The query is not what this call takes.", clearest(violations))
     search = _search(call, wanted | {"since": after + 1})
     return listed(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
 
@@ -70,7 +76,10 @@ def order_requests(call: AdminCall) -> Any:
 
 
 def _search(call: AdminCall, definition: Mapping[str, Any]) -> Search:
+    """The search that is meant. One for a misspelt word would find nothing, which a test may take for a good sign."""
     _check_operation(call, definition.get("operation", ""))
+    _check_reason(definition.get("reason", ""))
+    _check_source(definition.get("source", ""))
     try:
         return read_search(definition)
     except ValueError as error:
@@ -78,12 +87,31 @@ def _search(call: AdminCall, definition: Mapping[str, Any]) -> Search:
 
 
 def _check_operation(call: AdminCall, key: str) -> None:
-    """A search for a misspelt operation would find nothing, which a test may take for a good sign."""
     known = [service.operation.key for service in call.engine.services]
     if key and key not in known:
-        near = nearest(key, known)
-        hint = f" Did you mean {near}?" if near else ""
-        raise AdminRefusal(422, f"No operation has the key {key[:MAX_SHOWN]!r}.{hint}")
+        raise AdminRefusal(422, f"No operation has the key {key[:MAX_SHOWN]!r}.{_hint(key, known)}")
+
+
+def _check_reason(word: str) -> None:
+    """An empty one means what was not refused."""
+    if word and word not in set(Reason):
+        raise _unknown("reason", word, tuple(Reason))
+
+
+def _check_source(word: str) -> None:
+    """An empty one means answers that say none, such as that of an unknown path; a `*` at the end any rest."""
+    is_known = word in {"", *SOURCES} or word.startswith(FIXTURE_SOURCE)
+    if not is_known and not (word.endswith(ANY) and any(each.startswith(word[:-1]) for each in _SOURCES)):
+        raise _unknown("source", word, _SOURCES)
+
+
+def _unknown(name: str, word: str, known: Sequence[str]) -> AdminRefusal:
+    return AdminRefusal(422, f"{name} is {word[:MAX_SHOWN]!r}; wanted one of {', '.join(known)}.{_hint(word, known)}")
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = nearest(word, known)
+    return f" Did you mean {near}?" if near else ""
 
 
 def unmatched_requests(call: AdminCall) -> Any:
@@ -153,6 +181,7 @@ def _miss(miss: NearMiss) -> dict[str, Any]:
     return miss._asdict()
 
 
+_SOURCES = (*SOURCES, f"{FIXTURE_SOURCE}{ANY}")
 _SIMPLE = frozenset({"operation", "method", "path", "status", "reason", "source"})
 _NUMBER = {"type": "integer", "minimum": 0}
 _EXPECTED = {"exactly": _NUMBER, "at_least": _NUMBER, "at_most": _NUMBER}
@@ -162,6 +191,7 @@ def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
+_SEARCH = Schema(_object(SEARCH_PROPERTIES), {})
 _ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
 
 VERBS = (
@@ -170,7 +200,7 @@ VERBS = (
     Verb(
         "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
     ),
-    Verb("POST", "/requests/find", find_requests, Schema(_object(SEARCH_PROPERTIES), {}), opens=False),
+    Verb("POST", "/requests/find", find_requests, _SEARCH, opens=False),
     Verb("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False),
     Verb("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
 )

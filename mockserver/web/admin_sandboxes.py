@@ -79,8 +79,10 @@ def delete_sandbox(call: AdminCall) -> Any:
     return {"deleted": name, "unexpected": unexpected(sandbox)}
 
 
+_NAME = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_NAME}
 _CREATE = body_of(
-    name={"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_NAME},
+    name=_NAME,
+    ids_of=_NAME,
     clock=CLOCK.definition,
     progression=PROGRESSION.definition,
     accounts={
@@ -121,6 +123,7 @@ def _read_own(call: AdminCall) -> Own:
         clock=_read_start(body["clock"], call.engine.sandboxes.beginnings.clock) if "clock" in body else None,
         progression=read_progression(body["progression"]) if "progression" in body else None,
         accounts=_read_accounts(body.get("accounts", ())),
+        ids_of=body.get("ids_of", ""),
     )
 
 

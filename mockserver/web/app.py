@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Request, Response, Upload
+from mockserver.messages import EMPTY_STATUSES, Request, Response, Upload
 from mockserver.settings import Settings, url_of
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
@@ -28,6 +28,9 @@ HEALTH = {
     for path, word in (("health", b"ok"), ("ready", b"ready"))
 }
 """Says that the process is there. Needs no token, and no fault touches it."""
+ROOT = "/"
+"""Where whoever opens the server in a browser is told what runs here, unless a document has an operation there."""
+Page = Callable[["Scope"], Response]
 
 MAX_UPLOAD = 513 * 1024 * 1024
 """Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
@@ -39,8 +42,6 @@ KEPT_TEXTS, KEPT_LENGTH = 1024, 100
 """How many texts of headers are kept in memory, of at most how many bytes each."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
-_EMPTY = frozenset({204, 304})
-"""Statuses that end with their head: what followed would be read as the next response."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -51,6 +52,9 @@ def build_app(engine: Engine, settings: Settings) -> "App":
     Starlette is imported for the first admin call, so that a start does not wait for it.
     """
     gateway = Gateway(engine, settings)
+    pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
+    if not engine.serves(ROOT):
+        pages[ROOT] = partial(_front, engine, settings)
 
     @cache
     def admin() -> "App":
@@ -62,14 +66,26 @@ def build_app(engine: Engine, settings: Settings) -> "App":
         if scope["type"] != "http":
             return
         path = scope["path"]
-        if path in HEALTH and scope["method"] in {"GET", "HEAD"}:
-            await gateway.deliver(HEALTH[path], scope["method"], receive, send)
+        page = pages.get(path)
+        if page is not None and scope["method"] in {"GET", "HEAD"}:
+            await gateway.deliver(page(scope), scope["method"], receive, send)
         elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
             await admin()(scope, receive, send)
         else:
             await gateway(scope, receive, send)
 
     return app
+
+
+def _standing(page: Response, _: "Scope") -> Response:
+    return page
+
+
+def _front(engine: Engine, settings: Settings, scope: "Scope") -> Response:
+    from mockserver.web.front import front_page  # noqa: PLC0415  most servers are never looked at
+
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return front_page(engine, settings, _request(scope, headers, b""))
 
 
 class Gateway:
@@ -165,7 +181,7 @@ class Gateway:
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
-        body = response.body if response.status not in _EMPTY else b""
+        body = response.body if response.status not in EMPTY_STATUSES else b""
         start = _start(response, shows_source=self._shows_source)
         if isinstance(body, bytes):
             if response.status != 204:

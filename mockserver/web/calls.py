@@ -76,3 +76,16 @@ def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 18 and int(text) <= most):
         raise AdminRefusal(400, f"{name} is {text[:100]!r}; wanted a whole number up to {most}.")
     return int(text)
+
+
+def clearest(violations: Sequence[Violation]) -> list[Violation]:
+    """Each once, with what the schema says of itself where it has many ways. A wrong type hides all other faults."""
+    mistyped = {each.location for each in violations if each.code == "type"}
+    kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]
+    return list({(each.location, each.message): each for each in kept}.values())
+
+
+def _with_ways(violation: Violation) -> Violation:
+    if violation.code not in {"anyOf", "oneOf"} or "description" not in violation.rule:
+        return violation
+    return violation._replace(message=f"{violation.message} ({violation.rule['description']})")

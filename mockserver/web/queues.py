@@ -29,11 +29,19 @@ def read_queue(target: str, endpoint: str) -> Queue | None:
     """The queue that an ARN, a URL of AWS or a URL of the endpoint names; None when the target is no queue."""
     if found := _ARN.fullmatch(target):
         return Queue(*found.groups())
+    target, endpoint = _folded(target), _folded(endpoint)
     if found := _URL.fullmatch(target):
         return Queue(found[1] or found[2] or DEFAULT_REGION, found[3], found[4])
     if endpoint and target.startswith(endpoint) and (found := _PATH.fullmatch(target[len(endpoint) :])):
         return Queue(DEFAULT_REGION, found[1], found[2])
     return None
+
+
+def _folded(url: str) -> str:
+    """A URL with scheme and authority in lower case, since case does not matter there (RFC 3986, 6.2.2.1)."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{authority}".lower() + slash + path
 
 
 def enqueue(queue: Queue, payload: bytes, id_: str, rules: Rules) -> Outcome:

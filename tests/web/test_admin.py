@@ -197,6 +197,23 @@ def test_a_progression_is_what_it_was_set_to(client: TestClient, progression: di
     assert client.get("/__admin/progression").json() == progression
 
 
+@pytest.mark.parametrize(
+    ("text", "progression"),
+    [
+        ("immediate", {"progression": "immediate"}),
+        ("time:2.5", {"progression": "time", "seconds": 2.5}),
+        ("polls:3", {"progression": "polls", "polls": 3}),
+    ],
+)
+def test_a_progression_may_be_written_as_the_setting_is(
+    client: TestClient, text: str, progression: dict[str, Any]
+) -> None:
+    assert client.put("/__admin/progression", json=text).json() == progression
+
+    client.post("/__admin/sandboxes", json={"name": "mine", "progression": text})
+    assert client.get("/__admin/progression", headers={"X-Mock-Sandbox": "mine"}).json() == progression
+
+
 def test_a_progression_is_for_batches_queued_from_then_on(client: TestClient) -> None:
     before = queue(client)
     client.put("/__admin/progression", json={"progression": "time", "seconds": 5})

@@ -9,6 +9,7 @@ import pytest
 from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
+from mockserver.errors import Reason
 from mockserver.state.sandboxes import Sandboxes
 from mockserver.web.admin import build_admin
 from mockserver.web.verbs import VERBS
@@ -54,6 +55,13 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("PUT", "/progression", {"progression": "time", "seconds": -1}, 422),
     ("PUT", "/progression", {"progression": "warp"}, 422),
     ("PUT", "/progression", [], 422),
+    ("PUT", "/progression", "", 422),
+    ("PUT", "/progression", "polls", 422),
+    ("PUT", "/progression", "polls:0", 422),
+    ("PUT", "/progression", "polls:1000001", 422),
+    ("PUT", "/progression", "time:1e13", 422),
+    ("PUT", "/progression", "time:nan", 422),
+    ("PUT", "/progression", "warp" * 10_000, 422),
     ("PUT", "/accounts/test", {"credits": "12"}, 422),
     ("PUT", "/accounts/test", {"credits": 1.5}, 422),
     ("PUT", "/accounts/test", {"credits": 5, "revoked": "yes"}, 422),
@@ -62,6 +70,12 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("PUT", "/accounts/test?force=1", {"credits": 5}, 400),
     ("POST", "/requests/count", {"verb": "GET"}, 422),
     ("POST", "/requests/find", {"status": "404"}, 422),
+    ("POST", "/requests/find", {"status": 40}, 422),
+    ("POST", "/requests/find", {"status": 600}, 422),
+    ("POST", "/requests/find", {"status": 1e30}, 422),
+    ("POST", "/requests/order", {"requests": [{"reason": "invalid"}, {"reason": "invalidd"}]}, 422),
+    ("GET", "/requests?path=user", None, 422),
+    ("GET", "/requests?status=40", None, 422),
     ("GET", "/requests?limit=1001", None, 400),
     ("GET", "/requests?limit=-1", None, 400),
     ("GET", "/requests?after=x", None, 400),
@@ -75,6 +89,7 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("POST", "/next", {"operation": "nobody", "status": 500}, 422),
     ("POST", "/next", {"operation": "getUser", "status": 500, "until": "2020-01-01"}, 422),
     ("POST", "/next", {"operation": "getUser", "reply": {"body": {"email": 1}}}, 422),
+    ("POST", "/next", {"operation": "getUser", "reply": {"status": 204, "text": "x"}, "undocumented": True}, 422),
     ("POST", "/next", {"operation": "getUser", "reply": {"headers": {"Content-Length": "1"}}}, 422),
     ("POST", "/next", {"fault": {"type": "latency", "min": 2, "max": 1}}, 422),
     ("POST", "/next", {"status": 500, "undocumented": True, "body_at": {"/a": [[[[1]]]] * 100_000}}, 422),
@@ -128,7 +143,13 @@ def test_a_call_that_is_nearly_one_is_shown_the_way(
 @pytest.mark.parametrize(
     ("method", "path", "body", "told"),
     [
-        ("PUT", "/progression", {"progression": "polls:2"}, "(immediate, or time with seconds, or polls with polls)"),
+        (
+            "PUT",
+            "/progression",
+            {"progression": "polls:2"},
+            '("immediate", "time:SECONDS" or "polls:COUNT"; or {"progression": "immediate"}, '
+            '{"progression": "time", "seconds": 2} or {"progression": "polls", "polls": 3})',
+        ),
         ("POST", "/next", {"operation": "getUser"}, "(a status, a reply or a fault)"),
         (
             "POST",
@@ -145,6 +166,72 @@ def test_a_body_of_none_of_the_ways_is_told_of_them_once(
     [violation] = client.request(method, f"/__admin{path}", json=body).json()["violations"]
 
     assert violation["message"].endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        (
+            b'"warp"',
+            422,
+            "progression is 'warp'; wanted 'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or ",
+        ),
+        (b"immediate", 400, 'wanted "immediate", "time:SECONDS" or "polls:COUNT"; or {"progression": "immediate"}'),
+    ],
+)
+def test_a_progression_that_is_none_is_told_how_one_is_written(
+    client: TestClient, body: bytes, status: int, told: str
+) -> None:
+    response = client.put("/__admin/progression", content=body)
+
+    assert response.status_code == status
+    assert told in response.json()["detail"]
+    assert len(response.text) < 1000
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"reason": "no-credit"}, "reason is 'no-credit'; wanted one of " + ", ".join(Reason)),
+        ({"reason": "no-credit"}, "Did you mean no-credits?"),
+        ({"reason": "~"}, "failed."),
+        (
+            {"source": "hander"},
+            "source is 'hander'; wanted one of handler, example, generated, stub, fault, fixture:*.",
+        ),
+        ({"source": "hander"}, "Did you mean handler?"),
+        ({"source": "fixture"}, "Did you mean fixture:*?"),
+        ({"source": "x*"}, "source is 'x*'; wanted one of handler,"),
+        ({"operation": "getUsr"}, "Did you mean getUser?"),
+    ],
+)
+def test_a_search_for_a_misspelt_word_is_refused_with_those_there_are(
+    client: TestClient, wanted: dict[str, str], told: str
+) -> None:
+    searches = [
+        client.get("/__admin/requests", params=wanted),
+        client.post("/__admin/requests/count", json={**wanted, "exactly": 0}),
+        client.post("/__admin/requests/find", json=wanted),
+        client.post("/__admin/requests/order", json={"requests": [wanted]}),
+    ]
+
+    assert [each.status_code for each in searches] == [422] * 4
+    assert [each.json()["detail"] for each in searches if told not in each.json()["detail"]] == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *({"reason": each} for each in ("", *Reason)),
+        *({"source": each} for each in ("", "handler", "stub", "fault", "fixture:a.yaml#1", "fixture:*", "fix*", "*")),
+    ],
+    ids=str,
+)
+def test_a_search_for_any_reason_or_source_there_is_finds_none_where_there_was_none(
+    client: TestClient, wanted: dict[str, str]
+) -> None:
+    assert client.get("/__admin/requests", params=wanted).json()["requests"] == []
+    assert client.post("/__admin/requests/count", json=wanted).json()["count"] == 0
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")

@@ -125,6 +125,32 @@ def test_a_sandbox_is_made_as_it_shall_begin(client: TestClient) -> None:
     assert listed(client)["sandboxes"][0]["held"]
 
 
+def test_a_sandbox_may_give_the_ids_of_another_name_and_stays_itself(client: TestClient) -> None:
+    client.post("/__admin/sandboxes", json={"name": "other", "ids_of": "mine", "progression": "immediate"})
+
+    shown = []
+    for name in ("mine", "other"):
+        id_ = queue(client, name)
+        batch = client.get("/ai/batches", params={"id": id_}, headers=in_sandbox(name)).json()
+        shown.append((id_, batch["url"]))
+        assert client.get(batch["url"]).status_code == 200
+        client.post("/__admin/reset", headers=in_sandbox(name))
+        assert queue(client, name) == id_, "a reset changes no ids"
+
+    (mine, mine_url), (other, other_url) = shown
+    assert mine == other
+    assert mine_url != other_url
+
+
+def test_ids_of_another_name_travel_with_an_export(client: TestClient) -> None:
+    client.post("/__admin/sandboxes", json={"name": "first", "ids_of": "mine"})
+    document = client.get("/__admin/export", headers=in_sandbox("first")).json()
+
+    client.post("/__admin/import", json=document, headers=in_sandbox("second"))
+
+    assert queue(client, "second") == queue(client, "mine")
+
+
 def test_without_a_name_each_gets_one_of_its_own(client: TestClient) -> None:
     made = [client.post("/__admin/sandboxes", json={}).json()["name"] for _ in range(3)]
 
@@ -157,6 +183,9 @@ def test_one_that_is_there_can_be_held_and_let_go_but_not_begin_otherwise(client
         {"clock": {"scale": 0}},
         {"clock": {"speed": 1}},
         {"progression": {"progression": "warp"}},
+        {"progression": "polls:0"},
+        {"ids_of": ""},
+        {"ids_of": "x" * 201},
         {"accounts": [{"credits": 1}]},
         {"accounts": [{"token": "a"}, {"token": "a"}]},
         {"accounts": [{"token": f"t{n}"} for n in range(1001)]},

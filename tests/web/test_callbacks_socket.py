@@ -74,6 +74,16 @@ def test_a_receiver_is_told_once_when_the_clock_is_moved_past_the_end() -> None:
         assert receiver.is_left_alone()
 
 
+def test_a_scheme_is_a_scheme_in_upper_case_too() -> None:
+    with receiving() as receiver, serving() as server, api_of(server) as api:
+        id_ = queue(api, receiver.url.replace("http", "HTTP"))
+
+        advance(api)
+
+        assert receiver.wait().headers["x-mock-callback-id"] == id_
+        assert ended(api)["state"] == "delivered"
+
+
 def test_without_debug_headers_a_receiver_sees_nothing_of_ours() -> None:
     with receiving() as receiver, serving(debug_headers=False) as server, api_of(server) as api:
         queue(api, receiver.url)

@@ -239,6 +239,22 @@ def test_a_sandbox_starts_from_what_it_was_made_with(client: Client) -> None:
     assert with_clock.delete() == {"deleted": "begun", "unexpected": []}
 
 
+def test_a_sandbox_gives_the_ids_of_the_name_it_is_told(client: Client) -> None:
+    ids = []
+    for sandbox in (client.create_sandbox("steady"), client.create_sandbox("steady-2", ids_of="steady")):
+        asked = httpx.post(f"{client.url}/ai/batches", json={"prompts": ["one"]}, headers=sandbox.headers)
+        ids.append(asked.json()["id"])
+        sandbox.delete()
+
+    assert ids[0] == ids[1]
+
+
+def test_a_misspelt_reason_is_an_error_and_no_zero(mine: SandboxClient) -> None:
+    for look in (mine.count, mine.happened, mine.requests):
+        with pytest.raises(AdminError, match=r"422: reason is 'no-credit'; .* Did you mean no-credits\?"):
+            look(reason="no-credit")
+
+
 def test_a_sandbox_without_a_name_is_given_one(client: Client) -> None:
     first, second = client.create_sandbox(), client.create_sandbox()
 

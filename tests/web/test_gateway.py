@@ -135,6 +135,16 @@ def test_a_request_without_a_host_is_answered_with_the_address_it_came_to(monkey
     assert [each.base_url for each in seen] == ["http://127.0.0.1:4024", "http://[::1]:4024"]
 
 
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_that_has_no_body_is_sent_without_one(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway()
+    answer_with(Response(status, "text/plain", b"too much"), gateway, monkeypatch)
+
+    wire = Wire({"type": "http.request", "body": b""}).through(gateway)
+
+    assert (wire.status, wire.body) == (status, b"")
+
+
 def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 

@@ -32,6 +32,8 @@ DONE = Queue("eu-central-1", "123456789012", "done")
         ("https://eu-central-1.queue.amazonaws.com/123456789012/done", DONE),
         ("https://queue.amazonaws.com/123456789012/done", DONE._replace(region="us-east-1")),
         (f"{ENDPOINT}/123456789012/done", DONE._replace(region="us-east-1")),
+        ("HTTPS://SQS.EU-CENTRAL-1.AMAZONAWS.COM/123456789012/done", DONE),
+        (f"{ENDPOINT.upper()}/123456789012/Done", Queue("us-east-1", "123456789012", "Done")),
         (f"{ENDPOINT}/done", None),
         (f"{ENDPOINT}0/123456789012/done", None),
         ("http://127.0.0.1:5001/123456789012/done", None),
