@@ -394,7 +394,7 @@ def test_what_is_too_large_is_not_exported(client: TestClient, monkeypatch: pyte
 
 def test_what_nobody_declared_is_not_exported(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     queue(client, "mine")
-    monkeypatch.setattr(admin_snapshots, "_snapshots", lambda engine: Snapshots())
+    monkeypatch.setattr(admin_snapshots, "snapshots_of", lambda engine: Snapshots())
     client.get("/__admin/export", headers=in_sandbox("mine"))
     client.post("/api/v1/prompts", json={"slug": "greeting", "name": "g", "template": "Hi"}, headers=in_sandbox("mine"))
 
