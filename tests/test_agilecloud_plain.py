@@ -1,6 +1,7 @@
 """The short way for plain lines says what the long way says, and takes no line that the document refuses."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from mockserver.contract.spec import Spec
 from mockserver.engine import Engine
 from mockserver.providers.agilecloud_lines import NO_FILE, Desk, Worked, work
-from mockserver.providers.agilecloud_plain import Plain
+from mockserver.providers.agilecloud_plain import MAX_NEEDLES, Plain
 from mockserver.providers.agilecloud_world import world_models, world_prices
+from mockserver.state.conditions import FatePlan
+from mockserver.stores import blobs
 from mockserver.stores.blobs import Blob
 
 STEADY = settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
@@ -29,7 +32,7 @@ def spec(engine: Engine) -> Spec:
     return engine.services[0].world.spec
 
 
-def desk_of(engine: Engine) -> Desk:
+def desk_of(engine: Engine, *, keeps_order: bool = False, plan: FatePlan | None = None) -> Desk:
     world = next(each.world for each in engine.services if each.operation.key == "createBatch")
     return Desk(
         batch_id="batch_1",
@@ -42,7 +45,8 @@ def desk_of(engine: Engine) -> Desk:
         line_schema=world.spec.component("BatchRequestLine"),
         body_schema=world.spec.component("ChatCompletionRequest"),
         heeds_markers=True,
-        keeps_order=False,
+        keeps_order=keeps_order,
+        plan=plan,
     )
 
 
@@ -107,6 +111,47 @@ def test_the_short_way_says_what_the_long_way_says(engine: Engine, requests: lis
     assert contents(short) == contents(long)
 
 
+LINES = st.builds(lambda each, plainly: json.dumps(each, ensure_ascii=plainly).encode(), REQUESTS, st.booleans())
+ORDINARY = st.builds(
+    lambda n: json.dumps(request_of(f"r{n}", f"Question {n} about rivers")).encode(), st.integers(0, 9)
+)
+MARKED = b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":%b"model":"gpt-4o-mini","messages":%b}}'
+ODD = st.sampled_from(
+    [
+        b"", b" ", b"{", b"7", b"null", b"\xef\xbb\xbf{}", b"\xff", b'{"custom_id": "a\\ud800"}', b"\x00",
+        MARKED % (b'{"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
+        MARKED % (b"{", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
+        MARKED % (b"{", b'[{"content":"Which river?","role":"user"}]'),
+    ]
+)  # fmt: skip
+
+
+@STEADY
+@given(
+    lines=st.lists(ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | ODD, max_size=9),
+    ends=st.sampled_from([(b"\n", b""), (b"\n", b"\n"), (b"\r\n", b"\r\n"), (b" \n\t", b" ")]),
+    chunk=st.sampled_from([1, 50, 400, 1000]),
+    keeps_order=st.booleans(),
+)
+def test_however_a_file_is_looked_at_the_same_comes_of_it(
+    engine: Engine, lines: list[bytes], ends: tuple[bytes, bytes], chunk: int, keeps_order: bool
+) -> None:
+    between, end = ends
+    blob = Blob.in_memory(between.join(lines) + end)
+    desk = desk_of(engine, keeps_order=keeps_order)
+
+    at_once = contents(work(blob, desk))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(blobs, "CHUNK_BYTES", chunk)
+        in_groups = contents(work(blob, desk))
+    each_in_full = contents(work(blob, desk, ended=lambda _: True))
+    by_a_plan = contents(work(blob, desk_of(engine, keeps_order=keeps_order, plan=FatePlan())))
+
+    assert in_groups == at_once
+    assert each_in_full == at_once
+    assert by_a_plan == at_once
+
+
 @STEADY
 @given(request=REQUESTS)
 def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, spec: Spec, request: Any) -> None:
@@ -125,9 +170,31 @@ def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
     assert json.loads(answer)["custom_id"] == "r1"
 
 
-@pytest.mark.parametrize("text", ["[mock:fail]", "The weather in PARIS?"])
-def test_a_line_that_a_marker_or_a_fixture_may_answer_goes_the_long_way(engine: Engine, text: str) -> None:
-    assert not plain_of(engine).accepts(request_of("r1", text))
+def test_a_line_that_a_fixture_may_answer_goes_the_long_way(engine: Engine) -> None:
+    assert not plain_of(engine).accepts(request_of("r1", "The weather in PARIS?"))
+
+
+@pytest.mark.parametrize(
+    ("needles", "is_plain"),
+    [
+        ([], True),
+        (["Ünlü"], True),
+        (["tide"], True),
+        (["x" * (MAX_NEEDLES - 1000)], True),
+        (["x" * MAX_NEEDLES, "tide"], False),
+        (["x" * 60] * 20_000, False),
+        (["RIVER"], False),
+        (["(what|"], True),
+    ],
+)
+def test_no_fixtures_whatever_keep_lines_from_being_judged(
+    tmp_path: Path, needles: list[str], *, is_plain: bool
+) -> None:
+    completions = [{"match": {"contains": needle}, "text": "canned"} for needle in needles]
+    (tmp_path / "many.json").write_text(json.dumps({"completions": completions}))
+    engine = make_engine(fixtures=(str(tmp_path),))
+
+    assert plain_of(engine).accepts(request_of("r1", "Which river?")) == is_plain
 
 
 @pytest.mark.parametrize(
