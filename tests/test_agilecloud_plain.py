@@ -74,7 +74,7 @@ MESSAGES = st.lists(
     ),
     max_size=3,
 )
-MODELS = st.sampled_from(["gpt-4o-mini", "GPT-4o-mini", "llama-3.1-8b", "bge-large-en-v1.5", "unknown"])
+MODELS = st.sampled_from(["gpt-4o-mini", "GPT-4o-mini", "QWEN-2.5-3b", "bge-large-en-v1.5", "unknown"])
 BODIES = st.fixed_dictionaries(
     {"model": MODELS, "messages": MESSAGES},
     optional={
