@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mockserver.contract.spec import Spec
 from mockserver.engine import Engine
+from mockserver.providers import agilecloud_inspection as inspection
 from mockserver.providers.agilecloud_lines import NO_FILE, Desk, Worked, work
 from mockserver.providers.agilecloud_plain import MAX_NEEDLES, Plain
 from mockserver.providers.agilecloud_world import world_models, world_prices
@@ -32,7 +33,7 @@ def spec(engine: Engine) -> Spec:
     return engine.services[0].world.spec
 
 
-def desk_of(engine: Engine, *, keeps_order: bool = False, plan: FatePlan | None = None) -> Desk:
+def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
     world = next(each.world for each in engine.services if each.operation.key == "createBatch")
     return Desk(
         batch_id="batch_1",
@@ -46,7 +47,6 @@ def desk_of(engine: Engine, *, keeps_order: bool = False, plan: FatePlan | None 
         body_schema=world.spec.component("ChatCompletionRequest"),
         heeds_markers=True,
         keeps_order=keeps_order,
-        plan=plan,
     )
 
 
@@ -126,30 +126,38 @@ ODD = st.sampled_from(
 )  # fmt: skip
 
 
+FILES = st.builds(
+    lambda lines, ends: ends[0].join(lines) + ends[1],
+    st.lists(ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | ODD, max_size=9),
+    st.sampled_from([(b"\n", b""), (b"\n", b"\n"), (b"\r\n", b"\r\n"), (b" \n\t", b" ")]),
+)
+
+
 @STEADY
 @given(
-    lines=st.lists(ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | ODD, max_size=9),
-    ends=st.sampled_from([(b"\n", b""), (b"\n", b"\n"), (b"\r\n", b"\r\n"), (b" \n\t", b" ")]),
+    file=FILES,
     chunk=st.sampled_from([1, 50, 400, 1000]),
     keeps_order=st.booleans(),
+    bounds=st.sampled_from([(3, 2), (50_000, 100)]),
 )
 def test_however_a_file_is_looked_at_the_same_comes_of_it(
-    engine: Engine, lines: list[bytes], ends: tuple[bytes, bytes], chunk: int, keeps_order: bool
+    engine: Engine, file: bytes, chunk: int, keeps_order: bool, bounds: tuple[int, int]
 ) -> None:
-    between, end = ends
-    blob = Blob.in_memory(between.join(lines) + end)
+    blob = Blob.in_memory(file)
     desk = desk_of(engine, keeps_order=keeps_order)
 
-    at_once = contents(work(blob, desk))
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(inspection, "MAX_LINES", bounds[0])
+        patched.setattr(inspection, "MAX_ERRORS", bounds[1])
+        at_once = contents(work(blob, desk))
+        each_in_full = contents(work(blob, desk, ended=lambda _: True))
+        by_a_plan = contents(work(blob, desk._replace(plan=FatePlan())))
         patched.setattr(blobs, "CHUNK_BYTES", chunk)
         in_groups = contents(work(blob, desk))
-    each_in_full = contents(work(blob, desk, ended=lambda _: True))
-    by_a_plan = contents(work(blob, desk_of(engine, keeps_order=keeps_order, plan=FatePlan())))
 
-    assert in_groups == at_once
     assert each_in_full == at_once
     assert by_a_plan == at_once
+    assert in_groups == at_once
 
 
 @STEADY

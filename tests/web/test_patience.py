@@ -80,7 +80,7 @@ def test_only_who_has_to_wait_is_watched(monkeypatch: pytest.MonkeyPatch, turns:
 def test_what_comes_bit_by_bit_for_too_long_is_ended_and_the_waiting_task_lives_on() -> None:
     slow, quick = Piecemeal(float("inf")), Piecemeal(3)
 
-    async def work() -> list[Any]:
+    async def work() -> tuple[Any, Any]:
         patience = Patience(BRIEF)
 
         async def wait(piecemeal: Piecemeal) -> Any:
