@@ -115,20 +115,26 @@ LINES = st.builds(lambda each, plainly: json.dumps(each, ensure_ascii=plainly).e
 ORDINARY = st.builds(
     lambda n: json.dumps(request_of(f"r{n}", f"Question {n} about rivers")).encode(), st.integers(0, 9)
 )
-MARKED = b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":%b"model":"gpt-4o-mini","messages":%b}}'
-ODD = st.sampled_from(
+MARKED = (
+    b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":{%b"model":"gpt-4o-mini","messages":%b}}'
+)
+NEARLY_ORDINARY = st.sampled_from(
     [
-        b"", b" ", b"{", b"7", b"null", b"\xef\xbb\xbf{}", b"\xff", b'{"custom_id": "a\\ud800"}', b"\x00",
-        MARKED % (b'{"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
-        MARKED % (b"{", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
-        MARKED % (b"{", b'[{"content":"Which river?","role":"user"}]'),
+        *(json.dumps(each).encode() for each in (
+            request_of("ping", "ping"), request_of("unknown", model="gpt-0"), request_of("Unicode", "Ünlü"),
+            request_of("vectors", model="bge-large-en-v1.5"), request_of("short", max_tokens=3),
+        )),
+        MARKED % (b'"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
+        MARKED % (b"", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
+        MARKED % (b"", b'[{"content":"Which river?","role":"user"}]'),
     ]
 )  # fmt: skip
-
-
+BROKEN = st.sampled_from(
+    [b"", b" ", b"{", b"7", b"null", b"\xef\xbb\xbf{}", b"\xff", b'{"custom_id": "a\\ud800"}', b"\x00"]
+)
 FILES = st.builds(
     lambda lines, ends: ends[0].join(lines) + ends[1],
-    st.lists(ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | ODD, max_size=9),
+    st.lists(ORDINARY | NEARLY_ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | BROKEN, max_size=9),
     st.sampled_from([(b"\n", b""), (b"\n", b"\n"), (b"\r\n", b"\r\n"), (b" \n\t", b" ")]),
 )
 

@@ -87,7 +87,10 @@ def test_what_comes_bit_by_bit_for_too_long_is_ended_and_the_waiting_task_lives_
             try:
                 return await patience.wait(piecemeal())
             except Refusal as refusal:
-                await asyncio.sleep(0)  # or a cancellation would still be on its way
+                task = asyncio.current_task()
+                assert task is not None
+                assert task.cancelling() == 0, "or asyncio's own timeouts would take it for stopped"
+                await asyncio.sleep(0)
                 return refusal
 
         return await asyncio.gather(wait(slow), wait(quick))
