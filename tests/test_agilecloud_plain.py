@@ -121,7 +121,8 @@ MARKED = (
 NEARLY_ORDINARY = st.sampled_from(
     [
         *(json.dumps(each).encode() for each in (
-            request_of("ping", "ping"), request_of("unknown", model="gpt-0"), request_of("Unicode", "Ünlü"),
+            request_of("ping", "ping"), request_of("unknown", model="gpt-0"),
+            request_of("canned", "Translate to Spanish..."), request_of("Unicode", "Ünlü"),
             request_of("vectors", model="bge-large-en-v1.5"), request_of("short", max_tokens=3),
         )),
         MARKED % (b'"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
@@ -213,8 +214,13 @@ def test_no_fixtures_whatever_keep_lines_from_being_judged(
 
 @pytest.mark.parametrize(
     "request_",
-    [request_of("r1", "ping"), request_of("r1", "Ünlü"), request_of("r1", "What is new?", max_tokens=5)],
-    ids=["a fixture fits", "not ASCII", "too long an answer"],
+    [
+        request_of("r1", "ping"),
+        request_of("r1", "Translate to Spanish..."),
+        request_of("r1", "Ünlü"),
+        request_of("r1", "What is new?", max_tokens=5),
+    ],
+    ids=["a pattern fits", "a prompt fits", "not ASCII", "too long an answer"],
 )
 def test_a_line_is_not_answered_that_is_not_so_plain_after_all(engine: Engine, request_: Any) -> None:
     plain, request = plain_of(engine), request_
