@@ -13,7 +13,7 @@ from batch_desk import (
     jsonl,
     request_of,
 )
-from builders import ask
+from builders import ask, value_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,3 +91,41 @@ def test_a_batch_refuses_what_a_live_request_is_refused(engine: Engine, changes:
         live = [ask(engine, "POST", CHAT, body=body, headers=as_json, token="live").status for body in bodies]
         lines = desk.lines(batch["output_file_id"]) | desk.lines(batch["error_file_id"])
         assert [lines[each["custom_id"]]["response"]["status_code"] for each in requests] == live
+
+
+SAID = (
+    st.text(max_size=80)
+    | st.text("abc \"\\'/<>\u2028\x7f\té[", max_size=80)
+    | st.sampled_from(["ping", "Weather in Paris"])
+)
+MESSAGES = st.lists(
+    st.builds(
+        lambda role, said: {"role": role, "content": said}, st.sampled_from(["system", "user", "assistant"]), SAID
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@STEADY
+@given(
+    conversations=st.lists(MESSAGES, min_size=1, max_size=4),
+    model=st.sampled_from(["gpt-4o-mini", "GPT-4o-Mini", "QWEN-2.5-3b"]),
+    limit=st.sampled_from([None, 3, 500]),
+)
+def test_a_line_says_what_is_said_live(
+    engine: Engine, conversations: list[list[dict[str, str]]], model: str, limit: int | None
+) -> None:
+    desk = BatchDesk(engine)
+    requests = [
+        request_of(f"r{n}", messages=messages, model=model, max_tokens=limit)
+        for n, messages in enumerate(conversations)
+    ]
+    live = {each["custom_id"]: value_of(desk.ask("POST", CHAT, json=each["body"])) for each in requests}
+
+    lines = desk.lines(desk.run(jsonl(*requests))["output_file_id"])
+
+    bodies = {custom_id: line["response"]["body"] for custom_id, line in lines.items()}
+    for body in (*bodies.values(), *live.values()):
+        del body["id"]
+    assert bodies == live

@@ -1,6 +1,7 @@
 """The short way for plain lines says what the long way says, and takes no line that the document refuses."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 
 from mockserver.contract.spec import Spec
 from mockserver.engine import Engine
+from mockserver.providers import agilecloud_inspection as inspection
 from mockserver.providers.agilecloud_lines import NO_FILE, Desk, Worked, work
-from mockserver.providers.agilecloud_plain import Plain
+from mockserver.providers.agilecloud_plain import MAX_NEEDLES, Plain
 from mockserver.providers.agilecloud_world import world_models, world_prices
+from mockserver.state.conditions import FatePlan
+from mockserver.stores import blobs
 from mockserver.stores.blobs import Blob
 
 STEADY = settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
@@ -29,7 +33,7 @@ def spec(engine: Engine) -> Spec:
     return engine.services[0].world.spec
 
 
-def desk_of(engine: Engine) -> Desk:
+def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
     world = next(each.world for each in engine.services if each.operation.key == "createBatch")
     return Desk(
         batch_id="batch_1",
@@ -42,7 +46,7 @@ def desk_of(engine: Engine) -> Desk:
         line_schema=world.spec.component("BatchRequestLine"),
         body_schema=world.spec.component("ChatCompletionRequest"),
         heeds_markers=True,
-        keeps_order=False,
+        keeps_order=keeps_order,
     )
 
 
@@ -70,7 +74,7 @@ MESSAGES = st.lists(
     ),
     max_size=3,
 )
-MODELS = st.sampled_from(["gpt-4o-mini", "GPT-4o-mini", "llama-3.1-8b", "bge-large-en-v1.5", "unknown"])
+MODELS = st.sampled_from(["gpt-4o-mini", "GPT-4o-mini", "QWEN-2.5-3b", "bge-large-en-v1.5", "unknown"])
 BODIES = st.fixed_dictionaries(
     {"model": MODELS, "messages": MESSAGES},
     optional={
@@ -107,6 +111,62 @@ def test_the_short_way_says_what_the_long_way_says(engine: Engine, requests: lis
     assert contents(short) == contents(long)
 
 
+LINES = st.builds(lambda each, plainly: json.dumps(each, ensure_ascii=plainly).encode(), REQUESTS, st.booleans())
+ORDINARY = st.builds(
+    lambda n: json.dumps(request_of(f"r{n}", f"Question {n} about rivers")).encode(), st.integers(0, 9)
+)
+MARKED = (
+    b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":{%b"model":"gpt-4o-mini","messages":%b}}'
+)
+NEARLY_ORDINARY = st.sampled_from(
+    [
+        *(json.dumps(each).encode() for each in (
+            request_of("ping", "ping"), request_of("unknown", model="gpt-0"),
+            request_of("canned", "Translate to Spanish..."), request_of("Unicode", "Ünlü"),
+            request_of("vectors", model="bge-large-en-v1.5"), request_of("short", max_tokens=3),
+        )),
+        MARKED % (b'"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
+        MARKED % (b"", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
+        MARKED % (b"", b'[{"content":"Which river?","role":"user"}]'),
+    ]
+)  # fmt: skip
+BROKEN = st.sampled_from(
+    [b"", b" ", b"{", b"7", b"null", b"\xef\xbb\xbf{}", b"\xff", b'{"custom_id": "a\\ud800"}', b"\x00"]
+)
+FILES = st.builds(
+    lambda lines, ends: ends[0].join(lines) + ends[1],
+    st.lists(ORDINARY | NEARLY_ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | BROKEN, max_size=9),
+    st.sampled_from([(b"\n", b""), (b"\n", b"\n"), (b"\r\n", b"\r\n"), (b" \n\t", b" ")]),
+)
+
+
+@STEADY
+@given(
+    file=FILES,
+    chunk=st.sampled_from([1, 50, 400, 1000]),
+    keeps_order=st.booleans(),
+    bounds=st.sampled_from([(3, 2), (50_000, 100)]),
+)
+def test_however_a_file_is_looked_at_the_same_comes_of_it(
+    engine: Engine, file: bytes, chunk: int, keeps_order: bool, bounds: tuple[int, int]
+) -> None:
+    blob = Blob.in_memory(file)
+    desk = desk_of(engine, keeps_order=keeps_order)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(inspection, "MAX_LINES", bounds[0])
+        patched.setattr(inspection, "MAX_ERRORS", bounds[1])
+        at_once = contents(work(blob, desk))
+        each_in_full = contents(work(blob, desk, ended=lambda _: True))
+        by_a_plan = contents(work(blob, desk._replace(plan=FatePlan())))
+        patched.setattr(blobs, "CHUNK_BYTES", chunk)
+        in_groups = contents(work(blob, desk))
+
+    assert each_in_full == at_once
+    assert by_a_plan == at_once
+    assert in_groups == at_once
+
+
 @STEADY
 @given(request=REQUESTS)
 def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, spec: Spec, request: Any) -> None:
@@ -125,15 +185,42 @@ def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
     assert json.loads(answer)["custom_id"] == "r1"
 
 
-@pytest.mark.parametrize("text", ["[mock:fail]", "The weather in PARIS?"])
-def test_a_line_that_a_marker_or_a_fixture_may_answer_goes_the_long_way(engine: Engine, text: str) -> None:
-    assert not plain_of(engine).accepts(request_of("r1", text))
+def test_a_line_that_a_fixture_may_answer_goes_the_long_way(engine: Engine) -> None:
+    assert not plain_of(engine).accepts(request_of("r1", "The weather in PARIS?"))
+
+
+@pytest.mark.parametrize(
+    ("needles", "is_plain"),
+    [
+        ([], True),
+        (["Ünlü"], True),
+        (["tide"], True),
+        (["x" * (MAX_NEEDLES - 1000)], True),
+        (["x" * MAX_NEEDLES, "tide"], False),
+        (["x" * 60] * 20_000, False),
+        (["RIVER"], False),
+        (["(what|"], True),
+    ],
+)
+def test_no_fixtures_whatever_keep_lines_from_being_judged(
+    tmp_path: Path, needles: list[str], *, is_plain: bool
+) -> None:
+    completions = [{"match": {"contains": needle}, "text": "canned"} for needle in needles]
+    (tmp_path / "many.json").write_text(json.dumps({"completions": completions}))
+    engine = make_engine(fixtures=(str(tmp_path),))
+
+    assert plain_of(engine).accepts(request_of("r1", "Which river?")) == is_plain
 
 
 @pytest.mark.parametrize(
     "request_",
-    [request_of("r1", "ping"), request_of("r1", "Ünlü"), request_of("r1", "What is new?", max_tokens=5)],
-    ids=["a fixture fits", "not ASCII", "too long an answer"],
+    [
+        request_of("r1", "ping"),
+        request_of("r1", "Translate to Spanish..."),
+        request_of("r1", "Ünlü"),
+        request_of("r1", "What is new?", max_tokens=5),
+    ],
+    ids=["a pattern fits", "a prompt fits", "not ASCII", "too long an answer"],
 )
 def test_a_line_is_not_answered_that_is_not_so_plain_after_all(engine: Engine, request_: Any) -> None:
     plain, request = plain_of(engine), request_

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.contract.replies import described, violations_text
+from mockserver.contract.routing import allowed_methods
 from mockserver.engine import Engine
 from mockserver.errors import Violation
 from mockserver.messages import Response
@@ -266,3 +268,20 @@ def test_every_request_is_in_the_journal_once() -> None:
     assert [each.number for each in noted] == list(range(1, len(ASKED) + 1))
     assert [each.request for each in noted] == [make_request(method, path, **parts) for method, path, parts in ASKED]
     assert [each.reason for each in noted][-2:] == ["no-such-path", "invalid"]
+
+
+def test_every_documented_path_answers_head_as_get_and_tells_what_else_it_answers() -> None:
+    engine = make_engine()
+    operations = [service.operation for service in engine.services]
+    paths = {re.sub(r"\{[^}]+\}", "x", each.path): set[str]() for each in operations}
+    for each in operations:
+        paths[re.sub(r"\{[^}]+\}", "x", each.path)].add(each.method)
+
+    for path, methods in paths.items():
+        if "GET" in methods:
+            got, headed = (ask(engine, method, path) for method in ("GET", "HEAD"))
+            assert (headed.status, headed.media_type) == (got.status, got.media_type), path
+        allowed = allowed_methods(methods)
+        told, refused = (ask(engine, method, path) for method in ("OPTIONS", "TRACE"))
+        assert (told.status, dict(told.headers)["Allow"]) == (204, allowed), path
+        assert (refused.status, dict(refused.headers)["Allow"]) == (405, allowed), path

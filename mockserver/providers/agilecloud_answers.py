@@ -118,7 +118,7 @@ def written_completion(
 ) -> Written:
     """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
 
-    The id is one that JSON need not escape. `key` tells what is called so there; a canned text does without.
+    The id is one that JSON need not escape. `key` makes the key of `chat_completion`; a canned text does without.
     """
     if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
         written, said = _simple_text(request, canned, key)

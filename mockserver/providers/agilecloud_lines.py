@@ -102,13 +102,14 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
     for index, (line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
-        if is_plain and plain and (short := plain.answered(request, identity)):
+        is_marked = desk.heeds_markers and b"[mock:" in line
+        if is_plain and plain and not is_marked and (short := plain.answered(request, identity)):
             good.append(1)
             output.add(short)
             continue
         model = desk.models[request["body"]["model"].lower()]
         models.add(model.id)
-        fate = read_fate(line.decode()) if desk.heeds_markers and b"[mock:" in line else PLAIN
+        fate = read_fate(line.decode()) if is_marked else PLAIN
         if fate != PLAIN:
             fates[index] = fate
         if desk.plan is not None:

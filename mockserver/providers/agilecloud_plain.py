@@ -18,9 +18,10 @@ from mockserver.providers.agilecloud_world import key_of, model_seed, seed_after
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
-_MARKER = r"\[mock:"
 _UNESCAPED = r"^[-A-Za-z0-9_.:/@#=+ ]*$"
-"""Ids that are written in JSON as they are, and hold no marker."""
+"""Ids that are written in JSON as they are."""
+MAX_NEEDLES = 10_000
+"""So many characters are sought in every message; to get ready for more takes long, and for far more fails."""
 
 
 class _Frame:
@@ -131,19 +132,25 @@ _judge = _Judges()
 
 
 def _definition(document: Mapping[str, Any], needles: Sequence[str]) -> dict[str, Any]:
-    """What a plain line is, in the document's own words for its fields; without markers, and what `needles` say.
+    """What a plain line is, in the document's own words for its fields; no text in it holds one of the needles.
 
     Made whole, because a judge that is sent from reference to reference takes twice as long.
     """
     known = document["components"]["schemas"]["ChatCompletionRequest"]["properties"]
     # Nothing but ASCII is ever found in the texts that are answered here.
-    special = "|".join([_MARKER, *(_any_case(needle) for needle in needles if needle.isascii())])
-    content = {"type": "string", "not": {"pattern": special}}
+    content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)
     messages = {"type": "array", "minItems": 1, "items": message}
     body = _object({"messages": messages, **{name: known[name] for name in _FREE}}, 2)
     custom_id = {"type": "string", "pattern": _UNESCAPED}
     return _object({"custom_id": custom_id, "method": {"const": "POST"}, "url": {"const": CHAT}, "body": body}, 4)
+
+
+def _holding_any(needles: Sequence[str]) -> Mapping[str, Any] | bool:
+    """Texts that hold one of the needles; any text where that is too much to look for."""
+    if sum(map(len, needles)) > MAX_NEEDLES:
+        return True
+    return {"pattern": "|".join(map(_any_case, needles))} if needles else False
 
 
 def _object(properties: Mapping[str, Any], required: int) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class Clock:
             return self._anchor
         wall = self._wall()
         if wall < self._wall_seen:  # It was set back: flow on from where the sandbox stood.
-            self._anchor, self._anchor_wall = self._reached(self._wall_seen), wall
+            self._anchor += (self._wall_seen - self._anchor_wall) * self.scale
+            self._anchor_wall = wall
         self._wall_seen = wall
         reached = self._anchor + (wall - self._anchor_wall) * self.scale
         return reached if reached < LATEST else LATEST
@@ -119,6 +120,3 @@ class Clock:
     def _stand_at(self, instant: float) -> None:
         self._anchor = instant
         self._anchor_wall = self._wall_seen = self._wall()
-
-    def _reached(self, wall: float) -> float:
-        return min(self._anchor + (wall - self._anchor_wall) * self.scale, LATEST)

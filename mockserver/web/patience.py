@@ -1,7 +1,8 @@
 """How long a request may take to arrive: many waits, one timer."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
+from types import coroutine
 from typing import Any, TypeVar
 
 from mockserver.errors import Reason, Refusal
@@ -23,10 +24,10 @@ class Patience:
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_watching = False
 
-    async def wait(self, coroutine: Coroutine[Any, Any, _Received]) -> _Received:
+    async def wait(self, receiving: Coroutine[Any, Any, _Received]) -> _Received:
         """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
         try:
-            awaited = coroutine.send(None)
+            awaited = receiving.send(None)
         except StopIteration as over:  # as mostly: what a request brings is there when it begins
             result: _Received = over.value
             return result
@@ -42,7 +43,7 @@ class Patience:
             self._is_watching = True
             self._loop.call_later(self._pause, self._look, self._loop)
         try:
-            return await _Begun(coroutine, awaited)
+            return await _resumed(receiving, awaited)
         except asyncio.CancelledError:
             if task not in self._overdue:
                 raise
@@ -66,22 +67,17 @@ class Patience:
             loop.call_later(self._pause, self._look, loop)
 
 
-class _Begun(Awaitable[_Received]):
-    """A coroutine that was begun by hand and awaits something; who awaits this goes on with it."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, _Received], awaited: Any) -> None:
-        self._coroutine = coroutine
-        self._awaited = awaited
-
-    def __await__(self) -> Generator[Any, Any, _Received]:
-        try:
-            while True:
-                try:
-                    yield self._awaited
-                except BaseException as problem:
-                    self._awaited = self._coroutine.throw(problem)
-                else:
-                    self._awaited = self._coroutine.send(None)
-        except StopIteration as over:
-            result: _Received = over.value
-            return result
+@coroutine
+def _resumed(begun: Coroutine[Any, Any, _Received], awaited: Any) -> Generator[Any, Any, _Received]:
+    """Goes on with a coroutine that was begun by hand and awaits something now."""
+    try:
+        while True:
+            try:
+                yield awaited
+            except BaseException as problem:
+                awaited = begun.throw(problem)
+            else:
+                awaited = begun.send(None)
+    except StopIteration as over:
+        result: _Received = over.value
+        return result

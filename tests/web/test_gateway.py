@@ -10,7 +10,8 @@ from builders import make_engine, make_settings
 from wire import Wire
 
 from mockserver.messages import Request, Response
-from mockserver.web.app import Gateway
+from mockserver.web import app as web_app
+from mockserver.web.app import KEPT_LENGTH, KEPT_TEXTS, Gateway
 from mockserver.web.patience import Patience
 
 
@@ -143,6 +144,22 @@ def test_a_status_that_has_no_body_is_sent_without_one(status: int, monkeypatch:
     wire = Wire({"type": "http.request", "body": b""}).through(gateway)
 
     assert (wire.status, wire.body) == (status, b"")
+
+
+def test_headers_come_as_they_were_sent_and_only_short_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = make_gateway()
+    seen = answer_with(Response(204), gateway, monkeypatch)
+    texts = [f"é{n}" for n in range(KEPT_TEXTS + 5)] + ["l" * KEPT_LENGTH, "l" * (KEPT_LENGTH + 1)]
+    named = [(f"X-{n}".encode(), text.encode("latin-1")) for n, text in enumerate(texts)]
+
+    for _ in range(2):
+        wire = Wire(method="GET")
+        wire.scope["headers"] = named
+        wire.through(gateway)
+
+    assert [[*each.headers.values()] for each in seen] == [texts] * 2
+    assert len(web_app._texts) <= KEPT_TEXTS
+    assert max(map(len, web_app._texts)) <= KEPT_LENGTH
 
 
 def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from mockserver.messages import Request, Response, Upload
 from mockserver.server import ThreadedServer
 from mockserver.stores.blobs import CHUNK_BYTES, MEMORY_BYTES
 from mockserver.web import app as web_app
+from mockserver.web import uploads
 from mockserver.web.app import Gateway
 from mockserver.web.patience import Patience
 from mockserver.web.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, read_form
@@ -82,8 +83,13 @@ def upload_of(fields: Any, name: str = "file") -> Upload:
     return upload
 
 
+@pytest.mark.parametrize("gathered", [1, 10, MEGABYTE])
 @pytest.mark.parametrize("piece", [1, 7, 65_536])
-def test_a_form_is_read_however_it_is_cut_into_pieces(piece: int) -> None:
+def test_a_form_is_read_however_it_is_cut_into_pieces(
+    monkeypatch: pytest.MonkeyPatch, piece: int, gathered: int
+) -> None:
+    monkeypatch.setattr(uploads, "GATHERED_BYTES", gathered)
+
     fields = UploadWire(GOOD, piece=piece).read()
 
     assert fields is not None
