@@ -62,8 +62,8 @@ def commands_page() -> str:
     codes = [(code, what) for code, what in re.findall(r"(?m)^  (\d)  (.+)$", EXIT_CODES)]
     parts = [
         f"# Commands and exit codes\n\n{_table(('exit code', 'means'), codes)}",
-        "A verb or a flag that there is not is 2 everywhere. `serve` says 3 for all else that keeps it from starting: a "
-        "port that is taken, a value that a setting does not take, a config file, a document or a fixture that is "
+        "A verb or a flag that there is not is 2 everywhere. `serve` says 3 for all else that keeps it from starting: "
+        "a port that is taken, a value that a setting does not take, a config file, a document or a fixture that is "
         "wrong. The other verbs say 2 for a bad setting, and `check` says 1 for what it found wrong in your files.",
     ]
     parser = _parser()
