@@ -60,7 +60,12 @@ def settings_page() -> str:
 
 def commands_page() -> str:
     codes = [(code, what) for code, what in re.findall(r"(?m)^  (\d)  (.+)$", EXIT_CODES)]
-    parts = [f"# Commands and exit codes\n\n{_table(('exit code', 'means'), codes)}"]
+    parts = [
+        f"# Commands and exit codes\n\n{_table(('exit code', 'means'), codes)}",
+        "A verb or a flag that there is not is 2 everywhere. `serve` says 3 for all else that keeps it from starting: "
+        "a port that is taken, a value that a setting does not take, a config file, a document or a fixture that is "
+        "wrong. The other verbs say 2 for a bad setting, and `check` says 1 for what it found wrong in your files.",
+    ]
     parser = _parser()
     verbs: Mapping[str, Any] = next(each.choices for each in parser._actions if isinstance(each.choices, Mapping))
     for name, verb in verbs.items():

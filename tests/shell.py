@@ -10,7 +10,7 @@ from pathlib import Path
 from node_sdk import NODE
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"batch-mockserver", "pytest", "pytest-xdist", "httpx", "openai", "requests"}
+PACKAGES = {"./mockserver", "pytest", "pytest-xdist", "httpx", "openai", "requests"}
 """What readers are told to install; all of it is here."""
 
 _PLUGIN = "mockserver.pytest_plugin"
