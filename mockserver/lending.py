@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mockserver.client import Client, SandboxClient
 from mockserver.engine import Engine
 from mockserver.kit.doors import AdminError, AppDoor, Facts
+from mockserver.kit.knobs import clock_of, progression_of
 from mockserver.loading import load_engine
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
@@ -53,21 +54,33 @@ REMOVED = (
     "AZURE_OPENAI_ENDPOINT",
 )
 """What would carry a real account into a test, or lead its requests elsewhere."""
+MAX_ELSEWHERE = 1000
+"""Of the sandboxes used last, how many are looked at when a test's own saw no request."""
+LENT_PREFIX = "test-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
 
 class Lent(SandboxClient):
     """A sandbox that is one test's own."""
 
-    __slots__ = ("allows_unexpected",)
+    __slots__ = {
+        "allows_unexpected": "Whether the test passes whatever was asked.",
+        "lent_at": "How often the server's sandboxes had been used when it was lent: one with more was used since.",
+    }
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, *, lent_at: int = 0) -> None:
         super().__init__(client, name)
         self.allows_unexpected = False
+        self.lent_at = lent_at
 
     def allow_unexpected(self) -> None:
         """Let the test pass whatever was asked."""
         self.allows_unexpected = True
+
+    def asked_elsewhere(self) -> list[Facts]:
+        """The sandboxes that were asked since this one was lent, and that no test was lent; the latest first."""
+        rows = self.client.sandboxes(limit=MAX_ELSEWHERE)
+        return [row for row in rows if row["used"] > self.lent_at and row["requests"] and not _is_lent(row)]
 
 
 class Host(Protocol):
@@ -94,12 +107,12 @@ class LocalHost:
         self.url = client.url
 
     def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
-        lent = Lent(self.client, name)
         book = self.engine.sandboxes
         if book.named(name) is not None:
             book.delete(name)
-        book.open(name, _own(clock, progression)).is_held = True
-        return lent
+        made = book.open(name, _own(clock, progression))
+        made.is_held = True
+        return Lent(self.client, name, lent_at=made.used)
 
     def take_back(self, sandbox: Lent) -> list[Facts]:
         left = self.engine.sandboxes.delete(sandbox.name)
@@ -117,15 +130,15 @@ class RemoteHost:
         self.url = self.client.url
 
     def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
-        lent = Lent(self.client, name)
+        beginning = {"name": name, "clock": clock_of(clock), "progression": progression_of(progression)}
         try:
-            self.client.create_sandbox(name, clock=clock, progression=progression)
+            made = self.client.ask("POST /sandboxes", beginning)
         except AdminError as error:
             if error.status != 409:  # left behind by a run that was killed
                 raise
-            lent.delete()
-            self.client.create_sandbox(name, clock=clock, progression=progression)
-        return lent
+            self.client.sandbox(name).delete()
+            made = self.client.ask("POST /sandboxes", beginning)
+        return Lent(self.client, name, lent_at=made["used"])
 
     def take_back(self, sandbox: Lent) -> list[Facts]:
         try:
@@ -173,7 +186,12 @@ def sandbox_name(test: str, worker: str = "") -> str:
     """A name for a test's sandbox: the same on every run, unlike any other test's, and a token fit for a header."""
     mark = blake2b(f"{worker}\0{test}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     words = [_UNSAFE.sub("-", part).strip("-")[-100:] for part in (worker, test)]
-    return "-".join(["test", *filter(None, words), mark])
+    return LENT_PREFIX + "-".join([*filter(None, words), mark])
+
+
+def _is_lent(row: Facts) -> bool:
+    """Whether a test holds it. One of a test that has ended is made again by a stale client, and held by nobody."""
+    return bool(row["held"]) and str(row["name"]).startswith(LENT_PREFIX)
 
 
 @lru_cache(maxsize=64)
