@@ -13,8 +13,8 @@ from mockserver.lending import Lent
 _MODULES = re.compile(r"\b(?:[a-z_]+\.)+(?=\w)")
 OPENING = (
     "# Python\n\n`sandbox`, what `make_sandbox()` gives, and `self.sandbox` under unittest have all that follows. So "
-    "has `Client(url).sandbox(name)` of `mockserver.client`, but for the first part. What is assigned or called asks the "
-    "[admin API](admin.md); what that refuses is an `AdminError` with `.status`, `.detail` and `.violations`."
+    "has `Client(url).sandbox(name)` of `mockserver.client`, but for the first part. What is assigned or called asks "
+    "the [admin API](admin.md); what that refuses is an `AdminError` with `.status`, `.detail` and `.violations`."
 )
 
 

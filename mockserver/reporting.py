@@ -78,7 +78,7 @@ def told_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
     """The findings of this severity or worse, for people; empty when there is none."""
     found = [each for each in verdict["findings"] if each["severity"] in FAILING[fail_on]]
     lines = [f"{each['severity']}: {each['code']}: {each['sentence']}\n  {each['advice']}" for each in found]
-    return "\n".join([f"the client behaved badly (mockserver_fail_on is {fail_on}):", *lines]) if found else ""
+    return "\n".join([f"the client behaved badly (fail_on is {fail_on}):", *lines]) if found else ""
 
 
 def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:
