@@ -27,7 +27,7 @@ exit codes:
   1  checked, and found problems
   2  wrong usage, or input that cannot be read
   3  the server could not start
-  4  nothing could be checked
+  4  nothing could be checked, or judged
 """
 SERVE_EXAMPLES = """\
 Every flag is also a variable (--port-file is MOCKSERVER_PORT_FILE; repeatable ones are separated as in PATH) and a key
