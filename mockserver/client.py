@@ -130,9 +130,11 @@ class SandboxClient(Knobs, Records):
     if not TYPE_CHECKING:  # a checker knows the names by itself
 
         def __getattr__(self, name: str) -> Never:
+            __tracebackhide__ = True
             raise AttributeError(_no_member(type(self), name))
 
         def __setattr__(self, name: str, value: object) -> None:
+            __tracebackhide__ = True
             if not hasattr(type(self), name):  # a misspelt knob would turn nothing
                 raise AttributeError(_no_member(type(self), name))
             super().__setattr__(name, value)

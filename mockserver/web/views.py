@@ -55,10 +55,9 @@ def _detail(exchange: Exchange) -> str:
     if exchange.reason not in _LOST or not isinstance(body, bytes):
         return ""
     try:
-        told = orjson.loads(body)
-    except orjson.JSONDecodeError:  # to HEAD nothing is told
+        return str(orjson.loads(body).get("detail", ""))[:SHOWN_DETAIL]
+    except (orjson.JSONDecodeError, AttributeError):  # a fault may have broken it
         return ""
-    return str(told.get("detail", ""))[:SHOWN_DETAIL] if isinstance(told, dict) else ""
 
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:

@@ -17,10 +17,14 @@ import pytest
 from receiver import receiving
 
 from mockserver.client import AdminError, Client, SandboxClient
+from mockserver.errors import Reason
 from mockserver.kit.doors import Answer, SocketDoor
 from mockserver.lending import LocalHost
+from mockserver.messages import Request, Response
+from mockserver.state.journal import Exchange
 from mockserver.testing import hosting, still_settings
 from mockserver.web.verbs import VERBS
+from mockserver.web.views import in_short
 
 ROOT = Path(__file__).parents[2]
 PROMPT = {"prompts": ["Who repairs guitars?"]}
@@ -496,4 +500,12 @@ def test_a_lost_request_is_told_what_it_was_told(mine: SandboxClient) -> None:
     told = [row["detail"] for row in mine.delete()["unexpected"]]
 
     assert told[0] == "No operation has the path /ai/batch. Did you mean /ai/batches?"
+    assert told[1] == told[0], "the journal keeps what GET would have had"
     assert told[2] == "", "its violations say it"
+
+
+@pytest.mark.parametrize("body", [b"", b'{"detail"', b"[]"])
+def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
+    lost = Exchange(1, 0.0, "", Request("GET", "/ai/batch"), Response(404, "", body), Reason.NO_SUCH_PATH, ())
+
+    assert in_short(lost)["detail"] == ""
