@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from members import members_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from walks import seen_under
@@ -127,6 +128,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
     "reference/operations.md": operations_page,
     "reference/admin.md": admin_page,
+    "reference/python.md": members_page,
     "reference/markers.md": markers_page,
     "reference/faults.md": faults_page,
 }

@@ -27,7 +27,7 @@ exit codes:
   1  checked, and found problems
   2  wrong usage, or input that cannot be read
   3  the server could not start
-  4  nothing could be checked
+  4  nothing could be checked, or judged
 """
 SERVE_EXAMPLES = """\
 Every flag is also a variable (--port-file is MOCKSERVER_PORT_FILE; repeatable ones are separated as in PATH) and a key
@@ -50,7 +50,8 @@ examples:
 
 REPORT_EXAMPLES = """\
 Verdict: what the clients did badly (polled too fast, retried what cannot heal, ...). Coverage: which documented
-responses they met. Exit code 1 for findings of the severity --fail-on or worse, 4 when no documented operation was met.
+responses they met. Exit code 1 for findings of the severity --fail-on or worse, 4 when no documented operation was met,
+or when no exchange is kept to be judged (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
@@ -171,11 +172,11 @@ def _report(parsed: Namespace) -> int:
     else:
         sys.stdout.write(content.decode())
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout.isatty()
-    if report.is_empty or not is_seen:  # the text ends with a summary of its own
+    if report.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
         sys.stderr.write(f"{report.summary()}\n")
     if report.fails(parsed.fail_on):
         return PROBLEMS
-    return NOTHING_CHECKED if report.is_empty else DONE
+    return NOTHING_CHECKED if report.lacks(parsed.fail_on) else DONE
 
 
 def _settings(parsed: Namespace) -> Settings:

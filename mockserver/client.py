@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, urlencode
 
 from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answer
@@ -41,6 +41,9 @@ class Client:
         """Let go of the connection; another call opens it again."""
         self._door.close()
 
+    def __repr__(self) -> str:
+        return f"<client of {self.url}>"
+
     def sandbox(self, name: str = DEFAULT) -> "SandboxClient":
         """The sandbox of that name; there need not be one yet, and asking for it makes none."""
         return SandboxClient(self, name)
@@ -72,6 +75,7 @@ class Client:
         return list(self.ask("GET /sandboxes", query={"limit": limit, "after": after})["sandboxes"])
 
     def version(self) -> Facts:
+        """The server's `name` and `version`."""
         return self.ask("GET /version")
 
     def openapi(self) -> Facts:
@@ -109,7 +113,11 @@ class Client:
 class SandboxClient(Knobs, Records):
     """One isolated world: how the program under test gets there, and how a test turns its knobs."""
 
-    __slots__ = ("client", "clock", "name")
+    __slots__ = {
+        "client": "The client of its server.",
+        "clock": "Sandbox time, and how it is moved.",
+        "name": "What it is called; `X-Mock-Sandbox` may say so.",
+    }
 
     def __init__(self, client: Client, name: str) -> None:
         """Raises ValueError for a name that cannot stand in a header, as it has to."""
@@ -118,6 +126,21 @@ class SandboxClient(Knobs, Records):
         self.client = client
         self.name = name
         self.clock = Clock(self)
+
+    def __repr__(self) -> str:
+        return f"<sandbox {self.name!r} of {self.client.url}>"
+
+    if not TYPE_CHECKING:  # a checker knows the names by itself
+
+        def __getattr__(self, name: str) -> Never:
+            __tracebackhide__ = True
+            raise AttributeError(_no_member(type(self), name))
+
+        def __setattr__(self, name: str, value: object) -> None:
+            __tracebackhide__ = True
+            if not hasattr(type(self), name):  # a misspelt knob would turn nothing
+                raise AttributeError(_no_member(type(self), name))
+            super().__setattr__(name, value)
 
     @property
     def base_url(self) -> str:
@@ -140,14 +163,22 @@ class SandboxClient(Knobs, Records):
         return {"Authorization": f"Bearer {self.token}", "X-Mock-Sandbox": self.name}
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
-        """The answer of an admin verb in this sandbox; see Client.ask."""
+        """The answer of an admin verb in this sandbox; the client's `ask` says how."""
         __tracebackhide__ = True
         return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
 
     def delete(self) -> Facts:
-        """Forget it, held or not. The answer tells the requests that nobody can have meant; see Records.unexpected."""
+        """Forget it, held or not. The answer tells the requests that nobody can have meant (`unexpected`)."""
         return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})
 
     def import_(self, document: Facts) -> Facts:
         """Become what an exported document says."""
         return self.ask("POST /import", document)
+
+
+def _no_member(kind: type, name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  only those who mistype wait for it
+
+    known = [each for each in dir(kind) if not each.startswith("_")]
+    near = get_close_matches(name, known, n=1)
+    return f"a sandbox has no {name!r}{f'; did you mean {near[0]!r}?' if near else ''}"

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mockserver.client import Client, SandboxClient
 from mockserver.engine import Engine
 from mockserver.kit.doors import AdminError, AppDoor, Facts
+from mockserver.kit.knobs import clock_of, progression_of
 from mockserver.loading import load_engine
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
@@ -56,21 +57,33 @@ REMOVED = (
 """What would carry a real account into a test, or lead its requests elsewhere."""
 RUN = "MOCKSERVER_RUN"
 """The variable that holds the mark of a run on a server that others use at the same time."""
+MAX_ELSEWHERE = 1000
+"""Of the sandboxes used last, how many are looked at when a test's own saw no request."""
+LENT_PREFIX = "test-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
 
 class Lent(SandboxClient):
     """A sandbox that is one test's own."""
 
-    __slots__ = ("allows_unexpected",)
+    __slots__ = {
+        "allows_unexpected": "Whether the test passes whatever was asked.",
+        "lent_at": "How often the server's sandboxes had been used when it was lent: one with more was used since.",
+    }
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, *, lent_at: int = 0) -> None:
         super().__init__(client, name)
         self.allows_unexpected = False
+        self.lent_at = lent_at
 
     def allow_unexpected(self) -> None:
         """Let the test pass whatever was asked."""
         self.allows_unexpected = True
+
+    def asked_elsewhere(self) -> list[Facts]:
+        """The sandboxes that were asked since this one was lent, and that no test was lent; the latest first."""
+        rows = self.client.sandboxes(limit=MAX_ELSEWHERE)
+        return [row for row in rows if row["used"] > self.lent_at and row["requests"] and not _is_lent(row)]
 
 
 class Host(Protocol):
@@ -97,12 +110,12 @@ class LocalHost:
         self.url = client.url
 
     def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
-        lent = Lent(self.client, name)
         book = self.engine.sandboxes
         if book.named(name) is not None:
             book.delete(name)
-        book.open(name, _own(clock, progression)).is_held = True
-        return lent
+        made = book.open(name, _own(clock, progression))
+        made.is_held = True
+        return Lent(self.client, name, lent_at=made.used)
 
     def take_back(self, sandbox: Lent) -> list[Facts]:
         left = self.engine.sandboxes.delete(sandbox.name)
@@ -123,16 +136,18 @@ class RemoteHost:
 
     def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
         """As any host; under the run's mark, with the ids that the sandbox would give without one."""
-        lent = Lent(self.client, marked_name(name, self.run))
-        ids_of = name if self.run else None
+        marked = marked_name(name, self.run)
+        beginning = {"name": marked, "clock": clock_of(clock), "progression": progression_of(progression)}
+        if self.run:
+            beginning["ids_of"] = name
         try:
-            self.client.create_sandbox(lent.name, clock=clock, progression=progression, ids_of=ids_of)
+            made = self.client.ask("POST /sandboxes", beginning)
         except AdminError as error:
             if error.status != 409:  # left behind by a run that was killed
                 raise
-            lent.delete()
-            self.client.create_sandbox(lent.name, clock=clock, progression=progression, ids_of=ids_of)
-        return lent
+            self.client.sandbox(marked).delete()
+            made = self.client.ask("POST /sandboxes", beginning)
+        return Lent(self.client, marked, lent_at=made["used"])
 
     def take_back(self, sandbox: Lent) -> list[Facts]:
         try:
@@ -180,7 +195,12 @@ def sandbox_name(test: str, worker: str = "") -> str:
     """A name for a test's sandbox: the same on every run, unlike any other test's, and a token fit for a header."""
     mark = blake2b(f"{worker}\0{test}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     words = [_UNSAFE.sub("-", part).strip("-")[-100:] for part in (worker, test)]
-    return "-".join(["test", *filter(None, words), mark])
+    return LENT_PREFIX + "-".join([*filter(None, words), mark])
+
+
+def _is_lent(row: Facts) -> bool:
+    """Whether a test holds it. One of a test that has ended is made again by a stale client, and held by nobody."""
+    return bool(row["held"]) and str(row["name"]).startswith(LENT_PREFIX)
 
 
 def marked_name(name: str, run: str) -> str:
@@ -189,7 +209,7 @@ def marked_name(name: str, run: str) -> str:
         return name
     mark = blake2b(f"{run}\0{name}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     word = _UNSAFE.sub("-", run).strip("-")[-40:]
-    return "-".join(filter(None, ("run", word, mark, name)))[:MAX_NAME]
+    return (LENT_PREFIX + "-".join(filter(None, ("run", word, mark, name))))[:MAX_NAME]
 
 
 @lru_cache(maxsize=64)

@@ -10,11 +10,12 @@ Fixtures:
 - `make_sandbox`: a function that makes more of them, to which the environment does not lead.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.
 - `mockserver_app`: a server without a socket, as an ASGI app, for `httpx.ASGITransport`.
-- `mockserver_settings`: override it to start the server with other settings.
+- `mockserver_settings`: override it, with `scope="session"`, to start the server with other settings.
 
 A test that sends what the documented APIs do not know (no such operation, or refused by the schema) fails at its end,
-unless it is marked `mockserver(allow_unexpected=True)` or calls `sandbox.allow_unexpected()`. A test that fails shows
-the latest requests of its sandboxes.
+unless it is marked `mockserver(allow_unexpected=True)` or calls `sandbox.allow_unexpected()`. With the ini option
+`mockserver_fail_on`, or the mark's `fail_on`, so does one whose verdict has findings. A test that fails shows the
+latest requests of its sandboxes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 # Every run of pytest imports this module wherever mockserver is installed: what fixtures need, they import.
 
-MARKER = "mockserver(allow_unexpected=False, clock='frozen', progression='polls:2', scenario=None)"
+MARKER = "mockserver(allow_unexpected=False, clock='frozen', progression='polls:2', scenario=None, fail_on='')"
 INI = (
     ("mockserver_url", "A server that runs already, instead of one in this process.", ""),
     ("mockserver_admin_token", "That server's admin token.", ""),
@@ -39,7 +40,9 @@ INI = (
     ("mockserver_clock", "How the clock of a test's sandbox begins (default: frozen).", "frozen"),
     ("mockserver_progression", "What its batches age by (default: polls:2).", "polls:2"),
     ("mockserver_journal", "How many requests a failing test shows (default: 20).", "20"),
+    ("mockserver_fail_on", "Findings of this severity or worse fail a test: error, warning (default: off).", ""),
 )
+FAIL_ON = ("", "error", "warning")
 
 _lent = pytest.StashKey["list[Lent]"]()
 _failed = pytest.StashKey[bool]()
@@ -63,6 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     rows = str(config.getini("mockserver_journal"))
     if not (rows.isascii() and rows.isdigit()):
         raise pytest.UsageError(f"mockserver_journal is {rows!r}; wanted a whole number")
+    fail_on = str(config.getini("mockserver_fail_on"))
+    if fail_on not in FAIL_ON:
+        raise pytest.UsageError(f"mockserver_fail_on is {fail_on!r}; wanted error, warning, or nothing")
     config.addinivalue_line("markers", f"{MARKER}: how the test's `sandbox` begins, and what it forgives.")
 
 
@@ -78,19 +84,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
-    """The settings of the server in this process; override it to change them."""
+    """The settings of the server in this process; override it, with `scope="session"`, to change them.
+
+    They come from the ini options, else from variables (`MOCKSERVER_STRICT`, …), else from the file
+    `mockserver_config`. What says where to listen is not read: the server takes a free port, whatever is set here.
+    """
+    from mockserver.settings import LISTENING, ROWS, variable_of
     from mockserver.sources import read_settings
 
     config = request.config
     flags = {name: str(config.getini(f"mockserver_{name}")) for name in ("clock", "progression")}
     path = config.getini("mockserver_config")
     given = {"config": str(config.rootpath / path)} if path else {}
-    return read_settings({**given, **flags, "port": "0"}, {})[0]
+    names = [variable_of(name) for name, row in ROWS.items() if row.metadata["group"] != LISTENING]
+    environ = {name: os.environ[name] for name in names if name in os.environ}
+    return read_settings({**given, **flags, "port": "0"}, environ)[0]
 
 
 @pytest.fixture(scope="session")
 def mockserver(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """The server that all tests of this process share."""
+    """The server that all tests of this process share; one in this process takes a free port."""
+    from dataclasses import replace
+
     from mockserver.testing import RemoteHost, hosting
 
     url, token = (_option(request.config, name) for name in ("url", "admin_token"))
@@ -99,7 +114,8 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[Host]:
         yield remote
         remote.client.close()
     else:
-        with hosting(request.getfixturevalue("mockserver_settings")) as host:
+        settings = request.getfixturevalue("mockserver_settings")
+        with hosting(replace(settings, port=0, port_file="")) as host:
             yield host
 
 
@@ -136,11 +152,16 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: Host) -> Iterator[C
         return sandbox
 
     yield make
+    has_failed = item.stash.get(_failed, False)
+    fail_on = "" if has_failed else mark.get("fail_on", request.config.getini("mockserver_fail_on"))
+    verdicts = [_judged(sandbox, fail_on) for sandbox in made if fail_on]
     odd = [each for sandbox in made for each in _taken_back(mockserver, sandbox)]
     made.clear()
     allowed = mark.get("allow_unexpected", request.config.getini("mockserver_allow_unexpected"))
-    if odd and not (allowed or item.stash.get(_failed, False)):
-        pytest.fail(told_unexpected(odd), pytrace=False)
+    told = [told_unexpected(odd)] if odd and not (allowed or has_failed) else []
+    told += filter(None, verdicts)
+    if told:
+        pytest.fail("\n".join(told), pytrace=False)
 
 
 @pytest.fixture
@@ -161,6 +182,13 @@ def _taken_back(host: Host, sandbox: Lent) -> list[dict[str, Any]]:
     return [] if sandbox.allows_unexpected else odd
 
 
+def _judged(sandbox: Lent, fail_on: str) -> str:
+    """The findings of this severity or worse, for people; empty when there is none. A verdict is one admin call."""
+    from mockserver.reporting import told_findings
+
+    return told_findings(sandbox.verdict(), fail_on)
+
+
 def _told(config: pytest.Config, sandbox: Lent) -> str:
     from mockserver.testing import told_journal
 
@@ -176,12 +204,14 @@ def _name(item: pytest.Item, number: int) -> str:
 
 def _marked(item: pytest.Item) -> dict[str, Any]:
     """What the test's marker says, the nearest one counting; raises UsageError for what it cannot say."""
-    known = {"allow_unexpected", "clock", "progression", "scenario"}
+    known = {"allow_unexpected", "clock", "progression", "scenario", "fail_on"}
     said: dict[str, Any] = {}
     for mark in item.iter_markers("mockserver"):
         if mark.args or mark.kwargs.keys() - known:
             raise pytest.UsageError(f"{item.nodeid}: the marker mockserver takes {MARKER}, by name")
         said = {**mark.kwargs, **said}
+    if said.get("fail_on", "") not in FAIL_ON:
+        raise pytest.UsageError(f"{item.nodeid}: fail_on is {said['fail_on']!r}; wanted 'error', 'warning', or ''")
     return said
 
 

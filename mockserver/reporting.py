@@ -16,14 +16,19 @@ from mockserver.review.formats import (
     verdict_text,
 )
 
+NEVER = "never"
 FAILING = {
     "info": {"info", "warning", "error"},
     "warning": {"warning", "error"},
     "error": {"error"},
-    "never": set[str](),
+    NEVER: set[str](),
 }
 """By the value of `--fail-on`, the severities of findings that make the report one of problems."""
 ALL = "all"
+NO_VERDICT = (
+    "nothing could be judged: no exchange is kept (a sandbox of the pytest fixture ends with its test; "
+    "mockserver_fail_on judges it before)"
+)
 
 
 class Report(NamedTuple):
@@ -37,16 +42,18 @@ class Report(NamedTuple):
         if form == "json":
             return json.dumps(self._asdict(), indent=2).encode() + b"\n"
         if form == "junit":
-            return junit(self.coverage, self.verdict)
+            return junit(self.coverage, None if self.has_no_verdict else self.verdict)
         if form == "cobertura":
             return cobertura(self.coverage)
-        return f"{coverage_table(self.coverage)}\n{verdict_text(self.verdict)}".encode()
+        verdict = f"{NO_VERDICT}\n" if self.has_no_verdict else verdict_text(self.verdict)
+        return f"{coverage_table(self.coverage)}\n{verdict}".encode()
 
     def summary(self) -> str:
         """All of it in one line."""
         if self.is_empty:
             return f"nothing was checked: {coverage_sentence(self.coverage)}"
-        return f"{coverage_sentence(self.coverage)}; {verdict_sentence(self.verdict)}"
+        verdict = NO_VERDICT if self.has_no_verdict else verdict_sentence(self.verdict)
+        return f"{coverage_sentence(self.coverage)}; {verdict}"
 
     def fails(self, fail_on: str) -> bool:
         """Whether there is a finding that counts as a problem."""
@@ -56,6 +63,22 @@ class Report(NamedTuple):
     def is_empty(self) -> bool:
         """Whether no documented operation was met at all, so that the report says nothing about any client."""
         return not self.coverage["checked"]
+
+    @property
+    def has_no_verdict(self) -> bool:
+        """Whether no exchange is kept that a verdict could rest on, though there may have been many."""
+        return not (self.verdict["judged"] or self.verdict["dropped"])
+
+    def lacks(self, fail_on: str) -> bool:
+        """Whether what is asked for cannot be had: any answer at all, or a verdict where findings would count."""
+        return self.is_empty or (self.has_no_verdict and fail_on != NEVER)
+
+
+def told_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
+    """The findings of this severity or worse, for people; empty when there is none."""
+    found = [each for each in verdict["findings"] if each["severity"] in FAILING[fail_on]]
+    lines = [f"{each['severity']}: {each['code']}: {each['sentence']}\n  {each['advice']}" for each in found]
+    return "\n".join([f"the client behaved badly (fail_on is {fail_on}):", *lines]) if found else ""
 
 
 def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:

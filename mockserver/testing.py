@@ -1,6 +1,7 @@
 """What tests borrow without pytest: a server beside them, an app without a socket, a case with a sandbox of its own."""
 
 import atexit
+import json
 import sys
 import unittest
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
-from mockserver.client import Client, SandboxClient
+from mockserver.client import Client
 from mockserver.kit.doors import AdminError, Facts
 from mockserver.lending import (
     CLOCK,
@@ -39,6 +40,7 @@ __all__ = [
 
 SHOWN_EXCHANGES = 20
 SHOWN_VIOLATIONS = 3
+SHOWN_ELSEWHERE = 3
 
 
 def still_settings(**changes: Any) -> Settings:
@@ -133,6 +135,8 @@ def journal_text(exchanges: list[Facts], *, dropped: int = 0) -> str:
         source = f" [{answered['source']}]" if answered["source"] else ""
         path = asked["path"] + (f"?{asked['query']}" if asked.get("query") else "")
         lines.append(f"{each['number']:>4} {asked['method']} {path[:200]} -> {answered['status']}{why}{source}")
+        told = _told_lost(each, answered)
+        lines += [f"       {told}"] if told else []
         violations = each["violations"]
         lines += [f"       {_place(one)}: {one['message']}" for one in violations[:SHOWN_VIOLATIONS]]
         if len(violations) > SHOWN_VIOLATIONS:
@@ -140,15 +144,15 @@ def journal_text(exchanges: list[Facts], *, dropped: int = 0) -> str:
     return "\n".join(lines)
 
 
-def told_journal(sandbox: SandboxClient, rows: int = SHOWN_EXCHANGES) -> str:
-    """The latest of a sandbox's journal for people; says so when it cannot be had."""
+def told_journal(sandbox: Lent, rows: int = SHOWN_EXCHANGES) -> str:
+    """The latest of a sandbox's journal for people, or who was asked in its place; says so when it cannot be had."""
     try:
         latest = sandbox.latest(rows)
+        if latest:
+            return journal_text(latest, dropped=latest[0]["number"] - 1)
+        return "\n".join(["no request came to this sandbox", *_elsewhere(sandbox)])
     except AdminError as error:
         return f"the journal cannot be read: {error}"
-    if not latest:
-        return "no request came to this sandbox"
-    return journal_text(latest, dropped=latest[0]["number"] - 1)
 
 
 def told_unexpected(exchanges: list[Facts]) -> str:
@@ -157,6 +161,39 @@ def told_unexpected(exchanges: list[Facts]) -> str:
         "the program under test sent what the documented APIs do not know (allow_unexpected lets it pass):\n"
         + journal_text(exchanges)
     )
+
+
+def _elsewhere(sandbox: Lent) -> Iterator[str]:
+    """What was asked of sandboxes that no test was lent: a client that holds another token goes there."""
+    asked = sandbox.asked_elsewhere()
+    if not asked:
+        return
+    yield "during this test requests came to sandboxes that no test was lent:"
+    for row in asked[:SHOWN_ELSEWHERE]:
+        yield f"  {row['name']!r}, {row['requests']} until now, the latest:"
+        yield from (f"  {line}" for line in _latest_of(sandbox.client, row["name"]).splitlines())
+    if len(asked) > SHOWN_ELSEWHERE:
+        yield f"  and to {len(asked) - SHOWN_ELSEWHERE} more"
+    yield "was the client built before the test, or with a token of its own?"
+
+
+def _latest_of(client: Client, name: str) -> str:
+    try:
+        return journal_text(client.sandbox(name).latest(1))
+    except ValueError:  # a name that this client cannot send
+        return "     (not shown)"
+
+
+def _told_lost(exchange: Facts, answered: Facts) -> str:
+    """What a request without an operation was told, such as the path that it may have meant."""
+    if "detail" in exchange:
+        return str(exchange["detail"])
+    if exchange.get("operation") or not exchange["reason"] or not answered.get("body"):
+        return ""
+    try:
+        return str(json.loads(answered["body"]).get("detail", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _place(violation: Facts) -> str:

@@ -121,6 +121,14 @@ def test_the_reference_holds_every_fault(site: Path) -> None:
 
 
 @needs_mkdocs
+def test_the_reference_holds_what_a_sandbox_has_in_python(site: Path) -> None:
+    shown = page(site, "reference/python")
+
+    assert [name for name in ("sandbox-credits", "sandbox-clock-advance") if f'id="{name}"' not in shown] == []
+    assert shown.count('class="highlight"') == shown.count("<h3 id=") >= 60
+
+
+@needs_mkdocs
 def test_every_scenario_is_shown_with_what_both_clients_see(site: Path) -> None:
     shown = page(site, "control/scenarios")
     names = [path.stem for path in (ROOT / "fixtures" / "scenarios").glob("*.yaml")]

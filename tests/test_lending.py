@@ -387,3 +387,54 @@ def test_cases_run_under_plain_unittest(tmp_path: Path) -> None:
     assert "UnexpectedRequests" in done.stderr
     assert "GET /user?n=1 -> 200" in done.stderr
     assert done.stderr.count("requests to the sandbox of") == 1
+
+
+def test_of_many_sandboxes_that_were_asked_instead_three_are_told(host: LocalHost) -> None:
+    with lent(host, "test-waiting") as sandbox:
+        assert told_journal(sandbox) == "no request came to this sandbox"
+        for name in ("one", "two", "three", "four", "with a space"):
+            httpx.get(f"{host.url}/user", headers={"Authorization": "Bearer any", "X-Mock-Sandbox": name})
+        told = told_journal(sandbox)
+
+    assert told.splitlines()[2:5] == [
+        "  'with a space', 1 until now, the latest:",
+        "       (not shown)",
+        "  'four', 1 until now, the latest:",
+    ]
+    assert "'two'" not in told
+    assert told.splitlines()[-2] == "  and to 2 more"
+
+
+def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalHost) -> None:
+    httpx.get(f"{host.url}/user", headers={"Authorization": "Bearer before"})
+    with lent(host, "test-waiting") as sandbox, lent(host, "test-other") as other:
+        httpx.get(f"{host.url}/user", headers=other.headers)
+
+        assert told_journal(sandbox) == "no request came to this sandbox"
+
+
+def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalHost) -> None:
+    door = Counting(host.url)
+    sandbox = LocalHost(host.engine, Client(host.url, door=door)).lend("busy")
+    httpx.get(f"{host.url}/user", headers=sandbox.headers)
+
+    told_journal(sandbox)
+    door.close()
+
+    assert door.asked == 2, "how many were seen, and the latest"
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"detail":"No operation has the path /x."}'])
+def test_what_a_lost_request_was_told_is_shown_where_it_can_be_read(body: str) -> None:
+    exchange = {
+        "number": 1,
+        "operation": "",
+        "reason": "no-such-path",
+        "violations": [],
+        "request": {"method": "GET", "path": "/x", "query": ""},
+        "response": {"status": 404, "source": "", "body": body},
+    }
+
+    shown = journal_text([exchange]).splitlines()
+
+    assert shown[1:] == (["       No operation has the path /x."] if "detail" in body else [])

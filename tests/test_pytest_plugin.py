@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mockserver.cli import main
 from mockserver.lending import RemoteHost
 from mockserver.testing import hosting, still_settings
 
@@ -392,3 +394,255 @@ def test_the_plugin_imports_nothing_that_costs_time() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout) == ["mockserver", "mockserver.pytest_plugin"]
+
+
+RETRIES = """
+    from mockserver.lending import pointed_at
+
+    def retry_what_cannot_heal():
+        for _ in range(3):
+            ask("GET", "/v1/batches/batch_unknown")
+
+    def queue_twice():
+        for _ in range(2):
+            queue("Who repairs guitars?")
+"""
+
+
+def test_findings_fail_a_test_where_that_is_asked_for(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        RETRIES
+        + """
+    def test_bad(sandbox):
+        retry_what_cannot_heal()
+
+    def test_good(sandbox):
+        queue("Who repairs guitars?")
+
+    @pytest.mark.mockserver(fail_on="")
+    def test_forgiven(sandbox):
+        retry_what_cannot_heal()
+
+    @pytest.mark.mockserver(fail_on="warning")
+    def test_other(make_sandbox):
+        it = make_sandbox()
+        with pointed_at(it):
+            queue_twice()
+
+    def test_failed_already(sandbox):
+        retry_what_cannot_heal()
+        assert False
+    """,
+    )
+
+    result = run(suite, "-o", "mockserver_fail_on=error")
+
+    result.assert_outcomes(passed=4, failed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_bad*",
+            "the client behaved badly (fail_on is error):",
+            "error: hopeless-retry: The same GET /v1/batches/batch_unknown was sent 3 times*",
+            "*ERROR at teardown of test_other*",
+            "error: batch-paid-twice: *",
+        ]
+    )
+    run(suite).assert_outcomes(passed=4, failed=1, errors=1)
+
+
+def test_findings_and_unexpected_requests_are_told_together(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        RETRIES
+        + """
+    def test_both(sandbox):
+        retry_what_cannot_heal()
+        ask("GET", "/ai/batch")
+    """,
+    )
+
+    result = run(suite, "-o", "mockserver_fail_on=warning")
+
+    result.stdout.fnmatch_lines(["*do not know*", "*GET /ai/batch -> 404 no-such-path*", "error: hopeless-retry: *"])
+
+
+@pytest.mark.parametrize("wrong", ["info", "errors", "never"])
+def test_a_severity_that_there_is_none_of_is_refused(suite: pytest.Pytester, wrong: str) -> None:
+    suite.makepyfile(
+        f"import pytest\n@pytest.mark.mockserver(fail_on={wrong!r})\ndef test_marked(sandbox): pass\n",
+    )
+
+    refused, marked = run(suite, "-o", f"mockserver_fail_on={wrong}"), run(suite)
+
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines([f"*mockserver_fail_on is '{wrong}'; wanted error, warning, or nothing*"])
+    marked.assert_outcomes(errors=1)
+    marked.stdout.fnmatch_lines([f"*test_marked: fail_on is '{wrong}'; wanted 'error', 'warning', or ''*"])
+
+
+def test_findings_fail_a_test_against_an_external_server_and_a_report_says_what_it_cannot_judge(
+    suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_tests(suite, RETRIES + "\n    def test_bad(sandbox):\n        retry_what_cannot_heal()\n")
+    with hosting() as host:
+        result = run(suite, f"--mockserver-url={host.url}", "-o", "mockserver_fail_on=error")
+        capsys.readouterr()
+        codes = [main(["report", "--url", host.url, "--fail-on", how]) for how in ("error", "warning", "never")]
+        told = capsys.readouterr()
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert codes == [4, 4, 0]
+    assert told.err.count("of 1 of ") == told.err.count("nothing could be judged: no exchange is kept") == 3
+    assert "nothing found" not in told.out
+
+
+def test_variables_are_settings_but_for_where_to_listen(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {"MOCKSERVER_HOST": "203.0.113.1", "MOCKSERVER_PORT_FILE": "port.txt", "MOCKSERVER_CONFIG": "none.yaml"}
+    for name, value in (elsewhere | {"MOCKSERVER_STRICT": "true", "MOCKSERVER_SEED": "other", "PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    suite.makefile(".yaml", mock="seed: of the file\nmagic: false\n")
+    suite.makepyfile(
+        """
+    def test_both(mockserver, mockserver_app, sandbox):
+        for each in (mockserver, mockserver_app):
+            settings = each.engine.settings
+            assert (settings.strict, settings.seed, settings.magic) == (True, "other", False)
+        assert mockserver.url.startswith("http://127.0.0.1:")
+    """
+    )
+
+    run(suite, "-o", "mockserver_config=mock.yaml").assert_outcomes(passed=1)
+
+    assert not (suite.path / "port.txt").exists()
+    monkeypatch.setenv("MOCKSERVER_STRICT", "perhaps")
+    result = run(suite)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*MOCKSERVER_STRICT*perhaps*true or false*"])
+
+
+def test_settings_of_a_suite_never_say_which_port(suite: pytest.Pytester) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        suite.makepyfile(
+            f"""
+        import pytest
+        from mockserver.settings import Settings
+
+        @pytest.fixture(scope="session")
+        def mockserver_settings():
+            return Settings(port={taken.getsockname()[1]}, port_file="port.txt", strict=True)
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_strict(mockserver, sandbox, n):
+            assert mockserver.engine.settings.strict
+            assert sandbox.clock.is_frozen
+            assert sandbox.count() == 0
+        """
+        )
+
+        run(suite, "-p", "xdist.plugin", "-n", "2").assert_outcomes(passed=4)
+
+    assert not (suite.path / "port.txt").exists()
+
+
+STALE = """
+    def post(url, token):
+        return httpx.post(f"{url}/ai/batches", json={"prompts": ["One"]}, headers={"Authorization": f"Bearer {token}"})
+
+    def test_first(sandbox, request):
+        request.config.stale = os.environ["AGENT_FIRST_TOKEN"]
+        post(sandbox.base_url, "long-ago")
+        assert False
+
+    def test_hard_coded(sandbox, make_sandbox):
+        for token in ("hard-coded", "hard-coded"):
+            post(sandbox.base_url, token)
+        post(make_sandbox().base_url, make_sandbox().token)
+        assert False
+
+    def test_stale(sandbox, request):
+        post(sandbox.base_url, request.config.stale)
+        assert False
+
+    def test_nobody(sandbox):
+        assert False
+"""
+
+
+@pytest.mark.parametrize("is_external", [False, True])
+def test_who_asks_another_sandbox_is_told_which(suite: pytest.Pytester, is_external: bool) -> None:
+    make_tests(suite, STALE)
+
+    with hosting() as host:
+        result = run(suite, *([f"--mockserver-url={host.url}"] if is_external else []))
+
+    result.assert_outcomes(failed=4)
+    told = str(result.stdout).split("____ test_")
+    hard_coded = next(each for each in told if each.startswith("hard_coded"))
+    assert "'hard-coded', 2 until now, the latest:\n     2 POST /ai/batches -> 202" in hard_coded
+    assert "was the client built before the test, or with a token of its own?" in hard_coded
+    assert "long-ago" not in hard_coded
+    stale = next(each for each in told if each.startswith("stale"))
+    assert "  'test-" in stale
+    assert "hard-coded'" not in stale
+    assert "no request came to this sandbox" in told[-1]
+    assert "requests came to" not in told[-1]
+
+
+def test_a_lost_request_is_told_what_it_may_have_meant(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    def test_path(sandbox):
+        ask("POST", "/ai/batch", json={})
+
+    def test_method(sandbox):
+        ask("DELETE", "/ai/batches")
+
+    def test_failed(sandbox):
+        ask("GET", "/v1/chats/completions")
+        assert False
+    """,
+    )
+
+    result = run(suite)
+
+    result.assert_outcomes(passed=2, failed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*POST /ai/batch -> 404 no-such-path*",
+            "       *Did you mean /ai/batches?*",
+            "*DELETE /ai/batches -> 405 method-not-allowed*",
+            "       */ai/batches does not answer DELETE; it answers *",
+            "*GET /v1/chats/completions -> 404 no-such-path*",
+            "       *Did you mean /v1/chat/completions?*",
+        ]
+    )
+
+
+def test_a_stub_that_nobody_met_can_be_found(suite: pytest.Pytester) -> None:
+    make_tests(
+        suite,
+        """
+    def test_stubs(sandbox):
+        sandbox.next("queueBatch", status=402)
+        sandbox.fail("getUser", status=503, times=2)
+        sandbox.faults = [{"fault": {"type": "latency", "seconds": 0}}]
+        ask("GET", "/user")
+        assert [stub["definition"]["operation"] for stub in sandbox.unused_stubs()] == ["queueBatch"]
+        queue("One")
+        assert sandbox.unused_stubs() == []
+    """,
+    )
+
+    run(suite).assert_outcomes(passed=1)
+
+
+def test_tracebacks_speak_of_a_sandbox(suite: pytest.Pytester) -> None:
+    suite.makepyfile("def test_it(sandbox):\n    assert sandbox is None\n")
+
+    run(suite).stdout.fnmatch_lines(["*assert <sandbox 'test-*test_it*' of http://127.0.0.1:*> is None"])

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Never
 
 from mockserver.kit.doors import Asker, Facts
 from mockserver.syntaxes import read_clock, read_progression
 
 _AMOUNTS = {"time": "seconds", "polls": "polls"}
+_UNITS = "seconds, minutes, hours, days and weeks"
 
 
 def progression_of(text: str) -> Facts:
@@ -28,21 +29,39 @@ class Clock:
     def __init__(self, sandbox: Asker) -> None:
         self._sandbox = sandbox
 
+    def __repr__(self) -> str:
+        return f"<clock of {self._sandbox!r}>"
+
     @property
     def now(self) -> datetime:
+        """What time it is in the sandbox, in UTC."""
         return _instant(self.read())
 
     @property
     def is_frozen(self) -> bool:
+        """Whether it stands until it is moved."""
         return bool(self.read()["frozen"])
 
     def read(self) -> Facts:
         """All there is to know: `now`, `unix`, `frozen`, `scale`."""
         return self._sandbox.ask("GET /clock")
 
-    def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> datetime:
-        """Move forward; what falls due on the way has happened afterwards."""
-        span = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days}
+    def advance(
+        self,
+        *unnamed: Never,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        days: float = 0,
+        weeks: float = 0,
+        **unknown: Never,
+    ) -> datetime:
+        """Move forward by the sum; what falls due on the way has happened afterwards."""
+        __tracebackhide__ = True  # a test that fails shows its own line
+        if unnamed or unknown:
+            came = ", ".join([*map(repr, unnamed), *map("{0[0]}={0[1]!r}".format, unknown.items())])
+            raise TypeError(f"advance({came}): wanted {_UNITS}, by name, such as advance(hours=24)")
+        span = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days + 7 * weeks}
         return _instant(
             self._sandbox.ask("POST /clock/advance", {name: amount for name, amount in span.items() if amount} or span)
         )
@@ -52,9 +71,11 @@ class Clock:
         return _instant(self._sandbox.ask("PUT /clock", {"now": now.isoformat() if isinstance(now, datetime) else now}))
 
     def freeze(self) -> datetime:
+        """Let it stand."""
         return _instant(self._sandbox.ask("POST /clock/freeze"))
 
     def resume(self) -> datetime:
+        """Let it flow from where it stands."""
         return _instant(self._sandbox.ask("POST /clock/resume"))
 
     def scale(self, scale: float) -> datetime:
@@ -122,10 +143,16 @@ class Knobs(Asker):
         """The rules that may still be claimed, faults and those of scenarios included."""
         return list(self.ask("GET /stubs")["stubs"])
 
+    def unused_stubs(self) -> list[Facts]:
+        """Those of `next` and `fail` that no request got anything from: `assert sandbox.unused_stubs() == []`."""
+        return [each for each in self.stubs() if each["origin"] == "next" and not each["claimed"]]
+
     def drop_stubs(self) -> int:
+        """Take back all stubs and faults. How many they were."""
         return int(self.ask("DELETE /stubs")["removed"])
 
     def drop_stub(self, id_: str) -> None:
+        """Take back the stub of that id, which `next` and `stubs` tell."""
         self.ask("DELETE /stubs/{id}", path={"id": id_})
 
     @property
@@ -138,6 +165,7 @@ class Knobs(Asker):
         self.ask("PUT /faults", {"faults": definitions})
 
     def drop_faults(self) -> int:
+        """Take back the standing faults. How many they were."""
         return int(self.ask("DELETE /faults")["removed"])
 
     def scenario(self, name: str, *, reset: bool = False) -> Facts:
@@ -145,6 +173,7 @@ class Knobs(Asker):
         return self.ask("POST /scenarios/{name}", path={"name": name}, reset=reset or None)
 
     def scenarios(self) -> list[Facts]:
+        """The scenarios there are, each with what it does."""
         return list(self.ask("GET /scenarios")["scenarios"])
 
     def read_scenario(self, name: str) -> Facts:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from mockserver.kit.doors import Asker, Facts
+from mockserver.kit.looks import looks
+from mockserver.state.callbacks import UNDECIDED
 
 
 class Records(Asker):
@@ -46,6 +48,7 @@ class Records(Asker):
         return list(self.ask("GET /requests/unmatched", kind=kind, limit=limit, after=after)["requests"])
 
     def forget_requests(self) -> int:
+        """Empty the journal, and count anew. How many requests it had seen."""
         return int(self.ask("DELETE /requests")["forgotten"])
 
     def verdict(self, *, scope: str | None = None) -> Facts:
@@ -61,13 +64,32 @@ class Records(Asker):
         return str(self.ask("GET /coverage", format=format_, scope=scope, tag=tag))
 
     def forget_coverage(self) -> int:
+        """Let the server's coverage begin anew. How many answers had counted."""
         return int(self.ask("DELETE /coverage")["forgotten"])
 
     def callbacks(self, state: str | None = None, *, limit: int | None = None, after: int | None = None) -> list[Facts]:
-        """What was, or would have been, delivered."""
+        """What was, or would have been, delivered. One may still be on its way: see wait_for_callback."""
         return list(self.ask("GET /callbacks", state=state, limit=limit, after=after)["callbacks"])
 
+    def wait_for_callback(self, id_: str | None = None, *, timeout: float = 10) -> Facts:
+        """The callback of the batch `id_`, or the first there is, once it has come to an end; looks again until then.
+
+        Its `state` is `delivered`, `failed`, `refused` or `kept`. Raises TimeoutError after so many seconds of the
+        wall. A batch's end has to come first: advance the clock, or let the client look.
+        """
+        __tracebackhide__ = True
+        found: list[Facts] = []
+        for _ in looks(timeout):
+            found = self.callbacks(limit=1000)
+            for each in found:
+                if each["id"] == (id_ or each["id"]) and each["state"] not in UNDECIDED:
+                    return each
+        wanted = f"callback of {id_}" if id_ else "callback"
+        there = ", ".join(f"{each['id']} is {each['state']}" for each in found[:20]) or "nobody asked for one"
+        raise TimeoutError(f"no {wanted} came to an end within {timeout:g} s: {there}")
+
     def forget_callbacks(self) -> int:
+        """Forget the callbacks; what was not sent yet never will be. How many they were."""
         return int(self.ask("DELETE /callbacks")["forgotten"])
 
     def redeliver(self, id_: str) -> Facts:

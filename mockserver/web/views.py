@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+import orjson
+
 from mockserver.contract.replies import described
+from mockserver.errors import Reason
 from mockserver.messages import Response
 from mockserver.state.journal import Exchange
 from mockserver.state.sandbox import Sandbox
@@ -13,6 +16,8 @@ from mockserver.state.sandbox import Sandbox
 MAX_UNEXPECTED = 100
 SHOWN_CHARACTERS = 65_536
 """Of a body in the journal; its size in bytes is always told."""
+SHOWN_DETAIL = 1000
+_LOST = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED})
 
 
 def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
@@ -40,7 +45,19 @@ def in_short(exchange: Exchange) -> dict[str, Any]:
         "reason": exchange.reason,
         "source": exchange.response.source,
         "violations": [described(each) for each in exchange.violations[:MAX_UNEXPECTED]],
+        "detail": _detail(exchange),
     }
+
+
+def _detail(exchange: Exchange) -> str:
+    """What a lost client was told, such as the path that it may have meant; empty for any other."""
+    body = exchange.response.body
+    if exchange.reason not in _LOST or not isinstance(body, bytes):
+        return ""
+    try:
+        return str(orjson.loads(body).get("detail", ""))[:SHOWN_DETAIL]
+    except (orjson.JSONDecodeError, AttributeError):  # a fault may have broken it
+        return ""
 
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:

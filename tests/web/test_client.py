@@ -14,12 +14,17 @@ from typing import Any
 
 import httpx
 import pytest
+from receiver import receiving
 
 from mockserver.client import AdminError, Client, SandboxClient
+from mockserver.errors import Reason
 from mockserver.kit.doors import Answer, SocketDoor
 from mockserver.lending import LocalHost
+from mockserver.messages import Request, Response
+from mockserver.state.journal import Exchange
 from mockserver.testing import hosting, still_settings
 from mockserver.web.verbs import VERBS
+from mockserver.web.views import in_short
 
 ROOT = Path(__file__).parents[2]
 PROMPT = {"prompts": ["Who repairs guitars?"]}
@@ -431,3 +436,92 @@ def test_the_next_requests_fail_as_told(mine: SandboxClient) -> None:
     assert len(mine.stubs()) == 1
     mine.drop_stubs()
     assert httpx.get(f"{mine.base_url}/user", headers=mine.headers).status_code == 200
+
+
+def queue_with_callback(it: SandboxClient, target: str) -> str:
+    asked = httpx.post(f"{it.base_url}/ai/batches", json={**PROMPT, "callback": target}, headers=it.headers)
+    return str(asked.json()["id"])
+
+
+def test_a_callback_is_waited_for_until_it_is_delivered(mine: SandboxClient) -> None:
+    mine.progression = "time:60"
+    with receiving() as receiver:
+        ids = [queue_with_callback(mine, receiver.url) for _ in range(2)]
+        mine.clock.advance(seconds=60)
+
+        last, first = mine.wait_for_callback(ids[1]), mine.wait_for_callback()
+
+    assert [(each["id"], each["state"]) for each in (first, last)] == [(id_, "delivered") for id_ in ids]
+    assert last["payload"]["status"] == "successful"
+
+
+def test_a_callback_to_an_address_off_loopback_is_refused_and_shows_what_it_would_have_said(
+    mine: SandboxClient,
+) -> None:
+    mine.progression = "immediate"
+    id_ = queue_with_callback(mine, "https://example.com/done")
+
+    told = mine.wait_for_callback(id_)
+
+    assert told["state"] == "refused"
+    assert told["payload"]["id"] == id_
+
+
+def test_a_callback_that_does_not_come_is_an_error_that_says_what_there_is(mine: SandboxClient) -> None:
+    with pytest.raises(TimeoutError, match=r"no callback came to an end within 0 s: nobody asked for one"):
+        mine.wait_for_callback(timeout=0)
+    mine.progression = "time:60"
+    id_ = queue_with_callback(mine, "http://127.0.0.1:9/done")
+
+    with pytest.raises(TimeoutError, match=f"no callback of other came to an end within 0 s: {id_} is pending"):
+        mine.wait_for_callback("other", timeout=0)
+
+
+def test_a_wait_that_makes_no_sense_is_refused(mine: SandboxClient) -> None:
+    with pytest.raises(ValueError, match="the timeout is -1; wanted 0 to 600 seconds"):
+        mine.wait_for_callback(timeout=-1)
+
+
+def test_weeks_are_a_unit_and_others_are_told(mine: SandboxClient) -> None:
+    before = mine.clock.now
+    advance: Any = mine.clock.advance
+
+    assert mine.clock.advance(weeks=1, days=1) == before + timedelta(days=8)
+    with pytest.raises(TypeError, match=r"advance\(months=1\): wanted seconds, minutes, hours, days and weeks"):
+        advance(months=1)
+    with pytest.raises(TypeError, match=r"advance\(3600\): wanted .* such as advance\(hours=24\)"):
+        advance(3600)
+
+
+def test_a_misspelt_member_is_told_what_was_meant(mine: SandboxClient) -> None:
+    with pytest.raises(AttributeError, match=r"^a sandbox has no 'batchs'; did you mean 'batches'\?$"):
+        getattr(mine, "batchs")  # noqa: B009  mypy would not let it pass
+    with pytest.raises(AttributeError, match=r"^a sandbox has no 'progresion'; did you mean 'progression'\?$"):
+        setattr(mine, "progresion", "polls:1")  # noqa: B010  as above
+    with pytest.raises(AttributeError, match=r"^a sandbox has no 'zzz'$"):
+        getattr(mine, "zzz")  # noqa: B009  as above
+
+
+def test_a_sandbox_says_who_it_is(mine: SandboxClient) -> None:
+    assert repr(mine) == f"<sandbox {mine.name!r} of {mine.client.url}>"
+    assert repr(mine.clock) == f"<clock of {mine!r}>"
+    assert repr(mine.client) == f"<client of {mine.client.url}>"
+
+
+def test_a_lost_request_is_told_what_it_was_told(mine: SandboxClient) -> None:
+    httpx.get(f"{mine.base_url}/ai/batch", headers=mine.headers)
+    httpx.head(f"{mine.base_url}/ai/batch", headers=mine.headers)
+    httpx.post(f"{mine.base_url}/ai/batches", json={"prompts": "one"}, headers=mine.headers)
+
+    told = [row["detail"] for row in mine.delete()["unexpected"]]
+
+    assert told[0] == "No operation has the path /ai/batch. Did you mean /ai/batches?"
+    assert told[1] == told[0], "the journal keeps what GET would have had"
+    assert told[2] == "", "its violations say it"
+
+
+@pytest.mark.parametrize("body", [b"", b'{"detail"', b"[]"])
+def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
+    lost = Exchange(1, 0.0, "", Request("GET", "/ai/batch"), Response(404, "", body), Reason.NO_SUCH_PATH, ())
+
+    assert in_short(lost)["detail"] == ""
