@@ -17,6 +17,10 @@ from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
+MAX_REFUSED_TOLD = 3
+MAX_TOLD = 300
+"""Characters of what is told of a refused item."""
+
 
 class World(NamedTuple):
     """What does not change between requests: the document, the provider's fixtures, the settings."""
@@ -95,6 +99,18 @@ Prompts = Callable[[str, Request], Iterator[Prompt]]
 """The prompts in a request to the operation of that key; none where it cannot be read."""
 
 
+class Refused(NamedTuple):
+    """The items of a batch that the document refuses: all are counted, a few are told."""
+
+    total: int = 0
+    told: tuple[str, ...] = ()
+    """Of the first, which item it is and its first violation."""
+
+    def with_item(self, place: str, message: str) -> "Refused":
+        told = (*self.told, f"{place}: {message}"[:MAX_TOLD]) if len(self.told) < MAX_REFUSED_TOLD else self.told
+        return Refused(self.total + 1, told)
+
+
 class Standing(NamedTuple):
     """What the sandbox knows of a batch, whoever has looked."""
 
@@ -104,6 +120,8 @@ class Standing(NamedTuple):
     """How many of its items have failed so far."""
     was_told: bool = False
     """Whether the client learned of the end without asking, by a callback."""
+    refused: Refused = Refused()
+    """Of its items those that broke the document, where the batch was accepted all the same."""
 
 
 class Guidance(NamedTuple):

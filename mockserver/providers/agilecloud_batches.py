@@ -198,7 +198,9 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
-        worked = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
+        again = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
+        # What was sent broke the document, whether or not its turn came.
+        worked = again._replace(refused=worked.refused)
     if not worked.errors:
         # Files and bills are of the instant it ended, whenever somebody came to look.
         at = call._replace(now=job.ended())
