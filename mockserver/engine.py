@@ -14,6 +14,7 @@ from mockserver.outcomes import decide, forced_reply
 from mockserver.provider import Call, Service
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
+from mockserver.state.journal import ON_DEMAND
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
@@ -47,6 +48,8 @@ class Engine:
 
         Where two threads count the same at once, one of them may be missed, but never that it was met at all.
         """
+        self.demanded: dict[tuple[str, int], int] = {}
+        """How many of those answers a stub or a fault gave."""
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
         self._by_operation = {service.operation: service for service in services}
@@ -85,10 +88,16 @@ class Engine:
                 response = self._checked(service, response)
             if outcome:
                 response = outcome.disturbed(response)
+                self._count_demanded(service, response)
             response = self._recorded(service, request, sandbox, now, response, refusal)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
+
+    def _count_demanded(self, service: Service | None, response: Response) -> None:
+        if service is not None and response.source in ON_DEMAND:
+            met = service.operation.key, response.status
+            self.demanded[met] = self.demanded.get(met, 0) + 1
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The answer to a request that was turned away before it could be received whole; it is journaled, too."""

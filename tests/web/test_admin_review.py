@@ -298,6 +298,20 @@ def test_coverage_is_that_of_the_server_or_of_one_sandbox(client: TestClient) ->
     assert (mine["scope"], mine["operations"]["met"], mine["dropped"]) == ("sandbox", 1, 0)
 
 
+@pytest.mark.parametrize("scope", ["server", "sandbox"])
+def test_a_stub_s_answer_is_no_failure_of_the_coverage(client: TestClient, scope: str) -> None:
+    stub = {"operation": "listModels", "status": 418, "undocumented": True, "text": "tea", "times": 3}
+    assert client.post("/__admin/next", json=stub).status_code == 201
+    assert client.get("/v1/models").status_code == 418
+
+    report = client.get("/__admin/coverage", params={"format": "junit", "scope": scope}).text
+
+    assert 'failures="0"' in report
+    assert "<failure" not in report
+    client.delete("/__admin/coverage")
+    assert client.get("/__admin/coverage").json()["undocumented"] == 0
+
+
 def test_coverage_survives_a_reset_until_it_is_forgotten(client: TestClient) -> None:
     queue(client, "one")
     client.post("/__admin/reset")
