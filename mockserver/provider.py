@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.contract.fixtures import Fixtures
+from mockserver.contract.routing import NoOperation
 from mockserver.contract.spec import JSON, Operation, Spec
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
@@ -67,6 +68,8 @@ Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
 Word = Callable[[Refusal, Response], Response]
 """Turns the documented reply into what this refusal says."""
+Lost = Callable[[Request, Refusal, int], Response]
+"""The answer, with that status, to a request under one of the provider's prefixes that no operation takes."""
 Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
 Dress = Callable[[Request, Sandbox, Response], Response]
@@ -179,6 +182,8 @@ class Provider:
         *,
         tag: str,
         word: Word | None = None,
+        prefixes: tuple[str, ...] = (),
+        lost: Lost | None = None,
         statuses: Mapping[Reason, tuple[int, ...]] = {},
         guard: Guard | None = None,
         dress: Dress | None = None,
@@ -197,7 +202,8 @@ class Provider:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
         `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread.
+        with one of `slow` may take so long that it is handled in a thread. `lost` answers what no operation takes under
+        `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
         `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
         operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
         on, `prompts` what near misses of fixtures are looked for in.
@@ -205,6 +211,8 @@ class Provider:
         self.name = name
         self.tag = tag
         self.word = word
+        self.prefixes = prefixes
+        self.lost = lost
         self.statuses = statuses
         self.guard = guard
         self.dress = dress
@@ -221,6 +229,10 @@ class Provider:
         self.prompts = prompts
         self.handlers: dict[str, Handler] = {}
         self.checkers: dict[str, Check] = {}
+
+    def owns(self, path: str) -> bool:
+        """Whether the path stands under one of the provider's prefixes."""
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
         """Register a handler under operationIds."""
@@ -258,3 +270,17 @@ class Service(NamedTuple):
         """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
         names = ("key", "method", "path", "summary", "tag", "statuses")
         return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
+
+
+def find_host(path: str, refusal: Refusal | None, services: Mapping[Operation, Service]) -> Provider | None:
+    """Whose API a request means that no operation takes: that with the prefix, unless the path is like a neighbour's.
+
+    Another document may have paths under the same prefix; None where the request may have been meant for that one.
+    """
+    if not isinstance(refusal, NoOperation):
+        return None
+    providers = (each.provider for each in services.values())
+    owner = next((each for each in providers if each is not None and each.owns(path)), None)
+    if owner is None or refusal.near is None or not owner.owns(refusal.near.path):
+        return owner
+    return owner if services[refusal.near].provider is owner else None
