@@ -168,8 +168,15 @@ def read_answer(call: str, answer: Answer) -> Any:
     if 200 <= answer.status < 300:
         return value
     if isinstance(value, dict):
-        raise AdminError(call, answer.status, str(value.get("detail", value)), value.get("violations", ()))
+        raise AdminError(call, answer.status, _said(value), value.get("violations", ()))
     raise AdminError(call, answer.status, str(value)[:500])
+
+
+def _said(value: Mapping[str, Any]) -> str:
+    """What an answer says of itself: as a problem, or, where the address has a path of an API in it, in its envelope."""
+    error = value.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return str(value.get("detail", message or value))
 
 
 def _told(violation: Mapping[str, Any]) -> str:
