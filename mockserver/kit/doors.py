@@ -173,7 +173,7 @@ def read_answer(call: str, answer: Answer) -> Any:
 
 
 def _said(value: Mapping[str, Any]) -> str:
-    """What an answer says of itself: as a problem, or, where the address has a path of an API in it, in its envelope."""
+    """What an answer says: as a problem, or in the envelope of an API, where the server's address has a path in it."""
     error = value.get("error")
     message = error.get("message") if isinstance(error, dict) else None
     return str(value.get("detail", message or value))
