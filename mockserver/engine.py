@@ -11,9 +11,10 @@ from mockserver.contract.validation import Supplied, check_reply, read_supplied,
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.outcomes import decide, forced_reply
-from mockserver.provider import Call, Service
+from mockserver.provider import Call, Service, find_host
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
+from mockserver.state.journal import ON_DEMAND
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
@@ -47,6 +48,8 @@ class Engine:
 
         Where two threads count the same at once, one of them may be missed, but never that it was met at all.
         """
+        self.demanded: dict[tuple[str, int], int] = {}
+        """How many of those answers a stub or a fault gave."""
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
         self._by_operation = {service.operation: service for service in services}
@@ -85,10 +88,16 @@ class Engine:
                 response = self._checked(service, response)
             if outcome:
                 response = outcome.disturbed(response)
+                self._count_demanded(service, response)
             response = self._recorded(service, request, sandbox, now, response, refusal)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
+
+    def _count_demanded(self, service: Service | None, response: Response) -> None:
+        if service is not None and response.source in ON_DEMAND:
+            met = service.operation.key, response.status
+            self.demanded[met] = self.demanded.get(met, 0) + 1
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
@@ -111,8 +120,9 @@ class Engine:
         refusal: Refusal | None,
     ) -> Response:
         """The response as it goes out, with the headers that all have; counted, and in the journal."""
-        if service is not None and service.provider is not None and service.provider.dress is not None:
-            response = service.provider.dress(request, sandbox, response)
+        provider = service.provider if service is not None else find_host(request.path, refusal, self._by_operation)
+        if provider is not None and provider.dress is not None:
+            response = provider.dress(request, sandbox, response)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
@@ -214,11 +224,14 @@ class Engine:
         status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
-            reply = problem(status, _TITLES.get(status, "Refused"), detail)
+            reply = self._lost(request, refusal, status) or _said(refusal, status)
         elif provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
+
+    def _lost(self, request: Request, refusal: Refusal, status: int) -> Response | None:
+        host = find_host(request.path, refusal, self._by_operation)
+        return host.lost(request, refusal, status) if host and host.lost else None
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
         if not (violations and self.settings.debug_headers):
@@ -243,6 +256,11 @@ def sandbox_name(request: Request, token: str | None) -> str:
 def _no_room(full: SandboxesFull) -> Response:
     detail = f"{full}; delete one (DELETE /__admin/sandboxes/{{name}}), reset it, or raise --max-sandboxes."
     return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {detail}")
+
+
+def _said(refusal: Refusal, status: int) -> Response:
+    detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
+    return problem(status, _TITLES.get(status, "Refused"), detail)
 
 
 def _heeded(service: Service, supplied: Supplied) -> list[Violation]:

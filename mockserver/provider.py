@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.contract.fixtures import Fixtures
+from mockserver.contract.routing import NoOperation
 from mockserver.contract.spec import JSON, Operation, Spec
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
@@ -17,6 +18,10 @@ from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sense import Nonsense
+
+MAX_REFUSED_TOLD = 3
+MAX_TOLD = 300
+"""Characters of what is told of a refused item."""
 
 
 class World(NamedTuple):
@@ -64,6 +69,8 @@ Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
 Word = Callable[[Refusal, Response], Response]
 """Turns the documented reply into what this refusal says."""
+Lost = Callable[[Request, Refusal, int], Response]
+"""The answer, with that status, to a request under one of the provider's prefixes that no operation takes."""
 Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
 Dress = Callable[[Request, Sandbox, Response], Response]
@@ -98,6 +105,18 @@ Prompts = Callable[[str, Request], Iterator[Prompt]]
 """The prompts in a request to the operation of that key; none where it cannot be read."""
 
 
+class Refused(NamedTuple):
+    """The items of a batch that the document refuses: all are counted, a few are told."""
+
+    total: int = 0
+    told: tuple[str, ...] = ()
+    """Of the first, which item it is and its first violation."""
+
+    def with_item(self, place: str, message: str) -> "Refused":
+        told = (*self.told, f"{place}: {message}"[:MAX_TOLD]) if len(self.told) < MAX_REFUSED_TOLD else self.told
+        return Refused(self.total + 1, told)
+
+
 class Standing(NamedTuple):
     """What the sandbox knows of a batch, whoever has looked."""
 
@@ -107,6 +126,8 @@ class Standing(NamedTuple):
     """How many of its items have failed so far."""
     was_told: bool = False
     """Whether the client learned of the end without asking, by a callback."""
+    refused: Refused = Refused()
+    """Of its items those that broke the document, where the batch was accepted all the same."""
 
 
 class Guidance(NamedTuple):
@@ -164,6 +185,8 @@ class Provider:
         *,
         tag: str,
         word: Word | None = None,
+        prefixes: tuple[str, ...] = (),
+        lost: Lost | None = None,
         statuses: Mapping[Reason, tuple[int, ...]] = {},
         guard: Guard | None = None,
         dress: Dress | None = None,
@@ -183,7 +206,8 @@ class Provider:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
         `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread.
+        with one of `slow` may take so long that it is handled in a thread. `lost` answers what no operation takes under
+        `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
         `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
         operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
         on, `prompts` what near misses of fixtures are looked for in.
@@ -191,6 +215,8 @@ class Provider:
         self.name = name
         self.tag = tag
         self.word = word
+        self.prefixes = prefixes
+        self.lost = lost
         self.statuses = statuses
         self.guard = guard
         self.dress = dress
@@ -208,6 +234,10 @@ class Provider:
         self.prompts = prompts
         self.handlers: dict[str, Handler] = {}
         self.checkers: dict[str, Check] = {}
+
+    def owns(self, path: str) -> bool:
+        """Whether the path stands under one of the provider's prefixes."""
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
         """Register a handler under operationIds."""
@@ -245,3 +275,17 @@ class Service(NamedTuple):
         """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
         names = ("key", "method", "path", "summary", "tag", "statuses")
         return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
+
+
+def find_host(path: str, refusal: Refusal | None, services: Mapping[Operation, Service]) -> Provider | None:
+    """Whose API a request means that no operation takes: that with the prefix, unless the path is like a neighbour's.
+
+    Another document may have paths under the same prefix; None where the request may have been meant for that one.
+    """
+    if not isinstance(refusal, NoOperation):
+        return None
+    providers = (each.provider for each in services.values())
+    owner = next((each for each in providers if each is not None and each.owns(path)), None)
+    if owner is None or refusal.near is None or not owner.owns(refusal.near.path):
+        return owner
+    return owner if services[refusal.near].provider is owner else None

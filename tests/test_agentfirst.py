@@ -28,7 +28,7 @@ def lines_of(engine: Engine, id_: str) -> list[bytes]:
     return bytes_of(ask(engine, "GET", path, query={"format": "ndjson"}, token=None)).splitlines()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=12),
     st.sampled_from(["immediate", "time:10", "time:0", "polls:1", "polls:4"]),
@@ -73,7 +73,7 @@ def test_characters_are_code_points(size: int, character: str) -> None:
     assert (response.status == 202) is (size == 2047)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_body_gets_a_documented_answer(body: bytes) -> None:
     response = ask(ENGINE, "POST", "/ai/batches", body=body, headers={"content-type": "application/json"})
@@ -90,7 +90,7 @@ JSON = st.recursive(
 FIELDS = ["model", "device", "country", "subdivision", "city", "language", "display (planned)", "format", "expiration"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from([*FIELDS, "prompts", "callback"]), JSON))
 def test_any_fields_get_a_documented_answer_in_one_line(fields: dict[str, Any]) -> None:
     response = ask(ENGINE, "POST", "/ai/batches", json={"prompts": ["hello"]} | fields)
@@ -104,7 +104,7 @@ def test_any_fields_get_a_documented_answer_in_one_line(fields: dict[str, Any]) 
         assert violations_of(response)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from([*FIELDS, "prompt", "mode", "id"]), st.text(max_size=20)))
 def test_any_arguments_get_a_documented_answer(arguments: dict[str, str]) -> None:
     response = ask(ENGINE, "GET", "/ai", query=arguments)

@@ -238,7 +238,7 @@ def test_any_prompt_gets_an_answer(prompt: str) -> None:
     assert made["prompt"] == prompt
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 @given(key=st.binary(max_size=4), prompt=st.text(max_size=80), model=st.sampled_from(MODELS))
 def test_the_html_of_a_fabricated_answer_is_its_rendered_markdown(key: bytes, prompt: str, model: str) -> None:
     answer = fabricated_answer(key, prompt, model)

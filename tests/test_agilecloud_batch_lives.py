@@ -21,7 +21,7 @@ from mockserver.engine import Engine
 from mockserver.providers.agilecloud_jobs import LIFECYCLE, Status
 from mockserver.state.batches import Progression
 
-STEADY = settings(derandomize=True, deadline=None, max_examples=150)
+STEADY = settings(derandomize=True, max_examples=150)
 TEXTS = st.sampled_from(["plain", "[mock:fail]", "[mock:slow=30s]", "[mock:slow=20h][mock:fail=429]", "[mock:hang]"])
 PROGRESSIONS = st.one_of(
     st.just(Progression("immediate")),

@@ -73,6 +73,35 @@ def test_a_refused_request_is_refused_as_a_live_one(
     assert (param, code) in {(found[1]["param"], found[1]["code"]), (None, None)}
 
 
+@pytest.mark.parametrize(
+    ("request_", "param"),
+    [
+        (request_of("bad", tempratur=1), "tempratur"),
+        (request_of("bad", temperature=None), "temperature"),
+        (embedding_of("bad", "text") | {"body": {"model": "bge-large-en-v1.5", "input": "?", "users": 1}}, "users"),
+    ],
+    ids=["unknown", "null", "embedding"],
+)
+def test_what_strict_refuses_of_a_live_request_it_refuses_of_a_line(request_: Any, param: str) -> None:
+    strict, endpoint = BatchDesk(strict=True), request_["url"]
+    live = strict.refusal("POST", endpoint, json=request_["body"])
+
+    found = failure_of(strict, request_, endpoint)
+
+    assert found == live
+    assert (found[0], found[1]["param"]) == (400, param)
+    assert counts_of(BatchDesk().run(jsonl(request_), endpoint)) == (1, 1, 0)
+
+
+def test_a_strict_batch_answers_what_the_document_promises() -> None:
+    strict = BatchDesk(strict=True)
+
+    batch = strict.run(jsonl(request_of("good"), request_of("typo", max_token=5), request_of("fine", n=2)))
+
+    assert counts_of(batch) == (3, 2, 1)
+    assert list(strict.lines(batch["error_file_id"])) == ["typo"]
+
+
 @pytest.mark.parametrize(("marker", "status"), [("fail=429", 429), ("fail", 500), ("fail=200", 500), ("fail=999", 500)])
 def test_a_marker_fails_its_line(desk: BatchDesk, marker: str, status: int) -> None:
     family = "rate_limit_error" if status == 429 else "server_error"

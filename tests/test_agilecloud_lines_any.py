@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from mockserver.engine import Engine
 
-STEADY = settings(derandomize=True, deadline=None, max_examples=150)
+STEADY = settings(derandomize=True, max_examples=150)
 
 
 @pytest.fixture(scope="module")

@@ -10,27 +10,34 @@ from builders import make_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Spec
 from mockserver.engine import Engine
 from mockserver.providers import agilecloud_inspection as inspection
 from mockserver.providers.agilecloud_lines import NO_FILE, Desk, Worked, work
 from mockserver.providers.agilecloud_plain import MAX_NEEDLES, Plain
-from mockserver.providers.agilecloud_world import world_models, world_prices
+from mockserver.providers.agilecloud_world import live_schema, world_models, world_prices
 from mockserver.state.conditions import FatePlan
 from mockserver.stores import blobs
 from mockserver.stores.blobs import Blob
 
-STEADY = settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+STEADY = settings(derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine()
+@pytest.fixture(scope="module", params=[False, True], ids=["", "strict"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return make_engine(strict=request.param)
 
 
 @pytest.fixture(scope="module")
 def spec(engine: Engine) -> Spec:
     return engine.services[0].world.spec
+
+
+def live_chat(spec: Spec) -> Schema:
+    schema = live_schema(spec, CHAT)
+    assert schema is not None
+    return schema
 
 
 def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
@@ -44,7 +51,7 @@ def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
         world=world,
         find_prompt=lambda _: None,
         line_schema=world.spec.component("BatchRequestLine"),
-        body_schema=world.spec.component("ChatCompletionRequest"),
+        body_schema=live_chat(world.spec),
         heeds_markers=True,
         keeps_order=keeps_order,
     )
@@ -80,7 +87,8 @@ BODIES = st.fixed_dictionaries(
     optional={
         "max_tokens": st.sampled_from([1, 50, 1000, 1.0, 0, None]),
         "max_completion_tokens": st.sampled_from([1, 1000]),
-        "temperature": st.sampled_from([0, 1.5, 3, "1"]),
+        "temperature": st.sampled_from([0, 1.5, 3, "1", None]),
+        "tempratur": st.just(1),
         "n": st.just(2),
         "stream": st.booleans(),
         "stop": st.just("a"),
@@ -172,7 +180,21 @@ def test_however_a_file_is_looked_at_the_same_comes_of_it(
 def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, spec: Spec, request: Any) -> None:
     if plain_of(engine).accepts(request):
         assert spec.component("BatchRequestLine").violations(request) == []
-        assert spec.component("ChatCompletionRequest").violations(request["body"]) == []
+        assert live_chat(spec).violations(request["body"]) == []
+
+
+FREE = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "tempratur")
+
+
+@STEADY
+@given(fields=st.dictionaries(st.sampled_from(FREE), st.sampled_from([None, 1, 50, "1"]), max_size=2))
+def test_an_ordinary_line_with_more_fields_is_plain_only_if_a_live_request_may_have_them(
+    engine: Engine, spec: Spec, fields: dict[str, Any]
+) -> None:
+    request = request_of("r1", "What do people buy after reading?", **fields)
+
+    is_known = "tempratur" not in fields
+    assert plain_of(engine).accepts(request) == (is_known and live_chat(spec).accepts(request["body"]))
 
 
 def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:

@@ -1,10 +1,11 @@
 """How AgileCloud says no: OpenAI's envelope, its sentences, and what of the document stays as it is."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from builders import ask, make_engine, value_of
+from builders import ask, make_document, make_engine, make_operation, value_of, write_json
 from document import operations
 
 from mockserver import loading
@@ -28,6 +29,73 @@ def refused(engine: Engine, path: str, status: int = 400, method: str = "POST", 
     response = ask(engine, method, path, **given)
     assert response.status == status, response
     return value_of(response)["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "nearest"),
+    [
+        ("POST", "/v1/responses", "The nearest operation is POST /v1/chat/completions."),
+        ("GET", "/v1/responses/resp_1", "The nearest operation is POST /v1/chat/completions."),
+        ("POST", "/v1/completions", "The nearest operation is POST /v1/chat/completions."),
+        ("POST", "/v1/v1/chat/completions", "The nearest operation is POST /v1/chat/completions."),
+        ("DELETE", "/v1/file/file-1", "The nearest operation is DELETE /v1/files/{file_id}."),
+        ("PUT", "/v1/model", "The nearest operation is GET /v1/models."),
+        ("GET", "/api/v1/prompt", "The nearest operation is GET /api/v1/prompts."),
+        ("GET", "/v1", "The command `mockserver operations` lists what it does."),
+        ("POST", "/v1/" + "zq" * 90, "The command `mockserver operations` lists what it does."),
+    ],
+)
+def test_a_path_that_is_not_imitated_is_refused_as_the_sdks_understand_it(
+    engine: Engine, method: str, path: str, nearest: str
+) -> None:
+    error = refused(engine, path, 404, method, token=None)
+
+    message = f"mockserver does not imitate {method} {path}. {nearest}"
+    assert error == {"message": message, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
+
+
+def test_a_method_that_is_not_imitated_is_told_those_that_are(engine: Engine) -> None:
+    response = ask(engine, "DELETE", "/v1/models")
+
+    assert (response.status, dict(response.headers)["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    message = "/v1/models does not answer DELETE; it answers GET, HEAD, OPTIONS."
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": "method_not_supported"}
+    assert value_of(response) == {"error": error}
+
+
+def test_a_lost_request_is_journaled_as_unexpected_and_has_an_id(engine: Engine) -> None:
+    answers = [ask(engine, "POST", path, headers={"x-request-id": "mine"}) for path in ("/v1/responses", "/v1/models")]
+
+    exchanges = list(engine.sandboxes.open("test").journal.find(lambda _: True))
+    assert [each.reason for each in exchanges] == ["no-such-path", "method-not-allowed"]
+    assert all(each.is_unexpected and each.operation == "" for each in exchanges)
+    assert all(("X-Request-ID", "mine") in each.headers for each in answers)
+    assert ask(engine, "OPTIONS", "/v1/models").status == 204
+
+
+def test_a_long_path_is_told_in_part(engine: Engine) -> None:
+    error = refused(engine, "/v1/" + "x" * 100_000, 404, "A" * 100_000)
+
+    assert len(error["message"]) < 600
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v10", 404), ("GET", "/ai/batch", 404), ("PUT", "/user", 405)]
+)
+def test_paths_of_others_stay_problems(engine: Engine, method: str, path: str, status: int) -> None:
+    response = ask(engine, method, path)
+
+    assert (response.status, response.media_type) == (status, "application/problem+json")
+
+
+def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path) -> None:
+    document = make_document({"/v1/pets": {"get": make_operation("listPets", example=[])}})
+    engine = make_engine(spec=(str(write_json(tmp_path / "pets.json", document)),))
+
+    asked = [("GET", "/v1/petz"), ("PUT", "/v1/pets"), ("POST", "/v1/chat/completion")]
+    kinds = [ask(engine, method, path).media_type for method, path in asked]
+
+    assert kinds == ["application/problem+json", "application/problem+json", "application/json"]
 
 
 @pytest.mark.parametrize(

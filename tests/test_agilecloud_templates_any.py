@@ -151,7 +151,7 @@ EXPRESSIONS = st.recursive(
     ),
     max_leaves=8,
 )
-PATIENT = settings(max_examples=200, deadline=5_000, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
 def end_of(template: str, variables: dict[str, Any]) -> str:

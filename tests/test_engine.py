@@ -224,7 +224,7 @@ def test_two_processes_give_the_same_bytes_and_another_seed_others() -> None:
     assert told("two", "1") != first
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(len(ASKED) - 4)))
 def test_the_order_of_other_requests_does_not_matter(order: list[int]) -> None:
     def answers(numbers: list[int]) -> dict[int, Response]:

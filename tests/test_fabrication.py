@@ -105,7 +105,7 @@ def deeper(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[s
 SCHEMAS = st.recursive(PLAIN, deeper, max_leaves=12)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(schema=SCHEMAS, key=st.binary(max_size=8))
 def test_a_fabricated_value_is_valid_for_its_schema(schema: dict[str, Any], key: bytes) -> None:
     value = make(schema, key)

@@ -103,7 +103,7 @@ def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: Local
     again = runs[1].lend("same")
 
     assert (mine.credits, again.credits, unmarked.name) == (1, 1_000_000_000, "same")
-    assert mine.name.startswith("run-job-1-")
+    assert mine.name.startswith("test-run-job-1-")
     assert {each.name for each in (mine, others, unmarked)} <= {row["name"] for row in host.client.sandboxes()}
     for run, lent_ in zip(runs, (mine, again, unmarked), strict=True):
         run.take_back(lent_)

@@ -301,7 +301,7 @@ def test_a_runs_mark_keeps_it_from_others_on_an_external_server(
     assert plain == here, "a server of its own is shared with nobody"
     assert flagged == overruled
     assert len({plain[0], flagged[0], named[0]}) == 3
-    assert (flagged[0][:9], named[0][:9]) == ("run-12-3-", "run-12-4-")
+    assert (flagged[0][:14], named[0][:14]) == ("test-run-12-3-", "test-run-12-4-")
     assert plain[1] == flagged[1] == named[1], "ids do not depend on the mark"
 
 
@@ -619,7 +619,7 @@ def test_a_lost_request_is_told_what_it_may_have_meant(suite: pytest.Pytester) -
             "*DELETE /ai/batches -> 405 method-not-allowed*",
             "       */ai/batches does not answer DELETE; it answers *",
             "*GET /v1/chats/completions -> 404 no-such-path*",
-            "       *Did you mean /v1/chat/completions?*",
+            "       *does not imitate GET /v1/chats/completions. The nearest operation is *",
         ]
     )
 

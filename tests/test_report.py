@@ -118,5 +118,5 @@ def test_what_cannot_be_asked_or_written_is_told(server: ThreadedServer, tmp_pat
     assert "401: The header X-Mock-Admin-Token" in closed.stderr
     assert "wanted http://HOST:PORT" in strange.stderr
     assert "--output" in unwritable.stderr
-    assert "404: No operation" in lost.stderr
+    assert "404: mockserver does not imitate GET /v1/__admin/verdict." in lost.stderr
     assert "Traceback" not in "".join(each.stderr for each in (nobody, closed, strange, unwritable, lost, usage))

@@ -193,7 +193,7 @@ def told(engine: Engine, token: str, path: str, **query: str) -> tuple[str, int,
     return path, response.status, response.headers, bytes_of(response)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     done=st.lists(steps, max_size=12),
     after=st.lists(steps, max_size=4),

@@ -18,6 +18,17 @@ class Match(NamedTuple):
     arguments: Mapping[str, str]
 
 
+class NoOperation(Refusal):
+    """A request that no operation takes: its path is unknown, or does not answer its method."""
+
+    def __init__(
+        self, reason: Reason, detail: str, near: Operation | None, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """`near` is one of the path's operations, or of the path that is most like it; None where none is like it."""
+        super().__init__(reason, detail, headers=headers)
+        self.near = near
+
+
 class Router:
     """Finds operations. A concrete path wins over a templated one, as OpenAPI demands."""
 
@@ -38,7 +49,7 @@ class Router:
     def match(self, method: str, path: str) -> Match:
         """The operation; a GET operation answers HEAD, too.
 
-        Raises Refusal NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
+        Raises NoOperation: NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
         """
         matches = self._matches.get(path)
         found = matches.get(method) if matches else None
@@ -62,11 +73,11 @@ class Router:
         if allowed:
             raise _not_allowed(method, path, allowed)
         shown = path[:MAX_SHOWN]
-        raise Refusal(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{self._suggestion(shown)}")
-
-    def _suggestion(self, path: str) -> str:
         near = nearest(path, [*self._concrete, *self._templated])
-        return f" Did you mean {near}?" if near else ""
+        hint = f" Did you mean {near}?" if near else ""
+        methods = self._concrete.get(near) or self._templated.get(near) or {}
+        meant = methods.get(method) or next(iter(methods.values()), None)
+        raise NoOperation(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -84,11 +95,12 @@ def allowed_methods(methods: Iterable[str]) -> str:
     return ", ".join(sorted(every | {"HEAD"} if "GET" in every else every))
 
 
-def _not_allowed(method: str, path: str, methods: Iterable[str]) -> Refusal:
+def _not_allowed(method: str, path: str, methods: Mapping[str, Operation]) -> NoOperation:
     allow = allowed_methods(methods)
-    return Refusal(
+    return NoOperation(
         Reason.METHOD_NOT_ALLOWED,
         f"{path[:MAX_SHOWN]} does not answer {method[:MAX_SHOWN]}; it answers {allow}.",
+        next(iter(methods.values())),
         headers=(("Allow", allow),),
     )
 

@@ -168,8 +168,15 @@ def read_answer(call: str, answer: Answer) -> Any:
     if 200 <= answer.status < 300:
         return value
     if isinstance(value, dict):
-        raise AdminError(call, answer.status, str(value.get("detail", value)), value.get("violations", ()))
+        raise AdminError(call, answer.status, _said(value), value.get("violations", ()))
     raise AdminError(call, answer.status, str(value)[:500])
+
+
+def _said(value: Mapping[str, Any]) -> str:
+    """What an answer says: as a problem, or in the envelope of an API, where the server's address has a path in it."""
+    error = value.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return str(value.get("detail", message or value))
 
 
 def _told(violation: Mapping[str, Any]) -> str:

@@ -56,6 +56,8 @@ api = Provider(
     "agilecloud",
     tag="AgileCloud",
     word=Later("mockserver.providers.agilecloud_refusals", "worded"),
+    prefixes=("/v1", "/api/v1"),
+    lost=Later("mockserver.providers.agilecloud_refusals", "lost"),
     # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
     statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,), Reason.UNSUPPORTED_MEDIA_TYPE: (400,)},
     guard=guard,

@@ -16,7 +16,7 @@ from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, w
 from mockserver.providers.agilecloud_prompt_book import PromptBook
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_usage import Trade, meter_batch
-from mockserver.providers.agilecloud_world import world_models, world_prices
+from mockserver.providers.agilecloud_world import live_schema, world_models, world_prices
 from mockserver.state.batches import Batch
 from mockserver.state.sandbox import Sandbox
 from mockserver.syntaxes import read_capacity
@@ -198,7 +198,9 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
-        worked = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
+        again = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
+        # What was sent broke the document, whether or not its turn came.
+        worked = again._replace(refused=worked.refused)
     if not worked.errors:
         # Files and bills are of the instant it ended, whenever somebody came to look.
         at = call._replace(now=job.ended())
@@ -236,7 +238,6 @@ def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
 
 def _desk(call: Call, job: Job) -> Desk:
     spec, settings, keeps_order = call.world.spec, call.world.settings, call.sandbox.conditions.keep_order
-    name = {CHAT: "ChatCompletionRequest", EMBEDDINGS: "EmbeddingRequest"}.get(job.endpoint)
     book = PromptBook(dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born)
     return Desk(
         batch_id=job.batch.id,
@@ -247,7 +248,7 @@ def _desk(call: Call, job: Job) -> Desk:
         world=call.world,
         find_prompt=cache(book.find),
         line_schema=spec.component("BatchRequestLine"),
-        body_schema=spec.component(name) if name else None,
+        body_schema=live_schema(spec, job.endpoint) if job.endpoint in {CHAT, EMBEDDINGS} else None,
         heeds_markers=settings.magic,
         keeps_order=settings.keep_order if keeps_order is None else keeps_order,
         plan=job.batch.plan,

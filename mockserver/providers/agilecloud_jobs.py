@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from mockserver.messages import Content
-from mockserver.provider import Standing
+from mockserver.provider import Refused, Standing
 from mockserver.providers.agilecloud_lines import Worked
 from mockserver.state.batches import Batch, Lifecycle
 from mockserver.state.clock import DAY
@@ -149,4 +149,5 @@ def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
     if job is None:
         return None
     is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
-    return Standing(job.batch.progression, is_over, job.counts(now)["failed"])
+    refused = job.worked.refused if job.worked else Refused()
+    return Standing(job.batch.progression, is_over, job.counts(now)["failed"], refused=refused)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
-from mockserver.provider import World
+from mockserver.provider import Refused, World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
@@ -58,6 +58,7 @@ class Worked(NamedTuple):
     model: str | None = None
     """The model that all requests are for; None when they do not agree on one."""
     uses: tuple[Use, ...] = ()
+    refused: Refused = Refused()
 
     def without_files(self) -> "Worked":
         """What remains once its files have another holder."""
@@ -92,6 +93,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     sums: dict[str, list[int]] = {}
     models: set[str] = set()
     uses: list[Use] = []
+    refused = Refused()
     good = bytearray()
     seed = seed_of(desk.batch_id.encode())
     order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
@@ -121,7 +123,9 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, trade, chosen = _answered(request, model, fate, identity, desk)
+        answer, trade, chosen, broken = _answered(request, model, fate, identity, desk)
+        if broken:
+            refused = refused.with_item(f"line {index + 1}", broken)
         good.append(trade is not None)
         if chosen is not None and chosen.is_tested:
             uses.append(Use(chosen.prompt.slug, chosen.version.number, Trade(*trade) if trade else None))
@@ -135,7 +139,9 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         _add(sums, model, trade)
     trades = {model: Trade(*counts) for model, counts in sums.items()}
     only = models.pop() if len(models) == 1 else None
-    return Worked(len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses))
+    return Worked(
+        len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses), refused
+    )
 
 
 def rejected_file(*errors: Mapping[str, Any]) -> Worked:
@@ -177,16 +183,23 @@ class _Lines:
         self._waiting = 0
 
 
+class _Broken(Refusal):
+    """A request's body that the document refuses."""
+
+
 _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
 
 
 def _answered(
     request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
-) -> tuple[bytes, tuple[int, int, int, int] | None, Chosen | None]:
-    """The line for the output or error file, what a success came to, as in a Trade, and the prompt version it got."""
+) -> tuple[bytes, tuple[int, int, int, int] | None, Chosen | None, str]:
+    """The line for the output or error file, and what stands behind it.
+
+    That is what a success came to, as in a Trade, the prompt version it got, and how the request broke the document.
+    """
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
-        return _failed_line(identity, request, status, _marked(status)), None, None
+        return _failed_line(identity, request, status, _marked(status)), None, None, ""
     chosen = None
     try:
         _judge(request["body"], desk)
@@ -195,12 +208,14 @@ def _answered(
         body, prompt, said = _body(request["body"], chosen, model, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
-        return _failed_line(identity, request, status, {"error": described(refusal, status)}), None, chosen
+        error = described(refusal, status)
+        broken = str(error["message"]) if isinstance(refusal, _Broken) else ""
+        return _failed_line(identity, request, status, {"error": error}), None, chosen, broken
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
     middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
     parts = (head, line_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
-    return b"".join(parts), (1, prompt, said, cost), chosen
+    return b"".join(parts), (1, prompt, said, cost), chosen, ""
 
 
 def _judge(body: Mapping[str, Any], desk: Desk) -> None:
@@ -209,7 +224,7 @@ def _judge(body: Mapping[str, Any], desk: Desk) -> None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
     violations = desk.body_schema.violations(body, ("body",))
     if violations:
-        raise Refusal(Reason.INVALID, violations=violations)
+        raise _Broken(Reason.INVALID, violations=violations)
 
 
 def _body(

@@ -14,7 +14,7 @@ from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
 from mockserver.providers.agilecloud_usage import Trade
-from mockserver.providers.agilecloud_world import key_of, model_seed, seed_after
+from mockserver.providers.agilecloud_world import key_of, live_schema, model_seed, seed_after
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
@@ -124,19 +124,21 @@ class _Judges:
         last = self._last
         if last is None or last[0] is not spec or last[1] is not completions:
             needles = [each.match.contains for each in completions if each.match.contains is not None]
-            last = self._last = (spec, completions, Schema(_definition(spec.document, needles), spec.document))
+            last = self._last = (spec, completions, Schema(_definition(spec, needles), spec.document))
         return last[2]
 
 
 _judge = _Judges()
 
 
-def _definition(document: Mapping[str, Any], needles: Sequence[str]) -> dict[str, Any]:
+def _definition(spec: Spec, needles: Sequence[str]) -> dict[str, Any]:
     """What a plain line is, in the document's own words for its fields; no text in it holds one of the needles.
 
     Made whole, because a judge that is sent from reference to reference takes twice as long.
     """
-    known = document["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+    live = live_schema(spec, CHAT)
+    assert live is not None
+    known = spec.resolved(live.definition, CHAT)["properties"]
     # Nothing but ASCII is ever found in the texts that are answered here.
     content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)

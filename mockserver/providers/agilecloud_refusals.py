@@ -6,15 +6,18 @@ from typing import Any
 
 import orjson
 
-from mockserver.contract.operations import is_json
+from mockserver.contract.operations import JSON, is_json
+from mockserver.contract.routing import MAX_SHOWN, NoOperation
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Response
+from mockserver.messages import Request, Response
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """The family of an error by its status, where it is not that of its class."""
 CREDENTIAL = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.NO_CREDITS})
 """Refusals of who asks. The document has their texts; what the violations say is not for strangers."""
 
+_INSTEAD = dict.fromkeys(("/v1/responses", "/v1/completions"), "POST /v1/chat/completions")
+"""What comes nearest to calls of OpenAI's that are not imitated, where their paths do not tell."""
 _NAMED = re.compile(r"""^["'](.*)["'] is a required property""", re.DOTALL)
 _UNEXPECTED = re.compile(r"""\(["'](.*?)["'](?:,| was| were)""", re.DOTALL)
 _BEGINNING = re.compile(r"\^([A-Za-z0-9_-]+)")
@@ -46,6 +49,25 @@ def worded(refusal: Refusal, reply: Response) -> Response:
         return reply
     documented = orjson.loads(reply.body)["error"]
     return reply._replace(body=orjson.dumps({"error": described(refusal, reply.status, documented)}), source="handler")
+
+
+def lost(request: Request, refusal: Refusal, status: int) -> Response:
+    """The answer to a request that no operation takes, in the envelope that the SDKs show the message of."""
+    message, code = refusal.detail, "method_not_supported"
+    if refusal.reason is Reason.NO_SUCH_PATH:
+        message, code = f"mockserver does not imitate {_asked(request)}. {_hint(request.path, refusal)}", "unknown_url"
+    error = {"message": message, "type": family(status), "param": None, "code": code}
+    return Response(status, JSON, orjson.dumps({"error": error}))
+
+
+def _asked(request: Request) -> str:
+    return f"{request.method[:MAX_SHOWN]} {request.path[:MAX_SHOWN]}"
+
+
+def _hint(path: str, refusal: Refusal) -> str:
+    near = refusal.near if isinstance(refusal, NoOperation) else None
+    named = _INSTEAD.get("/".join(path.split("/", 3)[:3])) or (f"{near.method} {near.path}" if near else "")
+    return f"The nearest operation is {named}." if named else "The command `mockserver operations` lists what it does."
 
 
 def described(refusal: Refusal, status: int, documented: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 from xxhash import xxh3_64_intdigest
 
 from mockserver.contract.fixtures import Completion
+from mockserver.contract.schema import Schema
+from mockserver.contract.spec import JSON, Spec
 from mockserver.errors import Reason
 from mockserver.provider import World
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
@@ -46,6 +48,13 @@ def world_models(world: World) -> Models:
 def world_prices(world: World) -> Prices:
     """The prices that the fixtures tell."""
     return _prices(world.fixtures.prices)
+
+
+def live_schema(spec: Spec, path: str) -> Schema | None:
+    """What the body of a live request to the path is judged by; None where the document has no such request."""
+    operation = spec.by_key.get(f"POST {path}")
+    content = operation.body.get(JSON) if operation and operation.body else None
+    return content.schema if content else None
 
 
 def known_model(world: World, name: str, location: tuple[str, str] = ("body", "model")) -> Model:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.contract.spec import Operation
-from mockserver.state.journal import Exchange
+from mockserver.state.journal import ON_DEMAND, Exchange
 
 Met = Mapping[tuple[str, int], int]
 """How often each operation (by its key) was answered with each status."""
+NONE: Met = {}
 
 
 class Covered(NamedTuple):
@@ -17,7 +18,7 @@ class Covered(NamedTuple):
     documented: Mapping[str, int]
     """By the name in the document: `202`, `4XX`, `default`."""
     undocumented: Mapping[int, int]
-    """By status."""
+    """By status; without those that stubs and faults gave, which were meant."""
 
 
 def count_met(exchanges: Iterable[Exchange]) -> Met:
@@ -29,29 +30,37 @@ def count_met(exchanges: Iterable[Exchange]) -> Met:
     return met
 
 
-def covered(operations: Sequence[Operation], met: Met) -> list[Covered]:
-    """Every operation in the document's order. A key that two documents share counts for both."""
+def count_demanded(exchanges: Iterable[Exchange]) -> Met:
+    """How often each operation was answered with each status by a stub or a fault."""
+    return count_met(each for each in exchanges if each.response.source in ON_DEMAND)
+
+
+def covered(operations: Sequence[Operation], met: Met, demanded: Met = NONE) -> list[Covered]:
+    """Every operation in the document's order. A key that two documents share counts for both.
+
+    `demanded` says how many of those met were answers of stubs and faults.
+    """
     by_key: dict[str, dict[int, int]] = {}
     for (key, status), count in tuple(met.items()):
         by_key.setdefault(key, {})[status] = count
-    return [_covered(operation, by_key.get(operation.key, {})) for operation in operations]
+    return [_covered(operation, by_key.get(operation.key, {}), demanded) for operation in operations]
 
 
-def _covered(operation: Operation, met: Mapping[int, int]) -> Covered:
+def _covered(operation: Operation, met: Mapping[int, int], demanded: Met) -> Covered:
     documented = dict.fromkeys(operation.responses, 0)
     undocumented = {}
     for status, count in sorted(met.items()):
         response = operation.response(status)
-        if response is None:
-            undocumented[status] = count
-        else:
+        if response is not None:
             documented[response.status] += count
+        elif (more := count - demanded.get((operation.key, status), 0)) > 0:
+            undocumented[status] = more
     return Covered(operation, documented, undocumented)
 
 
-def described_coverage(operations: Sequence[Operation], met: Met) -> dict[str, Any]:
-    """The coverage as JSON."""
-    found = covered(operations, met)
+def described_coverage(operations: Sequence[Operation], met: Met, demanded: Met = NONE) -> dict[str, Any]:
+    """The coverage as JSON; see covered."""
+    found = covered(operations, met, demanded)
     responses = [count for each in found for count in each.documented.values()]
     reached = sum(1 for count in responses if count)
     lost = {str(status): count for (key, status), count in sorted(met.items()) if not key}

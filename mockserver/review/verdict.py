@@ -36,6 +36,7 @@ SEVERITY = {
     "error-file-unread": "warning",
     "failed-unseen": "warning",
     "failed-ignored": "info",
+    "refused-lines": "warning",
     "downloaded-twice": "warning",
 }
 """Everything that can be found. What may have had a good reason is a warning, a mere hint an info."""
@@ -221,6 +222,23 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
                 )
 
 
+def refused_lines(scene: Scene) -> Iterator[Finding]:
+    """A batch was accepted, and items of it broke the document: live, each would have been refused."""
+    for lives in scene.lives:
+        for id_, life in lives.by_id.items():
+            standing = scene.standings.get(id_)
+            if standing is not None and standing.refused.total:
+                count, told = standing.refused
+                said = "; ".join(each.rstrip(".") for each in told)
+                more = f"; and {count - len(told)} more" if count > len(told) else ""
+                yield _finding(
+                    "refused-lines",
+                    f"{id_} has {count} of its lines refused by the document: {said}{more}.",
+                    [life.created or life.sightings[0].exchange],
+                    "Mend what writes these lines; each would be refused as a live request, too.",
+                )
+
+
 def _is_unseen(standing: Standing) -> bool:
     return standing.is_over and standing.failed > 0 and not standing.was_told
 
@@ -246,6 +264,7 @@ JUDGES = (
     paid_twice,
     unread_error_files,
     unchecked_failures,
+    refused_lines,
     repeated_downloads,
 )
 

@@ -8,13 +8,14 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from mockserver.errors import Reason, Violation
-from mockserver.messages import Request, Response
+from mockserver.messages import FAULT_SOURCE, Request, Response
 
 MAX_BYTES = 16 * 1024 * 1024
 
 
 _UNEXPECTED = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED, Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE})
-_ON_DEMAND = frozenset({"stub", "fault"})
+ON_DEMAND = frozenset({"stub", FAULT_SOURCE})
+"""The sources of answers that a rule of the user's gave, whatever the document says."""
 
 
 class Exchange(NamedTuple):
@@ -35,7 +36,7 @@ class Exchange(NamedTuple):
     @property
     def is_unexpected(self) -> bool:
         """Whether no client can mean such a request, since no document knows it. What a stub answered was meant."""
-        return self.reason in _UNEXPECTED and self.response.source not in _ON_DEMAND
+        return self.reason in _UNEXPECTED and self.response.source not in ON_DEMAND
 
 
 Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]

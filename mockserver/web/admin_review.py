@@ -6,7 +6,7 @@ from typing import Any
 from mockserver.contract.spec import Operation
 from mockserver.messages import Response
 from mockserver.provider import Guidance
-from mockserver.review.coverage import count_met, described_coverage
+from mockserver.review.coverage import count_demanded, count_met, described_coverage
 from mockserver.review.formats import cobertura, coverage_table, junit
 from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
 from mockserver.state.sandbox import Sandbox
@@ -74,8 +74,11 @@ def coverage(call: AdminCall) -> Any:
     chosen = _choice(call, "format", FORMATS)
     is_mine = _choice(call, "scope", SCOPES[::-1]) == "sandbox"
     journal = call.sandbox.journal
-    met = count_met(journal.find(lambda _: True)) if is_mine else call.engine.met
-    found = described_coverage(_operations(call), met)
+    if is_mine:
+        met, demanded = (count(journal.find(lambda _: True)) for count in (count_met, count_demanded))
+    else:
+        met, demanded = call.engine.met, call.engine.demanded
+    found = described_coverage(_operations(call), met, demanded)
     found |= {"scope": "sandbox", "dropped": journal.dropped} if is_mine else {"scope": "server"}
     if chosen == "table":
         return Response(200, "text/plain; charset=utf-8", coverage_table(found).encode())
@@ -87,6 +90,7 @@ def coverage(call: AdminCall) -> Any:
 def delete_coverage(call: AdminCall) -> Any:
     forgotten = sum(call.engine.met.values())
     call.engine.met.clear()
+    call.engine.demanded.clear()
     return {"forgotten": forgotten}
 
 

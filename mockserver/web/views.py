@@ -55,8 +55,9 @@ def _detail(exchange: Exchange) -> str:
     if exchange.reason not in _LOST or not isinstance(body, bytes):
         return ""
     try:
-        return str(orjson.loads(body).get("detail", ""))[:SHOWN_DETAIL]
-    except (orjson.JSONDecodeError, AttributeError):  # a fault may have broken it
+        told = orjson.loads(body)
+        return str(told["detail"] if "detail" in told else told["error"]["message"])[:SHOWN_DETAIL]
+    except (orjson.JSONDecodeError, LookupError, TypeError):  # a fault may have broken it
         return ""
 
 

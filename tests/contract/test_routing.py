@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.routing import MAX_SHOWN, Router, allowed_methods
+from mockserver.contract.routing import MAX_SHOWN, NoOperation, Router, allowed_methods
 from mockserver.contract.spec import Operation, Spec
 from mockserver.errors import Reason, Refusal, SpecError
 
@@ -118,6 +118,23 @@ def test_a_lost_client_is_shown_the_nearest_path() -> None:
     assert refusal_of(ROUTER, "GET", "/pet/7").detail.endswith("Did you mean /pets/{id}?")
     assert refusal_of(ROUTER, "GET", "/ONLY").detail.endswith("Did you mean /only?")
     assert refusal_of(ROUTER, "GET", "~").detail == "No operation has the path ~."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "near"),
+    [
+        ("GET", "/onyl", "POST /only"),
+        ("DELETE", "/pet/7", "GET /pets/{id}"),
+        ("GET", "/pets/mime/", "GET /pets/mine"),
+        ("PATCH", "/a/1/c", "POST /a/{x}/{y}"),
+        ("GET", "~", None),
+    ],
+)
+def test_a_lost_client_is_known_by_the_operation_it_came_near_to(method: str, path: str, near: str | None) -> None:
+    refusal = refusal_of(ROUTER, method, path)
+
+    assert isinstance(refusal, NoOperation)
+    assert (refusal.near.key if refusal.near else None) == near
 
 
 def test_a_long_path_gets_a_short_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,16 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from batch_desk import BatchDesk, chats, jsonl, request_of
 from builders import ask, make_engine, queue, value_of
 from faulty_clients import Client, findings_of
 
+from mockserver.loading import find_providers
 from mockserver.messages import Request, Response
 from mockserver.review.habits import elapsed, fingerprint
 from mockserver.review.verdict import PATIENCE, SEVERITY, Finding
 from mockserver.state.callbacks import Callback, Outbox, State
+from mockserver.state.conditions import Choice, FatePlan
 from mockserver.state.journal import Exchange
+from mockserver.state.snapshots import Snapshots, restore
 
 ROOT = Path(__file__).parents[2]
 
@@ -357,6 +361,94 @@ def test_an_error_file_seen_in_a_list_counts_as_told() -> None:
     desk.ask("GET", "/v1/batches")
 
     assert codes(findings_of(desk.engine, "ann")) == ["error-file-unread"]
+
+
+def test_lines_that_broke_the_document_are_blamed_whoever_read_the_error_file() -> None:
+    desk = BatchDesk(strict=True)
+    bad = [request_of(f"b{n}", tempratur=n) for n in range(4)]
+    batch = desk.run(jsonl(request_of("a"), *bad, request_of("c", temperature=9)))
+    desk.content(batch["error_file_id"])
+
+    (found,) = findings_of(desk.engine, "ann")
+
+    assert (found.code, found.severity, found.exchanges) == ("refused-lines", "warning", (1,))
+    told = "; ".join(f"line {n}: Unknown parameter: 'tempratur'" for n in (2, 3, 4))
+    assert found.sentence == f"{batch['id']} has 5 of its lines refused by the document: {told}; and 2 more."
+
+
+def test_a_long_name_that_the_document_refuses_is_told_in_part() -> None:
+    desk = BatchDesk(strict=True)
+    fields: Any = {"x" * 100_000: 1}
+    desk.content(desk.run(jsonl(request_of("a", **fields)))["error_file_id"])
+
+    (found,) = findings_of(desk.engine, "ann")
+
+    assert found.code == "refused-lines"
+    assert len(found.sentence) < 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "[mock:fail=400]"},
+        {"prompt_slug": "nowhere"},
+        {"prompt_slug": "translate"},
+        {"model": "bge-large-en-v1.5"},
+    ],
+    ids=["marker", "unknown prompt", "missing variable", "another kind of model"],
+)
+def test_lines_that_failed_for_another_reason_broke_no_document(body: Any) -> None:
+    desk = BatchDesk(strict=True)
+    batch = desk.run(jsonl(request_of("a", **body)))
+    desk.content(batch["error_file_id"])
+
+    assert batch["request_counts"]["failed"] == 1
+    assert findings_of(desk.engine, "ann") == []
+
+
+def test_a_marker_spares_a_line_from_being_judged_and_so_do_conditions() -> None:
+    desk = BatchDesk()
+    desk.content(desk.run(jsonl(request_of("a", "[mock:fail]", temperature=9)))["error_file_id"])
+    assert findings_of(desk.engine, "ann") == []
+
+    desk.sandbox.conditions = desk.sandbox.conditions._replace(items=FatePlan(Choice(every=1)))
+    desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
+    assert findings_of(desk.engine, "ann") == []
+
+
+def test_cancelling_a_batch_does_not_mend_its_lines() -> None:
+    desk = BatchDesk(progression="time:60")
+    id_ = desk.create(jsonl(request_of("a"), request_of("b", temperature=9)))["id"]
+    desk.sandbox.clock.advance(7)
+    desk.read(id_)
+    desk.cancel(id_)
+
+    assert "refused-lines" in codes(findings_of(desk.engine, "ann"))
+
+
+def test_lines_are_blamed_where_only_a_list_named_their_batch() -> None:
+    desk = BatchDesk()
+    desk.create(jsonl(request_of("a", temperature=9)))
+    desk.sandbox.journal.clear()
+    desk.ask("GET", "/v1/batches")
+
+    assert [(each.code, each.exchanges) for each in findings_of(desk.engine, "ann")] == [
+        ("error-file-unread", (1,)),
+        ("refused-lines", (1,)),
+    ]
+
+
+def test_what_lines_broke_travels_with_an_exported_sandbox() -> None:
+    desk = BatchDesk()
+    desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
+    before = findings_of(desk.engine, "ann")
+
+    snapshots = Snapshots({each.name: each.keeps() for each in find_providers() if each.keeps})
+    written = orjson.loads(orjson.dumps(snapshots.write(snapshots.take(desk.sandbox, journal=True))))
+    restore(desk.sandbox, snapshots.read(written, desk.sandbox.shelves))
+
+    assert codes(before) == ["refused-lines"]
+    assert findings_of(desk.engine, "ann") == before
 
 
 def test_failures_that_no_status_read_saw_are_blamed() -> None:

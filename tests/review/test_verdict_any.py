@@ -47,7 +47,7 @@ EXCHANGES = st.tuples(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(st.lists(EXCHANGES, max_size=6))
 def test_whatever_stubs_have_answered_can_be_judged(played: list[Any]) -> None:
     sandbox = ENGINE.sandboxes.open("test")

@@ -11,7 +11,7 @@ from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch
 from mockserver.state.clock import DAY
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 MakeBatch = Callable[..., Batch]
 

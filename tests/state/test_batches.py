@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mockserver.state.batches import IMMEDIATE, Batch, Progression, Tally
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 MakeBatch = Callable[..., Batch]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mockserver.state.clock import LATEST, Clock, ClockStart
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 
 class Wall:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mockserver.state.batches import PLAIN, Batch, Fate, read_fate
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 MakeBatch = Callable[..., Batch]
 

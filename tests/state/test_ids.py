@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mockserver
 from mockserver.state.ids import IdSequence, as_uuid, digest
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 ROOT = Path(mockserver.__file__).parent.parent
 

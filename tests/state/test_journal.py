@@ -11,7 +11,7 @@ from mockserver.messages import Request, Response
 from mockserver.state import journal as home
 from mockserver.state.journal import MAX_BYTES, Exchange, Journal, told_wait
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 Note = Callable[..., None]
 

@@ -113,7 +113,7 @@ def test_the_balance_is_what_a_patient_clerk_counts(make_batch: MakeBatch) -> No
         pass
 
     Books.make_batch = staticmethod(make_batch)
-    Books.TestCase.settings = settings(max_examples=60, stateful_step_count=25, derandomize=True, deadline=None)
+    Books.TestCase.settings = settings(max_examples=60, stateful_step_count=25, derandomize=True)
     Books.TestCase().runTest()
 
 

@@ -84,7 +84,7 @@ def test_an_order_is_met_or_tells_what_is_missing_first(
     assert (found.numbers, found.missing) == (numbers, missing)
 
 
-@settings(derandomize=True, deadline=None)
+@settings(derandomize=True)
 @given(st.text("ab", max_size=8), st.text("ab", min_size=1, max_size=4))
 def test_an_order_is_met_exactly_when_it_is_a_subsequence(seen: str, wanted: str) -> None:
     rest = iter(seen)

@@ -310,7 +310,7 @@ def chances_of(rule: Rule, count: int) -> list[bool]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(DEFINITIONS, max_size=5), st.lists(st.sampled_from("ab"), max_size=15))
 def test_the_rules_do_what_a_small_model_does(definitions: list[dict[str, Any]], asked: list[str]) -> None:
     rules = Rules(Sandboxed())
@@ -346,7 +346,7 @@ class Sandboxed:
         return f"{operation}-{self.given}"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(DEFINITIONS, st.lists(st.booleans(), max_size=30))
 def test_requests_that_do_not_match_change_nothing(definition: dict[str, Any], matching: list[bool]) -> None:
     """The same requests have the same outcomes, whatever was asked in between."""

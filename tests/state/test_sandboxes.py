@@ -322,4 +322,4 @@ def test_sandboxes_do_what_a_small_model_does(make_batch: MakeBatch, make_beginn
 
     made = type("Made", (Book,), {"make_batch": staticmethod(make_batch), "beginnings": make_beginnings()})
 
-    run_state_machine_as_test(made, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(made, settings=settings(max_examples=40, stateful_step_count=30))

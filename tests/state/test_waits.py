@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mockserver.state.batches import Batch, Progression
 
-STEADY = settings(derandomize=True, deadline=None)
+STEADY = settings(derandomize=True)
 
 MakeBatch = Callable[..., Batch]
 

@@ -298,6 +298,17 @@ def test_coverage_is_that_of_the_server_or_of_one_sandbox(client: TestClient) ->
     assert (mine["scope"], mine["operations"]["met"], mine["dropped"]) == ("sandbox", 1, 0)
 
 
+@pytest.mark.parametrize("scope", ["server", "sandbox"])
+def test_a_stub_s_answer_is_no_failure_of_the_coverage(client: TestClient, scope: str) -> None:
+    client.post("/__admin/next", json={"operation": "listModels", "status": 418, "undocumented": True})
+    assert client.get("/v1/models").status_code == 418
+
+    report = client.get("/__admin/coverage", params={"format": "junit", "scope": scope}).text
+
+    assert 'failures="0"' in report
+    assert "<failure" not in report
+
+
 def test_coverage_survives_a_reset_until_it_is_forgotten(client: TestClient) -> None:
     queue(client, "one")
     client.post("/__admin/reset")
@@ -315,6 +326,16 @@ def test_what_was_turned_away_at_the_door_counts_as_well() -> None:
         found = client.get("/__admin/coverage", params={"tag": "Agent First"}).json()
 
     assert [each["undocumented"] for each in found["coverage"] if each["key"] == "queueBatch"] == [{"413": 1}]
+
+
+def test_stubs_of_before_hide_nothing_once_the_count_begins_anew() -> None:
+    with make_client(max_body=10) as client:
+        client.post("/__admin/next", json={"operation": "queueBatch", "status": 413, "undocumented": True})
+        assert client.post("/ai/batches", json={}).status_code == 413
+        client.delete("/__admin/coverage")
+        assert client.post("/ai/batches", json={"prompts": ["one"]}).status_code == 413
+
+        assert client.get("/__admin/coverage").json()["undocumented"] == 1
 
 
 def test_coverage_comes_in_the_form_that_is_asked_for(client: TestClient) -> None:

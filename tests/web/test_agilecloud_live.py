@@ -213,6 +213,15 @@ def test_an_unknown_model_is_named(client: OpenAI) -> None:
     assert raised.value.param == "model"
 
 
+def test_a_call_that_is_not_imitated_says_so_through_the_sdk(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.responses.create(model="gpt-4o-mini", input="Hi")
+
+    assert "mockserver does not imitate POST /v1/responses. The nearest operation is POST /v1/chat" in str(caught.value)
+    assert caught.value.code == "unknown_url"
+    assert caught.value.request_id
+
+
 def test_a_revoked_key_is_no_key(server: ThreadedServer) -> None:
     with client_of(server, "mock-revoked") as client, pytest.raises(openai.AuthenticationError) as raised:
         client.models.list()

@@ -57,7 +57,7 @@ def test_a_genuine_export_is_imported_and_read(imports: Imports) -> None:
     assert imports.misread(0) == imports.misread(DAYS) == []
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(seed=st.integers(0, 2**32), seconds=st.sampled_from([0, DAYS]))
 def test_a_forged_export_is_refused_or_can_be_read(imports: Imports, seed: int, seconds: float) -> None:
     what, document = forged(orjson.loads(imports.genuine), Random(seed))

@@ -1,0 +1,6 @@
+"""What holds for all tests."""
+
+from hypothesis import settings
+
+settings.register_profile("untimed")  # No test depends on how fast a machine is.
+settings.load_profile("untimed")
