@@ -1,7 +1,6 @@
 """What tests borrow without pytest: a server beside them, an app without a socket, a case with a sandbox of its own."""
 
 import atexit
-import json
 import sys
 import unittest
 from collections.abc import Iterator
@@ -135,7 +134,7 @@ def journal_text(exchanges: list[Facts], *, dropped: int = 0) -> str:
         source = f" [{answered['source']}]" if answered["source"] else ""
         path = asked["path"] + (f"?{asked['query']}" if asked.get("query") else "")
         lines.append(f"{each['number']:>4} {asked['method']} {path[:200]} -> {answered['status']}{why}{source}")
-        told = _told_lost(each, answered)
+        told = each.get("detail", "")
         lines += [f"       {told}"] if told else []
         violations = each["violations"]
         lines += [f"       {_place(one)}: {one['message']}" for one in violations[:SHOWN_VIOLATIONS]]
@@ -182,18 +181,6 @@ def _latest_of(client: Client, name: str) -> str:
         return journal_text(client.sandbox(name).latest(1))
     except ValueError:  # a name that this client cannot send
         return "     (not shown)"
-
-
-def _told_lost(exchange: Facts, answered: Facts) -> str:
-    """What a request without an operation was told, such as the path that it may have meant."""
-    if "detail" in exchange:
-        return str(exchange["detail"])
-    if exchange.get("operation") or not exchange["reason"] or not answered.get("body"):
-        return ""
-    try:
-        return str(json.loads(answered["body"]).get("detail", ""))
-    except (ValueError, AttributeError):
-        return ""
 
 
 def _place(violation: Facts) -> str:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.client import AdminError, Client
+from mockserver.errors import Reason
 from mockserver.kit.doors import Answer, AppDoor, SocketDoor, read_answer
 from mockserver.lending import (
     OURS,
@@ -28,6 +29,8 @@ from mockserver.lending import (
     pointed_at,
     sandbox_name,
 )
+from mockserver.messages import Request, Response
+from mockserver.state.journal import Exchange
 from mockserver.testing import (
     SandboxTestCase,
     UnexpectedRequests,
@@ -39,6 +42,7 @@ from mockserver.testing import (
     still_settings,
     told_journal,
 )
+from mockserver.web.views import in_short
 
 ROOT = Path(__file__).parents[1]
 
@@ -424,17 +428,21 @@ def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalHost) -> Non
     assert door.asked == 2, "how many were seen, and the latest"
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", '{"detail":"No operation has the path /x."}'])
-def test_what_a_lost_request_was_told_is_shown_where_it_can_be_read(body: str) -> None:
-    exchange = {
-        "number": 1,
-        "operation": "",
-        "reason": "no-such-path",
-        "violations": [],
-        "request": {"method": "GET", "path": "/x", "query": ""},
-        "response": {"status": 404, "source": "", "body": body},
-    }
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", ""),
+        (b"{", ""),
+        (b"[]", ""),
+        (b'{"error":{}}', ""),
+        (b'{"detail":"No operation has the path /x."}', "No operation has the path /x."),
+        (b'{"error":{"message":"mockserver does not imitate GET /x."}}', "mockserver does not imitate GET /x."),
+    ],
+)
+def test_what_a_lost_request_was_told_is_shown_where_it_can_be_read(body: bytes, told: str) -> None:
+    answered = Response(404, "application/json", body)
+    exchange = in_short(Exchange(1, 0.0, "", Request("GET", "/x"), answered, Reason.NO_SUCH_PATH, ()))
 
     shown = journal_text([exchange]).splitlines()
 
-    assert shown[1:] == (["       No operation has the path /x."] if "detail" in body else [])
+    assert shown[1:] == ([f"       {told}"] if told else [])

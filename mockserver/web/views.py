@@ -69,6 +69,7 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
         "operation": exchange.operation,
         "reason": exchange.reason,
         "violations": [described(each) for each in exchange.violations],
+        "detail": _detail(exchange),
         "request": {
             "method": request.method,
             "path": request.path,
