@@ -2,5 +2,5 @@
 
 from hypothesis import settings
 
-settings.register_profile("untimed")  # No test depends on how fast a machine is.
+settings.register_profile("untimed", deadline=None)  # No test depends on how fast a machine is.
 settings.load_profile("untimed")
