@@ -104,8 +104,8 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
     for index, (line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
-        # A plain line has one bracket for sure, that of its messages; to count them is far quicker than to look for markers.
-        has_room = not is_plain or line.count(b"[") > 1
+        # A plain line has one bracket, that of its messages; a second one is found sooner than a marker.
+        has_room = not is_plain or line.find(b"[", line.find(b"[") + 1) > 0
         is_marked = desk.heeds_markers and has_room and b"[mock:" in line
         if is_plain and plain and not is_marked and (short := plain.answered(request, identity)):
             good.append(1)
