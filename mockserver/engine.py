@@ -144,8 +144,7 @@ class Engine:
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, whatever its method."""
-        _, _, refusal = self._route(Request("GET", path))
-        return refusal is None or refusal.reason is not Reason.NO_SUCH_PATH
+        return self._router.knows(path)
 
     def _route(self, request: Request) -> tuple[Match | None, Service | None, Refusal | None]:
         try:

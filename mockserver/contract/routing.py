@@ -46,6 +46,10 @@ class Router:
         self._matches = {path: self._every(methods) for path, methods in self._concrete.items()}
         self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
 
+    def knows(self, path: str) -> bool:
+        """Whether an operation has this path, whatever its method."""
+        return path in self._concrete or any(pattern.fullmatch(path) for pattern, _ in self._patterns)
+
     def match(self, method: str, path: str) -> Match:
         """The operation; a GET operation answers HEAD, too.
 

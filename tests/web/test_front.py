@@ -1,6 +1,8 @@
 """The page at the root: it says what runs here, is true, and leaves no trace."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +142,15 @@ def test_the_page_comes_over_a_socket_with_the_servers_own_address() -> None:
 
     assert page.status == 200
     assert f"{server.url}/v1 " in page.body.decode()
+
+
+def test_a_start_asks_for_the_root_without_what_only_lost_clients_need() -> None:
+    program = (
+        "import sys; from mockserver.loading import load_engine; from mockserver.settings import Settings;"
+        "from mockserver.web.app import build_app; build_app(load_engine(Settings()), Settings());"
+        "print([name for name in ('difflib', 'mockserver.web.front') if name in sys.modules])"
+    )
+
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+
+    assert output.stdout.strip() == "[]"
