@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, urlencode
 
 from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answer
-from mockserver.kit.knobs import Clock, Knobs, clock_of, progression_of
+from mockserver.kit.knobs import Clock, Knobs, beginning_of
 from mockserver.kit.records import Records
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
@@ -63,11 +63,8 @@ class Client:
         One that is there can only be held. Without a name the server gives one. `ids_of` is the name of the sandbox
         whose ids it shall give, in place of those that follow from its own name.
         """
-        wanted: Facts = {"hold": hold} | ({"name": name} if name else {})
-        wanted |= {"clock": clock_of(clock)} if clock else {}
-        wanted |= {"progression": progression_of(progression)} if progression else {}
-        wanted |= {"accounts": list(accounts)} if accounts else {}
-        wanted |= {"ids_of": ids_of} if ids_of else {}
+        wanted = beginning_of(name=name, clock=clock, progression=progression, ids_of=ids_of)
+        wanted |= {"hold": hold} | ({"accounts": list(accounts)} if accounts else {})
         return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
 
     def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from mockserver.client import Client, SandboxClient
 from mockserver.engine import Engine
 from mockserver.kit.doors import AdminError, AppDoor, Facts
-from mockserver.kit.knobs import clock_of, progression_of
+from mockserver.kit.knobs import beginning_of
 from mockserver.loading import load_engine
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
@@ -137,9 +137,8 @@ class RemoteHost:
     def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
         """As any host; under the run's mark, with the ids that the sandbox would give without one."""
         marked = marked_name(name, self.run)
-        beginning = {"name": marked, "clock": clock_of(clock), "progression": progression_of(progression)}
-        if self.run:
-            beginning["ids_of"] = name
+        ids_of = name if self.run else None
+        beginning = beginning_of(name=marked, clock=clock, progression=progression, ids_of=ids_of) | {"hold": True}
         try:
             made = self.client.ask("POST /sandboxes", beginning)
         except AdminError as error:

@@ -23,6 +23,14 @@ def clock_of(text: str) -> Facts:
     return {"frozen": is_frozen} | ({} if instant is None else {"now": instant})
 
 
+def beginning_of(*, name: str | None, clock: str | None, progression: str | None, ids_of: str | None) -> Facts:
+    """What a sandbox starts from, as the admin API takes it; what is None or empty is left to the server."""
+    said: Facts = {"name": name, "ids_of": ids_of}
+    said["clock"] = clock_of(clock) if clock else None
+    said["progression"] = progression_of(progression) if progression else None
+    return {key: value for key, value in said.items() if value}
+
+
 class Clock:
     """Sandbox time. Every change answers the instant it led to."""
 

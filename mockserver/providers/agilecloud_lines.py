@@ -10,7 +10,7 @@ from mockserver.provider import Refused, World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
-from mockserver.providers.agilecloud_models import Model, ModelKind, Models
+from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud_plain import Plain
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_refusals import described, family
@@ -111,7 +111,8 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             good.append(1)
             output.add(short)
             continue
-        model = desk.models[request["body"]["model"].lower()]
+        model = find_model(desk.models, request["body"]["model"])
+        assert model is not None, "the inspection lets no other pass"
         models.add(model.id)
         fate = read_fate(line.decode()) if is_marked else PLAIN
         if fate != PLAIN:

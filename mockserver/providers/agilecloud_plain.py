@@ -9,7 +9,7 @@ from mockserver.contract.spec import Spec
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import completion_frame
 from mockserver.providers.agilecloud_inspection import CHAT
-from mockserver.providers.agilecloud_models import Model, ModelKind, Models
+from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
@@ -108,8 +108,8 @@ class Plain:
             yield frame.model, Trade(frame.requests, frame.prompt, frame.said, frame.cost)
 
     def _framed(self, name: str) -> _Frame | None:
-        model = self._models[name.lower()]
-        if model.kind is not ModelKind.CHAT or self._answers_all:
+        model = find_model(self._models, name)
+        if model is None or model.kind is not ModelKind.CHAT or self._answers_all:
             return None
         return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices))
 

@@ -84,8 +84,7 @@ def _standing(page: Response, _: "Scope") -> Response:
 def _front(engine: Engine, settings: Settings, scope: "Scope") -> Response:
     from mockserver.web.front import front_page  # noqa: PLC0415  most servers are never looked at
 
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return front_page(engine, settings, _request(scope, headers, b""))
+    return front_page(engine, settings, _request(scope, _headers(scope), b""))
 
 
 class Gateway:
@@ -102,7 +101,7 @@ class Gateway:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         method = scope["method"]
-        headers = {_texts[name]: _texts[value] for name, value in scope["headers"]}
+        headers = _headers(scope)
         try:
             has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(FORM)].lower() == FORM:
@@ -213,6 +212,10 @@ class _Texts(dict[bytes, str]):
 
 
 _texts = _Texts()
+
+
+def _headers(scope: "Scope") -> dict[str, str]:
+    return {_texts[name]: _texts[value] for name, value in scope["headers"]}
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
