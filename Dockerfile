@@ -4,15 +4,17 @@
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-RUN python -m venv /opt/mockserver
-COPY requirements/run.txt requirements/
-RUN /opt/mockserver/bin/python -m pip install --require-hashes -r requirements/run.txt
+RUN python -m venv /opt/mockserver && python -m venv /opt/build
+COPY requirements/run.txt requirements/build.txt requirements/
+RUN /opt/mockserver/bin/python -m pip install --no-deps --require-hashes -r requirements/run.txt \
+ && /opt/build/bin/python -m pip install --no-deps --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE* openapi.yaml ./
 COPY fixtures fixtures
 COPY mockserver mockserver
-RUN /opt/mockserver/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-dir /tmp/wheels . \
+RUN /opt/build/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-dir /tmp/wheels . \
  && /opt/mockserver/bin/python -m pip install --no-deps /tmp/wheels/*.whl \
- && /opt/mockserver/bin/python -m pip uninstall --yes --quiet hatchling trove-classifiers pip \
+ && /opt/mockserver/bin/python -m pip check \
+ && /opt/mockserver/bin/python -m pip uninstall --yes --quiet pip \
  && /opt/mockserver/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/mockserver/lib
 
 FROM python:3.13-slim

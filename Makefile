@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# A lock is complete: nothing is resolved at install time, so no later release can break an old checkout.
+LOCKED := $(PIP) install --no-deps --require-hashes
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
 .PHONY: run test lint format bench docs lock clean
 
@@ -30,13 +33,10 @@ docs: $(VENV)/docs.stamp
 
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
-	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
-	    --quiet --upgrade --custom-compile-command "make lock" -o requirements/run.txt
-	$(BIN)/uv pip compile pyproject.toml --group build --group test --universal --python-version 3.11 --generate-hashes \
-	    --quiet --upgrade --custom-compile-command "make lock" -o requirements/test.txt
-	$(BIN)/uv pip compile pyproject.toml --group build --group docs --constraints requirements/test.txt \
-	    --universal --python-version 3.11 --generate-hashes \
-	    --quiet --upgrade --custom-compile-command "make lock" -o requirements/docs.txt
+	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
+	$(COMPILE) --upgrade pyproject.toml --extra sqs --group test -c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
+	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt
 
 clean:
 	rm -rf $(VENV) dist build site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -45,16 +45,19 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mockserver needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: $(BIN)/python requirements/run.txt pyproject.toml
+$(VENV)/run.stamp: $(BIN)/python requirements/run.txt requirements/build.txt pyproject.toml
 	@echo "Setting up (once) ..."
-	$(PIP) install --require-hashes -r requirements/run.txt
+	$(LOCKED) -r requirements/run.txt -r requirements/build.txt
 	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(PIP) check
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
-	$(PIP) install --require-hashes -r requirements/test.txt
+	$(LOCKED) -r requirements/test.txt
+	$(PIP) check
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp requirements/docs.txt
-	$(PIP) install --require-hashes -r requirements/docs.txt
+	$(LOCKED) -r requirements/docs.txt
+	$(PIP) check
 	@touch $@
