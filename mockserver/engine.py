@@ -184,7 +184,7 @@ class Engine:
             status = reserved_status(token) if token and self.settings.magic else None
             if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
                 return forced_reply(operation, status, key=sandbox.ids.salt)
-            account = self._admit(operation, sandbox, now, token, provider)
+            account = self._admit(service, request, sandbox, now, token)
             if service.provider is not None and service.provider.guard is not None:
                 service.provider.guard(operation, sandbox, account, now, self.settings)
         supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
@@ -197,14 +197,15 @@ class Engine:
             raise Refusal(Reason.INVALID, violations=violations)
         return service.handler(call) if service.handler else _canned(call)
 
-    def _admit(self, operation: Operation, sandbox: Sandbox, now: float, token: str | None, provider: str) -> Account:
+    def _admit(self, service: Service, request: Request, sandbox: Sandbox, now: float, token: str | None) -> Account:
         """The account that asks. Checked in the order header, token, credits."""
         where = ("header", "Authorization")
         if token is None:
             raise Refusal(
                 Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
             )
-        account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=provider) if token else None
+        name = service.provider.name if service.provider else ""
+        account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
             message = (
                 "the token is revoked, or not among the accounts"
@@ -212,9 +213,16 @@ class Engine:
                 else "the Authorization header holds no bearer token"
             )
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
-        if 402 in operation.statuses and not account.can_pay(sandbox.batches, now):
+        if self._needs_credits(service, request, sandbox) and not account.can_pay(sandbox.batches, now):
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
+
+    def _needs_credits(self, service: Service, request: Request, sandbox: Sandbox) -> bool:
+        """Whether a balance of 0 refuses the request. Without a provider, wherever the document has a 402."""
+        if 402 not in service.operation.statuses:
+            return False
+        charges = service.provider.charges if service.provider else None
+        return charges is None or charges(service.operation, request, sandbox, self.settings)
 
     def _refused(self, service: Service | None, request: Request, refusal: Refusal) -> Response:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":

@@ -73,6 +73,8 @@ Lost = Callable[[Request, Refusal, int], Response]
 """The answer, with that status, to a request under one of the provider's prefixes that no operation takes."""
 Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
+Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
+"""Whether a balance of 0 refuses the request with 402, where the operation documents a 402."""
 Dress = Callable[[Request, Sandbox, Response], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
@@ -189,6 +191,7 @@ class Provider:
         lost: Lost | None = None,
         statuses: Mapping[Reason, tuple[int, ...]] = {},
         guard: Guard | None = None,
+        charges: Charges | None = None,
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
         report: Report | None = None,
@@ -219,6 +222,7 @@ class Provider:
         self.lost = lost
         self.statuses = statuses
         self.guard = guard
+        self.charges = charges
         self.dress = dress
         self.slow = slow
         self.report = report

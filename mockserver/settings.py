@@ -106,6 +106,12 @@ class Settings:
         "Refuse what the real API may forgive (null, unknown keys and arguments), and check every reply.",
         group=BEHAVING,
     )
+    credit_check: str = setting(
+        "paid",
+        "Which Agent First calls a balance of 0 refuses with 402: those that cost credits, or all that document a 402.",
+        group=BEHAVING,
+        choices=("paid", "documented"),
+    )
     empty_prompts: bool = setting(False, "Accept empty prompts (whether the real API does is unknown).", group=BEHAVING)
     magic: bool = setting(
         True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING

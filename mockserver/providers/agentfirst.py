@@ -9,7 +9,7 @@ from mockserver.messages import Response
 from mockserver.provider import Call, Later, Provider, World
 from mockserver.providers.agentfirst_answers import answer_source, answered, questions
 from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
-from mockserver.providers.agentfirst_rules import check_question, check_targeting, worded
+from mockserver.providers.agentfirst_rules import check_question, check_targeting, needs_credits, worded
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.state.callbacks import Callback
@@ -76,6 +76,7 @@ api = Provider(
     "agentfirst",
     tag="Agent First",
     word=worded,
+    charges=needs_credits,
     adapt=adapt,
     notice=notice,
     judge=Later("mockserver.providers.agentfirst_sense", "nonsense"),

@@ -4,12 +4,18 @@ Only a few 422 texts of the vendor are known; the other wordings are invented in
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
+from mockserver.contract.operations import Operation
+from mockserver.contract.validation import MAX_ARGUMENTS
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Response
+from mockserver.messages import Request, Response
 from mockserver.provider import Call
+from mockserver.settings import Settings
+from mockserver.state.sandbox import Sandbox
 
 _PLACES = ("subdivision", "city")
 
@@ -43,6 +49,25 @@ def check_question(call: Call) -> Iterator[Violation]:
     if "callback" in call.arguments and call.arguments.get("mode") != "async":
         yield Violation(("query", "callback"), "prerequisite", "callback needs mode=async", {"needs": "mode async"})
     yield from check_targeting(call)
+
+
+def needs_credits(operation: Operation, request: Request, sandbox: Sandbox, settings: Settings) -> bool:
+    """Whether a balance of 0 refuses the request: one that costs credits, or, if so set, any with a documented 402.
+
+    Of the reads, only `GET /ai/completions` documents a 402 from July 2026 on; before, none did for certain.
+    """
+    if (sandbox.conditions.credit_check or settings.credit_check) == "documented":
+        return True
+    if operation.key == "getCompletion":
+        return settings.agentfirst_version == "2026-07"
+    return operation.key == "queueBatch" or (operation.key == "askModel" and not _fetches(request.query))
+
+
+def _fetches(query: str) -> bool:
+    """Whether `GET /ai` fetches a queued conversation (`id`) in place of asking something."""
+    with suppress(ValueError):  # more arguments than are ever read: the request is refused later
+        return any(name == "id" for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_ARGUMENTS))
+    return False
 
 
 def worded(refusal: Refusal, reply: Response) -> Response:

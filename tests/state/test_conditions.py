@@ -27,6 +27,7 @@ CONDITIONS = st.fixed_dictionaries(
     optional={
         "capacity": st.sampled_from(["free", "busy", "2026-12-24T18:00:00Z"]),
         "agilecloud_profile": st.sampled_from(["agilecloud", "openai"]),
+        "credit_check": st.sampled_from(["paid", "documented"]),
         "keep_order": st.booleans(),
         "page_weight": st.sampled_from(["light", "realistic"]),
         "page_size": st.integers(1, 10_000),

@@ -236,7 +236,7 @@ def test_accounts_are_read_and_set(client: TestClient) -> None:
     assert client.get("/user").status_code == 403
     client.put("/__admin/accounts/test", json={"revoked": False})
     assert client.get("/user").json() == [{"email": "a@example.com", "credits": -1}]
-    assert client.get("/ai/devices").status_code == 402
+    assert client.get("/ai", params={"prompt": "three"}).status_code == 402
 
 
 def test_an_account_put_before_its_first_use_is_the_one_that_is_used(client: TestClient) -> None:

@@ -117,6 +117,33 @@ def test_credits_run_out__between_two_batches() -> None:
         assert made.queue()
 
 
+def test_credits_run_out__and_both_answers_are_read_after_the_refusal() -> None:
+    with scene("credits-run-out") as made:
+        ids = [made.queue(1), made.queue(1)]
+        done = [made.status(id_).json() for id_ in ids]
+
+        refused = made.api.post("/ai/batches", json={"prompts": ["A third"]})
+        live = made.api.get("/ai", params={"prompt": "A third"})
+        again = [made.status(id_).json() for id_ in ids]
+        answers = [made.api.get(each["url"], params={"format": "ndjson"}).json()["prompt"] for each in again]
+
+        assert refused.status_code == live.status_code == 402
+        assert [each["status"] for each in again] == ["successful", "successful"]
+        assert again == done
+        assert answers == ["Question 0 about rivers"] * 2
+
+
+def test_credits_run_out__can_refuse_reads_as_well() -> None:
+    with scene("credits-run-out") as made:
+        id_ = made.queue(2)
+        assert made.status(id_).json()["status"] == "successful"
+
+        made.admin("PUT", "/conditions", json={"credit_check": "documented"})
+        assert made.status(id_).status_code == 402
+        made.admin("DELETE", "/conditions")
+        assert made.status(id_).status_code == 200
+
+
 def test_token_revoked__in_the_middle_of_a_run() -> None:
     with scene("token-revoked") as made:
         id_ = made.queue()
