@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem, violations_text
 from mockserver.contract.routing import Match, Router
-from mockserver.contract.spec import Operation
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
