@@ -1,7 +1,5 @@
 """AgileCloud: an OpenAI-compatible API with batches, files, prompt templates and live calls."""
 
-import re
-
 from mockserver.contract.spec import Operation
 from mockserver.contract.validation import read_token
 from mockserver.errors import Reason, Refusal
@@ -9,18 +7,14 @@ from mockserver.messages import Request, Response
 from mockserver.provider import Later, Provider
 from mockserver.providers.agilecloud_guidance import GUIDANCE
 from mockserver.providers.agilecloud_limits import Bucket, filled
+from mockserver.providers.agilecloud_request_ids import request_id
 from mockserver.settings import Settings
-from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
-MAX_REQUEST_ID = 128
 LIMIT, REMAINING = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
 RETRY_AFTER = 1
 """Seconds: what a client is told to wait when it asks too often."""
-
-_REQUEST = seed_of(b"request")
-_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
@@ -36,20 +30,13 @@ def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, 
 
 def dress(request: Request, sandbox: Sandbox, response: Response) -> Response:
     """The response with the request's id, and with what is left of the account's requests."""
-    named = ("X-Request-ID", _request_id(request, sandbox))
+    named = ("X-Request-ID", request_id(request, sandbox))
     if not sandbox.buckets or response.status >= 400:
         return response.with_headers(named)
     bucket: Bucket | None = sandbox.buckets.get(read_token(request) or "")
     if bucket is None:
         return response.with_headers(named)
     return response.with_headers(named, (LIMIT, str(bucket.limit)), (REMAINING, str(int(bucket.tokens))))
-
-
-def _request_id(request: Request, sandbox: Sandbox) -> str:
-    """The client's own, as far as its characters may stand in an id; else one that follows from the journal."""
-    given = request.headers.get("x-request-id")
-    kept = _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID] if given else ""
-    return kept or seeded_digest(_REQUEST, b"%b%d" % (sandbox.ids.salt, sandbox.journal.seen + 1)).hex()
 
 
 api = Provider(

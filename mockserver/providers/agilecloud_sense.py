@@ -183,11 +183,18 @@ def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:
         yield "wanted a limit, what is left of it, and since when"
 
 
+def _of_asked(key: str, count: int, known: _Known) -> Iterator[str]:
+    del key, known
+    if not 0 < count <= MOST:
+        yield "wanted how often a request came"
+
+
 _LOOKS: Mapping[str, Callable[[str, Any, _Known], Iterator[str]]] = {
     "files": _of_file,
     "jobs": _of_job,
     "prompts": _of_prompt,
     "usage": _of_usage,
     "buckets": _of_bucket,
+    "asked": _of_asked,
 }
 """What is wrong with one thing on a shelf."""

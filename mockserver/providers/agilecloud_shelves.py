@@ -12,4 +12,11 @@ from mockserver.providers.agilecloud_usage import Metered
 
 def shelves() -> Mapping[str, Any]:
     """The type of what lies on each shelf."""
-    return {"jobs": Job, "files": FileRecord, "prompts": Prompt, "usage": list[Metered], "buckets": Bucket}
+    return {
+        "jobs": Job,
+        "files": FileRecord,
+        "prompts": Prompt,
+        "usage": list[Metered],
+        "buckets": Bucket,
+        "asked": int,
+    }

@@ -180,6 +180,7 @@ class Sandbox:
         self.files: MutableMapping[str, Any] = store.shelf(name, "files")
         self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
         self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
+        self.asked: MutableMapping[str, int] = store.shelf(name, "asked")
         self.answers = AnswerBook()
         self.outbox = None
         self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
