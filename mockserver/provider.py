@@ -79,8 +79,8 @@ Dress = Callable[[Request, Sandbox, Response], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
 
-Report = Callable[[World, Sandbox], Mapping[str, Any]]
-"""What the accounts of a sandbox have used, as JSON."""
+Report = Callable[[World, Sandbox, int, int], Mapping[str, Any]]
+"""What the accounts of a sandbox have used, as JSON; of its `events` the page that `after` and `limit` say."""
 Notice = Callable[[Batch, Callback, Sandbox], Any]
 """What a callback says of its batch when it falls due, as JSON."""
 

@@ -16,6 +16,7 @@ from mockserver.engine import Engine
 from mockserver.providers import agilecloud_inspection as inspection
 from mockserver.providers.agilecloud_lines import NO_FILE, Desk, Worked, work
 from mockserver.providers.agilecloud_plain import MAX_NEEDLES, Plain
+from mockserver.providers.agilecloud_usage import EventWriter
 from mockserver.providers.agilecloud_world import live_schema, world_models, world_prices
 from mockserver.state.conditions import FatePlan
 from mockserver.stores import blobs
@@ -59,7 +60,7 @@ def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
 
 def plain_of(engine: Engine) -> Plain:
     desk = desk_of(engine)
-    return Plain(desk.world, desk.models, desk.prices, desk.created)
+    return Plain(desk.world, desk.models, desk.prices, desk.created, EventWriter())
 
 
 WORDS = st.text(max_size=20) | st.sampled_from(
@@ -103,7 +104,9 @@ REQUESTS = st.builds(
 
 
 def contents(worked: Worked) -> tuple[Any, ...]:
-    return (worked.output.read(), worked.error.read(), worked._replace(output=NO_FILE, error=NO_FILE))
+    events = {model: each.read() for model, each in worked.events.items()}
+    rest = worked._replace(output=NO_FILE, error=NO_FILE, events={})
+    return (worked.output.read(), worked.error.read(), events, rest)
 
 
 @STEADY

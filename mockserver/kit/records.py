@@ -108,6 +108,6 @@ class Records(Asker):
         """AgileCloud's files, the first 100."""
         return list(self.ask("GET /files", limit=limit, after=after)["files"])
 
-    def usage(self) -> Facts:
-        """By API, what was used and what it would have cost."""
-        return self.ask("GET /usage")
+    def usage(self, *, limit: int | None = None, after: int | None = None) -> Facts:
+        """By API, what was used and what it would have cost, and the first 100 meter events, or a page of them."""
+        return self.ask("GET /usage", limit=limit, after=after)

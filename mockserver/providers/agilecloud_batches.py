@@ -208,7 +208,7 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
             _kept(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
         )
         job = job._replace(output_file_id=output, error_file_id=error)
-        meter_batch(at, job.batch.account, worked.trades)
+        meter_batch(at, job.batch.account, job.batch.id, worked.trades, worked.events)
         _count_uses(call, worked)
     return job._replace(worked=worked.without_files(), input=None, prompts={}, is_collected=True)
 

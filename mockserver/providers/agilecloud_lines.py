@@ -16,7 +16,7 @@ from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_refusals import described, family
 from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled
 from mockserver.providers.agilecloud_streams import line_bytes
-from mockserver.providers.agilecloud_usage import Trade
+from mockserver.providers.agilecloud_usage import EventWriter, Trade
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
 from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read_fate
 from mockserver.state.conditions import FatePlan
@@ -59,10 +59,12 @@ class Worked(NamedTuple):
     """The model that all requests are for; None when they do not agree on one."""
     uses: tuple[Use, ...] = ()
     refused: Refused = Refused()
+    events: Mapping[str, Content] = {}
+    """By model, what each request that succeeded used; see EventWriter. Empty once they are on the account's bill."""
 
     def without_files(self) -> "Worked":
-        """What remains once its files have another holder."""
-        return self._replace(output=NO_FILE, error=NO_FILE, uses=())
+        """What remains once its files and events have another holder."""
+        return self._replace(output=NO_FILE, error=NO_FILE, uses=(), events={})
 
 
 class Desk(NamedTuple):
@@ -100,7 +102,8 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     output, error = _Lines(order), _Lines(order)
     # Where lines meet different ends, each is looked at in full.
     is_even = desk.endpoint == CHAT and ended is None and desk.plan is None
-    plain = Plain(desk.world, desk.models, desk.prices, desk.created) if is_even else None
+    events = EventWriter()
+    plain = Plain(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
     for index, (line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
@@ -135,15 +138,25 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         (error if trade is None else output).add(answer)
         if trade is not None:
             _add(sums, model, trade)
+            events.write(model.name, request["custom_id"], trade)
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
         models.add(model.id)
         _add(sums, model, trade)
     trades = {model: Trade(*counts) for model, counts in sums.items()}
-    only = models.pop() if len(models) == 1 else None
     return Worked(
-        len(good), (), fates, bytes(good), output.finish(), error.finish(), trades, only, tuple(uses), refused
+        len(good),
+        (),
+        fates,
+        bytes(good),
+        output.finish(),
+        error.finish(),
+        trades,
+        models.pop() if len(models) == 1 else None,
+        tuple(uses),
+        refused,
+        events.finish(),
     )
 
 

@@ -63,7 +63,8 @@ def _completed(call: Call) -> Response:
 def create_embedding(call: Call) -> Response:
     model = checked_model(call.world, call.body["model"], ModelKind.EMBEDDING)
     answer = embeddings(call.body, model=model, seed=call.world.settings.seed)
-    meter(call, model, answer["usage"]["prompt_tokens"])
+    id_ = f"embd-{call.sandbox.ids.next(call.operation.key, call.canonical).hex()}"
+    meter(call, model, id_, answer["usage"]["prompt_tokens"])
     return call.reply(answer)
 
 
@@ -126,7 +127,7 @@ def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
     else:
         body, asked, said = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
         response = Response(200, JSON, body, (), source)
-    meter(call, model, asked, said)
+    meter(call, model, id_, asked, said)
     return response, (asked, said)
 
 

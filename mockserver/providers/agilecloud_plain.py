@@ -13,7 +13,7 @@ from mockserver.providers.agilecloud_models import Model, ModelKind, Models, fin
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud_usage import Trade
+from mockserver.providers.agilecloud_usage import MAX_ID, EventWriter, Trade
 from mockserver.providers.agilecloud_world import key_of, live_schema, model_seed, seed_after
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
@@ -27,11 +27,12 @@ MAX_NEEDLES = 10_000
 class _Frame:
     """What the answers share that one name of a model stands for, and what they came to."""
 
-    def __init__(self, name: str, model: Model, seed: str, prices: Prices) -> None:
+    def __init__(self, name: str, model: Model, seed: str, prices: Prices, events: EventWriter) -> None:
         self.model = model
         self.parts = completion_frame(name)
         self.seed = model_seed(seed, model.name)
         self.tariff = prices.tariff(model, batch=True)
+        self.note = events.of_model(model.name).write
         self.requests = self.prompt = self.said = self.cost = 0
 
 
@@ -41,8 +42,9 @@ class Plain:
     A line that it does not accept, or not answer, goes the long way, whatever is to be said of it there.
     """
 
-    def __init__(self, world: World, models: Models, prices: Prices, created: int) -> None:
+    def __init__(self, world: World, models: Models, prices: Prices, created: int, events: EventWriter) -> None:
         """`created` is what answers are dated, in Unix seconds."""
+        self._events = events
         self._world = world
         self._models = models
         self._prices = prices
@@ -93,7 +95,9 @@ class Plain:
         frame.requests += 1
         frame.prompt += asked
         frame.said += said
-        frame.cost += frame.tariff.cost(asked, said)
+        cost = frame.tariff.cost(asked, said)
+        frame.cost += cost
+        frame.note(f'["{request["custom_id"][:MAX_ID]}",{asked},{said},{cost}]\n'.encode())
         one, two, three, four, five, six, seven = frame.parts
         line = (
             f'{{"id":"batch_req_{identity[:24]}","custom_id":"{request["custom_id"]}","response":{{"status_code":200,'
@@ -111,7 +115,7 @@ class Plain:
         model = find_model(self._models, name)
         if model is None or model.kind is not ModelKind.CHAT or self._answers_all:
             return None
-        return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices))
+        return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices, self._events))
 
 
 class _Judges:

@@ -78,24 +78,24 @@ def dollars(cost: int) -> str:
     return f"{cost // 10**9}.{cost % 10**9:09}"
 
 
-def meter_event(*, id: str, customer: str, cost: int, tokens: tuple[int, int], model: str, at: int) -> dict[str, Any]:
+def meter_event(
+    *, id: str, customer: str, cost: int, tokens: tuple[int, int], model: str, at: int, batch: str | None = None
+) -> dict[str, Any]:
     """The meter event that would go to Stripe for one request, in the shape of its API. It is never sent.
 
-    `tokens` are those of the prompt and of the completion; `at` is in Unix seconds.
+    `tokens` are those of the prompt and of the completion; `at` is in Unix seconds; `batch` is the id of the request's
+    batch, which tells equal custom ids apart.
     """
-    return {
-        "event_name": METER,
-        "identifier": id,
-        "timestamp": at,
-        "payload": {
-            "stripe_customer_id": customer,
-            "value": str(cost),
-            "unit": "nanodollar",
-            "model": model,
-            "input_tokens": str(tokens[0]),
-            "output_tokens": str(tokens[1]),
-        },
+    payload = {
+        "stripe_customer_id": customer,
+        "value": str(cost),
+        "unit": "nanodollar",
+        "model": model,
+        "input_tokens": str(tokens[0]),
+        "output_tokens": str(tokens[1]),
     }
+    of_batch = {"batch_id": batch} if batch else {}
+    return {"event_name": METER, "identifier": id, "timestamp": at, "payload": payload | of_batch}
 
 
 def _millionths(number: float) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.contract.spec import Spec
+from mockserver.messages import Content
 from mockserver.provider import World
 from mockserver.providers.agilecloud_files import FileRecord, shown
 from mockserver.providers.agilecloud_inspection import MAX_LINES, rejected
@@ -12,7 +13,7 @@ from mockserver.providers.agilecloud_jobs import Job
 from mockserver.providers.agilecloud_limits import Bucket
 from mockserver.providers.agilecloud_lines import Worked
 from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, VersionStatus
-from mockserver.providers.agilecloud_usage import Metered, Trade
+from mockserver.providers.agilecloud_usage import Metered, Trade, add_up
 from mockserver.providers.agilecloud_world import world_models
 from mockserver.state.clock import LATEST
 from mockserver.state.sense import Nonsense, are_fates, is_json, is_time, is_timeline
@@ -124,9 +125,21 @@ def _of_counts(worked: Worked) -> Iterator[str]:
         yield "its fates are not those of its items"
     if sum(trade.requests for trade in worked.trades.values()) != worked.good.count(1):
         yield "its trades are of more or fewer requests than have succeeded"
+    if worked.events and worked.events.keys() != worked.trades.keys():
+        yield "its events are of other models than its trades"
+    elif not all(_adds_up(events, worked.trades[model]) for model, events in worked.events.items()):
+        yield "its events are not those of its trades"
     uses = (use.trade for use in worked.uses if use.trade is not None)
     if not all(_is_trade(trade) for trade in (*worked.trades.values(), *uses)):
         yield "a trade is of less than nothing, or of more than an account may use"
+
+
+def _adds_up(events: Content, trade: Trade) -> bool:
+    """Whether the events are as many requests as the trade, and used what it says."""
+    try:
+        return add_up(events) == trade
+    except ValueError:
+        return False
 
 
 def _is_trade(trade: Trade) -> bool:
@@ -169,12 +182,17 @@ def _of_usage(key: str, entries: list[Metered], known: _Known) -> Iterator[str]:
     unknown = {each.model for each in entries} - known.names
     if unknown:
         yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
+    if not all(each.events is None or _adds_up(each.events, Trade(*_used(each))) for each in entries):
+        yield "the events of an entry are not those of its sums"
     if not all(is_time(each.at) for each in entries):
         yield "an entry is from before 1970, or past the year 9999"
-    used = ((each.requests, each.prompt_tokens, each.completion_tokens, each.cost or 0) for each in entries)
-    columns = [*zip(*used, strict=True)]
+    columns = [*zip(*map(_used, entries), strict=True)]
     if any(min(column) < 0 for column in columns) or not _is_trade(Trade(*map(sum, columns))):
         yield f"an entry is of less than nothing, or all are of more than {MOST} tokens"
+
+
+def _used(entry: Metered) -> tuple[int, int, int, int]:
+    return entry.requests, entry.prompt_tokens, entry.completion_tokens, entry.cost or 0
 
 
 def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:

@@ -1,17 +1,34 @@
-"""What AgileCloud's accounts use: one entry for each request that was answered."""
+"""What AgileCloud's accounts use: sums, and one meter event for each request that was answered.
 
-from collections.abc import Mapping, Sequence
+An account's usage is a list of entries. A live request is one entry, a batch one for each of its models, with a line of
+JSON for each request in a blob beside it. Both are bounded: of older requests only the sums are kept.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
+import orjson
+
+from mockserver.messages import Content
 from mockserver.provider import Call, World
-from mockserver.providers.agilecloud_models import Model
+from mockserver.providers.agilecloud_models import Model, ModelKind
 from mockserver.providers.agilecloud_pricing import dollars, meter_event
+from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_world import world_models, world_prices
 from mockserver.state.sandbox import Sandbox
+from mockserver.stores.blobs import Blob, BlobWriter
+
+MAX_ENTRIES = 10_000
+"""Entries of an account; beyond it the older half becomes sums, one for each operation and model."""
+MAX_EVENTS = 100_000
+"""Events of an account's batches; beyond it those of the oldest batch are dropped."""
+MAX_ID = 512
+"""Characters of a `custom_id` that an event keeps."""
 
 
 class Metered(NamedTuple):
-    """What one request used, and what it costs."""
+    """What one request used, or the requests of a batch, and what it costs."""
 
     at: float
     """Sandbox time, in Unix seconds."""
@@ -25,6 +42,17 @@ class Metered(NamedTuple):
     requests: int = 1
     is_batch: bool = False
     """Whether it was worked on in a batch, at the price of batches."""
+    id: str = ""
+    """Of the live request's answer, or of the batch; empty for a sum of older requests."""
+    events: Content | None = None
+    """A line for each request of a batch, see EventWriter; None for a live request, and where they were dropped."""
+
+    @property
+    def event_count(self) -> int:
+        """How many meter events are kept of it."""
+        if self.is_batch:
+            return self.requests if self.events is not None else 0
+        return 1 if self.cost is None else 0
 
 
 class Trade(NamedTuple):
@@ -37,34 +65,88 @@ class Trade(NamedTuple):
     """In nano-dollars, rounded request by request."""
 
 
-def meter(call: Call, model: Model, prompt_tokens: int, completion_tokens: int = 0) -> None:
+class EventWriter:
+    """Writes by model what each request used: lines `[custom_id, prompt_tokens, completion_tokens, cost]`."""
+
+    def __init__(self) -> None:
+        self._writers: dict[str, BlobWriter] = {}
+
+    def of_model(self, name: str) -> BlobWriter:
+        """Where the lines of a model go."""
+        return self._writers.get(name) or self._writers.setdefault(name, BlobWriter())
+
+    def write(self, model: str, custom_id: str, trade: Sequence[int]) -> None:
+        """Note a request; `trade` has the fields of a Trade."""
+        self.of_model(model).write(line_bytes([custom_id[:MAX_ID], *trade[1:]]), b"\n")
+
+    def finish(self) -> dict[str, Blob]:
+        """The lines by model; nothing may be written afterwards."""
+        return {model: writer.finish() for model, writer in self._writers.items()}
+
+
+def read_events(events: Content, start: int = 0) -> Iterator[tuple[str, int, int, int]]:
+    """The custom id, prompt tokens, completion tokens and cost of each request, from the `start`-th on.
+
+    Raises ValueError for lines that no EventWriter wrote.
+    """
+    for group in events.line_groups():
+        lines = [line for line in group if line]
+        for line in lines[start:]:
+            match orjson.loads(line):
+                case [str(id_), int(asked), int(said), int(cost)]:
+                    yield id_, asked, said, cost
+                case _:
+                    raise ValueError("wanted a text and three whole numbers")
+        start = max(0, start - len(lines))
+
+
+def add_up(events: Content) -> Trade:
+    """What the events come to; raises ValueError for lines that no EventWriter wrote."""
+    requests = prompt = said = cost = 0
+    for _, *used in read_events(events):
+        if min(used) < 0:
+            raise ValueError("wanted numbers from 0")
+        requests, prompt, said, cost = requests + 1, prompt + used[0], said + used[1], cost + used[2]
+    return Trade(requests, prompt, said, cost)
+
+
+def meter(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""
-    entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens)
-    entries, account = call.sandbox.usage, call.asker.token
-    (entries.get(account) or entries.setdefault(account, [])).append(entry)
+    entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
+    usage, account = call.sandbox.usage, call.asker.token
+    entries = usage.get(account) or usage.setdefault(account, [])
+    entries.append(entry)
+    if len(entries) > MAX_ENTRIES:
+        _fold(entries, call.world)
 
 
-def meter_batch(call: Call, account: str, trades: Mapping[str, Trade]) -> None:
+def meter_batch(call: Call, account: str, id_: str, trades: Mapping[str, Trade], events: Mapping[str, Content]) -> None:
     """Note what a batch of the account came to, model by model."""
+    entries = call.sandbox.usage.setdefault(account, [])
     for model, (requests, prompt, said, cost) in trades.items():
-        entry = Metered(call.now, "createBatch", model, prompt, said, cost, requests, is_batch=True)
-        call.sandbox.usage.setdefault(account, []).append(entry)
+        kept = events.get(model)
+        used = Metered(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
+        entries.append(used)
+    if len(entries) > MAX_ENTRIES:
+        _fold(entries, call.world)
+    _drop_events(entries)
 
 
-def report(world: World, sandbox: Sandbox) -> dict[str, Any]:
-    """What each account used, live and in batches side by side, and the meter events that would go to Stripe."""
-    models, prices = {model.name: model for model in world_models(world).values()}, world_prices(world)
+def report(world: World, sandbox: Sandbox, after: int = 0, limit: int = 1000) -> dict[str, Any]:
+    """What each account used, live and in batches side by side, and a page of the meter events that would go to Stripe.
 
-    def priced(entry: Metered) -> _Priced:
-        live = prices.cost(models[entry.model], entry.prompt_tokens, entry.completion_tokens, batch=False)
-        return _Priced(entry, live if entry.cost is None else entry.cost, live)
-
-    used = {token: [priced(entry) for entry in entries] for token, entries in sandbox.usage.items()}
-    numbered = [(token, each) for token, entries in used.items() for each in entries]
+    `next` is the `after` of the following page, None at the end; `dropped` is how many requests have no event any more.
+    """
+    priced = _Pricing(world)
+    used = {token: [priced(each) for each in entries] for token, entries in sandbox.usage.items()}
+    entries = [each for of_account in used.values() for each in of_account]
+    total = sum(each.entry.event_count for each in entries)
     return {
         "unit": "nano-dollars",
-        "accounts": {token: _of_account(entries) for token, entries in used.items()},
-        "events": [_event(n, *each) for n, each in enumerate(numbered, 1)],
+        "accounts": {token: _of_account(of_account) for token, of_account in used.items()},
+        "events": list(islice(_events(used, after), limit)),
+        "next": after + limit if after + limit < total else None,
+        "dropped": sum(each.entry.requests for each in entries) - total,
     }
 
 
@@ -74,6 +156,20 @@ class _Priced(NamedTuple):
     entry: Metered
     cost: int
     live: int
+
+
+class _Pricing:
+    """Prices entries."""
+
+    def __init__(self, world: World) -> None:
+        self._models = {model.name: model for model in world_models(world).values()}
+        self._prices = world_prices(world)
+
+    def __call__(self, entry: Metered) -> _Priced:
+        kind = ModelKind.EMBEDDING if entry.operation == "createEmbedding" else ModelKind.CHAT
+        model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
+        live = self._prices.cost(model, entry.prompt_tokens, entry.completion_tokens, batch=False)
+        return _Priced(entry, live if entry.cost is None else entry.cost, live)
 
 
 def _of_account(used: Sequence[_Priced]) -> dict[str, Any]:
@@ -94,9 +190,59 @@ def _summed(used: Sequence[_Priced]) -> dict[str, Any]:
     }
 
 
-def _event(number: int, customer: str, used: _Priced) -> dict[str, Any]:
+def _events(used: Mapping[str, Sequence[_Priced]], after: int) -> Iterator[dict[str, Any]]:
+    """The kept events behind the first `after`, account by account, oldest first."""
+    for token, entries in used.items():
+        for each in entries:
+            count = each.entry.event_count
+            if after < count:
+                yield from _events_of(each, token, after)
+            after = max(0, after - count)
+
+
+def _events_of(used: _Priced, customer: str, start: int) -> Iterator[dict[str, Any]]:
     entry = used.entry
-    tokens = (entry.prompt_tokens, entry.completion_tokens)
+    if entry.events is None:
+        tokens = entry.prompt_tokens, entry.completion_tokens
+        yield _event(entry, entry.id, customer, used.cost, tokens)
+        return
+    for custom_id, prompt, said, cost in read_events(entry.events, start):
+        yield _event(entry, custom_id, customer, cost, (prompt, said))
+
+
+def _event(entry: Metered, id_: str, customer: str, cost: int, tokens: tuple[int, int]) -> dict[str, Any]:
+    batch = entry.id if entry.is_batch else None
     return meter_event(
-        id=f"meter_{number}", customer=customer, cost=used.cost, tokens=tokens, model=entry.model, at=int(entry.at)
+        id=id_, customer=customer, cost=cost, tokens=tokens, model=entry.model, at=int(entry.at), batch=batch
     )
+
+
+def _fold(entries: list[Metered], world: World) -> None:
+    """Add up the older half."""
+    priced = _Pricing(world)
+    sums: dict[tuple[str, str, bool], Metered] = {}
+    half = entries[: MAX_ENTRIES // 2]
+    for each in half:
+        key = each.operation, each.model, each.is_batch
+        cost = priced(each).cost
+        before = sums.get(key) or each._replace(prompt_tokens=0, completion_tokens=0, cost=0, requests=0)
+        sums[key] = before._replace(
+            at=each.at,
+            prompt_tokens=before.prompt_tokens + each.prompt_tokens,
+            completion_tokens=before.completion_tokens + each.completion_tokens,
+            cost=(before.cost or 0) + cost,
+            requests=before.requests + each.requests,
+            id="",
+            events=None,
+        )
+    entries[: len(half)] = sums.values()
+
+
+def _drop_events(entries: list[Metered]) -> None:
+    """Keep MAX_EVENTS of batches at most, the latest; a batch keeps all of its events of a model, or none."""
+    kept = 0
+    for n in reversed(range(len(entries))):
+        if entries[n].events is not None:
+            kept += entries[n].requests
+            if kept > MAX_EVENTS:
+                entries[n] = entries[n]._replace(events=None)

@@ -31,10 +31,16 @@ def put_account(call: AdminCall) -> Any:
 
 
 def usage(call: AdminCall) -> Any:
-    """By provider, what the sandbox's accounts used; providers that meter nothing are left out."""
+    """By provider, what the sandbox's accounts used; providers that meter nothing are left out.
+
+    `limit` and `after` page the meter events of each; `next` is the `after` of the following page, null at the end.
+    """
+    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
     reporting = {service.provider: service.world for service in call.engine.services if service.provider}
     return {
-        provider.name: provider.report(world, call.sandbox) for provider, world in reporting.items() if provider.report
+        provider.name: provider.report(world, call.sandbox, after, limit)
+        for provider, world in reporting.items()
+        if provider.report
     }
 
 
@@ -65,7 +71,7 @@ VERBS = (
         body_of(**ACCOUNT),
     ),
     Verb("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
-    Verb("GET", "/usage", usage),
+    Verb("GET", "/usage", usage, parameters=PAGE),
 )
 
 

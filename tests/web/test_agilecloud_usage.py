@@ -36,7 +36,13 @@ def used_after(*, live: int, lines: int) -> dict[str, Any]:
 
 
 def test_nothing_is_used_at_first() -> None:
-    assert used_after(live=0, lines=0) == {"unit": "nano-dollars", "accounts": {}, "events": []}
+    assert used_after(live=0, lines=0) == {
+        "unit": "nano-dollars",
+        "accounts": {},
+        "events": [],
+        "next": None,
+        "dropped": 0,
+    }
 
 
 def test_a_batch_costs_half_of_what_the_same_live_calls_cost() -> None:
@@ -50,12 +56,17 @@ def test_a_batch_costs_half_of_what_the_same_live_calls_cost() -> None:
     assert float(live["dollars"]) * 10**9 == live["cost"]
 
 
-def test_meter_events_add_up_to_the_cost() -> None:
+def test_each_request_has_a_meter_event_and_they_add_up_to_the_cost() -> None:
     report = used_after(live=2, lines=3)
 
-    account = report["accounts"]["team"]
-    assert (
-        sum(int(event["payload"]["value"]) for event in report["events"])
-        == account["live"]["cost"] + account["batch"]["cost"]
-    )
-    assert len({event["identifier"] for event in report["events"]}) == len(report["events"]) == 3
+    account, events = report["accounts"]["team"], report["events"]
+    cost = sum(int(event["payload"]["value"]) for event in events)
+    assert cost == account["live"]["cost"] + account["batch"]["cost"]
+    live, batch = events[:2], events[2:]
+    assert [event["identifier"] for event in batch] == ["0", "1", "2"]
+    assert all(event["identifier"].startswith("chatcmpl-") for event in live)
+    assert live[0]["identifier"] != live[1]["identifier"]
+    assert {event["payload"].get("batch_id", "")[:6] for event in batch} == {"batch_"}
+    assert all("batch_id" not in event["payload"] for event in live)
+    tokens = {(event["payload"]["input_tokens"], event["payload"]["output_tokens"]) for event in events}
+    assert len(tokens) == 1
