@@ -60,7 +60,7 @@ class Worked(NamedTuple):
     uses: tuple[Use, ...] = ()
     refused: Refused = Refused()
     events: Mapping[str, Content] = {}
-    """By model, what each request that succeeded used; see EventWriter. Empty once they are on the account's bill."""
+    """By model, what each request that succeeded used; see ModelEvents. Empty once they are on the account's bill."""
 
     def without_files(self) -> "Worked":
         """What remains once its files and events have another holder."""
@@ -138,7 +138,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         (error if trade is None else output).add(answer)
         if trade is not None:
             _add(sums, model, trade)
-            events.write(model.name, request["custom_id"], trade)
+            events.of_model(model.name).note(request["custom_id"], *trade[1:])
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():

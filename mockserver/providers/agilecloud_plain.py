@@ -13,7 +13,7 @@ from mockserver.providers.agilecloud_models import Model, ModelKind, Models, fin
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud_usage import MAX_ID, EventWriter, Trade
+from mockserver.providers.agilecloud_usage import EventWriter, Trade
 from mockserver.providers.agilecloud_world import key_of, live_schema, model_seed, seed_after
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
@@ -32,7 +32,7 @@ class _Frame:
         self.parts = completion_frame(name)
         self.seed = model_seed(seed, model.name)
         self.tariff = prices.tariff(model, batch=True)
-        self.note = events.of_model(model.name).write
+        self.note = events.of_model(model.name).note
         self.requests = self.prompt = self.said = self.cost = 0
 
 
@@ -97,7 +97,7 @@ class Plain:
         frame.said += said
         cost = frame.tariff.cost(asked, said)
         frame.cost += cost
-        frame.note(f'["{request["custom_id"][:MAX_ID]}",{asked},{said},{cost}]\n'.encode())
+        frame.note(request["custom_id"], asked, said, cost)
         one, two, three, four, five, six, seven = frame.parts
         line = (
             f'{{"id":"batch_req_{identity[:24]}","custom_id":"{request["custom_id"]}","response":{{"status_code":200,'
