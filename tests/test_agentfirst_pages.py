@@ -74,7 +74,7 @@ def test_julys_completion_leaves_out_what_is_unset() -> None:
     fields = ["model", "query", "html", "prompt", "completion", "sources", "ads", "fanouts"]
 
     assert list(make(version="2026-07")) == [*fields, "sse"]
-    assert list(make(version="2026-07", model="gemini")) == fields
+    assert list(make(version="2026-07", model="gemini")) == fields[:-1]
     assert make(version="2026-07")["query"] == "best shoes"
 
 
@@ -283,3 +283,15 @@ def test_importing_the_module_imports_nothing_slow() -> None:
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
 
     assert output.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("model", ["chatgpt", "gemini", "perplexity", "copilot"])
+def test_only_chatgpt_has_fanouts_in_july_and_every_model_has_subqueries_in_april(model: str) -> None:
+    answer = Answer("Text.", subqueries=("one", "two"))
+
+    assert make(answer, model=model)["subqueries"] == ["one", "two"]
+    assert make(answer, model=model, version="2026-07").get("fanouts") == (
+        ["one", "two"] if model == "chatgpt" else None
+    )
+    literal = Answer("Text.", fields={"fanouts": ["mine"]})
+    assert make(literal, model=model, version="2026-07")["fanouts"] == ["mine"]

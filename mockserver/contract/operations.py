@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mockserver.contract.schema import Schema
+from mockserver.contract.schema import Schema, referred
 
 JSON = "application/json"
+ENCODED = "x-mock-encoded"
+"""The extension that marks a text which may arrive form- or URL-encoded where no encoding is needed."""
 
 
 def essence(media_type: str) -> str:
@@ -38,6 +40,11 @@ class Parameter:
         """The JSON types the argument may have; empty when the schema does not say."""
         return frozenset(_types(self.definition))
 
+    @cached_property
+    def is_encoded(self) -> bool:
+        """Whether the argument may be encoded once more than its place asks for (extension `x-mock-encoded`)."""
+        return bool(self.definition.get(ENCODED))
+
 
 @dataclass(frozen=True)
 class Content:
@@ -52,6 +59,15 @@ class Content:
     def is_json(self) -> bool:
         """Whether its media type says JSON."""
         return is_json(self.media_type)
+
+    @cached_property
+    def encoded(self) -> tuple[str, ...]:
+        """The properties of an object whose texts may be form- or URL-encoded (extension `x-mock-encoded`)."""
+        if self.schema is None:
+            return ()
+        definition = _resolved(self.schema.definition, self.schema.document)
+        properties = definition.get("properties") or {}
+        return tuple(name for name, each in properties.items() if _resolved(each, self.schema.document).get(ENCODED))
 
 
 @dataclass(frozen=True)
@@ -123,3 +139,19 @@ def _types(definition: Any) -> Iterator[str]:
         for keyword in ("anyOf", "oneOf", "allOf"):
             for each in definition.get(keyword, ()):
                 yield from _types(each)
+
+
+def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A definition with what its references inside the document lead to; nothing when they lead nowhere."""
+    found: dict[str, Any] = {}
+    for _ in range(32):
+        if not isinstance(definition, dict):
+            break
+        found = {**definition, **found}
+        if not isinstance(definition.get("$ref"), str):
+            break
+        try:
+            definition = referred(definition["$ref"], document)
+        except (LookupError, ValueError, TypeError):
+            break
+    return found

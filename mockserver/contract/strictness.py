@@ -1,13 +1,16 @@
-"""The strict reading of a document: nothing is forgiven that it does not promise to forgive."""
+"""The strict reading of a document: nothing is forgiven that it does not promise to forgive, or show in an example."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mockserver.contract.spec import METHODS, Spec
 
 
 def tightened(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The document with every request body closed: no unknown keys, and no null that only stands for `unset`."""
+    """The document with every request body closed: no unknown keys, and no null that only stands for `unset`.
+
+    What an example of the document shows stays allowed: keys, and nulls.
+    """
     spec = Spec(document, name)
     paths = {path: _tightened_item(spec.resolved(item, path), spec) for path, item in document.get("paths", {}).items()}
     return {**document, "paths": paths}
@@ -30,11 +33,33 @@ def _tightened_content(content: Mapping[str, Any], spec: Spec) -> Mapping[str, A
     if not isinstance(schema, dict) or "properties" not in schema:
         return content
     required = schema.get("required", ())
+    examples = list(_examples(content, schema, spec))
+    shown_null = {name for example in examples for name, value in example.items() if value is None}
+    unknown = {name: True for example in examples for name in example if name not in schema["properties"]}
     properties = {
-        name: each if name in required else _without_null(_with_siblings(each, spec))
+        name: each if name in required or name in shown_null else _tightened_property(_with_siblings(each, spec))
         for name, each in schema["properties"].items()
-    }
+    } | unknown
     return {**content, "schema": {"additionalProperties": False, **schema, "properties": properties}}
+
+
+def _examples(content: Mapping[str, Any], schema: Mapping[str, Any], spec: Spec) -> Iterator[Mapping[str, Any]]:
+    """The objects that the media type and its schema give as examples."""
+    named = (spec.resolved(each, "examples") for each in (content.get("examples") or {}).values())
+    values = [each.get("value") for each in named if isinstance(each, dict)]
+    values += [content.get("example"), schema.get("example"), *_list(schema.get("examples"))]
+    yield from (value for value in values if isinstance(value, dict))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _tightened_property(schema: Any) -> Any:
+    """The property without its null, unless null is its own example."""
+    is_object = isinstance(schema, dict)
+    is_null = is_object and None in [schema.get("example", ""), *_list(schema.get("examples"))]
+    return schema if is_null else _without_null(schema)
 
 
 def _with_siblings(schema: Any, spec: Spec) -> Any:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
 
@@ -121,6 +121,8 @@ def _read_arguments(
         where = (parameter.location, parameter.name)
         value = _read_argument(parameter, request, path_arguments, given, violations)
         if value is not _NOTHING:
+            if parameter.is_encoded and isinstance(value, str):
+                value = decoded(value)
             arguments[parameter.name] = value
             violations += parameter.schema.violations(value, where)
         elif parameter.required:
@@ -177,6 +179,19 @@ def _read_argument(
     return _typed(texts[-1], parameter.types)
 
 
+def decoded(text: str) -> str:
+    """What a form- or URL-encoded text stands for; a text that is not encoded, or not as UTF-8, stays what it is.
+
+    A `+` is a space only in a text without other spaces: those who write `%20`, or a space, mean a plus by a plus.
+    """
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        return unquote(text, errors="strict") if " " in text or "%20" in text else unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
 def _stated_types(definition: Mapping[str, Any]) -> frozenset[str]:
     stated = definition.get("type", ())
     return frozenset([stated] if isinstance(stated, str) else stated)
@@ -225,6 +240,8 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     try:
         value = orjson.loads(request.body)
+        if content.encoded and isinstance(value, dict):
+            value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
         canonical = _written(value, len(request.body))
     except orjson.JSONDecodeError as problem:
         violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))

@@ -7,7 +7,7 @@ from typing import Any
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 from mockserver.provider import Call, Later, Provider, World
-from mockserver.providers.agentfirst_answers import answer_source, answered, questions
+from mockserver.providers.agentfirst_answers import answer_source, answered, questions, targeting_of
 from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, needs_credits, worded
 from mockserver.settings import Settings
@@ -205,7 +205,8 @@ def _new_batch(call: Call) -> Batch:
         kind=Kind.BATCH,
         account=call.asker.token,
         size=len(call.body["prompts"]),
-        body=call.request.body,
+        # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
+        body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
         texts_key="prompts",
         created=call.now,
         progression=call.sandbox.progression,

@@ -29,6 +29,8 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         name: name for name in ("model", "query", "html", "prompt", "completion", "sources", "ads", "fanouts", "sse")
     },
 }
+CHATGPT_FANOUTS = frozenset({"2026-07"})
+"""Versions in which only ChatGPT has the field `fanouts`."""
 PLANNED = {"language": "language (planned)", "display": "display (planned)"}
 SPEAKERS = {"chatgpt": "ChatGPT said: ", "gemini": "Gemini said ", "copilot": "Copilot said "}
 SIZES = {
@@ -63,8 +65,10 @@ def completion(
         "completion": _completion_html(answer.html or _html(answer.text), model),
         "sources": _sources_html(answer.sources),
         "ads": _ads_html(answer.ads),
-        "fanouts": list(answer.subqueries),
-    } | given
+    }
+    if model == "chatgpt" or version not in CHATGPT_FANOUTS:
+        parts["fanouts"] = list(answer.subqueries)
+    parts |= given
     if "html" not in given:
         padding = _padding(model, key) if weight == "realistic" else ("", "", "")
         parts["html"] = _page(parts, *padding)

@@ -109,3 +109,23 @@ def test_everything_else_stays_and_the_document_given_is_not_touched() -> None:
     assert strict["paths"]["/a"]["summary"] == "a"
     assert strict["paths"]["/a"]["post"]["requestBody"]["required"] is True
     assert strict["paths"]["/a"]["post"]["requestBody"]["content"][JSON]["example"] == {"a": "x"}
+
+
+NULLABLE = {"type": ["string", "null"]}
+
+
+def test_what_an_example_shows_stays_allowed() -> None:
+    schema = {"type": "object", "properties": {"a": NULLABLE, "b": NULLABLE, "c": {**NULLABLE, "example": None}}}
+    document = make_document(schema)
+    content = document["components"]["requestBodies"]["B"]["content"][JSON]
+    del content["example"]
+    content["examples"] = {"one": {"value": {"a": None, "x": 1}}, "two": {"$ref": "#/components/examples/two"}}
+    document["components"]["examples"] = {"two": {"value": {"y": {}}}}
+    spec = Spec(tightened(document, "doc.yaml"), "doc.yaml")
+    judge = (spec.by_key["PUT /b"].body or {})[JSON].schema
+    assert judge
+
+    for good in ({"a": None}, {"c": None}, {"x": 2}, {"y": 1}, {"a": None, "c": None, "x": 1, "y": 1}):
+        assert judge.accepts(good)
+    for bad in ({"b": None}, {"z": 1}, {"a": 1}):
+        assert not judge.accepts(bad)
