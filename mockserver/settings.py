@@ -98,6 +98,13 @@ class Settings:
     keep_order: bool = setting(
         False, "Write a batch's output in the order of its input (the real API does not).", group=BEHAVING
     )
+    missing_variables: str = setting(
+        "error",
+        "What a prompt template of AgileCloud makes of a variable without a value: the request fails ('error'), or "
+        "nothing is written in its place ('blank').",
+        group=BEHAVING,
+        choices=("error", "blank"),
+    )
     rate_limit: int = setting(
         0, "Requests per minute and key that AgileCloud answers; 0 is no limit.", group=BEHAVING, minimum=0
     )

@@ -16,7 +16,7 @@ from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, w
 from mockserver.providers.agilecloud_prompt_book import PromptBook
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_usage import Trade, meter_batch
-from mockserver.providers.agilecloud_world import live_schema, world_models, world_prices
+from mockserver.providers.agilecloud_world import leaves_blank, live_schema, world_models, world_prices
 from mockserver.state.batches import Batch
 from mockserver.state.sandbox import Sandbox
 from mockserver.syntaxes import read_capacity
@@ -252,6 +252,7 @@ def _desk(call: Call, job: Job) -> Desk:
         heeds_markers=settings.magic,
         keeps_order=settings.keep_order if keeps_order is None else keeps_order,
         plan=job.batch.plan,
+        leaves_blank=leaves_blank(call),
     )
 
 

@@ -26,6 +26,7 @@ from mockserver.providers.agilecloud_budget import (
 from mockserver.providers.agilecloud_operations import (
     BINOP_COSTS,
     OPERATIONS,
+    BlankVariable,
     MissingVariable,
     PaidContext,
     bounded_range,
@@ -95,21 +96,21 @@ class Ready(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def compiled(source: str) -> Ready:
+def compiled(source: str, *, blank: bool = False) -> Ready:
     """The template, ready to run."""
     if sum(map(source.count, ("{{", "{%", "{#"))) > MAX_WORDS:
         raise TemplateProblem("too_much", f"The template has more than {MAX_WORDS} tags.")
-    environment = _environment()
+    environment = _environment(blank=blank)
     return Ready(environment.from_string(source), sum(1 for _ in environment.lex(source)))
 
 
-def run(sources: Sequence[str], variables: Mapping[str, Any]) -> list[str]:
-    """The texts that templates give; all draw on one budget.
+def run(sources: Sequence[str], variables: Mapping[str, Any], *, blank: bool = False) -> list[str]:
+    """The texts that templates give; all draw on one budget. With `blank`, a variable without a value is empty.
 
     Raises TemplateProblem, or what Jinja raises, which `explained` understands.
     """
     budget = Budget(check_opaque)
-    return [_rendered(ready.template, variables, budget) for ready in _all_compiled(sources)]
+    return [_rendered(ready.template, variables, budget) for ready in _all_compiled(sources, blank=blank)]
 
 
 def free_names(sources: Sequence[str]) -> set[str]:
@@ -118,11 +119,11 @@ def free_names(sources: Sequence[str]) -> set[str]:
     return {name for source in sources for name in find_undeclared_variables(_environment().parse(source))}
 
 
-def _all_compiled(sources: Sequence[str]) -> list[Ready]:
+def _all_compiled(sources: Sequence[str], *, blank: bool = False) -> list[Ready]:
     """All templates, ready to run; together they are no larger than one may be."""
     ready, words = [], 0
     for source in sources:
-        ready.append(compiled(source))
+        ready.append(compiled(source, blank=blank))
         words += ready[-1].words
         if words > MAX_LEXED:
             raise TemplateProblem("too_much", f"The templates have more than {MAX_WORDS} words and signs together.")
@@ -179,9 +180,10 @@ def _line(error: Exception) -> str:
     return line
 
 
-@lru_cache(maxsize=1)
-def _environment() -> _Environment:
-    environment = _Environment(undefined=MissingVariable, optimized=False, cache_size=0, extensions=[Reader])
+@lru_cache(maxsize=2)
+def _environment(*, blank: bool = False) -> _Environment:
+    undefined = BlankVariable if blank else MissingVariable
+    environment = _Environment(undefined=undefined, optimized=False, cache_size=0, extensions=[Reader])
     environment.filters = {
         name: _paid(filter_, FILTER_COSTS.get(name), patient=name in _PATIENT)
         for name, filter_ in FILTERS.items()

@@ -83,6 +83,8 @@ class Desk(NamedTuple):
     heeds_markers: bool
     keeps_order: bool
     plan: FatePlan | None = None
+    leaves_blank: bool = False
+    """Whether a template's variables without a value are left empty, rather than refused."""
 
 
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
@@ -253,7 +255,7 @@ def _body(
         return line_bytes(shown), shown["usage"]["prompt_tokens"], 0
     request = asked
     if chosen is not None:
-        request = filled(asked, chosen)
+        request = filled(asked, chosen, blank=desk.leaves_blank)
         _judge(request, desk)  # with what the prompt's version adds
     checked_model(desk.world, request["model"], ModelKind.CHAT)
     messages = request["messages"]

@@ -20,7 +20,14 @@ from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_resolving import Chosen, choose, filled
 from mockserver.providers.agilecloud_streams import chunks
 from mockserver.providers.agilecloud_usage import meter
-from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model, known_model, world_models
+from mockserver.providers.agilecloud_world import (
+    answer_key,
+    canned_answer,
+    checked_model,
+    known_model,
+    leaves_blank,
+    world_models,
+)
 from mockserver.state.batches import DEFAULT_FAILURE, Fate, read_fate
 
 PATIENCE = 600.0
@@ -91,7 +98,7 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
 
 def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:
     """The request with the prompt's messages and settings, which the document has to accept as well."""
-    request = filled(call.body, chosen)
+    request = filled(call.body, chosen, blank=leaves_blank(call))
     schema = call.operation.body[JSON].schema if call.operation.body else None
     violations = schema.violations(request, ("body",)) if schema else []
     if violations:

@@ -17,8 +17,8 @@ class PaidContext(Context):
     budget: Budget
 
 
-class MissingVariable(StrictUndefined):
-    """What a name stands for that has no value; its message is for the template's author."""
+class BlankVariable(Undefined):
+    """An empty text, for a name without a value. Its message, where more is asked of it, is for the author."""
 
     __slots__ = ()
 
@@ -27,6 +27,12 @@ class MissingVariable(StrictUndefined):
         if self._undefined_hint or self._undefined_obj is not missing:
             return super()._undefined_message
         return f"Missing variable: {self._undefined_name!r}."
+
+
+class MissingVariable(BlankVariable, StrictUndefined):
+    """A problem, for a name without a value."""
+
+    __slots__ = ()
 
 
 def budget_of(context: Context) -> Budget:

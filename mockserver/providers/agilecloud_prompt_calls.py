@@ -18,6 +18,7 @@ from mockserver.providers.agilecloud_resolving import (
     version_archived,
 )
 from mockserver.providers.agilecloud_templates import TemplateProblem, placeholders_of
+from mockserver.providers.agilecloud_world import leaves_blank
 
 MAX_COMPARED = 1_000
 """Lines of a version that are compared one by one; finding what stayed the same among more takes too long."""
@@ -108,7 +109,7 @@ def diff_prompt_versions(call: Call) -> Response:
 def render_prompt(call: Call) -> Response:
     prompt = _find_open(call)
     version = choose_version(prompt, call.body.get("version"), ("body", "version"))
-    messages = rendered_messages(version, call.body.get("variables") or {})
+    messages = rendered_messages(version, call.body.get("variables") or {}, blank=leaves_blank(call))
     text = "\n\n".join(each["content"] for each in messages)
     return call.reply({"rendered": text, "messages": messages, "version": version.number})
 

@@ -72,8 +72,11 @@ def choose_version(prompt: Prompt, number: int | None, location: tuple[str | int
     return version
 
 
-def filled(body: Mapping[str, Any], chosen: Chosen) -> dict[str, Any]:
-    """The body with the version's messages, and with its settings where the body leaves them open."""
+def filled(body: Mapping[str, Any], chosen: Chosen, *, blank: bool = False) -> dict[str, Any]:
+    """The body with the version's messages, and with its settings where the body leaves them open.
+
+    `blank` leaves variables without a value empty; else they are refused.
+    """
     variables = body.get("variables")
     if not isinstance(variables, (Mapping, type(None))):
         raise _wrong_type("variables", "an object", variables)
@@ -82,14 +85,16 @@ def filled(body: Mapping[str, Any], chosen: Chosen) -> dict[str, Any]:
         settings.setdefault("model", chosen.prompt.model)
     # "Body-level fields like temperature override the prompt's model config"; null leaves a field unset.
     own = {name: value for name, value in body.items() if name not in _OF_THE_PROMPT and _says(name, value, settings)}
-    return {**settings, **own, "messages": rendered_messages(chosen.version, variables or {})}
+    return {**settings, **own, "messages": rendered_messages(chosen.version, variables or {}, blank=blank)}
 
 
-def rendered_messages(version: PromptVersion, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rendered_messages(
+    version: PromptVersion, variables: Mapping[str, Any], *, blank: bool = False
+) -> list[dict[str, Any]]:
     """The version's messages with the variables filled in; raises Refusal when that cannot be done."""
     messages = version.contents
     try:
-        texts = render_all([each["content"] for each in messages], variables)
+        texts = render_all([each["content"] for each in messages], variables, blank=blank)
     except TemplateProblem as problem:
         raise rendering_refused(problem, version) from problem
     return [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]

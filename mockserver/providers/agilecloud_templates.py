@@ -12,20 +12,23 @@ MAX_TEMPLATE = 1_000_000
 """Characters of a template."""
 
 
-def render(template: str, variables: Mapping[str, Any]) -> str:
+def render(template: str, variables: Mapping[str, Any], *, blank: bool = False) -> str:
     """The text a template gives with these variables; raises TemplateProblem."""
-    return render_all([template], variables)[0]
+    return render_all([template], variables, blank=blank)[0]
 
 
-def render_all(templates: Sequence[str], variables: Mapping[str, Any]) -> list[str]:
-    """The texts that several templates give, which together may cost what one may; raises TemplateProblem."""
+def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool = False) -> list[str]:
+    """The texts that several templates give, which together may cost what one may; raises TemplateProblem.
+
+    A variable without a value is a problem, or, with `blank`, an empty text, as Jinja2 has it by default.
+    """
     _check_length(templates)
     if all(map(_is_plain, templates)):
         return [_plain(template) for template in templates]
     from mockserver.providers import agilecloud_jinja as jinja  # noqa: PLC0415  most servers never render
 
     try:
-        return jinja.run(templates, variables)
+        return jinja.run(templates, variables, blank=blank)
     except Exception as error:  # A template may do what it likes; whatever comes of it is its author's to mend.
         raise jinja.explained(error) from error
 

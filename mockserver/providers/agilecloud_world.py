@@ -10,7 +10,7 @@ from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import JSON, Spec
 from mockserver.errors import Reason
-from mockserver.provider import World
+from mockserver.provider import Call, World
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud_pricing import Prices, read_prices
 from mockserver.providers.agilecloud_resolving import refusal
@@ -48,6 +48,11 @@ def world_models(world: World) -> Models:
 def world_prices(world: World) -> Prices:
     """The prices that the fixtures tell."""
     return _prices(world.fixtures.prices)
+
+
+def leaves_blank(call: Call) -> bool:
+    """Whether a template's variables without a value are left empty, rather than refused."""
+    return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
 
 
 def live_schema(spec: Spec, path: str) -> Schema | None:

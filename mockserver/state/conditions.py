@@ -57,12 +57,13 @@ class Rejection(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """How one sandbox differs. What is None is as the settings say; the first five have the names of settings."""
+    """How one sandbox differs. What is None is as the settings say; the first six have the names of settings."""
 
     capacity: str | None = None
     agilecloud_profile: str | None = None
     credit_check: str | None = None
     keep_order: bool | None = None
+    missing_variables: str | None = None
     page_weight: str | None = None
     page_size: int | None = None
     """The most entries a page of a list has, whatever is asked for."""

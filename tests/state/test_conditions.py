@@ -29,6 +29,7 @@ CONDITIONS = st.fixed_dictionaries(
         "agilecloud_profile": st.sampled_from(["agilecloud", "openai"]),
         "credit_check": st.sampled_from(["paid", "documented"]),
         "keep_order": st.booleans(),
+        "missing_variables": st.sampled_from(["error", "blank"]),
         "page_weight": st.sampled_from(["light", "realistic"]),
         "page_size": st.integers(1, 10_000),
         "items": st.one_of(FAILING, st.fixed_dictionaries({"hang": CHOICES})),
