@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from batch_desk import BatchDesk, jsonl, request_of
 from builders import ask, make_engine, value_of
 
 from mockserver.contract.validation import FORM
@@ -89,3 +90,31 @@ def test_the_curl_example_of_the_page_is_accepted(strict: bool) -> None:
 def test_other_nulls_and_unknown_keys_are_refused_under_strict() -> None:
     for change in ({"model": None}, {"expiration": None}, {"nonsense": 1}):
         assert ask(STRICT, "POST", "/ai/batches", json={"prompts": ["a"], **change}).status == 422
+
+
+def test_the_lines_of_the_batch_page_are_answered_under_strict() -> None:
+    desk = BatchDesk(strict=True)
+    template = {"slug": "summarize", "name": "Summarize", "template": "Summarize: {{ text }}"}
+    assert desk.ask("POST", "/api/v1/prompts", json=template).status == 201
+    desk.ask("POST", "/api/v1/prompts/summarize/versions", json={"template": "In one line: {{ text }}"})
+    of_prompt = {"model": "gpt-4o-mini", "prompt_slug": "summarize", "variables": {"text": "First document content..."}}
+    lines = [
+        request_of("req-1", "Summarize this document..."),
+        request_of("req-2", "Translate to Spanish..."),
+        {**request_of("doc-1"), "body": of_prompt},
+        {**request_of("doc-3"), "body": {**of_prompt, "prompt_version": 2}},
+    ]
+
+    batch = desk.run(jsonl(*lines))
+
+    assert (batch["status"], batch["request_counts"]["completed"], batch["error_file_id"]) == ("completed", 4, None)
+
+
+@pytest.mark.parametrize("version", ["2026-04", "2026-07"])
+@pytest.mark.parametrize("model", ["chatgpt", "gemini", "perplexity", "copilot"])
+def test_every_model_is_answered_under_strict_in_both_versions(version: str, model: str) -> None:
+    engine = make_engine(strict=True, agentfirst_version=version)
+
+    answer = ask(engine, "GET", "/ai", query={"prompt": "Name a river.", "model": model})
+    assert answer.status == 200
+    assert ("fanouts" in value_of(answer)) is (version == "2026-07" and model == "chatgpt")

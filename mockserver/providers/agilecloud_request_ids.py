@@ -1,14 +1,14 @@
 """AgileCloud's `X-Request-ID`: the client's own, or one that follows from what is asked, and how often it was asked."""
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from itertools import islice
 
 import orjson
 
 from mockserver.contract.validation import read_token
-from mockserver.messages import Request
-from mockserver.state.ids import canonical, seed_of, seeded_digest
+from mockserver.messages import Request, Upload
+from mockserver.state.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import bounded
 
@@ -60,7 +60,18 @@ def _content(request: Request, asker: str) -> bytes:
     """What tells one request from another. A form counts by its fields, because its boundary is a random one."""
     query = "&".join(sorted(request.query.split("&"))) if request.query else ""
     head = f"{request.method}\n{request.path}\n{query}\n{asker}\n\n".encode("utf-8", "surrogatepass")
-    return head + (_body(request.body) if request.form is None else canonical(dict(request.form)))
+    return head + (_body(request.body) if request.form is None else _form(request.form))
+
+
+def _form(form: Mapping[str, str | Upload]) -> bytes:
+    """The fields; a file counts by its name, size and beginning, because a large one takes long to read."""
+    fields = {name: list(_file(value)) if isinstance(value, Upload) else value for name, value in form.items()}
+    return canonical(fields)
+
+
+def _file(upload: Upload) -> Iterator[str | int]:
+    yield from (upload.filename, upload.media_type, upload.blob.size)
+    yield digest(upload.blob.read(0, MAX_PARSED)).hex()
 
 
 def _body(body: bytes) -> bytes:

@@ -28,7 +28,6 @@ class Blob:
     def __init__(self, content: "bytes | _UnnamedFile", size: int) -> None:
         """Made by `in_memory`, `on_disk` and `BlobWriter.finish`."""
         self._content = content
-        self._digest = b""
         self.size = size
 
     @classmethod
@@ -81,13 +80,11 @@ class Blob:
             yield [_bounded(line)]
 
     def digest(self) -> bytes:
-        """16 bytes that stand for the content; not for secrets. They are computed once."""
-        if not self._digest:
-            hasher = xxhash.xxh3_128()
-            for chunk in self.chunks():
-                hasher.update(chunk)
-            self._digest = hasher.digest()
-        return self._digest
+        """16 bytes that stand for the content; not for secrets."""
+        hasher = xxhash.xxh3_128()
+        for chunk in self.chunks():
+            hasher.update(chunk)
+        return hasher.digest()
 
     def _within(self, start: int, stop: int | None) -> tuple[int, int]:
         return max(start, 0), self.size if stop is None else min(stop, self.size)
