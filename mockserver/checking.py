@@ -70,8 +70,9 @@ def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list
         try:
             specs.append(read_other_spec(path, settings) if path else read_our_spec(settings, providers))
         except SpecError as error:
-            place, _, message = str(error).partition(": ")
-            problems.append(Problem(place, message))
+            for told in (str(error), *error.others):
+                place, _, message = told.partition(": ")
+                problems.append(Problem(place, message))
     return specs, problems
 
 

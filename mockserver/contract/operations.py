@@ -106,6 +106,20 @@ class Operation:
     document: str = ""
     """The name of the document that describes it."""
 
+    @property
+    def location(self) -> tuple[str, ...]:
+        """Where in its document it stands."""
+        return ("paths", self.path, self.method.lower())
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The defaults that the document states for arguments and for fields of the body, by name."""
+        stated = {each.name: each.definition["default"] for each in self.parameters if "default" in each.definition}
+        for content in (self.body or {}).values():
+            if content.schema is not None:
+                stated |= _defaults(content.schema)
+        return stated
+
     @cached_property
     def statuses(self) -> tuple[int, ...]:
         """The documented statuses that are numbers."""
@@ -129,6 +143,13 @@ class Operation:
             if name in self.responses:
                 return self.responses[name]
         return None
+
+
+def _defaults(schema: Schema) -> dict[str, Any]:
+    """The defaults of an object's properties; those beside a `$ref` win over those of what it leads to."""
+    properties = schema.resolved(schema.definition).get("properties", {})
+    fields = {name: schema.resolved(each) for name, each in properties.items()}
+    return {name: each["default"] for name, each in fields.items() if "default" in each}
 
 
 def _types(definition: Any) -> Iterator[str]:

@@ -19,6 +19,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
 MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
+MAX_REFERENCES = 32
+"""How long a chain of references may be."""
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -74,6 +76,13 @@ class Schema:
             return [Violation((*location, *error.instance_path), code, _shorten(error.message))]
         return []
 
+    def resolved(self, definition: Any) -> Mapping[str, Any]:
+        """What a part of the schema says: what its references lead to, and the keywords beside them.
+
+        Empty for `true` and `false`, and for a reference that leads nowhere.
+        """
+        return resolved(definition, self.document)
+
     def check_usable(self, *others: Mapping[str, Any]) -> None:
         """Raises SpecError when this definition, or another one of the same document, cannot judge anything."""
         _compiled({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
@@ -99,6 +108,25 @@ def matches(pattern: str, text: str) -> bool:
     return bool(_pattern(pattern).is_valid(text))
 
 
+@cache
+def is_pattern(text: str) -> bool:
+    """Whether the text is a regular expression that can be judged by."""
+    try:
+        _pattern(text)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return False
+    return True
+
+
+def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
+    """What keywords of a schema, and of those inside it, have values that JSON Schema does not allow.
+
+    Of each where it stands, its value, and why; references are not followed.
+    """
+    for error in _metaschema().iter_errors(definition):
+        yield tuple(error.instance_path), error.instance, error.message
+
+
 def referred(reference: str, document: Mapping[str, Any]) -> Any:
     """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
     place: Any = document
@@ -106,6 +134,20 @@ def referred(reference: str, document: Mapping[str, Any]) -> Any:
         name = unquote(part).replace("~1", "/").replace("~0", "~")
         place = place[int(name)] if isinstance(place, list) else place[name]
     return place
+
+
+def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition with what its references inside the document lead to; its own keywords win."""
+    beside: dict[str, Any] = {}
+    for _ in range(MAX_REFERENCES):
+        if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):
+            break
+        beside = {**{name: each for name, each in definition.items() if name != "$ref"}, **beside}
+        try:
+            definition = referred(definition["$ref"], document)
+        except (LookupError, ValueError, TypeError):
+            return beside
+    return {**definition, **beside} if isinstance(definition, dict) else beside
 
 
 def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
@@ -242,6 +284,11 @@ _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 def _pattern(definition: str) -> Any:
     """A regular expression as JSON Schema means it (ECMA 262), which is not quite what Python's `re` means."""
     return jsonschema_rs.Draft202012Validator({"pattern": definition})
+
+
+@cache
+def _metaschema() -> Any:
+    return jsonschema_rs.Draft202012Validator({"$ref": DIALECT})
 
 
 def _sketched(value: Any) -> Any:

@@ -1,20 +1,24 @@
 """An OpenAPI 3.x document as typed operations."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from mockserver.contract.documents import read_document
+from mockserver.contract.documents import find_lines, read_document
+from mockserver.contract.fixtures import shown_place
+from mockserver.contract.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes
 from mockserver.contract.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.contract.schema import Schema
 from mockserver.errors import SpecError
 
 __all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec", "Spec", "read_spec"]
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-LOCATIONS = ("path", "query", "header", "cookie")
+MAX_MISTAKES = 100
+"""How many mistakes of one document are told."""
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
@@ -85,6 +89,8 @@ class Spec:
         if not (isinstance(version, str) and version.startswith("3.")):
             raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
         for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
+            if path.startswith("x-"):  # an extension
+                continue
             if not path.startswith("/"):
                 raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
             names = _NAMED.findall(path)
@@ -117,7 +123,11 @@ class Spec:
             body_required=bool(body.get("required")),
             responses={
                 each.status: each
-                for each in (self._read_response(str(status), node, place) for status, node in responses.items())
+                for each in (
+                    self._read_response(str(status), node, place)
+                    for status, node in responses.items()
+                    if not str(status).startswith("x-")
+                )
             },
             is_open={} in security or not any(self._tokens.intersection(each) for each in security),
             document=self.name,
@@ -205,31 +215,37 @@ class Spec:
             index[operation.key] = operation
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
+    def with_operations(self, operations: Iterable[Operation]) -> "Spec":
+        """The same document with other operations; one that is known by a name already keeps it."""
+        changed = copy(self)
+        changed.operations = tuple(operations)
+        changed.by_key = changed._index()
+        return changed
+
     def check_schemas(self) -> None:
         """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
-        components = self._mapping(self.document.get("components", {}), "components")
-        for name, definition in self._mapping(components.get("schemas", {}), "components.schemas").items():
-            self.resolved(definition, f"components.schemas.{name}")
         try:
-            self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
+            self.schema({}, "the document").check_usable(*(schema.definition for _, _, schema in self._schemas()))
         except SpecError:  # all at once is fast, one by one finds the place
-            raise SpecError(f"{self.name}: {next(self._unusable_schemas())}") from None
+            raise mistakes_error(Path(self.name), self._unusable_schemas()) from None
 
-    def _unusable_schemas(self) -> Iterator[str]:
-        for place, schema in self._schemas():
+    def _unusable_schemas(self) -> Iterator[Mistake]:
+        for operation, place, schema in self._schemas():
             try:
                 schema.check_usable()
             except SpecError as problem:
-                yield f"{place}: {problem}"
+                yield Mistake(operation.location, f"{place}: {problem}")
 
-    def _schemas(self) -> Iterator[tuple[str, Schema]]:
+    def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
+        """The schemas of all operations, each with its operation and its place in it."""
         for operation in self.operations:
-            place = f"{operation.method} {operation.path}"
             for parameter in operation.parameters:
-                yield f"{place}: parameter {parameter.name}", parameter.schema
-            yield from _content_schemas(operation.body or {}, f"{place}: requestBody")
+                yield operation, f"parameter {parameter.name}", parameter.schema
+            for place, schema in _content_schemas(operation.body or {}, "requestBody"):
+                yield operation, place, schema
             for status, response in operation.responses.items():
-                yield from _content_schemas(response.content, f"{place}: response {status}")
+                for place, schema in _content_schemas(response.content, f"response {status}"):
+                    yield operation, place, schema
 
 
 def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tuple[str, Schema]]:
@@ -239,15 +255,27 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
 
 
 def read_spec(path: Path) -> Spec:
-    """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served."""
+    """Read an OpenAPI 3.x document; raises SpecError with file, line and place when it cannot be served."""
     document = read_document(path, SpecError)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
         document = _modernised(document)
+    mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
+    if mistakes:
+        raise mistakes_error(path, mistakes)
     spec = Spec(document, str(path))
-    if "paths" not in spec.document:
-        raise SpecError(f"{path}: paths is missing; there is nothing to serve")
     spec.check_schemas()
     return spec
+
+
+def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
+    """An error that tells of the mistakes in a file, each with its line and place."""
+    found = list(mistakes)
+    lines = find_lines(path, [each.location for each in found])
+    told = [
+        f"{path}:{line or 1}: {shown_place(each.location)}: {each.message}"
+        for line, each in zip(lines, found, strict=True)
+    ]
+    return SpecError(*told)
 
 
 # Where keys are names of the document's own and not words of OpenAPI.
@@ -271,7 +299,7 @@ def _modernised(node: Any, *, is_names: bool = False) -> Any:
     }
     if node.get("nullable") is True and isinstance(node.get("type"), str):
         node["type"] = [node["type"], "null"]
-        if "enum" in node and None not in node["enum"]:
+        if isinstance(node.get("enum"), list) and None not in node["enum"]:
             node["enum"] = [*node["enum"], None]
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:

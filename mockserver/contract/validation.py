@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 import orjson
 
 from mockserver.contract.operations import essence, is_json
+from mockserver.contract.schema import resolved
 from mockserver.contract.spec import Content, Operation, Parameter
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response, Upload
@@ -192,8 +193,8 @@ def decoded(text: str) -> str:
         return text
 
 
-def _stated_types(definition: Mapping[str, Any]) -> frozenset[str]:
-    stated = definition.get("type", ())
+def _stated_types(definition: Any) -> frozenset[str]:
+    stated = definition.get("type", ()) if isinstance(definition, dict) else ()
     return frozenset([stated] if isinstance(stated, str) else stated)
 
 
@@ -271,10 +272,10 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
     if content.schema is None:
         return dict(request.form)
     document = content.schema.document
-    properties = _resolved(content.schema.definition, document).get("properties", {})
+    properties = resolved(content.schema.definition, document).get("properties", {})
     form, judged = {}, {}
     for name, value in request.form.items():
-        definition = _resolved(properties.get(name, {}), document)
+        definition = resolved(properties.get(name, {}), document)
         form[name] = value if isinstance(value, Upload) else _typed(value, _stated_types(definition))
         judged[name] = value.filename if isinstance(value, Upload) else form[name]
         violations += _misplaced(name, value, definition)
@@ -288,16 +289,3 @@ def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) ->
     if definition and wants_file != isinstance(value, Upload):
         wanted, came = ("a file", "text") if wants_file else ("text", "a file")
         yield Violation(("body", name), "type", f"{name!r} is {came}; wanted {wanted}", definition)
-
-
-def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a definition's references inside the document lead to; nothing when they lead nowhere."""
-    for _ in range(32):
-        if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):
-            break
-        steps = unquote(definition["$ref"]).removeprefix("#/").split("/")
-        definition = document
-        for step in steps:
-            found = definition if isinstance(definition, dict) else {}
-            definition = found.get(step.replace("~1", "/").replace("~0", "~"), {})
-    return definition if isinstance(definition, dict) else {}
