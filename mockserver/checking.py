@@ -1,5 +1,6 @@
 """Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from mockserver.loading import (
     fixture_schema,
     read_other_spec,
     read_our_spec,
+    served_specs,
     services_of,
 )
 from mockserver.provider import Provider, Service
@@ -50,12 +52,12 @@ def check(settings: Settings) -> list[Problem]:
     """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
     providers = find_providers()
     # Strictness is for requests; examples show what the document itself allows.
-    specs, problems = _read_specs(replace(settings, strict=False), providers)
+    bundled, specs, problems = _read_specs(replace(settings, strict=False), providers)
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
     none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
-    services = [service for spec in specs for service in services_of(spec, providers, none, settings)]
+    services = services_of(specs, bundled, providers, none, settings)
     broken = [problem for folder in folders for problem in _file_problems(folder, schema, services)]
     problems += broken
     if not broken:
@@ -63,17 +65,21 @@ def check(settings: Settings) -> list[Problem]:
     return problems
 
 
-def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[Spec], list[Problem]]:
-    """The documents that can be read, each on its own, so that one broken document does not hide another."""
-    specs, problems = [], []
-    for path in ("", *settings.spec):
+def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[Spec, list[Spec], list[Problem]]:
+    """The bundled document, and the documents as they are served.
+
+    Each is read on its own, so that a broken one does not hide another.
+    """
+    bundled = read_our_spec(settings, providers)
+    others, problems = [], []
+    for path in settings.spec:
         try:
-            specs.append(read_other_spec(path, settings) if path else read_our_spec(settings, providers))
+            others.append(read_other_spec(path, settings, providers, bundled))
         except SpecError as error:
             for told in (str(error), *error.others):
                 place, _, message = told.partition(": ")
                 problems.append(Problem(place, message))
-    return specs, problems
+    return bundled, served_specs(bundled, others), problems
 
 
 def _spec_problems(spec: Spec) -> Iterator[Problem]:
@@ -158,15 +164,46 @@ def _matching_problems(
             place, _, message = str(error).partition(": ")
             yield Problem(place, message)
             continue
-        yield from _unmatched_completions(fixtures, provider, own)
+        tagged = [each for spec in specs for each in spec.operations if each.tag == provider.tag]
+        yield from _unmatched_completions(fixtures, _limits(tagged), own)
         yield from _unmatched_responses(fixtures, operations, handled)
 
 
-def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> Iterator[Problem]:
+class Limits(NamedTuple):
+    """What the documents let clients ask, as far as fixtures are matched against it."""
+
+    models: frozenset[str]
+    """Empty where any may be named."""
+    longest_prompt: int
+    """In code points."""
+
+
+def _limits(operations: Sequence[Operation]) -> Limits:
+    """The widest limits that any of the operations has."""
+    models, lengths = list[frozenset[str] | None](), list[int]()
+    for operation in operations:
+        fields = {each.name: each.schema for each in operation.parameters}
+        for content in (operation.body or {}).values():
+            if content.schema is not None:
+                stated = content.schema.resolved(content.schema.definition).get("properties", {})
+                fields |= {name: Schema(each, content.schema.document) for name, each in stated.items()}
+        for name in {"model", "prompt", "prompts"} & fields.keys():
+            schema = fields[name]
+            definition = schema.resolved(schema.definition)
+            if name == "model":
+                models.append(frozenset(filter(None, definition["enum"])) if "enum" in definition else None)
+            else:
+                text = schema.resolved(definition.get("items")) if name == "prompts" else definition
+                lengths.append(int(text.get("maxLength", sys.maxsize)))
+    known = frozenset[str]() if None in models else frozenset().union(*(each for each in models if each is not None))
+    return Limits(known, max(lengths, default=sys.maxsize))
+
+
+def _unmatched_completions(fixtures: Fixtures, limits: Limits, own: int) -> Iterator[Problem]:
     """The first `own` completions are the user's; they may overrule bundled ones without a word."""
     for n, each in enumerate(fixtures.completions):
         earlier = fixtures.completions[own if n >= own else 0 : n]
-        why = _contradiction(each.match, provider) or _shadow(each, earlier)
+        why = _contradiction(each.match, limits) or _shadow(each, earlier)
         if why:
             yield Problem(_place(each), f"can never match: {why}", WARNING)
 
@@ -176,14 +213,14 @@ def _place(canned: Completion | CannedResponse) -> str:
     return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
 
 
-def _contradiction(match: Match, provider: Provider) -> str:
+def _contradiction(match: Match, limits: Limits) -> str:
     """Why nothing can match, whatever comes before."""
-    if match.models is not None and provider.models and not match.models & provider.models:
-        return f"model is {_listed(match.models)}; the document knows {_listed(provider.models)}"
+    if match.models is not None and limits.models and not match.models & limits.models:
+        return f"model is {_listed(match.models)}; the document knows {_listed(limits.models)}"
     if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
         return f"country is {match.country!r}, which is no ISO 3166-1 code"
-    if match.prompt is not None and len(match.prompt) > provider.longest_prompt:
-        return f"prompt has {len(match.prompt)} characters; the document allows {provider.longest_prompt}"
+    if match.prompt is not None and len(match.prompt) > limits.longest_prompt:
+        return f"prompt has {len(match.prompt)} characters; the document allows {limits.longest_prompt}"
     if match.prompt is not None and not match._replace(models=None, country=None).fits(match.prompt, "", None):
         return "its prompt does not fit its own contains or pattern"
     return ""

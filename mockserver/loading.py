@@ -1,7 +1,7 @@
 """Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.contract.replacement import PARTIAL, Needs, remaining, replace_bundled
 from mockserver.contract.schema import Schema
 from mockserver.contract.spec import Operation, Spec, read_spec
 from mockserver.contract.strictness import tightened
 from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
-from mockserver.provider import Provider, Service, World
+from mockserver.provider import Call, Provider, Served, Service, World, call_with_defaults
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
@@ -27,6 +28,7 @@ from mockserver.syntaxes import read_clock, read_progression
 if TYPE_CHECKING:
     from mockserver.contract.scenarios import ScenarioBook
 
+Answer = TypeVar("Answer")
 PROVIDER_GROUP = "mockserver.providers"
 
 _log = logging.getLogger("mockserver")
@@ -35,11 +37,13 @@ _log = logging.getLogger("mockserver")
 def load_engine(settings: Settings) -> Engine:
     """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
     providers = find_providers()
-    specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
+    bundled = read_our_spec(settings, providers)
+    others = [read_other_spec(path, settings, providers, bundled) for path in settings.spec]
+    specs = served_specs(bundled, others)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
-    _check_handlers(providers, specs)
-    services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
+    _check_handlers(providers, [bundled, *others])
+    services = services_of(specs, bundled, providers, fixtures, settings)
     sandboxes = Sandboxes(
         open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
     )
@@ -94,24 +98,67 @@ def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:
     return _enforced(Spec(document, str(path)), settings)
 
 
-def read_other_spec(path: str, settings: Settings) -> Spec:
-    """A document served beside ours, as it will be enforced."""
-    return _enforced(read_spec(Path(path)), settings)
+def read_other_spec(path: str, settings: Settings, providers: Sequence[Provider], bundled: Spec) -> Spec:
+    """A document served beside the bundled one, or in its place, as it will be enforced."""
+    read = read_spec(Path(path))
+    document = dict(read.document)
+    for provider in providers:
+        if provider.adapt:
+            provider.adapt(document, settings)
+    spec = _enforced(Spec(document, read.name), settings)
+    return replace_bundled(spec, bundled, {each.tag for each in providers})
+
+
+def served_specs(bundled: Spec, others: Sequence[Spec]) -> list[Spec]:
+    """The documents as they are served together: the bundled one without what others replace, and the others."""
+    left = remaining(bundled, others) if others else bundled
+    if left is not bundled:
+        served = {each.key for spec in others for each in spec.operations}
+        lost = [f"{each.method} {each.path}" for each in bundled.operations if each.key not in served]
+        lost = [each for each in lost if left is None or each not in left.by_key]
+        if lost:
+            _log.warning("not served, because documents leave it out (%s: true keeps it): %s", PARTIAL, ", ".join(lost))
+    return [*([left] if left is not None else []), *others]
 
 
 def services_of(
-    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
-) -> Iterator[Service]:
-    """A document's operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    specs: Sequence[Spec],
+    bundled: Spec,
+    providers: Sequence[Provider],
+    fixtures: Mapping[str, Fixtures],
+    settings: Settings,
+) -> list[Service]:
+    """All operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
     by_tag = {provider.tag: provider for provider in providers}
-    for operation in spec.operations:
-        owner = by_tag.get(operation.tag)
-        if owner is None:
-            yield Service(operation, World(spec, fixtures[""], settings), None, None, None)
-        else:
-            world = World(spec, fixtures[owner.name], settings)
+    operations: dict[str, Operation] = {}
+    for spec in specs:
+        operations = {**spec.by_key, **operations}
+    changed: dict[str, Mapping[str, Any]] = {}
+    served = Served(bundled, Needs(bundled), operations, changed)
+    services = []
+    for spec in specs:
+        for operation in spec.operations:
+            owner = by_tag.get(operation.tag)
+            world = World(spec, fixtures[owner.name if owner else ""], settings, served)
+            if owner is None:
+                services.append(Service(operation, world, None, None, None))
+                continue
             handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
-            yield Service(operation, world, owner, handler, check)
+            defaults = _changed_defaults(operation, owner) if handler else {}
+            if handler is not None and defaults:
+                changed[operation.key] = defaults
+                handler, check = _defaulting(handler, defaults), check and _defaulting(check, defaults)
+            services.append(Service(operation, world, owner, handler, check))
+    return services
+
+
+def _changed_defaults(operation: Operation, owner: Provider) -> Mapping[str, Any]:
+    known, absent = owner.defaults.get(operation.key, {}), object()
+    return {name: each for name, each in operation.defaults.items() if known.get(name, absent) != each}
+
+
+def _defaulting(answer: Callable[[Call], Answer], defaults: Mapping[str, Any]) -> Callable[[Call], Answer]:
+    return lambda call: answer(call_with_defaults(call, defaults))
 
 
 def _enforced(spec: Spec, settings: Settings) -> Spec:

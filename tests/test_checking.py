@@ -79,7 +79,7 @@ def test_a_document_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     found = check(make_settings(spec=specs))
 
     assert len(found) == 2
-    assert found[0].place == specs[0]
+    assert found[0].place == f"{specs[0]}:1"
     assert specs[1] in found[1].place
 
 

@@ -142,7 +142,7 @@ class _Search:
     def _map(self, inner: str, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         is_library = location[:1] == ("components",) and len(location) == 2
         names = None if is_library else _MAP_NAMES.get((location[-1], inner))
-        for name, each in reversed(node.items()):
+        for name, each in reversed([*node.items()]):
             if inner in {"response", "path item"} and name.startswith("x-"):
                 continue  # an extension
             if names and not names[0].fullmatch(name):
@@ -160,25 +160,27 @@ class _Search:
         """What a chain of references leads to, and where that stands."""
         place, passed = (*location, "$ref"), set[str]()
         while True:
-            if not isinstance(reference, str):
-                return _unlike(place, reference, "text")
-            if not reference.startswith("#/"):
-                what = "only references inside the document (#/…) are followed"
-                return Mistake(place, f"$ref is {_shown(reference)}; {what}")
-            if reference in passed:
-                return Mistake(place, f"$ref is {_shown(reference)}; it goes round in circles")
+            wrong = self._unfollowed(reference, passed)
+            if wrong:
+                return Mistake(place, wrong)
             passed.add(reference)
-            found = _followed(reference, self._document)
-            if found is None:
-                return Mistake(place, f"$ref is {_shown(reference)}; the document has no such thing")
-            node, there = found
-            if kind == "schema":
-                if there[0] not in {"components", "paths"}:
-                    return Mistake(place, f"$ref is {_shown(reference)}; wanted a schema in components or paths")
-                return node, there
-            if not (isinstance(node, dict) and "$ref" in node):
+            node, there = _followed(reference, self._document) or (None, ())
+            if kind == "schema" and there[0] not in {"components", "paths"}:
+                return Mistake(place, f"$ref is {_shown(reference)}; wanted a schema in components or paths")
+            if kind == "schema" or not (isinstance(node, dict) and "$ref" in node):
                 return node, there
             reference = node["$ref"]
+
+    def _unfollowed(self, reference: Any, passed: set[str]) -> str:
+        """Why a reference cannot be followed after those that were passed; empty when it can."""
+        if not isinstance(reference, str):
+            return f"is {_kind_of(reference)}; wanted text"
+        if not reference.startswith("#/"):
+            return f"$ref is {_shown(reference)}; only references inside the document (#/…) are followed"
+        if reference in passed:
+            return f"$ref is {_shown(reference)}; it goes round in circles"
+        has_end = _followed(reference, self._document) is not None
+        return "" if has_end else f"$ref is {_shown(reference)}; the document has no such thing"
 
     def path_item(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         """Rules for a path, which is the last step of the location unless the item is a referenced one."""

@@ -105,6 +105,8 @@ class Operation:
     """Whether it can be called without a bearer token."""
     document: str = ""
     """The name of the document that describes it."""
+    replaces: bool = False
+    """Whether it stands in the place of a bundled operation, whose handler answers it."""
 
     @property
     def location(self) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 class Schema:
     """A JSON Schema inside a document, in whose `components` its references are looked up."""
 
+    needs: "Schema | None" = None
+    """What the code behind an operation needs, where a served document may describe it otherwise."""
+
     def __init__(self, definition: Mapping[str, Any], document: Mapping[str, Any]) -> None:
         """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards."""
         self.definition = definition

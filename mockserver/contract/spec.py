@@ -58,6 +58,10 @@ class Spec:
             self._components[name] = self.schema({"$ref": reference}, reference)
         return self._components[name]
 
+    def has_component(self, name: str) -> bool:
+        """Whether the document's components have a schema of that name."""
+        return name in self.document.get("components", {}).get("schemas", {})
+
     def _target(self, reference: str, place: str) -> Any:
         if not reference.startswith("#/"):
             raise SpecError(

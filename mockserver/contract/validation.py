@@ -273,12 +273,14 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
         return dict(request.form)
     document = content.schema.document
     properties = resolved(content.schema.definition, document).get("properties", {})
+    needs = content.schema.needs
+    needed = needs.resolved(needs.definition).get("properties", {}) if needs else {}
     form, judged = {}, {}
     for name, value in request.form.items():
-        definition = resolved(properties.get(name, {}), document)
+        definition = resolved(properties.get(name, {}), document) or needed.get(name, {})
         form[name] = value if isinstance(value, Upload) else _typed(value, _stated_types(definition))
         judged[name] = value.filename if isinstance(value, Upload) else form[name]
-        violations += _misplaced(name, value, definition)
+        violations += [*_misplaced(name, value, definition)] or [*_misplaced(name, value, needed.get(name, {}))]
     violations += content.schema.violations(judged, ("body",))
     return form
 

@@ -4,10 +4,12 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from mockserver.contract.schema import Schema
+from mockserver.contract.spec import Spec
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 from mockserver.provider import Call, Later, Provider, World
-from mockserver.providers.agentfirst_answers import answer_source, answered, questions, targeting_of
+from mockserver.providers.agentfirst_answers import DEFAULT_MODEL, answer_source, answered, questions, targeting_of
 from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
 from mockserver.providers.agentfirst_rules import check_question, check_targeting, needs_credits, worded
 from mockserver.settings import Settings
@@ -52,11 +54,23 @@ LIFECYCLE = Lifecycle(
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
     """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
-    if settings.empty_prompts:
-        prompts = document["components"]["schemas"]["BatchRequest"]["properties"]["prompts"]
-        del prompts["items"]["minLength"]
-        (prompt,) = (each for each in document["paths"]["/ai"]["get"]["parameters"] if each["name"] == "prompt")
-        del prompt["schema"]["minLength"]
+    if not settings.empty_prompts:
+        return
+    spec = Spec(document, "")
+    queue, ask = spec.by_key.get("queueBatch"), spec.by_key.get("askModel")
+    for content in (queue.body or {}).values() if queue else ():
+        if content.schema is not None:
+            fields = content.schema.resolved(content.schema.definition).get("properties", {})
+            _lift(fields.get("prompts"), "items", content.schema)
+    for parameter in document["paths"][ask.path]["get"].get("parameters", ()) if ask else ():
+        if parameter.get("name") == "prompt":
+            _lift(parameter, "schema", Schema({}, document))
+
+
+def _lift(holder: Any, key: str, schema: Schema) -> None:
+    """Take the least length out of the schema that stands under a key."""
+    if isinstance(holder, dict) and key in holder:
+        holder[key] = {name: each for name, each in schema.resolved(holder[key]).items() if name != "minLength"}
 
 
 def notice(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
@@ -80,8 +94,11 @@ api = Provider(
     adapt=adapt,
     notice=notice,
     judge=Later("mockserver.providers.agentfirst_sense", "nonsense"),
-    models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
-    longest_prompt=2047,
+    defaults={
+        "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
+        "askModel": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1, "mode": "sync"},
+        "getArchive": {"format": "zip"},
+    },
     alone={"askModel": "id"},
     listings={"batches": lambda sandbox, now: (_listed(each, now) for each in sandbox.batches.values())},
     guidance=GUIDANCE,

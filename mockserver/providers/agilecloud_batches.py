@@ -10,8 +10,8 @@ from mockserver.messages import Content, Response
 from mockserver.provider import Call
 from mockserver.providers import agilecloud_files as files
 from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, find_file, keep_file
-from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, rejected
-from mockserver.providers.agilecloud_jobs import LIFECYCLE, Job, Status
+from mockserver.providers.agilecloud_inspection import rejected
+from mockserver.providers.agilecloud_jobs import DEFAULT_WINDOW, LIFECYCLE, Job, Status
 from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, work
 from mockserver.providers.agilecloud_prompt_book import PromptBook
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
@@ -42,6 +42,7 @@ def create_batch(call: Call) -> Response:
         output_expires_after=expiry.get("seconds"),
         is_openai=is_openai,
         rejection=conditions.input,
+        window=body.get("completion_window") or DEFAULT_WINDOW,
     )
     call.sandbox.jobs[job.batch.id] = job
     return call.reply(shown(job, -math.inf))  # nothing has happened yet, not even under `immediate`
@@ -119,7 +120,7 @@ def shown(job: Job, now: float) -> dict[str, Any]:
         "model": worked.model if worked else None,
         "errors": _errors(job) if failed else None,
         "input_file_id": job.input_file_id,
-        "completion_window": "24h",
+        "completion_window": job.window,
         "status": status,
         "output_file_id": job.output_file_id,
         "error_file_id": job.error_file_id,
@@ -237,7 +238,7 @@ def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
 
 
 def _desk(call: Call, job: Job) -> Desk:
-    spec, settings, keeps_order = call.world.spec, call.world.settings, call.sandbox.conditions.keep_order
+    settings, keeps_order = call.world.settings, call.sandbox.conditions.keep_order
     book = PromptBook(dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born)
     return Desk(
         batch_id=job.batch.id,
@@ -247,8 +248,8 @@ def _desk(call: Call, job: Job) -> Desk:
         prices=world_prices(call.world),
         world=call.world,
         find_prompt=cache(book.find),
-        line_schema=spec.component("BatchRequestLine"),
-        body_schema=live_schema(spec, job.endpoint) if job.endpoint in {CHAT, EMBEDDINGS} else None,
+        line_schema=call.world.component("BatchRequestLine"),
+        body_schema=live_schema(call.world, job.endpoint),
         heeds_markers=settings.magic,
         keeps_order=settings.keep_order if keeps_order is None else keeps_order,
         plan=job.batch.plan,

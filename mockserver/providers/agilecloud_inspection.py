@@ -10,10 +10,9 @@ from mockserver.contract.schema import Schema
 from mockserver.errors import Violation
 from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
+from mockserver.providers.agilecloud_world import EMBEDDINGS
 from mockserver.state.conditions import Rejection
 
-CHAT = "/v1/chat/completions"
-EMBEDDINGS = "/v1/embeddings"
 MAX_LINES = 50_000
 MAX_ERRORS = 100
 MAX_INPUTS = 50_000

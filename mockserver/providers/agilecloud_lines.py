@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
-from mockserver.provider import Refused, World
+from mockserver.provider import Refused, World, with_defaults
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
 from mockserver.providers.agilecloud_embeddings import embeddings
-from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
+from mockserver.providers.agilecloud_inspection import Inspection
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud_plain import Plain
 from mockserver.providers.agilecloud_pricing import Prices
@@ -17,7 +17,15 @@ from mockserver.providers.agilecloud_refusals import described, family
 from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import EventWriter, Trade
-from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
+from mockserver.providers.agilecloud_world import (
+    CHAT,
+    EMBEDDINGS,
+    LIVE,
+    answer_key,
+    canned_answer,
+    checked_model,
+    is_bundled,
+)
 from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read_fate
 from mockserver.state.conditions import FatePlan
 from mockserver.state.ids import seed_of, seeded_digest
@@ -103,7 +111,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
     output, error = _Lines(order), _Lines(order)
     # Where lines meet different ends, each is looked at in full.
-    is_even = desk.endpoint == CHAT and ended is None and desk.plan is None
+    is_even = desk.endpoint == CHAT and ended is None and desk.plan is None and is_bundled(desk.world, CHAT)
     events = EventWriter()
     plain = Plain(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
     inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
@@ -249,6 +257,9 @@ def _body(
     asked: Mapping[str, Any], chosen: Chosen | None, model: Model, identity: str, desk: Desk
 ) -> tuple[bytes, int, int]:
     """The answer in JSON, and the tokens of prompt and completion."""
+    defaults = desk.world.changed_defaults(LIVE[desk.endpoint])
+    if defaults:
+        asked = with_defaults(asked, defaults)
     if desk.endpoint == EMBEDDINGS:
         checked_model(desk.world, asked["model"], ModelKind.EMBEDDING)
         shown = embeddings(asked, model=model, seed=desk.world.settings.seed)

@@ -5,16 +5,14 @@ from typing import Any
 
 from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Spec
 from mockserver.provider import World
 from mockserver.providers.agilecloud_answers import completion_frame
-from mockserver.providers.agilecloud_inspection import CHAT
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
 from mockserver.providers.agilecloud_usage import EventWriter, Trade
-from mockserver.providers.agilecloud_world import key_of, live_schema, model_seed, seed_after
+from mockserver.providers.agilecloud_world import CHAT, key_of, live_schema, model_seed, seed_after
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
@@ -57,7 +55,7 @@ class Plain:
         self._lengths = {len(prompt) for prompt in self._canned}
         self._searches = [each.pattern.search for each in others if each.prompt is None and each.pattern is not None]
         self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
-        self._schema = _judge(world.spec, completions)
+        self._schema = _judge(live_schema(world, CHAT), completions)
 
     @property
     def accepts(self) -> Callable[[Any], bool]:
@@ -122,27 +120,26 @@ class _Judges:
     """The schema of plain lines, kept until another document or other fixtures come: a judge costs 2 ms to make."""
 
     def __init__(self) -> None:
-        self._last: tuple[Spec, Sequence[Completion], Schema] | None = None
+        self._last: tuple[Schema, Sequence[Completion], Schema] | None = None
 
-    def __call__(self, spec: Spec, completions: Sequence[Completion]) -> Schema:
+    def __call__(self, live: Schema | None, completions: Sequence[Completion]) -> Schema:
+        assert live is not None, "only where live requests are served as bundled"
         last = self._last
-        if last is None or last[0] is not spec or last[1] is not completions:
+        if last is None or last[0] is not live or last[1] is not completions:
             needles = [each.match.contains for each in completions if each.match.contains is not None]
-            last = self._last = (spec, completions, Schema(_definition(spec, needles), spec.document))
+            last = self._last = (live, completions, Schema(_definition(live, needles), live.document))
         return last[2]
 
 
 _judge = _Judges()
 
 
-def _definition(spec: Spec, needles: Sequence[str]) -> dict[str, Any]:
+def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
     """What a plain line is, in the document's own words for its fields; no text in it holds one of the needles.
 
     Made whole, because a judge that is sent from reference to reference takes twice as long.
     """
-    live = live_schema(spec, CHAT)
-    assert live is not None
-    known = spec.resolved(live.definition, CHAT)["properties"]
+    known = live.resolved(live.definition)["properties"]
     # Nothing but ASCII is ever found in the texts that are answered here.
     content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)

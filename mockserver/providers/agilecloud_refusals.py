@@ -47,7 +47,10 @@ def worded(refusal: Refusal, reply: Response) -> Response:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
-    documented = orjson.loads(reply.body)["error"]
+    stated = orjson.loads(reply.body)
+    documented = stated.get("error") if isinstance(stated, dict) else None
+    if not isinstance(documented, dict):  # a document that words its errors otherwise
+        return reply
     return reply._replace(body=orjson.dumps({"error": described(refusal, reply.status, documented)}), source="handler")
 
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.contract.spec import Spec
 from mockserver.messages import Content
 from mockserver.provider import World
 from mockserver.providers.agilecloud_files import FileRecord, shown
@@ -34,7 +33,7 @@ class _Known(NamedTuple):
     names: frozenset[str]
     """The models' own, whatever their aliases."""
     files: Mapping[str, FileRecord]
-    spec: Spec
+    world: World
 
 
 def nonsense(world: World, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Nonsense]:
@@ -44,7 +43,7 @@ def nonsense(world: World, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator
         frozenset(each.id for each in models),
         frozenset(each.name for each in models),
         shelves.get("files", {}),
-        world.spec,
+        world,
     )
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
@@ -90,7 +89,7 @@ def _undocumented(value: Mapping[str, Any], component: str, known: _Known) -> It
     if not is_json(value):
         yield f"{component}: it is no JSON"
     else:
-        found = known.spec.component(component).violations(value, ())
+        found = known.world.bundled_component(component).violations(value, ())
         yield from (f"{'.'.join([component, *map(str, each.location)])}: {each.message}" for each in found)
 
 

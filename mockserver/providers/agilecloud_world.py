@@ -8,7 +8,7 @@ from xxhash import xxh3_64_intdigest
 
 from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import JSON, Spec
+from mockserver.contract.spec import JSON, Operation
 from mockserver.errors import Reason
 from mockserver.provider import Call, World
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
@@ -55,11 +55,30 @@ def leaves_blank(call: Call) -> bool:
     return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
 
 
-def live_schema(spec: Spec, path: str) -> Schema | None:
-    """What the body of a live request to the path is judged by; None where the document has no such request."""
-    operation = spec.by_key.get(f"POST {path}")
+CHAT = "/v1/chat/completions"
+EMBEDDINGS = "/v1/embeddings"
+LIVE = {CHAT: "createChatCompletion", EMBEDDINGS: "createEmbedding"}
+"""The operation that answers one request to an endpoint of batches."""
+
+
+def live_operation(world: World, endpoint: str) -> Operation | None:
+    """The operation that answers live what batches answer under that endpoint; None where none is served."""
+    return world.operation(LIVE[endpoint]) if endpoint in LIVE else None
+
+
+def live_schema(world: World, endpoint: str) -> Schema | None:
+    """What the body of a live request to the endpoint is judged by; None where no such request is served."""
+    operation = live_operation(world, endpoint)
     content = operation.body.get(JSON) if operation and operation.body else None
     return content.schema if content else None
+
+
+def is_bundled(world: World, endpoint: str) -> bool:
+    """Whether requests of batches, and live ones to the endpoint, are read as the bundled document says."""
+    operation = live_operation(world, endpoint)
+    if operation is None or world.changed_defaults(operation.key):
+        return False
+    return world.served is None or world.served.bundled.name == world.spec.name == operation.document
 
 
 def known_model(world: World, name: str, location: tuple[str, str] = ("body", "model")) -> Model:
