@@ -13,14 +13,13 @@ from mockserver.client import Client, SandboxClient
 from mockserver.engine import Engine
 from mockserver.kit.doors import AdminError, AppDoor, Facts
 from mockserver.kit.knobs import beginning_of
-from mockserver.loading import load_engine
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.sandbox import Own
 from mockserver.state.sandboxes import MAX_NAME
 from mockserver.syntaxes import read_clock, read_progression
-from mockserver.web.app import build_app
+from mockserver.web.app import create_app
 from mockserver.web.views import unexpected
 
 CLOCK, PROGRESSION = "frozen", "polls:2"
@@ -158,16 +157,19 @@ class RemoteHost:
 
 
 class SandboxApp(LocalHost):
-    """The whole server, admin API included, as an ASGI app: for `httpx.ASGITransport`, or to be mounted."""
+    """The whole server, admin API included, as an ASGI app: for `httpx.ASGITransport`, or to be mounted.
+
+    `app` is the Starlette application, which takes middleware and works with Starlette's TestClient.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        engine = load_engine(settings)
-        self._app = build_app(engine, settings)
-        door = AppDoor(self._app)
+        self.app = create_app(settings)
+        engine = self.app.engine
+        door = AppDoor(self.app)
         super().__init__(engine, Client("http://127.0.0.1", settings.admin_token or None, door=door))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
     def sandbox(self, name: str) -> SandboxClient:
         """The sandbox of that name; its admin calls go into the app, too."""

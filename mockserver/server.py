@@ -17,10 +17,9 @@ import uvicorn
 
 from mockserver.engine import Engine
 from mockserver.listening import BACKLOG, listen, port_file
-from mockserver.loading import load_engine
 from mockserver.protocol import PlainProtocol
 from mockserver.settings import Settings, url_of
-from mockserver.web.app import build_app
+from mockserver.web.app import create_app
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
@@ -37,7 +36,7 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
     logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
     with _calling(_leave):
-        app = app or build_app(load_engine(settings), settings)
+        app = app or create_app(settings)
         # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
@@ -101,8 +100,8 @@ class ThreadedServer:
         self.stop()
 
     def _load(self) -> App:
-        self._engine = load_engine(self.settings)
-        app: App = build_app(self._engine, self.settings)
+        app = create_app(self.settings)
+        self._engine = app.engine
         return app
 
 
@@ -153,6 +152,8 @@ class PromptServer(uvicorn.Server):
         end = asyncio.get_running_loop().time() + GRACE
         while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.0005)
+        if not self.force_exit:
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
         """A signal asks for an end; a second one asks for it at once."""
@@ -209,7 +210,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         loop="auto",  # uvloop where it can be imported
         http=PlainProtocol,
         ws="none",
-        lifespan="off",
+        lifespan="auto",  # an app that stands in for ours may have none
         interface="asgi3",
         workers=1,
         proxy_headers=False,

@@ -98,7 +98,7 @@ def test_two_servers_run_side_by_side() -> None:
 def test_a_threaded_server_has_the_engine_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = object()
     monkeypatch.setattr(server_module, "load_engine", lambda settings: engine)
-    monkeypatch.setattr(server_module, "build_app", lambda engine, settings: hello)
+    monkeypatch.setattr(server_module, "create_app", lambda settings: hello)
 
     with ThreadedServer(FREE) as server, connected(server.url) as connection:
         assert server.engine is engine

@@ -24,7 +24,7 @@ from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
+from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met, route_path
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
 from mockserver.web.gate import Gate
 from mockserver.web.verbs import VERBS
@@ -51,7 +51,8 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
 
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
         # Going through all routes would cost a reset, which tests do all the time, more than the reset itself.
-        await plain.get(scope["path"], app)(scope, receive, send)
+        path = route_path(scope)
+        await plain.get(path, app)({**scope, "path": path, "root_path": ""}, receive, send)
 
     return admin
 

@@ -1,14 +1,18 @@
-"""The door: ASGI in, ASGI out. The gateway turns HTTP into values and back; Starlette serves the admin API."""
+"""The server as a Starlette application. The gateway turns HTTP into values and back; the admin API has an app."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from functools import cache, lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.applications import Starlette
 
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
+from mockserver.loading import load_engine
 from mockserver.messages import EMPTY_STATUSES, Request, Response, Upload
 from mockserver.settings import Settings, url_of
 from mockserver.web.courier import Courier
@@ -45,36 +49,86 @@ _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
-def build_app(engine: Engine, settings: Settings) -> "App":
-    """The whole server as an ASGI app.
+class MockServer(Starlette):
+    """The whole server as one Starlette application: health, the admin API, and the gateway for everything else.
 
-    The imitated APIs bypass Starlette's router and middleware, which would cost each request as much as all else.
-    Starlette is imported for the first admin call, so that a start does not wait for it.
+    Requests go straight to what answers them while nothing was added to the application. With middleware, routes or
+    exception handlers of others, they go through Starlette's stack and router as usual.
     """
-    gateway = Gateway(engine, settings)
-    pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
-    if not engine.serves(ROOT):
-        pages[ROOT] = partial(_front, engine, settings)
 
-    @cache
-    def admin() -> "App":
-        from mockserver.web.admin import build_admin  # noqa: PLC0415  Starlette and the verbs cost 30 ms
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._gateway = Gateway(engine, settings)
+        self._pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
+        if not engine.serves(ROOT):
+            self._pages[ROOT] = partial(_front, engine, settings)
+        self._admin: App | None = None
+        super().__init__(lifespan=_lifespan)
+        self.state.engine = engine
+        self.router.redirect_slashes = False
+        self.router.default = self._answer
 
-        return build_admin(engine, settings)
+    @property
+    def engine(self) -> Engine:
+        """What answers the requests."""
+        return self._engine
 
-    async def app(scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] == "http" and not (self.user_middleware or self.router.routes or self.exception_handlers):
+            await self._answer(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have callbacks delivered while the block runs; what the lifespan does."""
+        courier = self._gateway.courier
+        courier.start()
+        try:
+            yield
+        finally:
+            courier.stop()
+
+    async def _answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
+            await _refuse_websocket(receive, send)
             return
         path = scope["path"]
-        page = pages.get(path)
+        if scope.get("root_path"):
+            path = route_path(scope)
+        page = self._pages.get(path)
         if page is not None and scope["method"] in {"GET", "HEAD"}:
-            await gateway.deliver(page(scope), scope["method"], receive, send)
+            await self._gateway.deliver(page(scope), scope["method"], receive, send)
         elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
-            await admin()(scope, receive, send)
+            await self._admin_app()(scope, receive, send)
         else:
-            await gateway(scope, receive, send)
+            await self._gateway(scope, receive, send)
 
-    return app
+    def _admin_app(self) -> "App":
+        if self._admin is None:
+            from mockserver.web.admin import build_admin  # noqa: PLC0415  its verbs cost a start 20 ms
+
+            self._admin = build_admin(self._engine, self._settings)
+        return self._admin
+
+
+def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> MockServer:
+    """The whole server as a Starlette application: to be mounted, wrapped into middleware, or tested.
+
+    Without an engine, one is loaded as the settings ask; raises SpecError, FixtureError or SettingsError.
+    """
+    settings = settings or Settings()
+    return MockServer(engine or load_engine(settings), settings)
+
+
+def _lifespan(app: Any) -> AbstractAsyncContextManager[None]:
+    return cast(MockServer, app).running()
+
+
+async def _refuse_websocket(receive: "Receive", send: "Send") -> None:
+    if (await receive())["type"] == "websocket.connect":
+        await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
 
 def _standing(page: Response, _: "Scope") -> Response:
@@ -92,7 +146,7 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._engine.courier = self._courier = Courier(engine, settings)
+        self._engine.courier = self.courier = Courier(engine, settings)
         self._max_body = settings.max_body
         self._patience = Patience(settings.body_timeout)
         self._upload_patience = Patience(UPLOAD_TIMEOUT)
@@ -172,7 +226,7 @@ class Gateway:
 
     async def _answer_in_thread(self, request: Request) -> Response:
         self._in_threads += 1
-        self._courier.loop = asyncio.get_running_loop()
+        self.courier.loop = asyncio.get_running_loop()
         try:
             return await asyncio.to_thread(self._answer, request)
         finally:
@@ -219,7 +273,7 @@ def _headers(scope: "Scope") -> dict[str, str]:
 
 
 def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    return Request(
+    request = Request(
         scope["method"],
         scope["path"],
         scope["query_string"].decode("latin-1"),
@@ -227,6 +281,17 @@ def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
         body,
         _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
     )
+    if not scope.get("root_path"):
+        return request
+    path = route_path(scope)
+    return request._replace(path=path, prefix=scope["root_path"] if path != scope["path"] else "")
+
+
+def route_path(scope: "Scope") -> str:
+    """The path below the one that the application is mounted under, which ASGI calls `root_path`."""
+    path, root = scope["path"], scope.get("root_path", "")
+    rest = path.removeprefix(root)
+    return rest or "/" if path.startswith(root) and rest[:1] in {"", "/"} else path
 
 
 @lru_cache(maxsize=64)

@@ -55,6 +55,20 @@ class Courier:
         self._rules = rules_of(settings)
         self._rounds = Rounds()
         self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._has_stopped = False
+
+    def start(self) -> None:
+        """Deliver from now on, and set alarms on the running loop; without it, the first request does so."""
+        self.loop = asyncio.get_running_loop()
+        self._has_stopped = False
+
+    def stop(self) -> None:
+        """Set no more alarms and begin no more deliveries; those under way come to their end in their threads."""
+        self._has_stopped = True
+        self.loop = None
+        alarms, self._alarms = self._alarms, {}
+        for alarm in alarms.values():
+            alarm.cancel()
 
     def __call__(self, sandbox: Sandbox) -> None:
         """Claim what fell due in the sandbox and set out with it; within the sandbox's transaction."""
@@ -86,7 +100,7 @@ class Courier:
     def _deliver(self, errand: Errand) -> None:
         """Make an attempt, in a thread; the sandbox is free while it lasts."""
         callback = errand.callback()
-        if callback is None:
+        if callback is None or self._has_stopped:
             return
         outcome = _attempt(callback, self._rules)
         failures = errand.failures + 1
@@ -114,7 +128,7 @@ class Courier:
         before = self._alarms.pop(sandbox.name, None)
         if before is not None:
             before.cancel()
-        if wait is not None and self.loop is not None:
+        if wait is not None and self.loop is not None and not self._has_stopped:
             wait = min(max(wait, SHORTEST), LONGEST)
             self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox)
 
