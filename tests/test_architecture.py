@@ -28,7 +28,7 @@ FLOORS = (
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = {("contract", "state"), ("state", "contract")}
-# Plain values may speak of each other; the main module opens the command line; what checks also loads.
+# Plain values may speak of each other; the main module opens the command line; what checks, and the app, also load.
 NEIGHBOURS = {
     ("sources", "errors"),
     ("sources", "settings"),
@@ -37,6 +37,7 @@ NEIGHBOURS = {
     ("messages", "errors"),
     ("__main__", "cli"),
     ("checking", "loading"),
+    ("web", "loading"),
 }
 
 HOMES = {
@@ -240,7 +241,6 @@ def test_a_fault_that_is_named_elsewhere_is_found(source: str) -> None:
         ("engine", "from mockserver.providers.agentfirst import api"),
         ("providers.agentfirst", "from mockserver.engine import Engine"),
         ("loading", "from mockserver.web.app import create_app"),
-        ("web.app", "from mockserver.loading import load_engine"),
         ("web.app", "from mockserver.server import serve"),
         ("client", "from mockserver.server import serve"),
         ("attic", "from mockserver.errors import Refusal"),
