@@ -109,8 +109,8 @@ def test_a_batch_s_window_comes_from_the_document(tmp_path: Path) -> None:
     document = make_copy()
     schema_of(document, "CreateBatchRequest")["completion_window"] |= {"enum": ["48h", "30m", None], "default": "48h"}
     with serving(tmp_path, document) as client:
-        for given_, window, seconds in (({}, "48h", 172_800), ({"completion_window": "30m"}, "30m", 1800)):
-            batch = start_batch(client, **given_).json()
+        for asked, window, seconds in ((None, "48h", 172_800), ("30m", "30m", 1800)):
+            batch = start_batch(client, completion_window=asked).json()
             assert batch["completion_window"] == window
             assert batch["expires_at"] - batch["created_at"] == seconds
         assert start_batch(client, completion_window="24h").status_code == 400
@@ -271,7 +271,7 @@ def test_a_mistake_in_a_copy_is_told_with_file_line_and_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], place: tuple[str, ...], value: Any, words: str
 ) -> None:
     document = make_copy()
-    holder = document
+    holder: Any = document
     for step in place[:-1]:
         holder = holder[step]
     holder[place[-1]] = value
@@ -300,7 +300,7 @@ VALUES = [None, True, 0, -1, 2.5, "", "x", "string", "(", [], {}, ["a"], {"type"
 def test_any_changed_copy_is_refused_with_its_line_or_served_without_a_bug(tmp_path: Path, changes: Any) -> None:
     document = make_copy()
     for place, value in changes:
-        holder = document
+        holder: Any = document
         try:
             for step in place[:-1]:
                 holder = holder[step]
