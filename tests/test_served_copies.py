@@ -237,8 +237,8 @@ def drive(client: TestClient) -> None:
         path = re.sub(r"\{(\w+)\}", lambda found: str(names.get(found[1], "1")), operation.path)
         query = {each.name: str(each.definition.get("example", 1)) for each in operation.parameters}
         bodies = [each for content in (operation.body or {}).values() for each in content.examples.values()]
-        for body in [None, *bodies, {}, []] if operation.body else [None]:
-            _ask(client, operation.method, path, params=query, **({} if body is None else {"json": body}))
+        for sent in [None, *bodies, {}, []] if operation.body else [None]:
+            _ask(client, operation.method, path, params=query, **({} if sent is None else {"json": sent}))
 
 
 def _ask(client: TestClient, method: str, path: str, **more: Any) -> Any:
