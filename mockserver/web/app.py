@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
@@ -76,7 +76,7 @@ class MockServer(Starlette):
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] == "http" and not (self.user_middleware or self.router.routes or self.exception_handlers):
-            await self._answer(scope, receive, send)
+            await self._dispatch(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -91,19 +91,22 @@ class MockServer(Starlette):
             courier.stop()
 
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
+        """What the router does with everything that has no route."""
+        if scope["type"] == "http":
+            await self._dispatch(scope, receive, send)
+        else:
             await _refuse_websocket(receive, send)
-            return
+
+    def _dispatch(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
         path = scope["path"]
         if scope.get("root_path"):
             path = route_path(scope)
         page = self._pages.get(path)
         if page is not None and scope["method"] in {"GET", "HEAD"}:
-            await self._gateway.deliver(page(scope), scope["method"], receive, send)
-        elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
-            await self._admin_app()(scope, receive, send)
-        else:
-            await self._gateway(scope, receive, send)
+            return self._gateway.deliver(page(scope), scope["method"], receive, send)
+        if path.startswith(ADMIN_PREFIX) or path in HEALTH:
+            return self._admin_app()(scope, receive, send)
+        return self._gateway(scope, receive, send)
 
     def _admin_app(self) -> "App":
         if self._admin is None:
