@@ -19,7 +19,7 @@ from mockserver.engine import Engine
 from mockserver.listening import BACKLOG, listen, port_file
 from mockserver.protocol import PlainProtocol
 from mockserver.settings import Settings, url_of
-from mockserver.web.app import create_app
+from mockserver.web.app import MockServer, create_app
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
@@ -210,7 +210,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         loop="auto",  # uvloop where it can be imported
         http=PlainProtocol,
         ws="none",
-        lifespan="auto",  # an app that stands in for ours may have none
+        lifespan="on" if isinstance(app, MockServer) else "off",  # an app that stands in for ours may have none
         interface="asgi3",
         workers=1,
         proxy_headers=False,
