@@ -46,7 +46,11 @@ api = Provider(
     prefixes=("/v1", "/api/v1"),
     lost=Later("mockserver.providers.agilecloud_refusals", "lost"),
     # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
-    statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,), Reason.UNSUPPORTED_MEDIA_TYPE: (400,)},
+    statuses={
+        Reason.FORBIDDEN: (401,),
+        Reason.INVALID: (400,),
+        **dict.fromkeys((Reason.UNSUPPORTED_MEDIA_TYPE, Reason.UNSUPPORTED_CODING), (400,)),
+    },
     guard=guard,
     dress=dress,
     report=Later("mockserver.providers.agilecloud_usage", "report"),

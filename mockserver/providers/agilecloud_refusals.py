@@ -42,13 +42,14 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def worded(refusal: Refusal, reply: Response) -> Response:
-    """The documented reply, saying what was wrong with this request."""
+    """The documented reply, saying what was wrong with this request; in the same envelope where none is documented."""
     if not is_json(reply.media_type) or not isinstance(reply.body, bytes) or refusal.reason in CREDENTIAL:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
-    documented = orjson.loads(reply.body)["error"]
-    return reply._replace(body=orjson.dumps({"error": described(refusal, reply.status, documented)}), source="handler")
+    documented = orjson.loads(reply.body).get("error")
+    error = described(refusal, reply.status, documented)
+    return reply._replace(media_type=JSON, body=orjson.dumps({"error": error}), source="handler")
 
 
 def lost(request: Request, refusal: Refusal, status: int) -> Response:

@@ -189,7 +189,7 @@ def test_models_are_listed_under_each_name_and_found_in_any_case(client: OpenAI)
 @pytest.mark.parametrize(
     ("changes", "error", "code"),
     [
-        ({"temperature": 3}, openai.BadRequestError, "invalid_value"),
+        ({"temperature": 3}, openai.BadRequestError, "decimal_above_max_value"),
         ({"model": "bge-large-en-v1.5"}, openai.BadRequestError, "invalid_value"),
         ({"model": "gpt-0"}, openai.NotFoundError, "model_not_found"),
         ({"extra_body": {"prompt_slug": "nowhere"}}, openai.NotFoundError, "prompt_not_found"),
