@@ -11,6 +11,8 @@ from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import EMPTY_STATUSES, Request, Response
 from mockserver.settings import Settings, url_of
+from mockserver.syntaxes import CORS_OFF
+from mockserver.web.cors import CrossOrigin
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
 from mockserver.web.patience import Patience
@@ -97,11 +99,19 @@ class Gateway:
         self._patience = Patience(settings.body_timeout)
         self._upload_patience = Patience(UPLOAD_TIMEOUT)
         self._shows_source = settings.debug_headers
+        self._cors = (
+            None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
+        )
         self._in_threads = 0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         method = scope["method"]
         headers = _headers(scope)
+        if self._cors is not None and (origin := headers.get("origin")) is not None:
+            preflight = self._cors.preflight(origin, method, headers)
+            if preflight is not None:
+                await self.deliver(preflight, method, receive, send)
+                return
         try:
             has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
@@ -117,6 +127,8 @@ class Gateway:
                 response = response._replace(headers=(*response.headers, *_CLOSE))
         except ConnectionResetError:
             return
+        if self._cors is not None and "origin" in headers:
+            response = self._cors.with_origin(response, headers["origin"])
         if response.delay or response.disturbance is not None:
             await disturb(response, scope, receive, send, self.deliver)
         else:
