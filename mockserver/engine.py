@@ -121,7 +121,7 @@ class Engine:
         """The response as it goes out, with the headers that all have; counted, and in the journal."""
         provider = service.provider if service is not None else find_host(request.path, refusal, self._by_operation)
         if provider is not None and provider.dress is not None:
-            response = provider.dress(request, sandbox, response)
+            response = provider.dress(request, sandbox, response, self.settings)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status

@@ -256,10 +256,13 @@ def _origin(scheme: str, host: str, port: int) -> str:
 
 def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
     headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [
-        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
-    ]
+    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
     return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 @lru_cache(maxsize=4096)

@@ -205,7 +205,7 @@ def test_a_fault_that_answers_admits_the_page(fault: dict[str, Any], status: int
 
 def test_a_downloaded_file_may_be_read_by_the_page() -> None:
     with ThreadedServer(make_settings()) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
-        client.headers |= {"Authorization": "Bearer a", "Origin": PAGE}
+        client.headers.update({"Authorization": "Bearer a", "Origin": PAGE})
         made = client.post("/v1/files", files={"file": ("a.txt", b"tides")}, data={"purpose": "user_data"})
         answer = client.get(f"/v1/files/{made.json()['id']}/content")
 
