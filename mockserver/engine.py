@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem, violations_text
 from mockserver.contract.routing import Match, Router
-from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
+from mockserver.contract.validation import Supplied, check_reply, is_encoded, read_supplied, read_token, takes_form
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.outcomes import decide, forced_reply
@@ -81,10 +81,10 @@ class Engine:
                 else:
                     response = self._answer(service, match, request, sandbox, now, token)
             except Refusal as raised:
-                refusal = raised
+                refusal = raised.with_traceback(None)  # It would keep this frame, and with it the request's files.
                 response = self._refused(service, request, refusal)
             if self.settings.strict and not (outcome and outcome.is_settled):
-                response = self._checked(service, response)
+                response = self._checked(service, response, refusal)
             if outcome:
                 response = outcome.disturbed(response)
                 self._count_demanded(service, response)
@@ -121,7 +121,7 @@ class Engine:
         """The response as it goes out, with the headers that all have; counted, and in the journal."""
         provider = service.provider if service is not None else find_host(request.path, refusal, self._by_operation)
         if provider is not None and provider.dress is not None:
-            response = provider.dress(request, sandbox, response)
+            response = provider.dress(request, sandbox, response, self.settings)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
@@ -140,6 +140,26 @@ class Engine:
     def is_slow(self, request: Request) -> bool:
         """Whether handling the request may take so long that others should not wait for it."""
         return request.path.startswith(self._slow)
+
+    def takes_form(self, request: Request) -> bool:
+        """Whether the operation reads the request's body as a form; `request` needs no body yet."""
+        _, service, _ = self._route(request)
+        return service is not None and takes_form(service.operation, request.headers)
+
+    def may_send_form(self, request: Request) -> bool:
+        """Whether the form is worth reading: its coding is known, and so is the account that sends it."""
+        match, service, _ = self._route(request)
+        if match is None or service is None or is_encoded(request.headers):
+            return False
+        if service.operation.is_open:
+            return True
+        token = read_token(request)
+        try:
+            sandbox = self._sandbox(request, match, token)
+            self._admit(service, request, sandbox, sandbox.clock.now(), token)
+        except (Refusal, SandboxesFull):
+            return False
+        return True
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, whatever its method."""
@@ -231,7 +251,7 @@ class Engine:
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
             reply = self._lost(request, refusal, status) or _said(refusal, status)
-        elif provider is not None and provider.word is not None:
+        if provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
 
@@ -244,9 +264,10 @@ class Engine:
             return ()
         return ((VIOLATIONS_HEADER, violations_text(violations)),)
 
-    def _checked(self, service: Service | None, response: Response) -> Response:
-        """The response, or a loud 500 when the document does not allow it."""
-        if service is not None and response.media_type != "application/problem+json":
+    def _checked(self, service: Service | None, response: Response, refusal: Refusal | None) -> Response:
+        """The response, or a loud 500 when the document does not allow it. Some refusals it has no answer to."""
+        is_undocumented = refusal is not None and service and service.operation.response(response.status) is None
+        if service is not None and not is_undocumented and response.media_type != "application/problem+json":
             broken = check_reply(service.operation, response)
             if broken:
                 detail = f"{service.operation.key} may not be answered like this: {violations_text(broken)}"

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_CREDITS = "no-credits"
     INVALID = "invalid"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    UNSUPPORTED_CODING = "unsupported-coding"
     NOT_FOUND = "not-found"
     CONFLICT = "conflict"
     RATE_LIMITED = "rate-limited"

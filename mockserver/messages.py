@@ -50,6 +50,8 @@ class Request(NamedTuple):
     form: Mapping[str, str | Upload] | None = None
     """Fields of a multipart body; of a repeated field the last counts. None when there is no such body, or one that
     cannot be read; `body` is empty then, too."""
+    form_problem: str = ""
+    """What is wrong with a multipart body that cannot be read."""
 
     @property
     def base_url(self) -> str:

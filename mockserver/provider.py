@@ -75,7 +75,7 @@ Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
 """Whether a balance of 0 refuses the request with 402, where the operation documents a 402."""
-Dress = Callable[[Request, Sandbox, Response], Response]
+Dress = Callable[[Request, Sandbox, Response, Settings], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
 

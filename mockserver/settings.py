@@ -124,6 +124,13 @@ class Settings:
         True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )
     debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendor would not.", group=BEHAVING)
+    cors: str = setting(
+        "local",
+        "Which web pages may call the imitated APIs: 'local' (pages served from localhost or a loopback address, any "
+        "port), 'any', 'off', or origins separated by commas. Never /__admin.",
+        group=BEHAVING,
+        metavar="ORIGINS",
+    )
     callbacks: str = setting(
         "send",
         "What is done with a callback that falls due: it is sent, or only shown ('inbox') by GET /__admin/callbacks.",

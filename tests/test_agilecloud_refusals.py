@@ -111,16 +111,16 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/v1/chat/completions",
             {**QUESTION, "temperature": 3},
-            "Invalid 'temperature': expected a value from 0 to 2, but got 3 instead.",
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3 instead.",
             "temperature",
-            "invalid_value",
+            "decimal_above_max_value",
         ),
         (
             "/v1/chat/completions",
             {**QUESTION, "max_tokens": 0},
-            "Invalid 'max_tokens': expected a value of at least 1, but got 0 instead.",
+            "Invalid 'max_tokens': integer below minimum value. Expected a value >= 1, but got 0 instead.",
             "max_tokens",
-            "invalid_value",
+            "integer_below_min_value",
         ),
         (
             "/v1/chat/completions",
@@ -168,9 +168,7 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/v1/batches",
             {**BATCH, "endpoint": "/v1/invalid/endpoint"},
-            "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/responses', '/v1/chat/completions', "
-            "'/v1/embeddings', '/v1/completions', '/v1/moderations', '/v1/images/generations', '/v1/images/edits', and "
-            "'/v1/videos'.",
+            "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/chat/completions' and '/v1/embeddings'.",
             "endpoint",
             "invalid_value",
         ),
@@ -205,11 +203,67 @@ def test_what_breaks_the_document_is_said_as_openai_says_it(
     assert error == {"message": message, "type": "invalid_request_error", "param": param, "code": code}
 
 
-def test_an_argument_is_named_as_well(engine: Engine) -> None:
-    error = refused(engine, "/v1/batches", method="GET", query={"limit": "101"})
+@pytest.mark.parametrize(
+    ("path", "query", "message", "code"),
+    [
+        ("/v1/batches", "101", "above maximum value. Expected a value <= 100, but got 101", "integer_above_max_value"),
+        ("/v1/batches", "-1", "below minimum value. Expected a value >= 0, but got -1", "integer_below_min_value"),
+        ("/v1/files", "0", "below minimum value. Expected a value >= 1, but got 0", "integer_below_min_value"),
+        (
+            "/v1/files",
+            "10001",
+            "above maximum value. Expected a value <= 10000, but got 10001",
+            "integer_above_max_value",
+        ),
+        (
+            "/v1/files",
+            "99999999999999999999",
+            "above maximum value. Expected a value <= 10000, but got 100000000000000000000",
+            "integer_above_max_value",
+        ),
+    ],
+)
+def test_a_limit_out_of_bounds_is_told_in_openais_words(
+    engine: Engine, path: str, query: str, message: str, code: str
+) -> None:
+    error = refused(engine, path, method="GET", query={"limit": query})
 
-    assert error["message"] == "Invalid 'limit': expected a value from 1 to 100, but got 101 instead."
+    assert (error["message"], error["code"]) == (f"Invalid 'limit': integer {message} instead.", code)
     assert error["param"] == "limit"
+
+
+@pytest.mark.parametrize("given", ["abc", "1.5", "", "1e1", "true"])
+def test_a_limit_that_is_no_integer_has_the_wrong_type(engine: Engine, given: str) -> None:
+    error = refused(engine, "/v1/batches", method="GET", query={"limit": given})
+
+    assert (error["param"], error["code"]) == ("limit", "invalid_type")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("max_tokens", 0, "integer_below_min_value"),
+        ("max_completion_tokens", -7, "integer_below_min_value"),
+        ("n", 0, "integer_below_min_value"),
+        ("n", 129, "integer_above_max_value"),
+        ("top_logprobs", 21, "integer_above_max_value"),
+        ("temperature", 2.1, "decimal_above_max_value"),
+        ("temperature", -1, "decimal_below_min_value"),
+        ("top_p", 1.5, "decimal_above_max_value"),
+        ("top_p", -0.1, "decimal_below_min_value"),
+        ("presence_penalty", -3, "decimal_below_min_value"),
+        ("frequency_penalty", 2.5, "decimal_above_max_value"),
+        ("max_tokens", 1.5, "invalid_type"),
+        ("n", "1", "invalid_type"),
+        ("n", True, "invalid_type"),
+        ("temperature", "1", "invalid_type"),
+    ],
+)
+def test_a_number_out_of_bounds_has_openais_code(engine: Engine, field: str, value: Any, code: str) -> None:
+    error = refused(engine, "/v1/chat/completions", json={**QUESTION, field: value})
+
+    assert (error["param"], error["code"]) == (field, code)
+    assert f"but got {value} instead." in error["message"] or code == "invalid_type"
 
 
 def test_a_body_that_is_no_json_is_said_to_be_none(engine: Engine) -> None:
@@ -266,11 +320,12 @@ def test_param_and_code_say_where_and_what(violation: Violation, said: tuple[str
 
 
 def test_bounds_are_said_as_far_as_there_are_any() -> None:
-    most = Violation(("body", "x"), "maximum", "", {"maximum": 2}, 3)
+    most = Violation(("body", "x"), "maximum", "", {"type": ["number", "null"], "minimum": 0, "maximum": 2}, 3.0)
     fewest = Violation(("body", "x"), "minProperties", "", {"minProperties": 1}, {})
     never = Violation(("body", "x"), "const", "", {"const": True}, None)
 
-    assert phrased(most)[0] == "Invalid 'x': expected a value of at most 2, but got 3 instead."
+    text = "Invalid 'x': decimal above maximum value. Expected a value <= 2, but got 3 instead."
+    assert phrased(most) == (text, "decimal_above_max_value")
     assert (
         phrased(fewest)[0]
         == "Invalid 'x': object with too few properties. Expected an object with at least 1 properties."

@@ -9,7 +9,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Content, Response
 from mockserver.provider import Call
 from mockserver.providers import agilecloud_files as files
-from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, find_file, keep_file
+from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, rejected
 from mockserver.providers.agilecloud_jobs import LIFECYCLE, Job, Status
 from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, work
@@ -18,12 +18,17 @@ from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_usage import Trade, meter_batch
 from mockserver.providers.agilecloud_world import leaves_blank, live_schema, world_models, world_prices
 from mockserver.state.batches import Batch
+from mockserver.state.conditions import Rejection
 from mockserver.state.sandbox import Sandbox
 from mockserver.syntaxes import read_capacity
 
 VALIDATING_SHARE = 0.1
 """The part of a timed batch's life before its items."""
 OPENAI = "openai"
+FOREIGN_PURPOSE = "invalid_file_purpose"
+"""The code of the error that a file of another purpose is met with."""
+DEFAULT_PAGE = 20
+"""Batches of a page, where none is asked for."""
 
 
 def create_batch(call: Call) -> Response:
@@ -41,7 +46,7 @@ def create_batch(call: Call) -> Response:
         metadata=body.get("metadata"),
         output_expires_after=expiry.get("seconds"),
         is_openai=is_openai,
-        rejection=conditions.input,
+        rejection=_purpose_rejection(found) if found and found.purpose != "batch" else conditions.input,
     )
     call.sandbox.jobs[job.batch.id] = job
     return call.reply(shown(job, -math.inf))  # nothing has happened yet, not even under `immediate`
@@ -60,7 +65,7 @@ def list_batches(call: Call) -> Response:
         for job in call.sandbox.jobs.values()
         if job.batch.account == asker and not conditions.forgets(job.batch.created, call.now)
     ][::-1]
-    after, limit = call.arguments.get("after"), int(call.arguments.get("limit") or 20)
+    after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
     limit = min(limit, conditions.page_size or limit)
     start = 0
     if after is not None:
@@ -256,13 +261,20 @@ def _desk(call: Call, job: Job) -> Desk:
     )
 
 
+def _purpose_rejection(found: FileRecord) -> Rejection:
+    message = f"Invalid file purpose: '{found.purpose}'. The file {found.id} must have the purpose 'batch'."
+    return Rejection(FOREIGN_PURPOSE, param="file_id", message=message)
+
+
 def _past(instant: float, now: float) -> int | None:
     return int(instant) if instant <= now else None
 
 
 def _errors(job: Job) -> dict[str, Any]:
     data: list[dict[str, Any]]
-    if job.worked is None:
+    if job.worked is None and job.rejection is not None and job.rejection.code == FOREIGN_PURPOSE:
+        data = [dict(rejected(job.rejection))]
+    elif job.worked is None:
         message = f"Cannot find file {job.input_file_id}, or organization mockserver does not have access to it."
         data = [{"code": "invalid_request", "message": message, "param": "file_id", "line": None}]
     else:

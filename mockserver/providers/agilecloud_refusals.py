@@ -42,13 +42,14 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def worded(refusal: Refusal, reply: Response) -> Response:
-    """The documented reply, saying what was wrong with this request."""
+    """The documented reply, saying what was wrong with this request; in the same envelope where none is documented."""
     if not is_json(reply.media_type) or not isinstance(reply.body, bytes) or refusal.reason in CREDENTIAL:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
-    documented = orjson.loads(reply.body)["error"]
-    return reply._replace(body=orjson.dumps({"error": described(refusal, reply.status, documented)}), source="handler")
+    documented = orjson.loads(reply.body).get("error")
+    error = described(refusal, reply.status, documented)
+    return reply._replace(media_type=JSON, body=orjson.dumps({"error": error}), source="handler")
 
 
 def lost(request: Request, refusal: Refusal, status: int) -> Response:
@@ -102,7 +103,10 @@ def phrased(violation: Violation) -> tuple[str, str]:
     param = param_of(violation) or "body"
     if violation.code in _RULED:
         # What the slow judge did not look at comes without its rule.
-        words = _RULED[violation.code] if violation.code in violation.rule else _invalid
+        has_rule = violation.code in violation.rule
+        words = _RULED[violation.code] if has_rule else _invalid
+        if violation.code in _BOUNDS and has_rule:
+            return words(violation, param), _range_code(violation)
         return words(violation, param), "invalid_type" if violation.code == "type" else "invalid_value"
     if violation.code in _PHRASES:
         words, code = _PHRASES[violation.code]
@@ -139,12 +143,28 @@ def _type(violation: Violation, param: str) -> str:
 
 
 def _range(violation: Violation, param: str) -> str:
-    least, most = violation.rule.get("minimum"), violation.rule.get("maximum")
-    if least is None or most is None:
-        bound = f"of at {'most' if least is None else 'least'} {most if least is None else least}"
-    else:
-        bound = f"from {least} to {most}"
-    return f"Invalid '{param}': expected a value {bound}, but got {violation.value} instead."
+    kind, side = _bound(violation)
+    sign, limit = ("<=", violation.rule["maximum"]) if side == "maximum" else (">=", violation.rule["minimum"])
+    which = f"{kind} {'above' if side == 'maximum' else 'below'} {side} value"
+    return f"Invalid '{param}': {which}. Expected a value {sign} {limit}, but got {_number(violation.value)} instead."
+
+
+def _range_code(violation: Violation) -> str:
+    """OpenAI's code for a number out of bounds, such as `integer_above_max_value`."""
+    kind, side = _bound(violation)
+    return f"{kind}_above_max_value" if side == "maximum" else f"{kind}_below_min_value"
+
+
+def _bound(violation: Violation) -> tuple[str, str]:
+    """`integer` or `decimal`, and the bound that was broken: `minimum` or `maximum`."""
+    stated = violation.rule.get("type", ())
+    is_whole = "integer" in ([stated] if isinstance(stated, str) else stated)
+    return "integer" if is_whole else "decimal", violation.code
+
+
+def _number(value: Any) -> str:
+    """A number as JSON writes it, without a fraction where it has none."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else str(value)
 
 
 def _size(violation: Violation, param: str) -> str:
@@ -205,6 +225,7 @@ _RULED: Mapping[str, Callable[[Violation, str], str]] = {
     "maximum": _range,
     "pattern": _pattern,
 }
+_BOUNDS = frozenset({"minimum", "maximum"})
 _NAMING = frozenset({"required", "additionalProperties", "unevaluatedProperties"})
 _PHRASES: Mapping[str, tuple[Callable[[Violation, str], str], str]] = {
     "required": (_required, "missing_required_parameter"),

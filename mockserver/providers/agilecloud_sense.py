@@ -197,7 +197,9 @@ def _used(entry: Metered) -> tuple[int, int, int, int]:
 
 def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:
     del key, known
-    if not (bucket.limit >= 1 and 0 <= bucket.tokens <= MOST and is_time(bucket.at)):
+    is_dated = is_time(bucket.at) and is_time(bucket.since)
+    are_counts = bucket.limit >= 0 and all(0 <= each <= MOST for each in (bucket.tokens, bucket.asked, bucket.spent))
+    if not (is_dated and are_counts):
         yield "wanted a limit, what is left of it, and since when"
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from mockserver.messages import Content
 from mockserver.provider import Call, World
+from mockserver.providers.agilecloud_limits import spend
 from mockserver.providers.agilecloud_models import Model, ModelKind
 from mockserver.providers.agilecloud_pricing import dollars, meter_event
 from mockserver.providers.agilecloud_streams import line_bytes
@@ -144,6 +145,7 @@ def meter(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tok
     entries.append(entry)
     if len(entries) > MAX_ENTRIES:
         _fold(entries, call.world)
+    spend(call.sandbox.buckets, account, prompt_tokens + completion_tokens)
 
 
 def meter_batch(call: Call, account: str, id_: str, trades: Mapping[str, Trade], events: Mapping[str, Content]) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import EMPTY_STATUSES, Request, Response, Upload
+from mockserver.messages import EMPTY_STATUSES, Request, Response
 from mockserver.settings import Settings, url_of
+from mockserver.syntaxes import CORS_OFF
+from mockserver.web.cors import CrossOrigin
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
 from mockserver.web.patience import Patience
@@ -36,7 +38,7 @@ MAX_UPLOAD = 513 * 1024 * 1024
 """Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
 UPLOAD_TIMEOUT = 600
 """Longest wait for the rest of a form, in seconds."""
-FORM = "multipart/form-data"
+MULTIPART = "multipart/"
 
 KEPT_TEXTS, KEPT_LENGTH = 1024, 100
 """How many texts of headers are kept in memory, of at most how many bytes each."""
@@ -97,16 +99,23 @@ class Gateway:
         self._patience = Patience(settings.body_timeout)
         self._upload_patience = Patience(UPLOAD_TIMEOUT)
         self._shows_source = settings.debug_headers
+        self._cors = (
+            None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
+        )
         self._in_threads = 0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         method = scope["method"]
         headers = _headers(scope)
+        if self._cors is not None and (origin := headers.get("origin")) is not None:
+            preflight = self._cors.preflight(origin, method, headers)
+            if preflight is not None:
+                await self.deliver(preflight, method, receive, send)
+                return
         try:
             has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            if has_body and headers.get("content-type", "")[: len(FORM)].lower() == FORM:
-                form = await self._read_form(headers, receive)
-                request = _request(scope, headers, b"")._replace(form=form)
+            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+                request = await self._read_multipart(_request(scope, headers, b""), receive)
             else:
                 body = await self._read_body(headers, receive) if has_body else b""
                 request = _request(scope, headers, body)
@@ -118,6 +127,8 @@ class Gateway:
                 response = response._replace(headers=(*response.headers, *_CLOSE))
         except ConnectionResetError:
             return
+        if self._cors is not None and "origin" in headers:
+            response = self._cors.with_origin(response, headers["origin"])
         if response.delay or response.disturbance is not None:
             await disturb(response, scope, receive, send, self.deliver)
         else:
@@ -144,14 +155,23 @@ class Gateway:
             if not message.get("more_body"):
                 return part if len(parts) == 1 else b"".join(parts)
 
-    async def _read_form(self, headers: dict[str, str], receive: "Receive") -> dict[str, str | Upload] | None:
-        """A form's fields, its files kept as they come in; None when it cannot be read. Raises as _read_body does."""
-        from mockserver.web.uploads import read_form, upload_too_large  # noqa: PLC0415  Starlette, for those who upload
+    async def _read_multipart(self, request: Request, receive: "Receive") -> Request:
+        """The request with its form, files kept on disk, if the operation takes one from this account; else with its
+        body, as any other. Raises as _read_body does, and Refusal when the disk is full."""
+        if not self._engine.takes_form(request):
+            return request._replace(body=await self._read_body(dict(request.headers), receive))
+        from mockserver.web.uploads import read_form, skip_body, upload_too_large  # noqa: PLC0415  python-multipart
 
-        stated = headers.get("content-length", "0")
+        if not self._engine.may_send_form(request):
+            if await self._upload_patience.wait(skip_body(receive, MAX_UPLOAD)):
+                return request
+            raise upload_too_large(MAX_UPLOAD)
+        stated = request.headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > MAX_UPLOAD:
             raise upload_too_large(MAX_UPLOAD)
-        return await self._upload_patience.wait(read_form(headers, receive, MAX_UPLOAD))
+        content_type = request.headers["content-type"]
+        form = await self._upload_patience.wait(read_form(content_type, receive, MAX_UPLOAD))
+        return request._replace(form=form.fields, form_problem=form.problem)
 
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
@@ -236,10 +256,13 @@ def _origin(scheme: str, host: str, port: int) -> str:
 
 def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
     headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [
-        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
-    ]
+    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
     return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 @lru_cache(maxsize=4096)
