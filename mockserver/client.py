@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answer
 from mockserver.kit.knobs import Clock, Knobs, beginning_of
 from mockserver.kit.records import Records
+from mockserver.redaction import shown_path
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
 
@@ -103,7 +104,7 @@ class Client:
         content = b"" if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if content else {}
         headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
-        answer: Facts = read_answer(f"{method} {target}", self._door.ask(method, target, headers, content))
+        answer: Facts = read_answer(f"{method} {shown_path(target)}", self._door.ask(method, target, headers, content))
         return answer
 
 

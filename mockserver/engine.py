@@ -154,7 +154,7 @@ class Engine:
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The world the request names; raises SandboxesFull."""
-        return self.sandboxes.open(sandbox_name(request, token))
+        return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
         """What tells a client that what it once had in this sandbox was forgotten; it is told once."""
@@ -171,7 +171,7 @@ class Engine:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
                 return found
-        return self.sandboxes.open(sandbox_name(request, token))
+        return self.open_sandbox(request, token)
 
     def _answer(  # noqa: PLR0917  the hot path
         self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None
@@ -257,6 +257,11 @@ class Engine:
 def sandbox_name(request: Request, token: str | None) -> str:
     """The name of the world the request means: its header, else its bearer token, else `default`."""
     return bounded(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+
+
+def is_named_by_token(request: Request, token: str | None) -> bool:
+    """Whether the name of the request's sandbox is a token."""
+    return bool(token) and not request.headers.get(SANDBOX_HEADER)
 
 
 def _no_room(full: SandboxesFull) -> Response:

@@ -15,10 +15,11 @@ from mockserver.contract.strictness import tightened
 from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.provider import Provider, Service, World
+from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
-from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
 from mockserver.state.sandbox import Beginnings
 from mockserver.state.sandboxes import Sandboxes
 from mockserver.stores import open_store
@@ -142,9 +143,11 @@ def _registered(table: Mapping[str, Registered], operation: Operation) -> Regist
 def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginnings:
     known: dict[str, AccountFacts] = {}
     for each in fixtures.values():
-        known |= {account["token"]: _account(account) for account in each.accounts}
+        known |= {account_key(account["token"]): _account(account) for account in each.accounts}
     apis = {name: of for name, of in fixtures.items() if name}
-    closed = {name: frozenset(each["token"] for each in of.accounts) for name, of in apis.items() if of.closed}
+    closed = {
+        name: frozenset(account_key(each["token"]) for each in of.accounts) for name, of in apis.items() if of.closed
+    }
     if closed.keys() == apis.keys():
         closed[""] = frozenset().union(*closed.values())
     return Beginnings(
@@ -168,7 +171,4 @@ def _log_evictions(count: int) -> None:
 
 
 def _account(entry: Mapping[str, Any]) -> AccountFacts:
-    token = entry["token"]
-    return AccountFacts(
-        token, entry.get("email", email_of(token)), entry.get("credits", PLENTY), entry.get("revoked", False)
-    )
+    return facts_of(entry["token"], entry.get("email"), entry.get("credits", PLENTY), entry.get("revoked", False))

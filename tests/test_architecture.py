@@ -13,7 +13,8 @@ PACKAGE = "mockserver"
 
 # From the ground up. A room may import from lower floors, and from itself.
 FLOORS = (
-    {"", "errors", "messages", "settings", "sources", "syntaxes"},  # "" is the package itself, which knows its version
+    # "" is the package itself, which knows its version
+    {"", "errors", "messages", "redaction", "settings", "sources", "syntaxes"},
     {"contract", "stores"},
     {"state"},
     {"provider"},
@@ -31,6 +32,7 @@ STRANGERS = {("contract", "state"), ("state", "contract")}
 # Plain values may speak of each other; the main module opens the command line; what checks also loads.
 NEIGHBOURS = {
     ("sources", "errors"),
+    ("sources", "redaction"),
     ("sources", "settings"),
     ("sources", "syntaxes"),
     ("syntaxes", "errors"),

@@ -8,6 +8,7 @@ from mockserver.provider import Later, Provider
 from mockserver.providers.agilecloud_guidance import GUIDANCE
 from mockserver.providers.agilecloud_limits import Bucket, filled
 from mockserver.providers.agilecloud_request_ids import request_id
+from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
@@ -21,11 +22,11 @@ def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, 
     """Turn away an account that asks more often than the setting `rate_limit` says."""
     if not settings.rate_limit:
         return
-    bucket = filled(sandbox.buckets.get(account.token), settings.rate_limit, now)
+    bucket = filled(sandbox.buckets.get(account.key), settings.rate_limit, now)
     if bucket.tokens < 1:
         stated = (("Retry-After", str(RETRY_AFTER)), (LIMIT, str(bucket.limit)), (REMAINING, "0"))
         raise Refusal(Reason.RATE_LIMITED, headers=stated)
-    sandbox.buckets[account.token] = bucket._replace(tokens=bucket.tokens - 1)
+    sandbox.buckets[account.key] = bucket._replace(tokens=bucket.tokens - 1)
 
 
 def dress(request: Request, sandbox: Sandbox, response: Response) -> Response:
@@ -33,7 +34,7 @@ def dress(request: Request, sandbox: Sandbox, response: Response) -> Response:
     named = ("X-Request-ID", request_id(request, sandbox))
     if not sandbox.buckets or response.status >= 400:
         return response.with_headers(named)
-    bucket: Bucket | None = sandbox.buckets.get(read_token(request) or "")
+    bucket: Bucket | None = sandbox.buckets.get(account_key(read_token(request) or ""))
     if bucket is None:
         return response.with_headers(named)
     return response.with_headers(named, (LIMIT, str(bucket.limit)), (REMAINING, str(int(bucket.tokens))))

@@ -7,7 +7,7 @@ from mockserver.errors import SettingsError
 from mockserver.state.batches import Progression
 from mockserver.state.conditions import Conditions, read_conditions
 from mockserver.state.ids import as_uuid, digest
-from mockserver.state.ledger import AccountFacts, Terms, email_of
+from mockserver.state.ledger import Terms, facts_of
 from mockserver.state.rule_definitions import read_rule
 from mockserver.state.rules import Rule, Rules
 from mockserver.state.sandbox import Sandbox
@@ -178,7 +178,7 @@ def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, mag
     else:
         found = sandbox.accounts.find(change.token, now, magic=magic)
         if found is None:  # the accounts are closed; naming one puts it on the book, as PUT /accounts does
-            found = sandbox.accounts.open(AccountFacts(change.token, email_of(change.token)), now)
+            found = sandbox.accounts.open(facts_of(change.token), now)
         found.is_vouched = True
         found.email = change.email or found.email
         changed = [found]

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from mockserver.redaction import redacted_text
 from mockserver.state.callbacks import UNDECIDED, Callback, State
 from mockserver.state.clock import LATEST
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
@@ -63,9 +64,12 @@ def _shown(callback: Callback) -> dict[str, Any]:
     return {
         "id": callback.id,
         "number": callback.number,
-        "target": callback.target,
+        "target": redacted_text(callback.target),
         "state": callback.state,
         "due": instant_of(callback.due) if callback.due <= LATEST else None,
         "payload": orjson.loads(callback.payload) if callback.payload else None,
-        "attempts": [{**each._asdict(), "at": instant_of(each.at)} for each in callback.attempts],
+        "attempts": [
+            {**each._asdict(), "at": instant_of(each.at), "error": redacted_text(each.error)}
+            for each in callback.attempts
+        ],
     }

@@ -55,19 +55,20 @@ def verdict(call: AdminCall) -> Any:
 
 def _notes(sandbox: Sandbox) -> Iterator[str]:
     """What the verdict could not judge."""
+    name = sandbox.shown_name
     if sandbox.journal.dropped:
         yield (
-            f"Sandbox {sandbox.name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"Sandbox {name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
             f"exchanges, and with them whatever they prove (setting --journal-size)."
         )
     if sandbox.clock.is_frozen and sandbox.journal.seen:
-        yield f"Sandbox {sandbox.name}: its clock stands, so how fast a status is polled cannot be judged."
+        yield f"Sandbox {name}: its clock stands, so how fast a status is polled cannot be judged."
     elif sandbox.progression.kind != "time" and sandbox.journal.seen:
-        yield f"Sandbox {sandbox.name}: its batches do not age with time, so how fast they are polled is not judged."
+        yield f"Sandbox {name}: its batches do not age with time, so how fast they are polled is not judged."
 
 
 def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
-    return {"sandbox": sandbox.name, **finding._asdict()}
+    return {"sandbox": sandbox.shown_name, **finding._asdict()}
 
 
 def coverage(call: AdminCall) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 from mockserver.contract.scenarios import Scenario
 from mockserver.contract.schema import Schema
+from mockserver.redaction import redacted_json
 from mockserver.state.conditions import NORMAL
 from mockserver.state.setups import checked_conditions, read_setup
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, obeyed
@@ -15,7 +16,7 @@ def scenarios(call: AdminCall) -> Any:
 
 def scenario(call: AdminCall) -> Any:
     found = _find(call)
-    return {**_shown(found), "scenario": found.content}
+    return {**_shown(found), "scenario": redacted_json(found.content)}
 
 
 def apply_scenario(call: AdminCall) -> Any:

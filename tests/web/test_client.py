@@ -21,6 +21,7 @@ from mockserver.errors import Reason
 from mockserver.kit.doors import Answer, SocketDoor
 from mockserver.lending import LocalHost
 from mockserver.messages import Request, Response
+from mockserver.redaction import account_key
 from mockserver.state.journal import Exchange
 from mockserver.testing import hosting, still_settings
 from mockserver.web.verbs import VERBS
@@ -202,7 +203,7 @@ def test_credits_are_a_number_that_can_be_assigned(mine: SandboxClient) -> None:
     assert mine.credits == 0
     asked = httpx.post(f"{mine.base_url}/ai/batches", json=PROMPT, headers=mine.headers)
     assert asked.status_code == 402
-    assert [account["token"] for account in mine.accounts] == [mine.token]
+    assert [account["key"] for account in mine.accounts] == [account_key(mine.token)]
     assert mine.set_account("other", revoked=True)["revoked"]
     assert mine.ledger()["entries"][-1]["entry"] == "set"
 
@@ -211,7 +212,7 @@ def test_batches_are_listed_without_ageing(mine: SandboxClient) -> None:
     looks = [mine.batches() for _ in range(4)]
 
     assert looks[0][0]["status"] == "retrieving"
-    assert looks[0][0]["account"] == mine.token
+    assert looks[0][0]["account"] == account_key(mine.token)
     assert looks[-1] == looks[0]
 
 
