@@ -149,6 +149,8 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: Host) -> Iterator[C
         made.append(sandbox)
         if mark.get("scenario"):
             sandbox.scenario(mark["scenario"])
+            if stated := progression or mark.get("progression"):
+                sandbox.progression = stated  # what a test says itself comes after what the scenario says
         return sandbox
 
     yield make

@@ -125,7 +125,7 @@ def shown(job: Job, now: float) -> dict[str, Any]:
         "error_file_id": job.error_file_id,
         "created_at": int(job.batch.created),
         "in_progress_at": _past(began, job.stopped(now)),
-        "expires_at": int(job.deadline()),
+        "expires_at": int(job.expires_at),
         "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
         "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
         "failed_at": int(job.ended() if worked else job.began()) if failed else None,
