@@ -51,6 +51,8 @@ class Engine:
         """How many of those answers a stub or a fault gave."""
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
+        self.observer: Callable[[Sandbox, str], None] | None = None
+        """Called for each exchange with its sandbox and the reason of its refusal; None while requests are not logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
@@ -128,6 +130,8 @@ class Engine:
         self.met[met] = self.met.get(met, 0) + 1
         reason = refusal.reason if refusal and response.status >= 400 else ""
         sandbox.journal.record(now, met[0], request, response, reason, refusal.violations if refusal else ())
+        if self.observer is not None:
+            self.observer(sandbox, reason)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())
         return response

@@ -33,7 +33,7 @@ _ARGUMENT = re.compile(r"([?&;]|^)([^=&;?#\s\"'<>]{1,100})=([^&;#\s\"'<>\\]++)")
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s\"'<>@\\]{1,2000}+@")
 _SPOKEN = re.compile(r"\b(bearer|basic)(\s{1,5})(?=[A-Za-z.~+/-]*[0-9_=])([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _MEMBER = re.compile(r'"([\w.-]{1,100})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)++)"')
-_NAMED_IN_PATH = re.compile(r"(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger$|$)")
+_NAMED_IN_PATH = re.compile(r"(?s)(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger\Z|\Z)")
 _PLAIN = "/!$&'()*+,:;=@~{}[]%"
 """What stays as it is in a path that is shown, beside letters, digits and `-._`."""
 _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
@@ -100,10 +100,10 @@ def redacted_json(value: Any, secrets: Sequence[str] = (), *, name: str = "") ->
     return redacted_value(value) if is_secret_name(name) and value != "*" else redacted_text(value, secrets)
 
 
-def shown_path(path: str) -> str:
+def shown_path(path: str, secrets: Iterable[str] = ()) -> str:
     """A path on one line of printable ASCII, at most MAX_PATH characters, without tokens in paths of the admin API."""
-    path = quote(path[:MAX_PATH], safe=_PLAIN) + ("..." if len(path) > MAX_PATH else "")
-    return _NAMED_IN_PATH.sub(r"\1...", redacted_text(path))
+    path = _NAMED_IN_PATH.sub(r"\1...", redacted_text(path, secrets))
+    return quote(path[:MAX_PATH], safe=_PLAIN) + ("..." if len(path) > MAX_PATH else "")
 
 
 def secrets_in(headers: Iterable[tuple[str, str]], query: str) -> list[str]:

@@ -124,7 +124,9 @@ def _read_text(row: "Field[Any]", came: object, place: str) -> str:
     choices = row.metadata["choices"]
     if not isinstance(came, str):
         raise complaint(place, came, "one text")
-    if choices and came not in choices:
+    if choices and came.lower() in choices:
+        came = came.lower()
+    elif choices:
         raise complaint(place, came, " or ".join(repr(choice) for choice in choices))
     return _in_syntax(row, came, place)
 

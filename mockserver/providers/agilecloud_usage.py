@@ -218,11 +218,11 @@ def _summed(used: Sequence[_Priced]) -> dict[str, Any]:
 
 def _events(used: Mapping[str, Sequence[_Priced]], after: int) -> Iterator[dict[str, Any]]:
     """The kept events behind the first `after`, account by account, oldest first."""
-    for token, entries in used.items():
+    for key, entries in used.items():
         for each in entries:
             count = each.entry.event_count
             if after < count:
-                yield from _events_of(each, token, after)
+                yield from _events_of(each, key, after)
             after = max(0, after - count)
 
 
