@@ -11,6 +11,7 @@ from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answe
 from mockserver.kit.knobs import Clock, Knobs, beginning_of
 from mockserver.kit.records import Records
 from mockserver.redaction import shown_path
+from mockserver.text import nearest
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
 
@@ -175,8 +176,5 @@ class SandboxClient(Knobs, Records):
 
 
 def _no_member(kind: type, name: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  only those who mistype wait for it
-
-    known = [each for each in dir(kind) if not each.startswith("_")]
-    near = get_close_matches(name, known, n=1)
-    return f"a sandbox has no {name!r}{f'; did you mean {near[0]!r}?' if near else ''}"
+    near = nearest(name, [each for each in dir(kind) if not each.startswith("_")])
+    return f"a sandbox has no {name!r}{f'; did you mean {near!r}?' if near else ''}"

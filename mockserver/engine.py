@@ -52,7 +52,7 @@ class Engine:
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
         self.observer: Callable[[Sandbox, str], None] | None = None
-        """Called for each exchange with its sandbox and the reason of its refusal; None while requests are not logged."""
+        """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})

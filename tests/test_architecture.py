@@ -14,7 +14,7 @@ PACKAGE = "mockserver"
 # From the ground up. A room may import from lower floors, and from itself.
 FLOORS = (
     # "" is the package itself, which knows its version
-    {"", "errors", "log_format", "messages", "redaction", "settings", "sources", "syntaxes"},
+    {"", "errors", "log_format", "messages", "redaction", "settings", "sources", "syntaxes", "text"},
     {"contract", "stores"},
     {"state"},
     {"provider"},
@@ -33,6 +33,8 @@ STRANGERS = {("contract", "state"), ("state", "contract")}
 NEIGHBOURS = {
     ("sources", "errors"),
     ("sources", "redaction"),
+    ("sources", "text"),
+    ("redaction", "text"),
     ("sources", "settings"),
     ("sources", "syntaxes"),
     ("syntaxes", "errors"),

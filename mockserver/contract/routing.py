@@ -1,13 +1,17 @@
 """Method and path to an operation and its path arguments."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from mockserver.contract.spec import Operation
 from mockserver.errors import Reason, Refusal, SpecError
+from mockserver.text import nearest
 
 MAX_SHOWN = 200
+MAX_BASE = 3
+"""Segments that the path of a base URL may have."""
 _NAME = re.compile(r"\{([^{}]+)\}")
 
 
@@ -59,6 +63,32 @@ class Router:
         found = matches.get(method) if matches else None
         return found or self._match_templated(method, path, self._concrete.get(path, {}))
 
+    def _meant(self, path: str) -> tuple[str, str]:
+        """The path of the operation that was probably meant, as documented, and a sentence about it."""
+        for other, named, sentence in mistaken_base_urls(path, self._prefixes):
+            found = self._documented(other)
+            # A parameter takes any text: only what a document names itself shows what was meant.
+            if found and f"{found}/".startswith(f"{'/'.join(other.split('/')[: 1 + named])}/"):
+                return found, f" {sentence}"
+        near = nearest(path, [*self._concrete, *self._templated])
+        return near, f" Did you mean {near}?" if near else ""
+
+    def _documented(self, path: str) -> str:
+        """The path as the document writes it; empty for one that no operation has."""
+        if path in self._concrete:
+            return path
+        found = zip(self._patterns, self._templated, strict=True)
+        return next((each for (pattern, _), each in found if pattern.fullmatch(path)), "")
+
+    @cached_property
+    def _prefixes(self) -> tuple[str, ...]:
+        """What a base URL may end with: the beginnings of all paths, without parameters, shortest first."""
+        found = set()
+        for path in (*self._concrete, *self._templated):
+            parts = path.split("/")
+            found |= {"/".join(parts[:n]) for n in range(2, min(len(parts), MAX_BASE + 2))}
+        return tuple(sorted((each for each in found if "{" not in each), key=lambda each: (len(each), each)))
+
     @staticmethod
     def _every(methods: Mapping[str, Operation]) -> dict[str, Match]:
         matches = {method: Match(operation, {}) for method, operation in methods.items()}
@@ -77,20 +107,29 @@ class Router:
         if allowed:
             raise _not_allowed(method, path, allowed)
         shown = path[:MAX_SHOWN]
-        near = nearest(path, [*self._concrete, *self._templated])
-        hint = f" Did you mean {near}?" if near else ""
+        near, hint = self._meant(path)
         methods = self._concrete.get(near) or self._templated.get(near) or {}
         meant = methods.get(method) or next(iter(methods.values()), None)
         raise NoOperation(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Which of the known words was probably meant; empty when none is like it. Case does not matter."""
-    from difflib import get_close_matches  # noqa: PLC0415  needed only for a lost client
+def mistaken_base_urls(path: str, prefixes: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+    """The paths that a path may stand for where the client's base URL is wrong, each with what is wrong with it.
 
-    folded = {each.lower(): each for each in known}
-    near = get_close_matches(word[:MAX_SHOWN].lower(), folded, n=1)
-    return folded[near[0]] if near else ""
+    The number says how many of the first segments have to be named by a document.
+    """
+    if len(path) > MAX_SHOWN:
+        return
+    if "//" in path:
+        yield re.sub("//+", "/", path), 1, "There is a slash too many between your base URL and the path."
+    for prefix in prefixes:
+        if path.startswith(f"{prefix}{prefix}/"):
+            yield path.removeprefix(prefix), prefix.count("/"), f"Your base URL has {prefix} twice."
+    for prefix in prefixes:
+        yield prefix + path, prefix.count("/") + 1, f"Your base URL lacks {prefix}."
+    for prefix in prefixes:
+        if path.startswith(f"{prefix}/"):
+            yield path.removeprefix(prefix), 1, f"Your base URL has {prefix}, which does not belong to this path."
 
 
 def allowed_methods(methods: Iterable[str]) -> str:

@@ -152,7 +152,7 @@ class Batch(NamedTuple):
         return self.created + (self.progression.amount * self.head if self.progression.kind == "time" else 0.0)
 
     def progressed(self) -> float:
-        """The sandbox time at which a progression without time is over: its last poll; infinite before, and for `time`."""
+        """The sandbox time of the last poll, under `polls`; infinite before, and for the progression `time`."""
         if self.progression.kind == "polls":
             return self._read_time(int(self.progression.amount))
         return self.created if self.progression.kind == "immediate" else math.inf

@@ -17,13 +17,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.contract.replies import described, problem
-from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
+from mockserver.contract.routing import MAX_SHOWN, allowed_methods
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, is_named_by_token, sandbox_name
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
+from mockserver.text import nearest
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
 from mockserver.web.gate import Gate
@@ -176,8 +177,9 @@ def _read_query(verb: Verb, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in verb.parameters:
-            known = ", ".join(sorted(verb.parameters)) or "none"
-            raise AdminRefusal(400, f"Unknown query parameter {name!r}; known: {known}.")
+            known, near = ", ".join(sorted(verb.parameters)) or "none", nearest(name, sorted(verb.parameters))
+            hint = f" Did you mean {near}?" if near else ""
+            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_SHOWN]!r}; known: {known}.{hint}")
         if name in arguments:
             raise AdminRefusal(400, f"The query parameter {name!r} stands twice.")
         arguments[name] = value

@@ -7,6 +7,7 @@ import orjson
 from mockserver.redaction import redacted_text
 from mockserver.state.callbacks import UNDECIDED, Callback, State
 from mockserver.state.clock import LATEST
+from mockserver.text import did_you_mean
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
 from mockserver.web.views import instant_of
 
@@ -56,7 +57,7 @@ VERBS = (
 
 def _read_state(text: str) -> State:
     if text not in set(State):
-        raise AdminRefusal(400, f"state is {text[:100]!r}; wanted one of {', '.join(State)}.")
+        raise AdminRefusal(400, f"state is {text[:100]!r}; wanted one of {', '.join(State)}{did_you_mean(text, State)}")
     return State(text)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from mockserver.contract.routing import MAX_SHOWN, nearest
+from mockserver.contract.routing import MAX_SHOWN
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason
 from mockserver.messages import FIXTURE_SOURCE, SOURCES
@@ -15,6 +15,7 @@ from mockserver.state.journal import Exchange
 from mockserver.state.matchers import ANY
 from mockserver.state.matching import SEARCH_PROPERTIES, Search, find_order, read_search
 from mockserver.state.sandbox import Sandbox
+from mockserver.text import nearest
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, clearest, read_count
 from mockserver.web.views import listed, public_name
 

@@ -10,6 +10,7 @@ from mockserver.review.coverage import count_demanded, count_met, described_cove
 from mockserver.review.formats import cobertura, coverage_table, junit
 from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
 from mockserver.state.sandbox import Sandbox
+from mockserver.text import did_you_mean
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 
 SCOPES = ("sandbox", "server")
@@ -99,7 +100,9 @@ def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
     """What the query says; the first when it does not."""
     chosen = call.query.get(name, choices[0])
     if chosen not in choices:
-        raise AdminRefusal(400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}.")
+        raise AdminRefusal(
+            400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}{did_you_mean(chosen, choices)}"
+        )
     return chosen
 
 
@@ -111,7 +114,7 @@ def _operations(call: AdminCall) -> list[Operation]:
     if tag is None:
         return operations
     if tag not in tags:
-        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}.")
+        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}{did_you_mean(tag, tags)}")
     return [each for each in operations if each.tag == tag]
 
 

@@ -8,6 +8,7 @@ from mockserver.state.clock import LATEST, ClockStart
 from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
 from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.sandboxes import MAX_NAME
+from mockserver.text import did_you_mean
 from mockserver.web.admin_accounts import ACCOUNT
 from mockserver.web.admin_clock import CLOCK, PROGRESSION, read_instant, read_progression
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, obeyed, read_count
@@ -40,7 +41,9 @@ def reset_part(call: AdminCall) -> Any:
     }
     part = call.path["part"]
     if part not in parts:
-        raise AdminRefusal(404, f"There is no part {part!r} to reset; there are {', '.join(parts)}.")
+        raise AdminRefusal(
+            404, f"There is no part {part!r} to reset; there are {', '.join(parts)}{did_you_mean(part, parts)}"
+        )
     parts[part]()
     return {"reset": [part]}
 

@@ -7,6 +7,7 @@ from mockserver.contract.schema import Schema
 from mockserver.redaction import redacted_json
 from mockserver.state.conditions import NORMAL
 from mockserver.state.setups import checked_conditions, read_setup
+from mockserver.text import nearest
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, obeyed
 
 
@@ -63,8 +64,9 @@ def _find(call: AdminCall) -> Scenario:
     name = call.path["name"]
     found = call.engine.scenarios.by_name.get(name)
     if found is None:
-        known = ", ".join(call.engine.scenarios.by_name)
-        raise AdminRefusal(404, f"There is no scenario {name[:100]!r}; there are {known}.")
+        known, near = ", ".join(call.engine.scenarios.by_name), nearest(name, call.engine.scenarios.by_name)
+        hint = f" Did you mean {near}?" if near else ""
+        raise AdminRefusal(404, f"There is no scenario {name[:100]!r}; there are {known}.{hint}")
     return found
 
 
