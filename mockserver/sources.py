@@ -6,7 +6,7 @@ from dataclasses import Field
 from typing import Any
 
 from mockserver.errors import SettingsError
-from mockserver.redaction import is_secret_name
+from mockserver.redaction import REDACTED, is_secret_name
 from mockserver.settings import PREFIX, ROWS, Settings, flag_of, variable_of
 from mockserver.syntaxes import SYNTAXES, complaint, is_digits, shown
 from mockserver.text import did_you_mean, nearest
@@ -53,7 +53,9 @@ def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
     for key, came in _load_config(path).items():
         name = key.replace("-", "_")
         if name not in ROWS:
-            value = "" if is_secret_name(name) else f" (its value is {shown(came)})"
+            value = (
+                "" if is_secret_name(name) or is_secret_name(nearest(name, ROWS)) else f" (its value is {shown(came)})"
+            )
             raise SettingsError(f"{path}: {shown(key)} is not a setting{value}{_meant(name, tuple(ROWS))}")
         yield name, (f"{path}: {key}", came)
 
@@ -135,7 +137,7 @@ def _read_int(came: object, place: str, minimum: int, maximum: int) -> int:
 def _read_text(row: "Field[Any]", came: object, place: str) -> str:
     choices = row.metadata["choices"]
     if not isinstance(came, str):
-        raise complaint(place, came, "one text")
+        raise complaint(place, REDACTED if is_secret_name(row.name) else came, "one text")
     if choices and came.lower() in choices:
         came = came.lower()
     elif choices:

@@ -6,16 +6,16 @@ MAX_COMPARED = 200
 """Characters of a word that are compared."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], *, by_beginning: bool = True) -> str:
     """The known name that was probably meant; empty when none is like the word. Case, `-` and `_` do not matter.
 
-    A name that begins with the word comes first (`op` means `operation`), the shortest of several.
+    With `by_beginning` a name that begins with the word comes first (`op` means `operation`), the shortest of several.
     """
     from difflib import get_close_matches  # noqa: PLC0415  needed only after a mistake
 
     folded = {_folded(each): each for each in reversed(list(known))}
     wanted = _folded(word[:MAX_COMPARED])
-    longer = [each for each in folded if each.startswith(wanted)] if len(wanted) > 1 else []
+    longer = [each for each in folded if each.startswith(wanted)] if by_beginning and len(wanted) > 1 else []
     near = [min(longer, key=len)] if longer else get_close_matches(wanted, folded, n=1)
     return folded[near[0]] if near else ""
 

@@ -26,11 +26,21 @@ class NoOperation(Refusal):
     """A request that no operation takes: its path is unknown, or does not answer its method."""
 
     def __init__(
-        self, reason: Reason, detail: str, near: Operation | None, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        reason: Reason,
+        detail: str,
+        near: Operation | None,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        advice: str = "",
     ) -> None:
-        """`near` is one of the path's operations, or of the path that is most like it; None where none is like it."""
+        """`near` is one of the path's operations, or of the path that is most like it; None where none is like it.
+
+        `advice` says what is wrong with the client's base URL; empty when that cannot be told.
+        """
         super().__init__(reason, detail, headers=headers)
         self.near = near
+        self.advice = advice
 
 
 class Router:
@@ -63,15 +73,18 @@ class Router:
         found = matches.get(method) if matches else None
         return found or self._match_templated(method, path, self._concrete.get(path, {}))
 
-    def _meant(self, path: str) -> tuple[str, str]:
-        """The path of the operation that was probably meant, as documented, and a sentence about it."""
-        for other, named, sentence in mistaken_base_urls(path, self._prefixes):
-            found = self._documented(other)
+    def _wrong_base_url(self, path: str) -> tuple[str, str]:
+        """What is wrong with the client's base URL, and the documented path that was meant; empty when nothing is."""
+        found: dict[str, dict[str, str]] = {}
+        for each in mistaken_base_urls(path, self._prefixes):
+            documented = self._documented(each.path)
             # A parameter takes any text: only what a document names itself shows what was meant.
-            if found and f"{found}/".startswith(f"{'/'.join(other.split('/')[: 1 + named])}/"):
-                return found, f" {sentence}"
-        near = nearest(path, [*self._concrete, *self._templated])
-        return near, f" Did you mean {near}?" if near else ""
+            if f"{documented}/".startswith(f"{'/'.join(each.path.split('/')[: 1 + each.named])}/"):
+                found.setdefault(each.sentence, {})[each.prefix] = documented
+        if not found:
+            return "", ""
+        sentence, prefixes = next(iter(found.items()))
+        return sentence.format(" or ".join(prefixes)), next(iter(prefixes.values()))
 
     def _documented(self, path: str) -> str:
         """The path as the document writes it; empty for one that no operation has."""
@@ -107,29 +120,41 @@ class Router:
         if allowed:
             raise _not_allowed(method, path, allowed)
         shown = path[:MAX_SHOWN]
-        near, hint = self._meant(path)
+        advice, near = self._wrong_base_url(path)
+        if not near:
+            near = nearest(path, [*self._concrete, *self._templated], by_beginning=False)
+        hint = f" {advice}" if advice else f" Did you mean {near}?" if near else ""
         methods = self._concrete.get(near) or self._templated.get(near) or {}
         meant = methods.get(method) or next(iter(methods.values()), None)
-        raise NoOperation(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant)
+        raise NoOperation(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
 
 
-def mistaken_base_urls(path: str, prefixes: Sequence[str]) -> Iterator[tuple[str, int, str]]:
-    """The paths that a path may stand for where the client's base URL is wrong, each with what is wrong with it.
+class MistakenPath(NamedTuple):
+    """A path that may stand for the one that came, if the client's base URL is wrong."""
 
-    The number says how many of the first segments have to be named by a document.
-    """
+    path: str
+    named: int
+    """How many of its first segments have to be named by the document, and not be taken by a parameter."""
+    sentence: str
+    """What is wrong, with `{}` for the prefix."""
+    prefix: str = ""
+
+
+def mistaken_base_urls(path: str, prefixes: Sequence[str]) -> Iterator[MistakenPath]:
+    """The paths that the path may stand for, those with the plainest mistake first."""
     if len(path) > MAX_SHOWN:
         return
     if "//" in path:
-        yield re.sub("//+", "/", path), 1, "There is a slash too many between your base URL and the path."
+        yield MistakenPath(re.sub("//+", "/", path), 1, "There is a slash too many between your base URL and the path.")
     for prefix in prefixes:
-        if path.startswith(f"{prefix}{prefix}/"):
-            yield path.removeprefix(prefix), prefix.count("/"), f"Your base URL has {prefix} twice."
+        if f"{path}/".startswith(f"{prefix}{prefix}/"):
+            yield MistakenPath(path.removeprefix(prefix), prefix.count("/"), "Your base URL has {} twice.", prefix)
     for prefix in prefixes:
-        yield prefix + path, prefix.count("/") + 1, f"Your base URL lacks {prefix}."
+        yield MistakenPath(prefix + path, prefix.count("/") + 1, "Your base URL lacks {}.", prefix)
     for prefix in prefixes:
         if path.startswith(f"{prefix}/"):
-            yield path.removeprefix(prefix), 1, f"Your base URL has {prefix}, which does not belong to this path."
+            sentence = "Your base URL has {}, which is no part of this path."
+            yield MistakenPath(path.removeprefix(prefix), 1, sentence, prefix)
 
 
 def allowed_methods(methods: Iterable[str]) -> str:
