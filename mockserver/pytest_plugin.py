@@ -69,7 +69,27 @@ def pytest_configure(config: pytest.Config) -> None:
     fail_on = str(config.getini("mockserver_fail_on"))
     if fail_on not in FAIL_ON:
         raise pytest.UsageError(f"mockserver_fail_on is {fail_on!r}; wanted error, warning, or nothing")
+    _check_options(config)
     config.addinivalue_line("markers", f"{MARKER}: how the test's `sandbox` begins, and what it forgives.")
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Raises UsageError for an ini option of ours that nobody knows: pytest itself would only warn."""
+    known = [name for name, _, _ in INI] + ["mockserver_allow_unexpected"]
+    for name in config.inicfg:
+        if name.startswith("mockserver_") and name not in known and not _is_known(config, name):
+            from mockserver.text import did_you_mean
+
+            raise pytest.UsageError(f"unknown ini option {name}{did_you_mean(name, known)}")
+
+
+def _is_known(config: pytest.Config, name: str) -> bool:
+    """Whether some plugin has declared the ini option."""
+    try:
+        config.getini(name)
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -210,7 +230,10 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for mark in item.iter_markers("mockserver"):
         if mark.args or mark.kwargs.keys() - known:
-            raise pytest.UsageError(f"{item.nodeid}: the marker mockserver takes {MARKER}, by name")
+            from mockserver.text import did_you_mean
+
+            meant = "".join(did_you_mean(name, known) for name in list(mark.kwargs.keys() - known)[:1])
+            raise pytest.UsageError(f"{item.nodeid}: the marker mockserver takes {MARKER}, by name{meant}")
         said = {**mark.kwargs, **said}
     if said.get("fail_on", "") not in FAIL_ON:
         raise pytest.UsageError(f"{item.nodeid}: fail_on is {said['fail_on']!r}; wanted 'error', 'warning', or ''")
