@@ -39,7 +39,8 @@ def load_engine(settings: Settings) -> Engine:
     specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
-    _check_handlers(providers, specs)
+    for problem in handler_problems(providers, specs):
+        raise SpecError(problem)
     services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
     sandboxes = Sandboxes(
         open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
@@ -119,14 +120,15 @@ def _enforced(spec: Spec, settings: Settings) -> Spec:
     return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
-def _check_handlers(providers: Sequence[Provider], specs: Sequence[Spec]) -> None:
+def handler_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> Iterator[str]:
+    """Every operation that a provider handles and no document has, a line each."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
         known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
         for key in (*provider.handlers, *provider.checkers):
             if key not in known:
                 names = ", ".join(spec.name for spec in specs)
-                raise SpecError(
+                yield (
                     f"{names}: provider {provider.name!r} handles {key!r}; "
                     f"no operation with the tag {provider.tag!r} has that name"
                 )

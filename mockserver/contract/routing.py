@@ -47,14 +47,12 @@ class Router:
     """Finds operations. A concrete path wins over a templated one, as OpenAPI demands."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        taken: dict[tuple[str, str], Operation] = {}
+        operations = tuple(operations)
+        for problem in collisions(operations):
+            raise SpecError(problem)
         self._concrete: dict[str, dict[str, Operation]] = {}
         self._templated: dict[str, dict[str, Operation]] = {}
         for operation in operations:
-            other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)
-            if other is not operation:
-                came = f"{other.method} {other.path} in {other.document or 'another document'}"
-                raise SpecError(f"{operation.document}: {operation.method} {operation.path} is described twice: {came}")
             paths = self._templated if "{" in operation.path else self._concrete
             paths.setdefault(operation.path, {})[operation.method] = operation
         self._matches = {path: self._every(methods) for path, methods in self._concrete.items()}
@@ -127,6 +125,49 @@ class Router:
         methods = self._concrete.get(near) or self._templated.get(near) or {}
         meant = methods.get(method) or next(iter(methods.values()), None)
         raise NoOperation(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
+
+
+def collisions(operations: Iterable[Operation]) -> Iterator[str]:
+    """Every operation that stands on the method and path of an earlier one, a line each."""
+    taken: dict[tuple[str, str], Operation] = {}
+    for operation in operations:
+        other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)
+        if other is not operation:
+            came = f"{other.method} {other.path} in {other.document or 'another document'}"
+            yield f"{operation.document}: {operation.method} {operation.path} is described twice: {came}"
+
+
+def overlaps(operations: Sequence[Operation]) -> Iterator[str]:
+    """Every pair of templated paths with one method that a request may mean both of, a line each."""
+    templated: dict[tuple[str, int], list[Operation]] = {}
+    for operation in operations:
+        if "{" in operation.path:
+            group = templated.setdefault((operation.method, operation.path.count("/")), [])
+            for earlier in group:
+                yield from _overlap(earlier, operation)
+            group.append(operation)
+
+
+def _overlap(earlier: Operation, later: Operation) -> Iterator[str]:
+    pairs = list(zip(earlier.path.split("/"), later.path.split("/"), strict=True))
+    if _NAME.sub("{}", earlier.path) == _NAME.sub("{}", later.path) or not all(_may_meet(*pair) for pair in pairs):
+        return
+    name = f"{later.document}: {later.method} {later.path}"
+    if all(_is_parameter(one) or one == other for one, other in pairs):
+        yield f"{name}: is never reached: {earlier.path} is described before it and takes all of its paths"
+    elif not all(_is_parameter(other) or one == other for one, other in pairs):
+        yield f"{name}: some paths fit {earlier.path} as well, which is described before it and takes them"
+
+
+def _is_parameter(segment: str) -> bool:
+    return _NAME.fullmatch(segment) is not None
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether some text fits both segments; of two that are parameters in part this is assumed."""
+    if "{" in one and "{" in other:
+        return True
+    return one == other or bool(_pattern(one).fullmatch(other) if "{" in one else _pattern(other).fullmatch(one))
 
 
 class MistakenPath(NamedTuple):
