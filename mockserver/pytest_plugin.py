@@ -74,13 +74,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_options(config: pytest.Config) -> None:
-    """Raises UsageError for an ini option of ours that nobody knows: pytest itself would only warn."""
+    """Warn of ini options of ours that no plugin knows, with the name that was meant; pytest warns without it."""
     known = [name for name, _, _ in INI] + ["mockserver_allow_unexpected"]
-    for name in config.inicfg:
-        if name.startswith("mockserver_") and name not in known and not _is_known(config, name):
+    for name in _stated_options(config):
+        if name not in known and not _is_known(config, name):
             from mockserver.text import did_you_mean
 
-            raise pytest.UsageError(f"unknown ini option {name}{did_you_mean(name, known)}")
+            warning = pytest.PytestConfigWarning(f"unknown ini option {name}{did_you_mean(name, known)}")
+            config.issue_config_time_warning(warning, stacklevel=2)
+
+
+def _stated_options(config: pytest.Config) -> list[str]:
+    """The ini options whose names begin like ours: those of the file, and those of `-o`."""
+    stated = [each.partition("=")[0].strip() for each in config.getoption("override_ini", None) or ()]
+    if config.inipath is not None:
+        text = config.inipath.read_text(encoding="utf-8", errors="replace")
+        if "mockserver_" in text:
+            import re
+
+            stated += re.findall(r"(?m)^[ \t]*[\"']?(mockserver_\w+)[\"']?[ \t]*[=:]", text)
+    return [name for name in dict.fromkeys(stated) if name.startswith("mockserver_")]
 
 
 def _is_known(config: pytest.Config, name: str) -> bool:
