@@ -159,7 +159,11 @@ class SandboxClient(Knobs, Records):
     @property
     def headers(self) -> dict[str, str]:
         """For clients that take headers only."""
-        return {"Authorization": f"Bearer {self.token}", "X-Mock-Sandbox": self.name}
+        return self.headers_for(self.token)
+
+    def headers_for(self, token: str) -> dict[str, str]:
+        """The headers of another client of this sandbox, with a token of its own, and so an account of its own."""
+        return {"Authorization": f"Bearer {token}", "X-Mock-Sandbox": self.name}
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
         """The answer of an admin verb in this sandbox; the client's `ask` says how."""

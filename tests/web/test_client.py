@@ -526,3 +526,17 @@ def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
     lost = Exchange(1, 0.0, "", Request("GET", "/ai/batch"), Response(404, "", body), Reason.NO_SUCH_PATH, ())
 
     assert in_short(lost)["detail"] == ""
+
+
+def test_two_tokens_meet_in_one_sandbox_and_see_only_what_is_theirs(mine: SandboxClient) -> None:
+    with httpx.Client(base_url=mine.base_url) as api:
+        ours = api.post("/ai/batches", json=PROMPT, headers=mine.headers).json()["id"]
+        theirs = api.post("/ai/batches", json=PROMPT, headers=mine.headers_for("bob")).json()["id"]
+        seen = [
+            api.get("/ai/batches", params={"id": id_}, headers=mine.headers_for("bob")).status_code
+            for id_ in (ours, theirs)
+        ]
+
+    assert seen == [422, 200]
+    assert [batch["id"] for batch in mine.batches()] == [ours, theirs]
+    assert len(mine.accounts) == 2
