@@ -146,6 +146,8 @@ def test_an_export_without_tokens_restores_every_account(client: TestClient) -> 
     assert mine[0] == mine[1]
     assert mine[0]["id"] == id_
     assert accounts[0] == accounts[1]
+    for row in (*journals[0], *journals[1]):  # a body that held a credential has another size without it
+        del row["request"]["bytes"], row["response"]["bytes"]
     assert journals[0] == journals[1]
 
 
