@@ -1,6 +1,6 @@
 """Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +17,10 @@ from mockserver.contract.fixtures import (
     read_fixtures,
 )
 from mockserver.contract.replies import canned_reply
+from mockserver.contract.routing import collisions, overlaps
 from mockserver.contract.scenarios import SCENARIOS
 from mockserver.contract.schema import FORMATS, Schema
-from mockserver.contract.spec import Content, Operation, Spec
+from mockserver.contract.spec import Content, Operation, Spec, read_spec
 from mockserver.contract.validation import check_reply
 from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
 from mockserver.loading import (
@@ -27,6 +28,7 @@ from mockserver.loading import (
     find_providers,
     fixture_folders,
     fixture_schema,
+    handler_problems,
     read_other_spec,
     read_our_spec,
     services_of,
@@ -51,28 +53,52 @@ def check(settings: Settings) -> list[Problem]:
     providers = find_providers()
     # Strictness is for requests; examples show what the document itself allows.
     specs, problems = _read_specs(replace(settings, strict=False), providers)
+    # What a broken document lacks, no provider need handle.
+    problems += _routing_problems([] if problems else providers, specs)
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
     none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
     services = [service for spec in specs for service in services_of(spec, providers, none, settings)]
-    broken = [problem for folder in folders for problem in _file_problems(folder, schema, services)]
-    problems += broken
-    if not broken:
-        problems += _matching_problems(folders, schema, providers, specs)
+    found = {folder: list(_file_problems(folder, schema, services)) for folder in folders}
+    problems += [problem for each in found.values() for _, problem in each]
+    broken = frozenset(path for each in found.values() for path, _ in each)
+    problems += _matching_problems(
+        [folder for folder in folders if folder not in broken], schema, providers, specs, broken
+    )
     return problems
 
 
 def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[Spec], list[Problem]]:
     """The documents that can be read, each on its own, so that one broken document does not hide another."""
-    specs, problems = [], []
+    specs: list[Spec] = []
+    problems: list[Problem] = []
     for path in ("", *settings.spec):
         try:
             specs.append(read_other_spec(path, settings) if path else read_our_spec(settings, providers))
         except SpecError as error:
-            place, _, message = str(error).partition(": ")
-            problems.append(Problem(place, message))
+            found, mistakes = _read_broken_spec(path)
+            specs += found
+            problems += _told(mistakes or [str(error)])
     return specs, problems
+
+
+def _read_broken_spec(path: str) -> tuple[list[Spec], list[str]]:
+    """What can be read of a document, and all its mistakes; nothing of one that is no document at all."""
+    mistakes: list[str] = []
+    try:
+        return [read_spec(Path(path) if path else bundled("openapi.yaml"), mistakes)], mistakes
+    except SpecError as error:
+        return [], [*mistakes, str(error)]
+
+
+def _routing_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> Iterator[Problem]:
+    """What keeps the operations of all documents from being served together, or one of them from being reached."""
+    operations = [operation for spec in specs for operation in spec.operations]
+    yield from _told([*collisions(operations), *handler_problems(providers, specs)])
+    for warning in overlaps(operations):
+        place, _, message = warning.partition(": ")
+        yield Problem(place, message, WARNING)
 
 
 def _spec_problems(spec: Spec) -> Iterator[Problem]:
@@ -111,23 +137,24 @@ def _path(violation: Violation) -> str:
     return f"{path}: " if path else ""
 
 
-def _file_problems(folder: Path, schema: Schema, services: Sequence[Service]) -> Iterator[Problem]:
+def _file_problems(folder: Path, schema: Schema, services: Sequence[Service]) -> Iterator[tuple[Path, Problem]]:
+    """The problems of each file in a folder, or of the folder itself."""
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        place, _, message = str(error).partition(": ")
-        yield Problem(place, message)
+        yield from ((folder, problem) for problem in _told([str(error)]))
         return
     for file in files:
         is_scenario = file.provider == SCENARIOS
-        yield from _told(_scenario_problems(file, services) if is_scenario else fixture_problems(file, schema))
+        found = _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema)
+        yield from ((file.path, problem) for problem in _told(found))
 
 
 def _scenario_problems(file: FixtureFile, services: Sequence[Service]) -> Iterator[str]:
     yield from scenario_problems(file, scenario_schema(bundled("fixtures")), services)
 
 
-def _told(problems: Iterator[str]) -> Iterator[Problem]:
+def _told(problems: Iterable[str]) -> Iterator[Problem]:
     try:
         for problem in problems:
             place, _, message = problem.partition(": ")
@@ -138,8 +165,13 @@ def _told(problems: Iterator[str]) -> Iterator[Problem]:
 
 
 def _matching_problems(
-    folders: Sequence[Path], schema: Schema, providers: Sequence[Provider], specs: Sequence[Spec]
+    folders: Sequence[Path],
+    schema: Schema,
+    providers: Sequence[Provider],
+    specs: Sequence[Spec],
+    broken: Container[Path],
 ) -> Iterator[Problem]:
+    """Fixtures that can never match; the files that are broken are left out."""
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
     names = {provider.name for provider in providers} | {"", SCENARIOS}
@@ -151,8 +183,8 @@ def _matching_problems(
                 )
     for provider in providers:
         try:
-            fixtures = read_fixtures(folders, provider.name, schema)
-            own = len(read_fixtures(folders[:-1], provider.name, schema).completions)
+            fixtures = read_fixtures(folders, provider.name, schema, without=broken)
+            own = len(read_fixtures(folders[:-1], provider.name, schema, without=broken).completions)
         except MockServerError as error:
             place, _, message = str(error).partition(": ")
             yield Problem(place, message)

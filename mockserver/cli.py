@@ -3,7 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from mockserver import __version__
 from mockserver.errors import MockServerError, SettingsError
 from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
 from mockserver.sources import read_settings
+from mockserver.text import did_you_mean
 
 # ruff: noqa: PLC0415  each verb imports what it needs when it runs: `--help` and `healthcheck` do not wait for the engine
 
@@ -76,7 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     parser = _parser()
-    parsed = parser.parse_args(argv)
+    verbs: Mapping[str, ArgumentParser] = parser.get_default("verbs")
+    if argv and not argv[0].startswith("-") and argv[0] not in verbs:
+        known = f"; known are {', '.join(verbs)}"
+        parser.error(f"unknown verb {argv[0]!r}{did_you_mean(argv[0], verbs) or known}")
+    parsed, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(unknown, argv[0], verbs) if argv[0] in verbs else parser.error(f"unknown flag {_flag(unknown[0])}")
     if "verb" not in parsed:
         parser.print_help(sys.stderr)
         return UNREADABLE
@@ -86,6 +93,25 @@ def _run(argv: Sequence[str]) -> int:
         sys.stderr.write(f"mockserver: {error}\n")
         return int(parsed.on_error)
     return code
+
+
+def _refuse(unknown: Sequence[str], verb: str, verbs: Mapping[str, ArgumentParser]) -> None:
+    """Leave with the flag that was probably meant. Values may be secrets, and are not told."""
+    flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
+    if not flag:
+        verbs[verb].error(f"unexpected argument {unknown[0]!r}")
+    others = [name for name, each in verbs.items() if flag in _flags(each)]
+    if others:
+        verbs[verb].error(f"{verb} has no flag {flag}; it is one of {' and '.join(others)}")
+    verbs[verb].error(f"unknown flag {flag}{did_you_mean(flag, _flags(verbs[verb]))}")
+
+
+def _flag(argument: str) -> str:
+    return argument.partition("=")[0]
+
+
+def _flags(parser: ArgumentParser) -> list[str]:
+    return [flag for action in parser._actions for flag in action.option_strings]
 
 
 def _serve(parsed: Namespace) -> int:
@@ -188,6 +214,7 @@ def _settings(parsed: Namespace) -> Settings:
 
 
 def _parser() -> ArgumentParser:
+    """The parser of the command; its default `verbs` holds those of the verbs by name."""
     parser = ArgumentParser(
         "mockserver",
         description=ABOUT,
@@ -232,6 +259,7 @@ def _parser() -> ArgumentParser:
     reporting = verb("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
     _add_report(reporting)
     _add_config(reporting)
+    parser.set_defaults(verbs=verbs.choices)
     return parser
 
 

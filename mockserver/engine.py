@@ -51,6 +51,8 @@ class Engine:
         """How many of those answers a stub or a fault gave."""
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
+        self.observer: Callable[[Sandbox, str], None] | None = None
+        """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
@@ -128,6 +130,8 @@ class Engine:
         self.met[met] = self.met.get(met, 0) + 1
         reason = refusal.reason if refusal and response.status >= 400 else ""
         sandbox.journal.record(now, met[0], request, response, reason, refusal.violations if refusal else ())
+        if self.observer is not None:
+            self.observer(sandbox, reason)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())
         return response
@@ -174,7 +178,7 @@ class Engine:
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The world the request names; raises SandboxesFull."""
-        return self.sandboxes.open(sandbox_name(request, token))
+        return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
         """What tells a client that what it once had in this sandbox was forgotten; it is told once."""
@@ -191,7 +195,7 @@ class Engine:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
                 return found
-        return self.sandboxes.open(sandbox_name(request, token))
+        return self.open_sandbox(request, token)
 
     def _answer(  # noqa: PLR0917  the hot path
         self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None
@@ -278,6 +282,11 @@ class Engine:
 def sandbox_name(request: Request, token: str | None) -> str:
     """The name of the world the request means: its header, else its bearer token, else `default`."""
     return bounded(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+
+
+def is_named_by_token(request: Request, token: str | None) -> bool:
+    """Whether the name of the request's sandbox is a token."""
+    return bool(token) and not request.headers.get(SANDBOX_HEADER)
 
 
 def _no_room(full: SandboxesFull) -> Response:

@@ -15,10 +15,11 @@ from mockserver.contract.strictness import tightened
 from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.provider import Provider, Service, World
+from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
-from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
 from mockserver.state.sandbox import Beginnings
 from mockserver.state.sandboxes import Sandboxes
 from mockserver.stores import open_store
@@ -38,7 +39,8 @@ def load_engine(settings: Settings) -> Engine:
     specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
-    _check_handlers(providers, specs)
+    for problem in handler_problems(providers, specs):
+        raise SpecError(problem)
     services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
     sandboxes = Sandboxes(
         open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
@@ -118,14 +120,15 @@ def _enforced(spec: Spec, settings: Settings) -> Spec:
     return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
-def _check_handlers(providers: Sequence[Provider], specs: Sequence[Spec]) -> None:
+def handler_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> Iterator[str]:
+    """Every operation that a provider handles and no document has, a line each."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
         known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
         for key in (*provider.handlers, *provider.checkers):
             if key not in known:
                 names = ", ".join(spec.name for spec in specs)
-                raise SpecError(
+                yield (
                     f"{names}: provider {provider.name!r} handles {key!r}; "
                     f"no operation with the tag {provider.tag!r} has that name"
                 )
@@ -142,9 +145,11 @@ def _registered(table: Mapping[str, Registered], operation: Operation) -> Regist
 def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginnings:
     known: dict[str, AccountFacts] = {}
     for each in fixtures.values():
-        known |= {account["token"]: _account(account) for account in each.accounts}
+        known |= {account_key(account["token"]): _account(account) for account in each.accounts}
     apis = {name: of for name, of in fixtures.items() if name}
-    closed = {name: frozenset(each["token"] for each in of.accounts) for name, of in apis.items() if of.closed}
+    closed = {
+        name: frozenset(account_key(each["token"]) for each in of.accounts) for name, of in apis.items() if of.closed
+    }
     if closed.keys() == apis.keys():
         closed[""] = frozenset().union(*closed.values())
     return Beginnings(
@@ -168,7 +173,4 @@ def _log_evictions(count: int) -> None:
 
 
 def _account(entry: Mapping[str, Any]) -> AccountFacts:
-    token = entry["token"]
-    return AccountFacts(
-        token, entry.get("email", email_of(token)), entry.get("credits", PLENTY), entry.get("revoked", False)
-    )
+    return facts_of(entry["token"], entry.get("email"), entry.get("credits", PLENTY), entry.get("revoked", False))

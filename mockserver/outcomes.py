@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mockserver.contract.operations import Operation, essence
 from mockserver.contract.preferences import Preference, applied, read_preference
 from mockserver.contract.replies import canned_reply, documented_reply, problem
-from mockserver.contract.routing import MAX_SHOWN, nearest
+from mockserver.contract.routing import MAX_SHOWN
 from mockserver.contract.validation import check_reply, find_content
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import EMPTY_STATUSES, FAULT_SOURCE, DisturbanceKind, Request, Response
@@ -16,6 +16,7 @@ from mockserver.state.ids import digest
 from mockserver.state.matchers import Matcher
 from mockserver.state.rules import Rule
 from mockserver.state.sandbox import Sandbox
+from mockserver.text import nearest
 
 if TYPE_CHECKING:
     from mockserver.state.faults import Fault

@@ -18,6 +18,7 @@ import uvicorn
 from mockserver.engine import Engine
 from mockserver.listening import BACKLOG, listen, port_file
 from mockserver.loading import load_engine
+from mockserver.log_format import JsonFormatter, LineFormatter
 from mockserver.protocol import PlainProtocol
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
@@ -35,7 +36,7 @@ LOG = logging.getLogger("uvicorn.error")
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
-    logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
+    _set_up_logging(settings)
     with _calling(_leave):
         app = app or build_app(load_engine(settings), settings)
         # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
@@ -191,6 +192,14 @@ def _calling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """The end while nothing is served yet; process 1 of a container would otherwise not hear SIGTERM at all."""
     raise SystemExit(0)
+
+
+def _set_up_logging(settings: Settings) -> None:
+    """Log to standard error in the format that the settings ask for."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("mockserver").setLevel(settings.log_level.upper())
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

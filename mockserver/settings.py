@@ -166,9 +166,12 @@ class Settings:
     )
     log_level: str = setting(
         "warning",
-        "What is logged to standard error.",
+        "What is logged to standard error; 'info' has a line for each request.",
         group=LIMITING,
         choices=("debug", "info", "warning", "error"),
+    )
+    log_format: str = setting(
+        "text", "How log lines look: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
     )
 
 

@@ -10,6 +10,7 @@ from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response, Upload
 from mockserver.provider import Call
 from mockserver.providers import agilecloud_files as files
+from mockserver.redaction import account_key
 from mockserver.stores.blobs import CHUNK_BYTES, Blob
 
 DAY = 24 * 3600
@@ -339,7 +340,7 @@ def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDe
             blob=output,
             expires_at=5000,
             id="file-output",
-            account="ann",
+            account=account_key("ann"),
             created_at=1001,
         )
         return call.reply(files.shown(record))

@@ -10,9 +10,10 @@ from urllib.parse import unquote
 import jsonschema_rs
 
 from mockserver.errors import SpecError, Violation
+from mockserver.text import nearest
 
 if TYPE_CHECKING:
-    from jsonschema import FormatChecker
+    from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -57,7 +58,7 @@ class Schema:
             Violation(
                 (*location, *error.absolute_path),
                 str(error.validator),
-                _shorten(error.message),
+                _shorten(error.message) + _meant_names(error),
                 error.schema,
                 _sketched(error.instance),
             )
@@ -242,6 +243,24 @@ _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 def _pattern(definition: str) -> Any:
     """A regular expression as JSON Schema means it (ECMA 262), which is not quite what Python's `re` means."""
     return jsonschema_rs.Draft202012Validator({"pattern": definition})
+
+
+_UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})
+MAX_MEANT = 3
+"""Unknown names of one object of which the nearest known one is told."""
+
+
+def _meant_names(error: "ValidationError") -> str:
+    """The names that were probably meant by those that an object may not have, under any of its choices."""
+    meant: dict[str, None] = {}
+    choices = error.context or () if error.validator in {"anyOf", "oneOf"} else ()
+    for each in (error, *choices):
+        if each.validator in _UNKNOWN_NAMES and isinstance(each.instance, dict):
+            known = each.schema.get("properties", {})
+            unknown = [name for name in islice(each.instance, MAX_MEANT + len(known)) if name not in known]
+            free = [name for name in known if name not in each.instance]
+            meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_MEANT])))
+    return f"; did you mean {', '.join(meant)}?" if meant else ""
 
 
 def _sketched(value: Any) -> Any:

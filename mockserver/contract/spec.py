@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -24,13 +25,27 @@ _NAMED = re.compile(r"\{([^{}]+)\}")
 class Spec:
     """An OpenAPI document, read once. `document` is what is served and enforced."""
 
-    def __init__(self, document: Mapping[str, Any], name: str) -> None:
+    def __init__(self, document: Mapping[str, Any], name: str, mistakes: list[str] | None = None) -> None:
+        """Raises SpecError for the first mistake. With a list of `mistakes` all are put there, and their operations
+        are left out."""
         self.document = document
         self.name = name
+        self._mistakes = mistakes
         self._tokens = self._bearer_schemes()
         self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a SpecError instead of raising it, where mistakes are collected."""
+        try:
+            yield
+        except SpecError as error:
+            if self._mistakes is None:
+                raise
+            if str(error) not in self._mistakes:
+                self._mistakes.append(str(error))
 
     def resolved(self, node: Any, place: str) -> Any:
         """The node itself, or what its `$ref` points at in this document."""
@@ -85,17 +100,21 @@ class Spec:
         if not (isinstance(version, str) and version.startswith("3.")):
             raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
         for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
-            if not path.startswith("/"):
-                raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
-            names = _NAMED.findall(path)
-            if len(names) > len(set(names)):
-                raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
-            item = self._mapping(self.resolved(stated, path), path)
-            for method in METHODS:
-                if method in item:
-                    yield self._read_operation(
-                        method.upper(), path, item, self._mapping(item[method], f"{method.upper()} {path}")
-                    )
+            with self.noted():
+                for method, item in self._methods(path, stated):
+                    with self.noted():
+                        node = self._mapping(item[method], f"{method.upper()} {path}")
+                        yield self._read_operation(method.upper(), path, item, node)
+
+    def _methods(self, path: str, stated: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The methods of a path, each with the path's item."""
+        if not path.startswith("/"):
+            raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
+        names = _NAMED.findall(path)
+        if len(names) > len(set(names)):
+            raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
+        item = self._mapping(self.resolved(stated, path), path)
+        return iter([(method, item) for method in METHODS if method in item])
 
     def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
         place = f"{method} {path}"
@@ -200,8 +219,9 @@ class Spec:
     def _index(self) -> dict[str, Operation]:
         index: dict[str, Operation] = {}
         for operation in self.operations:
-            if operation.key in index:
-                raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
+            with self.noted():
+                if operation.key in index:
+                    raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
             index[operation.key] = operation
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
@@ -209,11 +229,14 @@ class Spec:
         """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
         components = self._mapping(self.document.get("components", {}), "components")
         for name, definition in self._mapping(components.get("schemas", {}), "components.schemas").items():
-            self.resolved(definition, f"components.schemas.{name}")
+            with self.noted():
+                self.resolved(definition, f"components.schemas.{name}")
         try:
             self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
         except SpecError:  # all at once is fast, one by one finds the place
-            raise SpecError(f"{self.name}: {next(self._unusable_schemas())}") from None
+            for problem in self._unusable_schemas():
+                with self.noted():
+                    raise SpecError(f"{self.name}: {problem}") from None
 
     def _unusable_schemas(self) -> Iterator[str]:
         for place, schema in self._schemas():
@@ -238,12 +261,15 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
             yield f"{place}: {media_type}: schema", content.schema
 
 
-def read_spec(path: Path) -> Spec:
-    """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served."""
+def read_spec(path: Path, mistakes: list[str] | None = None) -> Spec:
+    """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served.
+
+    With a list of `mistakes` those of its operations and schemas are all put there instead.
+    """
     document = read_document(path, SpecError)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
         document = _modernised(document)
-    spec = Spec(document, str(path))
+    spec = Spec(document, str(path), mistakes)
     if "paths" not in spec.document:
         raise SpecError(f"{path}: paths is missing; there is nothing to serve")
     spec.check_schemas()

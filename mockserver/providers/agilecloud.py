@@ -8,6 +8,7 @@ from mockserver.provider import Later, Provider
 from mockserver.providers.agilecloud_guidance import GUIDANCE
 from mockserver.providers.agilecloud_limits import counted, limit_headers
 from mockserver.providers.agilecloud_request_ids import request_id
+from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
@@ -20,15 +21,15 @@ RETRY_AFTER = 1
 
 def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
     """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
-    bucket = counted(sandbox.buckets.get(account.token), settings.rate_limit, now)
+    bucket = counted(sandbox.buckets.get(account.key), settings.rate_limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
-    sandbox.buckets[account.token] = bucket
+    sandbox.buckets[account.key] = bucket
 
 
 def dress(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
     """The response with the request's id, and with what is left of the account's requests and tokens."""
-    bucket = sandbox.buckets.get(read_token(request) or "")
+    bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
     headers = limit_headers(bucket, settings.rate_limit, sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # what a stub says of limits is meant
         given = {name.lower() for name, _ in response.headers}

@@ -59,7 +59,7 @@ def retrieve_batch(call: Call) -> Response:
 
 
 def list_batches(call: Call) -> Response:
-    conditions, asker = call.sandbox.conditions, call.asker.token
+    conditions, asker = call.sandbox.conditions, call.asker.key
     mine = [
         job
         for job in call.sandbox.jobs.values()
@@ -88,7 +88,7 @@ def list_batches(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     """The files, with those of batches that have ended since anybody looked."""
     for job in list(call.sandbox.jobs.values()):
-        if job.batch.account == call.asker.token and not job.is_collected:
+        if job.batch.account == call.asker.key and not job.is_collected:
             _advanced(call, job)
     return files.list_files(call)
 
@@ -130,7 +130,7 @@ def shown(job: Job, now: float) -> dict[str, Any]:
         "error_file_id": job.error_file_id,
         "created_at": int(job.batch.created),
         "in_progress_at": _past(began, job.stopped(now)),
-        "expires_at": int(job.deadline()),
+        "expires_at": int(job.expires_at),
         "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
         "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
         "failed_at": int(job.ended() if worked else job.began()) if failed else None,
@@ -148,7 +148,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
     return Batch(
         id=id_,
         kind="agilecloud",
-        account=call.asker.token,
+        account=call.asker.key,
         size=1,
         body=b"",
         texts_key="",
@@ -167,7 +167,7 @@ def _find(call: Call) -> Job:
     job: Job | None = call.sandbox.jobs.get(id_)
     if (
         job is None
-        or job.batch.account != call.asker.token
+        or job.batch.account != call.asker.key
         or call.sandbox.conditions.forgets(job.batch.created, call.now)
     ):
         raise _unknown(id_, ("path", "batch_id"))

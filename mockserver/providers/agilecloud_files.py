@@ -64,7 +64,7 @@ def keep_file(
     """Put a file on the shelf: the asker's, made now, under a new id, unless something else is given."""
     record = FileRecord(
         id=id or _next_id(call, filename, purpose, blob),
-        account=account or call.asker.token,
+        account=account or call.asker.key,
         filename=filename,
         purpose=purpose,
         size=blob.size,
@@ -79,7 +79,7 @@ def keep_file(
 def find_file(call: Call, id: str) -> FileRecord | None:
     """The asker's file, if there is one and its time is not over."""
     record = call.sandbox.files.get(id)
-    if record is None or record.account != call.asker.token:
+    if record is None or record.account != call.asker.key:
         return None
     record = _aged(call, record)
     return None if record.deleted else record
@@ -120,7 +120,7 @@ def create_file(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     wanted = call.arguments
     records = sorted(
-        (each for each in call.sandbox.files.values() if each.account == call.asker.token),
+        (each for each in call.sandbox.files.values() if each.account == call.asker.key),
         key=lambda record: record.created_at,
     )
     if wanted.get("order", "desc") == "desc":

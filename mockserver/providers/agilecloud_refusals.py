@@ -66,6 +66,8 @@ def _asked(request: Request) -> str:
 
 
 def _hint(path: str, refusal: Refusal) -> str:
+    if isinstance(refusal, NoOperation) and refusal.advice:
+        return refusal.advice
     near = refusal.near if isinstance(refusal, NoOperation) else None
     named = _INSTEAD.get("/".join(path.split("/", 3)[:3])) or (f"{near.method} {near.path}" if near else "")
     return f"The nearest operation is {named}." if named else "The command `mockserver operations` lists what it does."

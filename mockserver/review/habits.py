@@ -9,6 +9,7 @@ import orjson
 from mockserver.contract.spec import Operation
 from mockserver.messages import Request
 from mockserver.provider import Guidance
+from mockserver.redaction import redacted_value
 from mockserver.state.ids import canonical, digest
 from mockserver.state.journal import Exchange
 
@@ -120,7 +121,7 @@ def fingerprint(request: Request) -> bytes | None:
     """What stands for everything that is asked, and by whom. None for a form: the journal does not keep what it has."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return None
-    head = (request.headers.get("authorization", ""), request.method, request.path, request.query)
+    head = (redacted_value(request.headers.get("authorization", "")), request.method, request.path, request.query)
     return digest(*(part.encode("utf-8", "surrogatepass") for part in head), _body(request.body))
 
 

@@ -1,7 +1,7 @@
 """The record of a sandbox: every request with its response, as far back as its bounds allow."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mockserver.errors import Reason, Violation
 from mockserver.messages import FAULT_SOURCE, Request, Response
+from mockserver.redaction import redacted_header, redacted_text, secrets_in
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -37,6 +38,48 @@ class Exchange(NamedTuple):
     def is_unexpected(self) -> bool:
         """Whether no client can mean such a request, since no document knows it. What a stub answered was meant."""
         return self.reason in _UNEXPECTED and self.response.source not in ON_DEMAND
+
+
+def without_secrets(exchange: Exchange, public: str = "", most: int | None = None) -> Exchange:
+    """The exchange with its credentials redacted, as it is shown and exported.
+
+    `public` is a text that is no secret though it may be used as a token, such as the name of the sandbox. Of longer
+    bodies only the first `most` bytes are kept.
+    """
+    request, response = exchange.request, exchange.response
+    secrets = secrets_in((*request.headers.items(), *response.headers), request.query)
+    secrets = [each for each in secrets if each != public]
+    return exchange._replace(
+        request=request._replace(
+            path=redacted_text(request.path, secrets),
+            query=redacted_text(request.query, secrets),
+            headers={name: redacted_header(name, value, secrets) for name, value in request.headers.items()},
+            body=_redacted_body(request.body[:most], secrets, is_answer=False),
+        ),
+        response=response._replace(
+            headers=tuple((name, redacted_header(name, value, secrets)) for name, value in response.headers),
+            body=response.body
+            if not isinstance(response.body, bytes)
+            else _redacted_body(response.body[:most], secrets, is_answer=True),
+        ),
+        violations=tuple(_redacted_violation(each, secrets) for each in exchange.violations),
+    )
+
+
+def _redacted_body(body: bytes, secrets: Sequence[str], *, is_answer: bool) -> bytes:
+    text = body.decode("utf-8", "surrogateescape")
+    redacted = redacted_text(text, secrets, is_answer=is_answer)
+    return body if redacted == text else redacted.encode("utf-8", "surrogateescape")
+
+
+def _redacted_violation(violation: Violation, secrets: Sequence[str]) -> Violation:
+    location = tuple(redacted_text(step, secrets) if isinstance(step, str) else step for step in violation.location)
+    value = (
+        redacted_header(violation.name, violation.value, secrets)
+        if isinstance(violation.value, str)
+        else violation.value
+    )
+    return violation._replace(location=location, message=redacted_text(violation.message, secrets), value=value)
 
 
 Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]

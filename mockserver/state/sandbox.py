@@ -45,7 +45,7 @@ class Beginnings(NamedTuple):
         """The same, but for what is the sandbox's own."""
         if own == COMMON:
             return self
-        known = {facts.token: facts for facts in own.accounts}
+        known = {facts.key: facts for facts in own.accounts}
         return self._replace(
             clock=own.clock or self.clock,
             progression=own.progression or self.progression,
@@ -65,6 +65,8 @@ class Sandbox:
     """Whether the operator has set something in it since it was new."""
     outbox: Outbox | None = None
     """None until a batch asks for a callback."""
+    is_named_by_token = False
+    """Whether its name is a client's token, which is not shown."""
     was_evicted = False
     """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
 
@@ -92,6 +94,11 @@ class Sandbox:
         self.rules = Rules(self.next_id)
         self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
+
+    @property
+    def shown_name(self) -> str:
+        """The name as it is shown, logged and exported: the key, where the name is a token."""
+        return self.key if self.is_named_by_token else self.name
 
     @property
     def is_timeless(self) -> bool:

@@ -47,11 +47,14 @@ class Sandboxes:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def open(self, name: str, own: Own = COMMON) -> Sandbox:
-        """The sandbox of that name, made where there is none; raises SandboxesFull."""
-        sandbox = self._by_name.get(name)
+    def open(self, name: str, own: Own = COMMON, *, by_token: bool = False) -> Sandbox:
+        """The sandbox of that name or key, made where there is none; raises SandboxesFull.
+
+        `by_token` says that the name is a client's token.
+        """
+        sandbox = self._by_name.get(name) or self._by_key.get(name)
         if sandbox is None:
-            sandbox = self._make(name, own)
+            sandbox = self._make(name, own, by_token=by_token)
         self._uses = sandbox.used = self._uses + 1
         return sandbox
 
@@ -63,16 +66,21 @@ class Sandboxes:
         return sandbox
 
     def named(self, name: str) -> Sandbox | None:
-        """The sandbox of that name, if there is one; looking is not using."""
-        return self._by_name.get(name)
+        """The sandbox of that name or key, if there is one; looking is not using."""
+        return self._by_name.get(name) or self._by_key.get(name)
 
-    def peek(self, name: str) -> Sandbox:
-        """The sandbox of that name, or what would be made: nobody else will ever see that one."""
-        return self._by_name.get(name) or Sandbox(name, open_store(), self.beginnings)
+    def peek(self, name: str, *, by_token: bool = False) -> Sandbox:
+        """The sandbox of that name or key, or what would be made: nobody else will ever see that one."""
+        found = self.named(name)
+        if found is None:
+            found = Sandbox(name, open_store(), self.beginnings)
+            found.is_named_by_token = by_token
+        return found
 
     def is_busy(self, name: str) -> bool:
-        """Whether another thread is inside the sandbox of that name."""
-        return self._store.is_busy(name)
+        """Whether another thread is inside the sandbox of that name or key."""
+        found = self.named(name)
+        return found is not None and self._store.is_busy(found.name)
 
     def every(self) -> list[Sandbox]:
         """All of them, in the order in which they were made."""
@@ -90,14 +98,14 @@ class Sandboxes:
         return f"sandbox-{number}"
 
     def delete(self, name: str) -> Sandbox | None:
-        """Forget the sandbox of that name, held or not; None when there is none."""
+        """Forget the sandbox of that name or key, held or not; None when there is none."""
         with self._making:
-            sandbox = self._by_name.get(name)
+            sandbox = self.named(name)
             if sandbox is not None:
                 self._forget(sandbox)
             return sandbox
 
-    def _make(self, name: str, own: Own) -> Sandbox:
+    def _make(self, name: str, own: Own, *, by_token: bool) -> Sandbox:
         with self._making:
             if name in self._by_name:  # another thread was faster
                 return self._by_name[name]
@@ -107,6 +115,7 @@ class Sandboxes:
                 self._evicted_names.pop(name, None)  # which leaves room to remember another
                 self._evict(idle)
             sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste)
+            sandbox.is_named_by_token = by_token
             if was_evicted:
                 self._evicted_names.pop(name, None)
                 sandbox.was_evicted = True

@@ -17,13 +17,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.contract.replies import described, problem
-from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
+from mockserver.contract.routing import MAX_SHOWN, allowed_methods
 from mockserver.contract.validation import read_token
-from mockserver.engine import Engine, sandbox_name
+from mockserver.engine import Engine, is_named_by_token, sandbox_name
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
+from mockserver.text import nearest
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
 from mockserver.web.gate import Gate
@@ -124,23 +125,32 @@ class _Endpoint:
 
     async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
-        name = sandbox_name(asked, read_token(asked))
-        given = verb, asked, name, dict(request.path_params)
+        token = read_token(asked)
+        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
+        given = verb, asked, name, by_token, dict(request.path_params)
         # Waiting for a request that works in a thread must not hold up everybody else.
         if verb.is_large or self._engine.sandboxes.is_busy(name):
             return await asyncio.to_thread(self._answer, *given)
         return self._answer(*given)
 
-    def _answer(self, verb: Verb, asked: Request, name: str, path: Mapping[str, str]) -> StarletteResponse:
+    def _answer(
+        self,
+        verb: Verb,
+        asked: Request,
+        name: str,
+        by_token: bool,
+        path: Mapping[str, str],
+    ) -> StarletteResponse:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
         try:
-            sandbox = self._engine.sandboxes.open(name) if verb.sets_up else self._engine.sandboxes.peek(name)
+            book = self._engine.sandboxes
+            sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
             answer = self._answered(verb, AdminCall(self._engine, sandbox, path, query, value))
         except SandboxesFull as full:
             raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
-        named = dict((("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode()), *told))
+        named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
         if isinstance(answer, Response):  # a verb that does not speak JSON
             return _sent(answer, named)
         return _json(200, answer, named)
@@ -167,8 +177,9 @@ def _read_query(verb: Verb, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in verb.parameters:
-            known = ", ".join(sorted(verb.parameters)) or "none"
-            raise AdminRefusal(400, f"Unknown query parameter {name!r}; known: {known}.")
+            known, near = ", ".join(sorted(verb.parameters)) or "none", nearest(name, sorted(verb.parameters))
+            hint = f" Did you mean {near}?" if near else ""
+            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_SHOWN]!r}; known: {known}.{hint}")
         if name in arguments:
             raise AdminRefusal(400, f"The query parameter {name!r} stands twice.")
         arguments[name] = value

@@ -10,6 +10,7 @@ from mockserver.review.coverage import count_demanded, count_met, described_cove
 from mockserver.review.formats import cobertura, coverage_table, junit
 from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
 from mockserver.state.sandbox import Sandbox
+from mockserver.text import did_you_mean
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 
 SCOPES = ("sandbox", "server")
@@ -55,19 +56,20 @@ def verdict(call: AdminCall) -> Any:
 
 def _notes(sandbox: Sandbox) -> Iterator[str]:
     """What the verdict could not judge."""
+    name = sandbox.shown_name
     if sandbox.journal.dropped:
         yield (
-            f"Sandbox {sandbox.name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"Sandbox {name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
             f"exchanges, and with them whatever they prove (setting --journal-size)."
         )
     if sandbox.clock.is_frozen and sandbox.journal.seen:
-        yield f"Sandbox {sandbox.name}: its clock stands, so how fast a status is polled cannot be judged."
+        yield f"Sandbox {name}: its clock stands, so how fast a status is polled cannot be judged."
     elif sandbox.progression.kind != "time" and sandbox.journal.seen:
-        yield f"Sandbox {sandbox.name}: its batches do not age with time, so how fast they are polled is not judged."
+        yield f"Sandbox {name}: its batches do not age with time, so how fast they are polled is not judged."
 
 
 def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
-    return {"sandbox": sandbox.name, **finding._asdict()}
+    return {"sandbox": sandbox.shown_name, **finding._asdict()}
 
 
 def coverage(call: AdminCall) -> Any:
@@ -98,7 +100,9 @@ def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
     """What the query says; the first when it does not."""
     chosen = call.query.get(name, choices[0])
     if chosen not in choices:
-        raise AdminRefusal(400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}.")
+        raise AdminRefusal(
+            400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}{did_you_mean(chosen, choices)}"
+        )
     return chosen
 
 
@@ -110,7 +114,7 @@ def _operations(call: AdminCall) -> list[Operation]:
     if tag is None:
         return operations
     if tag not in tags:
-        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}.")
+        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}{did_you_mean(tag, tags)}")
     return [each for each in operations if each.tag == tag]
 
 

@@ -43,14 +43,14 @@ def import_(call: AdminCall) -> Any:
         ready(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
-    sandbox = call.engine.sandboxes.open(call.sandbox.name)
+    sandbox = call.engine.sandboxes.open(call.sandbox.name, by_token=call.sandbox.is_named_by_token)
     with sandbox.transaction:
         restore(sandbox, snapshot)
         sandbox.is_set_up = True
         call.engine.settle(sandbox)
     counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
     kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
-    return {"name": sandbox.name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
+    return {"name": sandbox.shown_name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
 
 
 VERBS = (

@@ -10,8 +10,10 @@ from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import EMPTY_STATUSES, Request, Response
+from mockserver.redaction import shown_path
 from mockserver.settings import Settings, url_of
 from mockserver.syntaxes import CORS_OFF
+from mockserver.web.browser import NOTHING, UNASKED_PATHS
 from mockserver.web.cors import CrossOrigin
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
@@ -57,6 +59,7 @@ def build_app(engine: Engine, settings: Settings) -> "App":
     pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
     if not engine.serves(ROOT):
         pages[ROOT] = partial(_front, engine, settings)
+    pages |= {path: partial(_standing, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
 
     @cache
     def admin() -> "App":
@@ -76,7 +79,13 @@ def build_app(engine: Engine, settings: Settings) -> "App":
         else:
             await gateway(scope, receive, send)
 
-    return app
+    return _with_request_log(app, engine) if settings.log_level in {"debug", "info"} else app
+
+
+def _with_request_log(app: "App", engine: Engine) -> "App":
+    from mockserver.web.request_log import RequestLog  # noqa: PLC0415  off by default, and costs nothing then
+
+    return RequestLog(app, engine)
 
 
 def _standing(page: Response, _: "Scope") -> Response:
@@ -214,7 +223,7 @@ class Gateway:
 
 def bug_met(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
-    _log.exception("%s %s met a bug in mockserver", method, path)
+    _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
 
 

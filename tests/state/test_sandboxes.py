@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
 from mockserver.state.clock import ClockStart
-from mockserver.state.ledger import AccountFacts
+from mockserver.state.ledger import facts_of
 from mockserver.state.sandbox import Beginnings, Own
 from mockserver.state.sandboxes import MAX_NAME, Sandboxes, SandboxesFull, bounded
 from mockserver.state.waste import MAX_HEAPS, Waste
@@ -184,7 +184,7 @@ def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: Sandboxes) -> None:
 
 
 def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beginnings: MakeBeginnings) -> None:
-    own = Own(ClockStart(True, 5.0, 60.0), Progression("polls", 2), (AccountFacts("vip", "vip@example.com", 3),))
+    own = Own(ClockStart(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),))
     beginnings = make_beginnings()._replace(closed={"api": frozenset()})
     sandbox = Sandboxes(MemoryStore(), beginnings).open("mine", own)
 

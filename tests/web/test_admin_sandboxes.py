@@ -12,6 +12,7 @@ import pytest
 from builders import make_client, make_settings
 from starlette.testclient import TestClient
 
+from mockserver.redaction import account_key
 from mockserver.server import ThreadedServer
 from mockserver.state.snapshots import Snapshots
 from mockserver.web import admin, admin_snapshots
@@ -355,12 +356,14 @@ def test_an_import_replaces_what_was_there(client: TestClient) -> None:
 def test_a_refused_import_changes_nothing(client: TestClient) -> None:
     id_ = queue(client, "mine")
     document = client.get("/__admin/export", headers=in_sandbox("mine")).json()
-    document["sandbox"]["shelves"]["accounts"]["test"]["v"]["settled"] = "much"
+    document["sandbox"]["shelves"]["accounts"][account_key("test")]["v"]["settled"] = "much"
 
     for name in ("mine", "new"):
         refused = client.post("/__admin/import", json=document, headers=in_sandbox(name))
         assert refused.status_code == 422
-        assert "sandbox.shelves.accounts.test.v.settled: 'much' is not int" in refused.json()["detail"]
+        assert (
+            f"sandbox.shelves.accounts.{account_key('test')}.v.settled: 'much' is not int" in refused.json()["detail"]
+        )
 
     assert client.get("/ai/batches", params={"id": id_}, headers=in_sandbox("mine")).status_code == 200
     assert names(client) == ["mine"]
