@@ -11,6 +11,7 @@ from mockserver.errors import Violation
 from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
 from mockserver.state.conditions import Rejection
+from mockserver.workers import checkpoint
 
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
@@ -76,6 +77,7 @@ class Inspection:
         """The good lines; none any more once one was bad."""
         before = 0
         for lines in blob.line_groups():
+            checkpoint()
             yield from self._plain(lines, before) or self._one_by_one(lines, before)
             before += len(lines)
             if self._is_over:
@@ -105,6 +107,7 @@ class Inspection:
 
     def _one_by_one(self, lines: Sequence[bytes], before: int) -> Iterator[Line]:
         for number, line in enumerate(lines, before + 1):
+            checkpoint()
             try:
                 if number > MAX_LINES:
                     message = f"A batch holds at most {MAX_LINES} requests."

@@ -22,6 +22,7 @@ from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read
 from mockserver.state.conditions import FatePlan
 from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.stores.blobs import Blob, BlobWriter
+from mockserver.workers import checkpoint
 
 WINDOW = 64
 WINDOW_BYTES = 1024 * 1024
@@ -215,6 +216,7 @@ def _answered(
 
     That is what a success came to, as in a Trade, the prompt version it got, and how the request broke the document.
     """
+    checkpoint()
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
         return _failed_line(identity, request, status, _marked(status)), None, None, ""
