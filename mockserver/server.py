@@ -13,16 +13,17 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from mockserver.engine import Engine
-from mockserver.listening import BACKLOG, listen, port_file
+from mockserver.listening import BACKLOG, listen, open_files, port_file, raise_open_files
 from mockserver.loading import load_engine
-from mockserver.protocol import PlainProtocol
+from mockserver.protocol import ConnectionLimits, PlainProtocol
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
 
@@ -37,12 +38,16 @@ KEEP_ALIVE = 75
 """Seconds an idle connection stays open: long enough that no client's pool is surprised in the middle of a test."""
 TICK = 1.0
 """Seconds between two looks at the clock, for the Date header."""
+SPARE_FILES = 100
+"""Open files that are not for connections, but for what is stored and where callbacks go."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG = logging.getLogger("uvicorn.error")
 
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
+    sys.setswitchinterval(0.001)  # the event loop waits for the interpreter that long when threads compute
+    raise_open_files()
     logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
     workers = None
     with _calling(_leave):
@@ -263,10 +268,17 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
 
 
 def _config(app: App, settings: Settings) -> uvicorn.Config:
+    limits = ConnectionLimits(
+        settings.head_timeout,
+        settings.max_head,
+        settings.body_timeout,
+        settings.send_timeout,
+        min(settings.max_connections, open_files() - SPARE_FILES),
+    )
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop where it can be imported
-        http=PlainProtocol,
+        http=cast(Any, partial(PlainProtocol, limits=limits)),  # uvicorn calls it as it does a class
         ws="none",
         lifespan="off",
         interface="asgi3",

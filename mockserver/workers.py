@@ -6,7 +6,7 @@ waits is an entry of a queue, never a thread.
 
 Threads share one interpreter lock, so more than RUNNING of them at once only make the event loop slower. Work gets a
 slot to run in; at a `checkpoint` it gives its slot to work that waits for one, new work first. Work that has no
-checkpoints keeps its slot; new work waits for one for SLOT_WAIT seconds and then runs without.
+checkpoints keeps its slot; where none is given up, new work runs without one after a while, one piece at a time.
 
 Threads are daemons: a process that ends does not join them. `stop` makes each running piece of work end at its next
 checkpoint.
@@ -30,7 +30,7 @@ RUNNING = 2
 SLICE = 0.01
 """Seconds after which work gives its slot to other work, at its next checkpoint."""
 SLOT_WAIT = 0.05
-"""Seconds that new work waits for a slot."""
+"""Seconds in which no slot was handed on, after which one piece of new work runs without."""
 IDLE = 10.0
 """Seconds after which a thread without work ends."""
 
@@ -74,6 +74,8 @@ class _Slots:
         self._new: deque[threading.Event] = deque()
         self._paused: deque[threading.Event] = deque()
         self._is_turn_of_paused = False
+        self._moved = 0.0
+        """When a slot was last handed on, or done without."""
 
     @property
     def is_wanted(self) -> bool:
@@ -88,17 +90,20 @@ class _Slots:
                 return True
             called = threading.Event()
             queue.append(called)
-        if called.wait(SLOT_WAIT if is_new else None):
-            return True
-        with self._lock:
-            if called.is_set():  # just now
-                return True
-            queue.remove(called)
-            return False
+        while not called.wait(SLOT_WAIT if is_new else None):
+            with self._lock:
+                if called.is_set():  # just now
+                    return True
+                if queue[0] is called and time.monotonic() - self._moved >= SLOT_WAIT:
+                    self._moved = time.monotonic()
+                    queue.popleft()
+                    return False
+        return True
 
     def give(self) -> None:
         """Hand the slot on."""
         with self._lock:
+            self._moved = time.monotonic()
             first, second = (self._paused, self._new) if self._is_turn_of_paused else (self._new, self._paused)
             queue = first or second
             if not queue:

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from mockserver import server as server_module
 from mockserver.errors import SpecError
 from mockserver.server import PromptServer, ThreadedServer
 from mockserver.settings import Settings
+from mockserver.workers import Workers
 
 FREE = Settings(port=0)
 
@@ -96,7 +98,7 @@ def test_two_servers_run_side_by_side() -> None:
 
 
 def test_a_threaded_server_has_the_engine_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = object()
+    engine = SimpleNamespace(workers=Workers())
     monkeypatch.setattr(server_module, "load_engine", lambda settings: engine)
     monkeypatch.setattr(server_module, "build_app", lambda engine, settings: hello)
 
