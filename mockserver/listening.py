@@ -119,17 +119,26 @@ def port_file(path: str, port: int) -> Iterator[None]:
         yield
         return
     target = Path(path)
+    if target.exists() and not target.is_file():  # a pipe or a device, which is not to be replaced by a file
+        try:
+            target.write_text(f"{port}\n")
+        except OSError as error:
+            raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
+        yield
+        return
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         draft.write_text(f"{port}\n")
         draft.replace(target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
     try:
         yield
     finally:
-        target.unlink(missing_ok=True)
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
 
 
 def _why(error: OSError | UnicodeError) -> str:

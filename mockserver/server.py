@@ -21,7 +21,7 @@ from typing import Any, cast
 import uvicorn
 
 from mockserver.engine import Engine
-from mockserver.listening import BACKLOG, listen, open_files, port_file, raise_open_files
+from mockserver.listening import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
 from mockserver.loading import load_engine
 from mockserver.protocol import ConnectionLimits, PlainProtocol
 from mockserver.settings import Settings, url_of
@@ -258,13 +258,21 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:
+    """Say on standard output that the server is ready; raises ListenError when that is impossible."""
     address, port = listener.getsockname()[:2]
     if not settings.admin_token and not address.startswith("127.") and address != "::1":
-        sys.stderr.write(
+        warning = (
             f"mockserver: warning: {settings.host} can be reached from other machines, so /__admin is closed; "
             "--admin-token opens it to whoever knows the token\n"
         )
-    print(f"mockserver listening on {url_of(settings.host, port)}", flush=True)
+        with suppress(OSError, AttributeError):  # a server without standard error still serves
+            sys.stderr.write(warning)
+    try:
+        print(f"mockserver listening on {url_of(settings.host, port)}", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ListenError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def _config(app: App, settings: Settings) -> uvicorn.Config:
