@@ -150,7 +150,7 @@ def test_new_work_is_done_while_long_work_with_checkpoints_goes_on(pool: Workers
 
     works: list[Future[Any]] = [pool.submit(f"long {n}", long) for n in range(10)]
 
-    assert [pool.submit("short", lambda: n).result(PATIENCE) for n in range(20)] == [*range(20)]
+    assert [pool.submit("short", partial(int, n)).result(PATIENCE) for n in range(20)] == [*range(20)]
 
     goes_on.set()
     for work in works:
