@@ -27,7 +27,7 @@ from mockserver.web.disturbances import TRANSPORT
 PIECE = 4096
 """Bytes that are parsed at one go while no body is read: what waits behind a request is looked for in between."""
 BODY_PIECE = 16 * 1024
-"""The same within a body."""
+"""The same within a body in chunks."""
 READ_AHEAD = 64 * 1024
 """Bytes that may wait unparsed before no more are read from the connection."""
 LINGER = 2.0
@@ -65,6 +65,8 @@ class PlainProtocol(HttpToolsProtocol):
         self._limits = limits
         self._before = 0
         """Bytes of the present head, or of what stands between two pieces of a body, that were parsed earlier."""
+        self._body_received = 0
+        """Bytes of the present body."""
         self._is_begun = self._is_in_body = self._has_ended = False
         """Whether a head has begun; whether a body is read; whether a message has ended in the present piece."""
         self._is_deaf = False
@@ -103,36 +105,49 @@ class PlainProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         if self._waiting:
             data = self._waiting + data
             self._waiting = b""
-        self._parse(data)
+        if len(data) > PIECE or self._must_wait():
+            self._parse_in_pieces(data)
+        elif again := self._parse(data):
+            self._parse_in_pieces(again)
 
-    def _parse(self, data: bytes) -> None:
+    def _must_wait(self) -> bool:
+        """Whether what comes now is the next request, and the response to the last one is under way."""
+        return not (self._is_in_body or self.cycle is None or self.cycle.response_complete)
+
+    def _parse_in_pieces(self, data: bytes) -> None:
         at = 0
         while at < len(data) and not self._is_deaf:
-            if not (self._is_in_body or self.cycle is None or self.cycle.response_complete):
+            if self._must_wait():
                 self._waiting = data[at:]
                 if len(self._waiting) > READ_AHEAD:
                     self.flow.pause_reading()
                 return
-            size = BODY_PIECE if self._is_in_body else PIECE
-            piece = data if len(data) <= size and not at else data[at : at + size]
+            piece = memoryview(data)[at : at + (self._body_piece() if self._is_in_body else PIECE)]
             at += len(piece)
-            again = self._parse_piece(piece)
+            again = self._parse(piece)
             if again:
                 data, at = again + data[at:], 0
 
-    def _parse_piece(self, piece: bytes) -> bytes:
+    def _body_piece(self) -> int:
+        """How much of a body to parse at one go: all of it, where its length is known."""
+        for name, value in self.headers:
+            if name == b"content-length":
+                return max(int(value) - self._body_received, 1)
+        return BODY_PIECE
+
+    def _parse(self, piece: bytes | memoryview) -> bytes:
         """Parse, and return what is to be parsed once more: a request without its offer to upgrade."""
         self._has_ended = False
         self._before += len(piece)
-        again = b""
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as offer:
-            again = self._without_offer() + piece[offer.args[0] :]
+            return self._without_offer() + bytes(piece[offer.args[0] :])
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLargeError):
                 self._refuse_head_size()
@@ -144,7 +159,7 @@ class PlainProtocol(HttpToolsProtocol):
                 self._refuse_head_size()
             elif self._timer is None and not self._is_in_body:
                 self._timer = self.loop.call_later(self._limits.head_seconds, self._end_late_head)
-        return again
+        return b""
 
     def on_message_begin(self) -> None:
         self._is_begun = True
@@ -164,8 +179,9 @@ class PlainProtocol(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self._limits.head_bytes:
                 raise _HeadTooLargeError
-        self._stop_timer()
-        self._before = 0
+        if self._timer is not None:
+            self._stop_timer()
+        self._before = self._body_received = 0
         self._is_begun, self._is_in_body = False, True
         if self.url[:1] == b"/" and not (self.expect_100_continue or self._unknown_expectation):
             super().on_headers_complete()
@@ -175,16 +191,16 @@ class PlainProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._before = 0
+        self._body_received += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._before = 0
         self._is_begun = self._is_in_body = False
         self._has_ended = True
-        if self.parser.should_upgrade():
-            return
         super().on_message_complete()
-        if self.cycle is not None and self.cycle.response_complete:  # the rest of a body was passed over
+        if self.cycle is not None and self.cycle.response_complete and not self.parser.should_upgrade():
+            # The rest of a body was passed over.
             self._stop_timer()
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -193,14 +209,14 @@ class PlainProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.is_closing():
+        if not (self._is_in_body or self._waiting) or self.transport.is_closing():
             return
         if self._is_in_body and not self.pipeline and self._timer is None:
             self._timer = self.loop.call_later(self._limits.body_seconds, self.transport.close)
         if self._waiting and not self.pipeline:
             data, self._waiting = self._waiting, b""
             self._unset_keepalive_if_required()
-            self._parse(data)
+            self._parse_in_pieces(data)
 
     def shutdown(self) -> None:
         self._waiting = b""
