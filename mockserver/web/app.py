@@ -169,11 +169,10 @@ class Gateway:
     def _is_long(self, request: Request) -> bool:
         """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
         is_large = len(request.body) > THREAD_BYTES or request.form is not None
-        return is_large or self._engine.is_slow(request) or self._is_queued(request)
+        return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
 
     def _is_queued(self, request: Request) -> bool:
-        lanes = self._workers.lanes
-        return bool(lanes) and self._engine.lane(request) in lanes
+        return self._engine.lane(request) in self._workers.lanes
 
     def _answer(self, request: Request) -> Response:
         try:
