@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from mockserver.listening import Cork
 from mockserver.web.disturbances import TRANSPORT
 
-PIECE = 4096
+PIECE = 1024
 """Bytes that are parsed at one go while no body is read: what waits behind a request is looked for in between."""
 BODY_PIECE = 16 * 1024
 """The same within a body in chunks."""
