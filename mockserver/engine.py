@@ -17,6 +17,7 @@ from mockserver.state.journal import ON_DEMAND
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
+from mockserver.workers import Workers
 
 if TYPE_CHECKING:
     from mockserver.contract.scenarios import ScenarioBook
@@ -49,6 +50,8 @@ class Engine:
         """
         self.demanded: dict[tuple[str, int], int] = {}
         """How many of those answers a stub or a fault gave."""
+        self.workers = Workers()
+        """Where long work is done, and work for a sandbox that is busy; a lane has the name of its sandbox."""
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
         self.observer: Callable[[Sandbox, str], None] | None = None
@@ -164,6 +167,12 @@ class Engine:
         except (Refusal, SandboxesFull):
             return False
         return True
+
+    def lane(self, request: Request) -> str:
+        """The name of the sandbox that the request belongs to; none is made."""
+        match, _, _ = self._route(request)
+        key = match.arguments.get(match.operation.sandbox_parameter) if match else None
+        return self.sandboxes.name_of(key) or sandbox_name(request, read_token(request))
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, whatever its method."""

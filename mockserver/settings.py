@@ -139,7 +139,8 @@ class Settings:
     )
     callback_allow: tuple[str, ...] = setting(
         (),
-        "A HOST or HOST:PORT off loopback that callbacks may go to. Repeatable; a variable separates them by commas.",
+        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed without, as long as --host is loopback. "
+        "Repeatable; a variable separates them by commas.",
         group=BEHAVING,
         metavar="HOST[:PORT]",
         separator=",",
@@ -159,6 +160,19 @@ class Settings:
     max_body: int = setting(32 * 1024 * 1024, "Largest request body, in bytes.", group=LIMITING, metavar="BYTES")
     body_timeout: int = setting(
         30, "Longest wait for the rest of a request body, in seconds.", group=LIMITING, metavar="SECONDS"
+    )
+    head_timeout: int = setting(
+        10, "Longest wait for the whole head of a request, in seconds.", group=LIMITING, metavar="SECONDS"
+    )
+    max_head: int = setting(64 * 1024, "Largest head of a request, in bytes.", group=LIMITING, metavar="BYTES")
+    send_timeout: int = setting(
+        60,
+        "Longest time in which a client may read next to nothing of its response, in seconds.",
+        group=LIMITING,
+        metavar="SECONDS",
+    )
+    max_connections: int = setting(
+        2000, "Most connections at a time; those idle for longest are closed.", group=LIMITING, metavar="COUNT"
     )
     journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
     max_sandboxes: int = setting(

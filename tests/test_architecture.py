@@ -11,10 +11,10 @@ from mockserver.state.faults import FAULTS
 HOUSE = Path(__file__).parents[1]
 PACKAGE = "mockserver"
 
-# From the ground up. A room may import from lower floors, and from itself.
+# From the ground up. A room may import from lower floors, and from itself. "" is the package, which knows its version.
 FLOORS = (
     # "" is the package itself, which knows its version
-    {"", "errors", "log_format", "messages", "redaction", "settings", "sources", "syntaxes", "text"},
+    {"", "errors", "log_format", "messages", "redaction", "settings", "sources", "syntaxes", "text", "workers"},
     {"contract", "stores"},
     {"state"},
     {"provider"},

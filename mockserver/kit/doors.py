@@ -125,7 +125,7 @@ class AppDoor:
         async def receive() -> dict[str, Any]:
             nonlocal sent
             if sent:
-                return {"type": "http.disconnect"}
+                await asyncio.Event().wait()  # this client never leaves
             sent = True
             return {"type": "http.request", "body": body}
 

@@ -13,6 +13,7 @@ from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
 from mockserver.state.conditions import Rejection
 from mockserver.stores.blobs import MAX_LINE
+from mockserver.workers import checkpoint
 
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
@@ -95,6 +96,7 @@ class Inspection:
         """The good lines; none any more once one was bad."""
         before = 0
         for lines in blob.line_groups():
+            checkpoint()
             if not before and lines[0].startswith(BOM_UTF8) and len(lines[0]) <= MAX_LINE:
                 lines[0] = lines[0].removeprefix(BOM_UTF8)
             numbers: Sequence[int] = range(before + 1, before + 1 + len(lines))
@@ -141,6 +143,7 @@ class Inspection:
 
     def _one_by_one(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterator[Line]:
         for number, line in zip(numbers, lines, strict=True):
+            checkpoint()
             try:
                 self._count += 1
                 if self._count > MAX_LINES:

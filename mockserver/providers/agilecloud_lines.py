@@ -22,6 +22,7 @@ from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read
 from mockserver.state.conditions import FatePlan
 from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.stores.blobs import Blob, BlobWriter
+from mockserver.workers import checkpoint
 
 WINDOW = 64
 WINDOW_BYTES = 1024 * 1024
@@ -221,6 +222,8 @@ class _Answer(NamedTuple):
 
 
 def _answered(request: Mapping[str, Any], fate: Fate, identity: str, desk: Desk) -> _Answer:
+    """What becomes of a line."""
+    checkpoint()
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
         return _Answer(_failed_line(identity, request, status, _marked(status)))

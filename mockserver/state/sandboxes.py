@@ -65,6 +65,11 @@ class Sandboxes:
             self._uses = sandbox.used = self._uses + 1
         return sandbox
 
+    def name_of(self, key: str | None) -> str | None:
+        """The name of the sandbox with that key, if there is one; looking is not using."""
+        sandbox = self._by_key.get(key) if key else None
+        return sandbox.name if sandbox else None
+
     def named(self, name: str) -> Sandbox | None:
         """The sandbox of that name or key, if there is one; looking is not using."""
         return self._by_name.get(name) or self._by_key.get(name)

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,13 +23,17 @@ from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, is_named_by_token, sandbox_name
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
 from mockserver.text import nearest
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
+from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb, clearest
+from mockserver.web.courier import Courier
 from mockserver.web.gate import Gate
+from mockserver.web.turns import busy, in_lane, own_lane
 from mockserver.web.verbs import VERBS
+from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
 PAUSE = 0.001
@@ -110,7 +115,11 @@ class _Endpoint:
                 response = _problem(AdminRefusal(408, f"The body did not arrive within {self._body_timeout} seconds."))
             except AdminRefusal as refusal:
                 response = _problem(refusal)
-            except ClientDisconnect:
+            except SandboxesFull as full:
+                response = _problem(AdminRefusal(503, f"No sandbox can be made: {full}."))
+            except LaneFull as full:
+                response = _sent(busy(full), dict(busy(full).headers))
+            except (ClientDisconnect, ConnectionResetError):
                 return
             except Exception:  # left to the server, it would cost the client its connection
                 response = _sent(bug_met(request.method, request.url.path))
@@ -127,27 +136,44 @@ class _Endpoint:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
         token = read_token(asked)
         name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
-        given = verb, asked, name, by_token, dict(request.path_params)
-        # Waiting for a request that works in a thread must not hold up everybody else.
-        if verb.is_large or self._engine.sandboxes.is_busy(name):
-            return await asyncio.to_thread(self._answer, *given)
-        return self._answer(*given)
+        path = dict(request.path_params)
+        courier = self._engine.courier
+        if isinstance(courier, Courier):
+            courier.loop = asyncio.get_running_loop()
+        if verb.in_steps:
+            return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
+        if name in self._engine.workers.lanes:
+            action = partial(self._answer, verb, asked, name, by_token, path)
+            return await in_lane(self._engine.workers, name, action, request.receive)
+        return self._answer(verb, asked, name, by_token, path)
 
     def _answer(
-        self,
-        verb: Verb,
-        asked: Request,
-        name: str,
-        by_token: bool,
-        path: Mapping[str, str],
+        self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]
     ) -> StarletteResponse:
+        call = self._call(verb, asked, name, by_token, path)
+        with call.sandbox.transaction:
+            answer = verb.answer(call)
+            self._engine.settle(call.sandbox)
+        return self._reply(verb, call.sandbox, answer)
+
+    async def _answer_in_steps(  # noqa: PLR0917  what a call is made of
+        self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
+    ) -> StarletteResponse:
+        """The answer of a verb that takes steps: each in the turn of its sandbox, and what lies between beside them."""
+        workers, lane = self._engine.workers, own_lane()
+        call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
+        steps, found = verb.answer(call), None
+        while isinstance(step := await in_lane(workers, lane, partial(_next_step, steps, found), receive), Step):
+            found = await in_lane(workers, step.sandbox, step.action, receive)
+        return await in_lane(workers, lane, partial(self._reply, verb, call.sandbox, step), receive)
+
+    def _call(self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
-        try:
-            book = self._engine.sandboxes
-            sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
-            answer = self._answered(verb, AdminCall(self._engine, sandbox, path, query, value))
-        except SandboxesFull as full:
-            raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
+        book = self._engine.sandboxes
+        sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
+        return AdminCall(self._engine, sandbox, path, query, value)
+
+    def _reply(self, verb: Verb, sandbox: Sandbox, answer: Any) -> StarletteResponse:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
@@ -155,13 +181,13 @@ class _Endpoint:
             return _sent(answer, named)
         return _json(200, answer, named)
 
-    def _answered(self, verb: Verb, call: AdminCall) -> Any:
-        if verb.is_large:
-            return verb.answer(call)
-        with call.sandbox.transaction:
-            answer = verb.answer(call)
-            self._engine.settle(call.sandbox)
-            return answer
+
+def _next_step(steps: Generator[Step, Any, Any], found: Any) -> Any:
+    """The next step of a verb that was told what the last one found; its answer when there is none."""
+    try:
+        return steps.send(found)
+    except StopIteration as ended:
+        return ended.value
 
 
 async def _read_body(request: StarletteRequest, most: int) -> bytes:

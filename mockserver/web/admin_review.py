@@ -1,6 +1,7 @@
 """Admin verbs that judge: what the client did badly, and how much of the documents its tests have met."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from mockserver.contract.spec import Operation
@@ -11,7 +12,7 @@ from mockserver.review.formats import cobertura, coverage_table, junit
 from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
 from mockserver.state.sandbox import Sandbox
 from mockserver.text import did_you_mean
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb
 
 SCOPES = ("sandbox", "server")
 FORMATS = ("json", "table", "junit", "cobertura")
@@ -21,7 +22,7 @@ MAX_JUDGED = 20_000
 XML = "application/xml"
 
 
-def verdict(call: AdminCall) -> Any:
+def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
     guidance, operations = _guidance(call), _operations(call)
     findings: list[dict[str, Any]] = []
@@ -31,11 +32,12 @@ def verdict(call: AdminCall) -> Any:
         if judged > MAX_JUDGED:
             notes.append(f"{len(sandboxes) - n} sandboxes were not judged; ask for them one by one.")
             break
-        with sandbox.transaction:
-            found = find_findings(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
-            judged += sandbox.journal.seen - sandbox.journal.dropped
-            dropped += sandbox.journal.dropped
-            notes += _notes(sandbox)
+        if not sandbox.journal.seen:
+            continue
+        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, guidance, operations))
+        judged += counts[0]
+        dropped += counts[1]
+        notes += noted
         room = MAX_FINDINGS - len(findings)
         findings += [_finding(sandbox, each) for each in found[:room]]
         more += len(found[room:])
@@ -52,6 +54,16 @@ def verdict(call: AdminCall) -> Any:
             "retries": {str(status): count for status, count in PATIENCE.items()},
         },
     }
+
+
+def _judge(
+    sandbox: Sandbox, guidance: Sequence[Guidance], operations: Sequence[Operation]
+) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
+    """The findings of one sandbox, how many exchanges were judged and dropped, and what could not be judged."""
+    with sandbox.transaction:
+        found = find_findings(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+        dropped = sandbox.journal.dropped
+        return found, (sandbox.journal.seen - dropped, dropped), list(_notes(sandbox))
 
 
 def _notes(sandbox: Sandbox) -> Iterator[str]:
@@ -124,7 +136,7 @@ def _guidance(call: AdminCall) -> list[Guidance]:
 
 
 VERBS = (
-    Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"})),
+    Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True),
     Verb("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
     Verb("DELETE", "/coverage", delete_coverage, opens=False),
 )

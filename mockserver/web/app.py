@@ -18,6 +18,8 @@ from mockserver.web.cors import CrossOrigin
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
 from mockserver.web.patience import Patience
+from mockserver.web.turns import busy, in_lane, own_lane
+from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -111,29 +113,17 @@ class Gateway:
         self._cors = (
             None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
         )
-        self._in_threads = 0
+        self._workers = engine.workers
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        method = scope["method"]
-        headers = _headers(scope)
+        method, headers = scope["method"], _headers(scope)
         if self._cors is not None and (origin := headers.get("origin")) is not None:
             preflight = self._cors.preflight(origin, method, headers)
             if preflight is not None:
                 await self.deliver(preflight, method, receive, send)
                 return
         try:
-            has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
-                request = await self._read_multipart(_request(scope, headers, b""), receive)
-            else:
-                body = await self._read_body(headers, receive) if has_body else b""
-                request = _request(scope, headers, body)
-            response = await self._answer_in_thread(request) if self._is_long(request) else self._answer(request)
-        except Refusal as refusal:
-            response = self._engine.refuse(_request(scope, headers, b""), refusal)
-            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
-            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers:
-                response = response._replace(headers=(*response.headers, *_CLOSE))
+            response = await self._respond(scope, headers, receive)
         except ConnectionResetError:
             return
         if self._cors is not None and "origin" in headers:
@@ -142,6 +132,26 @@ class Gateway:
             await disturb(response, scope, receive, send, self.deliver)
         else:
             await self.deliver(response, method, receive, send)
+
+    async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
+        """The response; raises ConnectionResetError when the client left before there was one."""
+        try:
+            has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
+            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+                request = await self._read_multipart(_request(scope, headers, b""), receive)
+            else:
+                body = await self._read_body(headers, receive) if has_body else b""
+                request = _request(scope, headers, body)
+        except Refusal as refusal:
+            response = await self._refuse(_request(scope, headers, b""), refusal.with_traceback(None), receive)
+            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
+            # One that waited for "100 Continue" may send its body all the same, or not.
+            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
+                response = response._replace(headers=(*response.headers, *_CLOSE))
+            return response
+        if self._is_long(request):
+            return await self._answer_in_lane(request, partial(self._answer, request), receive)
+        return self._answer(request)
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
@@ -186,12 +196,12 @@ class Gateway:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
 
     def _is_long(self, request: Request) -> bool:
-        """Whether the loop should not wait for the answer.
-
-        A request that works in a thread may hold the sandbox that the next one needs, which is then as long.
-        """
+        """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
         is_large = len(request.body) > THREAD_BYTES or request.form is not None
-        return is_large or self._in_threads > 0 or self._engine.is_slow(request)
+        return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
+
+    def _is_queued(self, request: Request) -> bool:
+        return self._engine.lane(request) in self._workers.lanes
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -199,13 +209,18 @@ class Gateway:
         except Exception:
             return bug_met(request.method, request.path)
 
-    async def _answer_in_thread(self, request: Request) -> Response:
-        self._in_threads += 1
+    async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
+        """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
+        action = partial(self._engine.refuse, request, refusal)
+        return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
+
+    async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
         self._courier.loop = asyncio.get_running_loop()
         try:
-            return await asyncio.to_thread(self._answer, request)
-        finally:
-            self._in_threads -= 1
+            return await in_lane(self._workers, self._engine.lane(request), action, receive)
+        except LaneFull as full:
+            return busy(full)
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
@@ -218,7 +233,24 @@ class Gateway:
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         else:
             await send(start)
-            await _stream(body, receive, send, only_head=method == "HEAD")
+            await self._stream(body, receive, send, only_head=method == "HEAD")
+
+    async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
+        """Send parts as they are made; stop when the client leaves."""
+        lane, leaving = own_lane(), asyncio.ensure_future(departure(receive))
+        try:
+            while not (only_head or leaving.done()):
+                part = await self._workers.run(lane, partial(next, parts, None))
+                if part is None:
+                    break
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            if not leaving.done():
+                await send({"type": "http.response.body", "body": b""})
+        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
+            return
+        finally:
+            leaving.cancel()
+            let_go(parts)
 
 
 def bug_met(method: str, path: str) -> Response:
@@ -284,16 +316,3 @@ def _with_charset(media_type: str) -> str:
     return (
         f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
     )
-
-
-async def _stream(parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
-    """Send parts as they are made, each in a thread, so that making them holds up nobody; stop when nobody listens."""
-    leaving = asyncio.ensure_future(departure(receive))
-    try:
-        while not (only_head or leaving.done()) and (part := await asyncio.to_thread(next, parts, None)) is not None:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        if not leaving.done():
-            await send({"type": "http.response.body", "body": b""})
-    finally:
-        leaving.cancel()
-        let_go(parts)

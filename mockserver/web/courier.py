@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
@@ -16,9 +17,12 @@ from mockserver.settings import Settings
 from mockserver.state.callbacks import Attempt, Callback, Outbox, State
 from mockserver.state.sandbox import Sandbox
 from mockserver.web.postage import Outcome, Rules, rules_of
+from mockserver.workers import LaneFull
 
 WALKERS = 16
 """How many deliveries may be under way at once, each of another sandbox."""
+FULL_LANE_WAIT = 1.0
+"""Seconds until work for a sandbox whose lane is full is tried again."""
 SHORTEST, LONGEST = 0.001, 86_400.0
 """Bounds of an alarm, in seconds: the wall clock and the loop's do not agree to the last digit."""
 
@@ -53,6 +57,7 @@ class Courier:
         self._notices = {each.name: each.notice for each in providers if each.notice}
         self._sends = settings.callbacks == "send"
         self._rules = rules_of(settings)
+        self._workers = engine.workers
         self._rounds = Rounds()
         self._alarms: dict[str, asyncio.TimerHandle] = {}
 
@@ -89,6 +94,11 @@ class Courier:
         if callback is None:
             return
         outcome = _attempt(callback, self._rules)
+        # Its sandbox may be busy: noting what came of it waits in the sandbox's lane, and not in this thread.
+        self._in_lane(errand.sandbox, partial(self._note, errand, outcome))
+
+    def _note(self, errand: Errand, outcome: Outcome) -> None:
+        """Note what came of an attempt, and see to the next one."""
         failures = errand.failures + 1
         is_over = failures > len(self._rules.retries)
         with errand.sandbox.transaction:
@@ -119,9 +129,15 @@ class Courier:
             self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox)
 
     def _ring(self, sandbox: Sandbox) -> None:
-        """Look after the sandbox, in a thread: a long request may hold it, and shall not hold the loop."""
+        """Look after the sandbox in its turn: a long request may hold it, and must not hold the loop."""
         self._alarms.pop(sandbox.name, None)
-        self._rounds.add(sandbox.name, partial(self._look_after, sandbox))
+        self._in_lane(sandbox, partial(self._look_after, sandbox))
+
+    def _in_lane(self, sandbox: Sandbox, action: Callable[[], None]) -> None:
+        try:
+            self._workers.submit(sandbox.name, action).add_done_callback(_log_bug)
+        except LaneFull:
+            self._later(FULL_LANE_WAIT, partial(self._in_lane, sandbox, action))
 
     def _look_after(self, sandbox: Sandbox) -> None:
         with sandbox.transaction:
@@ -186,6 +202,11 @@ class Rounds:
                 self._waiting.append(lane)
             else:
                 del self._lanes[lane]
+
+
+def _log_bug(work: "Future[None]") -> None:
+    if not work.cancelled() and (error := work.exception()) and not isinstance(error, ConnectionResetError):
+        _log.error("the courier met a bug in mockserver", exc_info=error)
 
 
 def _attempt(callback: Callback, rules: Rules) -> Outcome:
