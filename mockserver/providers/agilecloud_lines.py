@@ -8,6 +8,7 @@ from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
 from mockserver.provider import Refused, World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
+from mockserver.providers.agilecloud_chat_rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
@@ -26,6 +27,8 @@ from mockserver.stores.blobs import Blob, BlobWriter
 WINDOW = 64
 WINDOW_BYTES = 1024 * 1024
 """Answers of so many neighbours, or so many bytes of them, change places; a file needs no more memory than that."""
+KINDS = {CHAT: ModelKind.CHAT, EMBEDDINGS: ModelKind.EMBEDDING}
+"""What the models of a batch are for, by its endpoint."""
 NO_FILE = Blob.in_memory(b"")
 EXPIRED = {
     "code": "batch_expired",
@@ -116,7 +119,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             good.append(1)
             output.add(short)
             continue
-        model = find_model(desk.models, request["body"]["model"])
+        model = find_model(desk.models, request["body"]["model"], KINDS.get(desk.endpoint, ModelKind.CHAT))
         assert model is not None, "the inspection lets no other pass"
         models.add(model.id)
         fate = read_fate(line.decode()) if is_marked else PLAIN
@@ -227,7 +230,7 @@ def _answered(
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         error = described(refusal, status)
-        broken = str(error["message"]) if isinstance(refusal, _Broken) else ""
+        broken = str(error["message"]) if isinstance(refusal, (_Broken, RuleBroken)) else ""
         return _failed_line(identity, request, status, {"error": error}), None, chosen, broken
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
@@ -258,13 +261,16 @@ def _body(
         request = filled(asked, chosen, blank=desk.leaves_blank)
         _judge(request, desk)  # with what the prompt's version adds
     checked_model(desk.world, request["model"], ModelKind.CHAT)
+    check_rules(request, model)
     messages = request["messages"]
-    canned = canned_answer(desk.world, last_user_message(messages), model)
+    prompt = last_user_message(messages)
+    canned = canned_answer(desk.world, prompt, model)
 
     def key() -> bytes:
         return answer_key(desk.world, model, messages)
 
-    return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
+    id_ = f"chatcmpl-{identity}"
+    return written_completion(request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt)
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:
