@@ -95,6 +95,8 @@ FAULT_SOURCE = "fault"
 """The source of a response that a fault put in the place of another."""
 SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)
 """Every source of a response but the fixtures, which have names."""
+UNDOCUMENTED_SOURCE = "undocumented"
+"""While a reply is made: the source of one whose status the document does not have, with the body of another status."""
 FIXTURE_SOURCE = "fixture:"
 """How the source of a response from a fixture begins."""
 FIRST_PART = -1

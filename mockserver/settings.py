@@ -119,6 +119,9 @@ class Settings:
         group=BEHAVING,
         choices=("paid", "documented"),
     )
+    any_model: bool = setting(
+        False, "Accept any model's name at AgileCloud, not only the listed models and their snapshots.", group=BEHAVING
+    )
     empty_prompts: bool = setting(False, "Accept empty prompts (whether the real API does is unknown).", group=BEHAVING)
     magic: bool = setting(
         True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING

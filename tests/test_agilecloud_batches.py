@@ -64,10 +64,15 @@ def test_a_fresh_batch_has_done_nothing_yet(desk: BatchDesk) -> None:
         (
             {"metadata": {str(n): "x" for n in range(17)}},
             "metadata",
-            "invalid_value",
+            "object_above_max_properties",
             "Invalid 'metadata': object with",
         ),
-        ({"metadata": {"k": "x" * 513}}, "metadata.k", "invalid_value", "Invalid 'metadata.k': string too long."),
+        (
+            {"metadata": {"k": "x" * 513}},
+            "metadata.k",
+            "string_above_max_length",
+            "Invalid 'metadata.k': string too long.",
+        ),
         (
             {"output_expires_after": {"anchor": "created_at", "seconds": 3599}},
             "output_expires_after.seconds",

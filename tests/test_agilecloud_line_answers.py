@@ -50,7 +50,7 @@ def failure_of(desk: BatchDesk, request: Any, endpoint: str = CHAT) -> tuple[int
     ("changes", "status", "param", "code"),
     [
         ({"temperature": 3}, 400, "temperature", "decimal_above_max_value"),
-        ({"messages": []}, 400, "messages", "invalid_value"),
+        ({"messages": []}, 400, "messages", "empty_array"),
         ({"messages": [{"role": "king", "content": "x"}]}, 400, "messages[0].role", "invalid_value"),
         ({"model": "bge-large-en-v1.5"}, 400, "model", "invalid_value"),
         ({"prompt_slug": "nowhere"}, 404, "prompt_slug", "prompt_not_found"),

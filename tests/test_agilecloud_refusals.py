@@ -1,5 +1,6 @@
 """How AgileCloud says no: OpenAI's envelope, its sentences, and what of the document stays as it is."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mockserver import loading
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
+from mockserver.outcomes import read_rules
 from mockserver.providers import agentfirst, agilecloud
 from mockserver.providers.agilecloud_refusals import described, phrased, worded
 
@@ -135,9 +137,9 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/v1/chat/completions",
             {**QUESTION, "messages": []},
-            "Invalid 'messages': array too short. Expected an array with minimum length 1.",
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             "messages",
-            "invalid_value",
+            "empty_array",
         ),
         (
             "/v1/chat/completions",
@@ -191,7 +193,8 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/api/v1/prompts",
             {"slug": "a b", "template": "Hi"},
-            "Invalid 'slug': 'a b'. Expected a string that matches '^[A-Za-z0-9][A-Za-z0-9_-]*$'.",
+            "Invalid 'slug': string does not match pattern. Expected a string that matches the pattern "
+            "'^[A-Za-z0-9][A-Za-z0-9_-]*$'.",
             "slug",
             "invalid_value",
         ),
@@ -309,7 +312,7 @@ def test_a_bad_key_is_told_in_the_documents_words_everywhere(engine: Engine, key
             ("x", "missing_required_parameter"),
         ),
         (Violation(("body", "x"), "anyOf", "neither", {"anyOf": []}), ("x", "invalid_value")),
-        (Violation(("body", "x", 2), "maxLength", "long", {"maxLength": 3}), ("x[2]", "invalid_value")),
+        (Violation(("body", "x", 2), "maxLength", "long", {"maxLength": 3}), ("x[2]", "string_above_max_length")),
         (Violation(("body", "x"), "enum", "the fast judge's, without a rule"), ("x", "invalid_value")),
         (Violation(("body", "x"), "missing_variable", "Missing variable: 'a'."), ("x", "missing_variable")),
         (Violation(("body",), "", "No code."), (None, None)),
@@ -379,3 +382,28 @@ def test_a_reply_that_is_no_envelope_is_left_alone() -> None:
 
     assert worded(Refusal(Reason.INVALID, "Really not."), reply) == reply
     assert worded(Refusal(Reason.INVALID), reply._replace(media_type="application/json")).body == b"No."
+
+
+UNDOCUMENTED = (402, 405, 408, 418, 422, 451, 499, 501, 502, 504, 529, 599)
+
+
+@pytest.mark.parametrize("status", UNDOCUMENTED)
+@pytest.mark.parametrize("key", operations("AgileCloud"))
+def test_a_stub_with_an_undocumented_status_blames_nothing(engine: Engine, key: str, status: int) -> None:
+    [operation] = [each.operation for each in engine.services if each.operation.key == key]
+    assert status not in operation.statuses
+    path = operation.path.replace("{version}", "1")
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else f"The status is {status}"
+    rules: list[dict[str, Any]] = [
+        {"operation": key, "status": status, "undocumented": True},
+        {"operation": key, "reply": {"status": status, "message": "Out of order."}, "undocumented": True},
+    ]
+    engine.sandboxes.open("test").rules.install(read_rules(rules, engine.services, origin="next", now=0.0))
+
+    answers = [ask(engine, operation.method, path) for _ in rules]
+
+    family = "server_error" if status >= 500 else "invalid_request_error"
+    assert [(each.status, each.source) for each in answers] == [(status, "stub")] * 2
+    assert [value_of(each)["error"] for each in answers] == [
+        {"message": message, "type": family, "param": None, "code": None} for message in (phrase, "Out of order.")
+    ]

@@ -191,25 +191,3 @@ def test_no_call_is_made_that_nothing_asks_for(choice: Any) -> None:
 
     assert "tool_calls" not in said["message"]
     assert said["message"]["content"]
-
-
-@pytest.mark.parametrize(
-    ("choice", "tools", "message"),
-    [
-        ("required", None, "'tool_choice' is only allowed when 'tools' are specified."),
-        ("sometimes", [make_tool("now")], "Invalid value: 'sometimes'."),
-        ({"type": "function", "function": {"name": "x"}}, [make_tool("now")], "no function named 'x'"),
-        ({"type": "function"}, [make_tool("now")], "Missing required parameter: 'tool_choice.function'."),
-        (
-            {"type": "function", "function": {}},
-            [make_tool("now")],
-            "Missing required parameter: 'tool_choice.function.name'.",
-        ),
-    ],
-)
-def test_a_choice_that_cannot_be_made_is_refused(choice: Any, tools: Any, message: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        ask(tools=tools, tool_choice=choice)
-
-    assert message in caught.value.detail
-    assert caught.value.violations[0].location[:2] == ("body", "tool_choice")

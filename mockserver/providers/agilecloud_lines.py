@@ -8,6 +8,7 @@ from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
 from mockserver.provider import Refused, World
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
+from mockserver.providers.agilecloud_chat_rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models
@@ -27,6 +28,8 @@ from mockserver.workers import checkpoint
 WINDOW = 64
 WINDOW_BYTES = 1024 * 1024
 """Answers of so many neighbours, or so many bytes of them, change places; a file needs no more memory than that."""
+KINDS = {CHAT: ModelKind.CHAT, EMBEDDINGS: ModelKind.EMBEDDING}
+"""What the models of a batch are for, by its endpoint."""
 NO_FILE = Blob.in_memory(b"")
 EXPIRED = {
     "code": "batch_expired",
@@ -236,7 +239,7 @@ def _answered(request: Mapping[str, Any], fate: Fate, identity: str, desk: Desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         error = described(refusal, status)
-        broken = str(error["message"]) if isinstance(refusal, _Broken) else ""
+        broken = str(error["message"]) if isinstance(refusal, (_Broken, RuleBroken)) else ""
         return _Answer(_failed_line(identity, request, status, {"error": error}), chosen=chosen, broken=broken)
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
@@ -265,13 +268,16 @@ def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: 
         request = filled(asked, chosen, blank=desk.leaves_blank)
         _judge(request, desk)  # with what the prompt's version adds
     model = checked_model(desk.world, request["model"], ModelKind.CHAT)
+    check_rules(request, model)
     messages = request["messages"]
-    canned = canned_answer(desk.world, last_user_message(messages), model)
+    prompt = last_user_message(messages)
+    canned = canned_answer(desk.world, prompt, model)
 
     def key() -> bytes:
         return answer_key(desk.world, model, messages)
 
-    answer = written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
+    id_ = f"chatcmpl-{identity}"
+    answer = written_completion(request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt)
     return answer[0], model, answer[1], answer[2]
 
 

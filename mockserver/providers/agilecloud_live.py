@@ -14,6 +14,7 @@ from mockserver.errors import Reason, Refusal
 from mockserver.messages import Disturbance, DisturbanceKind, Request, Response
 from mockserver.provider import Call, Prompt
 from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
+from mockserver.providers.agilecloud_chat_rules import check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_models import ModelKind, model_list, model_object
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
@@ -121,8 +122,10 @@ def _count(call: Call, chosen: Chosen, tokens: Sequence[int] = (0, 0), *, failed
 def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
     """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
     model = checked_model(call.world, request["model"], ModelKind.CHAT)
+    check_rules(request, model)
     messages = request["messages"]
-    canned = canned_answer(call.world, last_user_message(messages), model)
+    prompt = last_user_message(messages)
+    canned = canned_answer(call.world, prompt, model)
     source, id_ = canned.source if canned else "handler", f"chatcmpl-{identity.hex()}"
 
     def key() -> bytes:
@@ -132,7 +135,9 @@ def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
         completion = chat_completion(request, canned=canned, key=key(), id=id_, created=int(call.now))
         response, (asked, said) = _streamed(request, completion, source)
     else:
-        body, asked, said = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
+        body, asked, said = written_completion(
+            request, canned=canned, key=key, id=id_, created=int(call.now), prompt=prompt
+        )
         response = Response(200, JSON, body, (), source)
     meter(call, model, id_, asked, said)
     return response, (asked, said)

@@ -9,10 +9,12 @@ import orjson
 from mockserver.contract.operations import JSON, is_json
 from mockserver.contract.routing import MAX_SHOWN, NoOperation
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Request, Response
+from mockserver.messages import UNDOCUMENTED_SOURCE, Request, Response
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """The family of an error by its status, where it is not that of its class."""
+STATED_ERROR = "x-mock-error"
+"""Beside a schema in the document: the error that a request gets which breaks it."""
 CREDENTIAL = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.NO_CREDITS})
 """Refusals of who asks. The document has their texts; what the violations say is not for strangers."""
 
@@ -47,7 +49,7 @@ def worded(refusal: Refusal, reply: Response) -> Response:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
-    documented = orjson.loads(reply.body).get("error")
+    documented = None if reply.source == UNDOCUMENTED_SOURCE else orjson.loads(reply.body).get("error")
     error = described(refusal, reply.status, documented)
     return reply._replace(media_type=JSON, body=orjson.dumps({"error": error}), source="handler")
 
@@ -79,6 +81,10 @@ def described(refusal: Refusal, status: int, documented: Mapping[str, Any] | Non
         blank = {"type": family(status), "param": None, "code": None}
         return {**(documented or blank), "message": refusal.detail or str(refusal)}
     violation = refusal.violations[0]
+    stated = violation.rule.get(STATED_ERROR)
+    if stated:
+        # The document says it itself.
+        return {"message": stated["message"], "type": family(status), "param": stated["param"], "code": stated["code"]}
     message, code = phrased(violation)
     return {
         "message": refusal.detail or message,
@@ -109,7 +115,7 @@ def phrased(violation: Violation) -> tuple[str, str]:
         words = _RULED[violation.code] if has_rule else _invalid
         if violation.code in _BOUNDS and has_rule:
             return words(violation, param), _range_code(violation)
-        return words(violation, param), "invalid_type" if violation.code == "type" else "invalid_value"
+        return words(violation, param), _code(violation)
     if violation.code in _PHRASES:
         words, code = _PHRASES[violation.code]
         return words(violation, param), code
@@ -144,6 +150,13 @@ def _type(violation: Violation, param: str) -> str:
     return f"Invalid type for '{param}': expected {_listed(wanted, 'or')}, but got {_ARTICLES[came]} instead."
 
 
+def _code(violation: Violation) -> str:
+    """OpenAI's code for a broken keyword of JSON Schema."""
+    if violation.code == "minItems" and violation.rule.get("minItems") == 1:
+        return "empty_array"
+    return _CODES.get(violation.code, "invalid_value")
+
+
 def _range(violation: Violation, param: str) -> str:
     kind, side = _bound(violation)
     sign, limit = ("<=", violation.rule["maximum"]) if side == "maximum" else (">=", violation.rule["minimum"])
@@ -171,14 +184,18 @@ def _number(value: Any) -> str:
 
 def _size(violation: Violation, param: str) -> str:
     wrong, wanted = _SIZES[violation.code]
+    if _code(violation) == "empty_array":
+        wrong, wanted = "empty array", f"{wanted}, but got an empty array instead"
     return f"Invalid '{param}': {wrong}. Expected {wanted.format(violation.rule[violation.code])}."
 
 
 def _pattern(violation: Violation, param: str) -> str:
     pattern = violation.rule.get("pattern", "")
     beginning = _BEGINNING.fullmatch(pattern)
-    wanted = f"an ID that begins with '{beginning[1]}'" if beginning else f"a string that matches '{pattern}'"
-    return f"Invalid '{param}': {_quoted(violation.value)}. Expected {wanted}."
+    if beginning:
+        return f"Invalid '{param}': {_quoted(violation.value)}. Expected an ID that begins with '{beginning[1]}'."
+    wanted = f"a string that matches the pattern '{pattern}'"
+    return f"Invalid '{param}': string does not match pattern. Expected {wanted}."
 
 
 def _invalid(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
@@ -228,6 +245,14 @@ _RULED: Mapping[str, Callable[[Violation, str], str]] = {
     "pattern": _pattern,
 }
 _BOUNDS = frozenset({"minimum", "maximum"})
+_CODES: Mapping[str, str] = {
+    "type": "invalid_type",
+    "minLength": "string_below_min_length",
+    "maxLength": "string_above_max_length",
+    "minItems": "array_below_min_length",
+    "maxItems": "array_above_max_length",
+    "maxProperties": "object_above_max_properties",
+}
 _NAMING = frozenset({"required", "additionalProperties", "unevaluatedProperties"})
 _PHRASES: Mapping[str, tuple[Callable[[Violation, str], str], str]] = {
     "required": (_required, "missing_required_parameter"),

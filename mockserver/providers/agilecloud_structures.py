@@ -1,6 +1,6 @@
 """Answers in a form the client gives: JSON that fits a schema, and calls of the client's own functions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,6 +9,10 @@ import orjson
 from mockserver.contract.fabrication import fabricated
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal, SpecError, Violation
+from mockserver.providers.agilecloud_chat_rules import chosen_tools, tool_name
+from mockserver.providers.agilecloud_streams import ARGUMENTS
+from mockserver.providers.agilecloud_texts import fabricated_text
+from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens
 from mockserver.state.ids import digest
 
 ATTEMPTS = 8
@@ -17,7 +21,6 @@ LARGEST = {"minLength": 10_000, "minItems": 100, "minProperties": 100}
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 Location = tuple[str | int, ...]
 FORMAT: Location = ("body", "response_format")
-CHOICE: Location = ("body", "tool_choice")
 
 
 class Form(NamedTuple):
@@ -41,8 +44,27 @@ class Form(NamedTuple):
             raise self._refusal(str(error)) from error
         raise self._refusal("no fitting value was found; a canned completion can give one")
 
+    def accepts(self, value: Any) -> bool:
+        """Whether the value fits; raises Refusal where the schema is none."""
+        try:
+            return _judge(orjson.dumps(self.definition)).accepts(value)
+        except (SpecError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise self._refusal(str(error)) from error
+
+    def accepts_text(self, text: str) -> bool:
+        """Whether the text is JSON that fits."""
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return False
+        return self.accepts(value)
+
     def _refusal(self, why: str) -> Refusal:
         return refusal(self.location, "invalid_schema", f"Invalid schema for {self.place}: {why[:300]}")
+
+
+ANY_OBJECT = Form({"type": "object"}, "response_format", FORMAT)
+"""What `json_object` asks for."""
 
 
 def refusal(location: Location, code: str, message: str) -> Refusal:
@@ -65,36 +87,63 @@ def read_form(request: Mapping[str, Any]) -> Form | None:
     return Form(definition, f"response_format '{name}'", location)
 
 
-def read_forced_function(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The function that `tool_choice` leaves no way around: the named or the first one; raises Refusal without any."""
-    choice = request.get("tool_choice")
-    if not choice or choice in ("auto", "none"):
-        return None
-    if isinstance(choice, str) and choice != "required":
-        supported = "Supported values are: 'none', 'auto', and 'required'."
-        raise refusal(CHOICE, "invalid_value", f"Invalid value: '{choice}'. {supported}")
-    tools = request.get("tools") or ()
-    if not tools:
-        raise refusal(CHOICE, "invalid_value", "'tool_choice' is only allowed when 'tools' are specified.")
-    functions = [tool["function"] for tool in tools if tool.get("function")]
-    if choice == "required":
-        return next(iter(functions), None)
-    # Newer kinds of choice (allowed_tools, custom) leave a text possible.
-    return _named(functions, choice) if choice.get("type") == "function" else None
+class ToolChoice(NamedTuple):
+    """Which of the client's tools an answer may call, and whether it has to call one."""
+
+    allowed: Sequence[Mapping[str, Any]] = ()
+    """The tools as they were sent."""
+    is_required: bool = False
+    is_named: bool = False
+    """Whether the client named the tool itself."""
+
+    def first(self) -> Mapping[str, Any] | None:
+        """The tool that is called where one has to be: the first function, or a custom tool where there is none."""
+        called = [tool for tool in self.allowed if tool.get(tool.get("type", ""))]
+        return next((tool for tool in called if tool["type"] == "function"), called[0] if called else None)
+
+    def functions(self) -> dict[str, Mapping[str, Any]]:
+        """The functions that may be called, by name."""
+        called = [tool["function"] for tool in self.allowed if tool.get("type") == "function" and tool.get("function")]
+        return {function["name"]: function for function in called}
 
 
-def fabricated_call(function: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    """A fixture's tool call, made up: arguments that fit the function's parameters."""
-    name = function["name"]
-    form = Form(function.get("parameters") or NO_ARGUMENTS, f"function '{name}'", ("body", "tools"))
-    return {"name": name, "arguments": form.filled(key).decode()}
+def read_tool_choice(request: Mapping[str, Any]) -> ToolChoice:
+    """What `tools` and `tool_choice` allow. What the document or a rule refuses counts as no choice."""
+    tools, choice = request.get("tools") or (), request.get("tool_choice")
+    if choice == "none":
+        return ToolChoice()
+    if not isinstance(choice, Mapping):
+        return ToolChoice(tools, is_required=choice == "required" and bool(tools))
+    named = chosen_tools(choice)
+    allowed = [tool for tool in tools if tool_name(tool) in named]
+    if choice.get("type") == "allowed_tools":
+        return ToolChoice(allowed, is_required=choice["allowed_tools"].get("mode") == "required" and bool(allowed))
+    return ToolChoice(allowed, is_required=bool(allowed), is_named=True)
+
+
+def generated_call(tool: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+    """A call of a tool, made up: arguments that fit the function's parameters, or a text for a custom tool."""
+    if tool["type"] == "custom":
+        custom = {"name": tool["custom"]["name"], "input": fabricated_text(key, tool["custom"]["name"])}
+        return {"id": _call_id(key), "type": "custom", "custom": custom}
+    function = tool["function"]
+    call = {"name": function["name"], "arguments": _parameters(function).filled(key).decode()}
+    return tool_call(call, key)
+
+
+def adapted_call(call: Mapping[str, Any], function: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+    """A fixture's call, with generated arguments where its own do not fit the function's parameters."""
+    form = _parameters(function)
+    arguments = call.get("arguments", {})
+    fits = form.accepts_text(arguments) if isinstance(arguments, str) else form.accepts(arguments)
+    return tool_call(call if fits else {**call, "arguments": form.filled(key).decode()}, key)
 
 
 def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    """A tool call as it is sent. Arguments given as text stay as they are, well-formed or not."""
+    """A fixture's call as it is sent. Arguments given as text stay as they are, well-formed or not."""
     arguments = call.get("arguments", {})
     return {
-        "id": f"call_{digest(key, b'call').hex()[:24]}",
+        "id": _call_id(key),
         "type": "function",
         "function": {
             "name": call["name"],
@@ -103,21 +152,36 @@ def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:
     }
 
 
+def within_tokens(calls: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
+    """The calls up to so many tokens: the last one may end in the middle, one whose name does not fit is left out."""
+    kept: list[Mapping[str, Any]] = []
+    for call in calls:
+        kind, field = call["type"], ARGUMENTS[call["type"]]
+        name, said = call[kind]["name"], call[kind][field]
+        if count_tokens(name) > limit:
+            break
+        beginning = first_tokens(name + said, limit)[len(name) :]
+        kept.append({**call, kind: {"name": name, field: beginning}})
+        if beginning != said:
+            break
+        limit -= count_tokens(name + said)
+    return kept
+
+
+def _parameters(function: Mapping[str, Any]) -> Form:
+    return Form(function.get("parameters") or NO_ARGUMENTS, f"function '{function['name']}'", ("body", "tools"))
+
+
+def _call_id(key: bytes) -> str:
+    return f"call_{digest(key, b'call').hex()[:24]}"
+
+
 def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
     value = wrapper.get(name) if isinstance(wrapper, Mapping) else None
     if value is None:
         path = ".".join(str(step) for step in (*location[1:], name))
         raise refusal((*location, name), "missing_required_parameter", f"Missing required parameter: '{path}'.")
     return value
-
-
-def _named(functions: list[Mapping[str, Any]], choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = _needed(_needed(choice, "function", CHOICE), "name", (*CHOICE, "function"))
-    for function in functions:
-        if function["name"] == name:
-            return function
-    message = f"Invalid value for 'tool_choice': no function named '{name}' was specified in the 'tools' parameter."
-    raise refusal(CHOICE, "invalid_value", message)
 
 
 @lru_cache(maxsize=64)

@@ -194,7 +194,8 @@ class _Pricing:
         self._prices = world_prices(world)
 
     def __call__(self, entry: Metered) -> _Priced:
-        kind = ModelKind.EMBEDDING if entry.operation == "createEmbedding" else ModelKind.CHAT
+        # Of a model that is not listed (any more), only embeddings say nothing.
+        kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
         model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
         live = self._prices.cost(model, entry.prompt_tokens, entry.completion_tokens, batch=False)
         return _Priced(entry, live if entry.cost is None else entry.cost, live)
