@@ -12,6 +12,7 @@ from mockserver.provider import World
 from mockserver.providers import agilecloud
 from mockserver.providers.agilecloud_sense import nonsense
 from mockserver.providers.agilecloud_usage import report
+from mockserver.redaction import account_key
 
 SNAPSHOT, TUNED = "gpt-4o-2024-08-06", "ft:gpt-4o-mini-2024-07-18:acme::B1c2"
 
@@ -22,7 +23,7 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def used(desk: BatchDesk) -> Any:
-    return report(world_of(desk), desk.sandbox)["accounts"]["ann"]
+    return report(world_of(desk), desk.sandbox)["accounts"][account_key("ann")]
 
 
 def world_of(desk: BatchDesk) -> World:
