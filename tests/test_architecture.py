@@ -13,7 +13,15 @@ PACKAGE = "mockserver"
 
 # From the ground up. A room may import from lower floors, and from itself.
 FLOORS = (
-    {"", "errors", "messages", "settings", "sources", "syntaxes"},  # "" is the package itself, which knows its version
+    {
+        "",
+        "errors",
+        "json_bodies",
+        "messages",
+        "settings",
+        "sources",
+        "syntaxes",
+    },  # "" is the package itself, which knows its version
     {"contract", "stores"},
     {"state"},
     {"provider"},

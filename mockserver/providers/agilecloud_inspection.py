@@ -8,9 +8,11 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.errors import Violation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
 from mockserver.state.conditions import Rejection
+from mockserver.stores.blobs import CHUNK_BYTES
 
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
@@ -90,6 +92,8 @@ class Inspection:
         """
         if self._is_plain is None or self.errors or before + len(lines) > MAX_LINES:
             return None
+        if max(map(len, lines)) > CHUNK_BYTES:
+            return None
         try:
             requests = list(map(orjson.loads, lines))
         except orjson.JSONDecodeError:
@@ -161,9 +165,11 @@ class Inspection:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
+        return parse_json(line)
+    except JsonError as problem:
+        is_syntax = problem.code == "syntax"
+        message = "This line is not parseable as valid JSON." if is_syntax else f"This line is too large: {problem}."
+    raise LineError("invalid_json_line", message)
 
 
 def _depth(value: Any) -> int:

@@ -20,6 +20,7 @@ from mockserver.contract.replies import described, problem
 from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
 from mockserver.contract.validation import read_token
 from mockserver.engine import Engine, sandbox_name
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
@@ -181,11 +182,13 @@ def _read_json(verb: Verb, body: bytes) -> Any:
             raise AdminRefusal(400, f"{verb.method} {ADMIN_PREFIX}{verb.path} takes no body.")
         return {}
     try:
-        value = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
+        value = parse_json(body or b"{}")
+    except JsonError as error:
+        if error.code != "syntax":
+            raise AdminRefusal(422, f"{error}.") from None
         definition = verb.body.definition
         wanted = definition.get("description") if isinstance(definition, dict) else None
-        raise AdminRefusal(400, f"The body is not JSON: {error}{f'; wanted {wanted}' if wanted else ''}.") from error
+        raise AdminRefusal(400, f"The body is {error}{f'; wanted {wanted}' if wanted else ''}.") from None
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))
