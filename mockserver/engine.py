@@ -81,7 +81,7 @@ class Engine:
                 else:
                     response = self._answer(service, match, request, sandbox, now, token)
             except Refusal as raised:
-                refusal = raised
+                refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
             if self.settings.strict and not (outcome and outcome.is_settled):
                 response = self._checked(service, response)
@@ -149,7 +149,7 @@ class Engine:
         try:
             match = self._router.match(request.method, request.path)
         except Refusal as refusal:
-            return None, None, refusal
+            return None, None, refusal.without_frames()
         return match, self._by_operation[match.operation], None
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:

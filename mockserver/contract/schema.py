@@ -12,7 +12,7 @@ import jsonschema_rs
 from mockserver.errors import SpecError, Violation
 
 if TYPE_CHECKING:
-    from jsonschema import FormatChecker
+    from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -63,6 +63,7 @@ class Schema:
             )
             for error in errors
         ]
+        _release(errors)
         return found or (self._first_of_the_fast_judge(value, location) if _is_wide(value) else [])
 
     def _first_of_the_fast_judge(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
@@ -92,6 +93,15 @@ class Schema:
     @cached_property
     def _slow(self) -> "Validator":
         return _explaining_validator()(self._whole, format_checker=_format_checker())
+
+
+def _release(errors: "Iterable[ValidationError]") -> None:
+    """Take errors apart, which hold parts of the value, and one another: the value is to be freed at once."""
+    waiting = list(errors)
+    while waiting:
+        error = waiting.pop()
+        waiting += error.context or ()
+        error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
 
 
 def matches(pattern: str, text: str) -> bool:

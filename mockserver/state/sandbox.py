@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
+from weakref import WeakMethod
 
 from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
@@ -12,7 +13,7 @@ from mockserver.state.ids import IdSequence, as_uuid, salt_of
 from mockserver.state.journal import Journal
 from mockserver.state.ledger import AccountFacts, Accounts
 from mockserver.state.rules import Rules
-from mockserver.state.waste import Heap, Waste
+from mockserver.state.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
 
 
@@ -89,7 +90,8 @@ class Sandbox:
         self.progression = self._beginnings.progression
         self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size)
-        self.rules = Rules(self.next_id)
+        next_id = WeakMethod(self.next_id)  # rules that held their sandbox would keep it from being freed at once
+        self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
         self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
 
@@ -161,9 +163,10 @@ class Sandbox:
 
     def leave(self) -> None:
         """Give up the place in the store, where another sandbox of this name may begin. Who is inside goes on."""
-        for shelf in self._store.drop(self.name):  # copies, because who is inside needs the shelves
-            self._throw_away(list(shelf))
-            self._throw_away(list(shelf.values()))
+        for shelf in self._store.drop(self.name):
+            if len(shelf) > AT_ONCE:  # copies, because who is inside needs the shelves
+                self._throw_away(list(shelf))
+                self._throw_away(list(shelf.values()))
         self._store = open_store()
         self.outbox = None
 
@@ -185,3 +188,9 @@ class Sandbox:
         self.outbox = None
         self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))
+
+
+def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:
+    method = next_id()
+    assert method is not None, "rules are used by their sandbox only"
+    return str(method(operation, body))

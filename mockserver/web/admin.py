@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+from weakref import proxy
 
 import orjson
 from starlette.applications import Starlette
@@ -31,16 +32,19 @@ from mockserver.web.gate import Gate
 from mockserver.web.verbs import VERBS
 
 MAX_BODY = 1024 * 1024
-PAUSE = 0.001
-"""Seconds between an answer and the freeing of what it made superfluous."""
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
-    """The app for everything the gateway does not answer itself."""
+    """The app for everything the gateway does not answer itself.
+
+    It does not keep the engine alive: Starlette's router and middleware refer to themselves, and would keep it until
+    the collector runs.
+    """
+    known: Engine = proxy(engine)
     by_path: dict[str, dict[str, Verb]] = {}
     for verb in VERBS:
         by_path.setdefault(verb.path, {})[verb.method] = verb
-    endpoints = {path: _Endpoint(engine, settings, verbs) for path, verbs in by_path.items()}
+    endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may hold slashes, and what follows it is no part of it.
@@ -115,13 +119,6 @@ class _Endpoint:
             except Exception:  # left to the server, it would cost the client its connection
                 response = _sent(bug_met(request.method, request.url.path))
         await response(scope, receive, send)
-        if self._engine.sandboxes.waste:
-            asyncio.get_running_loop().call_later(PAUSE, self._sweep)  # the answer goes out first
-
-    def _sweep(self) -> None:
-        """Free what was forgotten, in steps between which others are answered."""
-        if self._engine.sandboxes.waste.sweep():
-            asyncio.get_running_loop().call_soon(self._sweep)
 
     async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)

@@ -112,7 +112,7 @@ class Gateway:
                 request = _request(scope, headers, body)
             response = await self._answer_in_thread(request) if self._is_long(request) else self._answer(request)
         except Refusal as refusal:
-            response = self._engine.refuse(_request(scope, headers, b""), refusal)
+            response = self._engine.refuse(_request(scope, headers, b""), refusal.without_frames())
             # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
             if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers:
                 response = response._replace(headers=(*response.headers, *_CLOSE))

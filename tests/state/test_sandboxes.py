@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from threading import Event, Thread
+from weakref import finalize
 
 import pytest
 from hypothesis import settings
@@ -13,7 +14,7 @@ from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import AccountFacts
 from mockserver.state.sandbox import Beginnings, Own
 from mockserver.state.sandboxes import MAX_NAME, Sandboxes, SandboxesFull, bounded
-from mockserver.state.waste import MAX_HEAPS, Waste
+from mockserver.state.waste import AT_ONCE, Waste
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
@@ -165,8 +166,6 @@ def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
 
     with old.transaction:
         three.delete("one")
-        while three.waste.sweep():
-            pass
         new = three.open("one")
         new.batches["new"] = make_batch(id_="new")
         assert list(old.batches) == ["some-batch"]
@@ -214,19 +213,31 @@ def test_a_long_name_is_cut_but_told_apart() -> None:
     assert bounded(name) == bounded("x" * 500) != bounded("x" * 501)
 
 
-def test_waste_is_freed_piece_by_piece_and_without_a_sweep_it_stays_bounded() -> None:
-    waste, heap, other = Waste(), {str(n): n for n in range(10)}, list(range(4))
-    waste.add(heap)
-    waste.add(other)
+class Value:
+    """Something that a weak reference can point at."""
 
-    assert waste.sweep(8)
-    assert (len(heap), len(other)) == (2, 4)
-    assert waste.sweep(5)
-    assert (len(heap), len(other)) == (0, 1)
-    assert not waste.sweep(5)
-    for _ in range(MAX_HEAPS + 9):
-        waste.add([1])
-    assert len(waste) == MAX_HEAPS
+
+@pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 20_000])
+def test_what_is_thrown_away_is_freed_whatever_its_size(count: int) -> None:
+    waste, freed = Waste(), Event()
+    value = Value()
+    finalize(value, freed.set)
+    waste.add([value, *range(count - 1)])
+
+    del value
+
+    assert freed.wait(10)
+
+
+def test_a_heap_that_is_added_while_another_is_swept_is_freed_as_well() -> None:
+    waste, events = Waste(), [Event() for _ in range(50)]
+    for event in events:
+        value = Value()
+        finalize(value, event.set)
+        waste.add(dict.fromkeys(range(1000), value))
+        del value
+
+    assert all(event.wait(10) for event in events)
 
 
 class Book(RuleBasedStateMachine):
@@ -302,10 +313,6 @@ class Book(RuleBasedStateMachine):
         if name in self.batches:
             self.gone(name)
             self.forgotten.discard(name)
-
-    @rule()
-    def sweep(self) -> None:
-        self.book.waste.sweep(3)
 
     @invariant()
     def agrees(self) -> None:
