@@ -28,6 +28,7 @@ EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 VIOLATIONS_HEADER = "X-Mock-Violations"
 
+MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
@@ -260,8 +261,7 @@ def sandbox_name(request: Request, token: str | None) -> str:
 
 
 def _no_room(full: SandboxesFull) -> Response:
-    detail = f"{full}; delete one (DELETE /__admin/sandboxes/{{name}}), reset it, or raise --max-sandboxes."
-    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {detail}")
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
 
 
 def _said(refusal: Refusal, status: int) -> Response:

@@ -10,7 +10,7 @@ from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
 from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid, salt_of
-from mockserver.state.journal import Journal
+from mockserver.state.journal import Journal, JournalSpace
 from mockserver.state.ledger import AccountFacts, Accounts
 from mockserver.state.rules import Rules
 from mockserver.state.waste import AT_ONCE, Heap, Waste
@@ -69,15 +69,19 @@ class Sandbox:
     was_evicted = False
     """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  made in one place
         self,
         name: str,
         store: Store,
         beginnings: Beginnings,
         own: Own = COMMON,
         waste: Waste | None = None,
+        journals: JournalSpace | None = None,
     ) -> None:
-        """What is large and forgotten goes to the `waste`; without one it is freed at once."""
+        """What is large and forgotten goes to the `waste`; without one it is freed at once.
+
+        `journals` bounds the journals of all sandboxes together.
+        """
         self.name = name
         self.own = own
         self.transaction = store.transaction(name)
@@ -89,7 +93,7 @@ class Sandbox:
         self.clock = Clock(self._beginnings.clock)
         self.progression = self._beginnings.progression
         self.conditions = NORMAL
-        self.journal = Journal(beginnings.journal_size)
+        self.journal = Journal(beginnings.journal_size, journals)
         next_id = WeakMethod(self.next_id)  # rules that held their sandbox would keep it from being freed at once
         self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
         self.key = salt_of(beginnings.seed, name).hex()[:16]
@@ -105,9 +109,14 @@ class Sandbox:
         return as_uuid(self.ids.next(operation, body))
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether an admin call asked for it to stay, or has set something in it: it is never evicted."""
+        return self.is_held or self.is_set_up
+
+    @property
     def is_needed(self) -> bool:
-        """Whether somebody counts on it to stay: asked for it, has set something in it, or awaits a callback."""
-        return self.is_held or self.is_set_up or bool(self.outbox and self.outbox.pending)
+        """Whether it is pinned, or has a callback that is not delivered yet."""
+        return self.is_pinned or bool(self.outbox and self.outbox.pending)
 
     @property
     def may_be_evicted(self) -> bool:
@@ -168,6 +177,7 @@ class Sandbox:
                 self._throw_away(list(shelf))
                 self._throw_away(list(shelf.values()))
         self._store = open_store()
+        self.journal.leave()
         self.outbox = None
 
     def _throw_away(self, heap: Heap) -> None:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.contract.replies import described, problem
 from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
 from mockserver.contract.validation import read_token
-from mockserver.engine import Engine, sandbox_name
+from mockserver.engine import MAKE_ROOM, Engine, sandbox_name
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
@@ -132,10 +132,12 @@ class _Endpoint:
     def _answer(self, verb: Verb, asked: Request, name: str, path: Mapping[str, str]) -> StarletteResponse:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
         try:
+            if verb.sets_up:
+                self._engine.sandboxes.check_room_to_pin(name)
             sandbox = self._engine.sandboxes.open(name) if verb.sets_up else self._engine.sandboxes.peek(name)
             answer = self._answered(verb, AdminCall(self._engine, sandbox, path, query, value))
         except SandboxesFull as full:
-            raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
+            raise AdminRefusal(503, f"No sandbox can be made or pinned: {full}. {MAKE_ROOM}") from None
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = dict((("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode()), *told))

@@ -43,6 +43,7 @@ def import_(call: AdminCall) -> Any:
         ready(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
+    call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
     sandbox = call.engine.sandboxes.open(call.sandbox.name)
     with sandbox.transaction:
         restore(sandbox, snapshot)

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
 from mockserver.state.clock import ClockStart
 from mockserver.state.ledger import AccountFacts
-from mockserver.state.sandbox import Beginnings, Own
+from mockserver.state.sandbox import Beginnings, Own, Sandbox
 from mockserver.state.sandboxes import MAX_NAME, Sandboxes, SandboxesFull, bounded
 from mockserver.state.waste import AT_ONCE, Waste
 from mockserver.stores.memory import MemoryStore
@@ -102,6 +102,61 @@ def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: Sandboxe
 
     assert (sorted(names(three)), three.evicted) == (["one", "three", "two"], 0)
     assert three.open("two").name == "two"
+
+
+def test_the_refusal_says_what_holds_the_sandboxes(three: Sandboxes) -> None:
+    one, two, other = three.every()
+    one.is_held = one.is_set_up = two.is_set_up = True
+    await_callback(other)
+
+    with pytest.raises(SandboxesFull) as raised:
+        three.open("four")
+
+    assert "1 by POST /__admin/sandboxes, 1 by what other admin calls have set in them, and 1 by callbacks" in str(
+        raised.value
+    )
+
+
+def await_callback(sandbox: Sandbox) -> None:
+    sandbox.open_outbox().note("a", provider="agentfirst", target="http://127.0.0.1/", base_url="http://a", due=1e9)
+
+
+def make_many(make_beginnings: MakeBeginnings, limit: int) -> Sandboxes:
+    book = Sandboxes(MemoryStore(), make_beginnings(), limit=limit)
+    for n in range(limit):
+        book.open(f"{n}")
+    return book
+
+
+def test_one_place_in_ten_is_not_for_pinned_sandboxes(make_beginnings: MakeBeginnings) -> None:
+    book = make_many(make_beginnings, 20)
+    for sandbox in book.every()[:18]:
+        book.check_room_to_pin(sandbox.name)
+        sandbox.is_set_up = True
+
+    book.check_room_to_pin("3")  # is pinned already
+    for name in ("19", "new"):
+        with pytest.raises(SandboxesFull, match="18 of 20 sandboxes are held, the most that may be: 0 by POST"):
+            book.check_room_to_pin(name)
+    for n in range(100):
+        book.open(f"other {n}")
+
+    assert {f"{n}" for n in range(18)} < set(names(book))
+    book.delete("0")
+    book.check_room_to_pin("new")
+
+
+def test_sandboxes_with_callbacks_make_room_when_there_is_none_else(make_beginnings: MakeBeginnings) -> None:
+    book = make_many(make_beginnings, 20)
+    for sandbox in book.every()[:18]:
+        sandbox.is_held = True
+    for sandbox in book.every()[18:]:
+        await_callback(sandbox)
+
+    book.open("new")
+
+    assert "18" not in names(book)
+    assert {"17", "19", "new"} < set(names(book))
 
 
 def test_a_reset_lets_go_of_what_was_only_set_up(three: Sandboxes) -> None:
