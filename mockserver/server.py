@@ -18,6 +18,7 @@ import uvicorn
 from mockserver.engine import Engine
 from mockserver.listening import BACKLOG, listen, port_file
 from mockserver.loading import load_engine
+from mockserver.malloc import return_freed_memory
 from mockserver.protocol import PlainProtocol
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
@@ -36,6 +37,7 @@ LOG = logging.getLogger("uvicorn.error")
 def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
     logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
+    return_freed_memory()
     with _calling(_leave):
         app = app or build_app(load_engine(settings), settings)
         # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.

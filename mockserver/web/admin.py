@@ -26,7 +26,7 @@ from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
+from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
 from mockserver.web.gate import Gate
 from mockserver.web.verbs import VERBS
@@ -126,7 +126,8 @@ class _Endpoint:
         given = verb, asked, name, dict(request.path_params)
         # Waiting for a request that works in a thread must not hold up everybody else.
         if verb.is_large or self._engine.sandboxes.is_busy(name):
-            return await asyncio.to_thread(self._answer, *given)
+            async with LARGE_BODIES.hold(len(body)):
+                return await asyncio.to_thread(self._answer, *given)
         return self._answer(*given)
 
     def _answer(self, verb: Verb, asked: Request, name: str, path: Mapping[str, str]) -> StarletteResponse:

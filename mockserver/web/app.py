@@ -13,6 +13,7 @@ from mockserver.messages import EMPTY_STATUSES, Request, Response, Upload
 from mockserver.settings import Settings, url_of
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
+from mockserver.web.large_bodies import LargeBodies
 from mockserver.web.patience import Patience
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up everybody else."""
 
+LARGE_BODIES = LargeBodies()
 ADMIN_PREFIX = "/__admin"
 HEALTH = {
     f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
@@ -174,7 +176,10 @@ class Gateway:
         self._in_threads += 1
         self._courier.loop = asyncio.get_running_loop()
         try:
-            return await asyncio.to_thread(self._answer, request)
+            if len(request.body) <= THREAD_BYTES:
+                return await asyncio.to_thread(self._answer, request)
+            async with LARGE_BODIES.hold(len(request.body)):
+                return await asyncio.to_thread(self._answer, request)
         finally:
             self._in_threads -= 1
 
