@@ -4,13 +4,13 @@ import ctypes
 from contextlib import suppress
 
 # glibc keeps freed blocks for later. A block above its threshold is mapped by itself and returned when it is freed, but
-# each such block that is freed raises the threshold up to 32 MiB: after one large body, the next ones stay in the heap,
-# where anything that lives above them keeps them. A threshold that is set stays as it is. Each thread may have a heap of
-# its own; two are enough where one lock lets one thread run at a time.
+# each such block that is freed raises the threshold, up to 32 MiB: after one large body the next ones are in the heap,
+# where anything above them keeps them. A threshold that is set stays as it is. Each thread may have a heap of its own;
+# two are enough, because Python runs one thread at a time.
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 THRESHOLD = 1024 * 1024
-"""Bytes of a block that is mapped by itself: less would cost requests of ordinary size a system call and page faults."""
+"""Bytes of a block that is mapped by itself. A smaller one would cost ordinary requests system calls and page faults."""
 HEAPS = 2
 
 
@@ -20,10 +20,3 @@ def return_freed_memory() -> None:
     with suppress(AttributeError):  # musl and macOS have no mallopt
         for option, value in ((_MMAP_THRESHOLD, THRESHOLD), (_TRIM_THRESHOLD, THRESHOLD), (_ARENA_MAX, HEAPS)):
             library.mallopt(option, value)
-
-
-def trim() -> None:
-    """Return what is free to the system; takes about a millisecond."""
-    library = ctypes.CDLL(None)
-    with suppress(AttributeError):
-        library.malloc_trim(0)

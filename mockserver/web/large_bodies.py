@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-MAX_BYTES = 32 * 1024 * 1024
-"""Bytes of bodies that are parsed at once; a body that is larger is parsed alone."""
+MAX_BYTES = 8 * 1024 * 1024
+"""Bytes of bodies that are parsed at once; a body that is larger is parsed alone. Python runs one thread at a time, so
+that more at once would be no faster, and each would make the event loop wait for its turn."""
 
 
 class LargeBodies:
