@@ -10,7 +10,7 @@ from contextlib import suppress
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 THRESHOLD = 1024 * 1024
-"""Bytes of a block that is mapped by itself. A smaller one would cost ordinary requests system calls and page faults."""
+"""Bytes of a block that is mapped by itself. Smaller ones would cost ordinary requests system calls and page faults."""
 HEAPS = 2
 
 

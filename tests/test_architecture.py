@@ -17,6 +17,7 @@ FLOORS = (
         "",
         "errors",
         "json_bodies",
+        "malloc",
         "messages",
         "settings",
         "sources",

@@ -25,7 +25,7 @@ from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandboxes import SandboxesFull
-from mockserver.state.snapshots import MAX_DOCUMENT
+from mockserver.state.snapshots import MAX_DOCUMENT, max_document_values
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
 from mockserver.web.gate import Gate
@@ -182,7 +182,7 @@ def _read_json(verb: Verb, body: bytes) -> Any:
             raise AdminRefusal(400, f"{verb.method} {ADMIN_PREFIX}{verb.path} takes no body.")
         return {}
     try:
-        value = parse_json(body or b"{}")
+        value = parse_json(body or b"{}", max_document_values(len(body)) if verb.is_large else None)
     except JsonError as error:
         if error.code != "syntax":
             raise AdminRefusal(422, f"{error}.") from None

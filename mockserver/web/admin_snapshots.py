@@ -7,11 +7,12 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.engine import Engine
+from mockserver.json_bodies import JsonError, check_values
 from mockserver.state.conditions import NORMAL
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import RULE_SCHEMA
 from mockserver.state.setups import checked_conditions
-from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, ready, restore
+from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, max_document_values, ready, restore
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 
 _CHOICES = {"true": True, "false": False}
@@ -32,6 +33,10 @@ def export(call: AdminCall) -> Any:
         raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from error
     if len(document) > MAX_DOCUMENT:
         raise AdminRefusal(422, f"The sandbox cannot be exported: there is more than {MAX_DOCUMENT} bytes of it.")
+    try:
+        check_values(document, max_document_values(len(document)))
+    except JsonError as error:
+        raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from None
     return document
 
 
