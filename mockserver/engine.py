@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem, violations_text
 from mockserver.contract.routing import Match, Router
 from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.outcomes import decide, forced_reply
 from mockserver.provider import Call, Service, find_host
@@ -231,14 +231,11 @@ class Engine:
         status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            reply = self._lost(request, refusal, status) or _said(refusal, status)
+            host = provider if status == NO_STORAGE else find_host(request.path, refusal, self._by_operation)
+            reply = host.lost(request, refusal, status) if host and host.lost else _said(refusal, status)
         elif provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
-
-    def _lost(self, request: Request, refusal: Refusal, status: int) -> Response | None:
-        host = find_host(request.path, refusal, self._by_operation)
-        return host.lost(request, refusal, status) if host and host.lost else None
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
         if not (violations and self.settings.debug_headers):
@@ -247,7 +244,8 @@ class Engine:
 
     def _checked(self, service: Service | None, response: Response) -> Response:
         """The response, or a loud 500 when the document does not allow it."""
-        if service is not None and response.media_type != "application/problem+json":
+        is_ours = response.media_type == "application/problem+json" or response.status == NO_STORAGE
+        if service is not None and not is_ours:
             broken = check_reply(service.operation, response)
             if broken:
                 detail = f"{service.operation.key} may not be answered like this: {violations_text(broken)}"

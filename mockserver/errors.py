@@ -40,6 +40,10 @@ class Reason(StrEnum):
     FAILED = "failed"
 
 
+NO_STORAGE = 507
+"""The status where the server's disk takes no more: no document has it, because no vendor tells."""
+
+
 class Violation(NamedTuple):
     """One way a value breaks its schema."""
 

@@ -8,7 +8,7 @@ import orjson
 
 from mockserver.contract.operations import JSON, is_json
 from mockserver.contract.routing import MAX_SHOWN, NoOperation
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -52,8 +52,8 @@ def worded(refusal: Refusal, reply: Response) -> Response:
 
 
 def lost(request: Request, refusal: Refusal, status: int) -> Response:
-    """The answer to a request that no operation takes, in the envelope that the SDKs show the message of."""
-    message, code = refusal.detail, "method_not_supported"
+    """The answer where no operation documents one, in the envelope that the SDKs show the message of."""
+    message, code = refusal.detail, "insufficient_storage" if status == NO_STORAGE else "method_not_supported"
     if refusal.reason is Reason.NO_SUCH_PATH:
         message, code = f"mockserver does not imitate {_asked(request)}. {_hint(request.path, refusal)}", "unknown_url"
     error = {"message": message, "type": family(status), "param": None, "code": code}

@@ -13,6 +13,7 @@ from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import RULE_SCHEMA
 from mockserver.state.setups import checked_conditions
 from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, max_document_values, ready, restore
+from mockserver.stores.blobs import no_room
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb
 
 _CHOICES = {"true": True, "false": False}
@@ -48,6 +49,8 @@ def import_(call: AdminCall) -> Any:
         ready(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
+    except OSError as problem:
+        raise AdminRefusal(507, no_room(problem).detail) from None
     call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
     sandbox = call.engine.sandboxes.open(call.sandbox.name)
     with sandbox.transaction:

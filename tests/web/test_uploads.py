@@ -259,7 +259,7 @@ def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = UploadWire(GOOD).through(make_gateway())
 
     assert wire.status == 507
-    assert wire.value["detail"] == "The upload could not be kept: No space left on device."
+    assert wire.value["error"]["message"] == "The upload could not be kept: No space left on device."
 
 
 # Over a socket
