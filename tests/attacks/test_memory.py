@@ -120,3 +120,25 @@ def test_memory_follows_the_bytes_in_flight(server: AttackedServer, path: str, b
     print(f"MEM {path} rest {rest // MB} peak {highest // MB} after {after // MB} sent {AT_ONCE * len(body) // MB}")
     assert highest <= rest + 4 * AT_ONCE * len(body) + SLACK
     assert after <= rest + SLACK
+
+
+def test_bodies_without_a_stated_length_take_no_more_than_others(server: AttackedServer) -> None:
+    body, rest = BODIES["lists"][1], server.resident()
+    forget_peak(server)
+
+    with others_are_served(server):
+        assert flood(server, BATCHES, body, chunked=True) == {422}
+
+    assert peak(server) <= rest + 4 * AT_ONCE * len(body) + SLACK
+    clean(server)
+    assert server.resident() <= rest + SLACK
+
+
+def test_bodies_that_are_too_large_are_not_kept(server: AttackedServer) -> None:
+    rest = server.resident()
+    forget_peak(server)
+
+    with others_are_served(server):
+        assert flood(server, BATCHES, b"a" * (SIZE + 1), count=4) == {413}
+
+    assert peak(server) <= rest + SLACK
