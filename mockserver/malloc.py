@@ -20,3 +20,10 @@ def return_freed_memory() -> None:
     with suppress(AttributeError):  # musl and macOS have no mallopt
         for option, value in ((_MMAP_THRESHOLD, THRESHOLD), (_TRIM_THRESHOLD, THRESHOLD), (_ARENA_MAX, HEAPS)):
             library.mallopt(option, value)
+
+
+def trim() -> None:
+    """Return the free parts of all heaps, which takes some milliseconds; other threads run meanwhile."""
+    library = ctypes.CDLL(None)
+    with suppress(AttributeError):
+        library.malloc_trim(0)
