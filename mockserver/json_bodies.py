@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 # A value costs memory that its text does not show: `[],` is 3 bytes of text and 64 of memory, `{"a":1},` 8 and 192.
-# So text that could hold more values than its limit is scanned first, at the speed of bytes.translate. Commas in strings
-# make that count too high; only text that exceeds it is scanned again with its strings left out.
+# So text that could hold more values than its limit is scanned first, at the speed of bytes.translate. Commas in
+# strings make that count too high; only text that exceeds it is scanned again with its strings left out.
 
 MAX_VALUES = 300_000
 """Values in a body: each object, list, string, number and literal is one; the names in objects are not counted."""
