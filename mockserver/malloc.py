@@ -2,6 +2,7 @@
 
 import ctypes
 from contextlib import suppress
+from functools import cache
 
 # glibc keeps freed blocks for later. A block above its threshold is mapped by itself and returned when it is freed, but
 # each such block that is freed raises the threshold, up to 32 MiB: after one large body the next ones are in the heap,
@@ -16,7 +17,7 @@ HEAPS = 2
 
 def return_freed_memory() -> None:
     """Set the allocator's limits for the whole process; nothing happens with another C library."""
-    library = ctypes.CDLL(None)
+    library = _library()
     with suppress(AttributeError):  # musl and macOS have no mallopt
         for option, value in ((_MMAP_THRESHOLD, THRESHOLD), (_TRIM_THRESHOLD, THRESHOLD), (_ARENA_MAX, HEAPS)):
             library.mallopt(option, value)
@@ -24,6 +25,11 @@ def return_freed_memory() -> None:
 
 def trim() -> None:
     """Return the free parts of all heaps, which takes some milliseconds; other threads run meanwhile."""
-    library = ctypes.CDLL(None)
+    library = _library()
     with suppress(AttributeError):
         library.malloc_trim(0)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
