@@ -29,6 +29,7 @@ EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 VIOLATIONS_HEADER = "X-Mock-Violations"
 
+MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
@@ -86,7 +87,7 @@ class Engine:
                 else:
                     response = self._answer(service, match, request, sandbox, now, token)
             except Refusal as raised:
-                refusal = raised.with_traceback(None)  # It would keep this frame, and with it the request's files.
+                refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
             if self.settings.strict and not (outcome and outcome.is_settled):
                 response = self._checked(service, response, refusal)
@@ -182,7 +183,7 @@ class Engine:
         try:
             match = self._router.match(request.method, request.path)
         except Refusal as refusal:
-            return None, None, refusal
+            return None, None, refusal.without_frames()
         return match, self._by_operation[match.operation], None
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
@@ -263,14 +264,11 @@ class Engine:
         status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            reply = self._lost(request, refusal, status) or _said(refusal, status)
+            host = find_host(request.path, refusal, self._by_operation)
+            reply = host.lost(request, refusal, status) if host and host.lost else _said(refusal, status)
         if provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
-
-    def _lost(self, request: Request, refusal: Refusal, status: int) -> Response | None:
-        host = find_host(request.path, refusal, self._by_operation)
-        return host.lost(request, refusal, status) if host and host.lost else None
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
         if not (violations and self.settings.debug_headers):
@@ -299,8 +297,7 @@ def is_named_by_token(request: Request, token: str | None) -> bool:
 
 
 def _no_room(full: SandboxesFull) -> Response:
-    detail = f"{full}; delete one (DELETE /__admin/sandboxes/{{name}}), reset it, or raise --max-sandboxes."
-    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {detail}")
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
 
 
 def _said(refusal: Refusal, status: int) -> Response:

@@ -41,6 +41,10 @@ class Reason(StrEnum):
     FAILED = "failed"
 
 
+NO_STORAGE = 507
+"""The status where the server's disk takes no more: no document has it, because no vendor tells."""
+
+
 class Violation(NamedTuple):
     """One way a value breaks its schema."""
 
@@ -79,3 +83,11 @@ class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away 
         self.violations = tuple(violations)
         self.status = status
         self.headers = headers
+
+    def without_frames(self) -> "Refusal":
+        """The same, without the frames that it passed and the exceptions behind it: these hold the request's body."""
+        behind: BaseException | None = self
+        while behind is not None:
+            behind.__traceback__, behind = None, behind.__cause__ or behind.__context__
+        self.__context__ = self.__cause__ = None
+        return self

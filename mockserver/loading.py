@@ -43,7 +43,11 @@ def load_engine(settings: Settings) -> Engine:
         raise SpecError(problem)
     services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
     sandboxes = Sandboxes(
-        open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
+        open_store(),
+        _beginnings(settings, fixtures),
+        limit=settings.max_sandboxes,
+        journal_bytes=settings.journal_bytes,
+        when_evicted=_log_evictions,
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     if settings.fixtures:

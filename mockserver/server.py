@@ -24,6 +24,7 @@ from mockserver.engine import Engine
 from mockserver.listening import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
 from mockserver.loading import load_engine
 from mockserver.log_format import JsonFormatter, LineFormatter
+from mockserver.malloc import return_freed_memory
 from mockserver.protocol import ConnectionLimits, PlainProtocol
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
@@ -49,6 +50,7 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
     sys.setswitchinterval(0.001)  # the event loop waits for the interpreter that long when threads compute
     raise_open_files()
+    return_freed_memory()
     _set_up_logging(settings)
     workers = None
     with _calling(_leave):

@@ -178,6 +178,12 @@ class Settings:
         2000, "Most connections at a time; those idle for longest are closed.", group=LIMITING, metavar="COUNT"
     )
     journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
+    journal_bytes: int = setting(
+        256 * 1024 * 1024,
+        "Most bytes in the journals of all sandboxes; beyond that the oldest exchanges of large journals are dropped.",
+        group=LIMITING,
+        metavar="BYTES",
+    )
     max_sandboxes: int = setting(
         10_000, "Most sandboxes at a time; the idlest one that is not held makes room.", group=LIMITING, metavar="COUNT"
     )

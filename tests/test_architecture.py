@@ -14,7 +14,20 @@ PACKAGE = "mockserver"
 # From the ground up. A room may import from lower floors, and from itself. "" is the package, which knows its version.
 FLOORS = (
     # "" is the package itself, which knows its version
-    {"", "errors", "log_format", "messages", "redaction", "settings", "sources", "syntaxes", "text", "workers"},
+    {
+        "",
+        "errors",
+        "json_bodies",
+        "log_format",
+        "malloc",
+        "messages",
+        "redaction",
+        "settings",
+        "sources",
+        "syntaxes",
+        "text",
+        "workers",
+    },
     {"contract", "stores"},
     {"state"},
     {"provider"},

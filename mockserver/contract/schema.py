@@ -64,6 +64,7 @@ class Schema:
             )
             for error in errors
         ]
+        _release(errors)
         return found or (self._first_of_the_fast_judge(value, location) if _is_wide(value) else [])
 
     def _first_of_the_fast_judge(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
@@ -93,6 +94,15 @@ class Schema:
     @cached_property
     def _slow(self) -> "Validator":
         return _explaining_validator()(self._whole, format_checker=_format_checker())
+
+
+def _release(errors: "Iterable[ValidationError]") -> None:
+    """Take errors apart, which hold parts of the value, and one another: the value is to be freed at once."""
+    waiting = list(errors)
+    while waiting:
+        error = waiting.pop()
+        waiting += error.context or ()
+        error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -11,6 +11,7 @@ import orjson
 from mockserver.contract.operations import essence, is_json
 from mockserver.contract.spec import Content, Operation, Parameter
 from mockserver.errors import Reason, Refusal, Violation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response, Upload
 
 MAX_ARGUMENTS = 1000
@@ -264,12 +265,12 @@ def _encoded(coding: str) -> Refusal:
 
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     try:
-        value = orjson.loads(request.body)
+        value = parse_json(request.body)
         if content.encoded and isinstance(value, dict):
             value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
         canonical = _written(value, len(request.body))
-    except orjson.JSONDecodeError as problem:
-        violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
+    except JsonError as problem:
+        violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
         return None, b""
     except orjson.JSONEncodeError:  # what can be read may be too deep to be written
         violations.append(Violation(("body",), "depth", "is nested too deeply"))

@@ -169,6 +169,7 @@ _TEXTS: Mapping[str, str] = {
     "subdivision": "{name} must be in the country",
     "device": "{name} must be one of those listed",
     "depth": "JSON was malformed",
+    "max_values": "JSON must hold at most {most} values",
 }
 _PHRASES: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "minItems": _counts,

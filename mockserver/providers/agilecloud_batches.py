@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
@@ -20,6 +20,7 @@ from mockserver.providers.agilecloud_world import leaves_blank, live_schema, wor
 from mockserver.state.batches import Batch
 from mockserver.state.conditions import Rejection
 from mockserver.state.sandbox import Sandbox
+from mockserver.stores.blobs import no_room
 from mockserver.syntaxes import read_capacity
 
 VALIDATING_SHARE = 0.1
@@ -193,8 +194,20 @@ def _worked(call: Call, job: Job, blob: Content) -> Job:
     if job.rejection is not None:
         return job._replace(worked=rejected_file(rejected(job.rejection)))
     job = job._replace(prompts=dict(call.sandbox.prompts))
-    worked = work(blob, _desk(call, job))
+    worked = _work(blob, _desk(call, job))
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
+
+
+def _work(blob: Content, desk: Desk, **stopped: Any) -> Worked:
+    """What `work` gives; raises Refusal, with nothing changed, when its files cannot be written."""
+    try:
+        return work(blob, desk, **stopped)
+    except OSError as problem:
+        raise no_room(problem) from None
+
+
+def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
+    return batch.due(index) <= stopped
 
 
 def _collected(call: Call, job: Job, worked: Worked) -> Job:
@@ -203,7 +216,8 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
-        again = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
+        ended = partial(_has_ended, job.batch, stopped)
+        again = _work(job.input, _desk(call, job), ended=ended, expires=expires)
         # What was sent broke the document, whether or not its turn came.
         worked = again._replace(refused=worked.refused)
     if not worked.errors:

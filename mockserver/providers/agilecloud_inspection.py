@@ -9,10 +9,11 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.errors import Violation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
 from mockserver.state.conditions import Rejection
-from mockserver.stores.blobs import MAX_LINE
+from mockserver.stores.blobs import CHUNK_BYTES, MAX_LINE
 from mockserver.workers import checkpoint
 
 CHAT = "/v1/chat/completions"
@@ -126,6 +127,8 @@ class Inspection:
         """
         if self._is_plain is None or self.errors or self._count + len(lines) > MAX_LINES:
             return None
+        if max(map(len, lines)) > CHUNK_BYTES:
+            return None
         try:
             requests = list(map(orjson.loads, lines))
         except orjson.JSONDecodeError:
@@ -210,13 +213,20 @@ def _parsed(line: bytes) -> Any:
     if len(line) > MAX_LINE:
         raise LineError("line_too_long", f"This line is longer than {MAX_LINE} bytes, the most a line may have.")
     try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as problem:
-        if "depth" in problem.msg:
-            raise _too_deep() from None
-        if not line.strip():
-            raise LineError("invalid_json_line", "This line is blank, which --strict refuses.") from None
-        raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
+        return parse_json(line)
+    except JsonError as problem:
+        error = _json_error(line, problem)
+    raise error  # outside, because the original holds a copy of the line
+
+
+def _json_error(line: bytes, problem: JsonError) -> LineError:
+    if problem.code != "syntax":
+        return LineError("invalid_json_line", f"This line is too large: {problem}.")
+    if "depth" in str(problem):
+        return _too_deep()
+    if not line.strip():
+        return LineError("invalid_json_line", "This line is blank, which --strict refuses.")
+    return LineError("invalid_json_line", "This line is not parseable as valid JSON.")
 
 
 def _too_deep() -> LineError:

@@ -7,10 +7,9 @@ the same words under another id, streamed or not. Ids follow from the sandbox, a
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Disturbance, DisturbanceKind, Request, Response
 from mockserver.provider import Call, Prompt
 from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
@@ -89,9 +88,9 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
     if operation != "createChatCompletion":
         return
     try:
-        asked = orjson.loads(request.body)
+        asked = parse_json(request.body)
         model, text = asked["model"], last_user_message(asked["messages"])
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+    except (JsonError, LookupError, TypeError, AttributeError):
         return  # answered by a stub, which takes any request, or made of a prompt's messages
     if isinstance(model, str):
         yield Prompt(text, model)

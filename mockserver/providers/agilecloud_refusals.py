@@ -8,11 +8,13 @@ import orjson
 
 from mockserver.contract.operations import JSON, is_json
 from mockserver.contract.routing import MAX_SHOWN, NoOperation
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
 from mockserver.messages import UNDOCUMENTED_SOURCE, Request, Response
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """The family of an error by its status, where it is not that of its class."""
+STATUS_CODES: Mapping[int, str] = {NO_STORAGE: "insufficient_storage"}
+"""The code of an error by its status, where nothing else says one."""
 STATED_ERROR = "x-mock-error"
 """Beside a schema in the document: the error that a request gets which breaks it."""
 CREDENTIAL = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.NO_CREDITS})
@@ -55,8 +57,8 @@ def worded(refusal: Refusal, reply: Response) -> Response:
 
 
 def lost(request: Request, refusal: Refusal, status: int) -> Response:
-    """The answer to a request that no operation takes, in the envelope that the SDKs show the message of."""
-    message, code = refusal.detail, "method_not_supported"
+    """The answer where no operation documents one, in the envelope that the SDKs show the message of."""
+    message, code = refusal.detail, STATUS_CODES.get(status, "method_not_supported")
     if refusal.reason is Reason.NO_SUCH_PATH:
         message, code = f"mockserver does not imitate {_asked(request)}. {_hint(request.path, refusal)}", "unknown_url"
     error = {"message": message, "type": family(status), "param": None, "code": code}
@@ -78,7 +80,7 @@ def _hint(path: str, refusal: Refusal) -> str:
 def described(refusal: Refusal, status: int, documented: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The error that a refusal is shown as. `documented` is the document's, for what the refusal leaves open."""
     if not refusal.violations:
-        blank = {"type": family(status), "param": None, "code": None}
+        blank = {"type": family(status), "param": None, "code": STATUS_CODES.get(status)}
         return {**(documented or blank), "message": refusal.detail or str(refusal)}
     violation = refusal.violations[0]
     stated = violation.rule.get(STATED_ERROR)

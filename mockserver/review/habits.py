@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import orjson
-
 from mockserver.contract.spec import Operation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
 from mockserver.provider import Guidance
 from mockserver.redaction import redacted_value
@@ -111,8 +110,8 @@ def _value(exchange: Exchange) -> Mapping[str, Any]:
     if not (isinstance(body, bytes) and exchange.response.media_type.startswith("application/json")):
         return {}
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value = parse_json(body)
+    except JsonError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -128,8 +127,8 @@ def fingerprint(request: Request) -> bytes | None:
 def _body(body: bytes) -> bytes:
     """The one form that all ways of writing a JSON body share; any other body as it is."""
     try:
-        return canonical(orjson.loads(body))
-    except (orjson.JSONDecodeError, TypeError):
+        return canonical(parse_json(body))
+    except (JsonError, TypeError):
         return body
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from mockserver.json_bodies import parse_json
 from mockserver.state.ids import check_room
 from mockserver.state.registry import Form, Registry, SnapshotError, Still, still
 from mockserver.state.shapes import LEAST, MOST, is_record, is_unicode, misfit
@@ -201,7 +202,7 @@ class Reader:
         return int(self._checked(lambda: int(content, 16), "no whole number"))
 
     def _read_json(self, content: Any) -> Any:
-        value = self._checked(lambda: orjson.loads(content), "no JSON")
+        value = self._checked(lambda: parse_json(content.encode()), "no JSON")
         self._checked(lambda: check_room(value), "it is nested too deeply")
         return value
 

@@ -9,6 +9,7 @@ import orjson
 
 from mockserver import __version__
 from mockserver.errors import Reason
+from mockserver.json_bodies import MAX_VALUES
 from mockserver.redaction import is_account_key
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Attempt, Callback, Outbox, State
@@ -27,6 +28,8 @@ from mockserver.state.shapes import misfit
 FORMAT, VERSION = "mockserver sandbox", 2
 MAX_DOCUMENT = 384 * 1024 * 1024
 """Bytes; room for 256 MB of files in base64, and for what else there is."""
+MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
+"""Values in a document, and the fewest bytes that each takes on average: what is written takes 20 and more."""
 
 SHELVES: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
 """What lies on the shelves of every sandbox. What lies on those of a provider, it declares; see Provider.keeps."""
@@ -104,6 +107,11 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "rules": Attribute(tuple[RuleKept, ...], _take_rules, _read_rules),
 }
 """One row for each attribute that travels."""
+
+
+def max_document_values(size: int) -> int:
+    """How many values an export of `size` bytes may hold."""
+    return max(MAX_VALUES, min(size // BYTES_PER_VALUE, MAX_DOCUMENT_VALUES))
 
 
 class Snapshot(NamedTuple):

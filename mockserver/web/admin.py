@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
+from weakref import proxy
 
 import orjson
 from starlette.applications import Starlette
@@ -20,14 +21,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.contract.replies import described, problem
 from mockserver.contract.routing import MAX_SHOWN, allowed_methods
 from mockserver.contract.validation import read_token
-from mockserver.engine import Engine, is_named_by_token, sandbox_name
+from mockserver.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import SandboxesFull
-from mockserver.state.snapshots import MAX_DOCUMENT
+from mockserver.state.snapshots import MAX_DOCUMENT, max_document_values
 from mockserver.text import nearest
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met
+from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, bug_met
 from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb, clearest
 from mockserver.web.courier import Courier
 from mockserver.web.gate import Gate
@@ -36,16 +38,19 @@ from mockserver.web.verbs import VERBS
 from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
-PAUSE = 0.001
-"""Seconds between an answer and the freeing of what it made superfluous."""
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
-    """The app for everything the gateway does not answer itself."""
+    """The app for everything the gateway does not answer itself.
+
+    It does not keep the engine alive: Starlette's router and middleware refer to themselves, and would keep it until
+    the collector runs.
+    """
+    known: Engine = proxy(engine)
     by_path: dict[str, dict[str, Verb]] = {}
     for verb in VERBS:
         by_path.setdefault(verb.path, {})[verb.method] = verb
-    endpoints = {path: _Endpoint(engine, settings, verbs) for path, verbs in by_path.items()}
+    endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may hold slashes, and what follows it is no part of it.
@@ -116,7 +121,7 @@ class _Endpoint:
             except AdminRefusal as refusal:
                 response = _problem(refusal)
             except SandboxesFull as full:
-                response = _problem(AdminRefusal(503, f"No sandbox can be made: {full}."))
+                response = _problem(AdminRefusal(503, f"No sandbox can be made or pinned: {full}. {MAKE_ROOM}"))
             except LaneFull as full:
                 response = _sent(busy(full), dict(busy(full).headers))
             except (ClientDisconnect, ConnectionResetError):
@@ -124,13 +129,6 @@ class _Endpoint:
             except Exception:  # left to the server, it would cost the client its connection
                 response = _sent(bug_met(request.method, request.url.path))
         await response(scope, receive, send)
-        if self._engine.sandboxes.waste:
-            asyncio.get_running_loop().call_later(PAUSE, self._sweep)  # the answer goes out first
-
-    def _sweep(self) -> None:
-        """Free what was forgotten, in steps between which others are answered."""
-        if self._engine.sandboxes.waste.sweep():
-            asyncio.get_running_loop().call_soon(self._sweep)
 
     async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
@@ -161,7 +159,8 @@ class _Endpoint:
     ) -> StarletteResponse:
         """The answer of a verb that takes steps: each in the turn of its sandbox, and what lies between beside them."""
         workers, lane = self._engine.workers, own_lane()
-        call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
+        async with LARGE_BODIES.hold(len(asked.body)):
+            call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
         steps, found = verb.answer(call), None
         while isinstance(step := await in_lane(workers, lane, partial(_next_step, steps, found), receive), Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
@@ -170,6 +169,8 @@ class _Endpoint:
     def _call(self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
         book = self._engine.sandboxes
+        if verb.sets_up:
+            book.check_room_to_pin(name)
         sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
         return AdminCall(self._engine, sandbox, path, query, value)
 
@@ -218,11 +219,13 @@ def _read_json(verb: Verb, body: bytes) -> Any:
             raise AdminRefusal(400, f"{verb.method} {ADMIN_PREFIX}{verb.path} takes no body.")
         return {}
     try:
-        value = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
+        value = parse_json(body or b"{}", max_document_values(len(body)) if verb.is_large else None)
+    except JsonError as error:
+        if error.code != "syntax":
+            raise AdminRefusal(422, f"{error}.") from None
         definition = verb.body.definition
         wanted = definition.get("description") if isinstance(definition, dict) else None
-        raise AdminRefusal(400, f"The body is not JSON: {error}{f'; wanted {wanted}' if wanted else ''}.") from error
+        raise AdminRefusal(400, f"The body is {error}{f'; wanted {wanted}' if wanted else ''}.") from None
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))

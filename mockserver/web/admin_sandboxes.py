@@ -55,7 +55,9 @@ def sandboxes(call: AdminCall) -> Any:
     every = book.by_use()
     more = after + limit if len(every) > after + limit else None
     totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
-    return {"sandboxes": [_row(each) for each in every[after : after + limit]], **totals, "next": more}
+    journals = {"bytes": book.journals.held, "limit": book.journals.limit, "dropped": book.journals.dropped}
+    rows = [_row(each) for each in every[after : after + limit]]
+    return {"sandboxes": rows, **totals, "journals": journals, "next": more}
 
 
 def create_sandbox(call: AdminCall) -> Any:
@@ -67,6 +69,8 @@ def create_sandbox(call: AdminCall) -> Any:
     if found is not None and own != Own():
         detail = f"The sandbox {name!r} is there already, and is what it is; delete it first, or change it bit by bit."
         raise AdminRefusal(409, detail)
+    if body.get("hold", True):
+        book.check_room_to_pin(name)
     sandbox = book.open(name, own)
     sandbox.is_held = body.get("hold", True)
     sandbox.is_set_up = sandbox.is_set_up and sandbox.is_held
@@ -118,6 +122,7 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
         "jobs": len(sandbox.jobs),
         "files": len(sandbox.files),
         "requests": sandbox.journal.seen,
+        "dropped": sandbox.journal.dropped,
     }
 
 

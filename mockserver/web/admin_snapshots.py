@@ -8,12 +8,14 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.engine import Engine
+from mockserver.json_bodies import JsonError, check_values
 from mockserver.state.conditions import NORMAL
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import RULE_SCHEMA
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.setups import checked_conditions
-from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, ready, restore
+from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, max_document_values, ready, restore
+from mockserver.stores.blobs import no_room
 from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb
 
 _CHOICES = {"true": True, "false": False}
@@ -34,6 +36,10 @@ def export(call: AdminCall) -> Generator[Step, Any, bytes]:
         raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from error
     if len(document) > MAX_DOCUMENT:
         raise AdminRefusal(422, f"The sandbox cannot be exported: there is more than {MAX_DOCUMENT} bytes of it.")
+    try:
+        check_values(document, max_document_values(len(document)))
+    except JsonError as error:
+        raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from None
     return document
 
 
@@ -50,6 +56,9 @@ def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
         ready(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
+    except OSError as problem:
+        raise AdminRefusal(507, no_room(problem).detail) from None
+    call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
     yield Step(call.sandbox.name, partial(_restore, call, snapshot))
     counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
     kept = None if snapshot.exchanges is None else len(snapshot.exchanges)

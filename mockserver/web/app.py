@@ -17,6 +17,7 @@ from mockserver.web.browser import NOTHING, UNASKED_PATHS
 from mockserver.web.cors import CrossOrigin
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
+from mockserver.web.large_bodies import LargeBodies
 from mockserver.web.patience import Patience
 from mockserver.web.turns import busy, in_lane, own_lane
 from mockserver.workers import LaneFull
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up everybody else."""
 
+LARGE_BODIES = LargeBodies()
 ADMIN_PREFIX = "/__admin"
 HEALTH = {
     f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
@@ -143,7 +145,7 @@ class Gateway:
                 body = await self._read_body(headers, receive) if has_body else b""
                 request = _request(scope, headers, body)
         except Refusal as refusal:
-            response = await self._refuse(_request(scope, headers, b""), refusal.with_traceback(None), receive)
+            response = await self._refuse(_request(scope, headers, b""), refusal.without_frames(), receive)
             # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
             # One that waited for "100 Continue" may send its body all the same, or not.
             if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
@@ -218,9 +220,18 @@ class Gateway:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
         self._courier.loop = asyncio.get_running_loop()
         try:
-            return await in_lane(self._workers, self._engine.lane(request), action, receive)
+            return await self._in_turn(request, action, receive)
         except LaneFull as full:
             return busy(full)
+
+    async def _in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """A large body waits for others to be parsed; but never while its sandbox is busy, which may take long."""
+        lane = self._engine.lane(request)
+        if len(request.body) > THREAD_BYTES and lane not in self._workers.lanes:
+            async with LARGE_BODIES.hold(len(request.body)):
+                if lane not in self._workers.lanes:
+                    return await in_lane(self._workers, lane, action, receive)
+        return await in_lane(self._workers, lane, action, receive)
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""

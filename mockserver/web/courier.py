@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
 from typing import NamedTuple
+from weakref import ref
 
 import orjson
 
@@ -109,7 +110,14 @@ class Courier:
             state = State.FAILED if outcome.state is State.RETRYING and is_over else outcome.state
             errand.outbox.update(callback.tried(attempt, state))
         if state is State.RETRYING:
-            self._later(self._rules.retries[errand.failures], partial(self._go, errand._replace(failures=failures)))
+            known = ref(errand.sandbox), ref(errand.outbox)
+            self._later(self._rules.retries[errand.failures], partial(self._go_again, *known, errand.id, failures))
+
+    def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
+        """Try again, unless the sandbox was deleted meanwhile."""
+        known, noted = sandbox(), outbox()
+        if known is not None and noted is not None:
+            self._go(Errand(known, noted, id_, failures))
 
     def _set_alarm(self, sandbox: Sandbox, wait: float | None) -> None:
         try:
@@ -126,12 +134,15 @@ class Courier:
             before.cancel()
         if wait is not None and self.loop is not None:
             wait = min(max(wait, SHORTEST), LONGEST)
-            self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox)
+            # An alarm may be a day away; a sandbox that is deleted before is freed at once.
+            self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox.name, ref(sandbox))
 
-    def _ring(self, sandbox: Sandbox) -> None:
+    def _ring(self, name: str, known: "ref[Sandbox]") -> None:
         """Look after the sandbox in its turn: a long request may hold it, and must not hold the loop."""
-        self._alarms.pop(sandbox.name, None)
-        self._in_lane(sandbox, partial(self._look_after, sandbox))
+        self._alarms.pop(name, None)
+        sandbox = known()
+        if sandbox is not None:
+            self._in_lane(sandbox, partial(self._look_after, sandbox))
 
     def _in_lane(self, sandbox: Sandbox, action: Callable[[], None]) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Upload
+from mockserver.stores.blobs import no_room
 from mockserver.web.forms import FormError, FormReader
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
     except OSError as problem:
         _close(reader)
         await _drain(stream)
-        detail = f"The upload could not be stored: {problem.strerror}."
-        raise Refusal(Reason.UNAVAILABLE, detail, status=507) from None
+        raise no_room(problem) from None
     except BaseException:
         _close(reader)
         raise

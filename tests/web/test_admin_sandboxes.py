@@ -457,21 +457,6 @@ def test_an_admin_call_for_a_busy_sandbox_holds_up_nobody_else() -> None:
         assert answered == [200]
 
 
-def test_what_a_reset_forgot_is_freed_while_the_server_goes_on() -> None:
-    with ThreadedServer(make_settings()) as server, httpx.Client(base_url=server.url) as client:
-        client.headers["Authorization"] = "Bearer t"
-        for n in range(100):
-            client.post("/ai/batches", json={"prompts": [str(n)]})
-
-        client.post("/__admin/reset")
-        for _ in range(500):
-            client.get("/health")
-            if not server.engine.sandboxes.waste:
-                break
-
-        assert not server.engine.sandboxes.waste
-
-
 def test_a_closed_api_leaves_the_other_open(tmp_path: Path) -> None:
     folder = tmp_path / "agentfirst"
     folder.mkdir()

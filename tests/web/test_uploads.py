@@ -345,8 +345,9 @@ def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = UploadWire(GOOD).through(make_gateway())
 
     assert wire.status == 507
-    message = "The upload could not be stored: No space left on device."
-    assert wire.value["error"] == {"message": message, "type": "server_error", "param": None, "code": None}
+    error = wire.value["error"]
+    assert "No space left on device" in error.pop("message")
+    assert error == {"type": "server_error", "param": None, "code": "insufficient_storage"}
     assert wire.messages == []
 
 
