@@ -47,7 +47,7 @@ HOMES = {
     "starlette": {"web"},
     "uvicorn": {"server", "protocol"},
     "jsonschema": {"contract.schema"},
-    "jsonschema_rs": {"contract.schema"},
+    "jsonschema_rs": {"contract.schema", "contract.regex"},
     "yaml": {"contract", "sources"},
     "faker": {"contract.words", "contract.fabrication"},
 }

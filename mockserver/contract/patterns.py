@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 
-from mockserver.contract.schema import matches
+from mockserver.contract.regex import compile_pattern
 
 Choice = TypeVar("Choice")
 
@@ -22,7 +22,7 @@ def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: 
     made = text
     try:
         for _ in range(TRIES):
-            if low <= len(made) <= (len(made) if high is None else high) and matches(pattern, made):
+            if low <= len(made) <= (len(made) if high is None else high) and compile_pattern(pattern).found_in(made):
                 return made
             made = maker.xeger(pattern)
     except (re.error, LookupError, ValueError, RecursionError, OverflowError):
