@@ -36,28 +36,31 @@ class Pattern(NamedTuple):
     text: str
     found_in: Callable[[str], bool]
     """Whether the pattern matches anywhere in a text; takes time in proportion to the text."""
-    size: int
-    """Bytes that it compiles to, at most; one of SIZES."""
-
-    @property
-    def weight(self) -> int:
-        """Steps that a character of the text costs."""
-        return self.size // _WEIGHT_BYTES
 
 
-@lru_cache(maxsize=256)
 def compile_pattern(text: str) -> Pattern:
     """The pattern, ready to use; raises PatternError where it is none, or takes too much memory or time."""
+    size = pattern_size(text)
+    return _small_pattern(text, size) if size <= SIZES[1] else _pattern(text, size)
+
+
+@lru_cache(maxsize=1024)
+def pattern_size(text: str) -> int:
+    """Bytes that a pattern compiles to, at most: one of SIZES; raises PatternError as compile_pattern does."""
     if len(text) > MAX_LENGTH:
         raise PatternError(f"{_shorten(text)} has {len(text)} characters; a pattern has at most {MAX_LENGTH}")
     groups = text.count("(")
     if groups > MAX_GROUPS:
         raise PatternError(f"{_shorten(text)} has {groups} groups; a pattern has at most {MAX_GROUPS}")
     for size in SIZES:
-        found_in = _compiled(text, size)
-        if found_in is not None:
-            return Pattern(text, found_in, size)
+        if _compiled(text, size) is not None:
+            return size
     raise PatternError(f"{_shorten(text)} {_reason(text)}")
+
+
+def pattern_weight(text: str) -> int:
+    """Steps that matching a character costs; raises PatternError as compile_pattern does."""
+    return pattern_size(text) // _WEIGHT_BYTES
 
 
 def linear_options(size: int | None = None) -> jsonschema_rs.RegexOptions:
@@ -71,6 +74,16 @@ def is_regular_expression(text: str) -> bool:
         return False
     options = jsonschema_rs.FancyRegexOptions(size_limit=SIZES[-1], dfa_size_limit=DFA_BYTES)
     return _validator(text, options) is not None
+
+
+def _pattern(text: str, size: int) -> Pattern:
+    found_in = _compiled(text, size)
+    assert found_in is not None, "it was compiled to find its size"
+    return Pattern(text, found_in)
+
+
+# Large ones are not kept: they come from clients, and would fill the memory.
+_small_pattern = lru_cache(maxsize=64)(_pattern)
 
 
 def _compiled(text: str, size: int) -> Callable[[str], bool] | None:

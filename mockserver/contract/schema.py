@@ -32,10 +32,16 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 class Schema:
     """A JSON Schema inside a document, in whose `components` its references are looked up."""
 
-    def __init__(self, definition: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-        """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards."""
+    def __init__(
+        self, definition: Mapping[str, Any], document: Mapping[str, Any], *, pattern_bytes: int | None = None
+    ) -> None:
+        """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards.
+
+        A pattern may compile to `pattern_bytes`, by default 10 MB.
+        """
         self.definition = definition
         self.document = document
+        self._pattern_bytes = pattern_bytes
 
     def accepts(self, value: Any) -> bool:
         """Whether the value is valid. The fast judge's yes counts; its no is judged again by jsonschema."""
@@ -85,12 +91,13 @@ class Schema:
     def _whole(self) -> dict[str, Any]:
         """The definition with what its references may point at. Unknown keywords are ignored by both judges."""
         beside = {key: self.document[key] for key in ("components", "paths") if key in self.document}
-        return {"$schema": DIALECT, **beside, **self.definition}
+        return {**beside, **self.definition, "$schema": DIALECT}
 
     @cached_property
     def _fast(self) -> Any:
         # A judge that could ask Python what a format means is slower by half, even where nobody asks.
-        return _compiled(self._whole, FORMATS if _names_formats(self.definition, self.document) else {})
+        formats = FORMATS if _names_formats(self.definition, self.document) else {}
+        return _compiled(self._whole, formats, self._pattern_bytes)
 
     @cached_property
     def _slow(self) -> "Validator":
@@ -146,10 +153,13 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
     return False
 
 
-def _compiled(definition: dict[str, Any], formats: dict[str, Callable[[str], bool]]) -> Any:
+def _compiled(
+    definition: dict[str, Any], formats: dict[str, Callable[[str], bool]], pattern_bytes: int | None = None
+) -> Any:
+    options = linear_options(pattern_bytes)
     try:
         return jsonschema_rs.Draft202012Validator(
-            definition, validate_formats=True, formats=formats, offline=True, pattern_options=linear_options()
+            definition, validate_formats=True, formats=formats, offline=True, pattern_options=options
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
         why = _pattern_problem(definition) or " ".join(str(problem).split())
@@ -261,7 +271,7 @@ def _format_checker() -> "FormatChecker":
 
 
 @cache
-def _explaining_validator(*, leaves_unevaluated: bool = False) -> type["Validator"]:
+def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     """jsonschema's validator, which walks no array further than is worth it, and reads patterns as the fast judge."""
     from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415  needed only to explain
     from jsonschema.validators import extend  # noqa: PLC0415  needed only to explain

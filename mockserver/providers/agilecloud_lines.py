@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mockserver.contract.budget import MAX_BATCH_STEPS, MAX_STEPS, Budget
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
@@ -89,6 +90,8 @@ class Desk(NamedTuple):
     plan: FatePlan | None = None
     leaves_blank: bool = False
     """Whether a template's variables without a value are left empty, rather than refused."""
+    budget: Budget | None = None
+    """What all lines together may cost whose answers have a form of the client's."""
 
 
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
@@ -97,6 +100,7 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     `ended` says which items came to an end before the batch did; of the others nothing is kept, or, where the batch
     `expires`, that they came too late.
     """
+    desk = desk._replace(budget=Budget(MAX_BATCH_STEPS))
     fates: dict[int, Fate] = {}
     sums: dict[str, list[int]] = {}
     uses: list[Use] = []
@@ -276,8 +280,10 @@ def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: 
     def key() -> bytes:
         return answer_key(desk.world, model, messages)
 
-    id_ = f"chatcmpl-{identity}"
-    answer = written_completion(request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt)
+    id_, budget = f"chatcmpl-{identity}", Budget(MAX_STEPS, shared=desk.budget)
+    answer = written_completion(
+        request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt, budget=budget
+    )
     return answer[0], model, answer[1], answer[2]
 
 

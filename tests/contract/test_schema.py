@@ -303,7 +303,7 @@ class Visits:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        validator = schema_room._explaining_validator()
+        validator = schema_room._explaining_validator(leaves_unevaluated=False)
         type_of = validator.VALIDATORS["type"]
 
         def counted(*arguments: Any) -> Any:
