@@ -49,6 +49,7 @@ HOMES = {
     "jsonschema": {"contract.schema"},
     "jsonschema_rs": {"contract.schema", "contract.regex"},
     "yaml": {"contract", "sources"},
+    "minijinja": {"providers.agilecloud_renderer"},
     "faker": {"contract.words", "contract.fabrication"},
 }
 # None is nobody.

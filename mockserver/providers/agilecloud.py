@@ -45,7 +45,7 @@ def is_costly(request: Request) -> bool:
     path, body = request.path, request.body
     if path == CHAT:
         return b"json_schema" in body or b"tool_choice" in body or b"prompt_slug" in body or b"\\u00" in body
-    return path.startswith(PROMPTS) and bool(body)
+    return path.startswith(PROMPTS)
 
 
 api = Provider(
