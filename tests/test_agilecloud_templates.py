@@ -189,8 +189,7 @@ def test_placeholders_are_the_names_without_a_value(template: str, names: tuple[
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ a", "{% include 'a' %}", "{{ a|no_such_filter }}", "{% for %}", "{{ (" * 500, "a" * 1_000_001, "\ud800{{ a }}"],
-)
+    ["{{ a", "{% include 'a' %}", "{{ a|no_such_filter }}", "{% for %}", "{{ (" * 500, "a" * 1_000_001, "\ud800{{"],
 )
 def test_a_template_without_sense_has_no_placeholders(template: str) -> None:
     with pytest.raises(TemplateProblem):
