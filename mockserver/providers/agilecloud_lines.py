@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.contract.budget import MAX_BATCH_STEPS, MAX_STEPS, Budget
+from mockserver.contract.budget import MAX_STEPS, Budget
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
@@ -100,7 +100,6 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     `ended` says which items came to an end before the batch did; of the others nothing is kept, or, where the batch
     `expires`, that they came too late.
     """
-    desk = desk._replace(budget=Budget(MAX_BATCH_STEPS))
     fates: dict[int, Fate] = {}
     sums: dict[str, list[int]] = {}
     uses: list[Use] = []

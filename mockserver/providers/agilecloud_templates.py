@@ -63,9 +63,7 @@ def _names(templates: Sequence[str]) -> tuple[str, ...]:
 _cached_names = lru_cache(maxsize=256)(_names)
 
 
-def _asked(
-    templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool, wants_names: bool
-) -> list[str]:
+def _asked(templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool, wants_names: bool) -> list[str]:
     try:
         given = orjson.dumps(variables)
         request = orjson.dumps(
