@@ -20,6 +20,7 @@ RETRY_AFTER = 1
 
 CHAT = "/v1/chat/completions"
 PROMPTS = "/api/v1/prompts"
+_COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 
 def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
@@ -43,9 +44,10 @@ def dress(request: Request, sandbox: Sandbox, response: Response, settings: Sett
 def is_costly(request: Request) -> bool:
     """Whether a client's own schema or template is to be filled in. A name may be written with escapes."""
     path, body = request.path, request.body
-    if path == CHAT:
-        return b"json_schema" in body or b"tool_choice" in body or b"prompt_slug" in body or b"\\u00" in body
-    return path.startswith(PROMPTS)
+    if path != CHAT:
+        return path.startswith(PROMPTS)
+    # One character is found much faster than a word.
+    return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
 
 
 api = Provider(
