@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from mockserver.providers.agilecloud_renderer import CPU_SECONDS, TOO_MUCH, read_message, write_message
+from mockserver.providers.agilecloud_problems import TOO_MUCH
+from mockserver.providers.agilecloud_renderer import CPU_SECONDS, read_message, write_message
 
 MAX_PROCESSES = 2
 PATIENCE = 20 * CPU_SECONDS

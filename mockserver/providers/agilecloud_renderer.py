@@ -16,6 +16,8 @@ from typing import IO, Any, TypedDict
 import minijinja
 import orjson
 
+from mockserver.providers.agilecloud_problems import TOO_MUCH
+
 CPU_SECONDS = 0.5
 """Of computing, for all templates of a request. Ordinary ones take less than a thousandth."""
 MEMORY = 512 * 1024 * 1024
@@ -34,7 +36,6 @@ _BOUNDS = (
     "maximum recursion limits",
 )
 _UNKNOWN = {"UnknownFilter", "UnknownTest", "TemplateNotFound", "BadInclude"}
-TOO_MUCH = "The template does too much: its loops or texts are too large."
 
 
 class Request(TypedDict):

@@ -1,5 +1,7 @@
 """Schemas and patterns from clients: each answer has one budget, and beyond it the request is refused in words."""
 
+import contextlib
+import http.client
 import json
 import threading
 from typing import Any
@@ -173,3 +175,18 @@ def test_ordinary_and_large_schemas_are_still_answered(schema: dict[str, Any]) -
         status, answer = ask(server, chat(schema))
 
     assert status == 200, answer
+
+
+def test_the_server_ends_in_time_while_costly_requests_wait() -> None:
+    def attack(server: AttackedServer, n: int) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(server, chat(ATTACKS["hard strings"], n=128), f"attacker-{n}")
+
+    with attacked_server() as server:
+        attackers = [threading.Thread(target=attack, args=(server, n)) for n in range(60)]
+        for each in attackers:
+            each.start()
+        assert ask(server, chat({"type": "integer"}), "another")[0] == 200  # by now many of them wait
+        assert server.stop(within=10) == 0
+        for each in attackers:
+            each.join()

@@ -93,3 +93,27 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_batch_of_templates_that_do_too_much_ends() -> None:
+    request = {"model": "gpt-4o", "prompt_slug": "p", "variables": VARIABLES}
+    lines = [
+        json.dumps({"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": request})
+        for n in range(400)
+    ]
+    head = 'Content-Disposition: form-data; name="file"; filename="a.jsonl"'
+    purpose = ("--b", 'Content-Disposition: form-data; name="purpose"', "", "batch")
+    form = "\r\n".join((*purpose, "--b", head, "", "\n".join(lines), "--b--", ""))
+    with attacked_server("--progression", "immediate") as server, others_are_served(server):
+        assert make_prompt(server, "p", "{% if text %}{{ [1] * 10**9 }}{% endif %}", "attacker") in {200, 201}
+        _, created = server.request("POST", "/v1/files", form.encode(), Content_Type="multipart/form-data; boundary=b")
+        wanted = {"input_file_id": json.loads(created)["id"], "endpoint": "/v1/chat/completions"}
+        body = json.dumps({**wanted, "completion_window": "24h"}).encode()
+        _, created = server.request("POST", "/v1/batches", body)
+        _, read = server.request("GET", f"/v1/batches/{json.loads(created)['id']}")
+        batch = json.loads(read)
+        assert batch["request_counts"] == {"total": 400, "completed": 0, "failed": 400}
+        _, errors = server.request("GET", f"/v1/files/{batch['error_file_id']}/content")
+
+    codes = {json.loads(line)["response"]["body"]["error"]["code"] for line in errors.splitlines()}
+    assert codes == {"invalid_template"}
