@@ -116,7 +116,8 @@ def test_a_tool_s_parameters_have_the_same_budget(name: str) -> None:
     with attacked_server() as server, others_are_served(server):
         status, answer = ask(server, {**body, "tool_choice": "required"})
 
-    assert (status, answer["error"]["code"]) == (400, "invalid_function_parameters")
+    assert status == 400
+    assert answer["error"]["code"] in {"invalid_function_parameters", "invalid_schema"}
 
 
 def test_lines_of_a_batch_that_cost_too_much_are_in_its_error_file() -> None:
