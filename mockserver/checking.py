@@ -240,8 +240,8 @@ def _covers(wide: Match, narrow: Match) -> bool:
 
 def _covers_pattern(wide: Match, narrow: Match) -> bool:
     if wide.pattern is None or narrow.prompt is None:
-        return wide.pattern == narrow.pattern
-    return wide.pattern.search(narrow.prompt) is not None
+        return wide.pattern is None or (narrow.pattern is not None and wide.pattern.text == narrow.pattern.text)
+    return wide.pattern.found_in(narrow.prompt)
 
 
 def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], handled: set[str]) -> Iterator[Problem]:

@@ -59,6 +59,7 @@ class Engine:
         """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
+        self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
 
     @cached_property
@@ -147,7 +148,7 @@ class Engine:
 
     def is_slow(self, request: Request) -> bool:
         """Whether handling the request may take so long that others should not wait for it."""
-        return request.path.startswith(self._slow)
+        return request.path.startswith(self._slow) or self._is_costly(request)
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation reads the request's body as a form; `request` needs no body yet."""
@@ -174,6 +175,12 @@ class Engine:
         match, _, _ = self._route(request)
         key = match.arguments.get(match.operation.sandbox_parameter) if match else None
         return self.sandboxes.name_of(key) or sandbox_name(request, read_token(request))
+
+    def _is_costly(self, request: Request) -> bool:
+        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
+            if is_costly(request):
+                return True
+        return False
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, whatever its method."""

@@ -194,6 +194,7 @@ class Provider:
         charges: Charges | None = None,
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
+        costly: Callable[[Request], bool] | None = None,
         report: Report | None = None,
         keeps: Keeps | None = None,
         judge: Judge | None = None,
@@ -209,7 +210,8 @@ class Provider:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
         `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread. `lost` answers what no operation takes under
+        with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
+        Budget). `lost` answers what no operation takes under
         `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
         `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
         operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
@@ -225,6 +227,7 @@ class Provider:
         self.charges = charges
         self.dress = dress
         self.slow = slow
+        self.costly = costly
         self.report = report
         self.keeps = keeps
         self.judge = judge

@@ -60,8 +60,9 @@ HOMES = {
     "starlette": {"web"},
     "uvicorn": {"server", "protocol"},
     "jsonschema": {"contract.schema"},
-    "jsonschema_rs": {"contract.schema"},
+    "jsonschema_rs": {"contract.schema", "contract.regex"},
     "yaml": {"contract", "sources"},
+    "minijinja": {"providers.agilecloud_renderer"},
     "faker": {"contract.words", "contract.fabrication"},
 }
 # None is nobody.

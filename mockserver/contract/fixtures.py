@@ -1,11 +1,11 @@
 """Canned answers and accounts from files: read them, and pick the one that fits."""
 
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mockserver.contract.documents import find_line, read_document
+from mockserver.contract.regex import Pattern, PatternError, compile_pattern
 from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError
 from mockserver.messages import FIXTURE_SOURCE
@@ -19,7 +19,7 @@ class Match(NamedTuple):
     prompt: str | None = None
     contains: str | None = None
     """In lower case; case does not matter."""
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     models: frozenset[str] | None = None
     country: str | None = None
     """In upper case."""
@@ -31,7 +31,7 @@ class Match(NamedTuple):
             and (self.models is None or model in self.models)
             and (self.country is None or self.country == (country or "").upper())
             and (self.contains is None or self.contains in prompt.lower())
-            and (self.pattern is None or self.pattern.search(prompt) is not None)
+            and (self.pattern is None or self.pattern.found_in(prompt))
         )
 
 
@@ -207,13 +207,12 @@ def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
     )
 
 
-def _read_pattern(file: FixtureFile, n: int, pattern: str) -> re.Pattern[str]:
+def _read_pattern(file: FixtureFile, n: int, pattern: str) -> Pattern:
     try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as problem:
+        return compile_pattern(pattern)
+    except PatternError as problem:
         line = find_line(file.path, ("completions", n, "match", "pattern"))
-        message = f"{pattern!r} is not a regular expression: {problem}"
-        raise FixtureError(f"{file.path}:{line or 1}: completions[{n}].match.pattern: {message}") from problem
+        raise FixtureError(f"{file.path}:{line or 1}: completions[{n}].match.pattern: {problem}") from problem
 
 
 def _filled_up(prices: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,6 +18,10 @@ CHOSEN = frozenset({"stub", FAULT_SOURCE})
 RETRY_AFTER = 1
 """Seconds: what a client is told to wait when it asks too often."""
 
+CHAT = "/v1/chat/completions"
+PROMPTS = "/api/v1/prompts"
+_COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
+
 
 def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
     """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
@@ -35,6 +39,15 @@ def dress(request: Request, sandbox: Sandbox, response: Response, settings: Sett
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
     return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
+
+
+def is_costly(request: Request) -> bool:
+    """Whether a client's own schema or template is to be filled in. A name may be written with escapes."""
+    path, body = request.path, request.body
+    if path != CHAT:
+        return path.startswith(PROMPTS)
+    # One character is found much faster than a word.
+    return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
 
 
 api = Provider(
@@ -60,6 +73,7 @@ api = Provider(
     },
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+    costly=is_costly,
     guidance=GUIDANCE,
     prompts=Later("mockserver.providers.agilecloud_live", "prompts"),
 )

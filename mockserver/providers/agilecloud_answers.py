@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.contract.budget import Budget
 from mockserver.contract.fixtures import Completion
 from mockserver.providers.agilecloud_logprobs import check_size, text_logprobs, wants_logprobs
 from mockserver.providers.agilecloud_streams import line_bytes
@@ -73,6 +74,8 @@ class _Asked(NamedTuple):
     """The canned completion as written; empty without one."""
     form: Form | None
     choice: ToolChoice
+    budget: Budget
+    """What all choices may cost together."""
 
     def answer(self, key: bytes) -> _Answer:
         """The answer of one choice; canned calls come first, then those that the client requires."""
@@ -83,7 +86,7 @@ class _Asked(NamedTuple):
             return _Answer(None, calls, finish, is_canned=True)
         tool = self.choice.first() if self.choice.is_required else None
         if tool is not None:
-            return _Answer(None, [generated_call(tool, key)], finish)
+            return _Answer(None, [generated_call(tool, key, self.budget)], finish)
         text = self.entry.get("text")
         if text is not None and (not self.entry.get("adapts") or self.fits(text)):
             return _Answer(text, is_canned=True)
@@ -104,13 +107,15 @@ class _Asked(NamedTuple):
         keys = [digest(key, b"%d" % n) for n in range(len(calls))]
         if not self.entry.get("adapts"):
             return [tool_call(call, own) for call, own in zip(calls, keys, strict=True)]
-        return [adapted_call(call, functions[call["name"]], own) for call, own in zip(calls, keys, strict=True)]
+        return [
+            adapted_call(call, functions[call["name"]], own, self.budget) for call, own in zip(calls, keys, strict=True)
+        ]
 
     def fits(self, text: str) -> bool:
         """Whether the text has the form that the request asks for."""
         if self.form is not None:
-            return self.form.accepts_text(text)
-        return not self.wants_object() or ANY_OBJECT.accepts_text(text)
+            return self.form.accepts_text(text, self.budget)
+        return not self.wants_object() or ANY_OBJECT.accepts_text(text, self.budget)
 
     def wants_object(self) -> bool:
         """Whether an object of no given form is asked for."""
@@ -118,7 +123,7 @@ class _Asked(NamedTuple):
 
     def fabricated(self, key: bytes) -> str:
         if self.form is not None:
-            return self.form.filled(key).decode()
+            return self.form.filled(key, self.budget).decode()
         topic = topic_of(last_user_message(self.request["messages"]))
         if self.wants_object():
             return orjson.dumps(fabricated_object(key, topic)).decode()
@@ -126,14 +131,23 @@ class _Asked(NamedTuple):
 
 
 def chat_completion(
-    request: Mapping[str, Any], *, canned: Completion | None, key: bytes, id: str, created: int
+    request: Mapping[str, Any],
+    *,
+    canned: Completion | None,
+    key: bytes,
+    id: str,
+    created: int,
+    budget: Budget | None = None,
 ) -> dict[str, Any]:
     """The `chat.completion` object, the same for the same arguments; raises Refusal for what cannot be answered.
 
     The request is one that the document accepts. `key` is whatever the answer is to follow from (the seed, the model,
-    the messages); `canned` is the fixture that the caller found for the last user message.
+    the messages); `canned` is the fixture that the caller found for the last user message. `budget` is what
+    an answer in a form of the client's may cost.
     """
-    asked = _Asked(request, canned.entry if canned else {}, read_form(request), read_tool_choice(request))
+    asked = _Asked(
+        request, canned.entry if canned else {}, read_form(request), read_tool_choice(request), budget or Budget()
+    )
     # OpenAI sends null for what is left out; so do clients that pass every parameter.
     count = int(request.get("n") or 1)
     keys = [digest(key, b"%d" % n) if n else key for n in range(count)]
@@ -155,6 +169,7 @@ def written_completion(
     id: str,
     created: int,
     prompt: str | None = None,
+    budget: Budget | None = None,
 ) -> Written:
     """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
 
@@ -168,7 +183,7 @@ def written_completion(
             one, two, three, four, five, six, seven = completion_frame(request["model"])
             body = f"{one}{id}{two}{created}{three}{written}{four}{asked}{five}{said}{six}{asked + said}{seven}"
             return body.encode(), asked, said
-    shown = chat_completion(request, canned=canned, key=key(), id=id, created=created)
+    shown = chat_completion(request, canned=canned, key=key(), id=id, created=created, budget=budget)
     return line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
 
 

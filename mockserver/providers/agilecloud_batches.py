@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
+from mockserver.contract.budget import MAX_BATCH_STEPS, Budget
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Content, Response
 from mockserver.provider import Call
@@ -272,6 +273,7 @@ def _desk(call: Call, job: Job) -> Desk:
         keeps_order=settings.keep_order if keeps_order is None else keeps_order,
         plan=job.batch.plan,
         leaves_blank=leaves_blank(call),
+        budget=Budget(MAX_BATCH_STEPS),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mockserver.contract.budget import MAX_STEPS, Budget
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
@@ -14,8 +15,9 @@ from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspect
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models
 from mockserver.providers.agilecloud_plain import Plain
 from mockserver.providers.agilecloud_pricing import Prices
+from mockserver.providers.agilecloud_problems import TOO_MUCH
 from mockserver.providers.agilecloud_refusals import described, family
-from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled
+from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled, refusal
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import EventWriter, Trade
 from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
@@ -89,6 +91,8 @@ class Desk(NamedTuple):
     plan: FatePlan | None = None
     leaves_blank: bool = False
     """Whether a template's variables without a value are left empty, rather than refused."""
+    budget: Budget | None = None
+    """What all lines together may cost whose answers have a form of the client's."""
 
 
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
@@ -265,7 +269,7 @@ def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: 
         return line_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
     request = asked
     if chosen is not None:
-        request = filled(asked, chosen, blank=desk.leaves_blank)
+        request = _with_prompt(asked, chosen, desk)
         _judge(request, desk)  # with what the prompt's version adds
     model = checked_model(desk.world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
@@ -276,9 +280,24 @@ def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: 
     def key() -> bytes:
         return answer_key(desk.world, model, messages)
 
-    id_ = f"chatcmpl-{identity}"
-    answer = written_completion(request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt)
+    id_, budget = f"chatcmpl-{identity}", Budget(MAX_STEPS, shared=desk.budget)
+    answer = written_completion(
+        request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt, budget=budget
+    )
     return answer[0], model, answer[1], answer[2]
+
+
+def _with_prompt(asked: Mapping[str, Any], chosen: Chosen, desk: Desk) -> Mapping[str, Any]:
+    """The request with the prompt's messages; raises Refusal. A template that does too much costs as much as an answer
+    may, so that a batch of them ends."""
+    if desk.budget is not None and desk.budget.left < MAX_STEPS:
+        raise refusal(Reason.INVALID, ("body", "variables"), "invalid_template", f"{TOO_MUCH} So did earlier lines.")
+    try:
+        return filled(asked, chosen, blank=desk.leaves_blank)
+    except Refusal as refused:
+        if desk.budget is not None and TOO_MUCH in str(refused):
+            desk.budget.spend(MAX_STEPS)
+        raise
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:

@@ -57,7 +57,7 @@ class Plain:
         others = [each.match for each in completions if each.match.contains is None]
         self._canned = {each.prompt for each in others if each.prompt is not None}
         self._lengths = {len(prompt) for prompt in self._canned}
-        self._searches = [each.pattern.search for each in others if each.prompt is None and each.pattern is not None]
+        self._searches = [each.pattern.found_in for each in others if each.prompt is None and each.pattern is not None]
         self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
         self._schema = _judge(world.spec, completions)
 

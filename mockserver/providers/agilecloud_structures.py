@@ -1,11 +1,12 @@
 """Answers in a form the client gives: JSON that fits a schema, and calls of the client's own functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.contract.budget import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
 from mockserver.contract.fabrication import fabricated
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal, SpecError, Violation
@@ -16,6 +17,9 @@ from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens
 from mockserver.state.ids import digest
 
 ATTEMPTS = 8
+CACHED_BYTES = 20_000
+"""A schema of at most so many bytes is prepared once for all lines of a batch; a larger one each time."""
+_UNFIT = (SpecError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """How often we try for a value that fits, each time from another key."""
 LARGEST = {"minLength": 10_000, "minItems": 100, "minProperties": 100}
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -31,33 +35,38 @@ class Form(NamedTuple):
     """`response_format 'invoice'` or `function 'find_city'`."""
     location: Location
 
-    def filled(self, key: bytes) -> bytes:
+    def filled(self, key: bytes, budget: Budget) -> bytes:
         """JSON that fits, the same for the same key; raises Refusal where the schema is none, or nothing is found."""
         try:
             # `fabricated` trusts its schema, and a client's may do anything: refer to itself, or to nowhere.
-            judge = _judge(orjson.dumps(self.definition))
+            is_valid = _validator(orjson.dumps(self.definition), budget)
             for attempt in range(ATTEMPTS):
-                value = fabricated(self.definition, root=self.definition, key=digest(key, b"%d" % attempt))
-                if judge.accepts(value):
+                value = fabricated(
+                    self.definition, root=self.definition, key=digest(key, b"%d" % attempt), budget=budget
+                )
+                budget.spend(validation_steps(self.definition, value, budget.left))
+                if is_valid(value):
                     return orjson.dumps(value)
-        except (SpecError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise self._refusal(str(error)) from error
+        except _UNFIT as error:
+            raise self._refusal(str(error)) from None
         raise self._refusal("no fitting value was found; a canned completion can give one")
 
-    def accepts(self, value: Any) -> bool:
-        """Whether the value fits; raises Refusal where the schema is none."""
+    def accepts(self, value: Any, budget: Budget) -> bool:
+        """Whether the value fits; raises Refusal where the schema is none, or the budget does not suffice."""
         try:
-            return _judge(orjson.dumps(self.definition)).accepts(value)
-        except (SpecError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise self._refusal(str(error)) from error
+            is_valid = _validator(orjson.dumps(self.definition), budget)
+            budget.spend(validation_steps(self.definition, value, budget.left))
+            return is_valid(value)
+        except _UNFIT as error:
+            raise self._refusal(str(error)) from None
 
-    def accepts_text(self, text: str) -> bool:
+    def accepts_text(self, text: str, budget: Budget) -> bool:
         """Whether the text is JSON that fits."""
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:
             return False
-        return self.accepts(value)
+        return self.accepts(value, budget)
 
     def _refusal(self, why: str) -> Refusal:
         return refusal(self.location, "invalid_schema", f"Invalid schema for {self.place}: {why[:300]}")
@@ -121,22 +130,22 @@ def read_tool_choice(request: Mapping[str, Any]) -> ToolChoice:
     return ToolChoice(allowed, is_required=bool(allowed), is_named=True)
 
 
-def generated_call(tool: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+def generated_call(tool: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
     """A call of a tool, made up: arguments that fit the function's parameters, or a text for a custom tool."""
     if tool["type"] == "custom":
         custom = {"name": tool["custom"]["name"], "input": fabricated_text(key, tool["custom"]["name"])}
         return {"id": _call_id(key), "type": "custom", "custom": custom}
     function = tool["function"]
-    call = {"name": function["name"], "arguments": _parameters(function).filled(key).decode()}
+    call = {"name": function["name"], "arguments": _parameters(function).filled(key, budget).decode()}
     return tool_call(call, key)
 
 
-def adapted_call(call: Mapping[str, Any], function: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+def adapted_call(call: Mapping[str, Any], function: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
     """A fixture's call, with generated arguments where its own do not fit the function's parameters."""
     form = _parameters(function)
     arguments = call.get("arguments", {})
-    fits = form.accepts_text(arguments) if isinstance(arguments, str) else form.accepts(arguments)
-    return tool_call(call if fits else {**call, "arguments": form.filled(key).decode()}, key)
+    fits = form.accepts_text(arguments, budget) if isinstance(arguments, str) else form.accepts(arguments, budget)
+    return tool_call(call if fits else {**call, "arguments": form.filled(key, budget).decode()}, key)
 
 
 def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:
@@ -184,21 +193,22 @@ def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
     return value
 
 
-@lru_cache(maxsize=64)
-def _judge(definition: bytes) -> Schema:
-    """Batches ask for the same form on every line, and preparing a schema takes longer than judging by it."""
+def _validator(definition: bytes, budget: Budget) -> Callable[[Any], bool]:
+    """Tells whether a value fits; raises ValueError for a schema that is too large, SpecError for one that is none."""
+    if len(definition) <= CACHED_BYTES:
+        budget.spend(len(definition) // 20)
+        return _small_validator(definition)
+    if len(definition) > MAX_BYTES:
+        raise ValueError(f"it has {len(definition)} bytes; at most {MAX_BYTES} are supported")
+    budget.spend(len(definition))
+    return _prepared(definition)
+
+
+def _prepared(definition: bytes) -> Callable[[Any], bool]:
     schema = orjson.loads(definition)
-    _check_size(schema)
-    return Schema(schema, {})
+    check_size(schema, LARGEST)
+    return Schema(schema, {}, pattern_bytes=largest_pattern(schema) or None).accepts_at_once
 
 
-def _check_size(part: Any) -> None:
-    """Raise ValueError where a value would be larger than anybody's test needs; a few bytes can ask for gigabytes."""
-    if isinstance(part, list):
-        for each in part:
-            _check_size(each)
-    elif isinstance(part, dict):
-        for word, asked in part.items():
-            if isinstance(asked, int | float) and asked > LARGEST.get(word, asked):
-                raise ValueError(f"{word} is {asked}; no more than {LARGEST[word]} is made up here")
-            _check_size(asked)
+# Batches ask for the same form on every line, and preparing a schema takes longer than judging by it.
+_small_validator = lru_cache(maxsize=16)(_prepared)

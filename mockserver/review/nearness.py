@@ -155,7 +155,7 @@ def _wanted_text(each: Completion) -> tuple[str, str]:
         return "prompt", match.prompt
     if match.contains is not None:
         return "contains", match.contains
-    return ("pattern", match.pattern.pattern) if match.pattern else ("prompt", "")
+    return ("pattern", match.pattern.text) if match.pattern else ("prompt", "")
 
 
 def _completion_difference(each: Completion, prompt: Prompt) -> tuple[str, ...]:
