@@ -1,7 +1,11 @@
 # docker build -t mockserver . && docker run --rm -p 4024:4024 mockserver
 # Another port: -e MOCKSERVER_PORT=8080, not --port 8080, so that the health check hears of it, too.
 
-FROM python:3.13-slim AS build
+# The base image is named by its tag, because the project's machines reach no image registry to read a digest from. To pin
+# it (`docker buildx imagetools inspect python:3.13-slim` prints the digest), build with
+# --build-arg BASE=python:3.13-slim@sha256:...
+ARG BASE=python:3.13-slim
+FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/mockserver && python -m venv /opt/build
@@ -17,7 +21,7 @@ RUN /opt/build/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-di
  && /opt/mockserver/bin/python -m pip uninstall --yes --quiet pip \
  && /opt/mockserver/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/mockserver/lib
 
-FROM python:3.13-slim
+FROM ${BASE}
 # The image comes without byte code for the standard library, and a user who is not root could never write it:
 # every start would compile it again.
 RUN python -m compileall -q --invalidation-mode unchecked-hash \

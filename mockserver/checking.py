@@ -1,7 +1,8 @@
 """Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from mockserver.contract.fixtures import (
     read_fixtures,
 )
 from mockserver.contract.replies import canned_reply
+from mockserver.contract.routing import collisions, overlaps
 from mockserver.contract.scenarios import SCENARIOS
 from mockserver.contract.schema import FORMATS, Schema
 from mockserver.contract.spec import Content, Operation, Spec
@@ -28,6 +30,7 @@ from mockserver.loading import (
     find_providers,
     fixture_folders,
     fixture_schema,
+    handler_problems,
     read_other_spec,
     read_our_spec,
     served_specs,
@@ -52,34 +55,50 @@ def check(settings: Settings) -> list[Problem]:
     """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
     providers = find_providers()
     # Strictness is for requests; examples show what the document itself allows.
-    bundled, specs, problems = _read_specs(replace(settings, strict=False), providers)
+    bundled, others, problems = _read_specs(replace(settings, strict=False), providers)
+    # What a broken document lacks, no provider need handle.
+    handlers = [] if problems else handler_problems(providers, [bundled, *others])
+    specs = served_specs(bundled, others)
+    problems += [*_told(handlers), *_routing_problems(specs)]
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
     none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
     services = services_of(specs, bundled, providers, none, settings)
-    broken = [problem for folder in folders for problem in _file_problems(folder, schema, services)]
-    problems += broken
-    if not broken:
-        problems += _matching_problems(folders, schema, providers, specs)
+    found = {folder: list(_file_problems(folder, schema, services)) for folder in folders}
+    problems += [problem for each in found.values() for _, problem in each]
+    broken = frozenset(path for each in found.values() for path, _ in each)
+    problems += _matching_problems(
+        [folder for folder in folders if folder not in broken], schema, providers, specs, broken
+    )
     return problems
 
 
 def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[Spec, list[Spec], list[Problem]]:
-    """The bundled document, and the documents as they are served.
+    """The bundled document, and the others without what is broken in them.
 
     Each is read on its own, so that a broken one does not hide another.
     """
     bundled = read_our_spec(settings, providers)
-    others, problems = [], []
+    others: list[Spec] = []
+    problems: list[Problem] = []
     for path in settings.spec:
         try:
             others.append(read_other_spec(path, settings, providers, bundled))
         except SpecError as error:
-            for told in (str(error), *error.others):
-                place, _, message = told.partition(": ")
-                problems.append(Problem(place, message))
-    return bundled, served_specs(bundled, others), problems
+            problems += _told([str(error), *error.others])
+            with suppress(SpecError):
+                others.append(read_other_spec(path, settings, providers, bundled, only_sound=True))
+    return bundled, others, problems
+
+
+def _routing_problems(specs: Sequence[Spec]) -> Iterator[Problem]:
+    """What keeps the operations of all documents from being served together, or one of them from being reached."""
+    operations = [operation for spec in specs for operation in spec.operations]
+    yield from _told(collisions(operations))
+    for warning in overlaps(operations):
+        place, _, message = warning.partition(": ")
+        yield Problem(place, message, WARNING)
 
 
 def _spec_problems(spec: Spec) -> Iterator[Problem]:
@@ -118,23 +137,24 @@ def _path(violation: Violation) -> str:
     return f"{path}: " if path else ""
 
 
-def _file_problems(folder: Path, schema: Schema, services: Sequence[Service]) -> Iterator[Problem]:
+def _file_problems(folder: Path, schema: Schema, services: Sequence[Service]) -> Iterator[tuple[Path, Problem]]:
+    """The problems of each file in a folder, or of the folder itself."""
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        place, _, message = str(error).partition(": ")
-        yield Problem(place, message)
+        yield from ((folder, problem) for problem in _told([str(error)]))
         return
     for file in files:
         is_scenario = file.provider == SCENARIOS
-        yield from _told(_scenario_problems(file, services) if is_scenario else fixture_problems(file, schema))
+        found = _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema)
+        yield from ((file.path, problem) for problem in _told(found))
 
 
 def _scenario_problems(file: FixtureFile, services: Sequence[Service]) -> Iterator[str]:
     yield from scenario_problems(file, scenario_schema(bundled("fixtures")), services)
 
 
-def _told(problems: Iterator[str]) -> Iterator[Problem]:
+def _told(problems: Iterable[str]) -> Iterator[Problem]:
     try:
         for problem in problems:
             place, _, message = problem.partition(": ")
@@ -145,8 +165,13 @@ def _told(problems: Iterator[str]) -> Iterator[Problem]:
 
 
 def _matching_problems(
-    folders: Sequence[Path], schema: Schema, providers: Sequence[Provider], specs: Sequence[Spec]
+    folders: Sequence[Path],
+    schema: Schema,
+    providers: Sequence[Provider],
+    specs: Sequence[Spec],
+    broken: Container[Path],
 ) -> Iterator[Problem]:
+    """Fixtures that can never match; the files that are broken are left out."""
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
     names = {provider.name for provider in providers} | {"", SCENARIOS}
@@ -158,8 +183,8 @@ def _matching_problems(
                 )
     for provider in providers:
         try:
-            fixtures = read_fixtures(folders, provider.name, schema)
-            own = len(read_fixtures(folders[:-1], provider.name, schema).completions)
+            fixtures = read_fixtures(folders, provider.name, schema, without=broken)
+            own = len(read_fixtures(folders[:-1], provider.name, schema, without=broken).completions)
         except MockServerError as error:
             place, _, message = str(error).partition(": ")
             yield Problem(place, message)
@@ -246,8 +271,8 @@ def _covers(wide: Match, narrow: Match) -> bool:
 
 def _covers_pattern(wide: Match, narrow: Match) -> bool:
     if wide.pattern is None or narrow.prompt is None:
-        return wide.pattern == narrow.pattern
-    return wide.pattern.search(narrow.prompt) is not None
+        return wide.pattern is None or (narrow.pattern is not None and wide.pattern.text == narrow.pattern.text)
+    return wide.pattern.found_in(narrow.prompt)
 
 
 def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], handled: set[str]) -> Iterator[Problem]:

@@ -3,7 +3,8 @@
 import os
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from mockserver import __version__
 from mockserver.errors import MockServerError, SettingsError
 from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
 from mockserver.sources import read_settings
+from mockserver.text import did_you_mean
 
 # ruff: noqa: PLC0415  each verb imports what it needs when it runs: `--help` and `healthcheck` do not wait for the engine
 
@@ -25,7 +27,7 @@ EXIT_CODES = """\
 exit codes:
   0  done
   1  checked, and found problems
-  2  wrong usage, or input that cannot be read
+  2  wrong usage, input that cannot be read, or output that cannot be written
   3  the server could not start
   4  nothing could be checked, or judged
 """
@@ -62,30 +64,107 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
+    code = DONE
     try:
-        code = _run(sys.argv[1:] if argv is None else argv)
-        print(end="", flush=True)
+        try:
+            code = _run(sys.argv[1:] if argv is None else argv)
+        finally:  # `--help` and `--version` exit by themselves
+            _flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python would complain once more when it flushes standard output at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return PIPE_CLOSED
+    except _UnwritableError as error:
+        _drop_output()
+        if code == DONE:  # else something went wrong before, and was told
+            _complain(f"mockserver: standard output cannot be written: {error.__cause__}\n")
+            return UNREADABLE
     return code
+
+
+class _UnwritableError(Exception):
+    """Standard output takes no more: its disk is full, say."""
+
+
+def _write(text: str) -> None:
+    """Write to standard output; raises _UnwritableError, and BrokenPipeError when nobody reads it."""
+    if sys.stdout is None:  # closed by whoever started us
+        return
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _UnwritableError from error
+
+
+def _flush() -> None:
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _UnwritableError from error
+
+
+def _drop_output() -> None:
+    """Have what was not written thrown away: Python would complain once more when it ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no file is behind it
+        sys.stdout = None  # as Python itself has it where there is none
+
+
+def _complain(text: str) -> None:
+    """Write to standard error, if that is possible; the exit code says the rest."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, AttributeError, ValueError):
+        with suppress(OSError, AttributeError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:
     parser = _parser()
-    parsed = parser.parse_args(argv)
+    verbs: Mapping[str, ArgumentParser] = parser.get_default("verbs")
+    if argv and not argv[0].startswith("-") and argv[0] not in verbs:
+        known = f"; known are {', '.join(verbs)}"
+        parser.error(f"unknown verb {argv[0]!r}{did_you_mean(argv[0], verbs) or known}")
+    parsed, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(unknown, argv[0], verbs) if argv[0] in verbs else parser.error(f"unknown flag {_flag(unknown[0])}")
     if "verb" not in parsed:
         parser.print_help(sys.stderr)
         return UNREADABLE
     try:
         code: int = parsed.verb(parsed)
     except MockServerError as error:
-        sys.stderr.write(f"mockserver: {error}\n")
+        _complain(f"mockserver: {error}\n")
         return int(parsed.on_error)
     return code
+
+
+def _refuse(unknown: Sequence[str], verb: str, verbs: Mapping[str, ArgumentParser]) -> None:
+    """Leave with the flag that was probably meant. Values may be secrets, and are not told."""
+    flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
+    if not flag:
+        verbs[verb].error(f"unexpected argument {unknown[0]!r}")
+    others = [name for name, each in verbs.items() if flag in _flags(each)]
+    if others:
+        verbs[verb].error(f"{verb} has no flag {flag}; it is one of {' and '.join(others)}")
+    verbs[verb].error(f"unknown flag {flag}{did_you_mean(flag, _flags(verbs[verb]))}")
+
+
+def _flag(argument: str) -> str:
+    return argument.partition("=")[0]
+
+
+def _flags(parser: ArgumentParser) -> list[str]:
+    return [flag for action in parser._actions for flag in action.option_strings]
 
 
 def _serve(parsed: Namespace) -> int:
@@ -104,12 +183,12 @@ def _check(parsed: Namespace) -> int:
     except SettingsError:
         raise
     except MockServerError as error:
-        sys.stderr.write(f"mockserver: nothing could be checked: {error}\n")
+        _complain(f"mockserver: nothing could be checked: {error}\n")
         return NOTHING_CHECKED
     for problem in problems:
-        print(f"{problem.severity}: {problem.place}: {problem.message}")
+        _write(f"{problem.severity}: {problem.place}: {problem.message}\n")
     errors = sum(problem.severity == "error" for problem in problems)
-    sys.stderr.write(f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}\n")
+    _complain(f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}\n")
     return PROBLEMS if errors else DONE
 
 
@@ -121,13 +200,14 @@ def _operations(parsed: Namespace) -> int:
     if parsed.json:
         import json
 
-        print(json.dumps([service.described() for service in services], indent=2))
+        _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
     rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one, *_ in services]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        _write(f"{line}\n")
     return DONE
 
 
@@ -150,12 +230,12 @@ def _healthcheck(parsed: Namespace) -> int:
         connection.request("GET", f"{target.path.rstrip('/')}/health")
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        sys.stderr.write(f"mockserver: {url} does not answer: {error}\n")
+        _complain(f"mockserver: {url} does not answer: {error}\n")
         return PROBLEMS
     finally:
         connection.close()
     if status != 200:
-        sys.stderr.write(f"mockserver: {url}/health answers {status}\n")
+        _complain(f"mockserver: {url}/health answers {status}\n")
     return DONE if status == 200 else PROBLEMS
 
 
@@ -170,10 +250,10 @@ def _report(parsed: Namespace) -> int:
     if parsed.output:
         write_report(content, parsed.output)
     else:
-        sys.stdout.write(content.decode())
-    is_seen = parsed.format == "text" and not parsed.output and sys.stdout.isatty()
+        _write(content.decode())
+    is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
     if report.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
-        sys.stderr.write(f"{report.summary()}\n")
+        _complain(f"{report.summary()}\n")
     if report.fails(parsed.fail_on):
         return PROBLEMS
     return NOTHING_CHECKED if report.lacks(parsed.fail_on) else DONE
@@ -183,12 +263,20 @@ def _settings(parsed: Namespace) -> Settings:
     flags = {name: came for name, came in vars(parsed).items() if name in ROWS or name == "config"}
     settings, warnings = read_settings(flags, os.environ)
     for warning in warnings:
-        sys.stderr.write(f"mockserver: warning: {warning}\n")
+        _complain(f"mockserver: warning: {warning}\n")
     return settings
 
 
+class _Parser(ArgumentParser):
+    """argparse, but that help which cannot be written is no success."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (_write if file is not None and file is sys.stdout else _complain)(message)
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
+    """The parser of the command; its default `verbs` holds those of the verbs by name."""
+    parser = _Parser(
         "mockserver",
         description=ABOUT,
         epilog=f"Run 'mockserver VERB --help' for the flags of a verb.\n\n{EXIT_CODES}",
@@ -232,6 +320,7 @@ def _parser() -> ArgumentParser:
     reporting = verb("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
     _add_report(reporting)
     _add_config(reporting)
+    parser.set_defaults(verbs=verbs.choices)
     return parser
 
 

@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answer
 from mockserver.kit.knobs import Clock, Knobs, beginning_of
 from mockserver.kit.records import Records
+from mockserver.redaction import shown_path
+from mockserver.text import nearest
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
 
@@ -103,7 +105,7 @@ class Client:
         content = b"" if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if content else {}
         headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
-        answer: Facts = read_answer(f"{method} {target}", self._door.ask(method, target, headers, content))
+        answer: Facts = read_answer(f"{method} {shown_path(target)}", self._door.ask(method, target, headers, content))
         return answer
 
 
@@ -157,7 +159,11 @@ class SandboxClient(Knobs, Records):
     @property
     def headers(self) -> dict[str, str]:
         """For clients that take headers only."""
-        return {"Authorization": f"Bearer {self.token}", "X-Mock-Sandbox": self.name}
+        return self.headers_for(self.token)
+
+    def headers_for(self, token: str) -> dict[str, str]:
+        """The headers of another client of this sandbox, with a token of its own, and so an account of its own."""
+        return {"Authorization": f"Bearer {token}", "X-Mock-Sandbox": self.name}
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
         """The answer of an admin verb in this sandbox; the client's `ask` says how."""
@@ -174,8 +180,5 @@ class SandboxClient(Knobs, Records):
 
 
 def _no_member(kind: type, name: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  only those who mistype wait for it
-
-    known = [each for each in dir(kind) if not each.startswith("_")]
-    near = get_close_matches(name, known, n=1)
-    return f"a sandbox has no {name!r}{f'; did you mean {near[0]!r}?' if near else ''}"
+    near = nearest(name, [each for each in dir(kind) if not each.startswith("_")])
+    return f"a sandbox has no {name!r}{f'; did you mean {near!r}?' if near else ''}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem, violations_text
 from mockserver.contract.routing import Match, Router
-from mockserver.contract.validation import Supplied, check_reply, read_supplied, read_token
+from mockserver.contract.validation import Supplied, check_reply, is_encoded, read_supplied, read_token, takes_form
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.outcomes import decide, forced_reply
@@ -17,6 +17,7 @@ from mockserver.state.journal import ON_DEMAND
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
+from mockserver.workers import Workers
 
 if TYPE_CHECKING:
     from mockserver.contract.scenarios import ScenarioBook
@@ -28,6 +29,7 @@ EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 VIOLATIONS_HEADER = "X-Mock-Violations"
 
+MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
@@ -49,10 +51,15 @@ class Engine:
         """
         self.demanded: dict[tuple[str, int], int] = {}
         """How many of those answers a stub or a fault gave."""
+        self.workers = Workers()
+        """Where long work is done, and work for a sandbox that is busy; a lane has the name of its sandbox."""
         self.courier: Callable[[Sandbox], None] | None = None
         """Sends what fell due; called within the sandbox's transaction."""
+        self.observer: Callable[[Sandbox, str], None] | None = None
+        """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
+        self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
 
     @cached_property
@@ -81,10 +88,10 @@ class Engine:
                 else:
                     response = self._answer(service, match, request, sandbox, now, token)
             except Refusal as raised:
-                refusal = raised
+                refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
             if self.settings.strict and not (outcome and outcome.is_settled):
-                response = self._checked(service, response)
+                response = self._checked(service, response, refusal)
             if outcome:
                 response = outcome.disturbed(response)
                 self._count_demanded(service, response)
@@ -121,13 +128,15 @@ class Engine:
         """The response as it goes out, with the headers that all have; counted, and in the journal."""
         provider = service.provider if service is not None else find_host(request.path, refusal, self._by_operation)
         if provider is not None and provider.dress is not None:
-            response = provider.dress(request, sandbox, response)
+            response = provider.dress(request, sandbox, response, self.settings)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
         self.met[met] = self.met.get(met, 0) + 1
         reason = refusal.reason if refusal and response.status >= 400 else ""
         sandbox.journal.record(now, met[0], request, response, reason, refusal.violations if refusal else ())
+        if self.observer is not None:
+            self.observer(sandbox, reason)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())
         return response
@@ -139,7 +148,39 @@ class Engine:
 
     def is_slow(self, request: Request) -> bool:
         """Whether handling the request may take so long that others should not wait for it."""
-        return request.path.startswith(self._slow)
+        return request.path.startswith(self._slow) or self._is_costly(request)
+
+    def takes_form(self, request: Request) -> bool:
+        """Whether the operation reads the request's body as a form; `request` needs no body yet."""
+        _, service, _ = self._route(request)
+        return service is not None and takes_form(service.operation, request.headers)
+
+    def may_send_form(self, request: Request) -> bool:
+        """Whether the form is worth reading: its coding is known, and so is the account that sends it."""
+        match, service, _ = self._route(request)
+        if match is None or service is None or is_encoded(request.headers):
+            return False
+        if service.operation.is_open:
+            return True
+        token = read_token(request)
+        try:
+            sandbox = self._sandbox(request, match, token)
+            self._admit(service, request, sandbox, sandbox.clock.now(), token)
+        except (Refusal, SandboxesFull):
+            return False
+        return True
+
+    def lane(self, request: Request) -> str:
+        """The name of the sandbox that the request belongs to; none is made."""
+        match, _, _ = self._route(request)
+        key = match.arguments.get(match.operation.sandbox_parameter) if match else None
+        return self.sandboxes.name_of(key) or sandbox_name(request, read_token(request))
+
+    def _is_costly(self, request: Request) -> bool:
+        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
+            if is_costly(request):
+                return True
+        return False
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, whatever its method."""
@@ -149,12 +190,12 @@ class Engine:
         try:
             match = self._router.match(request.method, request.path)
         except Refusal as refusal:
-            return None, None, refusal
+            return None, None, refusal.without_frames()
         return match, self._by_operation[match.operation], None
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The world the request names; raises SandboxesFull."""
-        return self.sandboxes.open(sandbox_name(request, token))
+        return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
         """What tells a client that what it once had in this sandbox was forgotten; it is told once."""
@@ -171,7 +212,7 @@ class Engine:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
                 return found
-        return self.sandboxes.open(sandbox_name(request, token))
+        return self.open_sandbox(request, token)
 
     def _answer(  # noqa: PLR0917  the hot path
         self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None
@@ -230,23 +271,21 @@ class Engine:
         status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            reply = self._lost(request, refusal, status) or _said(refusal, status)
-        elif provider is not None and provider.word is not None:
+            host = find_host(request.path, refusal, self._by_operation)
+            reply = host.lost(request, refusal, status) if host and host.lost else _said(refusal, status)
+        if provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
-
-    def _lost(self, request: Request, refusal: Refusal, status: int) -> Response | None:
-        host = find_host(request.path, refusal, self._by_operation)
-        return host.lost(request, refusal, status) if host and host.lost else None
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
         if not (violations and self.settings.debug_headers):
             return ()
         return ((VIOLATIONS_HEADER, violations_text(violations)),)
 
-    def _checked(self, service: Service | None, response: Response) -> Response:
-        """The response, or a loud 500 when the document does not allow it."""
-        if service is not None and response.media_type != "application/problem+json":
+    def _checked(self, service: Service | None, response: Response, refusal: Refusal | None) -> Response:
+        """The response, or a loud 500 when the document does not allow it. Some refusals it has no answer to."""
+        is_undocumented = refusal is not None and service and service.operation.response(response.status) is None
+        if service is not None and not is_undocumented and response.media_type != "application/problem+json":
             broken = check_reply(service.operation, response)
             if broken:
                 detail = f"{service.operation.key} may not be answered like this: {violations_text(broken)}"
@@ -259,9 +298,13 @@ def sandbox_name(request: Request, token: str | None) -> str:
     return bounded(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
 
 
+def is_named_by_token(request: Request, token: str | None) -> bool:
+    """Whether the name of the request's sandbox is a token."""
+    return bool(token) and not request.headers.get(SANDBOX_HEADER)
+
+
 def _no_room(full: SandboxesFull) -> Response:
-    detail = f"{full}; delete one (DELETE /__admin/sandboxes/{{name}}), reset it, or raise --max-sandboxes."
-    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {detail}")
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
 
 
 def _said(refusal: Refusal, status: int) -> Response:

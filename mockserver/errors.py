@@ -34,6 +34,7 @@ class Reason(StrEnum):
     NO_CREDITS = "no-credits"
     INVALID = "invalid"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    UNSUPPORTED_CODING = "unsupported-coding"
     NOT_FOUND = "not-found"
     CONFLICT = "conflict"
     RATE_LIMITED = "rate-limited"
@@ -43,6 +44,10 @@ class Reason(StrEnum):
     TIMED_OUT = "timed-out"
     UNAVAILABLE = "unavailable"
     FAILED = "failed"
+
+
+NO_STORAGE = 507
+"""The status where the server's disk takes no more: no document has it, because no vendor tells."""
 
 
 class Violation(NamedTuple):
@@ -83,3 +88,11 @@ class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away 
         self.violations = tuple(violations)
         self.status = status
         self.headers = headers
+
+    def without_frames(self) -> "Refusal":
+        """The same, without the frames that it passed and the exceptions behind it: these hold the request's body."""
+        behind: BaseException | None = self
+        while behind is not None:
+            behind.__traceback__, behind = None, behind.__cause__ or behind.__context__
+        self.__context__ = self.__cause__ = None
+        return self

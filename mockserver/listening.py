@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import os
+import resource
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,13 @@ class Cork:
     The client is woken once instead of twice, which costs more than everything we do between the two.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_parts", "_transport", "is_disturbed")
+    __slots__ = ("_is_ending", "_loop", "_parts", "_send_seconds", "_transport", "is_disturbed")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, send_seconds: float = 60.0
+    ) -> None:
+        """A peer that has not read what was written before the end is cut off `send_seconds` after it."""
+        self._send_seconds = send_seconds
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
@@ -47,7 +53,22 @@ class Cork:
 
     def close(self) -> None:
         self._flush()
+        was_closing = self._transport.is_closing()
         self._transport.close()
+        if not was_closing and self._transport.get_write_buffer_size():
+            self._loop.call_later(self._send_seconds, self._transport.abort)
+
+    def finish(self, seconds: float) -> None:
+        """Send what was written and nothing more, and give the peer so many seconds to read it.
+
+        To close at once, while the peer still sends, would have its system throw away what it has not read.
+        """
+        self._flush()
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._loop.call_later(seconds, self._transport.abort)
 
     def disturb(self) -> None:
         """Let a disturbed reply begin; where the server ends already, its connection is lost at once."""
@@ -65,6 +86,19 @@ class Cork:
         parts, self._parts = self._parts, []
         if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
+
+
+def open_files() -> int:
+    """How many files and connections this process may have open."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if most != resource.RLIM_INFINITY else sys.maxsize
+
+
+def raise_open_files() -> None:
+    """Have the process allowed as many as the system lets it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -85,17 +119,26 @@ def port_file(path: str, port: int) -> Iterator[None]:
         yield
         return
     target = Path(path)
+    if target.exists() and not target.is_file():  # a pipe or a device, which is not to be replaced by a file
+        try:
+            target.write_text(f"{port}\n")
+        except OSError as error:
+            raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
+        yield
+        return
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         draft.write_text(f"{port}\n")
         draft.replace(target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
     try:
         yield
     finally:
-        target.unlink(missing_ok=True)
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
 
 
 def _why(error: OSError | UnicodeError) -> str:

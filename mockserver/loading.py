@@ -1,7 +1,7 @@
 """Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,10 +16,11 @@ from mockserver.contract.strictness import tightened
 from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.provider import Call, Provider, Served, Service, World, call_with_defaults
+from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
 from mockserver.state.clock import ClockStart
-from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
 from mockserver.state.sandbox import Beginnings
 from mockserver.state.sandboxes import Sandboxes
 from mockserver.stores import open_store
@@ -42,10 +43,15 @@ def load_engine(settings: Settings) -> Engine:
     specs = served_specs(bundled, others)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
-    _check_handlers(providers, [bundled, *others])
+    for problem in handler_problems(providers, [bundled, *others]):
+        raise SpecError(problem)
     services = services_of(specs, bundled, providers, fixtures, settings)
     sandboxes = Sandboxes(
-        open_store(), _beginnings(settings, fixtures), limit=settings.max_sandboxes, when_evicted=_log_evictions
+        open_store(),
+        _beginnings(settings, fixtures),
+        limit=settings.max_sandboxes,
+        journal_bytes=settings.journal_bytes,
+        when_evicted=_log_evictions,
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     if settings.fixtures:
@@ -98,15 +104,20 @@ def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:
     return _enforced(Spec(document, str(path)), settings)
 
 
-def read_other_spec(path: str, settings: Settings, providers: Sequence[Provider], bundled: Spec) -> Spec:
-    """A document served beside the bundled one, or in its place, as it will be enforced."""
-    read = read_spec(Path(path))
+def read_other_spec(
+    path: str, settings: Settings, providers: Sequence[Provider], bundled: Spec, *, only_sound: bool = False
+) -> Spec:
+    """A document served beside the bundled one, or in its place, as it will be enforced; raises SpecError.
+
+    With `only_sound`, operations with mistakes are left out instead.
+    """
+    read = read_spec(Path(path), only_sound=only_sound)
     document = dict(read.document)
     for provider in providers:
         if provider.adapt:
             provider.adapt(document, settings)
     spec = _enforced(Spec(document, read.name), settings)
-    return replace_bundled(spec, bundled, {each.tag for each in providers})
+    return replace_bundled(spec, bundled, {each.tag for each in providers}, only_sound=only_sound)
 
 
 def served_specs(bundled: Spec, others: Sequence[Spec]) -> list[Spec]:
@@ -165,14 +176,15 @@ def _enforced(spec: Spec, settings: Settings) -> Spec:
     return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
-def _check_handlers(providers: Sequence[Provider], specs: Sequence[Spec]) -> None:
+def handler_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> Iterator[str]:
+    """Every operation that a provider handles and no document has, a line each."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
         known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
         for key in (*provider.handlers, *provider.checkers):
             if key not in known:
                 names = ", ".join(spec.name for spec in specs)
-                raise SpecError(
+                yield (
                     f"{names}: provider {provider.name!r} handles {key!r}; "
                     f"no operation with the tag {provider.tag!r} has that name"
                 )
@@ -189,9 +201,11 @@ def _registered(table: Mapping[str, Registered], operation: Operation) -> Regist
 def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginnings:
     known: dict[str, AccountFacts] = {}
     for each in fixtures.values():
-        known |= {account["token"]: _account(account) for account in each.accounts}
+        known |= {account_key(account["token"]): _account(account) for account in each.accounts}
     apis = {name: of for name, of in fixtures.items() if name}
-    closed = {name: frozenset(each["token"] for each in of.accounts) for name, of in apis.items() if of.closed}
+    closed = {
+        name: frozenset(account_key(each["token"]) for each in of.accounts) for name, of in apis.items() if of.closed
+    }
     if closed.keys() == apis.keys():
         closed[""] = frozenset().union(*closed.values())
     return Beginnings(
@@ -215,7 +229,4 @@ def _log_evictions(count: int) -> None:
 
 
 def _account(entry: Mapping[str, Any]) -> AccountFacts:
-    token = entry["token"]
-    return AccountFacts(
-        token, entry.get("email", email_of(token)), entry.get("credits", PLENTY), entry.get("revoked", False)
-    )
+    return facts_of(entry["token"], entry.get("email"), entry.get("credits", PLENTY), entry.get("revoked", False))

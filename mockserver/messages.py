@@ -50,6 +50,8 @@ class Request(NamedTuple):
     form: Mapping[str, str | Upload] | None = None
     """Fields of a multipart body; of a repeated field the last counts. None when there is no such body, or one that
     cannot be read; `body` is empty then, too."""
+    form_problem: str = ""
+    """What is wrong with a multipart body that cannot be read."""
     prefix: str = ""
     """The path that the server is mounted under in another application (`/llm`); empty where it is the whole."""
 
@@ -95,6 +97,8 @@ FAULT_SOURCE = "fault"
 """The source of a response that a fault put in the place of another."""
 SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)
 """Every source of a response but the fixtures, which have names."""
+UNDOCUMENTED_SOURCE = "undocumented"
+"""While a reply is made: the source of one whose status the document does not have, with the body of another status."""
 FIXTURE_SOURCE = "fixture:"
 """How the source of a response from a fixture begins."""
 FIRST_PART = -1

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mockserver.contract.operations import Operation, essence
 from mockserver.contract.preferences import Preference, applied, read_preference
 from mockserver.contract.replies import canned_reply, documented_reply, problem
-from mockserver.contract.routing import MAX_SHOWN, nearest
+from mockserver.contract.routing import MAX_SHOWN
 from mockserver.contract.validation import check_reply, find_content
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import EMPTY_STATUSES, FAULT_SOURCE, DisturbanceKind, Request, Response
+from mockserver.messages import (
+    EMPTY_STATUSES,
+    FAULT_SOURCE,
+    UNDOCUMENTED_SOURCE,
+    DisturbanceKind,
+    Request,
+    Response,
+)
 from mockserver.provider import Service
 from mockserver.state.ids import digest
 from mockserver.state.matchers import Matcher
 from mockserver.state.rules import Rule
 from mockserver.state.sandbox import Sandbox
+from mockserver.text import nearest
 
 if TYPE_CHECKING:
     from mockserver.state.faults import Fault
@@ -194,14 +202,18 @@ def _like_others(service: Service, status: int) -> Response:
     """An undocumented status, said as the API says its others of that class."""
     if status in EMPTY_STATUSES:
         return Response(status)
-    operation, title = service.operation, HTTPStatus(status).phrase if status in set(HTTPStatus) else "Undocumented"
+    operation = service.operation
+    title = HTTPStatus(status).phrase if status in set(HTTPStatus) else f"The status is {status}"
     similar = [each for each in operation.statuses if each // 100 == status // 100]
     errors = [each for each in operation.statuses if each >= 400] if status >= 400 else []
     for each in (*similar, *errors):
         reply = documented_reply(operation, each, key=b"")
         if reply is not None:
-            alike = reply._replace(status=status, headers=())
-            return _worded(service, title, alike) if status >= 400 else alike
+            if status < 400:
+                return reply._replace(status=status, headers=())
+            # What the example says of itself, such as the parameter that was to blame, is not true of this status.
+            alike = reply._replace(status=status, headers=(), source=UNDOCUMENTED_SOURCE)
+            return _worded(service, title, alike)._replace(source="generated")
     return problem(status, title, title)
 
 

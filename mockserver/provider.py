@@ -106,7 +106,7 @@ Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
 """Whether a balance of 0 refuses the request with 402, where the operation documents a 402."""
-Dress = Callable[[Request, Sandbox, Response], Response]
+Dress = Callable[[Request, Sandbox, Response, Settings], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
 
@@ -225,6 +225,7 @@ class Provider:
         charges: Charges | None = None,
         dress: Dress | None = None,
         slow: tuple[str, ...] = (),
+        costly: Callable[[Request], bool] | None = None,
         report: Report | None = None,
         keeps: Keeps | None = None,
         judge: Judge | None = None,
@@ -239,7 +240,8 @@ class Provider:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
         `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread. `lost` answers what no operation takes under
+        with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
+        Budget). `lost` answers what no operation takes under
         `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
         `alone` says by operationId which query argument makes all others not matter. `guidance` is what the verdict on
         a client rests on, `prompts` what near misses of fixtures are looked for in. `defaults` are, by operationId,
@@ -255,6 +257,7 @@ class Provider:
         self.charges = charges
         self.dress = dress
         self.slow = slow
+        self.costly = costly
         self.report = report
         self.keeps = keeps
         self.judge = judge

@@ -69,7 +69,40 @@ def pytest_configure(config: pytest.Config) -> None:
     fail_on = str(config.getini("mockserver_fail_on"))
     if fail_on not in FAIL_ON:
         raise pytest.UsageError(f"mockserver_fail_on is {fail_on!r}; wanted error, warning, or nothing")
+    _check_options(config)
     config.addinivalue_line("markers", f"{MARKER}: how the test's `sandbox` begins, and what it forgives.")
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Warn of ini options of ours that no plugin knows, with the name that was meant; pytest warns without it."""
+    known = [name for name, _, _ in INI] + ["mockserver_allow_unexpected"]
+    for name in _stated_options(config):
+        if name not in known and not _is_known(config, name):
+            from mockserver.text import did_you_mean
+
+            warning = pytest.PytestConfigWarning(f"unknown ini option {name}{did_you_mean(name, known)}")
+            config.issue_config_time_warning(warning, stacklevel=2)
+
+
+def _stated_options(config: pytest.Config) -> list[str]:
+    """The ini options whose names begin like ours: those of the file, and those of `-o`."""
+    stated = [each.partition("=")[0].strip() for each in config.getoption("override_ini", None) or ()]
+    if config.inipath is not None:
+        text = config.inipath.read_text(encoding="utf-8", errors="replace")
+        if "mockserver_" in text:
+            import re
+
+            stated += re.findall(r"(?m)^[ \t]*[\"']?(mockserver_\w+)[\"']?[ \t]*[=:]", text)
+    return [name for name in dict.fromkeys(stated) if name.startswith("mockserver_")]
+
+
+def _is_known(config: pytest.Config, name: str) -> bool:
+    """Whether some plugin has declared the ini option."""
+    try:
+        config.getini(name)
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -149,6 +182,8 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: Host) -> Iterator[C
         made.append(sandbox)
         if mark.get("scenario"):
             sandbox.scenario(mark["scenario"])
+            if stated := progression or mark.get("progression"):
+                sandbox.progression = stated  # what a test says itself comes after what the scenario says
         return sandbox
 
     yield make
@@ -208,7 +243,10 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for mark in item.iter_markers("mockserver"):
         if mark.args or mark.kwargs.keys() - known:
-            raise pytest.UsageError(f"{item.nodeid}: the marker mockserver takes {MARKER}, by name")
+            from mockserver.text import did_you_mean
+
+            meant = "".join(did_you_mean(name, known) for name in list(mark.kwargs.keys() - known)[:1])
+            raise pytest.UsageError(f"{item.nodeid}: the marker mockserver takes {MARKER}, by name{meant}")
         said = {**mark.kwargs, **said}
     if said.get("fail_on", "") not in FAIL_ON:
         raise pytest.UsageError(f"{item.nodeid}: fail_on is {said['fail_on']!r}; wanted 'error', 'warning', or ''")

@@ -3,47 +3,69 @@
 import asyncio
 import gc
 import logging
+import os
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from mockserver.engine import Engine
-from mockserver.listening import BACKLOG, listen, port_file
-from mockserver.protocol import PlainProtocol
+from mockserver.listening import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
+from mockserver.log_format import JsonFormatter, LineFormatter
+from mockserver.malloc import return_freed_memory
+from mockserver.protocol import ConnectionLimits, PlainProtocol
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import MockServer, create_app
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
 """Seconds that requests still running have to finish when the server is told to end."""
+WORK_GRACE = 1.5
+"""Seconds that work in threads has to come to its next checkpoint, after that."""
+END = 8.0
+"""Seconds after a signal when the process ends, even if the event loop is not free to hear of it."""
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: long enough that no client's pool is surprised in the middle of a test."""
 TICK = 1.0
 """Seconds between two looks at the clock, for the Date header."""
+SPARE_FILES = 100
+"""Open files that are not for connections, but for what is stored and where callbacks go."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG = logging.getLogger("uvicorn.error")
 
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
-    logging.basicConfig(format="mockserver: %(levelname)s: %(message)s")
+    sys.setswitchinterval(0.001)  # the event loop waits for the interpreter that long when threads compute
+    raise_open_files()
+    return_freed_memory()
+    _set_up_logging(settings)
+    workers = None
     with _calling(_leave):
-        app = app or create_app(settings)
+        if app is None:
+            ours = create_app(settings)
+            app, workers = ours, ours.engine.workers
         # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
-            with port_file(settings.port_file, port):
+            with port_file(settings.port_file, port), _watchdog(settings) as watchdog:
                 server = PromptServer(app, settings, when_ready=lambda: _announce(settings, listener))
+                server.when_stopped = watchdog
                 server.run([listener])
+    if workers is not None and not workers.stop(WORK_GRACE):
+        _exit_at_once()  # threads that compute in C code must not meet an interpreter that is being torn down
     return 0
 
 
@@ -89,6 +111,8 @@ class ThreadedServer:
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
+            if self._engine is not None:
+                self._engine.workers.stop()
         self._server = self._thread = None
 
     def __enter__(self) -> "ThreadedServer":
@@ -111,6 +135,8 @@ class PromptServer(uvicorn.Server):
     def __init__(self, app: App, settings: Settings, *, when_ready: Callable[[], None]) -> None:
         super().__init__(_config(app, settings))
         self._when_ready = when_ready
+        self.when_stopped: Callable[[], None] = lambda: None
+        """Called when the end begins, perhaps in a signal handler."""
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.servers: list[asyncio.base_events.Server] = []
@@ -119,6 +145,7 @@ class PromptServer(uvicorn.Server):
     def stop(self) -> None:
         """Begin to end; may be called from any thread, from a signal handler, and too late."""
         self.should_exit = True
+        self.when_stopped()
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has been closed: the end is over
                 self._loop.call_soon_threadsafe(self._stopping.set)
@@ -189,26 +216,89 @@ def _calling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
             signal.signal(number, previous or signal.SIG_DFL)
 
 
+@contextmanager
+def _watchdog(settings: Settings) -> Iterator[Callable[[], None]]:
+    """What is yielded is to be called when the end begins; END seconds later the process ends, whatever goes on.
+
+    A thread that waits for a byte: to start one in a signal handler could meet a lock that the main thread holds.
+    """
+    reader, writer = os.pipe()
+
+    def watch() -> None:
+        if os.read(reader, 1):
+            end = time.monotonic() + END
+            while (rest := end - time.monotonic()) > 0:
+                if select.select([reader], [], [], rest)[0] and not os.read(reader, 1):
+                    break
+            else:
+                if settings.port_file:
+                    Path(settings.port_file).unlink(missing_ok=True)
+                _exit_at_once()
+        os.close(reader)
+
+    threading.Thread(target=watch, name="mockserver-watchdog", daemon=True).start()
+    try:
+        yield lambda: _write_byte(writer)
+    finally:
+        os.close(writer)  # which the thread reads as the end of its watch
+
+
+def _write_byte(descriptor: int) -> None:
+    with suppress(OSError):
+        os.write(descriptor, b"s")
+
+
+def _exit_at_once() -> None:
+    """End the process with exit code 0 and without joining its threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(0)
+
+
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """The end while nothing is served yet; process 1 of a container would otherwise not hear SIGTERM at all."""
     raise SystemExit(0)
 
 
+def _set_up_logging(settings: Settings) -> None:
+    """Log to standard error in the format that the settings ask for."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("mockserver").setLevel(settings.log_level.upper())
+
+
 def _announce(settings: Settings, listener: socket.socket) -> None:
+    """Say on standard output that the server is ready; raises ListenError when that is impossible."""
     address, port = listener.getsockname()[:2]
     if not settings.admin_token and not address.startswith("127.") and address != "::1":
-        sys.stderr.write(
+        warning = (
             f"mockserver: warning: {settings.host} can be reached from other machines, so /__admin is closed; "
             "--admin-token opens it to whoever knows the token\n"
         )
-    print(f"mockserver listening on {url_of(settings.host, port)}", flush=True)
+        with suppress(OSError, AttributeError):  # a server without standard error still serves
+            sys.stderr.write(warning)
+    try:
+        print(f"mockserver listening on {url_of(settings.host, port)}", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ListenError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def _config(app: App, settings: Settings) -> uvicorn.Config:
+    limits = ConnectionLimits(
+        settings.head_timeout,
+        settings.max_head,
+        settings.body_timeout,
+        settings.send_timeout,
+        min(settings.max_connections, open_files() - SPARE_FILES),
+    )
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop where it can be imported
-        http=PlainProtocol,
+        http=cast(Any, partial(PlainProtocol, limits=limits)),  # uvicorn calls it as it does a class
         ws="none",
         lifespan="on" if isinstance(app, MockServer) else "off",  # an app that stands in for ours may have none
         interface="asgi3",

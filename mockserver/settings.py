@@ -119,11 +119,21 @@ class Settings:
         group=BEHAVING,
         choices=("paid", "documented"),
     )
+    any_model: bool = setting(
+        False, "Accept any model's name at AgileCloud, not only the listed models and their snapshots.", group=BEHAVING
+    )
     empty_prompts: bool = setting(False, "Accept empty prompts (whether the real API does is unknown).", group=BEHAVING)
     magic: bool = setting(
         True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )
     debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendor would not.", group=BEHAVING)
+    cors: str = setting(
+        "local",
+        "Which web pages may call the imitated APIs: 'local' (pages served from localhost or a loopback address, any "
+        "port), 'any', 'off', or origins separated by commas. Never /__admin.",
+        group=BEHAVING,
+        metavar="ORIGINS",
+    )
     callbacks: str = setting(
         "send",
         "What is done with a callback that falls due: it is sent, or only shown ('inbox') by GET /__admin/callbacks.",
@@ -132,7 +142,8 @@ class Settings:
     )
     callback_allow: tuple[str, ...] = setting(
         (),
-        "A HOST or HOST:PORT off loopback that callbacks may go to. Repeatable; a variable separates them by commas.",
+        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed without, as long as --host is loopback. "
+        "Repeatable; a variable separates them by commas.",
         group=BEHAVING,
         metavar="HOST[:PORT]",
         separator=",",
@@ -153,15 +164,37 @@ class Settings:
     body_timeout: int = setting(
         30, "Longest wait for the rest of a request body, in seconds.", group=LIMITING, metavar="SECONDS"
     )
+    head_timeout: int = setting(
+        10, "Longest wait for the whole head of a request, in seconds.", group=LIMITING, metavar="SECONDS"
+    )
+    max_head: int = setting(64 * 1024, "Largest head of a request, in bytes.", group=LIMITING, metavar="BYTES")
+    send_timeout: int = setting(
+        60,
+        "Longest time in which a client may read next to nothing of its response, in seconds.",
+        group=LIMITING,
+        metavar="SECONDS",
+    )
+    max_connections: int = setting(
+        2000, "Most connections at a time; those idle for longest are closed.", group=LIMITING, metavar="COUNT"
+    )
     journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
+    journal_bytes: int = setting(
+        256 * 1024 * 1024,
+        "Most bytes in the journals of all sandboxes; beyond that the oldest exchanges of large journals are dropped.",
+        group=LIMITING,
+        metavar="BYTES",
+    )
     max_sandboxes: int = setting(
         10_000, "Most sandboxes at a time; the idlest one that is not held makes room.", group=LIMITING, metavar="COUNT"
     )
     log_level: str = setting(
         "warning",
-        "What is logged to standard error.",
+        "What is logged to standard error; 'info' has a line for each request.",
         group=LIMITING,
         choices=("debug", "info", "warning", "error"),
+    )
+    log_format: str = setting(
+        "text", "How log lines look: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
     )
 
 

@@ -1,13 +1,21 @@
 """Where settings come from: flags, variables, a config file; and what is said of a value that makes no sense."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field
 from typing import Any
 
 from mockserver.errors import SettingsError
+from mockserver.redaction import REDACTED, is_secret_name
 from mockserver.settings import PREFIX, ROWS, Settings, flag_of, variable_of
 from mockserver.syntaxes import SYNTAXES, complaint, is_digits, shown
+from mockserver.text import did_you_mean, nearest
 
+_SERVICE_VARIABLE = re.compile(
+    r"MOCKSERVER_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
+    r"|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?|ENV_[A-Z0-9_]+)"
+)
+_LINK = re.compile(r"(?:tcp|udp|sctp)://")
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -36,19 +44,19 @@ def read_value(row: "Field[Any]", came: object, place: str) -> Any:
     return _read_text(row, came, place)
 
 
-def nearest(word: str, known: tuple[str, ...]) -> str:
-    """The end of a complaint about an unknown word: the known one that was probably meant."""
-    from difflib import get_close_matches  # noqa: PLC0415  only those who mistype wait for it
-
-    matches = get_close_matches(word, known, n=1)
-    return f"; did you mean {matches[0]}?" if matches else f"; known are {', '.join(known)}"
+def _meant(word: str, known: tuple[str, ...]) -> str:
+    """The end of a complaint about an unknown word: the known one that was probably meant, or all."""
+    return did_you_mean(word, known) or f"; known are {', '.join(known)}"
 
 
 def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
     for key, came in _load_config(path).items():
         name = key.replace("-", "_")
         if name not in ROWS:
-            raise SettingsError(f"{path}: {key!r} is not a setting (its value is {came!r}){nearest(name, tuple(ROWS))}")
+            value = (
+                "" if is_secret_name(name) or is_secret_name(nearest(name, ROWS)) else f" (its value is {shown(came)})"
+            )
+            raise SettingsError(f"{path}: {shown(key)} is not a setting{value}{_meant(name, tuple(ROWS))}")
         yield name, (f"{path}: {key}", came)
 
 
@@ -73,28 +81,34 @@ def _in_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
         yield "port", ("PORT", environ["PORT"])
     for name, row in ROWS.items():
         came = environ.get(variable_of(name), "")
-        if came and not _is_service_link(came):
+        if came and not _is_of_kubernetes(variable_of(name), came):
             parts = [part for part in came.split(row.metadata["separator"]) if part]
             yield name, (variable_of(name), parts if isinstance(row.default, tuple) else came)
 
 
 def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
     known = (*(variable_of(name) for name in ROWS), variable_of("config"), variable_of("run"))
+    words = tuple(name.removeprefix(PREFIX) for name in known)
     for name in sorted(environ):
-        if name in known and _is_service_link(environ[name]):
+        if name in known and _is_of_kubernetes(name, environ[name]):
             yield f"{name} is {environ[name]!r}, which Kubernetes sets for a service of that name; ignored"
-        elif name.startswith(PREFIX) and name not in known:
-            yield f"unknown variable {name}{nearest(name, known)}"
+        elif name.startswith(PREFIX) and name not in known and not _is_of_kubernetes(name, environ[name]):
+            near = nearest(name.removeprefix(PREFIX), words)
+            yield f"unknown variable {name}" + (f"; did you mean {PREFIX}{near}?" if near else "")
 
 
-def _is_service_link(came: str) -> bool:
-    """Kubernetes gives every pod near a service called `mockserver` a MOCKSERVER_PORT that is an address."""
-    return came.startswith("tcp://")
+def _is_of_kubernetes(name: str, came: str) -> bool:
+    """Whether a variable is one that Kubernetes sets in every pod for a service called `mockserver`, or `mockserver-x`.
+
+    These are `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_NAME`, `…_PORT` and `…_PORT_4024_TCP_ADDR`; Docker's
+    links have `…_NAME` and `…_ENV_…`, too.
+    """
+    return _SERVICE_VARIABLE.fullmatch(name) is not None or (name.endswith("_PORT") and _LINK.match(came) is not None)
 
 
 def _row(name: str, kind: str) -> "Field[Any]":
     if name not in ROWS:
-        raise SettingsError(f"unknown {kind} {name!r}{nearest(name, tuple(ROWS))}")
+        raise SettingsError(f"unknown {kind} {name!r}{_meant(name, tuple(ROWS))}")
     return ROWS[name]
 
 
@@ -123,8 +137,10 @@ def _read_int(came: object, place: str, minimum: int, maximum: int) -> int:
 def _read_text(row: "Field[Any]", came: object, place: str) -> str:
     choices = row.metadata["choices"]
     if not isinstance(came, str):
-        raise complaint(place, came, "one text")
-    if choices and came not in choices:
+        raise complaint(place, REDACTED if is_secret_name(row.name) else came, "one text")
+    if choices and came.lower() in choices:
+        came = came.lower()
+    elif choices:
         raise complaint(place, came, " or ".join(repr(choice) for choice in choices))
     return _in_syntax(row, came, place)
 

@@ -1,9 +1,11 @@
 """Scenarios made ready: read from their files, and judged by everything that could keep them from being applied."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import FixtureFile
 from mockserver.contract.scenarios import (
     Scenario,
@@ -20,6 +22,12 @@ from mockserver.outcomes import read_rules
 from mockserver.provider import Service
 from mockserver.state.rule_definitions import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 from mockserver.state.setups import SetupError, read_setup
+
+RULES = ("stubs", "faults")
+Place = tuple[str | int, ...]
+"""Where in a scenario's file a value stands."""
+Problem = tuple[Place, str]
+Part = tuple[Place, Mapping[str, Any]]
 
 
 @cache
@@ -44,18 +52,42 @@ def load_scenarios(folders: Sequence[Path], services: Sequence[Service]) -> Scen
 
 def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Sequence[Service]) -> Iterator[str]:
     """Every reason why a scenario could not be applied, a line each; raises FixtureError when it cannot be read."""
-    breaches = list(scenario_breaches(file, schema.whole))
-    yield from breaches
-    if not breaches:
-        scenario = read_scenario(file)
-        try:
-            setup = read_setup(scenario.name, scenario.content)
-        except SetupError as error:
-            yield placed(file.path, error.location, str(error))
-            return
-        for part, entries in (("stubs", setup.stubs), ("faults", setup.faults)):
-            for n, entry in enumerate(entries):
-                try:
-                    read_rules([entry], services, origin=setup.origin, now=0.0)
-                except ValueError as error:
-                    yield placed(file.path, (part, n), str(error))
+    yield from scenario_breaches(file, schema.whole)
+    content = read_document(file.path, FixtureError)
+    if not isinstance(content, dict):
+        return
+    broken = [each.location for each in schema.whole.violations(content)]
+    parts = dict(_valid_parts(content, schema.whole.definition["properties"], broken))
+    problems = [each for place, part in parts.items() for each in _setup_problems(file, part, place)]
+    if not (broken or problems):  # what no part alone has: together there may be too many rules
+        problems = list(_setup_problems(file, content, ()))
+    for place, part in parts.items():
+        if place[0] in RULES and not any(each[0][:2] == place for each in problems):
+            problems += _rule_problems(part[str(place[0])][0], place, services)
+    for place, message in problems:
+        yield placed(file.path, place, message)
+
+
+def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequence[Place]) -> Iterator[Part]:
+    """The parts that fit the schema, each as a scenario of its own; an entry of `stubs` or `faults` is a part."""
+    for name, value in content.items():
+        places: list[Place] = [(name,)]
+        if name in RULES and isinstance(value, list):
+            places = [(name, n) for n in range(len(value))]
+        for place in places:
+            if name in known and not any(each[: len(place)] == place for each in broken):
+                yield place, {name: [value[place[1]]] if len(place) > 1 else value}
+
+
+def _rule_problems(entry: Any, place: Place, services: Sequence[Service]) -> Iterator[Problem]:
+    try:
+        read_rules([entry], services, origin="scenario", now=0.0)
+    except ValueError as error:
+        yield place, str(error)
+
+
+def _setup_problems(file: FixtureFile, content: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+    try:
+        read_setup(file.path.stem, content)
+    except SetupError as error:
+        yield (*place, *error.location[len(place) :]), str(error)

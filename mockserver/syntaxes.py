@@ -11,7 +11,11 @@ RETRIES_WANTED = "'none', or up to 20 seconds from 0 to 3600, separated by comma
 TIMEOUT_WANTED = "seconds from 0.001 to 600"
 PLACE_WANTED = "HOST or HOST:PORT, an IPv6 address in brackets"
 ENDPOINT_WANTED = "an http or https URL without path and query"
+CORS_WANTED = "'local', 'any', 'off', or origins such as https://app.example:8080, separated by commas"
 CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
+CORS_LOCAL, CORS_ANY, CORS_OFF = "local", "any", "off"
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
+_USUAL_PORTS = {"http": "80", "https": "443"}
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 LATEST_SHOWN = 253_402_300_799.0
 """The last second a clock shows."""
@@ -104,6 +108,26 @@ def read_endpoint(text: str, place: str = "sqs_endpoint") -> str:
     return f"{scheme}://{authority}"
 
 
+def read_cors(text: str, place: str = "cors") -> frozenset[str]:
+    """The origins that are admitted, as browsers write them; CORS_LOCAL and CORS_ANY stand for many, none for off."""
+    parts = [part.strip() for part in text.split(",")]
+    if parts == [CORS_OFF]:
+        return frozenset()
+    found = [part if part in {CORS_LOCAL, CORS_ANY, "null"} else _origin(part) for part in parts]
+    if None in found:
+        raise complaint(place, text, CORS_WANTED)
+    return frozenset(each for each in found if each is not None)
+
+
+def _origin(text: str) -> str | None:
+    """An origin in lower case, without the port that its scheme has anyway; None for a text that is none."""
+    found = _ORIGIN.fullmatch(text.lower())
+    if found is None or int(found[3] or 1) not in range(1, 65536):
+        return None
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}:{int(port)}" if port and port != _USUAL_PORTS.get(scheme) else f"{scheme}://{host}"
+
+
 SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
     "clock": read_clock,
     "progression": read_progression,
@@ -112,6 +136,7 @@ SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
     "callback_timeout": read_timeout,
     "callback_allow": read_place,
     "sqs_endpoint": read_endpoint,
+    "cors": read_cors,
 }
 
 

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unuse
 from mockserver.engine import Engine
 from mockserver.messages import Response
 from mockserver.providers.agilecloud_files import FileRecord
+from mockserver.redaction import account_key
 from mockserver.stores.blobs import Blob
 
 CHAT = "/v1/chat/completions"
@@ -63,7 +64,7 @@ class BatchDesk:
         id_, now = f"file-{len(self.sandbox.files)}", self.now
         blob = Blob.in_memory(content)
         self.sandbox.files[id_] = FileRecord(
-            id_, account or self.token, "in.jsonl", purpose, len(content), now, None, blob
+            id_, account_key(account or self.token), "in.jsonl", purpose, len(content), now, None, blob
         )
         return id_
 

@@ -82,3 +82,11 @@ def listening() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
         yield listener
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections. It is bound all the while, or another process might listen on it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]

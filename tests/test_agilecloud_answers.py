@@ -125,7 +125,9 @@ def test_a_json_object_is_one() -> None:
 
 
 def test_canned_calls_are_made_instead_of_an_answer() -> None:
-    made = complete(make_request(tools=[TOOL]), make_canned(tool_calls=CALLS, text="later"))
+    tools = [TOOL, {"type": "function", "function": {"name": "stop_rain"}}]
+
+    made = complete(make_request(tools=tools), make_canned(tool_calls=CALLS, text="later"))
 
     choice = ChatCompletion.model_validate(made, strict=True).choices[0]
     assert choice.finish_reason == "tool_calls"

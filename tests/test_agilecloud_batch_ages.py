@@ -19,6 +19,7 @@ from batch_desk import (
 from builders import value_of
 
 from mockserver.providers.agilecloud_usage import Metered, report
+from mockserver.redaction import account_key
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_files_and_bills_are_of_the_end_whenever_somebody_looks() -> None:
     assert (file["created_at"], file["expires_at"]) == (created + 100, created + 7300)
     assert file["purpose"] == "batch_output"
     assert file["filename"] == f"{id_}_output.jsonl"
-    assert [entry.at for entry in desk.sandbox.usage["ann"]] == [created + 100]
+    assert [entry.at for entry in desk.sandbox.usage[account_key("ann")]] == [created + 100]
     desk.sandbox.clock.advance(3700)
     assert desk.ask("GET", f"/v1/files/{batch['output_file_id']}/content").status == 404
 
@@ -108,7 +109,7 @@ def test_usage_is_what_the_lines_add_up_to_and_is_billed_by_model() -> None:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": prompt + said,
     }
-    entries: list[Metered] = desk.sandbox.usage["ann"]
+    entries: list[Metered] = desk.sandbox.usage[account_key("ann")]
     assert sum(entry.requests for entry in entries) == 3
     assert (sum(entry.prompt_tokens for entry in entries), sum(entry.completion_tokens for entry in entries)) == (
         prompt,
@@ -127,7 +128,7 @@ def test_a_batch_costs_half_of_what_live_requests_do() -> None:
     desk.run(jsonl(*requests), EMBEDDINGS)
 
     world = next(each.world for each in desk.engine.services if each.operation.key == "createBatch")
-    told = report(world, desk.sandbox)["accounts"]["ann"]
+    told = report(world, desk.sandbox)["accounts"][account_key("ann")]
     assert told["batch"]["cost"] * 2 == told["batch"]["cost_at_live_price"] == told["live"]["cost"] > 0
 
 

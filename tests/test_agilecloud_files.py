@@ -1,5 +1,6 @@
 """AgileCloud's files: kept, listed page by page, downloaded in part, and gone in time."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from mockserver.errors import Reason, Refusal
 from mockserver.messages import Request, Response, Upload
 from mockserver.provider import Call
 from mockserver.providers import agilecloud_files as files
+from mockserver.redaction import account_key
 from mockserver.stores.blobs import CHUNK_BYTES, Blob
 
 DAY = 24 * 3600
@@ -55,8 +57,15 @@ def not_found(id: str) -> tuple[Any, ...]:
     return Reason.NOT_FOUND, ("path", "id"), "", f"No such File object: {id}"
 
 
+class Sized(Blob):
+    """A blob that only says that it is large."""
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        yield b""
+
+
 def sized(size: int) -> Upload:
-    blob = Blob.in_memory(b"")
+    blob = Sized.in_memory(b"")
     blob.size = size
     return Upload("large.jsonl", "", blob)
 
@@ -127,13 +136,75 @@ def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> N
     assert desk.sandbox.files[stored["id"]].blob.size == 0
 
 
-@pytest.mark.parametrize("filename", ["rivers.json", "rivers.txt", "jsonl", "", "rivers.jsonl.gz"])
+@pytest.mark.parametrize("filename", ["rivers.json", "notes.txt", "a.jsonl.gz", "a.JSON", "x.y"])
 def test_a_file_for_a_batch_is_refused_by_its_name_in_openais_words(desk: FileDesk, filename: str) -> None:
     body = {"file": Upload(filename, "", Blob.in_memory(LINES)), "purpose": "batch"}
 
     message = "Invalid file format for Batch API. Must be .jsonl"
     assert desk.refusal(files.create_file, body) == (Reason.INVALID, ("body",), "", message)
     assert desk.store(filename=filename, purpose="user_data")["filename"] == filename
+
+
+@pytest.mark.parametrize("filename", ["upload", "jsonl", ".jsonl", "blob", "dir.d/upload", "a.b.jsonl", "upload."])
+def test_a_file_for_a_batch_may_have_a_name_without_extension(desk: FileDesk, filename: str) -> None:
+    assert desk.store(filename=filename)["filename"] == filename
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"custom_id": "é"}\n'.encode("latin-1"),
+        '{"custom_id": "a"}\n'.encode("utf-16"),
+        LINES + b"\xed\xa0\x80",
+        "é".encode()[:1],
+        b"x" * (CHUNK_BYTES - 1) + "é".encode() + b"\xff",
+    ],
+)
+def test_a_file_for_a_batch_that_is_not_utf_8_is_refused_at_upload(desk: FileDesk, content: bytes) -> None:
+    body = {"file": Upload("rivers.jsonl", "", Blob.in_memory(content)), "purpose": "batch"}
+
+    message = "Invalid file for Batch API. Must be utf-8 encoded"
+    assert desk.refusal(files.create_file, body) == (Reason.INVALID, ("body",), "", message)
+    assert desk.store(content, purpose="user_data")["bytes"] == len(content)
+
+
+def test_a_letter_may_lie_across_the_chunks_that_are_read(desk: FileDesk) -> None:
+    assert desk.store(b"x" * (CHUNK_BYTES - 1) + "é".encode())["bytes"] == CHUNK_BYTES + 1
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "expires_after",
+        "expires_after[anchor",
+        "expires_after.seconds",
+        "expires_after_seconds",
+        "expires_after[]",
+        "expires_after[seconds][0]",
+        "expires_after['seconds']",
+        "expires_after[Seconds]",
+        "EXPIRES_AFTER[seconds]",
+        "expiresAfter",
+        "expires-after[anchor]",
+        "expires_after[days]",
+    ],
+)
+def test_another_spelling_of_expires_after_is_refused(desk: FileDesk, field: str) -> None:
+    upload = Upload("rivers.jsonl", "", Blob.in_memory(LINES))
+    life: dict[str, Any] = {"expires_after[anchor]": "created_at", "expires_after[seconds]": 3600}
+
+    for more in ({}, life):
+        body = {"file": upload, "purpose": "batch", field: "604800", **more}
+        reason, location, code, message = desk.refusal(files.create_file, body)
+        assert (reason, location, code) == (Reason.INVALID, ("body", field), "unknown_parameter")
+        assert message.endswith("Send 'expires_after[anchor]' and 'expires_after[seconds]', each as a form field.")
+
+
+@pytest.mark.parametrize("field", ["expires_at", "expires", "note", "expire_after"])
+def test_other_fields_are_ignored(desk: FileDesk, field: str) -> None:
+    more: dict[str, Any] = {field: "604800"}
+
+    assert desk.store(**more)["expires_at"] == desk.now + 30 * DAY
 
 
 def test_the_case_of_a_name_does_not_matter(desk: FileDesk) -> None:
@@ -147,19 +218,13 @@ def test_an_empty_file_is_refused_for_a_batch_only(desk: FileDesk) -> None:
     assert desk.store(b"", purpose="user_data")["bytes"] == 0
 
 
-@pytest.mark.parametrize(
-    ("purpose", "size", "which"),
-    [
-        ("batch", OF_200_MB, "files with purpose 'batch' may have up to 200 MB"),
-        ("user_data", 512 * 1024 * 1024, "files may have up to 512 MB"),
-    ],
-)
-def test_a_file_that_is_too_large_is_refused(desk: FileDesk, purpose: str, size: int, which: str) -> None:
-    files._check_file("large.jsonl", purpose, sized(size).blob)
+@pytest.mark.parametrize(("purpose", "size"), [("batch", OF_200_MB), ("user_data", 512 * 1024 * 1024)])
+def test_a_file_that_is_too_large_is_refused_in_openais_words(desk: FileDesk, purpose: str, size: int) -> None:
+    fitting, too_large = sized(size), sized(size + 1)
 
-    refusal = desk.refusal(files.create_file, {"file": sized(size + 1), "purpose": purpose})
-
-    assert refusal == (Reason.TOO_LARGE, ("body", "file"), "file_too_large", f"File is too large: {which}.")
+    assert desk.value(files.create_file, {"file": fitting, "purpose": purpose})["bytes"] == size
+    refusal = desk.refusal(files.create_file, {"file": too_large, "purpose": purpose})
+    assert refusal == (Reason.INVALID, ("body",), "", "File is too large.")
 
 
 @pytest.mark.parametrize("handler", [files.retrieve_file, files.delete_file, files.download_file])
@@ -275,7 +340,7 @@ def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDe
             blob=output,
             expires_at=5000,
             id="file-output",
-            account="ann",
+            account=account_key("ann"),
             created_at=1001,
         )
         return call.reply(files.shown(record))
@@ -291,7 +356,7 @@ def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDe
 
 def test_a_file_is_downloaded_as_it_was_uploaded(desk: FileDesk) -> None:
     content = bytes(range(256)) * 4096
-    id_ = desk.store(content)["id"]
+    id_ = desk.store(content, purpose="user_data")["id"]
 
     status, body, headers = desk.download(id_)
 

@@ -49,8 +49,8 @@ def failure_of(desk: BatchDesk, request: Any, endpoint: str = CHAT) -> tuple[int
 @pytest.mark.parametrize(
     ("changes", "status", "param", "code"),
     [
-        ({"temperature": 3}, 400, "temperature", "invalid_value"),
-        ({"messages": []}, 400, "messages", "invalid_value"),
+        ({"temperature": 3}, 400, "temperature", "decimal_above_max_value"),
+        ({"messages": []}, 400, "messages", "empty_array"),
         ({"messages": [{"role": "king", "content": "x"}]}, 400, "messages[0].role", "invalid_value"),
         ({"model": "bge-large-en-v1.5"}, 400, "model", "invalid_value"),
         ({"prompt_slug": "nowhere"}, 404, "prompt_slug", "prompt_not_found"),
@@ -118,12 +118,70 @@ def test_markers_are_words_like_others_where_nobody_heeds_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["/v1/responses", "/v1/completions", "/v1/moderations", "/v1/images/generations", "/v1/videos"]
+    "endpoint",
+    ["/v1/responses", "/v1/completions", "/v1/moderations", "/v1/images/generations", "/v1/videos", "", "/v1/batches"],
 )
-def test_what_is_not_imitated_fails_line_by_line(desk: BatchDesk, endpoint: str) -> None:
-    status, error = failure_of(desk, request_of("a") | {"url": endpoint}, endpoint)
+def test_a_batch_for_an_endpoint_that_is_not_served_is_refused_at_creation(desk: BatchDesk, endpoint: str) -> None:
+    body = {"input_file_id": desk.put(chats(1)), "endpoint": endpoint, "completion_window": "24h"}
 
-    assert (status, error["message"]) == (404, f"mockserver does not imitate {endpoint}.")
+    status, error = desk.refusal("POST", "/v1/batches", json=body)
+
+    assert (status, error["param"], error["code"]) == (400, "endpoint", "invalid_value")
+    served = "Supported values are: '/v1/chat/completions' and '/v1/embeddings'."
+    assert error["message"] == f"Invalid value: '{endpoint}'. {served}"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt_slug": 5},
+        {"prompt_slug": ["translate"]},
+        {"prompt_slug": {}},
+        {"prompt_slug": True},
+        {"prompt_slug": "translate", "prompt_version": "one"},
+        {"prompt_slug": "translate", "prompt_version": 1.5},
+        {"prompt_slug": "translate", "prompt_version": 0},
+        {"prompt_slug": "translate", "variables": ["text"]},
+        {"prompt_slug": "translate", "variables": "text"},
+    ],
+)
+def test_an_ill_typed_prompt_fails_its_line_as_it_fails_a_live_call(desk: BatchDesk, asked: dict[str, Any]) -> None:
+    body = {"model": MODEL, **asked}
+    line = {**request_of("bad"), "body": body}
+
+    batch = desk.run(jsonl(request_of("good"), line))
+
+    assert counts_of(batch) == (2, 1, 1)
+    found = desk.lines(batch["error_file_id"])["bad"]["response"]
+    assert (found["status_code"], found["body"]["error"]) == desk.refusal("POST", CHAT, json=body)
+    assert found["body"]["error"]["param"] == list(asked)[-1]
+
+
+def prompted(custom_id: str, slug: str) -> dict[str, Any]:
+    return {**request_of(custom_id), "body": {"prompt_slug": slug, "variables": {"word": "ebb"}}}
+
+
+def test_a_line_that_names_no_model_gets_that_of_its_prompt(desk: BatchDesk) -> None:
+    prompt = {"slug": "with-model", "template": "Say {{ word }}.", "model": "gpt-4o"}
+    assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
+
+    batch = desk.run(jsonl(prompted("a", "with-model")))
+
+    [line] = desk.lines(batch["output_file_id"]).values()
+    assert (batch["model"], line["response"]["body"]["model"]) == ("gpt-4o", "gpt-4o")
+    live = desk.ask("POST", CHAT, json=prompted("a", "with-model")["body"])
+    assert value_of(live)["choices"] == line["response"]["body"]["choices"]
+
+
+def test_a_line_without_any_model_fails_alone_as_live(desk: BatchDesk) -> None:
+    prompt = {"slug": "without-model", "template": "Say {{ word }}."}
+    assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
+    line = prompted("a", "without-model")
+
+    status, error = failure_of(desk, line)
+
+    assert (status, error["param"]) == (400, "model")
+    assert (status, error) == desk.refusal("POST", CHAT, json=line["body"])
 
 
 @pytest.mark.parametrize(("given", "model"), [("text", MODEL), ([], "bge-large-en-v1.5"), (None, "bge-large-en-v1.5")])

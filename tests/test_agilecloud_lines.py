@@ -49,8 +49,9 @@ def without(name: str) -> dict[str, Any]:
     ("line", "code", "param", "message"),
     [
         (b"{bad", *UNPARSEABLE),
-        (b"", *UNPARSEABLE),
-        (b"  \r", *UNPARSEABLE),
+        (b"\xc2\xa0", *UNPARSEABLE),
+        (b"[" * 3000, "invalid_json_line", None, "This line is nested more than 200 levels deep."),
+        (jsonl(GOOD).strip() + b"\r" + jsonl(GOOD).strip(), *UNPARSEABLE),
         (b"\xef\xbb\xbf" + jsonl(GOOD).strip(), *UNPARSEABLE),
         (jsonl(request_of("bad", "\u00e9")).strip().replace(b"\xc3\xa9", b"\xe9"), *UNPARSEABLE),
         (b'{"custom_id": "\\ud800"}', *UNPARSEABLE),
@@ -159,7 +160,9 @@ def test_a_line_of_16_mib_is_read_and_a_longer_one_is_not(desk: BatchDesk) -> No
     fitting = line + b" " * (MAX_LINE - len(line))
 
     assert counts_of(desk.run(fitting + b"\n")) == (1, 1, 0)
-    assert errors_of(desk.run(fitting + b" \n")) == [(1, *UNPARSEABLE)]
+    too_long = f"This line is longer than {MAX_LINE} bytes, the most a line may have."
+    assert errors_of(desk.run(fitting + b" \n")) == [(1, "line_too_long", None, too_long)]
+    assert errors_of(desk.run(b"\xef\xbb\xbf" + fitting)) == [(1, "line_too_long", None, too_long)]
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
@@ -208,3 +211,99 @@ def test_inputs_are_counted_whatever_they_are(
     too_many = desk.run(jsonl(embedding_of("a", given)), EMBEDDINGS)
 
     assert (fitting["status"], too_many["status"]) == ("completed", "failed")
+
+
+A, B = jsonl(request_of("a")), jsonl(request_of("b"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\n" + A + b"\n\n" + B + b"\n\n",
+        A + b" \t \n" + B,
+        A.replace(b"\n", b"\r\n") + b"\r\n" + B.replace(b"\n", b"\r\n"),
+        A + b"\n" + B.strip(),
+        A + B + b"   ",
+        b"\xef\xbb\xbf" + A + B,
+        b"\xef\xbb\xbf\n" + A + B,
+        b"\n" * 20_000 + A + b"\r\n" * 20_000 + B,
+    ],
+)
+def test_blank_lines_and_a_byte_order_mark_are_skipped(desk: BatchDesk, content: bytes) -> None:
+    batch = desk.run(content)
+
+    assert counts_of(batch) == (2, 2, 0)
+    assert set(desk.lines(batch["output_file_id"])) == {"a", "b"}
+
+
+def test_blank_lines_change_no_answer() -> None:
+    outputs = []
+    for content in (A + B, b"\n" + A + b"\n \n" + B):
+        desk = BatchDesk(keep_order=True)
+        outputs.append(desk.content(desk.run(desk.put(content))["output_file_id"]))
+
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c"])
+def test_only_a_newline_ends_a_line(desk: BatchDesk, separator: str) -> None:
+    text = f"ebb{separator}flood"
+    line = jsonl(request_of("a", text)) if separator >= "\x80" else jsonl(request_of("a", "ebb\\u000bflood"))
+
+    assert counts_of(desk.run(line + B)) == (2, 2, 0)
+
+
+def test_errors_name_the_line_of_the_file_blank_ones_counted(desk: BatchDesk) -> None:
+    batch = desk.run(b"\n\r\n" + A + b"  \n{bad\n\n" + A)
+
+    assert [each[:2] for each in errors_of(batch)] == [(5, "invalid_json_line"), (7, "duplicate_custom_id")]
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_byte_order_mark_stands_before_the_first_line_only(desk: BatchDesk, place: int) -> None:
+    content = A + b"\xef\xbb\xbf" + B if place == 2 else b"\xef\xbb\xbf" * 2 + A
+
+    assert errors_of(desk.run(content)) == [(place, *UNPARSEABLE)]
+
+
+@pytest.mark.parametrize("content", [b"\n", b" \r\n\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n\n"])
+def test_a_file_of_blank_lines_is_empty(desk: BatchDesk, content: bytes) -> None:
+    assert errors_of(desk.run(content)) == [(None, "empty_file", None, "The input file holds no request.")]
+
+
+@pytest.mark.parametrize(("content", "line"), [(b"\n" + A, 1), (A + b" \r\n" + B, 2), (A + b"\n", 2)])
+def test_a_blank_line_is_refused_where_the_server_is_strict(content: bytes, line: int) -> None:
+    errors = errors_of(BatchDesk(strict=True).run(content))
+
+    assert errors == [(line, "invalid_json_line", None, "This line is blank, which --strict refuses.")]
+
+
+def test_the_last_newline_begins_no_blank_line() -> None:
+    assert counts_of(BatchDesk(strict=True).run(A + B)) == (2, 2, 0)
+
+
+def test_blank_lines_do_not_count_as_requests_and_have_a_bound_of_their_own(
+    desk: BatchDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "MAX_LINES", 2)
+    monkeypatch.setattr(inspection, "MAX_BLANK_LINES", 3)
+
+    assert counts_of(desk.run(b"\n" + A + b"\n\n" + B)) == (2, 2, 0)
+    message = "The input file has more than 3 blank lines."
+    assert errors_of(desk.run(b"\n\n" + A + b"\n\n")) == [(None, "too_many_blank_lines", None, message)]
+
+
+@pytest.mark.parametrize("purpose", ["assistants", "user_data", "batch_output"])
+def test_a_file_of_another_purpose_is_said_to_have_it(desk: BatchDesk, purpose: str) -> None:
+    id_ = desk.put(A, purpose)
+
+    message = f"Invalid file purpose: '{purpose}'. The file {id_} must have the purpose 'batch'."
+    assert errors_of(desk.run(id_)) == [(None, "invalid_file_purpose", "file_id", message)]
+
+
+def test_a_file_of_another_account_is_not_there_whatever_its_purpose(desk: BatchDesk) -> None:
+    id_ = desk.put(A, "assistants", account="bob")
+
+    [(_, code, _, message)] = errors_of(desk.run(id_))
+
+    assert (code, message[:16]) == ("invalid_request", "Cannot find file")

@@ -175,3 +175,68 @@ def test_a_canned_completion_may_be_one_model_s(tmp_path: Path) -> None:
 
     assert fixtures.completion("x", "gpt-4o", None) is not None
     assert fixtures.completion("x", "o3", None) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("gpt-5.4", "gpt-5.4"),
+        ("gpt-5.1", "gpt-5.1"),
+        ("gpt-4.1-nano", "gpt-4.1-nano"),
+        ("o4-mini", "o4-mini"),
+        ("gpt-3.5-turbo", "gpt-3.5-turbo"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("GPT-4o-mini-2024-07-18", "gpt-4o-mini"),
+        ("gpt-4-0613", "gpt-4"),
+        ("gpt-3.5-turbo-0125", "gpt-3.5-turbo"),
+        ("gpt-4-1106-preview", "gpt-4"),
+        ("gpt-4-turbo-2024-04-09", "gpt-4-turbo"),
+        ("gpt-5.1-2025-11-13", "gpt-5.1"),
+        ("o4-mini-2025-04-16", "o4-mini"),
+        ("claude-3-5-sonnet-20241022", "claude-3-5-sonnet"),
+        ("gemini-2.0-flash-001", "gemini-2.0-flash"),
+        ("qwen-2.5-3b", "qwen2.5-3b-instruct"),
+        ("ft:gpt-4o-mini-2024-07-18:acme::B1c2", "gpt-4o-mini"),
+        ("ft:gpt-4.1-nano:acme:support:B1c2", "gpt-4.1-nano"),
+        ("ft:gpt-3.5-turbo-0125:acme::B1c2:ckpt-step-100", "gpt-3.5-turbo"),
+    ],
+)
+def test_openais_names_their_snapshots_and_fine_tuned_models_are_found(name: str, own: str) -> None:
+    model = read_models(OURS.models).find(name)
+
+    assert model is not None
+    assert (model.id.lower(), model.name) == (name.lower(), own)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "gpt-0", "gpt-4o-2024-13-06", "gpt-4o-2024-08-32", "gpt-4o-2024-0806", "gpt-4o-mini-", "gpt-4-1399",
+        "gpt-4o-x",
+        "-2024-08-06", "ft:", "ft:gpt-4o", "ft:gpt-0:acme::x", "ft:gpt-4o:two words", "ft:ft:gpt-4o:a:b",
+        "gpt-4o-2024-08-06-2024-08-06", "ft:gpt-4o:" + "x" * 300,
+    ],
+)  # fmt: skip
+def test_other_names_are_those_of_no_model(name: str) -> None:
+    assert read_models(OURS.models).find(name) is None
+
+
+def test_a_snapshot_costs_what_its_model_costs() -> None:
+    models = read_models([{"id": "m-1", "kind": "chat"}])
+    prices = read_prices({"models": {"m-1": {"input": 5}, "m-1-2025-01-01": {"input": 7}}})
+
+    costs = [prices.cost(model, 1000, batch=False) for name in ("m-1", "m-1-2024-08-06", "m-1-2025-01-01")
+             if (model := models.find(name))]  # fmt: skip
+
+    assert costs == [5_000_000, 5_000_000, 7_000_000]
+
+
+def test_any_name_is_a_models_where_the_setting_says_so() -> None:
+    models = read_models([{"id": "m-1", "kind": "chat"}], accepts_any=True)
+
+    assert models.find("my-own/model:latest") == Model("my-own/model:latest", "my-own/model:latest", ModelKind.CHAT)
+    assert models.find("vectors", ModelKind.EMBEDDING) == Model(
+        "vectors", "vectors", ModelKind.EMBEDDING, dimensions=1536
+    )
+    assert models.find("") is models.find("x" * 300) is None
+    assert list(models) == ["m-1"]

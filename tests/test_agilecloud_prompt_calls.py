@@ -157,16 +157,16 @@ def test_versions_are_drafted_published_and_archived(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [
-        ({"template": "{{ a"}, "invalid_template", "Invalid 'template': Line 1: unexpected end of template"),
+        ({"template": "{{ a"}, "invalid_template", "Invalid 'template': Line 1: unexpected end of input"),
         (
             {"template": "{% include 'a' %}"},
             "invalid_template",
-            "Invalid 'template': Line 1: a prompt has no 'include'",
+            "Invalid 'template': Line 1: Not allowed in a template: another template",
         ),
         (
             {"messages": [{"role": "user", "content": "ok"}, {"role": "user", "content": "{{ a|z }}"}]},
             "invalid_template",
-            "Invalid 'messages': Line 1: No filter named 'z'.",
+            "Invalid 'messages': Line 1: filter z is unknown",
         ),
         ({}, "missing_required_parameter", "Missing required parameter: 'messages'."),
     ],

@@ -1,5 +1,6 @@
 """How AgileCloud says no: OpenAI's envelope, its sentences, and what of the document stays as it is."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mockserver import loading
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
+from mockserver.outcomes import read_rules
 from mockserver.providers import agentfirst, agilecloud
 from mockserver.providers.agilecloud_refusals import described, phrased, worded
 
@@ -37,7 +39,9 @@ def refused(engine: Engine, path: str, status: int = 400, method: str = "POST", 
         ("POST", "/v1/responses", "The nearest operation is POST /v1/chat/completions."),
         ("GET", "/v1/responses/resp_1", "The nearest operation is POST /v1/chat/completions."),
         ("POST", "/v1/completions", "The nearest operation is POST /v1/chat/completions."),
-        ("POST", "/v1/v1/chat/completions", "The nearest operation is POST /v1/chat/completions."),
+        ("POST", "/v1/v1/chat/completions", "Your base URL has /v1 twice."),
+        ("GET", "/api/v1/api/v1/prompts", "Your base URL has /api/v1 twice."),
+        ("GET", "/v1/ai/batches", "Your base URL has /v1, which is no part of this path."),
         ("DELETE", "/v1/file/file-1", "The nearest operation is DELETE /v1/files/{file_id}."),
         ("PUT", "/v1/model", "The nearest operation is GET /v1/models."),
         ("GET", "/api/v1/prompt", "The nearest operation is GET /api/v1/prompts."),
@@ -111,16 +115,16 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/v1/chat/completions",
             {**QUESTION, "temperature": 3},
-            "Invalid 'temperature': expected a value from 0 to 2, but got 3 instead.",
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3 instead.",
             "temperature",
-            "invalid_value",
+            "decimal_above_max_value",
         ),
         (
             "/v1/chat/completions",
             {**QUESTION, "max_tokens": 0},
-            "Invalid 'max_tokens': expected a value of at least 1, but got 0 instead.",
+            "Invalid 'max_tokens': integer below minimum value. Expected a value >= 1, but got 0 instead.",
             "max_tokens",
-            "invalid_value",
+            "integer_below_min_value",
         ),
         (
             "/v1/chat/completions",
@@ -133,9 +137,9 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/v1/chat/completions",
             {**QUESTION, "messages": []},
-            "Invalid 'messages': array too short. Expected an array with minimum length 1.",
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             "messages",
-            "invalid_value",
+            "empty_array",
         ),
         (
             "/v1/chat/completions",
@@ -168,9 +172,7 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/v1/batches",
             {**BATCH, "endpoint": "/v1/invalid/endpoint"},
-            "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/responses', '/v1/chat/completions', "
-            "'/v1/embeddings', '/v1/completions', '/v1/moderations', '/v1/images/generations', '/v1/images/edits', and "
-            "'/v1/videos'.",
+            "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/chat/completions' and '/v1/embeddings'.",
             "endpoint",
             "invalid_value",
         ),
@@ -191,7 +193,8 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         (
             "/api/v1/prompts",
             {"slug": "a b", "template": "Hi"},
-            "Invalid 'slug': 'a b'. Expected a string that matches '^[A-Za-z0-9][A-Za-z0-9_-]*$'.",
+            "Invalid 'slug': string does not match pattern. Expected a string that matches the pattern "
+            "'^[A-Za-z0-9][A-Za-z0-9_-]*$'.",
             "slug",
             "invalid_value",
         ),
@@ -205,11 +208,67 @@ def test_what_breaks_the_document_is_said_as_openai_says_it(
     assert error == {"message": message, "type": "invalid_request_error", "param": param, "code": code}
 
 
-def test_an_argument_is_named_as_well(engine: Engine) -> None:
-    error = refused(engine, "/v1/batches", method="GET", query={"limit": "101"})
+@pytest.mark.parametrize(
+    ("path", "query", "message", "code"),
+    [
+        ("/v1/batches", "101", "above maximum value. Expected a value <= 100, but got 101", "integer_above_max_value"),
+        ("/v1/batches", "-1", "below minimum value. Expected a value >= 0, but got -1", "integer_below_min_value"),
+        ("/v1/files", "0", "below minimum value. Expected a value >= 1, but got 0", "integer_below_min_value"),
+        (
+            "/v1/files",
+            "10001",
+            "above maximum value. Expected a value <= 10000, but got 10001",
+            "integer_above_max_value",
+        ),
+        (
+            "/v1/files",
+            "99999999999999999999",
+            "above maximum value. Expected a value <= 10000, but got 100000000000000000000",
+            "integer_above_max_value",
+        ),
+    ],
+)
+def test_a_limit_out_of_bounds_is_told_in_openais_words(
+    engine: Engine, path: str, query: str, message: str, code: str
+) -> None:
+    error = refused(engine, path, method="GET", query={"limit": query})
 
-    assert error["message"] == "Invalid 'limit': expected a value from 1 to 100, but got 101 instead."
+    assert (error["message"], error["code"]) == (f"Invalid 'limit': integer {message} instead.", code)
     assert error["param"] == "limit"
+
+
+@pytest.mark.parametrize("given", ["abc", "1.5", "", "1e1", "true"])
+def test_a_limit_that_is_no_integer_has_the_wrong_type(engine: Engine, given: str) -> None:
+    error = refused(engine, "/v1/batches", method="GET", query={"limit": given})
+
+    assert (error["param"], error["code"]) == ("limit", "invalid_type")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("max_tokens", 0, "integer_below_min_value"),
+        ("max_completion_tokens", -7, "integer_below_min_value"),
+        ("n", 0, "integer_below_min_value"),
+        ("n", 129, "integer_above_max_value"),
+        ("top_logprobs", 21, "integer_above_max_value"),
+        ("temperature", 2.1, "decimal_above_max_value"),
+        ("temperature", -1, "decimal_below_min_value"),
+        ("top_p", 1.5, "decimal_above_max_value"),
+        ("top_p", -0.1, "decimal_below_min_value"),
+        ("presence_penalty", -3, "decimal_below_min_value"),
+        ("frequency_penalty", 2.5, "decimal_above_max_value"),
+        ("max_tokens", 1.5, "invalid_type"),
+        ("n", "1", "invalid_type"),
+        ("n", True, "invalid_type"),
+        ("temperature", "1", "invalid_type"),
+    ],
+)
+def test_a_number_out_of_bounds_has_openais_code(engine: Engine, field: str, value: Any, code: str) -> None:
+    error = refused(engine, "/v1/chat/completions", json={**QUESTION, field: value})
+
+    assert (error["param"], error["code"]) == (field, code)
+    assert f"but got {value} instead." in error["message"] or code == "invalid_type"
 
 
 def test_a_body_that_is_no_json_is_said_to_be_none(engine: Engine) -> None:
@@ -253,7 +312,7 @@ def test_a_bad_key_is_told_in_the_documents_words_everywhere(engine: Engine, key
             ("x", "missing_required_parameter"),
         ),
         (Violation(("body", "x"), "anyOf", "neither", {"anyOf": []}), ("x", "invalid_value")),
-        (Violation(("body", "x", 2), "maxLength", "long", {"maxLength": 3}), ("x[2]", "invalid_value")),
+        (Violation(("body", "x", 2), "maxLength", "long", {"maxLength": 3}), ("x[2]", "string_above_max_length")),
         (Violation(("body", "x"), "enum", "the fast judge's, without a rule"), ("x", "invalid_value")),
         (Violation(("body", "x"), "missing_variable", "Missing variable: 'a'."), ("x", "missing_variable")),
         (Violation(("body",), "", "No code."), (None, None)),
@@ -266,11 +325,12 @@ def test_param_and_code_say_where_and_what(violation: Violation, said: tuple[str
 
 
 def test_bounds_are_said_as_far_as_there_are_any() -> None:
-    most = Violation(("body", "x"), "maximum", "", {"maximum": 2}, 3)
+    most = Violation(("body", "x"), "maximum", "", {"type": ["number", "null"], "minimum": 0, "maximum": 2}, 3.0)
     fewest = Violation(("body", "x"), "minProperties", "", {"minProperties": 1}, {})
     never = Violation(("body", "x"), "const", "", {"const": True}, None)
 
-    assert phrased(most)[0] == "Invalid 'x': expected a value of at most 2, but got 3 instead."
+    text = "Invalid 'x': decimal above maximum value. Expected a value <= 2, but got 3 instead."
+    assert phrased(most) == (text, "decimal_above_max_value")
     assert (
         phrased(fewest)[0]
         == "Invalid 'x': object with too few properties. Expected an object with at least 1 properties."
@@ -322,3 +382,28 @@ def test_a_reply_that_is_no_envelope_is_left_alone() -> None:
 
     assert worded(Refusal(Reason.INVALID, "Really not."), reply) == reply
     assert worded(Refusal(Reason.INVALID), reply._replace(media_type="application/json")).body == b"No."
+
+
+UNDOCUMENTED = (402, 405, 408, 418, 422, 451, 499, 501, 502, 504, 529, 599)
+
+
+@pytest.mark.parametrize("status", UNDOCUMENTED)
+@pytest.mark.parametrize("key", operations("AgileCloud"))
+def test_a_stub_with_an_undocumented_status_blames_nothing(engine: Engine, key: str, status: int) -> None:
+    [operation] = [each.operation for each in engine.services if each.operation.key == key]
+    assert status not in operation.statuses
+    path = operation.path.replace("{version}", "1")
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else f"The status is {status}"
+    rules: list[dict[str, Any]] = [
+        {"operation": key, "status": status, "undocumented": True},
+        {"operation": key, "reply": {"status": status, "message": "Out of order."}, "undocumented": True},
+    ]
+    engine.sandboxes.open("test").rules.install(read_rules(rules, engine.services, origin="next", now=0.0))
+
+    answers = [ask(engine, operation.method, path) for _ in rules]
+
+    family = "server_error" if status >= 500 else "invalid_request_error"
+    assert [(each.status, each.source) for each in answers] == [(status, "stub")] * 2
+    assert [value_of(each)["error"] for each in answers] == [
+        {"message": message, "type": family, "param": None, "code": None} for message in (phrase, "Out of order.")
+    ]

@@ -243,11 +243,22 @@ def test_a_usage_that_could_not_be_reported(desk: BatchDesk, changes: dict[str, 
     assert complaints(desk, usage={"ann": [ENTRY, ENTRY._replace(**changes)]}) == [("usage.ann", complaint)]
 
 
-@pytest.mark.parametrize("changes", [{"tokens": math.inf}, {"tokens": -1.0}, {"at": LATE}, {"limit": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens": math.inf},
+        {"tokens": -1.0},
+        {"at": LATE},
+        {"limit": -1},
+        {"since": LATE},
+        {"asked": -1},
+        {"spent": 2**60},
+    ],
+)
 def test_a_bucket_that_nothing_could_have_filled(desk: BatchDesk, changes: dict[str, Any]) -> None:
     bucket = Bucket(60, 5.0, 0.0)
 
-    assert complaints(desk, buckets={"ann": bucket}) == []
+    assert complaints(desk, buckets={"ann": bucket, "bob": Bucket(0, 0.0, 0.0, 0.0, 3, 100)}) == []
     assert len(complaints(desk, buckets={"ann": bucket._replace(**changes)})) == 1
 
 

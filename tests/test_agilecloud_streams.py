@@ -17,7 +17,8 @@ TEXTS = st.text() | st.text(alphabet="ab \n\u2028\x85é")
 
 
 def make_completion(*, n: int = 1, **entry: Any) -> dict[str, Any]:
-    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Tea?"}], "n": n}
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(3)]
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Tea?"}], "n": n, "tools": tools}
     canned = Completion("fixture:a#1", Match(), entry) if entry else None
     return chat_completion(request, canned=canned, key=b"k", id="chatcmpl-1", created=1)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 from pydantic import BaseModel
 
+from mockserver.contract.budget import FREE_STEPS, MAX_STEPS, Budget, TooCostly
 from mockserver.errors import Reason, Refusal
 from mockserver.providers.agilecloud_answers import chat_completion
 
@@ -101,6 +102,59 @@ def test_any_schema_whatsoever_is_filled_or_refused(schema: dict[str, Any]) -> N
         orjson.loads(choice["message"]["content"])
 
 
+LEAVES = st.one_of(
+    st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"enum": ["a", 1, None]}, {"const": {"a": [1]}}]),
+    st.integers(0, 90).map(lambda low: {"type": "string", "minLength": low, "maxLength": low + 9}),
+    st.sampled_from(["uuid", "date-time", "email", "ipv4"]).map(lambda name: {"type": "string", "format": name}),
+    st.sampled_from([r"^[A-Z]{3}-\d+$", "^(yes|no)$"]).map(lambda text: {"type": "string", "pattern": text}),
+    st.integers(-99, 99).map(lambda low: {"type": "integer", "minimum": low, "exclusiveMaximum": low + 9}),
+    st.sampled_from([1, 0.5, 7]).map(lambda step: {"type": "number", "multipleOf": step}),
+)
+ORDINARY = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from("abcdefgh"), inner, max_size=5).map(
+            lambda named: {
+                "type": "object",
+                "properties": named,
+                "required": list(named),
+                "additionalProperties": False,
+            }
+        ),
+        st.tuples(inner, st.integers(0, 9)).map(lambda e: {"type": "array", "items": e[0], "minItems": e[1]}),
+        inner.map(lambda each: {"anyOf": [each, {"type": "null"}]}),
+        inner.map(lambda each: {"allOf": [each]}),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200)
+@given(schema=ORDINARY, key=st.binary(min_size=1, max_size=4))
+def test_an_ordinary_schema_gets_an_answer_that_fits(schema: dict[str, Any], key: bytes) -> None:
+    whole = {"$ref": "#/$defs/a", "$defs": {"a": schema}}
+    choice = ask(key, response_format=make_format(whole))
+
+    Draft202012Validator(whole).validate(orjson.loads(choice["message"]["content"]))
+
+
+def test_what_all_choices_cost_comes_from_one_budget() -> None:
+    dear = {"type": "array", "minItems": 90, "items": {"type": "string", "minLength": 900}}
+
+    ask(response_format=make_format(dear))
+    with pytest.raises(Refusal, match="too much work"):
+        ask(response_format=make_format(dear), n=128)
+
+
+def test_what_all_lines_cost_comes_from_one_budget() -> None:
+    shared = Budget(5_000)
+    Budget(MAX_STEPS, shared).spend(FREE_STEPS)
+    assert shared.spent == 0
+
+    with pytest.raises(TooCostly):
+        Budget(MAX_STEPS, shared).spend(FREE_STEPS + 5_001)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -191,25 +245,3 @@ def test_no_call_is_made_that_nothing_asks_for(choice: Any) -> None:
 
     assert "tool_calls" not in said["message"]
     assert said["message"]["content"]
-
-
-@pytest.mark.parametrize(
-    ("choice", "tools", "message"),
-    [
-        ("required", None, "'tool_choice' is only allowed when 'tools' are specified."),
-        ("sometimes", [make_tool("now")], "Invalid value: 'sometimes'."),
-        ({"type": "function", "function": {"name": "x"}}, [make_tool("now")], "no function named 'x'"),
-        ({"type": "function"}, [make_tool("now")], "Missing required parameter: 'tool_choice.function'."),
-        (
-            {"type": "function", "function": {}},
-            [make_tool("now")],
-            "Missing required parameter: 'tool_choice.function.name'.",
-        ),
-    ],
-)
-def test_a_choice_that_cannot_be_made_is_refused(choice: Any, tools: Any, message: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        ask(tools=tools, tool_choice=choice)
-
-    assert message in caught.value.detail
-    assert caught.value.violations[0].location[:2] == ("body", "tool_choice")

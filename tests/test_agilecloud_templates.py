@@ -38,31 +38,29 @@ ORDINARY = [
     "{{ missing|default('none') }} {{ missing is defined }} {{ nothing is none }} {{ flag|default('x', true) }}",
     "{{ d.b[2].c }} {{ d['a'] }} {{ d.b[n - 3].c }} {{ name[0] }} {{ name[::-1] }} {{ xs[1:9:3] }}",
     "{{ n + 1 }} {{ n - 1 }} {{ n * 2 }} {{ n / 2 }} {{ n // 2 }} {{ n % 2 }} {{ n ** 2 }} {{ -n }} {{ 'a' * 3 }}",
-    "{{ 'x' ~ 1 ~ name ~ none }} {{ [1] + [n] }} {{ (1, name) }} {{ {'k': [n]} }}",
+    "{{ 'x' ~ 1 ~ name ~ none }} {{ [1] + [n] }} {{ [1, n] }}",
     "{{ users|map(attribute='n')|join(', ') }} {{ users|selectattr('a', 'gt', 3)|map(attribute='n')|first }}",
-    "{{ users|sum(attribute='a') }} {{ users|map(attribute='a')|max }} {{ users|sort(attribute='a', reverse=true) }}",
-    "{{ xs|select('odd')|list|length }} {{ [3, 1, 2]|sort }} {{ [1, 1, 2]|unique|list }} {{ "
-    "xs|batch(300)|list|length }}",
+    "{{ users|map(attribute='a')|sum }} {{ users|map(attribute='a')|max }}",
+    "{{ users|sort(attribute='a', reverse=true) }}",
+    "{{ xs|select('odd')|list|length }} {{ [3, 1, 2]|sort }} {{ [1, 1, 2]|unique|list }}",
+    "{{ xs|batch(300)|list|length }}",
     "{% for g, items in users|groupby('n') %}{{ g }}{{ items|length }}{% endfor %} {{ [1, 2, 3]|slice(2)|list }}",
-    "{{ d|tojson }} {{ d|tojson(indent=2) }} {{ d|dictsort }} {{ 'a<b>'|e }} {{ '<b>x</b>'|striptags }} {{ d|pprint }}",
+    "{{ d|tojson(indent=2) }} {{ 'a<b>'|e }} {{ '<b>x</b>'|striptags }} {{ d|pprint }}",
     "{{ name|upper|lower|title|center(9) }} {{ ' x '|trim }} {{ 'a,b'|replace(',', ';') }} {{ 'a\nb'|indent(2) }}",
-    "{{ text|truncate(20) }} {{ text|wordcount }} {{ 'a b c'|wordwrap(2) }} {{ 2.567|round(1) }} {{ '7'|int + 1 }}",
-    "{{ '%(weight)s %(context)s'|format(weight=1, context=2) }}{{ '%(a)s%(a)s' % {'a': 1} }}",
-    "{{ 'a %s b %03d'|format('x', 3) }} {{ 'x: %s' % name }} {{ '%5.1f|%-4s|' % (1.25, 'a') }} {{ "
-    "'see a.com'|urlize }}",
-    "{{ name.upper() }} {{ 'a,b'.split(',') }} {{ name.replace('n', 'm') }} {{ 'a'.zfill(3) }} {{ "
-    "', '.join(['a', 'b']) }}",
-    "{{ d.keys()|list }} {{ d.get('a') }} {{ d.get('z', 1) }} {{ [1, 2, 1].count(1) }} {{ ' "
-    "x'.strip() }} {{ 'Ab'.isalpha() }}",
-    "{% macro hi(x, y=2) %}[{{ x }}{{ y }}{{ varargs }}]{% endmacro %}{{ hi(1) }}{{ hi(1, name, 3) }}{{ hi(x=2) }}",
+    "{{ text|truncate(20) }} {{ 2.567|round(1) }} {{ '7'|int + 1 }}",
+    "{{ '%(weight)s %(context)s'|format(weight=1, context=2) }}",
+    "{{ 'a %s b %03d'|format('x', 3) }}",
+    "{{ name.upper() }} {{ 'a,b'.split(',')|join('-') }} {{ name.replace('n', 'm') }} {{ ', '.join(['a', 'b']) }}",
+    "{{ d.keys()|join }} {{ d.get('a') }} {{ d.get('z', 1) }} {{ [1, 2, 1].count(1) }}",
+    "{{ ' x'.strip() }} {{ 'Ab'.isalpha() }}",
+    "{% macro hi(x, y=2) %}[{{ x }}{{ y }}]{% endmacro %}{{ hi(1) }}{{ hi(1, name) }}{{ hi(x=2) }}",
     "{% macro box() %}<{{ caller(1) }}>{% endmacro %}{% call(x) box() %}x{{ x }}{% endcall %}",
     "{% filter upper %}abc{{ name }}{% endfilter %}{% set b %}{{ name }}{% endset %}{{ b|lower }}",
     "{% with a=1, b=2 %}{{ a + b }}{% endwith %} {{ 1 if n else 2 }}{% set a, b = 3, 4 %}{{ a }}{{ b }}",
     "{% set s = namespace(t=0) %}{% for x in xs %}{% set s.t = s.t + x %}{% endfor %}{{ s.t }}",
-    "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}",
-    "{% set j = joiner(', ') %}{% for x in 'ab' %}{{ j() }}{{ x }}{% endfor %} {{ dict(a=1) }}",
-    "{{ xs is iterable }} {{ n is odd }} {{ n is divisibleby 5 }} {{ name is string }} {{ n is "
-    "number }} {{ n is in xs }}",
+    "{% set j = joiner(', ') %}{% for x in 'ab' %}{{ j() }}{{ x }}{% endfor %}",
+    "{{ xs is iterable }} {{ n is odd }} {{ n is divisibleby 5 }}",
+    "{{ name is string }} {{ n is number }} {{ n is in xs }}",
     "  {%- if n -%}  tight  {%- endif -%}  ",
 ]
 
@@ -77,20 +75,17 @@ def test_what_prompts_need_renders_as_in_jinja(template: str) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("a\nb {{ name", "Line 2: unexpected end of template"),
-        ("{% if %}", "Line 1: Expected an expression"),
-        ("{% endfor %}", "Line 1: Encountered unknown tag 'endfor'"),
-        ("\n\n{{ 'x'|no_such_filter }}", "Line 3: No filter named 'no_such_filter'."),
-        ("{{ xs|random }}", "Line 1: No filter named 'random'."),
-        ("{{ name|attr('upper') }}", "Line 1: No filter named 'attr'."),
-        ("\n{{ 1 / 0 }}", "Line 2: division by zero"),
-        ("{{ name|replace }}", "Line 1: A call is wrong: missing 2 required positional arguments"),
-        ("{% macro f() %}{% endmacro %}\n{{ f(1) }}", "takes not more than 0 argument(s)"),
-        ("{% for x in d %}" * 30 + "{% endfor %}" * 30, "cannot be compiled: too many statically nested blocks."),
-        ("{{ 1 + name }}", "Line 1: unsupported operand"),
-        ("{{ " + "9" * 5000 + " }}", "Exceeds the limit"),
-        ("{{ xs|sum(start=[]) }}", "Line 1: sum adds numbers only"),
-        (r"{{ '\ud800' }}", "half of a surrogate pair"),
+        ("a\nb {{ name", "Line 2: unexpected end of input"),
+        ("{% if %}", "Line 1: unexpected end of block"),
+        ("{% endfor %}", "Line 1: unknown statement endfor"),
+        ("\n\n{{ 'x'|no_such_filter }}", "Line 3: filter no_such_filter is unknown"),
+        ("{{ xs|random }}", "Line 1: filter random is unknown"),
+        ("\n{{ 1 // 0 }}", "Line 2: unable to calculate 1 // 0"),
+        ("{{ name|replace }}", "Line 1: missing argument"),
+        ("{% macro f() %}{% endmacro %}\n{{ f(1) }}", "Line 2: too many arguments"),
+        ("{{ 1 + name }}", "Line 1: tried to use + operator on unsupported types number and string"),
+        ("{{ " + "9" * 5000 + " }}", "Line 1: invalid integer"),
+        (r"{{ '\ud800' }}", "Line 1: bad string escape"),
     ],
 )
 def test_what_cannot_be_read_or_done_is_said_with_its_line(template: str, message: str) -> None:
@@ -110,7 +105,6 @@ def test_what_cannot_be_read_or_done_is_said_with_its_line(template: str, messag
         "{{ city + 1 }}",
         "{{ city == 1 }}",
         "{{ city() }}",
-        "{{ [city] }}",
         "{{ city[1:] }}",
         "{{ 'a' ~ city }}",
         "{% if city %}{% endif %}",
@@ -126,10 +120,18 @@ def test_a_missing_variable_is_named(template: str) -> None:
 
 
 def test_a_missing_member_is_named_with_what_lacks_it() -> None:
-    with pytest.raises(TemplateProblem, match="'dict object' has no attribute 'z'") as problem:
+    with pytest.raises(TemplateProblem, match=r"Line 1: 'd\.z' is undefined") as problem:
         render("{{ d.z }}", ANN)
 
     assert (problem.value.kind, problem.value.variable) == ("missing_variable", "")
+
+
+@pytest.mark.parametrize("template", ["Dear {{ city }}!", "Dear {% if city %}x{% endif %}{{ city|upper }}!"])
+def test_a_missing_variable_may_be_blank_as_by_jinja_s_default(template: str) -> None:
+    assert render(template, ANN, blank=True) == "Dear !"
+    assert render_all([template], {}, blank=True) == ["Dear !"]
+    with pytest.raises(TemplateProblem, match="Missing variable: 'city'"):
+        render(template, ANN)
 
 
 def test_several_templates_share_one_budget() -> None:
@@ -138,14 +140,30 @@ def test_several_templates_share_one_budget() -> None:
     assert render_all([loop, "b"], {}) == ["", "b"]
     with pytest.raises(TemplateProblem, match="too much"):
         render_all([loop] * 50, {})
-    with pytest.raises(TemplateProblem, match="together"):
-        render_all([f"{{{{ a }}}}{n}" * 2000 for n in range(9)], {"a": 1})
     with pytest.raises(TemplateProblem, match="more than 1000000 characters"):
         render_all(["a" * 600_000] * 2, {})
+    with pytest.raises(TemplateProblem, match="more than 1000000 characters"):
+        render_all(["{{ a }}"] * 2, {"a": "a" * 600_000})
+
+
+def test_large_variables_are_refused() -> None:
+    with pytest.raises(TemplateProblem, match="The variables have more than"):
+        render("{{ a }}", {"a": "a" * 5_000_000})
+
+
+def test_one_template_cannot_change_the_variables_of_the_next() -> None:
+    assert render_all(["{% if xs.append(9) %}{% endif %}a", "{{ xs }}{# #}"], {"xs": [1]}) == ["a", "[1]"]
+
+
+def test_a_template_that_ends_its_process_leaves_the_next_one_whole() -> None:
+    for _ in range(3):
+        with pytest.raises(TemplateProblem, match="too much"):
+            render("{% set s = namespace() %}{% set s.x = s %}{{ s }}", {})
+        assert render("{% if a %}{{ a|upper }}{% endif %}", {"a": "x"}) == "X"
 
 
 def test_variables_may_stand_before_the_names_of_the_language() -> None:
-    assert render("{{ range }}{{ dict }}", {"range": 1, "dict": 2}) == "12"
+    assert render("{{ range }}{{ dict }}{% if 1 %}{% endif %}", {"range": 1, "dict": 2}) == "12"
 
 
 def test_a_template_leaves_the_variables_as_they_are() -> None:
@@ -169,7 +187,10 @@ def test_placeholders_are_the_names_without_a_value(template: str, names: tuple[
     assert placeholders(template) == names
 
 
-@pytest.mark.parametrize("template", ["{{ a", "{% include 'a' %}", "{{ a }}" * 20_000, "{{ a|no_such_filter }}"])
+@pytest.mark.parametrize(
+    "template",
+    ["{{ a", "{% include 'a' %}", "{{ a|no_such_filter }}", "{% for %}", "{{ (" * 500, "a" * 1_000_001, "\ud800{{"],
+)
 def test_a_template_without_sense_has_no_placeholders(template: str) -> None:
     with pytest.raises(TemplateProblem):
         placeholders(template)

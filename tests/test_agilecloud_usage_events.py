@@ -9,6 +9,7 @@ from builders import ask, bytes_of, make_client, make_engine, value_of
 from mockserver.engine import Engine
 from mockserver.providers import agilecloud_usage
 from mockserver.providers.agilecloud_usage import report
+from mockserver.redaction import account_key
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name a river in Spain."}]}
 
@@ -47,7 +48,10 @@ def test_each_line_of_a_batch_that_was_answered_has_an_event_with_its_custom_id(
         tokens = str(used["prompt_tokens"]), str(used["completion_tokens"])
         assert (payload["input_tokens"], payload["output_tokens"]) == tokens
         assert payload["batch_id"] == batch["id"]
-    assert sum(int(each["payload"]["value"]) for each in found["events"]) == found["accounts"]["ann"]["batch"]["cost"]
+    assert (
+        sum(int(each["payload"]["value"]) for each in found["events"])
+        == found["accounts"][account_key("ann")]["batch"]["cost"]
+    )
     assert [id_ for id_ in ids(found) if id_ != "other"] == ["plain", 'odd " \u2028 id', "last"]
 
 
@@ -117,10 +121,10 @@ def test_live_events_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPat
     for n in range(35):
         ask(engine, "POST", "/v1/chat/completions", json={**CHAT, "temperature": n / 100}, token="ann")
         ask(engine, "POST", "/v1/embeddings", json={"model": "bge-large-en-v1.5", "input": f"{n}"}, token="ann")
-        assert len(engine.sandboxes.open("ann").usage["ann"]) <= 10
+        assert len(engine.sandboxes.open("ann").usage[account_key("ann")]) <= 10
 
     found = report_of(engine)
-    live = found["accounts"]["ann"]["live"]
+    live = found["accounts"][account_key("ann")]["live"]
     assert live["requests"] == 70
     assert len(found["events"]) + found["dropped"] == 70
     assert 0 < len(found["events"]) <= 10
@@ -130,7 +134,7 @@ def test_live_events_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPat
         ask(other, "POST", "/v1/chat/completions", json={**CHAT, "temperature": n / 100}, token="ann")
         ask(other, "POST", "/v1/embeddings", json={"model": "bge-large-en-v1.5", "input": f"{n}"}, token="ann")
     whole = report_of(other)
-    assert (whole["accounts"]["ann"]["live"], whole["dropped"]) == (live, 0)
+    assert (whole["accounts"][account_key("ann")]["live"], whole["dropped"]) == (live, 0)
     assert whole["events"][-len(found["events"]) :] == found["events"]
 
 
@@ -141,7 +145,7 @@ def test_events_of_batches_are_bounded_and_the_sums_stay(monkeypatch: pytest.Mon
 
     found = report_of(desk.engine)
     assert ids(found) == ["1-0", "1-1", "2-0", "2-1"]
-    assert (found["dropped"], found["accounts"]["ann"]["batch"]["requests"]) == (2, 6)
+    assert (found["dropped"], found["accounts"][account_key("ann")]["batch"]["requests"]) == (2, 6)
 
 
 def test_a_long_custom_id_is_cut(desk: BatchDesk) -> None:
@@ -163,7 +167,7 @@ def test_an_export_carries_events_and_an_import_refuses_those_that_do_not_add_up
         assert client.get("/__admin/usage").json() == before
         assert len(before["agilecloud"]["events"]) == 4
 
-        entry = document["sandbox"]["shelves"]["usage"]["test"][0]
+        entry = document["sandbox"]["shelves"]["usage"][account_key("test")][0]
         for name in ("requests", "prompt_tokens", "completion_tokens", "cost"):
             entry[name] += 1
             refused = client.post("/__admin/import", json=document)

@@ -241,3 +241,111 @@ def test_what_check_passes_the_server_starts_with_and_what_it_fails_it_does_not(
     assert check(settings)
     with pytest.raises(MockServerError):
         load_engine(settings)
+
+
+# All mistakes at once.
+
+
+def messages_of(found: list[Problem]) -> str:
+    return "\n".join(f"{each.place}: {each.message}" for each in found)
+
+
+def test_an_unknown_key_hides_no_bad_pattern_and_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "agentfirst" / "a.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        "completion: []\ncompletions:\n  - match: {pattern: '('}\n    text: one\n    colour: blue\n"
+        "  - match: {pattern: '['}\n    text: two\n"
+    )
+    (tmp_path / "agentfirst" / "b.yaml").write_text("completions:\n  - match: {pattern: '*'}\n    text: three\n")
+    (tmp_path / "agentfirst" / "c.yaml").write_text("completions:\n  - match: {country: XX}\n    text: four\n")
+
+    told = messages_of(check(make_settings(fixtures=(str(tmp_path),))))
+
+    assert [told.count(each) for each in ("not a regular expression", "can never match")] == [3, 1]
+    assert f"{path}:1: the file: Additional properties are not allowed ('completion' was unexpected)" in told
+    assert "('colour' was unexpected)" in told
+    assert told.count("\n") == 5
+
+
+def test_a_scenario_tells_all_of_its_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "scenarios" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        "description: no full stop\ncolour: blue\nprogression: poll:2\nclock: {at: soon}\n"
+        "conditions: {capacity: full}\nstubs:\n  - {status: 99}\n  - {operation: getUsers, status: 500}\n"
+        "  - {status: 500, until: 2030-01-01}\n"
+    )
+
+    told = messages_of(check(make_settings(fixtures=(str(tmp_path),))))
+
+    for message in (
+        "'colour' was unexpected",
+        "progression: is 'poll:2'; wanted 'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or more)",
+        "clock.at: 'soon' came; wanted an ISO 8601 instant",
+        "conditions.capacity: 'full' came",
+        "stubs[0].status: 99 is less than",
+        "stubs[1]: no operation has the key 'getUsers'",
+        "stubs[2].until: an instant came",
+    ):
+        assert message in told
+    assert "description" not in told
+    assert told.count("\n") == 6
+
+
+def test_a_misspelt_key_gets_the_name_that_was_meant(tmp_path: Path) -> None:
+    told = messages_of(problems_of(tmp_path, {"match": {"contain": "x"}, **ANSWER}))
+
+    assert "'contain' was unexpected); did you mean contains?" in told
+
+
+def test_all_mistakes_of_all_documents_are_told(tmp_path: Path) -> None:
+    ping = make_operation("ping", example={})
+    first = make_document(
+        {
+            "no-slash": {"get": ping},
+            "/a/{x}/{x}": {"get": ping},
+            "/b": {"get": {**ping, "responses": []}},
+            "/c": {"get": make_operation("c", schema={"type": "arrray"}), "post": 5},
+            "/d": {"get": make_operation("d", schema={"$ref": "#/components/schemas/Gone"})},
+            "/e": {"get": make_operation("e", example={})},
+        }
+    )
+    second = make_document({"/e": {"get": make_operation("e", example={})}, "user": {}})
+    paths = [str(write_json(tmp_path / name, each)) for name, each in (("1.json", first), ("2.json", second))]
+
+    told = messages_of(check(make_settings(spec=tuple(paths))))
+
+    for message in (
+        "1.json:1: paths.no-slash: a path starts with '/'",
+        "1.json:1: paths./a/{x}/{x}: a name in braces stands twice",
+        "1.json:1: paths./b.get.responses: is a list; wanted a mapping",
+        "1.json:1: paths./c.post: is a number; wanted a mapping",
+        "1.json:1: paths./c.get.responses.200.content.application/json.schema.type: type is 'arrray'; wanted one of",
+        "2.json:1: paths.user: a path starts with '/'",
+        f"2.json: GET /e is described twice: GET /e in {paths[0]}",
+    ):
+        assert message in told
+    assert "Gone" in told
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        (["/a/{x}", "/a/{y}"], ["is described twice"]),
+        (["/a/{x}/b", "/a/c/{y}"], ["some paths fit /a/{x}/b as well"]),
+        (["/a/{x}/{y}", "/a/{x}/b"], ["is never reached: /a/{x}/{y} is described before it"]),
+        (["/a/{x}/b", "/a/{x}/{y}"], []),
+        (["/a/{x}.json", "/a/{x}.xml/b"], []),
+        (["/a/{x}.json", "/a/{x}"], []),
+        (["/a/b", "/a/{x}"], []),
+        (["/a/{x}", "/a/{x}/b"], []),
+    ],
+)
+def test_paths_that_get_in_each_others_way_are_told(tmp_path: Path, paths: list[str], told: list[str]) -> None:
+    document = make_document({path: {"get": make_operation(f"op{n}", example={})} for n, path in enumerate(paths)})
+
+    found = problems_of_document(tmp_path / "their.json", document)
+
+    assert len(found) == len(told)
+    assert all(message in each.message for message, each in zip(told, found, strict=True))

@@ -304,3 +304,53 @@ def test_a_reader_that_leaves_is_no_reason_to_complain() -> None:
     os.close(writing)
 
     assert (done.returncode, done.stderr) == (cli.PIPE_CLOSED, b"")
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("is_buffered", [True, False])
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["operations"], 2),
+        (["operations", "--json"], 2),
+        (["--version"], 2),
+        (["serve", "--help"], 2),
+        (["check"], 0),  # which has nothing to write
+        (["serve", "--port", "0"], 3),
+    ],
+)
+def test_a_full_disk_behind_standard_output_is_told_in_one_line(args: list[str], code: int, is_buffered: bool) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if is_buffered else {"PYTHONUNBUFFERED": "1"}
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mockserver", *args],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env=environment,
+            check=False,
+        )
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
+    assert code == 0 or "standard output cannot be written" in done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+def test_a_port_file_that_cannot_be_written_is_3_and_a_device_stays_one() -> None:
+    done = run("serve", "--port", "0", "--port-file", str(FULL))
+
+    assert done.returncode == 3
+    assert done.stderr == "mockserver: /dev/full: the port file cannot be written: No space left on device\n"
+    assert FULL.is_char_device()
+
+
+@pytest.mark.parametrize("args", [["operations"], ["--version"], ["check"]])
+def test_without_standard_output_and_error_a_verb_still_ends(args: list[str]) -> None:
+    command = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "mockserver", *args]
+
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0

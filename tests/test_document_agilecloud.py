@@ -77,11 +77,7 @@ ENDED = [("Cannot cancel a batch with status 'completed'.", "invalid_request_err
 GUARDRAIL = "Request blocked by content safety policy: violence score 0.92 exceeds threshold 0.5"
 CONTENT = [(GUARDRAIL, "guardrail_violation", None, "content_safety_block")]
 ID = "Invalid 'input_file_id': 'wrong-id'. Expected an ID that begins with 'file'."
-ENDPOINT = (
-    "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/responses', '/v1/chat/completions', "
-    "'/v1/embeddings', '/v1/completions', '/v1/moderations', '/v1/images/generations', '/v1/images/edits', "
-    "and '/v1/videos'."
-)
+ENDPOINT = "Invalid value: '/v1/invalid/endpoint'. Supported values are: '/v1/chat/completions' and '/v1/embeddings'."
 LABEL = "Invalid type for 'metadata.tags': expected a string, but got an array instead."
 CREATION = [
     (ID, "invalid_request_error", "input_file_id", "invalid_value"),

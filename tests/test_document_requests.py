@@ -5,6 +5,7 @@ import pytest
 from document import Json, Node, component, operations
 
 BATCH = {"input_file_id": "file-abc123", "endpoint": "/v1/chat/completions"}
+TOOL = {"type": "function", "function": {"name": "f"}}
 USER = {"role": "user", "content": "?"}
 CHAT = {"model": "gpt-4o-mini", "messages": [USER]}
 TEMPLATE = {"model": "gpt-4o-mini", "prompt_slug": "summarize"}
@@ -42,6 +43,9 @@ REFUSED = [
     ("ChatCompletionRequest", CHAT, {"messages": [{"role": "user", "content": None}]}),
     ("ChatCompletionRequest", CHAT, {"messages": [{"role": "user", "content": [{"text": "?"}]}]}),
     ("ChatCompletionRequest", CHAT, {"messages": [{"role": "tool", "content": "?"}]}),
+    ("ChatCompletionRequest", CHAT, {"messages": [USER, {"role": "assistant"}]}),
+    ("ChatCompletionRequest", CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+    ("ChatCompletionRequest", CHAT, {"tool_choice": {"type": "function", "function": {"name": "f"}}}),
     ("ChatCompletionRequest", CHAT, {"n": 0}),
     ("ChatCompletionRequest", CHAT, {"n": 129}),
     ("ChatCompletionRequest", CHAT, {"stop": ["a", "b", "c", "d", "e"]}),
@@ -89,12 +93,16 @@ ACCEPTED = [
     ("CreateFileRequest", FILE, {"expires_after[anchor]": "created_at", "expires_after[seconds]": 3600}),
     ("ChatCompletionRequest", CHAT, {"newer": {"fields": "are ignored"}}),
     ("ChatCompletionRequest", CHAT, {"messages": [{"role": "developer", "content": "."}, USER]}),
-    ("ChatCompletionRequest", CHAT, {"messages": [USER, {"role": "assistant"}]}),
+    ("ChatCompletionRequest", CHAT, {"messages": [USER, {"role": "assistant", "refusal": "No."}]}),
     ("ChatCompletionRequest", CHAT, {"messages": [{"role": "tool", "content": "?", "tool_call_id": "call_1"}]}),
-    ("ChatCompletionRequest", CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+    (
+        "ChatCompletionRequest",
+        CHAT,
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a"}}]}]},
+    ),
     ("ChatCompletionRequest", CHAT, {"stop": "."}),
     ("ChatCompletionRequest", CHAT, {"stop": ["a", "b", "c", "d"]}),
-    ("ChatCompletionRequest", CHAT, {"tool_choice": {"type": "function", "function": {"name": "read_tide"}}}),
+    ("ChatCompletionRequest", CHAT, {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
     ("ChatCompletionRequest", CHAT, {"response_format": {"type": "text", "json_schema": None}}),
     ("ChatCompletionRequest", CHAT, {"prompt_slug": "summarize"}),
     ("ChatCompletionRequest", TEMPLATE, {"messages": None, "prompt_version": None, "variables": None}),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from effort import effort_within
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
@@ -296,3 +297,13 @@ def test_what_is_only_for_requests_is_left_out_of_a_value() -> None:
 )
 def test_a_schema_that_cannot_be_met_still_gives_a_value_of_its_type(schema: dict[str, Any], type_: type) -> None:
     assert isinstance(make(schema), type_)
+
+
+def test_a_document_s_schema_of_countless_paths_is_filled_as_far_as_the_budget_goes() -> None:
+    parts = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    leaf = {"type": "array", "minItems": 9_000, "items": {"type": "string", "minLength": 9_000}}
+    root = {"$defs": {**parts, "a40": leaf}}
+
+    with effort_within(10_000_000):
+        schema = {"type": "object", "properties": {"x": {"$ref": "#/$defs/a0"}, "y": leaf}}
+        make(schema, root=root)

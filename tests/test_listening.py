@@ -73,6 +73,9 @@ class Wire:
     def close(self) -> None:
         self.closed = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, name: str) -> str:
         return f"the {name}"
 

@@ -22,7 +22,7 @@ def make_provider(*handled: str, tag: str = "Stranger", name: str = "stranger") 
 
     @provider.handles(*handled)
     def answer(call: Call) -> Response:
-        return call.reply({"by": name, "token": call.asker.token if call.account else None})
+        return call.reply({"by": name, "key": call.asker.key if call.account else None})
 
     return provider
 

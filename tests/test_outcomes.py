@@ -171,7 +171,7 @@ def test_what_is_meant_to_be_undocumented_is_given(strict: bool) -> None:
     assert (teapot.status, teapot.body) == (418, b"I'm a Teapot")
     assert (other.status, value_of(other)["error"]["message"]) == (418, "I'm a Teapot")
     assert (odd.status, odd.media_type) == (299, "application/json")
-    assert (unnamed.status, unnamed.body) == (599, b"Undocumented")
+    assert (unnamed.status, unnamed.body) == (599, b"The status is 599")
     assert (page.status, page.media_type, page.body) == (200, "text/html", b"<p>")
 
 

@@ -231,3 +231,58 @@ def test_a_kubernetes_service_of_our_name_does_not_set_the_port() -> None:
     assert warnings == [
         "MOCKSERVER_PORT is 'tcp://10.0.0.1:4024', which Kubernetes sets for a service of that name; ignored"
     ]
+
+
+OF_KUBERNETES = {
+    "MOCKSERVER_SERVICE_HOST": "10.0.0.1",
+    "MOCKSERVER_SERVICE_PORT": "4024",
+    "MOCKSERVER_SERVICE_PORT_HTTP": "4024",
+    "MOCKSERVER_PORT_4024_TCP": "tcp://10.0.0.1:4024",
+    "MOCKSERVER_PORT_4024_TCP_PROTO": "tcp",
+    "MOCKSERVER_PORT_4024_TCP_PORT": "4024",
+    "MOCKSERVER_PORT_4024_TCP_ADDR": "10.0.0.1",
+    "MOCKSERVER_ADMIN_SERVICE_HOST": "10.0.0.2",
+    "MOCKSERVER_ADMIN_PORT": "udp://10.0.0.2:53",
+    "MOCKSERVER_ADMIN_PORT_53_UDP_ADDR": "10.0.0.2",
+}
+
+
+def test_what_kubernetes_sets_is_neither_read_nor_suggested_away() -> None:
+    settings, warnings = read_settings({}, OF_KUBERNETES)
+
+    assert (settings, warnings) == (Settings(), [])
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.1:4024", "udp://10.0.0.1:4024", "tcp://[fd00::1]:4024"])
+def test_the_address_of_a_service_is_no_port(link: str) -> None:
+    settings, warnings = read_settings({}, {**OF_KUBERNETES, "MOCKSERVER_PORT": link})
+
+    assert settings == Settings()
+    assert warnings == [f"MOCKSERVER_PORT is {link!r}, which Kubernetes sets for a service of that name; ignored"]
+
+
+def test_a_variable_that_is_like_none_gets_no_suggestion() -> None:
+    assert read_settings({}, {"MOCKSERVER_WEATHER": "1"})[1] == ["unknown variable MOCKSERVER_WEATHER"]
+    assert read_settings({}, {"MOCKSERVER_LOGLEVEL": "1"})[1] == [
+        "unknown variable MOCKSERVER_LOGLEVEL; did you mean MOCKSERVER_LOG_LEVEL?"
+    ]
+
+
+@pytest.mark.parametrize("text", ["info", "INFO", "Info"])
+def test_a_choice_may_be_written_in_any_case(text: str) -> None:
+    assert read_settings({}, {"MOCKSERVER_LOG_LEVEL": text})[0].log_level == "info"
+    assert read_settings({"callbacks": "INBOX"}, {})[0].callbacks == "inbox"
+
+
+def test_a_secret_in_a_misspelt_entry_of_the_config_file_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("admin-tokn: s3cret-value\n")
+
+    with pytest.raises(SettingsError) as raised:
+        read_settings({"config": str(path)}, {})
+
+    assert "did you mean admin_token?" in str(raised.value)
+    path.write_text("admin-token: [s3cret-value]\n")
+    with pytest.raises(SettingsError) as listed:
+        read_settings({"config": str(path)}, {})
+    assert "s3cret" not in str(listed.value)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mockserver.engine import Engine
 from mockserver.messages import Response, Upload
+from mockserver.redaction import account_key
 from mockserver.state.callbacks import Attempt, State
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import read_rule
@@ -322,13 +323,14 @@ FILE = {
     "blob": {"$": "blob", "v": 0},
     "deleted": True,
 }
-ACCOUNT = {"$": "AccountFacts", "token": "bob", "email": "bob@example.com", "credits": -(2**63)}
+ANN, BOB = account_key("ann"), account_key("bob")
+ACCOUNT = {"$": "AccountFacts", "key": BOB, "email": "bob@example.com", "credits": -(2**63)}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "why"),
     [
-        ("version", 2, "version: 2, written by mockserver"),
+        ("version", 1, "version: 1, written by mockserver"),
         ("format", "other", "no export of a sandbox"),
         ("more", 1, "no export of a sandbox"),
         ("sandbox", {}, "sandbox: {} is not Snapshot"),
@@ -346,7 +348,13 @@ ACCOUNT = {"$": "AccountFacts", "token": "bob", "email": "bob@example.com", "cre
         ("sandbox/own/progression", {"$": "Progression", "kind": "time", "amount": -1}, "sandbox.own.progression: no"),
         ("sandbox/own/clock", {"$": "ClockStart", "instant": 1e300}, "sandbox.own.clock: it begins before 1970"),
         ("sandbox/own/clock", {"$": "ClockStart", "scale": 0}, "sandbox.own.clock.scale: wanted a positive number"),
-        ("sandbox/own/accounts/v", [ACCOUNT], "sandbox.own.accounts: bob has more credits than there are"),
+        ("sandbox/own/accounts/v", [ACCOUNT], f"sandbox.own.accounts: {BOB} has more credits than there are"),
+        (
+            "sandbox/own/accounts/v",
+            [{**ACCOUNT, "key": "bob"}],
+            "sandbox.own.accounts: a key is no digest of a token",
+        ),
+        (f"{STATE}/accounts", {"sk-live": None}, "sandbox.shelves.accounts"),
         ("sandbox/attributes/progression/kind", "warp", "sandbox.attributes.progression: no such kind"),
         (f"{STATE}/more", {}, "sandbox.shelves.more: unknown"),
         (f"{STATE}/batches/*", 5, "sandbox.shelves.batches."),
@@ -364,8 +372,8 @@ ACCOUNT = {"$": "AccountFacts", "token": "bob", "email": "bob@example.com", "cre
         ("sandbox/attributes/outbox/v/0/due", -1, "sandbox.attributes.outbox: done has a time"),
         ("sandbox/attributes/outbox/v/0/attempts/v/0/at", 1e300, "sandbox.attributes.outbox: done has a time"),
         ("sandbox/attributes/outbox/v/0/payload/v", "gAA=", "sandbox.attributes.outbox: "),
-        (f"{STATE}/batches", {}, "sandbox.shelves.accounts.ann: it knows other batches"),
-        (f"{STATE}/accounts/*/v/entries/v/0/at", 1e300, "sandbox.shelves.accounts.ann: a charge"),
+        (f"{STATE}/batches", {}, f"sandbox.shelves.accounts.{ANN}: it knows other batches"),
+        (f"{STATE}/accounts/*/v/entries/v/0/at", 1e300, f"sandbox.shelves.accounts.{ANN}: a charge"),
         ("sandbox/attributes/rules/v/0/definition/status", {"$": "stream"}, "sandbox.attributes.rules: no JSON"),
         (f"{STATE}/accounts/*/v/settled", -(2**63), "no Account: it has, or owes, more credits than there are"),
         (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
@@ -409,7 +417,7 @@ def test_everything_a_sandbox_remembers_travels_or_is_known_to_stay() -> None:
     sandbox = engine.sandboxes.open("world")
     shelves = set(sandbox.shelves) - {"seen"}
     made_from_others = {"name", "key", "transaction", "answers", "ids"}
-    written_apart = {"own", "clock", "journal", "used", "is_held", "is_set_up", "was_evicted"}
+    written_apart = {"own", "clock", "journal", "used", "is_held", "is_set_up", "was_evicted", "is_named_by_token"}
 
     public = {name for name in vars(sandbox) if not name.startswith("_")}
 

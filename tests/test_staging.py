@@ -11,6 +11,7 @@ from mockserver.contract.scenarios import Scenario
 from mockserver.errors import FixtureError, Reason
 from mockserver.loading import load_engine
 from mockserver.state.setups import read_setup
+from mockserver.syntaxes import PROGRESSION_WANTED
 
 SENTENCE = "description: Something happens now and then.\n"
 
@@ -89,9 +90,10 @@ def test_stubs_may_speak_of_a_document_that_is_served_beside_ours(tmp_path: Path
 
 BAD: list[tuple[str, int, str, str]] = [
     ("conditions: {}\n", 1, "the file", "'description' is a required property"),
-    ("description: no full stop\n", 1, "description", "does not match"),
+    ('description: ""\n', 1, "description", "should be non-empty"),
     (SENTENCE + "colour: blue\n", 1, "the file", "'colour' was unexpected"),
-    (SENTENCE + "progression: polls:0\n", 2, "progression", "does not match"),
+    (SENTENCE + "progression: polls:0\n", 2, "progression", "is 'polls:0'; wanted 'immediate', 'time:SECONDS'"),
+    (SENTENCE + "progression: poll:2\n", 2, "progression", f"is 'poll:2'; wanted {PROGRESSION_WANTED}"),
     (SENTENCE + "progression: {polls: 3}\n", 2, "progression", "is not of type 'string'"),
     (SENTENCE + "clock:\n  frozen: soon\n", 3, "clock.frozen", "'soon' is not of type 'boolean'"),
     (SENTENCE + "clock:\n  scale: 0\n", 3, "clock.scale", "minimum"),

@@ -5,8 +5,9 @@ from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 
+from mockserver.contract.budget import Budget, TooCostly
 from mockserver.contract.patterns import text_matching
-from mockserver.contract.schema import referred
+from mockserver.contract.references import referred
 from mockserver.contract.words import Words, text_for
 
 __all__ = ["Words", "fabricated"]
@@ -37,20 +38,23 @@ TYPICAL = {
 }
 
 
-def fabricated(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes) -> Any:
+def fabricated(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes, budget: Budget | None = None) -> Any:
     """A value for the schema, the same for the same key; `$ref` is looked up in root.
 
+    Raises TooCostly where the budget does not suffice. Without one, as for documents, what would cost too much is null.
     Not heeded are `not`, `if`, `contains`, and that a value must not fit two branches of `oneOf` for other reasons
     than the properties they require.
     """
-    return _Fabrication(root, Words(key)).value(schema)
+    return _Fabrication(root, Words(key), budget).value(schema)
 
 
 class _Fabrication:
     """One value in the making."""
 
-    def __init__(self, root: Mapping[str, Any], words: Words) -> None:
+    def __init__(self, root: Mapping[str, Any], words: Words, budget: Budget | None) -> None:
         self.root = root
+        self.budget = budget or Budget()
+        self.is_lenient = budget is None
         self.words = words
         self.parts = 0
         self.looks = 0
@@ -59,12 +63,22 @@ class _Fabrication:
         self.parts += 1
         if depth > BOTTOM or self.parts > 5 * PLENTY:
             return None
+        try:
+            return self.made(schema, name, depth)
+        except TooCostly:
+            if not self.is_lenient:
+                raise
+            return None
+
+    def made(self, schema: Schema | bool, name: str, depth: int) -> Any:
+        self.budget.spend(10)
         is_enough = depth >= SHALLOW or self.parts > PLENTY
         self.looks = 0
         flat = self.flattened(schema, is_enough=is_enough)
         if "const" in flat:
             return flat["const"]
         if "enum" in flat:
+            self.budget.spend(len(flat["enum"]))
             return self.words.pick([value for value in flat["enum"] if value is not None] or [None])
         return self.typed(flat, name, depth, is_enough=is_enough)
 
@@ -85,6 +99,7 @@ class _Fabrication:
         self.looks += 1
         if isinstance(schema, bool) or hops > BOTTOM or self.looks > PLENTY:
             return {}
+        self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
             parts.append(referred(schema["$ref"], self.root))
@@ -95,11 +110,14 @@ class _Fabrication:
             parts += [chosen, {"properties": dict.fromkeys(self.required_elsewhere(schema["oneOf"], chosen), False)}]
         flat: Schema = {word: asked for word, asked in schema.items() if word not in COMBINING}
         for part in parts:
-            flat = _merged(flat, self.flattened(part, is_enough=is_enough, hops=hops + 1))
+            other = self.flattened(part, is_enough=is_enough, hops=hops + 1)
+            self.budget.spend(_merging_steps(flat, other))
+            flat = _merged(flat, other)
         return flat
 
     def branch(self, branches: Sequence[Any], *, is_enough: bool) -> Any:
         """Away from null while there is room for more, and towards the plainest when there is none."""
+        self.budget.spend(2 * len(branches))
         open_ones = [branch for branch in branches if branch is not False] or [True]
         if is_enough:
             return min(open_ones, key=_weight)
@@ -107,21 +125,27 @@ class _Fabrication:
 
     def required_elsewhere(self, branches: Sequence[Any], chosen: Any) -> list[str]:
         """What only the other branches of a oneOf require: a value with these might be valid twice."""
+        self.budget.spend(10 * len(branches))
         others = [self.flattened(branch, is_enough=True) for branch in branches if branch is not chosen]
         return [name for other in others for name in other.get("required", ())]
 
     def object(self, schema: Schema, depth: int, *, is_enough: bool) -> dict[str, Any]:
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
         least, most = min(int(schema.get("minProperties", 0)), MOST), int(schema.get("maxProperties", PLENTY))
-        names = list(schema.get("required", ()))
+        # A dict, for its order and so that looking a name up takes no longer the more there are.
+        names = dict.fromkeys(schema.get("required", ()))
+        self.budget.spend(len(properties) + len(names))
         optional = [name for name in properties if name not in names and properties[name] is not False]
         if not is_enough:
-            names += [name for name in optional if not _is_hidden(properties[name])][: max(0, most - len(names))]
+            shown = [name for name in optional if not _is_hidden(properties[name])]
+            names |= dict.fromkeys(shown[: max(0, most - len(names))])
             if isinstance(extra, Mapping) and not properties:
                 least = max(least, min(2, most))
-        names += [name for name in optional if name not in names][: max(0, least - len(names))]
+        if len(names) < least:
+            names |= dict.fromkeys([name for name in optional if name not in names][: least - len(names)])
         while len(names) < least and extra is not False:
-            names.append(f"{self.words.word()}{len(names) or ''}")
+            self.budget.spend(2)
+            names[f"{self.words.word()}{len(names) or ''}"] = None
         return {name: self.value(properties.get(name, extra), name, depth + 1) for name in names}
 
     def array(self, schema: Schema, name: str, depth: int, *, is_enough: bool) -> list[Any]:
@@ -129,6 +153,7 @@ class _Fabrication:
         least = min(int(schema.get("minItems", 0)), MOST)
         most = min(int(schema.get("maxItems", MOST)), max(least, len(first), 1) + 2)
         size = least if is_enough else self.words.integer(min(max(least, len(first), 1), most), most)
+        self.budget.spend(len(first) + size)
         kinds = [*first, *[rest] * max(0, size - len(first))][: len(first) if rest is False else size]
         made = [self.value(kind, name.removesuffix("s"), depth + 1) for kind in kinds]
         if not schema.get("uniqueItems"):
@@ -137,6 +162,7 @@ class _Fabrication:
         for _ in range(TRIES * least):
             if len(different) >= least:
                 break
+            self.budget.spend(10)
             item = self.value(rest, name.removesuffix("s"), depth + 1)
             different[_identity(item)] = item
         return list(different.values())
@@ -159,6 +185,7 @@ class _Fabrication:
         least += least * unit == low and _is_open(schema, "Minimum")
         most -= most * unit == high and _is_open(schema, "Maximum")
         for _ in range(TRIES):
+            self.budget.spend(4)
             value = self.words.integer(least, max(least, most)) * unit
             # Validators divide floating-point numbers, and 0.3 / 0.1 is not 3.
             if (value.denominator == 1 and isinstance(step, int)) or (float(value) / float(step)).is_integer():
@@ -171,13 +198,15 @@ class _Fabrication:
         low, high = min(int(schema.get("minLength", 0)), LONGEST), schema.get("maxLength")
         high = None if high is None else int(high)
         for _ in range(TRIES):
+            self.budget.spend(10)
             text = text_for(self.words, format_=schema.get("format", ""), name=name)
             if "format" not in schema or low <= len(text) <= (len(text) if high is None else high):
                 break
+        self.budget.spend((low + len(text)) // 4)
         fitted = self.words.fitted(text, low, high)
         if "pattern" not in schema:
             return fitted
-        return text_matching(schema["pattern"], fitted, low, high, seed=self.words.seed())
+        return text_matching(schema["pattern"], fitted, low, high, seed=self.words.seed(), budget=self.budget)
 
 
 def _type_of(schema: Schema, *, is_enough: bool) -> str:
@@ -207,6 +236,11 @@ def _is_hidden(schema: Schema | bool) -> bool:
 
 def _merged(one: Schema, other: Schema) -> Schema:
     return {**one, **other, **{word: _combined(word, one[word], other[word]) for word in one if word in other}}
+
+
+def _merging_steps(one: Schema, other: Schema) -> int:
+    enums = len(one.get("enum", ())) * len(other.get("enum", ()))
+    return enums + sum(len(each.get(word, ())) for each in (one, other) for word in ("properties", "required", "enum"))
 
 
 def _combined(word: str, one: Any, other: Any) -> Any:

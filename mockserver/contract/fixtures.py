@@ -1,11 +1,11 @@
 """Canned answers and accounts from files: read them, and pick the one that fits."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mockserver.contract.documents import find_line, read_document
+from mockserver.contract.regex import Pattern, PatternError, compile_pattern
 from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError
 from mockserver.messages import FIXTURE_SOURCE
@@ -19,7 +19,7 @@ class Match(NamedTuple):
     prompt: str | None = None
     contains: str | None = None
     """In lower case; case does not matter."""
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
     models: frozenset[str] | None = None
     country: str | None = None
     """In upper case."""
@@ -31,7 +31,7 @@ class Match(NamedTuple):
             and (self.models is None or model in self.models)
             and (self.country is None or self.country == (country or "").upper())
             and (self.contains is None or self.contains in prompt.lower())
-            and (self.pattern is None or self.pattern.search(prompt) is not None)
+            and (self.pattern is None or self.pattern.found_in(prompt))
         )
 
 
@@ -123,8 +123,11 @@ def fixture_files(folder: Path) -> list[FixtureFile]:
     ]
 
 
-def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fixtures:
-    """The provider's fixtures from all folders, earlier ones first; raises FixtureError naming file and line."""
+def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema, *, without: Container[Path] = ()) -> Fixtures:
+    """The provider's fixtures from all folders, earlier ones first; raises FixtureError naming file and line.
+
+    The files `without` are passed over.
+    """
     completions: list[Completion] = []
     responses: list[CannedResponse] = []
     accounts: list[Mapping[str, Any]] = []
@@ -133,6 +136,8 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema) -> Fix
     prompts: list[Mapping[str, Any]] = []
     closed = False
     for file in (file for folder in folders for file in fixture_files(folder) if file.provider in {"", provider}):
+        if file.path in without:
+            continue
         content = read_fixture_file(file, schema)
         completions += _read_completions(file, content.get("completions", ()))
         for operation, entries in content.get("responses", {}).items():
@@ -168,6 +173,14 @@ def fixture_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
     for violation in schema.violations({} if content is None else content):
         line = find_line(file.path, violation.location)
         yield f"{file.path}:{line or 1}: {shown_place(violation.location)}: {violation.message}"
+    entries = content.get("completions") if isinstance(content, dict) else None
+    for n, entry in enumerate(entries if isinstance(entries, list) else ()):
+        match = entry.get("match") if isinstance(entry, dict) else None
+        if isinstance(match, dict) and isinstance(match.get("pattern"), str):
+            try:
+                _read_pattern(file, n, match["pattern"])
+            except FixtureError as error:
+                yield str(error)
 
 
 def shown_place(location: Iterable[str | int]) -> str:
@@ -184,12 +197,7 @@ def _read_completions(file: FixtureFile, entries: Iterable[Mapping[str, Any]]) -
 
 def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
     models = wanted.get("model")
-    try:
-        pattern = re.compile(wanted["pattern"]) if "pattern" in wanted else None
-    except (re.error, OverflowError, RecursionError) as problem:
-        line = find_line(file.path, ("completions", n, "match", "pattern"))
-        message = f"{wanted['pattern']!r} is not a regular expression: {problem}"
-        raise FixtureError(f"{file.path}:{line or 1}: completions[{n}].match.pattern: {message}") from problem
+    pattern = _read_pattern(file, n, wanted["pattern"]) if "pattern" in wanted else None
     return Match(
         prompt=wanted.get("prompt"),
         contains=wanted["contains"].lower() if "contains" in wanted else None,
@@ -197,6 +205,14 @@ def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
         models=None if models is None else frozenset([models] if isinstance(models, str) else models),
         country=wanted["country"].upper() if "country" in wanted else None,
     )
+
+
+def _read_pattern(file: FixtureFile, n: int, pattern: str) -> Pattern:
+    try:
+        return compile_pattern(pattern)
+    except PatternError as problem:
+        line = find_line(file.path, ("completions", n, "match", "pattern"))
+        raise FixtureError(f"{file.path}:{line or 1}: completions[{n}].match.pattern: {problem}") from problem
 
 
 def _filled_up(prices: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from mockserver.contract.schema import is_pattern, keyword_errors
+from mockserver.contract.schema import is_pattern, keyword_errors, why_unusable
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LOCATIONS = ("path", "query", "header", "cookie")
@@ -99,14 +99,41 @@ def find_mistakes(document: Any) -> Iterator[Mistake]:
     yield from dict.fromkeys(_Search(document).mistakes())
 
 
+def sound_part(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with those operations only in which there is no mistake, nor in what they refer to."""
+    paths = document.get("paths")
+    sound: dict[str, Any] = {}
+    keys = set[str]()
+    for path, stated in paths.items() if isinstance(paths, dict) else ():
+        item = stated if isinstance(stated, dict) else {}
+        if "$ref" in item:
+            found = _Search(document).followed(item["$ref"], ("paths", path), "path item")
+            item = found if isinstance(found, dict) else {}
+        shared = {"parameters": item["parameters"]} if "parameters" in item else {}
+        for method in METHODS:
+            if method not in item or not _is_sound(document, path, {method: item[method], **shared}):
+                continue
+            key = item[method].get("operationId") or f"{method} {path}"
+            if key not in keys:
+                keys.add(key)
+                sound.setdefault(path, dict(shared))[method] = item[method]
+    return {**document, "paths": sound}
+
+
+def _is_sound(document: Mapping[str, Any], path: str, item: Mapping[str, Any]) -> bool:
+    search = _Search(document, ("map:path item", {path: item}, ("paths",)))
+    return next(search.mistakes(), None) is None
+
+
 class _Search:
     """A walk through one document, which looks at each object once for each kind that it has to be of."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], start: tuple[str, Any, Location] | None = None) -> None:
+        """`start` is the part to look at: its kind, what it is, and where it stands; without it all of the document."""
         self._document = document
         self._seen: set[tuple[str, Location]] = set()
         self._judged: set[int] = set()
-        self._waiting: list[tuple[str, Any, Location]] = [("document", document, ())]
+        self._waiting: list[tuple[str, Any, Location]] = [start or ("document", document, ())]
         self._keys: dict[str, Location] = {}
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -155,6 +182,11 @@ class _Search:
             yield found
         else:
             self._waiting.append((kind, *found))
+
+    def followed(self, reference: Any, location: Location, kind: str) -> Any:
+        """What a reference at a location leads to; None when it leads nowhere."""
+        found = self._target(reference, location, kind)
+        return None if isinstance(found, Mistake) else found[0]
 
     def _target(self, reference: Any, location: Location, kind: str) -> tuple[Any, Location] | Mistake:
         """What a chain of references leads to, and where that stands."""
@@ -218,14 +250,14 @@ class _Search:
                 self._judged.add(id(each))
                 self._waiting.append(("schema", each, there))
             if keyword == "patternProperties" and not is_pattern(str(there[-1])):
-                yield Mistake(there, f"the pattern {_shown(there[-1])} is no regular expression")
+                yield Mistake(there, f"the pattern {why_unusable(str(there[-1]))}")
         if isinstance(node, dict):
             yield from self._rules(node, location)
 
     def _rules(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         """What no keyword's own rule says: patterns are usable, references lead to schemas and not in circles."""
         if isinstance(node.get("pattern"), str) and not is_pattern(node["pattern"]):
-            yield Mistake((*location, "pattern"), f"the pattern {_shown(node['pattern'])} is no regular expression")
+            yield Mistake((*location, "pattern"), f"the pattern {why_unusable(node['pattern'])}")
         if "$ref" not in node or not _OTHER_REFERENCES.isdisjoint(node):
             return
         found = self._target(node["$ref"], location, "schema")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mockserver.contract.schema import Schema, referred
+from mockserver.contract.references import referred
+from mockserver.contract.schema import Schema
 
 JSON = "application/json"
 ENCODED = "x-mock-encoded"

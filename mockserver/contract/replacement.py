@@ -66,21 +66,21 @@ class Needs:
         return GuardedSchema(served.definition, served.document, self.of(ours))
 
 
-def replace_bundled(spec: Spec, bundled: Spec, tags: Collection[str]) -> Spec:
+def replace_bundled(spec: Spec, bundled: Spec, tags: Collection[str], *, only_sound: bool = False) -> Spec:
     """The document with its operations that replace bundled ones made fit for the handlers of those.
 
     They keep the bundled operationIds and tags. `tags` are those of providers. Raises SpecError, naming each place in
-    the file, for what a handler cannot do without.
+    the file, for what a handler cannot do without; with `only_sound`, such operations are left out instead.
     """
     pairs = find_replaced(spec, bundled, tags)
     if not pairs:
         return spec
     needs = Needs(bundled)
-    mistakes = [mistake for served, ours in pairs.items() for mistake in _missing(served, ours)]
-    if mistakes:
-        raise mistakes_error(Path(spec.name), mistakes)
+    mistakes = {served: found for served, ours in pairs.items() if (found := [*_missing(served, ours)])}
+    if mistakes and not only_sound:
+        raise mistakes_error(Path(spec.name), [mistake for found in mistakes.values() for mistake in found])
     return spec.with_operations(
-        _fitted(each, pairs[each], needs) if each in pairs else each for each in spec.operations
+        _fitted(each, pairs[each], needs) if each in pairs else each for each in spec.operations if each not in mistakes
     )
 
 

@@ -29,6 +29,7 @@ STATUSES: Mapping[Reason, tuple[int, ...]] = {
     Reason.NO_CREDITS: (402, 403),
     Reason.INVALID: (422, 400),
     Reason.UNSUPPORTED_MEDIA_TYPE: (415, 422, 400),
+    Reason.UNSUPPORTED_CODING: (415,),
     Reason.NOT_FOUND: (404, 422, 400),
     Reason.CONFLICT: (409, 422, 400),
     Reason.RATE_LIMITED: (429, 503),

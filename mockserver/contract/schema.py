@@ -2,25 +2,25 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import jsonschema_rs
 
+from mockserver.contract.references import referred, resolved
+from mockserver.contract.regex import PatternError, compile_pattern, is_regular_expression, linear_options
 from mockserver.errors import SpecError, Violation
+from mockserver.text import nearest
 
 if TYPE_CHECKING:
-    from jsonschema import FormatChecker
+    from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
 MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
-MAX_REFERENCES = 32
-"""How long a chain of references may be."""
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -35,10 +35,16 @@ class Schema:
     needs: "Schema | None" = None
     """What the code behind an operation needs, where a served document may describe it otherwise."""
 
-    def __init__(self, definition: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-        """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards."""
+    def __init__(
+        self, definition: Mapping[str, Any], document: Mapping[str, Any], *, pattern_bytes: int | None = None
+    ) -> None:
+        """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards.
+
+        A pattern may compile to `pattern_bytes`, by default 10 MB.
+        """
         self.definition = definition
         self.document = document
+        self._pattern_bytes = pattern_bytes
 
     def accepts(self, value: Any) -> bool:
         """Whether the value is valid. The fast judge's yes counts; its no is judged again by jsonschema."""
@@ -62,13 +68,15 @@ class Schema:
             Violation(
                 (*location, *error.absolute_path),
                 str(error.validator),
-                _shorten(error.message),
+                _shorten(error.message) + _meant_names(error),
                 error.schema,
                 _sketched(error.instance),
             )
             for error in errors
         ]
-        return found or (self._first_of_the_fast_judge(value, location) if _is_wide(value) else [])
+        _release(errors)
+        is_partial = _is_wide(value) or self._leaves_unevaluated
+        return found or (self._first_of_the_fast_judge(value, location) if is_partial else [])
 
     def _first_of_the_fast_judge(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
         """What the slow judge did not look at. Only the first: finding all of millions would take minutes."""
@@ -94,24 +102,34 @@ class Schema:
     def _whole(self) -> dict[str, Any]:
         """The definition with what its references may point at. Unknown keywords are ignored by both judges."""
         beside = {key: self.document[key] for key in ("components", "paths") if key in self.document}
-        return {"$schema": DIALECT, **beside, **self.definition}
+        return {**beside, **self.definition, "$schema": DIALECT}
 
     @cached_property
     def _fast(self) -> Any:
         # A judge that could ask Python what a format means is slower by half, even where nobody asks.
-        return _compiled(self._whole, FORMATS if _names_formats(self.definition, self.document) else {})
+        formats = FORMATS if _names_formats(self.definition, self.document) else {}
+        return _compiled(self._whole, formats, self._pattern_bytes)
 
     @cached_property
     def _slow(self) -> "Validator":
-        return _explaining_validator()(self._whole, format_checker=_format_checker())
+        kind = _explaining_validator(leaves_unevaluated=self._leaves_unevaluated)
+        return kind(self._whole, format_checker=_format_checker())
+
+    @cached_property
+    def _leaves_unevaluated(self) -> bool:
+        """Whether unevaluatedProperties is left to the fast judge: jsonschema would search names with Python's `re`."""
+        return _names_all(self._whole, {"unevaluatedProperties", "patternProperties"})
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Whether the pattern is found in the text. A pattern that would take for ever is given up, and is not found."""
-    return bool(_pattern(pattern).is_valid(text))
+def _release(errors: "Iterable[ValidationError]") -> None:
+    """Take errors apart, which hold parts of the value, and one another: the value is to be freed at once."""
+    waiting = list(errors)
+    while waiting:
+        error = waiting.pop()
+        waiting += error.context or ()
+        error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
 
 
-@cache
 def is_pattern(text: str) -> bool:
     """Whether the text is a regular expression that can be judged by."""
     try:
@@ -130,27 +148,17 @@ def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any
         yield tuple(error.instance_path), error.instance, error.message
 
 
-def referred(reference: str, document: Mapping[str, Any]) -> Any:
-    """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
-    place: Any = document
-    for part in reference.split("/")[1:]:
-        name = unquote(part).replace("~1", "/").replace("~0", "~")
-        place = place[int(name)] if isinstance(place, list) else place[name]
-    return place
-
-
-def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition with what its references inside the document lead to; its own keywords win."""
-    beside: dict[str, Any] = {}
-    for _ in range(MAX_REFERENCES):
-        if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):
-            break
-        beside = {**{name: each for name, each in definition.items() if name != "$ref"}, **beside}
-        try:
-            definition = referred(definition["$ref"], document)
-        except (LookupError, ValueError, TypeError):
-            return beside
-    return {**definition, **beside} if isinstance(definition, dict) else beside
+def _names_all(node: Any, words: set[str]) -> bool:
+    """Whether all of the words are keys somewhere in a value."""
+    missing, waiting = set(words), [node]
+    while waiting and missing:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            missing -= node.keys()
+            waiting += node.values()
+    return not missing
 
 
 def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
@@ -174,11 +182,42 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
     return False
 
 
-def _compiled(definition: dict[str, Any], formats: dict[str, Callable[[str], bool]]) -> Any:
+def _compiled(
+    definition: dict[str, Any], formats: dict[str, Callable[[str], bool]], pattern_bytes: int | None = None
+) -> Any:
+    options = linear_options(pattern_bytes)
     try:
-        return jsonschema_rs.Draft202012Validator(definition, validate_formats=True, formats=formats, offline=True)
+        return jsonschema_rs.Draft202012Validator(
+            definition, validate_formats=True, formats=formats, offline=True, pattern_options=options
+        )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
-        raise SpecError(f"not a usable JSON Schema: {_shorten(' '.join(str(problem).split()))}") from problem
+        why = _pattern_problem(definition) or " ".join(str(problem).split())
+        raise SpecError(f"not a usable JSON Schema: {_shorten(why)}") from problem
+
+
+def _pattern_problem(node: Any) -> str:
+    """Why a pattern in a definition cannot be used; empty where all can. The validator only says which."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            named = node.get("patternProperties")
+            for text in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
+                if isinstance(text, str) and not is_pattern(text):
+                    return why_unusable(text)
+    return ""
+
+
+def why_unusable(text: str) -> str:
+    """Why a text is no pattern that can be judged by; begins with the text."""
+    try:
+        compile_pattern(text)
+    except PatternError as problem:
+        return str(problem)
+    return f"{text!r} is not a regular expression"
 
 
 def _is_wide(value: Any) -> bool:
@@ -229,11 +268,12 @@ def _is_standard(name: str) -> Callable[[str], bool]:
 
 _STANDARD = (
     "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri",
-    "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time", "uri-reference", "uri-template",
+    "iri-reference", "json-pointer", "relative-json-pointer", "time", "uri-reference", "uri-template",
 )  # fmt: skip
 
 FORMATS: dict[str, Callable[[str], bool]] = {
     **{name: _is_standard(name) for name in _STANDARD},
+    "regex": is_regular_expression,
     "uuid": _is_uuid,
     "uri": _is_uri,
     "iso-3166-1-alpha-2": _is_country,
@@ -253,29 +293,49 @@ def _format_checker() -> "FormatChecker":
 
 
 @cache
-def _explaining_validator() -> type["Validator"]:
+def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     """jsonschema's validator, which walks no array further than is worth it, and reads patterns as the fast judge."""
     from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415  needed only to explain
     from jsonschema.validators import extend  # noqa: PLC0415  needed only to explain
 
-    walk = Draft202012Validator.VALIDATORS["items"]
+    known = Draft202012Validator.VALIDATORS
 
     def items(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, list):
             instance = instance[: min(schema.get("maxItems", MAX_EXPLAINED_ITEMS), MAX_EXPLAINED_ITEMS)]
-        yield from walk(validator, definition, instance, schema) or ()
+        yield from known["items"](validator, definition, instance, schema) or ()
 
     def pattern(validator: Any, definition: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
         if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
             yield ValidationError(f"{instance!r} does not match {definition!r}")
 
+    def named(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+        for text, wanted in definition.items() if isinstance(instance, dict) else ():
+            for name in [name for name in instance if _pattern(text).is_valid(name)]:
+                yield from validator.descend(instance[name], wanted, path=name, schema_path=text)
+
+    def additional(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+        if isinstance(instance, dict) and schema.get("patternProperties"):
+            # jsonschema would search the names with Python's `re`.
+            patterns = [_pattern(text) for text in schema["patternProperties"]]
+            schema = {name: each for name, each in schema.items() if name != "patternProperties"}
+            instance = {name: each for name, each in instance.items() if not any(p.is_valid(name) for p in patterns)}
+        yield from known["additionalProperties"](validator, definition, instance, schema) or ()
+
     def unique(validator: Any, definition: bool, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
         if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
             yield ValidationError(f"{instance!r} has non-unique elements")
 
-    extended: type[Validator] = extend(
-        Draft202012Validator, {"items": items, "pattern": pattern, "uniqueItems": unique}
-    )
+    keywords: dict[str, Any] = {
+        "items": items,
+        "pattern": pattern,
+        "patternProperties": named,
+        "additionalProperties": additional,
+        "uniqueItems": unique,
+    }
+    if leaves_unevaluated:
+        keywords["unevaluatedProperties"] = lambda *_: ()
+    extended: type[Validator] = extend(Draft202012Validator, keywords)
     return extended
 
 
@@ -283,10 +343,28 @@ def _explaining_validator() -> type["Validator"]:
 _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 
 
-@cache
+@lru_cache(maxsize=256)
 def _pattern(definition: str) -> Any:
     """A regular expression as JSON Schema means it (ECMA 262), which is not quite what Python's `re` means."""
-    return jsonschema_rs.Draft202012Validator({"pattern": definition})
+    return jsonschema_rs.Draft202012Validator({"pattern": definition}, pattern_options=linear_options())
+
+
+_UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})
+MAX_MEANT = 3
+"""Unknown names of one object of which the nearest known one is told."""
+
+
+def _meant_names(error: "ValidationError") -> str:
+    """The names that were probably meant by those that an object may not have, under any of its choices."""
+    meant: dict[str, None] = {}
+    choices = error.context or () if error.validator in {"anyOf", "oneOf"} else ()
+    for each in (error, *choices):
+        if each.validator in _UNKNOWN_NAMES and isinstance(each.instance, dict):
+            known = each.schema.get("properties", {})
+            unknown = [name for name in islice(each.instance, MAX_MEANT + len(known)) if name not in known]
+            free = [name for name in known if name not in each.instance]
+            meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_MEANT])))
+    return f"; did you mean {', '.join(meant)}?" if meant else ""
 
 
 @cache

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 import orjson
 
 from mockserver.contract.operations import essence, is_json
-from mockserver.contract.schema import resolved
+from mockserver.contract.references import resolved
 from mockserver.contract.spec import Content, Operation, Parameter
 from mockserver.errors import Reason, Refusal, Violation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response, Upload
 
 MAX_ARGUMENTS = 1000
@@ -20,6 +21,7 @@ MAX_DEPTH = 230
 ROOM = 24
 """Levels around a body that our writer of JSON has left, where a list of answers shows it."""
 EVENT_STREAM = "text/event-stream"
+MAX_SHOWN_CODING = 100
 MAX_WHOLE = 19
 """Characters of an integer that fits into 64 bits for certain."""
 _INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
@@ -217,7 +219,23 @@ def _typed(text: str, types: frozenset[str]) -> Any:
     return text
 
 
+def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
+    """Whether the body of a request with these headers is read as a form."""
+    if essence(headers.get("content-type", "")) != FORM or not operation.body:
+        return False
+    content = find_content(operation.body, FORM)
+    return content is not None and essence(content.media_type) == FORM
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Whether the body is compressed, or coded otherwise, for transport."""
+    coding = headers.get("content-encoding")
+    return coding is not None and any(part.strip().lower() not in {"", "identity"} for part in coding.split(","))
+
+
 def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
+    if is_encoded(request.headers):
+        raise _encoded(request.headers["content-encoding"])
     contents = operation.body or {}
     media_type = request.headers.get("content-type", "")
     content = contents.get(media_type) or find_content(contents, essence(media_type))
@@ -238,14 +256,22 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
     return _read_json(content, request, violations)
 
 
+def _encoded(coding: str) -> Refusal:
+    shown = coding.strip()[:MAX_SHOWN_CODING]
+    message = f"Content-Encoding '{shown}' is not supported; send the body as it is (identity)."
+    violation = Violation(("header", "Content-Encoding"), "unsupported_content_encoding", message)
+    accepted = (("Accept-Encoding", "identity"),)
+    return Refusal(Reason.UNSUPPORTED_CODING, message, violations=[violation], headers=accepted)
+
+
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
     try:
-        value = orjson.loads(request.body)
+        value = parse_json(request.body)
         if content.encoded and isinstance(value, dict):
             value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
         canonical = _written(value, len(request.body))
-    except orjson.JSONDecodeError as problem:
-        violations.append(Violation(("body",), "syntax", f"not JSON: {problem}"))
+    except JsonError as problem:
+        violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
         return None, b""
     except orjson.JSONEncodeError:  # what can be read may be too deep to be written
         violations.append(Violation(("body",), "depth", "is nested too deeply"))
@@ -267,7 +293,8 @@ def _written(value: Any, size: int) -> bytes:
 def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
     """The form's fields, typed as the schema's properties say; files stay what they are."""
     if request.form is None:
-        violations.append(Violation(("body",), "syntax", f"could not be parsed as {FORM}"))
+        problem = request.form_problem or "it is not multipart/form-data"
+        violations.append(Violation(("body",), "invalid_multipart", f"The form could not be read: {problem}."))
         return None
     if content.schema is None:
         return dict(request.form)
@@ -288,6 +315,12 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
 def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) -> Iterator[Violation]:
     """A file where text is wanted, or the other way round; a property that says nothing takes both."""
     wants_file = definition.get("format") == "binary" or "contentMediaType" in definition
-    if definition and wants_file != isinstance(value, Upload):
-        wanted, came = ("a file", "text") if wants_file else ("text", "a file")
-        yield Violation(("body", name), "type", f"{name!r} is {came}; wanted {wanted}", definition)
+    where = ("body", name)
+    if not definition:
+        return
+    if wants_file and not isinstance(value, Upload):
+        yield Violation(where, "missing_filename", f"The part {name!r} has no filename, so it is no file.", definition)
+    elif wants_file and isinstance(value, Upload) and not value.filename:
+        yield Violation(where, "missing_filename", f"The part {name!r} has an empty filename.", definition)
+    elif isinstance(value, Upload) and not wants_file:
+        yield Violation(where, "unexpected_file", f"The part {name!r} is a file; wanted text.", definition)

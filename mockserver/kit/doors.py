@@ -9,6 +9,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDi
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
+from mockserver.redaction import shown_path
+
 Facts = dict[str, Any]
 """A JSON object as the server sent it."""
 MAX_TOLD = 20
@@ -73,7 +75,7 @@ class SocketDoor:
                 return self._exchange(method, target, headers, body)
             except (OSError, HTTPException) as error:
                 self._connection.close()
-                raise AdminError(f"{method} {target}", 0, f"{type(error).__name__}: {error}") from error
+                raise AdminError(f"{method} {shown_path(target)}", 0, f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         with self._turn:
@@ -123,7 +125,7 @@ class AppDoor:
         async def receive() -> dict[str, Any]:
             nonlocal sent
             if sent:
-                return {"type": "http.disconnect"}
+                await asyncio.Event().wait()  # this client never leaves
             sent = True
             return {"type": "http.request", "body": body}
 

@@ -220,7 +220,7 @@ def _new_batch(call: Call) -> Batch:
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=Kind.BATCH,
-        account=call.asker.token,
+        account=call.asker.key,
         size=len(call.body["prompts"]),
         # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
         body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
@@ -241,7 +241,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
     return Batch(
         id=call.sandbox.next_id(call.operation.key, asked),
         kind=Kind.CONVERSATION,
-        account=call.asker.token,
+        account=call.asker.key,
         size=1,
         body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
         texts_key="prompt",
@@ -260,7 +260,7 @@ def _read(call: Call, kind: Kind) -> Batch:
     if (
         batch is None
         or batch.kind != kind
-        or batch.account != call.asker.token
+        or batch.account != call.asker.key
         or call.sandbox.conditions.forgets(batch.created, call.now)
     ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
-
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
 from mockserver.provider import Guidance, Prompt, Standing
 from mockserver.providers.agentfirst_answers import DEFAULT_MODEL, targeting_of
@@ -51,8 +50,8 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
     """The prompts of a batch, or the one of a conversation."""
     if operation == "queueBatch":
         try:
-            asked = orjson.loads(request.body)
-        except orjson.JSONDecodeError:
+            asked = parse_json(request.body)
+        except JsonError:
             return
         if isinstance(asked, dict) and isinstance(asked.get("prompts"), list):
             yield from (_prompt(text, asked) for text in asked["prompts"] if isinstance(text, str))

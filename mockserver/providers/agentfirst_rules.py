@@ -73,7 +73,12 @@ def _fetches(query: str) -> bool:
 
 
 def worded(refusal: Refusal, reply: Response) -> Response:
-    """The documented reply; where it is plain text, in the words of the refusal or of its first violation."""
+    """The documented reply; where it is plain text, in the words of the refusal or of its first violation.
+
+    A content coding is refused in plain text, too: no answer to it is documented.
+    """
+    if reply.status == 415 and refusal.detail:
+        return reply._replace(media_type="text/plain", body=refusal.detail.encode(), source="handler")
     if reply.media_type != "text/plain":
         return reply
     is_phrased = refusal.violations and refusal.reason in {Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE}
@@ -166,6 +171,7 @@ _TEXTS: Mapping[str, str] = {
     "subdivision": "{name} must be in the country",
     "device": "{name} must be one of those listed",
     "depth": "JSON was malformed",
+    "max_values": "JSON must hold at most {most} values",
 }
 _PHRASES: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "minItems": _counts,

@@ -3,40 +3,51 @@
 from mockserver.contract.spec import Operation
 from mockserver.contract.validation import read_token
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Request, Response
+from mockserver.messages import FAULT_SOURCE, Request, Response
 from mockserver.provider import Later, Provider
 from mockserver.providers.agilecloud_guidance import GUIDANCE
-from mockserver.providers.agilecloud_limits import Bucket, filled
+from mockserver.providers.agilecloud_limits import counted, limit_headers
 from mockserver.providers.agilecloud_request_ids import request_id
+from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
 
-LIMIT, REMAINING = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
+CHOSEN = frozenset({"stub", FAULT_SOURCE})
+"""Sources of responses whose headers somebody has chosen for a test."""
 RETRY_AFTER = 1
 """Seconds: what a client is told to wait when it asks too often."""
 
+CHAT = "/v1/chat/completions"
+PROMPTS = "/api/v1/prompts"
+_COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
+
 
 def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
-    """Turn away an account that asks more often than the setting `rate_limit` says."""
-    if not settings.rate_limit:
-        return
-    bucket = filled(sandbox.buckets.get(account.token), settings.rate_limit, now)
-    if bucket.tokens < 1:
-        stated = (("Retry-After", str(RETRY_AFTER)), (LIMIT, str(bucket.limit)), (REMAINING, "0"))
-        raise Refusal(Reason.RATE_LIMITED, headers=stated)
-    sandbox.buckets[account.token] = bucket._replace(tokens=bucket.tokens - 1)
-
-
-def dress(request: Request, sandbox: Sandbox, response: Response) -> Response:
-    """The response with the request's id, and with what is left of the account's requests."""
-    named = ("X-Request-ID", request_id(request, sandbox))
-    if not sandbox.buckets or response.status >= 400:
-        return response.with_headers(named)
-    bucket: Bucket | None = sandbox.buckets.get(read_token(request) or "")
+    """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
+    bucket = counted(sandbox.buckets.get(account.key), settings.rate_limit, now)
     if bucket is None:
-        return response.with_headers(named)
-    return response.with_headers(named, (LIMIT, str(bucket.limit)), (REMAINING, str(int(bucket.tokens))))
+        raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
+    sandbox.buckets[account.key] = bucket
+
+
+def dress(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
+    """The response with the request's id, and with what is left of the account's requests and tokens."""
+    bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
+    headers = limit_headers(bucket, settings.rate_limit, sandbox.clock.now(), response.status)
+    if response.headers and response.source in CHOSEN:  # what a stub says of limits is meant
+        given = {name.lower() for name, _ in response.headers}
+        headers = tuple(each for each in headers if each[0].lower() not in given)
+    return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
+
+
+def is_costly(request: Request) -> bool:
+    """Whether a client's own schema or template is to be filled in. A name may be written with escapes."""
+    path, body = request.path, request.body
+    if path != CHAT:
+        return path.startswith(PROMPTS)
+    # One character is found much faster than a word.
+    return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
 
 
 api = Provider(
@@ -46,7 +57,11 @@ api = Provider(
     prefixes=("/v1", "/api/v1"),
     lost=Later("mockserver.providers.agilecloud_refusals", "lost"),
     # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
-    statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,), Reason.UNSUPPORTED_MEDIA_TYPE: (400,)},
+    statuses={
+        Reason.FORBIDDEN: (401,),
+        Reason.INVALID: (400,),
+        **dict.fromkeys((Reason.UNSUPPORTED_MEDIA_TYPE, Reason.UNSUPPORTED_CODING), (400,)),
+    },
     guard=guard,
     dress=dress,
     report=Later("mockserver.providers.agilecloud_usage", "report"),
@@ -58,6 +73,7 @@ api = Provider(
     },
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+    costly=is_costly,
     guidance=GUIDANCE,
     prompts=Later("mockserver.providers.agilecloud_live", "prompts"),
     defaults={

@@ -6,15 +6,21 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.contract.budget import Budget
 from mockserver.contract.fixtures import Completion
+from mockserver.providers.agilecloud_logprobs import check_size, text_logprobs, wants_logprobs
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_structures import (
+    ANY_OBJECT,
     Form,
-    fabricated_call,
-    read_forced_function,
+    ToolChoice,
+    adapted_call,
+    generated_call,
     read_form,
+    read_tool_choice,
     refusal,
     tool_call,
+    within_tokens,
 )
 from mockserver.providers.agilecloud_texts import (
     fabricated_object,
@@ -42,7 +48,7 @@ PLAIN = frozenset(
 """Fields of a request that change nothing in the form of its answer."""
 
 
-SIMPLE = frozenset(("match", "text"))
+SIMPLE = frozenset(("match", "text", "adapts"))
 """Fields of a canned completion that is a text and nothing else."""
 
 
@@ -51,12 +57,13 @@ Written = tuple[bytes, int, int]
 
 
 class _Answer(NamedTuple):
-    """What one choice says: a text, or calls of the client's functions."""
+    """What one choice says: a text, or calls of the client's tools."""
 
     text: str | None
     calls: Sequence[Mapping[str, Any]] = ()
-    is_forced: bool = False
-    """Whether the client named the function itself."""
+    finish_reason: str = "stop"
+    is_canned: bool = False
+    """Whether the fixture gave it, as written."""
 
 
 class _Asked(NamedTuple):
@@ -66,75 +73,127 @@ class _Asked(NamedTuple):
     entry: Mapping[str, Any]
     """The canned completion as written; empty without one."""
     form: Form | None
-    function: Mapping[str, Any] | None
-    """The function that has to be called."""
+    choice: ToolChoice
+    budget: Budget
+    """What all choices may cost together."""
 
     def answer(self, key: bytes) -> _Answer:
-        """The answer of one choice; canned calls come first, then what the client leaves no way around."""
-        calls = self.canned_calls()
+        """The answer of one choice; canned calls come first, then those that the client requires."""
+        # "stop" where the client named the tool: then calling it was no choice of the model's.
+        finish = "stop" if self.choice.is_named else "tool_calls"
+        calls = self.canned_calls(key)
         if calls:
-            return _Answer(None, [tool_call(call, digest(key, b"%d" % n)) for n, call in enumerate(calls)])
-        if self.function is not None:
-            call = tool_call(fabricated_call(self.function, key), key)
-            return _Answer(None, [call], is_forced=self.request["tool_choice"] != "required")
-        return _Answer(self.entry["text"] if "text" in self.entry else self.fabricated(key))
+            return _Answer(None, calls, finish, is_canned=True)
+        tool = self.choice.first() if self.choice.is_required else None
+        if tool is not None:
+            return _Answer(None, [generated_call(tool, key, self.budget)], finish)
+        text = self.entry.get("text")
+        if text is not None and (not self.entry.get("adapts") or self.fits(text)):
+            return _Answer(text, is_canned=True)
+        return _Answer(self.fabricated(key))
 
-    def canned_calls(self) -> Sequence[Mapping[str, Any]]:
-        """Not twice in one turn: once their results are there, the user's last message is still the same."""
+    def canned_calls(self, key: bytes) -> Sequence[Mapping[str, Any]]:
+        """The fixture's calls of functions that may be called.
+
+        Not twice in one turn: once their results are there, the user's last message is still the same.
+        """
         calls: Sequence[Mapping[str, Any]] = self.entry.get("tool_calls", ())
-        is_over = calls and (
-            self.request.get("tool_choice") == "none" or self.request["messages"][-1].get("role") == "tool"
-        )
-        return () if is_over else calls
+        if not calls or self.request["messages"][-1].get("role") == "tool":
+            return ()
+        functions = self.choice.functions()
+        calls = [call for call in calls if call["name"] in functions]
+        if self.request.get("parallel_tool_calls") is False:
+            calls = calls[:1]
+        keys = [digest(key, b"%d" % n) for n in range(len(calls))]
+        if not self.entry.get("adapts"):
+            return [tool_call(call, own) for call, own in zip(calls, keys, strict=True)]
+        return [
+            adapted_call(call, functions[call["name"]], own, self.budget) for call, own in zip(calls, keys, strict=True)
+        ]
+
+    def fits(self, text: str) -> bool:
+        """Whether the text has the form that the request asks for."""
+        if self.form is not None:
+            return self.form.accepts_text(text, self.budget)
+        return not self.wants_object() or ANY_OBJECT.accepts_text(text, self.budget)
+
+    def wants_object(self) -> bool:
+        """Whether an object of no given form is asked for."""
+        return (self.request.get("response_format") or {}).get("type") == "json_object"
 
     def fabricated(self, key: bytes) -> str:
         if self.form is not None:
-            return self.form.filled(key).decode()
+            return self.form.filled(key, self.budget).decode()
         topic = topic_of(last_user_message(self.request["messages"]))
-        wanted = self.request.get("response_format")
-        if wanted and wanted.get("type") == "json_object":
+        if self.wants_object():
             return orjson.dumps(fabricated_object(key, topic)).decode()
         return fabricated_text(key, topic)
 
 
 def chat_completion(
-    request: Mapping[str, Any], *, canned: Completion | None, key: bytes, id: str, created: int
+    request: Mapping[str, Any],
+    *,
+    canned: Completion | None,
+    key: bytes,
+    id: str,
+    created: int,
+    budget: Budget | None = None,
 ) -> dict[str, Any]:
     """The `chat.completion` object, the same for the same arguments; raises Refusal for what cannot be answered.
 
     The request is one that the document accepts. `key` is whatever the answer is to follow from (the seed, the model,
-    the messages); `canned` is the fixture that the caller found for the last user message.
+    the messages); `canned` is the fixture that the caller found for the last user message. `budget` is what
+    an answer in a form of the client's may cost.
     """
-    asked = _Asked(request, canned.entry if canned else {}, read_form(request), read_forced_function(request))
+    asked = _Asked(
+        request, canned.entry if canned else {}, read_form(request), read_tool_choice(request), budget or Budget()
+    )
     # OpenAI sends null for what is left out; so do clients that pass every parameter.
     count = int(request.get("n") or 1)
-    choices = [_choice(asked, n, digest(key, b"%d" % n) if n else key) for n in range(count)]
+    keys = [digest(key, b"%d" % n) if n else key for n in range(count)]
+    choices = [_choice(asked, n, each) for n, each in enumerate(keys)]
     said = sum([_said_tokens(choice["message"]) for choice in choices])
+    if wants_logprobs(request):
+        check_size(said, request)
+        for choice, each in zip(choices, keys, strict=True):
+            text = choice["message"]["content"]
+            choice["logprobs"] = None if text is None else text_logprobs(text, request, each)
     return _shown(id, created, request["model"], choices, usage(_asked_tokens(request), said))
 
 
 def written_completion(
-    request: Mapping[str, Any], *, canned: Completion | None, key: Callable[[], bytes], id: str, created: int
+    request: Mapping[str, Any],
+    *,
+    canned: Completion | None,
+    key: Callable[[], bytes],
+    id: str,
+    created: int,
+    prompt: str | None = None,
+    budget: Budget | None = None,
 ) -> Written:
     """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
 
-    The id is one that JSON need not escape. `key` makes the key of `chat_completion`; a canned text does without.
+    The id is one that JSON need not escape. `prompt` is the last user message, where the caller knows it. `key` makes
+    the key of `chat_completion`; a canned text does without.
     """
     if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
-        written, said = _simple_text(request, canned, key)
+        written, said = _simple_text(request, canned, key, prompt)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             asked = prompt_tokens(request["messages"])
             one, two, three, four, five, six, seven = completion_frame(request["model"])
             body = f"{one}{id}{two}{created}{three}{written}{four}{asked}{five}{said}{six}{asked + said}{seven}"
             return body.encode(), asked, said
-    shown = chat_completion(request, canned=canned, key=key(), id=id, created=created)
+    shown = chat_completion(request, canned=canned, key=key(), id=id, created=created, budget=budget)
     return line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
 
 
-def _simple_text(request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes]) -> tuple[str, int]:
+def _simple_text(
+    request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes], prompt: str | None
+) -> tuple[str, int]:
     """What is said, in JSON, and how many tokens it has."""
     if canned is None or "text" not in canned.entry:
-        text = fabricated_text(key(), topic_of(last_user_message(request["messages"])))
+        prompt = last_user_message(request["messages"]) if prompt is None else prompt
+        text = fabricated_text(key(), topic_of(prompt))
         return f'"{text}"', count_tokens(text)
     return _written(canned.entry["text"])
 
@@ -172,15 +231,22 @@ def completion_frame(model: str) -> Sequence[str]:
 
 def _choice(asked: _Asked, index: int, key: bytes) -> dict[str, Any]:
     answer = asked.answer(key)
-    text, finish = answer.text, "stop"
+    finish = answer.finish_reason
+    if answer.is_canned:
+        finish = asked.entry.get("finish_reason", finish)
+        if finish == "tool_calls" and not answer.calls:
+            finish = "stop"  # the fixture's text, where its calls are not what the request allows
+    text, calls = answer.text, answer.calls
+    limit = _limit(asked.request)
     if text is not None:
-        text, finish = _cut(text, asked.request)
+        text, cut = _cut(text, asked.request)
+        finish = cut or finish
+    elif limit and call_tokens(calls) > limit:
+        calls, finish = within_tokens(calls, limit), "length"
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
-    if answer.calls:
-        message["tool_calls"] = answer.calls
-        # "stop" where the client named the function: then calling it was no choice of the model's.
-        finish = "stop" if answer.is_forced else "tool_calls"
-    return _shown_choice(index, message, asked.entry.get("finish_reason", finish))
+    if calls:
+        message["tool_calls"] = calls
+    return _shown_choice(index, message, finish)
 
 
 def _shown_choice(index: int, message: Mapping[str, Any], finish_reason: str) -> dict[str, Any]:
@@ -188,16 +254,21 @@ def _shown_choice(index: int, message: Mapping[str, Any], finish_reason: str) ->
 
 
 def _cut(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
-    """The text up to its first stop sequence or its last allowed token, and why it ends there."""
-    stop = request.get("stop")
+    """The text up to its first stop sequence or its last allowed token, and why it ends there; empty for the whole."""
+    stop, reason = request.get("stop"), ""
     if stop:
         ends = [text.find(sequence) for sequence in ([stop] if isinstance(stop, str) else stop) if sequence]
-        text = text[: min((end for end in ends if end >= 0), default=len(text))]
-    limit = request.get("max_completion_tokens") or request.get("max_tokens")
-    if not limit:
-        return text, "stop"
-    beginning = first_tokens(text, int(limit))
-    return beginning, "stop" if len(beginning) == len(text) else "length"
+        end = min((end for end in ends if end >= 0), default=None)
+        if end is not None:
+            text, reason = text[:end], "stop"
+    limit = _limit(request)
+    beginning = first_tokens(text, limit) if limit else text
+    return (text, reason) if len(beginning) == len(text) else (beginning, "length")
+
+
+def _limit(request: Mapping[str, Any]) -> int:
+    """The most tokens of an answer; 0 where that is not said."""
+    return int(request.get("max_completion_tokens") or request.get("max_tokens") or 0)
 
 
 def _asked_tokens(request: Mapping[str, Any]) -> int:

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+from mockserver.contract.budget import MAX_BATCH_STEPS, Budget
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Content, Response
 from mockserver.provider import Call
 from mockserver.providers import agilecloud_files as files
-from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, find_file, keep_file
+from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
 from mockserver.providers.agilecloud_inspection import rejected
 from mockserver.providers.agilecloud_jobs import DEFAULT_WINDOW, LIFECYCLE, Job, Status
 from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, work
@@ -18,12 +19,18 @@ from mockserver.providers.agilecloud_prompt_calls import prompt_book
 from mockserver.providers.agilecloud_usage import Trade, meter_batch
 from mockserver.providers.agilecloud_world import leaves_blank, live_schema, world_models, world_prices
 from mockserver.state.batches import Batch
+from mockserver.state.conditions import Rejection
 from mockserver.state.sandbox import Sandbox
+from mockserver.stores.blobs import no_room
 from mockserver.syntaxes import read_capacity
 
 VALIDATING_SHARE = 0.1
 """The part of a timed batch's life before its items."""
 OPENAI = "openai"
+FOREIGN_PURPOSE = "invalid_file_purpose"
+"""The code of the error that a file of another purpose is met with."""
+DEFAULT_PAGE = 20
+"""Batches of a page, where none is asked for."""
 
 
 def create_batch(call: Call) -> Response:
@@ -41,7 +48,7 @@ def create_batch(call: Call) -> Response:
         metadata=body.get("metadata"),
         output_expires_after=expiry.get("seconds"),
         is_openai=is_openai,
-        rejection=conditions.input,
+        rejection=_purpose_rejection(found) if found and found.purpose != "batch" else conditions.input,
         window=body.get("completion_window") or DEFAULT_WINDOW,
     )
     call.sandbox.jobs[job.batch.id] = job
@@ -55,13 +62,13 @@ def retrieve_batch(call: Call) -> Response:
 
 
 def list_batches(call: Call) -> Response:
-    conditions, asker = call.sandbox.conditions, call.asker.token
+    conditions, asker = call.sandbox.conditions, call.asker.key
     mine = [
         job
         for job in call.sandbox.jobs.values()
         if job.batch.account == asker and not conditions.forgets(job.batch.created, call.now)
     ][::-1]
-    after, limit = call.arguments.get("after"), int(call.arguments.get("limit") or 20)
+    after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
     limit = min(limit, conditions.page_size or limit)
     start = 0
     if after is not None:
@@ -84,7 +91,7 @@ def list_batches(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     """The files, with those of batches that have ended since anybody looked."""
     for job in list(call.sandbox.jobs.values()):
-        if job.batch.account == call.asker.token and not job.is_collected:
+        if job.batch.account == call.asker.key and not job.is_collected:
             _advanced(call, job)
     return files.list_files(call)
 
@@ -126,7 +133,7 @@ def shown(job: Job, now: float) -> dict[str, Any]:
         "error_file_id": job.error_file_id,
         "created_at": int(job.batch.created),
         "in_progress_at": _past(began, job.stopped(now)),
-        "expires_at": int(job.deadline()),
+        "expires_at": int(job.expires_at),
         "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
         "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
         "failed_at": int(job.ended() if worked else job.began()) if failed else None,
@@ -144,7 +151,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
     return Batch(
         id=id_,
         kind="agilecloud",
-        account=call.asker.token,
+        account=call.asker.key,
         size=1,
         body=b"",
         texts_key="",
@@ -163,7 +170,7 @@ def _find(call: Call) -> Job:
     job: Job | None = call.sandbox.jobs.get(id_)
     if (
         job is None
-        or job.batch.account != call.asker.token
+        or job.batch.account != call.asker.key
         or call.sandbox.conditions.forgets(job.batch.created, call.now)
     ):
         raise _unknown(id_, ("path", "batch_id"))
@@ -189,8 +196,20 @@ def _worked(call: Call, job: Job, blob: Content) -> Job:
     if job.rejection is not None:
         return job._replace(worked=rejected_file(rejected(job.rejection)))
     job = job._replace(prompts=dict(call.sandbox.prompts))
-    worked = work(blob, _desk(call, job))
+    worked = _work(blob, _desk(call, job))
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
+
+
+def _work(blob: Content, desk: Desk, **stopped: Any) -> Worked:
+    """What `work` gives; raises Refusal, with nothing changed, when its files cannot be written."""
+    try:
+        return work(blob, desk, **stopped)
+    except OSError as problem:
+        raise no_room(problem) from None
+
+
+def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
+    return batch.due(index) <= stopped
 
 
 def _collected(call: Call, job: Job, worked: Worked) -> Job:
@@ -199,7 +218,8 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
-        again = work(job.input, _desk(call, job), ended=lambda index: job.batch.due(index) <= stopped, expires=expires)
+        ended = partial(_has_ended, job.batch, stopped)
+        again = _work(job.input, _desk(call, job), ended=ended, expires=expires)
         # What was sent broke the document, whether or not its turn came.
         worked = again._replace(refused=worked.refused)
     if not worked.errors:
@@ -254,7 +274,13 @@ def _desk(call: Call, job: Job) -> Desk:
         keeps_order=settings.keep_order if keeps_order is None else keeps_order,
         plan=job.batch.plan,
         leaves_blank=leaves_blank(call),
+        budget=Budget(MAX_BATCH_STEPS),
     )
+
+
+def _purpose_rejection(found: FileRecord) -> Rejection:
+    message = f"Invalid file purpose: '{found.purpose}'. The file {found.id} must have the purpose 'batch'."
+    return Rejection(FOREIGN_PURPOSE, param="file_id", message=message)
 
 
 def _past(instant: float, now: float) -> int | None:
@@ -263,7 +289,9 @@ def _past(instant: float, now: float) -> int | None:
 
 def _errors(job: Job) -> dict[str, Any]:
     data: list[dict[str, Any]]
-    if job.worked is None:
+    if job.worked is None and job.rejection is not None and job.rejection.code == FOREIGN_PURPOSE:
+        data = [dict(rejected(job.rejection))]
+    elif job.worked is None:
         message = f"Cannot find file {job.input_file_id}, or organization mockserver does not have access to it."
         data = [{"code": "invalid_request", "message": message, "param": "file_id", "line": None}]
     else:

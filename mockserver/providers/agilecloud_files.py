@@ -1,7 +1,9 @@
 """AgileCloud's files: what accounts upload and batches write, until it is deleted or its time is over."""
 
 import re
-from collections.abc import Iterator
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -19,9 +21,12 @@ MAX_FILE = 512
 BATCH_FILE_LIFE = 30 * 24 * 3600
 """Seconds. "Files with the purpose `batch` are gone after 30 days unless `expires_after` says otherwise"."""
 MAX_PAGE = 10_000
+EXPIRY = ("expires_after[anchor]", "expires_after[seconds]")
+"""The form fields that say how long a file lasts."""
 
 _NOTHING = Blob.in_memory(b"")
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
+_NO_LETTERS = re.compile(r"[^a-z]")
 _PLAIN = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@\[\]^_`{}~-]")
 
 
@@ -59,7 +64,7 @@ def keep_file(
     """Put a file on the shelf: the asker's, made now, under a new id, unless something else is given."""
     record = FileRecord(
         id=id or _next_id(call, filename, purpose, blob),
-        account=account or call.asker.token,
+        account=account or call.asker.key,
         filename=filename,
         purpose=purpose,
         size=blob.size,
@@ -74,7 +79,7 @@ def keep_file(
 def find_file(call: Call, id: str) -> FileRecord | None:
     """The asker's file, if there is one and its time is not over."""
     record = call.sandbox.files.get(id)
-    if record is None or record.account != call.asker.token:
+    if record is None or record.account != call.asker.key:
         return None
     record = _aged(call, record)
     return None if record.deleted else record
@@ -104,6 +109,7 @@ def shown(record: FileRecord) -> dict[str, Any]:
 
 def create_file(call: Call) -> Response:
     upload, purpose = call.body["file"], call.body["purpose"]
+    _check_fields(call.body)
     _check_file(upload.filename, purpose, upload.blob)
     life = call.body.get("expires_after[seconds]", BATCH_FILE_LIFE if purpose == "batch" else None)
     expires_at = None if life is None else int(call.now) + life
@@ -114,7 +120,7 @@ def create_file(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     wanted = call.arguments
     records = sorted(
-        (each for each in call.sandbox.files.values() if each.account == call.asker.token),
+        (each for each in call.sandbox.files.values() if each.account == call.asker.key),
         key=lambda record: record.created_at,
     )
     if wanted.get("order", "desc") == "desc":
@@ -191,17 +197,36 @@ def _refusal(reason: Reason, location: tuple[str, ...], code: str, message: str,
     return Refusal(reason, message, violations=[Violation(location, code, message)], **more)
 
 
+def _check_fields(names: Iterable[str]) -> None:
+    """Refuse `expires_after` in any spelling but `expires_after[anchor]` and `expires_after[seconds]`."""
+    for name in names:
+        if name not in EXPIRY and _NO_LETTERS.sub("", name.lower()).startswith("expiresafter"):
+            message = f"Unknown parameter: '{name[:100]}'. Send '{EXPIRY[0]}' and '{EXPIRY[1]}', each as a form field."
+            raise _refusal(Reason.INVALID, ("body", name[:100]), "unknown_parameter", message)
+
+
 def _check_file(filename: str, purpose: str, blob: Content) -> None:
     is_input = purpose == "batch"
-    if is_input and not filename.lower().endswith(".jsonl"):
+    # Clients that upload bytes have no name to send: the OpenAI SDK writes `upload`.
+    if is_input and PurePosixPath(filename).suffix.lower() not in {"", ".", ".jsonl"}:
         raise _refusal(Reason.INVALID, ("body",), "", "Invalid file format for Batch API. Must be .jsonl")
     if is_input and not blob.size:
         raise _refusal(Reason.INVALID, ("body", "file"), "empty_file", "Invalid file for Batch API. It is empty.")
-    limit = MAX_BATCH_FILE if is_input else MAX_FILE
-    if blob.size > limit * MEGABYTE:
-        which = "files with purpose 'batch'" if is_input else "files"
-        message = f"File is too large: {which} may have up to {limit} MB."
-        raise _refusal(Reason.TOO_LARGE, ("body", "file"), "file_too_large", message)
+    if blob.size > (MAX_BATCH_FILE if is_input else MAX_FILE) * MEGABYTE:
+        raise _refusal(Reason.INVALID, ("body",), "", "File is too large.")
+    if is_input and not _is_utf8(blob):
+        raise _refusal(Reason.INVALID, ("body",), "", "Invalid file for Batch API. Must be utf-8 encoded")
+
+
+def _is_utf8(blob: Content) -> bool:
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        for chunk in blob.chunks():
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _place(records: list[FileRecord], id_: str) -> int:

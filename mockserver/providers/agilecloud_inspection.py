@@ -1,5 +1,6 @@
 """What is wrong with a batch's input, line by line; one bad line fails the whole batch."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
@@ -8,20 +9,27 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.errors import Violation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Content
 from mockserver.providers.agilecloud_models import Model, Models, find_model
 from mockserver.providers.agilecloud_world import EMBEDDINGS
 from mockserver.state.conditions import Rejection
+from mockserver.stores.blobs import CHUNK_BYTES, MAX_LINE
+from mockserver.workers import checkpoint
 
 MAX_LINES = 50_000
+"""Requests of a file; blank lines do not count."""
+MAX_BLANK_LINES = 50_000
+"""Of a file. More of them are refused, so that a file of line ends takes no longer than one of requests."""
 MAX_ERRORS = 100
 MAX_INPUTS = 50_000
 """Texts that a batch of embeddings has in all its requests."""
 MAX_DEPTH = 200
 """How deep lines may be nested. Values of more than 254 levels cannot be written."""
 
-Line = tuple[bytes, Mapping[str, Any], bool]
-"""A line, its request, and whether that is plain: can be answered the short way. Its model is one that there is."""
+Line = tuple[int, bytes, Mapping[str, Any], bool]
+"""A line: its number in the file (from 1), its bytes, its request, and whether that is plain: can be answered the short
+way. The model of a plain request exists; another may leave it to its prompt."""
 
 _REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
 
@@ -58,15 +66,28 @@ class Inspection:
     """One walk through an input file."""
 
     def __init__(
-        self, endpoint: str, models: Models, schema: Schema, is_plain: Callable[[Any], bool] | None = None
+        self,
+        endpoint: str,
+        models: Models,
+        schema: Schema,
+        is_plain: Callable[[Any], bool] | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
-        """`is_plain` tells requests that can be answered the short way; they are valid, and for this endpoint."""
+        """`is_plain` tells requests that can be answered the short way; they are valid, and for this endpoint.
+
+        `strict` refuses blank lines, which are skipped otherwise.
+        """
         self.errors: list[Mapping[str, Any]] = []
         """Why the batch fails, as far as the walk has come; complete at its end."""
+        self.named: set[str] = set()
+        """The ids of the models that the lines name."""
         self._endpoint = endpoint
         self._models = models
         self._schema = schema
         self._is_plain = is_plain
+        self._strict = strict
+        self._count = self._blank = 0
         self._seen: set[str] = set()
         self._inputs = 0
         self._is_over = False
@@ -75,19 +96,37 @@ class Inspection:
         """The good lines; none any more once one was bad."""
         before = 0
         for lines in blob.line_groups():
-            yield from self._plain(lines, before) or self._one_by_one(lines, before)
+            checkpoint()
+            if not before and lines[0].startswith(BOM_UTF8) and len(lines[0]) <= MAX_LINE:
+                lines[0] = lines[0].removeprefix(BOM_UTF8)
+            numbers: Sequence[int] = range(before + 1, before + 1 + len(lines))
             before += len(lines)
+            if not self._strict and not all(map(bytes.strip, lines)):
+                numbers, lines = self._without_blank(numbers, lines)  # noqa: PLW2901  the rest is read instead
+            yield from self._plain(lines, numbers) or self._one_by_one(lines, numbers)
             if self._is_over:
                 return
-        if not before:
-            self.errors.append(_shown(LineError("empty_file", "The input file holds no request.", is_last=True), 0))
+        if not self._count and not self.errors:
+            self._fail(LineError("empty_file", "The input file holds no request.", is_last=True), 0)
 
-    def _plain(self, lines: Sequence[bytes], before: int) -> Iterable[Line] | None:
-        """The lines, of which so many came before, at one go; None where one of them is not plain, or not right.
+    def _without_blank(self, numbers: Sequence[int], lines: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+        """The lines that are not blank, with their numbers."""
+        kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if line.strip()]
+        self._blank += len(lines) - len(kept)
+        if self._blank > MAX_BLANK_LINES:
+            message = f"The input file has more than {MAX_BLANK_LINES} blank lines."
+            self._fail(LineError("too_many_blank_lines", message, is_last=True), 0)
+            return [], []
+        return [number for number, _ in kept], [line for _, line in kept]
+
+    def _plain(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line] | None:
+        """The lines with these numbers at one go; None where one of them is not plain, or not right.
 
         To take each step for all of them before the next takes half the time.
         """
-        if self._is_plain is None or self.errors or before + len(lines) > MAX_LINES:
+        if self._is_plain is None or self.errors or self._count + len(lines) > MAX_LINES:
+            return None
+        if max(map(len, lines)) > CHUNK_BYTES:
             return None
         try:
             requests = list(map(orjson.loads, lines))
@@ -96,16 +135,20 @@ class Inspection:
         if not all(map(self._is_plain, requests)):
             return None
         ids = {request["custom_id"] for request in requests}
-        names = {request["body"]["model"] for request in requests}
-        if len(ids) < len(lines) or not self._seen.isdisjoint(ids) or None in map(self._found, names):
+        models = list(map(self._found, {request["body"]["model"] for request in requests}))
+        if len(ids) < len(lines) or not self._seen.isdisjoint(ids) or None in models:
             return None
         self._seen |= ids
-        return zip(lines, requests, repeat(True), strict=False)
+        self.named.update(model.id for model in models if model is not None)
+        self._count += len(lines)
+        return zip(numbers, lines, requests, repeat(True), strict=False)
 
-    def _one_by_one(self, lines: Sequence[bytes], before: int) -> Iterator[Line]:
-        for number, line in enumerate(lines, before + 1):
+    def _one_by_one(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterator[Line]:
+        for number, line in zip(numbers, lines, strict=True):
+            checkpoint()
             try:
-                if number > MAX_LINES:
+                self._count += 1
+                if self._count > MAX_LINES:
                     message = f"A batch holds at most {MAX_LINES} requests."
                     raise LineError("too_many_requests", message, is_last=True)
                 request = _parsed(line)
@@ -114,18 +157,22 @@ class Inspection:
                     self._judge(line, request)
                 self._enter(request)
             except LineError as problem:
-                self.errors.append(_shown(problem, number))
-                if problem.is_last or len(self.errors) >= MAX_ERRORS:
-                    self._is_over = True
+                if self._fail(problem, number):
                     return
             else:
                 if not self.errors:
-                    yield line, request, is_plain
+                    yield number, line, request, is_plain
+
+    def _fail(self, problem: LineError, number: int) -> bool:
+        """Add an error; whether no line needs to be looked at any more."""
+        self.errors.append(_shown(problem, number))
+        self._is_over = problem.is_last or len(self.errors) >= MAX_ERRORS
+        return self._is_over
 
     def _judge(self, line: bytes, request: Any) -> None:
         """Whether the line is a request for this endpoint; raises LineError."""
         if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(request) > MAX_DEPTH:
-            raise LineError("invalid_json_line", f"This line is nested more than {MAX_DEPTH} levels deep.")
+            raise _too_deep()
         if not self._schema.accepts(request):
             raise _broken(self._schema.violations(request)[0])
         if request["url"] != self._endpoint:
@@ -142,10 +189,13 @@ class Inspection:
             message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
             raise LineError("duplicate_custom_id", message, "custom_id")
         self._seen.add(custom_id)
-        name = request["body"]["model"]
-        if self._found(name) is None:
-            message = f"The provided model '{name[:200]}' is not supported by the Batch API."
-            raise LineError("model_not_found", message, "body.model")
+        name = request["body"].get("model")  # without one, that of the prompt counts; see `filled`
+        if name is not None:
+            model = self._found(name)
+            if model is None:
+                message = f"The provided model '{name[:200]}' is not supported by the Batch API."
+                raise LineError("model_not_found", message, "body.model")
+            self.named.add(model.id)
         if self._endpoint == EMBEDDINGS:
             self._count_inputs(request["body"])
 
@@ -159,10 +209,27 @@ class Inspection:
 
 
 def _parsed(line: bytes) -> Any:
+    if len(line) > MAX_LINE:
+        raise LineError("line_too_long", f"This line is longer than {MAX_LINE} bytes, the most a line may have.")
     try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise LineError("invalid_json_line", "This line is not parseable as valid JSON.") from None
+        return parse_json(line)
+    except JsonError as problem:
+        error = _json_error(line, problem)
+    raise error  # outside, because the original holds a copy of the line
+
+
+def _json_error(line: bytes, problem: JsonError) -> LineError:
+    if problem.code != "syntax":
+        return LineError("invalid_json_line", f"This line is too large: {problem}.")
+    if "depth" in str(problem):
+        return _too_deep()
+    if not line.strip():
+        return LineError("invalid_json_line", "This line is blank, which --strict refuses.")
+    return LineError("invalid_json_line", "This line is not parseable as valid JSON.")
+
+
+def _too_deep() -> LineError:
+    return LineError("invalid_json_line", f"This line is nested more than {MAX_DEPTH} levels deep.")
 
 
 def _depth(value: Any) -> int:

@@ -116,7 +116,13 @@ class Job(NamedTuple):
         return min(self.batch.began(), self.deadline())
 
     def deadline(self) -> float:
-        """The end of its window, in Unix seconds."""
+        """When its window closes, in Unix seconds; earlier than `expires_at` where the conditions say `expires`."""
+        plan = self.batch.plan
+        return min(self.expires_at, self.batch.progressed()) if plan and plan.expires else self.expires_at
+
+    @property
+    def expires_at(self) -> float:
+        """The documented end of its window, in Unix seconds."""
         return self.batch.created + window_seconds(self.window)
 
     def ended(self) -> float:

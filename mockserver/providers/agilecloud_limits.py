@@ -1,19 +1,68 @@
-"""How often an account may ask AgileCloud: a bucket of requests that fills with sandbox time."""
+"""How much an account may ask AgileCloud: a bucket of requests, enforced if asked for, and counters that are shown."""
 
+from collections.abc import MutableMapping
 from typing import NamedTuple
 
 LEAST_BURST = 5
 """Requests that a full bucket holds at least; more where the limit's tenth is more."""
+REQUESTS, TOKENS = 10_000, 10_000_000
+"""Per minute: the limits that are shown, and not enforced, where the setting `rate_limit` names none."""
+MINUTE = 60.0
+_LIMIT_REQUESTS, _LEFT_REQUESTS = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
+_LIMIT_TOKENS, _LEFT_TOKENS = "X-RateLimit-Limit-Tokens", "X-RateLimit-Remaining-Tokens"
+_TOKEN_LIMIT = (_LIMIT_TOKENS, str(TOKENS))
+_UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
 
 
 class Bucket(NamedTuple):
-    """What is left of an account's requests."""
+    """What is left of an account's requests, and what it has used in its current minute."""
 
     limit: int
-    """Requests per minute."""
+    """Requests per minute that are answered; 0 is no limit."""
     tokens: float
+    """Requests left in the bucket."""
     at: float
     """Sandbox time, in Unix seconds."""
+    since: float = 0.0
+    """When the current minute began; a minute begins with the first request after the one before."""
+    asked: int = 0
+    """Requests in the current minute."""
+    spent: int = 0
+    """Tokens of models in the current minute."""
+
+
+def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
+    """The bucket with one more request; None where that one is too many."""
+    left = 0.0
+    if limit:
+        left = filled(bucket, limit, now).tokens
+        if left < 1:
+            return None
+        left -= 1
+    if bucket is None or not 0 <= now - bucket.since < MINUTE:
+        return Bucket(limit, left, now, now, 1, 0)
+    return Bucket(limit, left, now, bucket.since, bucket.asked + 1, bucket.spent)
+
+
+def spend(buckets: MutableMapping[str, Bucket], account: str, tokens: int) -> None:
+    """Count tokens that a live request of the account used."""
+    bucket = buckets.get(account)
+    if bucket is not None:
+        buckets[account] = Bucket(*bucket[:5], bucket.spent + tokens)
+
+
+def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:
+    """The account's limits and what is left of them; a 429 leaves no request."""
+    asked = spent = 0
+    if bucket is not None and 0 <= now - bucket.since < MINUTE:
+        asked, spent = bucket.asked, bucket.spent
+    left = int(filled(bucket, limit, now).tokens) if limit else max(REQUESTS - asked, 0)
+    return (
+        (_LIMIT_REQUESTS, str(limit or REQUESTS)),
+        (_LEFT_REQUESTS, str(left if status != 429 else 0)),
+        _TOKEN_LIMIT,
+        (_LEFT_TOKENS, str(max(TOKENS - spent, 0))) if spent else _UNUSED_TOKENS,
+    )
 
 
 def filled(bucket: Bucket | None, limit: int, now: float) -> Bucket:

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mockserver.contract.budget import MAX_STEPS, Budget
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Content
 from mockserver.provider import Refused, World, with_defaults
 from mockserver.providers.agilecloud_answers import last_user_message, written_completion
+from mockserver.providers.agilecloud_chat_rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_inspection import Inspection
-from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
+from mockserver.providers.agilecloud_models import Model, ModelKind, Models
 from mockserver.providers.agilecloud_plain import Plain
 from mockserver.providers.agilecloud_pricing import Prices
+from mockserver.providers.agilecloud_problems import TOO_MUCH
 from mockserver.providers.agilecloud_refusals import described, family
-from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled
+from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled, refusal
 from mockserver.providers.agilecloud_streams import line_bytes
 from mockserver.providers.agilecloud_usage import EventWriter, Trade
 from mockserver.providers.agilecloud_world import (
@@ -30,10 +33,13 @@ from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read
 from mockserver.state.conditions import FatePlan
 from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.stores.blobs import Blob, BlobWriter
+from mockserver.workers import checkpoint
 
 WINDOW = 64
 WINDOW_BYTES = 1024 * 1024
 """Answers of so many neighbours, or so many bytes of them, change places; a file needs no more memory than that."""
+KINDS = {CHAT: ModelKind.CHAT, EMBEDDINGS: ModelKind.EMBEDDING}
+"""What the models of a batch are for, by its endpoint."""
 NO_FILE = Blob.in_memory(b"")
 EXPIRED = {
     "code": "batch_expired",
@@ -93,6 +99,8 @@ class Desk(NamedTuple):
     plan: FatePlan | None = None
     leaves_blank: bool = False
     """Whether a template's variables without a value are left empty, rather than refused."""
+    budget: Budget | None = None
+    """What all lines together may cost whose answers have a form of the client's."""
 
 
 def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
@@ -103,7 +111,6 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     """
     fates: dict[int, Fate] = {}
     sums: dict[str, list[int]] = {}
-    models: set[str] = set()
     uses: list[Use] = []
     refused = Refused()
     good = bytearray()
@@ -114,8 +121,10 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     is_even = desk.endpoint == CHAT and ended is None and desk.plan is None and is_bundled(desk.world, CHAT)
     events = EventWriter()
     plain = Plain(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
-    inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, plain.accepts if plain else None)
-    for index, (line, request, is_plain) in enumerate(inspection.requests(blob)):
+    accepts, strict = plain.accepts if plain else None, desk.world.settings.strict
+    inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, accepts, strict=strict)
+    models = inspection.named
+    for index, (number, line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
         # A plain line has one bracket, that of its messages; a second one is found sooner than a marker.
         has_room = not is_plain or line.find(b"[", line.find(b"[") + 1) > 0
@@ -124,9 +133,6 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             good.append(1)
             output.add(short)
             continue
-        model = find_model(desk.models, request["body"]["model"])
-        assert model is not None, "the inspection lets no other pass"
-        models.add(model.id)
         fate = read_fate(line.decode()) if is_marked else PLAIN
         if fate != PLAIN:
             fates[index] = fate
@@ -139,20 +145,20 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, trade, chosen, broken = _answered(request, model, fate, identity, desk)
+        answer, model, trade, chosen, broken = _answered(request, fate, identity, desk)
         if broken:
-            refused = refused.with_item(f"line {index + 1}", broken)
+            refused = refused.with_item(f"line {number}", broken)
         good.append(trade is not None)
         if chosen is not None and chosen.is_tested:
             uses.append(Use(chosen.prompt.slug, chosen.version.number, Trade(*trade) if trade else None))
         (error if trade is None else output).add(answer)
-        if trade is not None:
+        if model is not None and trade is not None:
+            models.add(model.id)
             _add(sums, model, trade)
             events.of_model(model.name).note(request["custom_id"], *trade[1:])
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
-        models.add(model.id)
         _add(sums, model, trade)
     trades = {model: Trade(*counts) for model, counts in sums.items()}
     return Worked(
@@ -216,32 +222,42 @@ class _Broken(Refusal):
 _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
 
 
-def _answered(
-    request: Mapping[str, Any], model: Model, fate: Fate, identity: str, desk: Desk
-) -> tuple[bytes, tuple[int, int, int, int] | None, Chosen | None, str]:
-    """The line for the output or error file, and what stands behind it.
+class _Answer(NamedTuple):
+    """The line for the output or error file, and what stands behind it."""
 
-    That is what a success came to, as in a Trade, the prompt version it got, and how the request broke the document.
-    """
+    line: bytes
+    model: Model | None = None
+    """The one that answered; None where the request failed."""
+    trade: tuple[int, int, int, int] | None = None
+    """What a success came to, as in a Trade."""
+    chosen: Chosen | None = None
+    """The prompt version it got."""
+    broken: str = ""
+    """How the request broke the document."""
+
+
+def _answered(request: Mapping[str, Any], fate: Fate, identity: str, desk: Desk) -> _Answer:
+    """What becomes of a line."""
+    checkpoint()
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
-        return _failed_line(identity, request, status, _marked(status)), None, None, ""
+        return _Answer(_failed_line(identity, request, status, _marked(status)))
     chosen = None
     try:
         _judge(request["body"], desk)
         if desk.endpoint == CHAT:
             chosen = choose(request["body"], desk.find_prompt, identity.encode())
-        body, prompt, said = _body(request["body"], chosen, model, identity, desk)
+        body, model, prompt, said = _body(request["body"], chosen, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         error = described(refusal, status)
-        broken = str(error["message"]) if isinstance(refusal, _Broken) else ""
-        return _failed_line(identity, request, status, {"error": error}), None, chosen, broken
+        broken = str(error["message"]) if isinstance(refusal, (_Broken, RuleBroken)) else ""
+        return _Answer(_failed_line(identity, request, status, {"error": error}), chosen=chosen, broken=broken)
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
     middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
     parts = (head, line_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
-    return b"".join(parts), (1, prompt, said, cost), chosen, ""
+    return _Answer(b"".join(parts), model, (1, prompt, said, cost), chosen)
 
 
 def _judge(body: Mapping[str, Any], desk: Desk) -> None:
@@ -253,29 +269,46 @@ def _judge(body: Mapping[str, Any], desk: Desk) -> None:
         raise _Broken(Reason.INVALID, violations=violations)
 
 
-def _body(
-    asked: Mapping[str, Any], chosen: Chosen | None, model: Model, identity: str, desk: Desk
-) -> tuple[bytes, int, int]:
-    """The answer in JSON, and the tokens of prompt and completion."""
+def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: Desk) -> tuple[bytes, Model, int, int]:
+    """The answer in JSON, the model that gives it, and the tokens of prompt and completion."""
     defaults = desk.world.changed_defaults(LIVE[desk.endpoint])
     if defaults:
         asked = with_defaults(asked, defaults)
     if desk.endpoint == EMBEDDINGS:
-        checked_model(desk.world, asked["model"], ModelKind.EMBEDDING)
+        model = checked_model(desk.world, asked["model"], ModelKind.EMBEDDING)
         shown = embeddings(asked, model=model, seed=desk.world.settings.seed)
-        return line_bytes(shown), shown["usage"]["prompt_tokens"], 0
+        return line_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
     request = asked
     if chosen is not None:
-        request = filled(asked, chosen, blank=desk.leaves_blank)
+        request = _with_prompt(asked, chosen, desk)
         _judge(request, desk)  # with what the prompt's version adds
-    checked_model(desk.world, request["model"], ModelKind.CHAT)
+    model = checked_model(desk.world, request["model"], ModelKind.CHAT)
+    check_rules(request, model)
     messages = request["messages"]
-    canned = canned_answer(desk.world, last_user_message(messages), model)
+    prompt = last_user_message(messages)
+    canned = canned_answer(desk.world, prompt, model)
 
     def key() -> bytes:
         return answer_key(desk.world, model, messages)
 
-    return written_completion(request, canned=canned, key=key, id=f"chatcmpl-{identity}", created=desk.created)
+    id_, budget = f"chatcmpl-{identity}", Budget(MAX_STEPS, shared=desk.budget)
+    answer = written_completion(
+        request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt, budget=budget
+    )
+    return answer[0], model, answer[1], answer[2]
+
+
+def _with_prompt(asked: Mapping[str, Any], chosen: Chosen, desk: Desk) -> Mapping[str, Any]:
+    """The request with the prompt's messages; raises Refusal. A template that does too much costs as much as an answer
+    may, so that a batch of them ends."""
+    if desk.budget is not None and desk.budget.left < MAX_STEPS:
+        raise refusal(Reason.INVALID, ("body", "variables"), "invalid_template", f"{TOO_MUCH} So did earlier lines.")
+    try:
+        return filled(asked, chosen, blank=desk.leaves_blank)
+    except Refusal as refused:
+        if desk.budget is not None and TOO_MUCH in str(refused):
+            desk.budget.spend(MAX_STEPS)
+        raise
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:

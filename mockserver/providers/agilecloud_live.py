@@ -7,13 +7,13 @@ the same words under another id, streamed or not. Ids follow from the sandbox, a
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Disturbance, DisturbanceKind, Request, Response
 from mockserver.provider import Call, Prompt
 from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
+from mockserver.providers.agilecloud_chat_rules import check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_models import ModelKind, model_list, model_object
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
@@ -88,9 +88,9 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
     if operation != "createChatCompletion":
         return
     try:
-        asked = orjson.loads(request.body)
+        asked = parse_json(request.body)
         model, text = asked["model"], last_user_message(asked["messages"])
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+    except (JsonError, LookupError, TypeError, AttributeError):
         return  # answered by a stub, which takes any request, or made of a prompt's messages
     if isinstance(model, str):
         yield Prompt(text, model)
@@ -121,8 +121,10 @@ def _count(call: Call, chosen: Chosen, tokens: Sequence[int] = (0, 0), *, failed
 def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
     """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
     model = checked_model(call.world, request["model"], ModelKind.CHAT)
+    check_rules(request, model)
     messages = request["messages"]
-    canned = canned_answer(call.world, last_user_message(messages), model)
+    prompt = last_user_message(messages)
+    canned = canned_answer(call.world, prompt, model)
     source, id_ = canned.source if canned else "handler", f"chatcmpl-{identity.hex()}"
 
     def key() -> bytes:
@@ -132,7 +134,9 @@ def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
         completion = chat_completion(request, canned=canned, key=key(), id=id_, created=int(call.now))
         response, (asked, said) = _streamed(request, completion, source)
     else:
-        body, asked, said = written_completion(request, canned=canned, key=key, id=id_, created=int(call.now))
+        body, asked, said = written_completion(
+            request, canned=canned, key=key, id=id_, created=int(call.now), prompt=prompt
+        )
         response = Response(200, JSON, body, (), source)
     meter(call, model, id_, asked, said)
     return response, (asked, said)

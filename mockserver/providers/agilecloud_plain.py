@@ -18,6 +18,8 @@ _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
 _UNESCAPED = r"^[-A-Za-z0-9_.:/@#=+ ]*$"
 """Ids that are written in JSON as they are."""
+MAX_FRAMES = 256
+"""Names of models that one batch answers the short way: of fine-tuned models, each line may name another."""
 MAX_NEEDLES = 10_000
 """So many characters are sought in every message; to get ready for more takes long, and for far more fails."""
 
@@ -53,7 +55,7 @@ class Plain:
         others = [each.match for each in completions if each.match.contains is None]
         self._canned = {each.prompt for each in others if each.prompt is not None}
         self._lengths = {len(prompt) for prompt in self._canned}
-        self._searches = [each.pattern.search for each in others if each.prompt is None and each.pattern is not None]
+        self._searches = [each.pattern.found_in for each in others if each.prompt is None and each.pattern is not None]
         self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
         self._schema = _judge(live_schema(world, CHAT), completions)
 
@@ -69,7 +71,7 @@ class Plain:
         """
         body = request["body"]
         frame = self._frames.get(body["model"]) or self._framed(body["model"])
-        if frame is None:
+        if frame is None or (frame.model.has_refusals and len(body) > 2):
             return None
         messages = body["messages"]
         prompt, asked, seed = "", REPLY, frame.seed
@@ -111,7 +113,7 @@ class Plain:
 
     def _framed(self, name: str) -> _Frame | None:
         model = find_model(self._models, name)
-        if model is None or model.kind is not ModelKind.CHAT or self._answers_all:
+        if model is None or model.kind is not ModelKind.CHAT or self._answers_all or len(self._frames) >= MAX_FRAMES:
             return None
         return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices, self._events))
 
@@ -145,6 +147,7 @@ def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)
     messages = {"type": "array", "minItems": 1, "items": message}
     body = _object({"messages": messages, **{name: known[name] for name in _FREE}}, 2)
+    body["not"] = {"required": ["max_tokens", "max_completion_tokens"]}
     custom_id = {"type": "string", "pattern": _UNESCAPED}
     return _object({"custom_id": custom_id, "method": {"const": "POST"}, "url": {"const": CHAT}, "body": body}, 4)
 

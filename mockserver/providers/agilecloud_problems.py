@@ -9,3 +9,6 @@ class TemplateProblem(Exception):  # noqa: N818  the word its users read: someth
         super().__init__(message)
         self.kind = kind
         self.variable = variable
+
+
+TOO_MUCH = "The template does too much: its loops or texts are too large."

@@ -33,7 +33,7 @@ _COMPARED = ("template", "messages", "model_config", "variables")
 def prompt_book(call: Call) -> PromptBook:
     """The prompts that the asker sees."""
     sandbox = call.sandbox
-    return PromptBook(sandbox.prompts, call.asker.token, call.world.fixtures.prompts, born=sandbox.clock.born)
+    return PromptBook(sandbox.prompts, call.asker.key, call.world.fixtures.prompts, born=sandbox.clock.born)
 
 
 def create_prompt(call: Call) -> Response:

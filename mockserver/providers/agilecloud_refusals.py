@@ -8,11 +8,15 @@ import orjson
 
 from mockserver.contract.operations import JSON, is_json
 from mockserver.contract.routing import MAX_SHOWN, NoOperation
-from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Request, Response
+from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
+from mockserver.messages import UNDOCUMENTED_SOURCE, Request, Response
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """The family of an error by its status, where it is not that of its class."""
+STATUS_CODES: Mapping[int, str] = {NO_STORAGE: "insufficient_storage"}
+"""The code of an error by its status, where nothing else says one."""
+STATED_ERROR = "x-mock-error"
+"""Beside a schema in the document: the error that a request gets which breaks it."""
 CREDENTIAL = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.NO_CREDITS})
 """Refusals of who asks. The document has their texts; what the violations say is not for strangers."""
 
@@ -42,21 +46,24 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def worded(refusal: Refusal, reply: Response) -> Response:
-    """The documented reply, saying what was wrong with this request."""
+    """The documented reply, saying what was wrong with this request; in the same envelope where none is documented."""
     if not is_json(reply.media_type) or not isinstance(reply.body, bytes) or refusal.reason in CREDENTIAL:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
-    stated = orjson.loads(reply.body)
-    documented = stated.get("error") if isinstance(stated, dict) else None
-    if not isinstance(documented, dict):  # a document that words its errors otherwise
-        return reply
-    return reply._replace(body=orjson.dumps({"error": described(refusal, reply.status, documented)}), source="handler")
+    documented = None
+    if reply.source != UNDOCUMENTED_SOURCE:
+        stated = orjson.loads(reply.body)
+        documented = stated.get("error") if isinstance(stated, dict) else None
+        if not isinstance(documented, dict):  # a document that words its errors otherwise
+            return reply
+    error = described(refusal, reply.status, documented)
+    return reply._replace(media_type=JSON, body=orjson.dumps({"error": error}), source="handler")
 
 
 def lost(request: Request, refusal: Refusal, status: int) -> Response:
-    """The answer to a request that no operation takes, in the envelope that the SDKs show the message of."""
-    message, code = refusal.detail, "method_not_supported"
+    """The answer where no operation documents one, in the envelope that the SDKs show the message of."""
+    message, code = refusal.detail, STATUS_CODES.get(status, "method_not_supported")
     if refusal.reason is Reason.NO_SUCH_PATH:
         message, code = f"mockserver does not imitate {_asked(request)}. {_hint(request.path, refusal)}", "unknown_url"
     error = {"message": message, "type": family(status), "param": None, "code": code}
@@ -68,6 +75,8 @@ def _asked(request: Request) -> str:
 
 
 def _hint(path: str, refusal: Refusal) -> str:
+    if isinstance(refusal, NoOperation) and refusal.advice:
+        return refusal.advice
     near = refusal.near if isinstance(refusal, NoOperation) else None
     named = _INSTEAD.get("/".join(path.split("/", 3)[:3])) or (f"{near.method} {near.path}" if near else "")
     return f"The nearest operation is {named}." if named else "The command `mockserver operations` lists what it does."
@@ -76,9 +85,13 @@ def _hint(path: str, refusal: Refusal) -> str:
 def described(refusal: Refusal, status: int, documented: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The error that a refusal is shown as. `documented` is the document's, for what the refusal leaves open."""
     if not refusal.violations:
-        blank = {"type": family(status), "param": None, "code": None}
+        blank = {"type": family(status), "param": None, "code": STATUS_CODES.get(status)}
         return {**(documented or blank), "message": refusal.detail or str(refusal)}
     violation = refusal.violations[0]
+    stated = violation.rule.get(STATED_ERROR)
+    if stated:
+        # The document says it itself.
+        return {"message": stated["message"], "type": family(status), "param": stated["param"], "code": stated["code"]}
     message, code = phrased(violation)
     return {
         "message": refusal.detail or message,
@@ -105,8 +118,11 @@ def phrased(violation: Violation) -> tuple[str, str]:
     param = param_of(violation) or "body"
     if violation.code in _RULED:
         # What the slow judge did not look at comes without its rule.
-        words = _RULED[violation.code] if violation.code in violation.rule else _invalid
-        return words(violation, param), "invalid_type" if violation.code == "type" else "invalid_value"
+        has_rule = violation.code in violation.rule
+        words = _RULED[violation.code] if has_rule else _invalid
+        if violation.code in _BOUNDS and has_rule:
+            return words(violation, param), _range_code(violation)
+        return words(violation, param), _code(violation)
     if violation.code in _PHRASES:
         words, code = _PHRASES[violation.code]
         return words(violation, param), code
@@ -141,25 +157,52 @@ def _type(violation: Violation, param: str) -> str:
     return f"Invalid type for '{param}': expected {_listed(wanted, 'or')}, but got {_ARTICLES[came]} instead."
 
 
+def _code(violation: Violation) -> str:
+    """OpenAI's code for a broken keyword of JSON Schema."""
+    if violation.code == "minItems" and violation.rule.get("minItems") == 1:
+        return "empty_array"
+    return _CODES.get(violation.code, "invalid_value")
+
+
 def _range(violation: Violation, param: str) -> str:
-    least, most = violation.rule.get("minimum"), violation.rule.get("maximum")
-    if least is None or most is None:
-        bound = f"of at {'most' if least is None else 'least'} {most if least is None else least}"
-    else:
-        bound = f"from {least} to {most}"
-    return f"Invalid '{param}': expected a value {bound}, but got {violation.value} instead."
+    kind, side = _bound(violation)
+    sign, limit = ("<=", violation.rule["maximum"]) if side == "maximum" else (">=", violation.rule["minimum"])
+    which = f"{kind} {'above' if side == 'maximum' else 'below'} {side} value"
+    return f"Invalid '{param}': {which}. Expected a value {sign} {limit}, but got {_number(violation.value)} instead."
+
+
+def _range_code(violation: Violation) -> str:
+    """OpenAI's code for a number out of bounds, such as `integer_above_max_value`."""
+    kind, side = _bound(violation)
+    return f"{kind}_above_max_value" if side == "maximum" else f"{kind}_below_min_value"
+
+
+def _bound(violation: Violation) -> tuple[str, str]:
+    """`integer` or `decimal`, and the bound that was broken: `minimum` or `maximum`."""
+    stated = violation.rule.get("type", ())
+    is_whole = "integer" in ([stated] if isinstance(stated, str) else stated)
+    return "integer" if is_whole else "decimal", violation.code
+
+
+def _number(value: Any) -> str:
+    """A number as JSON writes it, without a fraction where it has none."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else str(value)
 
 
 def _size(violation: Violation, param: str) -> str:
     wrong, wanted = _SIZES[violation.code]
+    if _code(violation) == "empty_array":
+        wrong, wanted = "empty array", f"{wanted}, but got an empty array instead"
     return f"Invalid '{param}': {wrong}. Expected {wanted.format(violation.rule[violation.code])}."
 
 
 def _pattern(violation: Violation, param: str) -> str:
     pattern = violation.rule.get("pattern", "")
     beginning = _BEGINNING.fullmatch(pattern)
-    wanted = f"an ID that begins with '{beginning[1]}'" if beginning else f"a string that matches '{pattern}'"
-    return f"Invalid '{param}': {_quoted(violation.value)}. Expected {wanted}."
+    if beginning:
+        return f"Invalid '{param}': {_quoted(violation.value)}. Expected an ID that begins with '{beginning[1]}'."
+    wanted = f"a string that matches the pattern '{pattern}'"
+    return f"Invalid '{param}': string does not match pattern. Expected {wanted}."
 
 
 def _invalid(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
@@ -207,6 +250,15 @@ _RULED: Mapping[str, Callable[[Violation, str], str]] = {
     "minimum": _range,
     "maximum": _range,
     "pattern": _pattern,
+}
+_BOUNDS = frozenset({"minimum", "maximum"})
+_CODES: Mapping[str, str] = {
+    "type": "invalid_type",
+    "minLength": "string_below_min_length",
+    "maxLength": "string_above_max_length",
+    "minItems": "array_below_min_length",
+    "maxItems": "array_above_max_length",
+    "maxProperties": "object_above_max_properties",
 }
 _NAMING = frozenset({"required", "additionalProperties", "unevaluatedProperties"})
 _PHRASES: Mapping[str, tuple[Callable[[Violation, str], str], str]] = {

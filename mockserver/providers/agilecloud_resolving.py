@@ -12,6 +12,8 @@ FindPrompt = Callable[[str], Prompt | None]
 _OF_THE_PROMPT = ("prompt_slug", "prompt_version", "variables")
 _NOT_CONFIG = {*_OF_THE_PROMPT, "messages", "stream"}
 """What no version's settings can say for a request."""
+_EXCLUSIVE = (("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens"))
+"""Two names of one setting: a body that has the first overrides the second."""
 _KINDS = {
     bool: "a boolean",
     int: "an integer",
@@ -83,6 +85,9 @@ def filled(body: Mapping[str, Any], chosen: Chosen, *, blank: bool = False) -> d
     settings = {name: value for name, value in chosen.version.model_config.items() if name not in _NOT_CONFIG}
     if chosen.prompt.model is not None:
         settings.setdefault("model", chosen.prompt.model)
+    for one, other in _EXCLUSIVE:
+        if body.get(one) is not None:
+            settings.pop(other, None)
     # "Body-level fields like temperature override the prompt's model config"; null leaves a field unset.
     own = {name: value for name, value in body.items() if name not in _OF_THE_PROMPT and _says(name, value, settings)}
     return {**settings, **own, "messages": rendered_messages(chosen.version, variables or {}, blank=blank)}

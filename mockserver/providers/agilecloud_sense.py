@@ -11,6 +11,7 @@ from mockserver.providers.agilecloud_inspection import MAX_LINES, rejected
 from mockserver.providers.agilecloud_jobs import Job
 from mockserver.providers.agilecloud_limits import Bucket
 from mockserver.providers.agilecloud_lines import Worked
+from mockserver.providers.agilecloud_models import Models
 from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, VersionStatus
 from mockserver.providers.agilecloud_usage import Metered, Trade, add_up
 from mockserver.providers.agilecloud_world import world_models
@@ -28,23 +29,24 @@ LONGEST_LIFE = 1e9
 class _Known(NamedTuple):
     """What may be named on a shelf."""
 
-    ids: frozenset[str]
-    """Of models."""
-    names: frozenset[str]
-    """The models' own, whatever their aliases."""
+    models: Models
     files: Mapping[str, FileRecord]
     world: World
+
+    def has_model(self, id_: str) -> bool:
+        """Whether a model can be asked for by this id."""
+        model = self.models.find(id_)
+        return model is not None and model.id == id_
+
+    def has_own_name(self, name: str) -> bool:
+        """Whether a model has this name of its own, and not as an alias."""
+        model = self.models.find(name)
+        return model is not None and model.name == name
 
 
 def nonsense(world: World, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Nonsense]:
     """Whatever reading the sandbox would stumble over."""
-    models = world_models(world).values()
-    known = _Known(
-        frozenset(each.id for each in models),
-        frozenset(each.name for each in models),
-        shelves.get("files", {}),
-        world,
-    )
+    known = _Known(world_models(world), shelves.get("files", {}), world)
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
             yield from (Nonsense(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
@@ -113,7 +115,7 @@ def _of_work(job: Job, known: _Known) -> Iterator[str]:
     elif worked.size != job.batch.size:
         yield f"worked: its size is {worked.size}; that of its batch is {job.batch.size}"
     yield from (f"worked: {complaint}" for complaint in _of_counts(worked))
-    if not worked.trades.keys() <= known.names or not {worked.model} <= {None, *known.ids}:
+    if not all(map(known.has_own_name, worked.trades)) or not (worked.model is None or known.has_model(worked.model)):
         yield "worked: it names a model that this server does not serve"
 
 
@@ -178,7 +180,7 @@ def _is_test(test: AbTest, prompt: Prompt) -> bool:
 
 def _of_usage(key: str, entries: list[Metered], known: _Known) -> Iterator[str]:
     del key
-    unknown = {each.model for each in entries} - known.names
+    unknown = [name for name in {each.model for each in entries} if not known.has_own_name(name)]
     if unknown:
         yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
     if not all(each.events is None or _adds_up(each.events, Trade(*_used(each))) for each in entries):
@@ -196,7 +198,9 @@ def _used(entry: Metered) -> tuple[int, int, int, int]:
 
 def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:
     del key, known
-    if not (bucket.limit >= 1 and 0 <= bucket.tokens <= MOST and is_time(bucket.at)):
+    is_dated = is_time(bucket.at) and is_time(bucket.since)
+    are_counts = bucket.limit >= 0 and all(0 <= each <= MOST for each in (bucket.tokens, bucket.asked, bucket.spent))
+    if not (is_dated and are_counts):
         yield "wanted a limit, what is left of it, and since when"
 
 

@@ -1,12 +1,16 @@
 """How AgileCloud's values go over the wire: lines of JSONL, and completions in pieces as server-sent events."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 PIECE = re.compile(r"(?:\s*\S{1,32}){1,3}|\s+")
+PIECE_TOKENS = 3
+"""Tokens in a piece that tells their log probabilities."""
+ARGUMENTS = {"function": "arguments", "custom": "input"}
+"""The field of a call that says what the tool is called with, by the type of the tool."""
 END = b"data: [DONE]\n\n"
 # What Python's splitlines takes for the end of a line beside what JSON escapes anyway.
 LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
@@ -34,8 +38,8 @@ def chunks(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[by
     if include_usage:
         chunk["usage"] = None
     for choice in completion["choices"]:
-        for delta in _deltas(choice["message"]):
-            yield _event({**chunk, "choices": [_choice(choice["index"], delta, None)]})
+        for delta, logprobs in _deltas(choice["message"], choice["logprobs"]):
+            yield _event({**chunk, "choices": [_choice(choice["index"], delta, None, logprobs)]})
         yield _event({**chunk, "choices": [_choice(choice["index"], {}, choice["finish_reason"])]})
     if include_usage:
         yield _event({**chunk, "usage": completion["usage"]})
@@ -46,20 +50,34 @@ def _event(chunk: Mapping[str, Any]) -> bytes:
     return b"data: %b\n\n" % line_bytes(chunk)
 
 
-def _choice(index: int, delta: Mapping[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+def _choice(
+    index: int, delta: Mapping[str, Any], finish_reason: str | None, logprobs: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
-def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _deltas(
+    message: Mapping[str, Any], logprobs: Mapping[str, Any] | None
+) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """What each piece adds, and the log probabilities of its tokens."""
     text = message["content"]
-    yield {"role": message["role"], "content": None if text is None else "", "refusal": None}
-    for piece in _pieces(text or ""):
-        yield {"content": piece}
+    yield {"role": message["role"], "content": None if text is None else "", "refusal": None}, None
+    if logprobs is None:
+        yield from (({"content": piece}, None) for piece in _pieces(text or ""))
+    else:
+        for tokens in batched(logprobs["content"], PIECE_TOKENS):
+            yield {"content": "".join(each["token"] for each in tokens)}, {"content": tokens, "refusal": None}
     for index, call in enumerate(message.get("tool_calls", ())):
-        function = {"name": call["function"]["name"], "arguments": ""}
-        yield {"tool_calls": [{"index": index, "id": call["id"], "type": call["type"], "function": function}]}
-        for piece in _pieces(call["function"]["arguments"]):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+        kind, field = call["type"], ARGUMENTS[call["type"]]
+        named = {"name": call[kind]["name"], field: ""}
+        yield {"tool_calls": [{"index": index, "id": call["id"], "type": kind, kind: named}]}, None
+        for piece in _pieces(call[kind][field]):
+            yield {"tool_calls": [{"index": index, kind: {field: piece}}]}, None
+
+
+def batched(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The items in groups of that size, the last one perhaps smaller."""
+    return (items[at : at + size] for at in range(0, len(items), size))
 
 
 def _pieces(text: str) -> list[str]:

@@ -1,23 +1,30 @@
 """Answers in a form the client gives: JSON that fits a schema, and calls of the client's own functions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.contract.budget import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
 from mockserver.contract.fabrication import fabricated
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal, SpecError, Violation
+from mockserver.providers.agilecloud_chat_rules import chosen_tools, tool_name
+from mockserver.providers.agilecloud_streams import ARGUMENTS
+from mockserver.providers.agilecloud_texts import fabricated_text
+from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens
 from mockserver.state.ids import digest
 
 ATTEMPTS = 8
+CACHED_BYTES = 20_000
+"""A schema of at most so many bytes is prepared once for all lines of a batch; a larger one each time."""
+_UNFIT = (SpecError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """How often we try for a value that fits, each time from another key."""
 LARGEST = {"minLength": 10_000, "minItems": 100, "minProperties": 100}
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 Location = tuple[str | int, ...]
 FORMAT: Location = ("body", "response_format")
-CHOICE: Location = ("body", "tool_choice")
 
 
 class Form(NamedTuple):
@@ -28,21 +35,45 @@ class Form(NamedTuple):
     """`response_format 'invoice'` or `function 'find_city'`."""
     location: Location
 
-    def filled(self, key: bytes) -> bytes:
+    def filled(self, key: bytes, budget: Budget) -> bytes:
         """JSON that fits, the same for the same key; raises Refusal where the schema is none, or nothing is found."""
         try:
             # `fabricated` trusts its schema, and a client's may do anything: refer to itself, or to nowhere.
-            judge = _judge(orjson.dumps(self.definition))
+            is_valid = _validator(orjson.dumps(self.definition), budget)
             for attempt in range(ATTEMPTS):
-                value = fabricated(self.definition, root=self.definition, key=digest(key, b"%d" % attempt))
-                if judge.accepts(value):
+                value = fabricated(
+                    self.definition, root=self.definition, key=digest(key, b"%d" % attempt), budget=budget
+                )
+                budget.spend(validation_steps(self.definition, value, budget.left))
+                if is_valid(value):
                     return orjson.dumps(value)
-        except (SpecError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise self._refusal(str(error)) from error
+        except _UNFIT as error:
+            raise self._refusal(str(error)) from None
         raise self._refusal("no fitting value was found; a canned completion can give one")
+
+    def accepts(self, value: Any, budget: Budget) -> bool:
+        """Whether the value fits; raises Refusal where the schema is none, or the budget does not suffice."""
+        try:
+            is_valid = _validator(orjson.dumps(self.definition), budget)
+            budget.spend(validation_steps(self.definition, value, budget.left))
+            return is_valid(value)
+        except _UNFIT as error:
+            raise self._refusal(str(error)) from None
+
+    def accepts_text(self, text: str, budget: Budget) -> bool:
+        """Whether the text is JSON that fits."""
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return False
+        return self.accepts(value, budget)
 
     def _refusal(self, why: str) -> Refusal:
         return refusal(self.location, "invalid_schema", f"Invalid schema for {self.place}: {why[:300]}")
+
+
+ANY_OBJECT = Form({"type": "object"}, "response_format", FORMAT)
+"""What `json_object` asks for."""
 
 
 def refusal(location: Location, code: str, message: str) -> Refusal:
@@ -65,42 +96,93 @@ def read_form(request: Mapping[str, Any]) -> Form | None:
     return Form(definition, f"response_format '{name}'", location)
 
 
-def read_forced_function(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The function that `tool_choice` leaves no way around: the named or the first one; raises Refusal without any."""
-    choice = request.get("tool_choice")
-    if not choice or choice in ("auto", "none"):
-        return None
-    if isinstance(choice, str) and choice != "required":
-        supported = "Supported values are: 'none', 'auto', and 'required'."
-        raise refusal(CHOICE, "invalid_value", f"Invalid value: '{choice}'. {supported}")
-    tools = request.get("tools") or ()
-    if not tools:
-        raise refusal(CHOICE, "invalid_value", "'tool_choice' is only allowed when 'tools' are specified.")
-    functions = [tool["function"] for tool in tools if tool.get("function")]
-    if choice == "required":
-        return next(iter(functions), None)
-    # Newer kinds of choice (allowed_tools, custom) leave a text possible.
-    return _named(functions, choice) if choice.get("type") == "function" else None
+class ToolChoice(NamedTuple):
+    """Which of the client's tools an answer may call, and whether it has to call one."""
+
+    allowed: Sequence[Mapping[str, Any]] = ()
+    """The tools as they were sent."""
+    is_required: bool = False
+    is_named: bool = False
+    """Whether the client named the tool itself."""
+
+    def first(self) -> Mapping[str, Any] | None:
+        """The tool that is called where one has to be: the first function, or a custom tool where there is none."""
+        called = [tool for tool in self.allowed if tool.get(tool.get("type", ""))]
+        return next((tool for tool in called if tool["type"] == "function"), called[0] if called else None)
+
+    def functions(self) -> dict[str, Mapping[str, Any]]:
+        """The functions that may be called, by name."""
+        called = [tool["function"] for tool in self.allowed if tool.get("type") == "function" and tool.get("function")]
+        return {function["name"]: function for function in called}
 
 
-def fabricated_call(function: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    """A fixture's tool call, made up: arguments that fit the function's parameters."""
-    name = function["name"]
-    form = Form(function.get("parameters") or NO_ARGUMENTS, f"function '{name}'", ("body", "tools"))
-    return {"name": name, "arguments": form.filled(key).decode()}
+def read_tool_choice(request: Mapping[str, Any]) -> ToolChoice:
+    """What `tools` and `tool_choice` allow. What the document or a rule refuses counts as no choice."""
+    tools, choice = request.get("tools") or (), request.get("tool_choice")
+    if choice == "none":
+        return ToolChoice()
+    if not isinstance(choice, Mapping):
+        return ToolChoice(tools, is_required=choice == "required" and bool(tools))
+    named = chosen_tools(choice)
+    allowed = [tool for tool in tools if tool_name(tool) in named]
+    if choice.get("type") == "allowed_tools":
+        return ToolChoice(allowed, is_required=choice["allowed_tools"].get("mode") == "required" and bool(allowed))
+    return ToolChoice(allowed, is_required=bool(allowed), is_named=True)
+
+
+def generated_call(tool: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
+    """A call of a tool, made up: arguments that fit the function's parameters, or a text for a custom tool."""
+    if tool["type"] == "custom":
+        custom = {"name": tool["custom"]["name"], "input": fabricated_text(key, tool["custom"]["name"])}
+        return {"id": _call_id(key), "type": "custom", "custom": custom}
+    function = tool["function"]
+    call = {"name": function["name"], "arguments": _parameters(function).filled(key, budget).decode()}
+    return tool_call(call, key)
+
+
+def adapted_call(call: Mapping[str, Any], function: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
+    """A fixture's call, with generated arguments where its own do not fit the function's parameters."""
+    form = _parameters(function)
+    arguments = call.get("arguments", {})
+    fits = form.accepts_text(arguments, budget) if isinstance(arguments, str) else form.accepts(arguments, budget)
+    return tool_call(call if fits else {**call, "arguments": form.filled(key, budget).decode()}, key)
 
 
 def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    """A tool call as it is sent. Arguments given as text stay as they are, well-formed or not."""
+    """A fixture's call as it is sent. Arguments given as text stay as they are, well-formed or not."""
     arguments = call.get("arguments", {})
     return {
-        "id": f"call_{digest(key, b'call').hex()[:24]}",
+        "id": _call_id(key),
         "type": "function",
         "function": {
             "name": call["name"],
             "arguments": arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode(),
         },
     }
+
+
+def within_tokens(calls: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
+    """The calls up to so many tokens: the last one may end in the middle, one whose name does not fit is left out."""
+    kept: list[Mapping[str, Any]] = []
+    for call in calls:
+        kind, field = call["type"], ARGUMENTS[call["type"]]
+        name, said = call[kind]["name"], call[kind][field]
+        if count_tokens(name) > limit:
+            break
+        beginning = first_tokens(name + said, limit)[len(name) :]
+        kept.append({**call, kind: {"name": name, field: beginning}})
+        if beginning != said:
+            break
+        limit -= count_tokens(name + said)
+    return kept
+
+
+def _parameters(function: Mapping[str, Any]) -> Form:
+    return Form(function.get("parameters") or NO_ARGUMENTS, f"function '{function['name']}'", ("body", "tools"))
+
+
+def _call_id(key: bytes) -> str:
+    return f"call_{digest(key, b'call').hex()[:24]}"
 
 
 def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
@@ -111,30 +193,22 @@ def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
     return value
 
 
-def _named(functions: list[Mapping[str, Any]], choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = _needed(_needed(choice, "function", CHOICE), "name", (*CHOICE, "function"))
-    for function in functions:
-        if function["name"] == name:
-            return function
-    message = f"Invalid value for 'tool_choice': no function named '{name}' was specified in the 'tools' parameter."
-    raise refusal(CHOICE, "invalid_value", message)
+def _validator(definition: bytes, budget: Budget) -> Callable[[Any], bool]:
+    """Tells whether a value fits; raises ValueError for a schema that is too large, SpecError for one that is none."""
+    if len(definition) <= CACHED_BYTES:
+        budget.spend(len(definition) // 20)
+        return _small_validator(definition)
+    if len(definition) > MAX_BYTES:
+        raise ValueError(f"it has {len(definition)} bytes; at most {MAX_BYTES} are supported")
+    budget.spend(len(definition))
+    return _prepared(definition)
 
 
-@lru_cache(maxsize=64)
-def _judge(definition: bytes) -> Schema:
-    """Batches ask for the same form on every line, and preparing a schema takes longer than judging by it."""
+def _prepared(definition: bytes) -> Callable[[Any], bool]:
     schema = orjson.loads(definition)
-    _check_size(schema)
-    return Schema(schema, {})
+    check_size(schema, LARGEST)
+    return Schema(schema, {}, pattern_bytes=largest_pattern(schema) or None).accepts_at_once
 
 
-def _check_size(part: Any) -> None:
-    """Raise ValueError where a value would be larger than anybody's test needs; a few bytes can ask for gigabytes."""
-    if isinstance(part, list):
-        for each in part:
-            _check_size(each)
-    elif isinstance(part, dict):
-        for word, asked in part.items():
-            if isinstance(asked, int | float) and asked > LARGEST.get(word, asked):
-                raise ValueError(f"{word} is {asked}; no more than {LARGEST[word]} is made up here")
-            _check_size(asked)
+# Batches ask for the same form on every line, and preparing a schema takes longer than judging by it.
+_small_validator = lru_cache(maxsize=16)(_prepared)

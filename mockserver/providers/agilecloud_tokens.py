@@ -1,6 +1,6 @@
 """How tokens are counted for AgileCloud: one documented rule, cheap enough for every line of a batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 BYTES = 4
@@ -29,6 +29,23 @@ def first_tokens(text: str, limit: int) -> str:
     if count_tokens(text) <= limit:
         return text
     return text.encode()[: limit * BYTES].decode(errors="ignore")
+
+
+def split_tokens(text: str) -> Iterator[str]:
+    """The tokens of a text, as many as are counted; a character belongs to the token in which its last byte lies."""
+    if text.isascii():
+        yield from (text[at : at + BYTES] for at in range(0, len(text), BYTES))
+        return
+    # No character is longer than a token, so that each token has the end of one.
+    begin = end = 0
+    limit = BYTES
+    for at, character in enumerate(text):
+        end += len(character.encode())
+        if end > limit:
+            yield text[begin:at]
+            begin, limit = at, limit + BYTES
+    if begin < len(text):
+        yield text[begin:]
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
@@ -60,8 +77,8 @@ def usage(prompt: int, completion: int) -> dict[str, Any]:
 
 def call_tokens(calls: Sequence[Mapping[str, Any]]) -> int:
     """The tokens of tool calls: the names and the arguments."""
-    functions = [call.get("function") or {} for call in calls]
-    return sum(count_tokens(f"{each.get('name', '')}{each.get('arguments', '')}") for each in functions)
+    called = [call.get("function") or call.get("custom") or {} for call in calls]
+    return sum(count_tokens(f"{each.get('name', '')}{each.get('arguments', each.get('input', ''))}") for each in called)
 
 
 def _part_tokens(parts: Sequence[Mapping[str, Any]]) -> int:

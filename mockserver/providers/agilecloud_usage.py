@@ -12,6 +12,7 @@ import orjson
 
 from mockserver.messages import Content
 from mockserver.provider import Call, World
+from mockserver.providers.agilecloud_limits import spend
 from mockserver.providers.agilecloud_models import Model, ModelKind
 from mockserver.providers.agilecloud_pricing import dollars, meter_event
 from mockserver.providers.agilecloud_streams import line_bytes
@@ -139,11 +140,12 @@ def add_up(events: Content) -> Trade:
 def meter(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""
     entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
-    usage, account = call.sandbox.usage, call.asker.token
+    usage, account = call.sandbox.usage, call.asker.key
     entries = usage.get(account) or usage.setdefault(account, [])
     entries.append(entry)
     if len(entries) > MAX_ENTRIES:
         _fold(entries, call.world)
+    spend(call.sandbox.buckets, account, prompt_tokens + completion_tokens)
 
 
 def meter_batch(call: Call, account: str, id_: str, trades: Mapping[str, Trade], events: Mapping[str, Content]) -> None:
@@ -164,12 +166,12 @@ def report(world: World, sandbox: Sandbox, after: int = 0, limit: int = 1000) ->
     `next` is the `after` of the following page, None at the end; `dropped` is how many requests have no event any more.
     """
     priced = _Pricing(world)
-    used = {token: [priced(each) for each in entries] for token, entries in sandbox.usage.items()}
+    used = {key: [priced(each) for each in entries] for key, entries in sandbox.usage.items()}
     entries = [each for of_account in used.values() for each in of_account]
     total = sum(each.entry.event_count for each in entries)
     return {
         "unit": "nano-dollars",
-        "accounts": {token: _of_account(of_account) for token, of_account in used.items()},
+        "accounts": {key: _of_account(of_account) for key, of_account in used.items()},
         "events": list(islice(_events(used, after), limit)),
         "next": after + limit if after + limit < total else None,
         "dropped": sum(each.entry.requests for each in entries) - total,
@@ -192,7 +194,8 @@ class _Pricing:
         self._prices = world_prices(world)
 
     def __call__(self, entry: Metered) -> _Priced:
-        kind = ModelKind.EMBEDDING if entry.operation == "createEmbedding" else ModelKind.CHAT
+        # Of a model that is not listed (any more), only embeddings say nothing.
+        kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
         model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
         live = self._prices.cost(model, entry.prompt_tokens, entry.completion_tokens, batch=False)
         return _Priced(entry, live if entry.cost is None else entry.cost, live)
@@ -218,11 +221,11 @@ def _summed(used: Sequence[_Priced]) -> dict[str, Any]:
 
 def _events(used: Mapping[str, Sequence[_Priced]], after: int) -> Iterator[dict[str, Any]]:
     """The kept events behind the first `after`, account by account, oldest first."""
-    for token, entries in used.items():
+    for key, entries in used.items():
         for each in entries:
             count = each.entry.event_count
             if after < count:
-                yield from _events_of(each, token, after)
+                yield from _events_of(each, key, after)
             after = max(0, after - count)
 
 

@@ -1,7 +1,7 @@
 """What AgileCloud's live calls and batches ask of the fixtures: models, prices, canned answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from xxhash import xxh3_64_intdigest
@@ -37,12 +37,13 @@ class Reading(Generic[Written, Read]):
 
 
 _models: Reading[Sequence[Mapping[str, Any]], Models] = Reading(read_models)
+_any_models: Reading[Sequence[Mapping[str, Any]], Models] = Reading(partial(read_models, accepts_any=True))
 _prices: Reading[Mapping[str, Any], Prices] = Reading(read_prices)
 
 
 def world_models(world: World) -> Models:
-    """The models that the fixtures list."""
-    return _models(world.fixtures.models)
+    """The models that the fixtures list; with the setting `any_model`, others are found in it, too."""
+    return (_any_models if world.settings.any_model else _models)(world.fixtures.models)
 
 
 def world_prices(world: World) -> Prices:
@@ -81,9 +82,11 @@ def is_bundled(world: World, endpoint: str) -> bool:
     return world.served is None or world.served.bundled.name == world.spec.name == operation.document
 
 
-def known_model(world: World, name: str, location: tuple[str, str] = ("body", "model")) -> Model:
-    """The model of that name; raises Refusal when there is none."""
-    model = find_model(world_models(world), name)
+def known_model(
+    world: World, name: str, location: tuple[str, str] = ("body", "model"), kind: ModelKind = ModelKind.CHAT
+) -> Model:
+    """The model of that name; raises Refusal when there is none. `kind` is that of a model that is not listed."""
+    model = find_model(world_models(world), name, kind)
     if model is None:
         raise refusal(Reason.NOT_FOUND, location, "model_not_found", f"Model '{name[:MAX_SHOWN_NAME]}' not found.")
     return model
@@ -91,7 +94,7 @@ def known_model(world: World, name: str, location: tuple[str, str] = ("body", "m
 
 def checked_model(world: World, name: str, kind: ModelKind) -> Model:
     """The model of that name, which is of that kind; raises Refusal."""
-    model = find_model(_models(world.fixtures.models), name) or known_model(world, name)
+    model = world_models(world).find(name, kind) or known_model(world, name)
     if model.kind is not kind:
         message = f"Model '{model.id}' is for {model.kind}, and this request is for {kind}."
         raise refusal(Reason.INVALID, ("body", "model"), "invalid_value", message)

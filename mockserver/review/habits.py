@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import orjson
-
 from mockserver.contract.spec import Operation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
 from mockserver.provider import Guidance
+from mockserver.redaction import redacted_value
 from mockserver.state.ids import canonical, digest
 from mockserver.state.journal import Exchange
 
@@ -110,8 +110,8 @@ def _value(exchange: Exchange) -> Mapping[str, Any]:
     if not (isinstance(body, bytes) and exchange.response.media_type.startswith("application/json")):
         return {}
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value = parse_json(body)
+    except JsonError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -120,15 +120,15 @@ def fingerprint(request: Request) -> bytes | None:
     """What stands for everything that is asked, and by whom. None for a form: the journal does not keep what it has."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return None
-    head = (request.headers.get("authorization", ""), request.method, request.path, request.query)
+    head = (redacted_value(request.headers.get("authorization", "")), request.method, request.path, request.query)
     return digest(*(part.encode("utf-8", "surrogatepass") for part in head), _body(request.body))
 
 
 def _body(body: bytes) -> bytes:
     """The one form that all ways of writing a JSON body share; any other body as it is."""
     try:
-        return canonical(orjson.loads(body))
-    except (orjson.JSONDecodeError, TypeError):
+        return canonical(parse_json(body))
+    except (JsonError, TypeError):
         return body
 
 

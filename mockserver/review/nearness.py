@@ -10,6 +10,7 @@ import orjson
 
 from mockserver.contract.fixtures import CannedResponse, Completion, Fixtures
 from mockserver.contract.spec import Operation
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
 from mockserver.provider import Prompt
 from mockserver.state.journal import Exchange
@@ -154,7 +155,7 @@ def _wanted_text(each: Completion) -> tuple[str, str]:
         return "prompt", match.prompt
     if match.contains is not None:
         return "contains", match.contains
-    return ("pattern", match.pattern.pattern) if match.pattern else ("prompt", "")
+    return ("pattern", match.pattern.text) if match.pattern else ("prompt", "")
 
 
 def _completion_difference(each: Completion, prompt: Prompt) -> tuple[str, ...]:
@@ -195,8 +196,8 @@ def _request_lines(method: str, path: str) -> list[str]:
 
 def _came(request: Request) -> dict[str, Any]:
     try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
+        body = parse_json(request.body)
+    except JsonError:
         body = request.body[:SHOWN].decode("utf-8", "replace")
     return {"query": dict(parse_qsl(request.query[: 10 * SHOWN], keep_blank_values=True)), "body": body}
 

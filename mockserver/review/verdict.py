@@ -5,7 +5,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mockserver.contract.spec import Operation
+from mockserver.messages import Request
 from mockserver.provider import Guidance, Standing
+from mockserver.redaction import redacted_text, secrets_in
 from mockserver.review.habits import Lives, elapsed, fingerprint, read_lives
 from mockserver.state.journal import Exchange, told_wait
 from mockserver.state.sandbox import Sandbox
@@ -251,7 +253,7 @@ def repeated_downloads(scene: Scene) -> Iterator[Finding]:
         if len(whole) > 1:
             yield _finding(
                 "downloaded-twice",
-                f"{whole[0].request.path} was downloaded {len(whole)} times.",
+                f"{_path(whole[0].request)} was downloaded {len(whole)} times.",
                 whole,
                 "Keep what was downloaded; after a broken download ask for the missing part with Range.",
             )
@@ -275,4 +277,8 @@ def _finding(code: str, sentence: str, proofs: Sequence[Exchange], advice: str) 
 
 
 def _name(exchange: Exchange) -> str:
-    return f"{exchange.request.method} {exchange.request.path[:200]}"
+    return f"{exchange.request.method} {_path(exchange.request)}"
+
+
+def _path(request: Request) -> str:
+    return redacted_text(request.path[:200], secrets_in(request.headers.items(), request.query))

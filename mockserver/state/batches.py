@@ -151,6 +151,12 @@ class Batch(NamedTuple):
             return self._read_time(self._head_reads + 1)
         return self.created + (self.progression.amount * self.head if self.progression.kind == "time" else 0.0)
 
+    def progressed(self) -> float:
+        """The sandbox time of the last poll, under `polls`; infinite before, and for the progression `time`."""
+        if self.progression.kind == "polls":
+            return self._read_time(int(self.progression.amount))
+        return self.created if self.progression.kind == "immediate" else math.inf
+
     def fate(self, index: int) -> Fate:
         """What becomes of an item, sooner or later."""
         return self._fates.get(index, PLAIN)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 DAY = 86_400.0
@@ -28,6 +29,15 @@ class ClockMark(NamedTuple):
     """Unix seconds, like `now`."""
     frozen: bool
     scale: float
+
+
+def format_instant(unix: float) -> str:
+    """Unix seconds as ISO 8601 in UTC; as a number where ISO 8601 has no year for it."""
+    try:
+        text = datetime.fromtimestamp(unix, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return f"{unix!r} (Unix seconds)"
+    return text.replace("+00:00", "Z")
 
 
 class Clock:
@@ -73,7 +83,8 @@ class Clock:
         now = self.now()
         if not now <= instant <= LATEST:
             raise ValueError(
-                f"the clock stands at {now!r} and moves forward only, up to the year 9999; {instant!r} is refused"
+                f"the clock stands at {format_instant(now)} and moves forward only, up to the year 9999; "
+                f"{format_instant(instant)} is refused"
             )
         self._stand_at(instant)
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 
+from mockserver.json_bodies import parse_json
 from mockserver.state.ids import check_room
 from mockserver.state.registry import Form, Registry, SnapshotError, Still, still
 from mockserver.state.shapes import LEAST, MOST, is_record, is_unicode, misfit
 from mockserver.stores.blobs import CHUNK_BYTES, Blob, BlobWriter
+from mockserver.workers import checkpoint
 
 TAG = "$"
 """The key under which an object says what it stands for."""
@@ -33,6 +35,7 @@ class Writer:
 
     def write(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911  one line for each kind of value
         """The JSON value; raises SnapshotError for a type that nobody declared."""
+        checkpoint()
         match value:
             case None | bool():
                 return value
@@ -131,6 +134,7 @@ class Reader:
         return SnapshotError(f"{place[:300]}: {message}")
 
     def _read(self, value: Any) -> Any:
+        checkpoint()
         if len(self._path) > 2 * MAX_DEPTH:
             raise self.error("it is nested too deeply")
         if isinstance(value, list):
@@ -198,7 +202,7 @@ class Reader:
         return int(self._checked(lambda: int(content, 16), "no whole number"))
 
     def _read_json(self, content: Any) -> Any:
-        value = self._checked(lambda: orjson.loads(content), "no JSON")
+        value = self._checked(lambda: parse_json(content.encode()), "no JSON")
         self._checked(lambda: check_room(value), "it is nested too deeply")
         return value
 

@@ -37,6 +37,8 @@ class FatePlan(NamedTuple):
     """What the failing ones fail with."""
     hang: Choice | None = None
     """Those that never end."""
+    expires: bool = False
+    """Whether the batch's window closes with its last poll, under `polls`, or at once, under `immediate`."""
 
     def failure(self, index: int, batch: str) -> int | None:
         """The status an item fails with; None when it does not."""
@@ -104,7 +106,7 @@ def read_conditions(value: Mapping[str, Any]) -> Conditions:
 
 def _read_plan(value: Mapping[str, Any]) -> FatePlan:
     choices = {name: _read_choice(value[name]) for name in ("fail", "hang") if name in value}
-    return FatePlan(status=value.get("status", DEFAULT_STATUS), **choices)
+    return FatePlan(status=value.get("status", DEFAULT_STATUS), expires=value.get("expires", False), **choices)
 
 
 def _read_choice(value: str | Mapping[str, Any]) -> Choice:
@@ -117,7 +119,7 @@ def _read_choice(value: str | Mapping[str, Any]) -> Choice:
 
 def _described_plan(plan: FatePlan) -> dict[str, Any]:
     found = {name: _described_choice(choice) for name, choice in (("fail", plan.fail), ("hang", plan.hang)) if choice}
-    return found | ({"status": plan.status} if plan.fail else {})
+    return found | ({"status": plan.status} if plan.fail else {}) | ({"expires": True} if plan.expires else {})
 
 
 def _described_choice(choice: Choice) -> Any:

@@ -6,6 +6,7 @@ from heapq import merge
 from typing import NamedTuple
 from zlib import crc32
 
+from mockserver.redaction import account_key
 from mockserver.state.batches import Batch
 
 PLENTY = 1_000_000_000
@@ -21,7 +22,8 @@ _RESERVED = re.compile(
 class AccountFacts(NamedTuple):
     """What an accounts file, or a reserved token, says of an account before anything happens."""
 
-    token: str
+    key: str
+    """The digest of its token (`account_key`); the token itself is not kept."""
     email: str
     credits: int = PLENTY
     revoked: bool = False
@@ -66,7 +68,7 @@ class Charge(NamedTuple):
 class AccountKept(NamedTuple):
     """All that an account remembers."""
 
-    token: str
+    key: str
     email: str
     revoked: bool
     revoked_at: float | None
@@ -88,13 +90,13 @@ class Account:
         "email",
         "entries",
         "is_vouched",
+        "key",
         "revoked",
         "revoked_at",
-        "token",
     )
 
     def __init__(self, facts: AccountFacts, now: float) -> None:
-        self.token = facts.token
+        self.key = facts.key
         self.email = facts.email
         self.revoked = facts.revoked
         self.revoked_at = facts.revoked_at
@@ -109,7 +111,7 @@ class Account:
     def kept(self) -> AccountKept:
         """The account as a value, for `restored`."""
         batches, entries = tuple(self.batches), tuple(self.entries)
-        facts = (self.token, self.email, self.revoked, self.revoked_at, self.is_vouched)
+        facts = (self.key, self.email, self.revoked, self.revoked_at, self.is_vouched)
         return AccountKept(*facts, entries, batches, self._settled, dict(self._open))
 
     @classmethod
@@ -119,7 +121,7 @@ class Account:
             raise ValueError("it owes for batches that are not its own")
         if not -MOST <= kept.settled <= MOST:
             raise ValueError("it has, or owes, more credits than there are")
-        account = cls(AccountFacts(kept.token, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
+        account = cls(AccountFacts(kept.key, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
         account.is_vouched = kept.is_vouched
         account.entries, account.batches = list(kept.entries), list(kept.batches)
         account._settled, account._open, account._promised = kept.settled, dict(kept.open), sum(kept.open.values())
@@ -176,7 +178,7 @@ class Accounts:
         closed: Mapping[str, frozenset[str]] = {},
         shelf: MutableMapping[str, Account],
     ) -> None:
-        """`known` is what files say; `closed` says by provider which tokens alone are good, reserved ones included.
+        """`known` is what files say, by account key; `closed` says by provider which accounts alone are good.
 
         It names only providers whose accounts are closed; "" stands for operations of no provider and for the operator.
         """
@@ -188,18 +190,23 @@ class Accounts:
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
         """The token's account, opened at first use; None when the token is not good for the provider."""
-        account = self._shelf.get(token)
+        key = account_key(token)
+        account = self._shelf.get(key)
         if account is None:
             account = self.draft(token, now, magic=magic, provider=provider)
             if account is not None:
-                self._shelf[token] = account
-        elif self._closed and not self._admits(token, provider) and not account.is_vouched:
+                self._shelf[key] = account
+        elif self._closed and not self._admits(key, provider) and not account.is_vouched:
             return None
         return account
 
     def peek(self, token: str, now: float, *, magic: bool) -> Account | None:
-        """The token's account as an operator sees it, not opened by the look."""
-        return self._shelf.get(token) or self.draft(token, now, magic=magic)
+        """The account of a token, or with that key, as an operator sees it; not opened by the look."""
+        return self.with_key(token) or self._shelf.get(account_key(token)) or self.draft(token, now, magic=magic)
+
+    def with_key(self, key: str) -> Account | None:
+        """The account that is open under a key."""
+        return self._shelf.get(key)
 
     def every(self) -> list[Account]:
         """The accounts opened so far, oldest first."""
@@ -207,29 +214,35 @@ class Accounts:
 
     def open(self, facts: AccountFacts, now: float) -> Account:
         """Put an account on the book, whatever files say of its token."""
-        account = self._shelf[facts.token] = Account(facts, now)
+        account = self._shelf[facts.key] = Account(facts, now)
         account.is_vouched = True
         return account
 
     def draft(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
         """What would be opened for the token; None when it is not good for the provider."""
-        if not self._admits(token, provider):
+        key = account_key(token)
+        if not self._admits(key, provider):
             return None
-        facts = self._known.get(token) or (reserved(token) if magic else AccountFacts(token, email_of(token)))
+        facts = self._known.get(key) or (reserved(token) if magic else facts_of(token))
         return Account(facts if self.terms is NO_TERMS else self.terms.applied(facts), now)
 
-    def _admits(self, token: str, provider: str) -> bool:
-        return provider not in self._closed or token in self._closed[provider]
+    def _admits(self, key: str, provider: str) -> bool:
+        return provider not in self._closed or key in self._closed[provider]
+
+
+def facts_of(token: str, email: str | None = None, credits: int = PLENTY, revoked: bool = False) -> AccountFacts:
+    """The facts of the token's account; without an e-mail address of its own it has a made-up one."""
+    return AccountFacts(account_key(token), email or email_of(token), credits, revoked)
 
 
 def reserved(token: str) -> AccountFacts:
     """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty otherwise."""
     found = _RESERVED.match(token)
     if found is None:
-        return AccountFacts(token, email_of(token))
+        return facts_of(token)
     empty, credits_, revoked, _ = found.groups()
     balance = 0 if empty else int(credits_) if credits_ else PLENTY
-    return AccountFacts(token, email_of(token), balance, bool(revoked))
+    return facts_of(token, None, balance, bool(revoked))
 
 
 def reserved_status(token: str) -> int | None:

@@ -5,8 +5,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import orjson
-
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Upload
 
 ANY = "*"
@@ -108,8 +107,8 @@ class Asked:
         if self.request.form is not None:
             return {name: _field(value) for name, value in self.request.form.items()}
         try:
-            return orjson.loads(self.request.body)
-        except orjson.JSONDecodeError:
+            return parse_json(self.request.body)
+        except JsonError:
             return _NOTHING
 
 

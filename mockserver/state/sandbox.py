@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
+from weakref import WeakMethod
 
 from mockserver.state.answers import AnswerBook
 from mockserver.state.batches import Batch, Progression
@@ -9,10 +10,10 @@ from mockserver.state.callbacks import Outbox
 from mockserver.state.clock import Clock, ClockStart
 from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid, salt_of
-from mockserver.state.journal import Journal
+from mockserver.state.journal import Journal, JournalSpace
 from mockserver.state.ledger import AccountFacts, Accounts
 from mockserver.state.rules import Rules
-from mockserver.state.waste import Heap, Waste
+from mockserver.state.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
 
 
@@ -45,7 +46,7 @@ class Beginnings(NamedTuple):
         """The same, but for what is the sandbox's own."""
         if own == COMMON:
             return self
-        known = {facts.token: facts for facts in own.accounts}
+        known = {facts.key: facts for facts in own.accounts}
         return self._replace(
             clock=own.clock or self.clock,
             progression=own.progression or self.progression,
@@ -65,18 +66,24 @@ class Sandbox:
     """Whether the operator has set something in it since it was new."""
     outbox: Outbox | None = None
     """None until a batch asks for a callback."""
+    is_named_by_token = False
+    """Whether its name is a client's token, which is not shown."""
     was_evicted = False
     """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  made in one place
         self,
         name: str,
         store: Store,
         beginnings: Beginnings,
         own: Own = COMMON,
         waste: Waste | None = None,
+        journals: JournalSpace | None = None,
     ) -> None:
-        """What is large and forgotten goes to the `waste`; without one it is freed at once."""
+        """What is large and forgotten goes to the `waste`; without one it is freed at once.
+
+        `journals` bounds the journals of all sandboxes together.
+        """
         self.name = name
         self.own = own
         self.transaction = store.transaction(name)
@@ -88,10 +95,16 @@ class Sandbox:
         self.clock = Clock(self._beginnings.clock)
         self.progression = self._beginnings.progression
         self.conditions = NORMAL
-        self.journal = Journal(beginnings.journal_size)
-        self.rules = Rules(self.next_id)
+        self.journal = Journal(beginnings.journal_size, journals)
+        next_id = WeakMethod(self.next_id)  # rules that held their sandbox would keep it from being freed at once
+        self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
         self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Names the sandbox in URLs, where its name (often a token) must not show."""
+
+    @property
+    def shown_name(self) -> str:
+        """The name as it is shown, logged and exported: the key, where the name is a token."""
+        return self.key if self.is_named_by_token else self.name
 
     @property
     def is_timeless(self) -> bool:
@@ -103,9 +116,14 @@ class Sandbox:
         return as_uuid(self.ids.next(operation, body))
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether an admin call asked for it to stay, or has set something in it: it is never evicted."""
+        return self.is_held or self.is_set_up
+
+    @property
     def is_needed(self) -> bool:
-        """Whether somebody counts on it to stay: asked for it, has set something in it, or awaits a callback."""
-        return self.is_held or self.is_set_up or bool(self.outbox and self.outbox.pending)
+        """Whether it is pinned, or has a callback that is not delivered yet."""
+        return self.is_pinned or bool(self.outbox and self.outbox.pending)
 
     @property
     def may_be_evicted(self) -> bool:
@@ -161,10 +179,12 @@ class Sandbox:
 
     def leave(self) -> None:
         """Give up the place in the store, where another sandbox of this name may begin. Who is inside goes on."""
-        for shelf in self._store.drop(self.name):  # copies, because who is inside needs the shelves
-            self._throw_away(list(shelf))
-            self._throw_away(list(shelf.values()))
+        for shelf in self._store.drop(self.name):
+            if len(shelf) > AT_ONCE:  # copies, because who is inside needs the shelves
+                self._throw_away(list(shelf))
+                self._throw_away(list(shelf.values()))
         self._store = open_store()
+        self.journal.leave()
         self.outbox = None
 
     def _throw_away(self, heap: Heap) -> None:
@@ -185,3 +205,9 @@ class Sandbox:
         self.outbox = None
         self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))
+
+
+def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:
+    method = next_id()
+    assert method is not None, "rules are used by their sandbox only"
+    return str(method(operation, body))

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 
 from mockserver.errors import SettingsError
 from mockserver.state.batches import Progression
+from mockserver.state.clock import format_instant
 from mockserver.state.conditions import Conditions, read_conditions
 from mockserver.state.ids import as_uuid, digest
-from mockserver.state.ledger import AccountFacts, Terms, email_of
+from mockserver.state.ledger import Terms, facts_of
 from mockserver.state.rule_definitions import read_rule
 from mockserver.state.rules import Rule, Rules
 from mockserver.state.sandbox import Sandbox
+from mockserver.state.sense import LONGEST, is_progression
 from mockserver.syntaxes import read_capacity, read_instant, read_progression
 
 
@@ -99,7 +101,8 @@ class Setup(NamedTuple):
         at, now = self.clock.at, sandbox.clock.now()
         if at is not None and at < now and not (reset or sandbox.is_timeless):
             raise ValueError(
-                f"the scenario {self.name!r} sets the clock to {at!r}; it stands at {now!r}, and moves forward only "
+                f"the scenario {self.name!r} sets the clock to {format_instant(at)}; it stands at "
+                f"{format_instant(now)}, and moves forward only "
                 "while there are batches or files: apply it with ?reset=true"
             )
 
@@ -118,12 +121,11 @@ class Setup(NamedTuple):
 def read_setup(name: str, content: Mapping[str, Any]) -> Setup:
     """The set-up of a scenario whose content fits the schema; raises SetupError for what that cannot refuse."""
     accounts = tuple(AccountChange(**{"token": None, **each}) for each in content.get("accounts", ()))
-    progression = content.get("progression")
     setup = Setup(
         name,
         accounts,
         _read_clock(content.get("clock", {})),
-        None if progression is None else Progression(*read_progression(progression)),
+        _read_progression(content),
         _read_conditions(content),
         tuple(content.get("stubs", ())),
         tuple(content.get("faults", ())),
@@ -153,6 +155,18 @@ def _read_clock(content: Mapping[str, Any]) -> ClockChange:
     return ClockChange(instant, content.get("frozen"), content.get("scale"))
 
 
+def _read_progression(content: Mapping[str, Any]) -> Progression | None:
+    if "progression" not in content:
+        return None
+    try:
+        progression = Progression(*read_progression(content["progression"]))
+    except SettingsError as error:
+        raise SetupError(("progression",), str(error).removeprefix("progression ")) from error
+    if not is_progression(progression):
+        raise SetupError(("progression",), f"its amount is no number up to {LONGEST:g}")
+    return progression
+
+
 def _read_conditions(content: Mapping[str, Any]) -> Conditions | None:
     if "conditions" not in content:
         return None
@@ -178,7 +192,7 @@ def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, mag
     else:
         found = sandbox.accounts.find(change.token, now, magic=magic)
         if found is None:  # the accounts are closed; naming one puts it on the book, as PUT /accounts does
-            found = sandbox.accounts.open(AccountFacts(change.token, email_of(change.token)), now)
+            found = sandbox.accounts.open(facts_of(change.token), now)
         found.is_vouched = True
         found.email = change.email or found.email
         changed = [found]

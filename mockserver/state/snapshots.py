@@ -9,12 +9,14 @@ import orjson
 
 from mockserver import __version__
 from mockserver.errors import Reason
+from mockserver.json_bodies import MAX_VALUES
+from mockserver.redaction import is_account_key
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Attempt, Callback, Outbox, State
 from mockserver.state.clock import LATEST, ClockMark
 from mockserver.state.codec import Reader, Writer
 from mockserver.state.conditions import NORMAL, Conditions
-from mockserver.state.journal import Exchange
+from mockserver.state.journal import Exchange, without_secrets
 from mockserver.state.ledger import MOST, NO_TERMS, Account, Terms
 from mockserver.state.registry import Registry, SnapshotError, still
 from mockserver.state.rule_definitions import restored_rule
@@ -23,9 +25,11 @@ from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.sense import KINDS, LONGEST, Sense, is_json, is_progression, is_time, is_timeline
 from mockserver.state.shapes import misfit
 
-FORMAT, VERSION = "mockserver sandbox", 1
+FORMAT, VERSION = "mockserver sandbox", 2
 MAX_DOCUMENT = 384 * 1024 * 1024
 """Bytes; room for 256 MB of files in base64, and for what else there is."""
+MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
+"""Values in a document, and the fewest bytes that each takes on average: what is written takes 20 and more."""
 
 SHELVES: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
 """What lies on the shelves of every sandbox. What lies on those of a provider, it declares; see Provider.keeps."""
@@ -105,6 +109,11 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 """One row for each attribute that travels."""
 
 
+def max_document_values(size: int) -> int:
+    """How many values an export of `size` bytes may hold."""
+    return max(MAX_VALUES, min(size // BYTES_PER_VALUE, MAX_DOCUMENT_VALUES))
+
+
 class Snapshot(NamedTuple):
     """A sandbox at an instant."""
 
@@ -140,7 +149,7 @@ class Snapshots:
     def take(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
         """The sandbox as it is now. To be called inside its transaction; takes little time."""
         return Snapshot(
-            name=sandbox.name,
+            name=sandbox.shown_name,
             salt=sandbox.ids.salt,
             own=sandbox.own,
             clock=sandbox.clock.mark(),
@@ -153,7 +162,8 @@ class Snapshots:
     def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
         """The document; raises SnapshotError when it would be larger than `most` bytes."""
         writer = Writer(self._registry, most)
-        written = writer.write(snapshot)
+        exchanges = snapshot.exchanges and tuple(without_secrets(each, snapshot.name) for each in snapshot.exchanges)
+        written = writer.write(snapshot._replace(exchanges=exchanges))
         head = {"format": FORMAT, "version": VERSION, "mockserver": __version__}
         return {**head, "sandbox": written, "blobs": writer.blobs()}
 
@@ -236,14 +246,15 @@ def _check_sense(snapshot: Snapshot) -> None:
     for id_, batch in snapshot.shelves.get("batches", {}).items():
         _demand(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
     known = snapshot.shelves.get("batches", {}).keys()
-    for token, account in snapshot.shelves.get("accounts", {}).items():
+    for key, account in snapshot.shelves.get("accounts", {}).items():
+        _demand(is_account_key(key), "shelves.accounts", "a key is no digest of a token (32 hexadecimal digits)")
         _demand(
-            account.token == token and known >= {*account.batches},
-            f"shelves.accounts.{token}",
+            account.key == key and known >= {*account.batches},
+            f"shelves.accounts.{key}",
             "it knows other batches",
         )
         is_timely = all(is_time(each.at) for each in account.entries)
-        _demand(is_timely, f"shelves.accounts.{token}", "a charge is from before 1970, or past the year 9999")
+        _demand(is_timely, f"shelves.accounts.{key}", "a charge is from before 1970, or past the year 9999")
     _demand(
         all(is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
     )
@@ -256,7 +267,8 @@ def _check_own(own: Own) -> None:
         _demand(is_time(own.clock.instant or 0), "own.clock", "it begins before 1970, or past the year 9999")
         _demand(0 < own.clock.scale < math.inf, "own.clock.scale", "wanted a positive number")
     for facts in own.accounts:
-        _demand(abs(facts.credits) <= MOST, "own.accounts", f"{facts.token[:100]} has more credits than there are")
+        _demand(is_account_key(facts.key), "own.accounts", "a key is no digest of a token (32 hexadecimal digits)")
+        _demand(abs(facts.credits) <= MOST, "own.accounts", f"{facts.key[:100]} has more credits than there are")
 
 
 def _makes_sense(id_: str, batch: Batch) -> bool:

@@ -1,32 +1,44 @@
-"""What was forgotten and is large: it is freed piece by piece, so that forgetting takes no time."""
+"""Frees large collections in small steps on a thread of its own, so that a reset or a deletion takes no time."""
 
 from collections import deque
 from collections.abc import MutableMapping, MutableSequence
+from threading import Event, Lock, Thread
 from typing import Any
 
 Heap = MutableMapping[Any, Any] | MutableSequence[Any]
-STEP = 64
-"""Pieces that are freed between two requests."""
-MAX_HEAPS = 64
-"""Where nobody sweeps, the oldest heap is freed whole to make room."""
+AT_ONCE = 256
+"""A collection of at most so many values is freed at once."""
+STEP = 256
+"""Values that are freed between two pauses."""
+PAUSE = 0.001
+"""Seconds, in which other threads run."""
 
 
 class Waste:
-    """Heaps of what nobody needs any more."""
+    """Collections that are no longer needed."""
 
     def __init__(self) -> None:
-        self._heaps: deque[Heap] = deque(maxlen=MAX_HEAPS)
+        self._heaps: deque[Heap] = deque()
+        self._lock = Lock()
+        self._is_sweeping = False
 
     def __len__(self) -> int:
         return len(self._heaps)
 
     def add(self, heap: Heap) -> None:
-        """Leave a heap that nobody else holds."""
-        if heap:
+        """Free the values of a collection that only the caller holds."""
+        if len(heap) <= AT_ONCE:
+            heap.clear()
+            return
+        with self._lock:
             self._heaps.append(heap)
+            is_alone = not self._is_sweeping
+            self._is_sweeping = True
+        if is_alone:
+            Thread(target=self._sweep_all, name="mockserver-waste", daemon=True).start()
 
     def sweep(self, pieces: int = STEP) -> bool:
-        """Free some pieces; whether there are more."""
+        """Free some values; whether there are more."""
         while self._heaps and pieces:
             heap = self._heaps[0]
             while heap and pieces:
@@ -38,3 +50,13 @@ class Waste:
             if not heap:
                 self._heaps.popleft()
         return bool(self._heaps)
+
+    def _sweep_all(self) -> None:
+        pause = Event()
+        while True:
+            pause.wait(PAUSE)
+            if not self.sweep():
+                with self._lock:
+                    if not self._heaps:
+                        self._is_sweeping = False
+                        return

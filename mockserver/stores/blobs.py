@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import xxhash
 
+from mockserver.errors import NO_STORAGE, Reason, Refusal
+
 MEMORY_BYTES = 1024 * 1024
 """What is larger rests on disk."""
 CHUNK_BYTES = 256 * 1024
@@ -122,6 +124,19 @@ class BlobWriter:
             rest = rest[os.write(self._file.descriptor, rest) :]
         self._written = self._size
         return self._file
+
+
+def no_room(problem: OSError) -> Refusal:
+    """The refusal of a request whose bytes could not be kept; the request may be sent again when there is room."""
+    try:
+        folder = f" {tempfile.gettempdir()}"
+    except OSError:
+        folder = ""
+    detail = (
+        f"mockserver cannot write to its folder for temporary files{folder}: {problem.strerror or problem}. Free some "
+        "space, or let TMPDIR name another folder; then send the request again."
+    )
+    return Refusal(Reason.UNAVAILABLE, detail, status=NO_STORAGE)
 
 
 def _bounded(line: bytearray) -> bytes:

@@ -2,9 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
+from weakref import proxy
 
 import orjson
 from starlette.applications import Starlette
@@ -17,29 +19,39 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.contract.replies import described, problem
-from mockserver.contract.routing import MAX_SHOWN, allowed_methods, nearest
+from mockserver.contract.routing import MAX_SHOWN, allowed_methods
 from mockserver.contract.validation import read_token
-from mockserver.engine import Engine, sandbox_name
+from mockserver.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
+from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
+from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import SandboxesFull
-from mockserver.state.snapshots import MAX_DOCUMENT
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, bug_met, route_path
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, clearest
+from mockserver.state.snapshots import MAX_DOCUMENT, max_document_values
+from mockserver.text import nearest
+from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, bug_met
+from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb, clearest
+from mockserver.web.courier import Courier
 from mockserver.web.gate import Gate
+from mockserver.web.scopes import route_path
+from mockserver.web.turns import busy, in_lane, own_lane
 from mockserver.web.verbs import VERBS
+from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
-PAUSE = 0.001
-"""Seconds between an answer and the freeing of what it made superfluous."""
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
-    """The app for everything the gateway does not answer itself."""
+    """The app for everything the gateway does not answer itself.
+
+    It does not keep the engine alive: Starlette's router and middleware refer to themselves, and would keep it until
+    the collector runs.
+    """
+    known: Engine = proxy(engine)
     by_path: dict[str, dict[str, Verb]] = {}
     for verb in VERBS:
         by_path.setdefault(verb.path, {})[verb.method] = verb
-    endpoints = {path: _Endpoint(engine, settings, verbs) for path, verbs in by_path.items()}
+    endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may hold slashes, and what follows it is no part of it.
@@ -110,49 +122,75 @@ class _Endpoint:
                 response = _problem(AdminRefusal(408, f"The body did not arrive within {self._body_timeout} seconds."))
             except AdminRefusal as refusal:
                 response = _problem(refusal)
-            except ClientDisconnect:
+            except SandboxesFull as full:
+                response = _problem(AdminRefusal(503, f"No sandbox can be made or pinned: {full}. {MAKE_ROOM}"))
+            except LaneFull as full:
+                response = _sent(busy(full), dict(busy(full).headers))
+            except (ClientDisconnect, ConnectionResetError):
                 return
             except Exception:  # left to the server, it would cost the client its connection
                 response = _sent(bug_met(request.method, request.url.path))
         await response(scope, receive, send)
-        if self._engine.sandboxes.waste:
-            asyncio.get_running_loop().call_later(PAUSE, self._sweep)  # the answer goes out first
-
-    def _sweep(self) -> None:
-        """Free what was forgotten, in steps between which others are answered."""
-        if self._engine.sandboxes.waste.sweep():
-            asyncio.get_running_loop().call_soon(self._sweep)
 
     async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
-        name = sandbox_name(asked, read_token(asked))
-        given = verb, asked, name, dict(request.path_params)
-        # Waiting for a request that works in a thread must not hold up everybody else.
-        if verb.is_large or self._engine.sandboxes.is_busy(name):
-            return await asyncio.to_thread(self._answer, *given)
-        return self._answer(*given)
+        token = read_token(asked)
+        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
+        path = dict(request.path_params)
+        courier = self._engine.courier
+        if isinstance(courier, Courier):
+            courier.loop = asyncio.get_running_loop()
+        if verb.in_steps:
+            return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
+        if name in self._engine.workers.lanes:
+            action = partial(self._answer, verb, asked, name, by_token, path)
+            return await in_lane(self._engine.workers, name, action, request.receive)
+        return self._answer(verb, asked, name, by_token, path)
 
-    def _answer(self, verb: Verb, asked: Request, name: str, path: Mapping[str, str]) -> StarletteResponse:
+    def _answer(
+        self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]
+    ) -> StarletteResponse:
+        call = self._call(verb, asked, name, by_token, path)
+        with call.sandbox.transaction:
+            answer = verb.answer(call)
+            self._engine.settle(call.sandbox)
+        return self._reply(verb, call.sandbox, answer)
+
+    async def _answer_in_steps(  # noqa: PLR0917  what a call is made of
+        self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
+    ) -> StarletteResponse:
+        """The answer of a verb that takes steps: each in the turn of its sandbox, and what lies between beside them."""
+        workers, lane = self._engine.workers, own_lane()
+        async with LARGE_BODIES.hold(len(asked.body)):
+            call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
+        steps, found = verb.answer(call), None
+        while isinstance(step := await in_lane(workers, lane, partial(_next_step, steps, found), receive), Step):
+            found = await in_lane(workers, step.sandbox, step.action, receive)
+        return await in_lane(workers, lane, partial(self._reply, verb, call.sandbox, step), receive)
+
+    def _call(self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
-        try:
-            sandbox = self._engine.sandboxes.open(name) if verb.sets_up else self._engine.sandboxes.peek(name)
-            answer = self._answered(verb, AdminCall(self._engine, sandbox, path, query, value))
-        except SandboxesFull as full:
-            raise AdminRefusal(503, f"No sandbox can be made: {full}.") from full
+        book = self._engine.sandboxes
+        if verb.sets_up:
+            book.check_room_to_pin(name)
+        sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
+        return AdminCall(self._engine, sandbox, path, query, value)
+
+    def _reply(self, verb: Verb, sandbox: Sandbox, answer: Any) -> StarletteResponse:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
-        named = dict((("X-Mock-Sandbox", sandbox.name.encode("ascii", "backslashreplace").decode()), *told))
+        named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
         if isinstance(answer, Response):  # a verb that does not speak JSON
             return _sent(answer, named)
         return _json(200, answer, named)
 
-    def _answered(self, verb: Verb, call: AdminCall) -> Any:
-        if verb.is_large:
-            return verb.answer(call)
-        with call.sandbox.transaction:
-            answer = verb.answer(call)
-            self._engine.settle(call.sandbox)
-            return answer
+
+def _next_step(steps: Generator[Step, Any, Any], found: Any) -> Any:
+    """The next step of a verb that was told what the last one found; its answer when there is none."""
+    try:
+        return steps.send(found)
+    except StopIteration as ended:
+        return ended.value
 
 
 async def _read_body(request: StarletteRequest, most: int) -> bytes:
@@ -168,8 +206,9 @@ def _read_query(verb: Verb, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in verb.parameters:
-            known = ", ".join(sorted(verb.parameters)) or "none"
-            raise AdminRefusal(400, f"Unknown query parameter {name!r}; known: {known}.")
+            known, near = ", ".join(sorted(verb.parameters)) or "none", nearest(name, sorted(verb.parameters))
+            hint = f" Did you mean {near}?" if near else ""
+            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_SHOWN]!r}; known: {known}.{hint}")
         if name in arguments:
             raise AdminRefusal(400, f"The query parameter {name!r} stands twice.")
         arguments[name] = value
@@ -182,11 +221,13 @@ def _read_json(verb: Verb, body: bytes) -> Any:
             raise AdminRefusal(400, f"{verb.method} {ADMIN_PREFIX}{verb.path} takes no body.")
         return {}
     try:
-        value = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
+        value = parse_json(body or b"{}", max_document_values(len(body)) if verb.is_large else None)
+    except JsonError as error:
+        if error.code != "syntax":
+            raise AdminRefusal(422, f"{error}.") from None
         definition = verb.body.definition
         wanted = definition.get("description") if isinstance(definition, dict) else None
-        raise AdminRefusal(400, f"The body is not JSON: {error}{f'; wanted {wanted}' if wanted else ''}.") from error
+        raise AdminRefusal(400, f"The body is {error}{f'; wanted {wanted}' if wanted else ''}.") from None
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))

@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Any
 
-from mockserver.state.ledger import Account, AccountFacts, email_of
+from mockserver.state.ledger import Account, facts_of
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, read_count
 from mockserver.web.views import instant_of
 
@@ -18,9 +18,9 @@ def account(call: AdminCall) -> Any:
 
 def put_account(call: AdminCall) -> Any:
     token, body = call.path["token"], call.body
-    found = call.engine.find_account(call.sandbox, token)
+    found = call.sandbox.accounts.with_key(token) or call.engine.find_account(call.sandbox, token)
     if found is None:
-        found = call.sandbox.accounts.open(AccountFacts(token, email_of(token)), call.now)
+        found = call.sandbox.accounts.open(facts_of(token), call.now)
     if "credits" in body:
         found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
     found.is_vouched = True
@@ -85,4 +85,4 @@ def _find_account(call: AdminCall) -> Account:
 
 def _account(call: AdminCall, found: Account) -> dict[str, Any]:
     balance = found.balance(call.sandbox.batches, call.now)
-    return {"token": found.token, "email": found.email, "credits": balance, "revoked": found.is_revoked(call.now)}
+    return {"key": found.key, "email": found.email, "credits": balance, "revoked": found.is_revoked(call.now)}

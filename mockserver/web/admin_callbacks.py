@@ -4,8 +4,10 @@ from typing import Any
 
 import orjson
 
+from mockserver.redaction import redacted_text
 from mockserver.state.callbacks import UNDECIDED, Callback, State
 from mockserver.state.clock import LATEST
+from mockserver.text import did_you_mean
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
 from mockserver.web.views import instant_of
 
@@ -55,7 +57,7 @@ VERBS = (
 
 def _read_state(text: str) -> State:
     if text not in set(State):
-        raise AdminRefusal(400, f"state is {text[:100]!r}; wanted one of {', '.join(State)}.")
+        raise AdminRefusal(400, f"state is {text[:100]!r}; wanted one of {', '.join(State)}{did_you_mean(text, State)}")
     return State(text)
 
 
@@ -63,9 +65,12 @@ def _shown(callback: Callback) -> dict[str, Any]:
     return {
         "id": callback.id,
         "number": callback.number,
-        "target": callback.target,
+        "target": redacted_text(callback.target),
         "state": callback.state,
         "due": instant_of(callback.due) if callback.due <= LATEST else None,
         "payload": orjson.loads(callback.payload) if callback.payload else None,
-        "attempts": [{**each._asdict(), "at": instant_of(each.at)} for each in callback.attempts],
+        "attempts": [
+            {**each._asdict(), "at": instant_of(each.at), "error": redacted_text(each.error)}
+            for each in callback.attempts
+        ],
     }

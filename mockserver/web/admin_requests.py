@@ -4,17 +4,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from mockserver.contract.routing import MAX_SHOWN, nearest
+from mockserver.contract.routing import MAX_SHOWN
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason
 from mockserver.messages import FIXTURE_SOURCE, SOURCES
 from mockserver.provider import Service
+from mockserver.redaction import redacted_json, secrets_in
 from mockserver.review.nearness import MAX_PROMPTS, NearMiss, Nearness, Unmatched
 from mockserver.state.journal import Exchange
 from mockserver.state.matchers import ANY
 from mockserver.state.matching import SEARCH_PROPERTIES, Search, find_order, read_search
+from mockserver.state.sandbox import Sandbox
+from mockserver.text import nearest
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, clearest, read_count
-from mockserver.web.views import listed
+from mockserver.web.views import listed, public_name
 
 MAX_ORDER = 100
 MAX_EXPLAINED = 100
@@ -128,7 +131,7 @@ def unmatched_requests(call: AdminCall) -> Any:
     for exchange in journal.find(lambda each: each.number > after):
         if len(found) >= limit or nearness.is_exhausted:
             break
-        found += [_shown(each) for each in _unmatched(exchange, services, nearness, kind)]
+        found += [_shown(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
         upto = exchange.number
     is_more = upto < journal.seen and journal.seen > journal.dropped
     return {
@@ -164,7 +167,15 @@ def _without_fixture(exchange: Exchange, service: Service, nearness: Nearness) -
             yield Unmatched(exchange, misses, len(prompts))
 
 
-def _shown(each: Unmatched) -> dict[str, Any]:
+def _shown(each: Unmatched, sandbox: Sandbox) -> dict[str, Any]:
+    request = each.exchange.request
+    secrets = secrets_in(request.headers.items(), request.query)
+    secrets = [secret for secret in secrets if secret != public_name(sandbox)]
+    shown: dict[str, Any] = redacted_json(_whole(each), secrets)
+    return shown
+
+
+def _whole(each: Unmatched) -> dict[str, Any]:
     request = each.exchange.request
     return {
         "number": each.exchange.number,

@@ -1,6 +1,7 @@
 """Admin verbs that judge: what the client did badly, and how much of the documents its tests have met."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from mockserver.contract.spec import Operation
@@ -10,7 +11,8 @@ from mockserver.review.coverage import count_demanded, count_met, described_cove
 from mockserver.review.formats import cobertura, coverage_table, junit
 from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
 from mockserver.state.sandbox import Sandbox
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+from mockserver.text import did_you_mean
+from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb
 
 SCOPES = ("sandbox", "server")
 FORMATS = ("json", "table", "junit", "cobertura")
@@ -20,7 +22,7 @@ MAX_JUDGED = 20_000
 XML = "application/xml"
 
 
-def verdict(call: AdminCall) -> Any:
+def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
     guidance, operations = _guidance(call), _operations(call)
     findings: list[dict[str, Any]] = []
@@ -30,11 +32,12 @@ def verdict(call: AdminCall) -> Any:
         if judged > MAX_JUDGED:
             notes.append(f"{len(sandboxes) - n} sandboxes were not judged; ask for them one by one.")
             break
-        with sandbox.transaction:
-            found = find_findings(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
-            judged += sandbox.journal.seen - sandbox.journal.dropped
-            dropped += sandbox.journal.dropped
-            notes += _notes(sandbox)
+        if not sandbox.journal.seen:
+            continue
+        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, guidance, operations))
+        judged += counts[0]
+        dropped += counts[1]
+        notes += noted
         room = MAX_FINDINGS - len(findings)
         findings += [_finding(sandbox, each) for each in found[:room]]
         more += len(found[room:])
@@ -53,21 +56,32 @@ def verdict(call: AdminCall) -> Any:
     }
 
 
+def _judge(
+    sandbox: Sandbox, guidance: Sequence[Guidance], operations: Sequence[Operation]
+) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
+    """The findings of one sandbox, how many exchanges were judged and dropped, and what could not be judged."""
+    with sandbox.transaction:
+        found = find_findings(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+        dropped = sandbox.journal.dropped
+        return found, (sandbox.journal.seen - dropped, dropped), list(_notes(sandbox))
+
+
 def _notes(sandbox: Sandbox) -> Iterator[str]:
     """What the verdict could not judge."""
+    name = sandbox.shown_name
     if sandbox.journal.dropped:
         yield (
-            f"Sandbox {sandbox.name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"Sandbox {name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
             f"exchanges, and with them whatever they prove (setting --journal-size)."
         )
     if sandbox.clock.is_frozen and sandbox.journal.seen:
-        yield f"Sandbox {sandbox.name}: its clock stands, so how fast a status is polled cannot be judged."
+        yield f"Sandbox {name}: its clock stands, so how fast a status is polled cannot be judged."
     elif sandbox.progression.kind != "time" and sandbox.journal.seen:
-        yield f"Sandbox {sandbox.name}: its batches do not age with time, so how fast they are polled is not judged."
+        yield f"Sandbox {name}: its batches do not age with time, so how fast they are polled is not judged."
 
 
 def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
-    return {"sandbox": sandbox.name, **finding._asdict()}
+    return {"sandbox": sandbox.shown_name, **finding._asdict()}
 
 
 def coverage(call: AdminCall) -> Any:
@@ -98,7 +112,9 @@ def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
     """What the query says; the first when it does not."""
     chosen = call.query.get(name, choices[0])
     if chosen not in choices:
-        raise AdminRefusal(400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}.")
+        raise AdminRefusal(
+            400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}{did_you_mean(chosen, choices)}"
+        )
     return chosen
 
 
@@ -110,7 +126,7 @@ def _operations(call: AdminCall) -> list[Operation]:
     if tag is None:
         return operations
     if tag not in tags:
-        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}.")
+        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}{did_you_mean(tag, tags)}")
     return [each for each in operations if each.tag == tag]
 
 
@@ -120,7 +136,7 @@ def _guidance(call: AdminCall) -> list[Guidance]:
 
 
 VERBS = (
-    Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"})),
+    Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True),
     Verb("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
     Verb("DELETE", "/coverage", delete_coverage, opens=False),
 )

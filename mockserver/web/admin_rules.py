@@ -5,6 +5,7 @@ from typing import Any
 
 from mockserver.contract.schema import Schema
 from mockserver.outcomes import RuleError, read_rules
+from mockserver.redaction import redacted_json
 from mockserver.state.rule_definitions import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 from mockserver.state.rules import MAX_RULES, Rule
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of
@@ -88,5 +89,5 @@ def _shown(rule: Rule) -> dict[str, Any]:
         "claimed": rule.claimed,
         "left": None if rule.times is None else rule.times - rule.claimed,
         "until": None if rule.until is None else instant_of(rule.until),
-        "definition": rule.definition,
+        "definition": redacted_json(rule.definition),
     }

@@ -5,9 +5,10 @@ from typing import Any
 
 from mockserver import __version__
 from mockserver.state.clock import LATEST, ClockStart
-from mockserver.state.ledger import PLENTY, AccountFacts, email_of
+from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
 from mockserver.state.sandbox import Own, Sandbox
 from mockserver.state.sandboxes import MAX_NAME
+from mockserver.text import did_you_mean
 from mockserver.web.admin_accounts import ACCOUNT
 from mockserver.web.admin_clock import CLOCK, PROGRESSION, read_instant, read_progression
 from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, obeyed, read_count
@@ -40,7 +41,9 @@ def reset_part(call: AdminCall) -> Any:
     }
     part = call.path["part"]
     if part not in parts:
-        raise AdminRefusal(404, f"There is no part {part!r} to reset; there are {', '.join(parts)}.")
+        raise AdminRefusal(
+            404, f"There is no part {part!r} to reset; there are {', '.join(parts)}{did_you_mean(part, parts)}"
+        )
     parts[part]()
     return {"reset": [part]}
 
@@ -52,7 +55,9 @@ def sandboxes(call: AdminCall) -> Any:
     every = book.by_use()
     more = after + limit if len(every) > after + limit else None
     totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
-    return {"sandboxes": [_row(each) for each in every[after : after + limit]], **totals, "next": more}
+    journals = {"bytes": book.journals.held, "limit": book.journals.limit, "dropped": book.journals.dropped}
+    rows = [_row(each) for each in every[after : after + limit]]
+    return {"sandboxes": rows, **totals, "journals": journals, "next": more}
 
 
 def create_sandbox(call: AdminCall) -> Any:
@@ -64,9 +69,12 @@ def create_sandbox(call: AdminCall) -> Any:
     if found is not None and own != Own():
         detail = f"The sandbox {name!r} is there already, and is what it is; delete it first, or change it bit by bit."
         raise AdminRefusal(409, detail)
+    if body.get("hold", True):
+        book.check_room_to_pin(name)
     sandbox = book.open(name, own)
     sandbox.is_held = body.get("hold", True)
     sandbox.is_set_up = sandbox.is_set_up and sandbox.is_held
+    sandbox.is_named_by_token = sandbox.is_named_by_token and name != sandbox.name
     return {**_row(sandbox), "created": found is None, "header": {"X-Mock-Sandbox": name}}
 
 
@@ -76,7 +84,7 @@ def delete_sandbox(call: AdminCall) -> Any:
     sandbox = call.engine.sandboxes.delete(name)
     if sandbox is None:
         raise AdminRefusal(404, f"There is no sandbox {name[:MAX_NAME]!r}.")
-    return {"deleted": name, "unexpected": unexpected(sandbox)}
+    return {"deleted": sandbox.shown_name, "unexpected": unexpected(sandbox)}
 
 
 _NAME = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_NAME}
@@ -106,7 +114,7 @@ VERBS = (
 
 def _row(sandbox: Sandbox) -> dict[str, Any]:
     return {
-        "name": sandbox.name,
+        "name": sandbox.shown_name,
         "key": sandbox.key,
         "held": sandbox.is_needed,
         "used": sandbox.used,
@@ -114,6 +122,7 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
         "jobs": len(sandbox.jobs),
         "files": len(sandbox.files),
         "requests": sandbox.journal.seen,
+        "dropped": sandbox.journal.dropped,
     }
 
 
@@ -139,6 +148,6 @@ def _read_accounts(entries: Sequence[Mapping[str, Any]]) -> tuple[AccountFacts, 
     if len(set(tokens)) < len(tokens):
         raise AdminRefusal(422, "accounts: a token stands twice.")
     return tuple(
-        AccountFacts(token, each.get("email", email_of(token)), each.get("credits", PLENTY), each.get("revoked", False))
+        facts_of(token, each.get("email"), each.get("credits", PLENTY), each.get("revoked", False))
         for token, each in zip(tokens, entries, strict=True)
     )

@@ -4,8 +4,10 @@ from typing import Any
 
 from mockserver.contract.scenarios import Scenario
 from mockserver.contract.schema import Schema
+from mockserver.redaction import redacted_json
 from mockserver.state.conditions import NORMAL
 from mockserver.state.setups import checked_conditions, read_setup
+from mockserver.text import nearest
 from mockserver.web.calls import AdminCall, AdminRefusal, Verb, obeyed
 
 
@@ -15,7 +17,7 @@ def scenarios(call: AdminCall) -> Any:
 
 def scenario(call: AdminCall) -> Any:
     found = _find(call)
-    return {**_shown(found), "scenario": found.content}
+    return {**_shown(found), "scenario": redacted_json(found.content)}
 
 
 def apply_scenario(call: AdminCall) -> Any:
@@ -62,8 +64,9 @@ def _find(call: AdminCall) -> Scenario:
     name = call.path["name"]
     found = call.engine.scenarios.by_name.get(name)
     if found is None:
-        known = ", ".join(call.engine.scenarios.by_name)
-        raise AdminRefusal(404, f"There is no scenario {name[:100]!r}; there are {known}.")
+        known, near = ", ".join(call.engine.scenarios.by_name), nearest(name, call.engine.scenarios.by_name)
+        hint = f" Did you mean {near}?" if near else ""
+        raise AdminRefusal(404, f"There is no scenario {name[:100]!r}; there are {known}.{hint}")
     return found
 
 

@@ -1,5 +1,6 @@
 """Admin verbs that carry a sandbox elsewhere: its whole state as one JSON document, and back."""
 
+from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any
 
@@ -7,35 +8,47 @@ import orjson
 
 from mockserver.contract.schema import Schema
 from mockserver.engine import Engine
+from mockserver.json_bodies import JsonError, check_values
 from mockserver.state.conditions import NORMAL
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import RULE_SCHEMA
+from mockserver.state.sandbox import Sandbox
 from mockserver.state.setups import checked_conditions
-from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, ready, restore
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb
+from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, max_document_values, ready, restore
+from mockserver.stores.blobs import no_room
+from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb
 
 _CHOICES = {"true": True, "false": False}
 _RULE = Schema(RULE_SCHEMA, {})
 
 
-def export(call: AdminCall) -> Any:
+def export(call: AdminCall) -> Generator[Step, Any, bytes]:
     """The document; with `journal=true` the exchanges are in it, too."""
     wanted = call.query.get("journal", "false")
     if wanted not in _CHOICES:
         raise AdminRefusal(400, f"journal is {wanted[:100]!r}; wanted true or false.")
     snapshots = snapshots_of(call.engine)
-    with call.sandbox.transaction:  # Writing takes long, and is done when others may go on.
-        taken = snapshots.take(call.sandbox, journal=_CHOICES[wanted])
+    # Writing takes long, and is done when others may go on.
+    taken = yield Step(call.sandbox.name, partial(_take, snapshots, call.sandbox, journal=_CHOICES[wanted]))
     try:
         document = orjson.dumps(snapshots.write(taken))
     except SnapshotError as error:
         raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from error
     if len(document) > MAX_DOCUMENT:
         raise AdminRefusal(422, f"The sandbox cannot be exported: there is more than {MAX_DOCUMENT} bytes of it.")
+    try:
+        check_values(document, max_document_values(len(document)))
+    except JsonError as error:
+        raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from None
     return document
 
 
-def import_(call: AdminCall) -> Any:
+def _take(snapshots: Snapshots, sandbox: Sandbox, *, journal: bool) -> Snapshot:
+    with sandbox.transaction:
+        return snapshots.take(sandbox, journal=journal)
+
+
+def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
     """Make the sandbox what the document says, whatever it was; one that cannot be read changes nothing."""
     try:
         snapshot = snapshots_of(call.engine).read(call.body, call.sandbox.shelves)
@@ -43,19 +56,26 @@ def import_(call: AdminCall) -> Any:
         ready(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
-    sandbox = call.engine.sandboxes.open(call.sandbox.name)
+    except OSError as problem:
+        raise AdminRefusal(507, no_room(problem).detail) from None
+    call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
+    yield Step(call.sandbox.name, partial(_restore, call, snapshot))
+    counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
+    kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
+    return {"name": call.sandbox.shown_name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
+
+
+def _restore(call: AdminCall, snapshot: Snapshot) -> None:
+    sandbox = call.engine.sandboxes.open(call.sandbox.name, by_token=call.sandbox.is_named_by_token)
     with sandbox.transaction:
         restore(sandbox, snapshot)
         sandbox.is_set_up = True
         call.engine.settle(sandbox)
-    counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
-    kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
-    return {"name": sandbox.name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
 
 
 VERBS = (
-    Verb("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True),
-    Verb("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True),
+    Verb("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True, in_steps=True),
+    Verb("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True, in_steps=True),
 )
 
 

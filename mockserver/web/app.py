@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
+from weakref import proxy
 
 from starlette.applications import Starlette
 
@@ -13,19 +14,30 @@ from mockserver.contract.replies import problem
 from mockserver.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.loading import load_engine
-from mockserver.messages import EMPTY_STATUSES, Request, Response, Upload
-from mockserver.settings import Settings, url_of
+from mockserver.messages import EMPTY_STATUSES, Request, Response
+from mockserver.redaction import shown_path
+from mockserver.settings import Settings
+from mockserver.syntaxes import CORS_OFF
+from mockserver.web.browser import NOTHING, UNASKED_PATHS
+from mockserver.web.cors import CrossOrigin
 from mockserver.web.courier import Courier
 from mockserver.web.disturbances import departure, disturb, let_go
+from mockserver.web.large_bodies import LargeBodies
 from mockserver.web.patience import Patience
+from mockserver.web.scopes import read_headers, read_request, route_path
+from mockserver.web.turns import busy, in_lane, own_lane
+from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
     from starlette.types import Receive, Scope, Send
 
+    from mockserver.web.request_log import RequestLog
+
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up everybody else."""
 
+LARGE_BODIES = LargeBodies()
 ADMIN_PREFIX = "/__admin"
 HEALTH = {
     f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
@@ -40,10 +52,8 @@ MAX_UPLOAD = 513 * 1024 * 1024
 """Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
 UPLOAD_TIMEOUT = 600
 """Longest wait for the rest of a form, in seconds."""
-FORM = "multipart/form-data"
+MULTIPART = "multipart/"
 
-KEPT_TEXTS, KEPT_LENGTH = 1024, 100
-"""How many texts of headers are kept in memory, of at most how many bytes each."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -58,16 +68,13 @@ class MockServer(Starlette):
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._settings = settings
-        self._gateway = Gateway(engine, settings)
-        self._pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
-        if not engine.serves(ROOT):
-            self._pages[ROOT] = partial(_front, engine, settings)
-        self._admin: App | None = None
+        self._dispatch = _Dispatch(engine, settings)
+        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
         super().__init__(lifespan=_lifespan)
         self.state.engine = engine
         self.router.redirect_slashes = False
-        self.router.default = self._answer
+        # Starlette's router refers to itself, and would keep what it holds until the collector runs.
+        self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
 
     @property
     def engine(self) -> Engine:
@@ -75,29 +82,44 @@ class MockServer(Starlette):
         return self._engine
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] == "http" and not (self.user_middleware or self.router.routes or self.exception_handlers):
-            await self._dispatch(scope, receive, send)
+        is_http = scope["type"] == "http"
+        is_direct = is_http and not (self.user_middleware or self.router.routes or self.exception_handlers)
+        answer: App = self._dispatch if is_direct else super().__call__
+        if self._log is not None and is_http:
+            await self._log.watch(answer, scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await answer(scope, receive, send)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have callbacks delivered while the block runs; what the lifespan does."""
-        courier = self._gateway.courier
+        courier = self._dispatch.courier
         courier.start()
         try:
             yield
         finally:
             courier.stop()
 
-    async def _answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """What the router does with everything that has no route."""
-        if scope["type"] == "http":
-            await self._dispatch(scope, receive, send)
-        else:
-            await _refuse_websocket(receive, send)
 
-    def _dispatch(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
+class _Dispatch:
+    """Gives each request to what answers it."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._gateway = Gateway(engine, settings)
+        self._pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
+        if not engine.serves(ROOT):
+            self._pages[ROOT] = partial(_front, engine, settings)
+        self._pages |= {path: partial(_standing, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
+        self._admin: App | None = None
+
+    @property
+    def courier(self) -> Courier:
+        """What delivers callbacks."""
+        return self._gateway.courier
+
+    def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
         path = scope["path"]
         if scope.get("root_path"):
             path = route_path(scope)
@@ -129,9 +151,23 @@ def _lifespan(app: Any) -> AbstractAsyncContextManager[None]:
     return cast(MockServer, app).running()
 
 
+async def _answer_unrouted(dispatch: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
+    """What the router does with everything that has no route."""
+    if scope["type"] == "http":
+        await dispatch(scope, receive, send)
+    else:
+        await _refuse_websocket(receive, send)
+
+
 async def _refuse_websocket(receive: "Receive", send: "Send") -> None:
     if (await receive())["type"] == "websocket.connect":
         await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
+def _request_log(engine: Engine) -> "RequestLog":
+    from mockserver.web.request_log import RequestLog  # noqa: PLC0415  off by default, and costs nothing then
+
+    return RequestLog(engine)
 
 
 def _standing(page: Response, _: "Scope") -> Response:
@@ -141,7 +177,7 @@ def _standing(page: Response, _: "Scope") -> Response:
 def _front(engine: Engine, settings: Settings, scope: "Scope") -> Response:
     from mockserver.web.front import front_page  # noqa: PLC0415  most servers are never looked at
 
-    return front_page(engine, settings, _request(scope, _headers(scope), b""))
+    return front_page(engine, settings, read_request(scope, read_headers(scope), b""))
 
 
 class Gateway:
@@ -154,31 +190,48 @@ class Gateway:
         self._patience = Patience(settings.body_timeout)
         self._upload_patience = Patience(UPLOAD_TIMEOUT)
         self._shows_source = settings.debug_headers
-        self._in_threads = 0
+        self._cors = (
+            None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
+        )
+        self._workers = engine.workers
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        method = scope["method"]
-        headers = _headers(scope)
+        method, headers = scope["method"], read_headers(scope)
+        if self._cors is not None and (origin := headers.get("origin")) is not None:
+            preflight = self._cors.preflight(origin, method, headers)
+            if preflight is not None:
+                await self.deliver(preflight, method, receive, send)
+                return
         try:
-            has_body = method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            if has_body and headers.get("content-type", "")[: len(FORM)].lower() == FORM:
-                form = await self._read_form(headers, receive)
-                request = _request(scope, headers, b"")._replace(form=form)
-            else:
-                body = await self._read_body(headers, receive) if has_body else b""
-                request = _request(scope, headers, body)
-            response = await self._answer_in_thread(request) if self._is_long(request) else self._answer(request)
-        except Refusal as refusal:
-            response = self._engine.refuse(_request(scope, headers, b""), refusal)
-            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
-            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers:
-                response = response._replace(headers=(*response.headers, *_CLOSE))
+            response = await self._respond(scope, headers, receive)
         except ConnectionResetError:
             return
+        if self._cors is not None and "origin" in headers:
+            response = self._cors.with_origin(response, headers["origin"])
         if response.delay or response.disturbance is not None:
             await disturb(response, scope, receive, send, self.deliver)
         else:
             await self.deliver(response, method, receive, send)
+
+    async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
+        """The response; raises ConnectionResetError when the client left before there was one."""
+        try:
+            has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
+            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+                request = await self._read_multipart(read_request(scope, headers, b""), receive)
+            else:
+                body = await self._read_body(headers, receive) if has_body else b""
+                request = read_request(scope, headers, body)
+        except Refusal as refusal:
+            response = await self._refuse(read_request(scope, headers, b""), refusal.without_frames(), receive)
+            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
+            # One that waited for "100 Continue" may send its body all the same, or not.
+            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
+                response = response._replace(headers=(*response.headers, *_CLOSE))
+            return response
+        if self._is_long(request):
+            return await self._answer_in_lane(request, partial(self._answer, request), receive)
+        return self._answer(request)
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
@@ -201,25 +254,34 @@ class Gateway:
             if not message.get("more_body"):
                 return part if len(parts) == 1 else b"".join(parts)
 
-    async def _read_form(self, headers: dict[str, str], receive: "Receive") -> dict[str, str | Upload] | None:
-        """A form's fields, its files kept as they come in; None when it cannot be read. Raises as _read_body does."""
-        from mockserver.web.uploads import read_form, upload_too_large  # noqa: PLC0415  Starlette, for those who upload
+    async def _read_multipart(self, request: Request, receive: "Receive") -> Request:
+        """The request with its form, files kept on disk, if the operation takes one from this account; else with its
+        body, as any other. Raises as _read_body does, and Refusal when the disk is full."""
+        if not self._engine.takes_form(request):
+            return request._replace(body=await self._read_body(dict(request.headers), receive))
+        from mockserver.web.uploads import read_form, skip_body, upload_too_large  # noqa: PLC0415  python-multipart
 
-        stated = headers.get("content-length", "0")
+        if not self._engine.may_send_form(request):
+            if await self._upload_patience.wait(skip_body(receive, MAX_UPLOAD)):
+                return request
+            raise upload_too_large(MAX_UPLOAD)
+        stated = request.headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > MAX_UPLOAD:
             raise upload_too_large(MAX_UPLOAD)
-        return await self._upload_patience.wait(read_form(headers, receive, MAX_UPLOAD))
+        content_type = request.headers["content-type"]
+        form = await self._upload_patience.wait(read_form(content_type, receive, MAX_UPLOAD))
+        return request._replace(form=form.fields, form_problem=form.problem)
 
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
 
     def _is_long(self, request: Request) -> bool:
-        """Whether the loop should not wait for the answer.
-
-        A request that works in a thread may hold the sandbox that the next one needs, which is then as long.
-        """
+        """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
         is_large = len(request.body) > THREAD_BYTES or request.form is not None
-        return is_large or self._in_threads > 0 or self._engine.is_slow(request)
+        return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
+
+    def _is_queued(self, request: Request) -> bool:
+        return self._engine.lane(request) in self._workers.lanes
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -227,13 +289,27 @@ class Gateway:
         except Exception:
             return bug_met(request.method, request.path)
 
-    async def _answer_in_thread(self, request: Request) -> Response:
-        self._in_threads += 1
+    async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
+        """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
+        action = partial(self._engine.refuse, request, refusal)
+        return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
+
+    async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
         self.courier.loop = asyncio.get_running_loop()
         try:
-            return await asyncio.to_thread(self._answer, request)
-        finally:
-            self._in_threads -= 1
+            return await self._in_turn(request, action, receive)
+        except LaneFull as full:
+            return busy(full)
+
+    async def _in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """A large body waits for others to be parsed; but never while its sandbox is busy, which may take long."""
+        lane = self._engine.lane(request)
+        if len(request.body) > THREAD_BYTES and lane not in self._workers.lanes:
+            async with LARGE_BODIES.hold(len(request.body)):
+                if lane not in self._workers.lanes:
+                    return await in_lane(self._workers, lane, action, receive)
+        return await in_lane(self._workers, lane, action, receive)
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
@@ -246,68 +322,41 @@ class Gateway:
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         else:
             await send(start)
-            await _stream(body, receive, send, only_head=method == "HEAD")
+            await self._stream(body, receive, send, only_head=method == "HEAD")
+
+    async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
+        """Send parts as they are made; stop when the client leaves."""
+        lane, leaving = own_lane(), asyncio.ensure_future(departure(receive))
+        try:
+            while not (only_head or leaving.done()):
+                part = await self._workers.run(lane, partial(next, parts, None))
+                if part is None:
+                    break
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            if not leaving.done():
+                await send({"type": "http.response.body", "body": b""})
+        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
+            return
+        finally:
+            leaving.cancel()
+            let_go(parts)
 
 
 def bug_met(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
-    _log.exception("%s %s met a bug in mockserver", method, path)
+    _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
-
-
-class _Texts(dict[bytes, str]):
-    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
-    hold them once."""
-
-    def __missing__(self, raw: bytes) -> str:
-        text = raw.decode("latin-1")
-        if len(raw) <= KEPT_LENGTH:
-            if len(self) >= KEPT_TEXTS:
-                self.clear()
-            self[raw] = text
-        return text
-
-
-_texts = _Texts()
-
-
-def _headers(scope: "Scope") -> dict[str, str]:
-    return {_texts[name]: _texts[value] for name, value in scope["headers"]}
-
-
-def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    request = Request(
-        scope["method"],
-        scope["path"],
-        scope["query_string"].decode("latin-1"),
-        headers,
-        body,
-        _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
-    )
-    if not scope.get("root_path"):
-        return request
-    path = route_path(scope)
-    return request._replace(path=path, prefix=scope["root_path"] if path != scope["path"] else "")
-
-
-def route_path(scope: "Scope") -> str:
-    """The path below the one that the application is mounted under, which ASGI calls `root_path`."""
-    path, root = scope["path"], scope.get("root_path", "")
-    rest = path.removeprefix(root)
-    return rest or "/" if path.startswith(root) and rest[:1] in {"", "/"} else path
-
-
-@lru_cache(maxsize=64)
-def _origin(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://{url_of(host, port).partition('://')[2]}"
 
 
 def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
     headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [
-        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
-    ]
+    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
     return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 @lru_cache(maxsize=4096)
@@ -320,16 +369,3 @@ def _with_charset(media_type: str) -> str:
     return (
         f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
     )
-
-
-async def _stream(parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
-    """Send parts as they are made, each in a thread, so that making them holds up nobody; stop when nobody listens."""
-    leaving = asyncio.ensure_future(departure(receive))
-    try:
-        while not (only_head or leaving.done()) and (part := await asyncio.to_thread(next, parts, None)) is not None:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        if not leaving.done():
-            await send({"type": "http.response.body", "body": b""})
-    finally:
-        leaving.cancel()
-        let_go(parts)

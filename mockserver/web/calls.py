@@ -36,6 +36,14 @@ class AdminCall(NamedTuple):
         return self.sandbox.clock.now()
 
 
+class Step(NamedTuple):
+    """What a verb has done in the turn of a sandbox; it is sent what the action returns."""
+
+    sandbox: str
+    """The name."""
+    action: Callable[[], Any]
+
+
 class Verb(NamedTuple):
     """One method on one admin path."""
 
@@ -48,7 +56,9 @@ class Verb(NamedTuple):
     opens: bool | None = None
     """Whether the call makes its sandbox where there is none, and holds it there; None: unless it is a GET."""
     is_large: bool = False
-    """Whether body or answer may be as large as an export: it is answered in a thread, outside any transaction."""
+    """Whether body or answer may be as large as an export."""
+    in_steps: bool = False
+    """Whether `answer` is a generator. It runs in a thread and outside any transaction, but for the steps it yields."""
 
     @property
     def sets_up(self) -> bool:

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
 from typing import NamedTuple
+from weakref import ref
 
 import orjson
 
@@ -16,9 +18,12 @@ from mockserver.settings import Settings
 from mockserver.state.callbacks import Attempt, Callback, Outbox, State
 from mockserver.state.sandbox import Sandbox
 from mockserver.web.postage import Outcome, Rules, rules_of
+from mockserver.workers import LaneFull
 
 WALKERS = 16
 """How many deliveries may be under way at once, each of another sandbox."""
+FULL_LANE_WAIT = 1.0
+"""Seconds until work for a sandbox whose lane is full is tried again."""
 SHORTEST, LONGEST = 0.001, 86_400.0
 """Bounds of an alarm, in seconds: the wall clock and the loop's do not agree to the last digit."""
 
@@ -53,6 +58,7 @@ class Courier:
         self._notices = {each.name: each.notice for each in providers if each.notice}
         self._sends = settings.callbacks == "send"
         self._rules = rules_of(settings)
+        self._workers = engine.workers
         self._rounds = Rounds()
         self._alarms: dict[str, asyncio.TimerHandle] = {}
         self._has_stopped = False
@@ -103,6 +109,11 @@ class Courier:
         if callback is None or self._has_stopped:
             return
         outcome = _attempt(callback, self._rules)
+        # Its sandbox may be busy: noting what came of it waits in the sandbox's lane, and not in this thread.
+        self._in_lane(errand.sandbox, partial(self._note, errand, outcome))
+
+    def _note(self, errand: Errand, outcome: Outcome) -> None:
+        """Note what came of an attempt, and see to the next one."""
         failures = errand.failures + 1
         is_over = failures > len(self._rules.retries)
         with errand.sandbox.transaction:
@@ -113,7 +124,14 @@ class Courier:
             state = State.FAILED if outcome.state is State.RETRYING and is_over else outcome.state
             errand.outbox.update(callback.tried(attempt, state))
         if state is State.RETRYING:
-            self._later(self._rules.retries[errand.failures], partial(self._go, errand._replace(failures=failures)))
+            known = ref(errand.sandbox), ref(errand.outbox)
+            self._later(self._rules.retries[errand.failures], partial(self._go_again, *known, errand.id, failures))
+
+    def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
+        """Try again, unless the sandbox was deleted meanwhile."""
+        known, noted = sandbox(), outbox()
+        if known is not None and noted is not None:
+            self._go(Errand(known, noted, id_, failures))
 
     def _set_alarm(self, sandbox: Sandbox, wait: float | None) -> None:
         try:
@@ -130,12 +148,21 @@ class Courier:
             before.cancel()
         if wait is not None and self.loop is not None and not self._has_stopped:
             wait = min(max(wait, SHORTEST), LONGEST)
-            self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox)
+            # An alarm may be a day away; a sandbox that is deleted before is freed at once.
+            self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox.name, ref(sandbox))
 
-    def _ring(self, sandbox: Sandbox) -> None:
-        """Look after the sandbox, in a thread: a long request may hold it, and shall not hold the loop."""
-        self._alarms.pop(sandbox.name, None)
-        self._rounds.add(sandbox.name, partial(self._look_after, sandbox))
+    def _ring(self, name: str, known: "ref[Sandbox]") -> None:
+        """Look after the sandbox in its turn: a long request may hold it, and must not hold the loop."""
+        self._alarms.pop(name, None)
+        sandbox = known()
+        if sandbox is not None:
+            self._in_lane(sandbox, partial(self._look_after, sandbox))
+
+    def _in_lane(self, sandbox: Sandbox, action: Callable[[], None]) -> None:
+        try:
+            self._workers.submit(sandbox.name, action).add_done_callback(_log_bug)
+        except LaneFull:
+            self._later(FULL_LANE_WAIT, partial(self._in_lane, sandbox, action))
 
     def _look_after(self, sandbox: Sandbox) -> None:
         with sandbox.transaction:
@@ -200,6 +227,11 @@ class Rounds:
                 self._waiting.append(lane)
             else:
                 del self._lanes[lane]
+
+
+def _log_bug(work: "Future[None]") -> None:
+    if not work.cancelled() and (error := work.exception()) and not isinstance(error, ConnectionResetError):
+        _log.error("the courier met a bug in mockserver", exc_info=error)
 
 
 def _attempt(callback: Callback, rules: Rules) -> Outcome:

@@ -1,6 +1,5 @@
 """One attempt to deliver a callback over HTTP: only to where it may go, in bounded time, and following nobody."""
 
-import ipaddress
 import socket
 import ssl
 import time
@@ -12,10 +11,12 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from mockserver.state.callbacks import State
+from mockserver.web.addresses import is_local, is_loopback, is_loopback_name
 from mockserver.web.postage import Outcome, Rules, judged
 
 MAX_READ = 65_536
 """Bytes of an answer's body that are read, so that its sender may end in peace; nobody looks at them."""
+_NAMES = "--callback-allow names hosts that may be called"
 _PATH = "/%:@!$&'()*+,;=-._~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -71,24 +72,35 @@ def _find_places(address: _Address, rules: Rules) -> list[str]:
     A name is looked up only when it may be called: already the question would leave the machine.
     """
     host, port = address.host, address.port
-    is_allowed = not rules.allowed.isdisjoint({(host, None), (host, port)})
+    is_allowed = _is_allowed(host, port, rules)
     # "localhost" is in every hosts file; a resolver may ask the network for what stands before it.
-    name = "localhost" if host.endswith(".localhost") and not is_allowed else host
-    if not (is_allowed or name == "localhost" or _is_loopback(name)):
-        raise ForbiddenTarget(f"{host[:200]} is not loopback; --callback-allow names hosts that may be called")
+    name = "localhost" if is_loopback_name(host) and not is_allowed else host
+    is_here = is_loopback_name(host) or is_loopback(host)
+    if is_here and not (is_allowed or rules.allows_loopback):
+        raise ForbiddenTarget(f"{host[:200]} is loopback, and the server listens beyond it; {_NAMES}")
+    if not (is_allowed or is_here):
+        raise ForbiddenTarget(f"{host[:200]} is not loopback; {_NAMES}")
     found = [str(each[4][0]) for each in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
     for each in found:
-        if not (is_allowed or _is_loopback(each)):
-            raise ForbiddenTarget(f"{host[:200]} is {each}, which is not loopback; --callback-allow names exceptions")
+        _check_place(host, each, port, rules, is_allowed=is_allowed)
     return list(dict.fromkeys(found))
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+def _check_place(host: str, place: str, port: int, rules: Rules, *, is_allowed: bool) -> None:
+    """Raises ForbiddenTarget where a name leads to an address that it may not lead to.
+
+    Whoever runs a name's domain decides where it leads: that it is allowed says nothing about loopback.
+    """
+    if not (is_allowed or is_loopback(place)):
+        raise ForbiddenTarget(f"{host[:200]} is {place}, which is not loopback; {_NAMES}")
+    is_named = _is_allowed(place, port, rules) or (is_allowed and (is_loopback_name(host) or is_local(host)))
+    if is_local(place) and not (rules.allows_loopback or is_named):
+        detail = f"{host[:200]} is {place}, which is loopback, and the server listens beyond it"
+        raise ForbiddenTarget(f"{detail}; {_NAMES}")
+
+
+def _is_allowed(host: str, port: int, rules: Rules) -> bool:
+    return not rules.allowed.isdisjoint({(host, None), (host, port)})
 
 
 def _exchange(  # noqa: PLR0917  its only caller is above

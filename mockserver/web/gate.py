@@ -1,11 +1,11 @@
 """The gate before /__admin: who may call, and what the others are told."""
 
-import ipaddress
 import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from mockserver.settings import Settings
+from mockserver.web.addresses import is_loopback, is_loopback_name
 from mockserver.web.calls import AdminRefusal
 
 TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
@@ -45,7 +45,4 @@ def _is_near(address: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_loopback(host) or is_loopback_name(host)

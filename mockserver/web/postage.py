@@ -7,13 +7,14 @@ from mockserver import __version__
 from mockserver.settings import Settings
 from mockserver.state.callbacks import State
 from mockserver.syntaxes import read_endpoint, read_place, read_retries, read_timeout
+from mockserver.web.addresses import listens_on_loopback
 
 
 class Rules(NamedTuple):
     """Where callbacks may go, and how long and how often it is tried."""
 
     allowed: frozenset[tuple[str, int | None]] = frozenset()
-    """Hosts in lower case with a port; None is any port. Loopback is always allowed."""
+    """Hosts in lower case with a port; None is any port."""
     timeout: float = 5.0
     """Of one attempt, in seconds of the wall."""
     retries: tuple[float, ...] = ()
@@ -22,6 +23,8 @@ class Rules(NamedTuple):
     """Where queues are; empty when there are none."""
     shows_id: bool = True
     """Whether the callback's id goes along, which the vendor would not send."""
+    allows_loopback: bool = True
+    """Whether loopback needs no permission: only while the server itself is reached from loopback only."""
 
     def headers(self, id_: str) -> dict[str, str]:
         """What goes along with a payload over HTTP."""
@@ -47,6 +50,7 @@ def rules_of(settings: Settings) -> Rules:
         read_retries(settings.callback_retries),
         read_endpoint(settings.sqs_endpoint),
         settings.debug_headers,
+        listens_on_loopback(settings.host),
     )
 
 

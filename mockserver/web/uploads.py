@@ -1,70 +1,86 @@
-"""Forms with files, read while they come in; however large a file is, memory holds little of it."""
+"""Receives forms with files; however large a file is, memory holds little of it."""
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING
-
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Upload
-from mockserver.stores.blobs import MEMORY_BYTES, Blob
+from mockserver.stores.blobs import no_room
+from mockserver.web.forms import FormError, FormReader
 
 if TYPE_CHECKING:
     from starlette.types import Receive
 
-MAX_FILES = 10
-MAX_FIELDS = 100
-MAX_FIELD_BYTES = 256 * 1024
-"""Of a field that is not a file."""
-GATHERED_BYTES = 1024 * 1024
-"""So many are handed on together: each piece of a file is written in a thread, and the way there and back is long."""
+GATHERED_BYTES = 256 * 1024
+"""So many bytes are parsed at once."""
+INLINE_BYTES = 16 * 1024
+"""As many are parsed on the event loop, more in a thread."""
 
 
-class _FormParser(MultiPartParser):
-    """Starlette's parser within our bounds. By itself it takes a form that was cut off for a whole one."""
+class Form(NamedTuple):
+    """A form that was received: its fields, of a repeated one the last, or what is wrong with it."""
 
-    spool_max_size = MEMORY_BYTES
-
-    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
-        whole = self._to_its_end(stream)
-        super().__init__(headers, whole, max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-        self._has_ended = False
-
-    def on_end(self) -> None:
-        self._has_ended = True
-
-    async def _to_its_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        async for part in stream:
-            yield part
-        if not self._has_ended:
-            raise MultiPartException("The form has no end.")
+    fields: dict[str, str | Upload] | None
+    problem: str = ""
 
 
-async def read_form(headers: Mapping[str, str], receive: "Receive", limit: int) -> dict[str, str | Upload] | None:
-    """The fields of a multipart body, of a repeated one the last; None, once all is received, when it cannot be read.
+async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
+    """The form that a request brings, received to its end even where it cannot be read.
 
     Raises Refusal when it is larger than `limit` bytes or the disk is full, and ConnectionResetError when the client
     left.
     """
     stream = _received(receive, limit)
+    reader = None
     try:
-        fields = await _FormParser(Headers(headers), stream).parse()
-    except (MultiPartException, UnicodeError):
-        async for _ in stream:  # a client that may not finish what it says does not hear the answer
-            pass
-        return None
+        reader = FormReader(content_type)
+        async for data in stream:
+            if len(data) > INLINE_BYTES:
+                await asyncio.to_thread(reader.feed, data)
+            else:
+                reader.feed(data)
+        return Form(reader.finish())
+    except FormError as problem:
+        said = str(problem)
     except ConnectionResetError:
+        _close(reader)
         raise
     except OSError as problem:
-        detail = f"The upload could not be kept: {problem.strerror}."
-        raise Refusal(Reason.UNAVAILABLE, detail, status=507) from problem
-    return {_readable(name): _kept(value) for name, value in fields.multi_items()}
+        _close(reader)
+        await _drain(stream)
+        raise no_room(problem) from None
+    except BaseException:
+        _close(reader)
+        raise
+    _close(reader)
+    async for _ in stream:  # A client that may not finish what it sends does not read the answer.
+        pass
+    return Form(None, said)
+
+
+async def skip_body(receive: "Receive", limit: int) -> bool:
+    """Receive a body of at most `limit` bytes and drop it; whether that was all of it."""
+    return await _drain(_received(receive, limit))
 
 
 def upload_too_large(limit: int) -> Refusal:
     """The refusal of a form larger than `limit` bytes."""
     return Refusal(Reason.TOO_LARGE, f"The upload is larger than {limit} bytes.")
+
+
+async def _drain(stream: AsyncGenerator[bytes, None]) -> bool:
+    try:
+        async for _ in stream:
+            pass
+    except Refusal:
+        return False
+    return True
+
+
+def _close(reader: FormReader | None) -> None:
+    if reader is not None:
+        reader.close()
 
 
 async def _received(receive: "Receive", limit: int) -> AsyncGenerator[bytes, None]:
@@ -85,16 +101,3 @@ async def _received(receive: "Receive", limit: int) -> AsyncGenerator[bytes, Non
         if gathered >= GATHERED_BYTES or not is_more:
             yield b"".join(parts)
             parts, gathered = [], 0
-
-
-def _kept(value: str | UploadFile) -> str | Upload:
-    if isinstance(value, str):
-        return _readable(value)
-    with value.file as file:
-        blob = Blob.on_disk(file) if (value.size or 0) > MEMORY_BYTES else Blob.in_memory(file.read())
-    return Upload(_readable(value.filename or ""), _readable(value.content_type or ""), blob)
-
-
-def _readable(text: str) -> str:
-    """The text without lone surrogates, which some encodings can say and JSON cannot."""
-    return text.encode("utf-8", "replace").decode()

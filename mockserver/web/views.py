@@ -10,20 +10,22 @@ import orjson
 from mockserver.contract.replies import described
 from mockserver.errors import Reason
 from mockserver.messages import Response
-from mockserver.state.journal import Exchange
+from mockserver.state.journal import Exchange, without_secrets
 from mockserver.state.sandbox import Sandbox
 
 MAX_UNEXPECTED = 100
 SHOWN_CHARACTERS = 65_536
 """Of a body in the journal; its size in bytes is always told."""
 SHOWN_DETAIL = 1000
+_READ_BYTES = 4 * SHOWN_CHARACTERS + 8192
+"""Of a body, what is looked through for credentials: what is shown, and some more in which one may end."""
 _LOST = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED})
 
 
 def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
     """Exchanges as JSON, with how many were seen and how many the journal no longer has."""
     return {
-        "requests": [_exchange(each) for each in found],
+        "requests": [_exchange(each, sandbox) for each in found],
         "seen": sandbox.journal.seen,
         "dropped": sandbox.journal.dropped,
     }
@@ -32,11 +34,17 @@ def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
 def unexpected(sandbox: Sandbox) -> list[dict[str, Any]]:
     """The first requests that no client can have meant, in short."""
     found = sandbox.journal.find(lambda exchange: exchange.is_unexpected)
-    return [in_short(each) for each in islice(found, MAX_UNEXPECTED)]
+    return [in_short(each, public_name(sandbox)) for each in islice(found, MAX_UNEXPECTED)]
 
 
-def in_short(exchange: Exchange) -> dict[str, Any]:
-    """An exchange without its bodies and headers."""
+def public_name(sandbox: Sandbox) -> str:
+    """The sandbox's name where it is no secret, though its clients may use it as their token; else empty."""
+    return "" if sandbox.is_named_by_token else sandbox.name
+
+
+def in_short(exchange: Exchange, public: str = "") -> dict[str, Any]:
+    """An exchange without its bodies and headers; `public` is a text that is no credential."""
+    exchange = without_secrets(exchange, public, _READ_BYTES)
     return {
         "number": exchange.number,
         "method": exchange.request.method,
@@ -61,8 +69,9 @@ def _detail(exchange: Exchange) -> str:
         return ""
 
 
-def _exchange(exchange: Exchange) -> dict[str, Any]:
-    request, response = exchange.request, exchange.response
+def _exchange(whole: Exchange, sandbox: Sandbox) -> dict[str, Any]:
+    exchange = without_secrets(whole, public_name(sandbox), _READ_BYTES)
+    request = exchange.request
     return {
         "number": exchange.number,
         "at": instant_of(exchange.at),
@@ -76,13 +85,13 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
             "query": request.query,
             "headers": dict(request.headers),
             "body": _text(request.body),
-            "bytes": len(request.body),
+            "bytes": len(whole.request.body),
         },
-        "response": _response(response),
+        "response": _response(exchange.response, whole.response.body),
     }
 
 
-def _response(response: Response) -> dict[str, Any]:
+def _response(response: Response, whole: object) -> dict[str, Any]:
     body = response.body if isinstance(response.body, bytes) else b""
     return {
         "status": response.status,
@@ -90,7 +99,7 @@ def _response(response: Response) -> dict[str, Any]:
         "headers": [list(header) for header in response.headers],
         "source": response.source,
         "body": _text(body),
-        "bytes": len(body) if isinstance(response.body, bytes) else None,
+        "bytes": len(whole) if isinstance(whole, bytes) else None,
     }
 
 

@@ -187,3 +187,38 @@ def test_every_operation_is_found_by_its_own_path_whatever_fills_it(
     assert not ("/" + "/".join(filled) in paths and wildcards > 0), "a concrete path wins"
     if len(shapes) == 1:
         assert match.arguments == {p[1:-1]: text for p, text in zip(parts, filled, strict=True) if p.startswith("{")}
+
+
+API = make_router(
+    "POST /v1/chat/completions", "POST /v1/batches", "GET /v1/batches/{id}", "GET /ai", "POST /ai/batches",
+    "GET /api/v1/prompts/{slug}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1/v1/chat/completions", "Your base URL has /v1 twice."),
+        ("/v1/v1/batches/batch_1", "Your base URL has /v1 twice."),
+        ("/ai/ai/batches", "Your base URL has /ai twice."),
+        ("/ai/ai", "Your base URL has /ai twice."),
+        ("/api/v1/api/v1/prompts/x", "Your base URL has /api/v1 twice."),
+        ("/chat/completions", "Your base URL lacks /v1."),
+        ("/completions", "Your base URL lacks /v1/chat."),
+        ("/batches", "Your base URL lacks /ai or /v1."),
+        ("/batches/batch_1", "Your base URL lacks /v1."),
+        ("/prompts/x", "Your base URL lacks /api/v1."),
+        ("/v1/prompts/x", "Your base URL lacks /api."),
+        ("/v1/ai/batches", "Your base URL has /v1, which is no part of this path."),
+        ("//v1/batches", "There is a slash too many between your base URL and the path."),
+        ("/v1//batches", "There is a slash too many between your base URL and the path."),
+        ("/v1/batchez", "Did you mean /v1/batches?"),
+        ("/batch_1", ""),
+        ("/v1/v1", ""),
+        ("/" + "v1/" * 500, ""),
+    ],
+)
+def test_a_wrong_base_url_is_told(path: str, told: str) -> None:
+    _, _, hint = refusal_of(API, "POST", path).detail.partition(f"path {path[:200]}.")
+
+    assert hint.strip() == told or (told == "" and "base URL" not in hint)

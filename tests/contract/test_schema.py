@@ -303,7 +303,7 @@ class Visits:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        validator = schema_room._explaining_validator()
+        validator = schema_room._explaining_validator(leaves_unevaluated=False)
         type_of = validator.VALIDATORS["type"]
 
         def counted(*arguments: Any) -> Any:
@@ -405,7 +405,7 @@ def test_a_wide_value_that_only_the_fast_judge_dislikes_without_a_reason_is_acce
     ("definition", "words"),
     [
         ({"type": "strnig"}, "strnig"),
-        ({"pattern": "("}, "regex"),
+        ({"pattern": "("}, "regular expression"),
         ({"$ref": "#/components/schemas/Missing"}, "Missing"),
         ({"$ref": "https://elsewhere.example/schema"}, "elsewhere"),
         ({"properties": 5}, "5"),

@@ -429,7 +429,7 @@ AT = "paths./things/{id}.get"
     [
         (BODY, {}, f"{AT}.requestBody.content.{JSON}.schema.properties.a.type: type is 'strnig'; wanted one of array"),
         (REPLY, {}, f"{AT}.responses.200.content.{JSON}.schema.items.$ref: $ref is '#/components/schemas/No'; "),
-        (PARAMETER, {}, f"{AT}.parameters[0].schema.pattern: the pattern '(' is no regular expression"),
+        (PARAMETER, {}, f"{AT}.parameters[0].schema.pattern: the pattern '(' is not a regular expression"),
         ({}, CIRCLE, "components.schemas.A.$ref: $ref is '#/components/schemas/B'; it goes round in circles"),
         ({}, {"schemas": []}, "components.schemas: is a list; wanted a mapping"),
     ],

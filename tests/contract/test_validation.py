@@ -507,8 +507,9 @@ def test_the_fields_of_a_form_have_the_types_the_document_asks_for() -> None:
         ({"purpose": "batches"}, [(("body", "purpose"), "enum")]),
         ({"life[seconds]": "3599"}, [(("body", "life[seconds]"), "minimum")]),
         ({"life[seconds]": "an hour"}, [(("body", "life[seconds]"), "type")]),
-        ({"file": "text"}, [(("body", "file"), "type")]),
-        ({"purpose": UPLOAD._replace(filename="batch")}, [(("body", "purpose"), "type")]),
+        ({"file": "text"}, [(("body", "file"), "missing_filename")]),
+        ({"file": UPLOAD._replace(filename="")}, [(("body", "file"), "missing_filename")]),
+        ({"purpose": UPLOAD._replace(filename="batch")}, [(("body", "purpose"), "unexpected_file")]),
     ],
 )
 def test_every_field_of_a_form_is_judged(changes: dict[str, str | Upload], broken: list[Any]) -> None:
@@ -521,11 +522,11 @@ def test_the_fields_that_a_form_lacks_are_told() -> None:
     assert places(form_of({}).violations) == [(("body",), "required")] * 2
 
 
-def test_a_form_that_could_not_be_read_is_a_violation_of_its_syntax() -> None:
+def test_a_form_that_could_not_be_read_is_a_violation() -> None:
     read = form_of(None)
 
-    assert places(read.violations) == [(("body",), "syntax")]
-    assert read.violations[0].message == "could not be parsed as multipart/form-data"
+    assert places(read.violations) == [(("body",), "invalid_multipart")]
+    assert read.violations[0].message == "The form could not be read: it is not multipart/form-data."
     assert read.body is None
 
 

@@ -22,7 +22,12 @@ LINE = (
 FIXTURES = ("summarize", "translate", "support-reply")
 PROMPTS = ("summarize", "plain", "tested")
 """Prompts that are never archived."""
-SCHEMA = {"type": "object", "properties": {"sea": {"type": "string"}}, "required": ["sea"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"sea": {"type": "string"}},
+    "required": ["sea"],
+    "additionalProperties": False,
+}
 MOST_DIMENSIONS = 1024
 """Of the vectors that each of the models makes."""
 KNOWN = json.loads(os.environ["FUZZ_IDS"])
@@ -48,6 +53,8 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
     chunk = {"contentMediaType": "application/json", "contentSchema": stream["schema"]["x-mock-event"]}
     data = {"type": "string", "if": {"const": "[DONE]"}, "else": chunk}
     stream["schema"] = {"type": "object", "required": ["data"], "properties": {"data": data}}
+    # Schemathesis cannot make values of schemas with `dependentSchemas`; what these say, `_keep_chat` keeps.
+    del raw_schema["components"]["schemas"]["ChatCompletionRequest"]["dependentSchemas"]
     # A file for a batch is refused unless its name ends in `.jsonl`; left to itself, Schemathesis calls it `file`.
     form = paths["/v1/files"]["post"]["requestBody"]["content"]["multipart/form-data"]
     name = {"schema": {"type": "string"}, "example": 'form-data; name="file"; filename="lines.jsonl"'}
@@ -168,9 +175,25 @@ def _keep_chat(case: Case[Any]) -> None:
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema":
         form["json_schema"]["schema"] = SCHEMA
-    # "A word, or an object that names a tool": the words are OpenAI's, and a tool that is named has to be there.
+    # What must stand together, as `dependentSchemas` says.
+    for field, other in _NEEDS.items():
+        if not body.get(other):
+            body.pop(field, None)
+    if body.get("max_completion_tokens") is not None:
+        body.pop("max_tokens", None)
+    # "`tool_choice` names tools in `tools`".
     if body.get("tool_choice") is not None:
-        body["tool_choice"] = _draw(str(body["tool_choice"]), ("none", "auto"))
+        body["tool_choice"] = _draw(str(body["tool_choice"]), ("none", "auto", "required"))
+    # "A strict schema closes each object", and a function's parameters are an object's.
+    for tool in body.get("tools") or ():
+        if (tool.get("function") or {}).get("parameters") is not None:
+            tool["function"]["parameters"] = SCHEMA
+    if isinstance(body.get("messages"), list):
+        # "The messages after an assistant's `tool_calls` answer each of them": here is no call, and no answer.
+        messages = [each for each in body["messages"] if each["role"] != "tool"]
+        said = [{**each, "content": "."} if each.pop("tool_calls", None) else each for each in messages]
+        # "`json_object` needs a message that holds the word JSON".
+        body["messages"] = [*said, {"role": "user", "content": "As JSON, please."}]
     # What a template's placeholders stand for has to be given.
     if body.get("prompt_slug") is not None:
         body["prompt_slug"] = _draw(body["prompt_slug"], PROMPTS)
@@ -205,6 +228,13 @@ def _object(case: Case[Any]) -> dict[str, Any]:
     return case.body
 
 
+_NEEDS = {
+    "top_logprobs": "logprobs",
+    "stream_options": "stream",
+    "tool_choice": "tools",
+    "parallel_tool_calls": "tools",
+    "function_call": "functions",
+}
 _PATHS = {"file_id": "files", "batch_id": "batches", "slug": "prompts"}
 _RULES = {
     "queueBatch": _keep_batch_rules,

@@ -2,7 +2,17 @@
 
 import pytest
 
-from mockserver.state.ledger import PLENTY, AccountFacts, Accounts, Charge, email_of, reserved, reserved_status
+from mockserver.redaction import account_key
+from mockserver.state.ledger import (
+    PLENTY,
+    AccountFacts,
+    Accounts,
+    Charge,
+    email_of,
+    facts_of,
+    reserved,
+    reserved_status,
+)
 
 START = 1_700_000_000.0
 
@@ -35,7 +45,7 @@ START = 1_700_000_000.0
     ],
 )
 def test_a_token_says_in_its_own_words_what_its_account_is(token: str, credits: int, revoked: bool) -> None:
-    assert reserved(token) == AccountFacts(token, email_of(token), credits, revoked)
+    assert reserved(token) == AccountFacts(account_key(token), email_of(token), credits, revoked)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +75,8 @@ def test_an_address_tells_accounts_apart_and_does_not_repeat_the_token() -> None
 
 
 KNOWN = {
-    "known": AccountFacts("known", "known@example.com", 7),
-    "mock-revoked": AccountFacts("mock-revoked", "m@example.com", 3),
+    facts.key: facts
+    for facts in (facts_of("known", "known@example.com", 7), facts_of("mock-revoked", "m@example.com", 3))
 }
 
 
@@ -112,8 +122,9 @@ def test_files_come_before_reserved_words_and_closed_books_know_no_others(
 def test_an_operator_may_open_an_account_in_closed_books() -> None:
     accounts = Accounts({}, closed={"": frozenset()}, shelf={})
 
-    opened = accounts.open(AccountFacts("mine", "mine@example.com", 3, revoked=True), START)
+    opened = accounts.open(facts_of("mine", "mine@example.com", 3, revoked=True), START)
 
     assert accounts.find("mine", START, magic=True) is opened
-    assert (opened.token, opened.revoked, opened.balance({}, START)) == ("mine", True, 3)
+    assert (opened.key, opened.revoked, opened.balance({}, START)) == (account_key("mine"), True, 3)
+    assert accounts.with_key(opened.key) is opened
     assert accounts.every() == [opened]

@@ -197,15 +197,24 @@ def test_a_clock_does_not_advance_by_nonsense(seconds: float) -> None:
     assert clock.now() == 100
 
 
-@pytest.mark.parametrize("instant", [99.0, LATEST + 1, math.nan, math.inf])
-def test_a_clock_is_not_set_to_the_past_nor_past_the_last_instant(instant: float) -> None:
+@pytest.mark.parametrize(
+    ("instant", "told"),
+    [
+        (99.0, "1970-01-01T00:01:39Z"),
+        (LATEST + 1, f"{LATEST + 1!r} (Unix seconds)"),
+        (math.nan, "nan (Unix seconds)"),
+        (math.inf, "inf (Unix seconds)"),
+        (-1e15, "-1000000000000000.0 (Unix seconds)"),
+    ],
+)
+def test_a_clock_is_not_set_to_the_past_nor_past_the_last_instant(instant: float, told: str) -> None:
     clock = Clock(ClockStart(frozen=True, instant=100.0))
 
     with pytest.raises(ValueError) as refused:
         clock.set(instant)
 
     assert str(refused.value) == (
-        f"the clock stands at 100.0 and moves forward only, up to the year 9999; {instant!r} is refused"
+        f"the clock stands at 1970-01-01T00:01:40Z and moves forward only, up to the year 9999; {told} is refused"
     )
     assert clock.now() == 100
 

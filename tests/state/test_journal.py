@@ -1,6 +1,7 @@
 """The journal: it keeps the latest exchanges within its bounds, and counts the others."""
 
 from collections.abc import Callable
+from threading import Thread
 
 import pytest
 from hypothesis import given, settings
@@ -9,11 +10,22 @@ from hypothesis import strategies as st
 from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.state import journal as home
-from mockserver.state.journal import MAX_BYTES, Exchange, Journal, told_wait
+from mockserver.state.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, Journal, JournalSpace, told_wait
 
 STEADY = settings(derandomize=True)
 
 Note = Callable[..., None]
+
+
+EMPTY, OK = Request("GET", ""), Response(200)
+
+
+def exchange(
+    request: Request = EMPTY,
+    response: Response = OK,
+    violations: tuple[Violation, ...] = (),
+) -> Exchange:
+    return Exchange(1, 0.0, "", request, response, "", violations)
 
 
 def kept(journal: Journal) -> list[int]:
@@ -186,3 +198,84 @@ def test_a_journal_that_keeps_nothing_keeps_no_instants() -> None:
 )
 def test_what_retry_after_says_is_read(stated: str, seconds: float) -> None:
     assert told_wait(Response(429, headers=(("Retry-After", stated),)), 10.0) == seconds
+
+
+WIDE = "\U0001f600" * 1000
+CARRIED: dict[str, Exchange] = {
+    "a path": exchange(request=Request("GET", WIDE)),
+    "a query": exchange(request=Request("GET", "/", "a" * 4000)),
+    "a header": exchange(request=Request("GET", "/", headers={"a": "b" * 4000})),
+    "a body": exchange(request=Request("GET", "/", body=b"a" * 4000)),
+    "an answer's body": exchange(response=Response(200, body=b"a" * 4000)),
+    "an answer's header": exchange(response=Response(200, headers=(("a", "b" * 4000),))),
+    "a violation's message": exchange(violations=(Violation(("body",), "type", "a" * 4000),)),
+    "a violation's place": exchange(violations=(Violation(("body", WIDE), "type", ""),)),
+    "a violation's value": exchange(violations=(Violation(("body",), "type", "", value="a" * 4000),)),
+    "many violations": exchange(violations=(Violation(("body",), "type", ""),) * 15),
+}
+
+
+@pytest.mark.parametrize("carried", CARRIED.values(), ids=CARRIED.keys())
+def test_all_that_an_exchange_carries_counts(carried: Exchange) -> None:
+    space = JournalSpace()
+
+    Journal(10, space).record(*carried[1:])
+
+    assert 4000 <= space.held - EXCHANGE_BYTES <= 8000
+
+
+def test_all_journals_together_are_bounded() -> None:
+    space = JournalSpace(100 * EXCHANGE_BYTES)
+    journals = [Journal(1000, space) for _ in range(50)]
+    for n in range(2000):
+        journals[n % 50].record(*exchange()[1:])
+        assert space.held <= space.limit
+        assert space.held == sum(each.held for each in journals)
+
+    assert space.dropped == sum(each.dropped for each in journals) > 0
+    assert sum(len(kept(each)) for each in journals) > 90
+    assert all(kept(each)[-1:] in ([], [each.seen]) for each in journals)
+
+
+def test_large_journals_make_room_before_small_ones_and_unused_ones_before_used_ones() -> None:
+    space = JournalSpace(100 * EXCHANGE_BYTES)
+    small, unused, used = (Journal(1000, space) for _ in range(3))
+    for journal, count in ((small, 4), (unused, 48), (used, 48)):
+        for _ in range(count):
+            journal.record(*exchange()[1:])
+
+    used.record(*exchange()[1:])
+
+    assert (small.dropped, used.dropped) == (0, 0)
+    assert unused.dropped == space.dropped > 0
+
+
+def test_a_journal_that_leaves_gives_its_bytes_back() -> None:
+    space = JournalSpace()
+    gone, other = Journal(10, space), Journal(10, space)
+    for journal in (gone, other):
+        journal.record(*exchange()[1:])
+
+    gone.leave()
+    gone.record(*exchange()[1:])
+    other.clear()
+
+    assert (space.held, len(kept(gone))) == (0, 2)
+
+
+def test_threads_that_record_at_once_lose_no_count() -> None:
+    space = JournalSpace(50 * EXCHANGE_BYTES)
+    journals = [Journal(40, space) for _ in range(4)]
+
+    def record(journal: Journal) -> None:
+        for _ in range(2000):
+            journal.record(*exchange()[1:])
+
+    threads = [Thread(target=record, args=(each,)) for each in journals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert space.held == sum(each.held for each in journals) <= space.limit
+    assert [each.seen for each in journals] == [2000] * 4

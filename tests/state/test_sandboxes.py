@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from threading import Event, Thread
+from weakref import finalize
 
 import pytest
 from hypothesis import settings
@@ -10,10 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
 from mockserver.state.clock import ClockStart
-from mockserver.state.ledger import AccountFacts
-from mockserver.state.sandbox import Beginnings, Own
+from mockserver.state.ledger import facts_of
+from mockserver.state.sandbox import Beginnings, Own, Sandbox
 from mockserver.state.sandboxes import MAX_NAME, Sandboxes, SandboxesFull, bounded
-from mockserver.state.waste import MAX_HEAPS, Waste
+from mockserver.state.waste import AT_ONCE, Waste
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
@@ -103,6 +104,61 @@ def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: Sandboxe
     assert three.open("two").name == "two"
 
 
+def test_the_refusal_says_what_holds_the_sandboxes(three: Sandboxes) -> None:
+    one, two, other = three.every()
+    one.is_held = one.is_set_up = two.is_set_up = True
+    await_callback(other)
+
+    with pytest.raises(SandboxesFull) as raised:
+        three.open("four")
+
+    assert "1 by POST /__admin/sandboxes, 1 by what other admin calls have set in them, and 1 by callbacks" in str(
+        raised.value
+    )
+
+
+def await_callback(sandbox: Sandbox) -> None:
+    sandbox.open_outbox().note("a", provider="agentfirst", target="http://127.0.0.1/", base_url="http://a", due=1e9)
+
+
+def make_many(make_beginnings: MakeBeginnings, limit: int) -> Sandboxes:
+    book = Sandboxes(MemoryStore(), make_beginnings(), limit=limit)
+    for n in range(limit):
+        book.open(f"{n}")
+    return book
+
+
+def test_one_place_in_ten_is_not_for_pinned_sandboxes(make_beginnings: MakeBeginnings) -> None:
+    book = make_many(make_beginnings, 20)
+    for sandbox in book.every()[:18]:
+        book.check_room_to_pin(sandbox.name)
+        sandbox.is_set_up = True
+
+    book.check_room_to_pin("3")  # is pinned already
+    for name in ("19", "new"):
+        with pytest.raises(SandboxesFull, match="18 of 20 sandboxes are held, the most that may be: 0 by POST"):
+            book.check_room_to_pin(name)
+    for n in range(100):
+        book.open(f"other {n}")
+
+    assert {f"{n}" for n in range(18)} < set(names(book))
+    book.delete("0")
+    book.check_room_to_pin("new")
+
+
+def test_sandboxes_with_callbacks_make_room_when_there_is_none_else(make_beginnings: MakeBeginnings) -> None:
+    book = make_many(make_beginnings, 20)
+    for sandbox in book.every()[:18]:
+        sandbox.is_held = True
+    for sandbox in book.every()[18:]:
+        await_callback(sandbox)
+
+    book.open("new")
+
+    assert "18" not in names(book)
+    assert {"17", "19", "new"} < set(names(book))
+
+
 def test_a_reset_lets_go_of_what_was_only_set_up(three: Sandboxes) -> None:
     held, set_up = three.open("one"), three.open("two")
     held.is_held = held.is_set_up = set_up.is_set_up = True
@@ -165,8 +221,6 @@ def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
 
     with old.transaction:
         three.delete("one")
-        while three.waste.sweep():
-            pass
         new = three.open("one")
         new.batches["new"] = make_batch(id_="new")
         assert list(old.batches) == ["some-batch"]
@@ -184,7 +238,7 @@ def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: Sandboxes) -> None:
 
 
 def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beginnings: MakeBeginnings) -> None:
-    own = Own(ClockStart(True, 5.0, 60.0), Progression("polls", 2), (AccountFacts("vip", "vip@example.com", 3),))
+    own = Own(ClockStart(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),))
     beginnings = make_beginnings()._replace(closed={"api": frozenset()})
     sandbox = Sandboxes(MemoryStore(), beginnings).open("mine", own)
 
@@ -214,19 +268,31 @@ def test_a_long_name_is_cut_but_told_apart() -> None:
     assert bounded(name) == bounded("x" * 500) != bounded("x" * 501)
 
 
-def test_waste_is_freed_piece_by_piece_and_without_a_sweep_it_stays_bounded() -> None:
-    waste, heap, other = Waste(), {str(n): n for n in range(10)}, list(range(4))
-    waste.add(heap)
-    waste.add(other)
+class Value:
+    """Something that a weak reference can point at."""
 
-    assert waste.sweep(8)
-    assert (len(heap), len(other)) == (2, 4)
-    assert waste.sweep(5)
-    assert (len(heap), len(other)) == (0, 1)
-    assert not waste.sweep(5)
-    for _ in range(MAX_HEAPS + 9):
-        waste.add([1])
-    assert len(waste) == MAX_HEAPS
+
+@pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 20_000])
+def test_what_is_thrown_away_is_freed_whatever_its_size(count: int) -> None:
+    waste, freed = Waste(), Event()
+    value = Value()
+    finalize(value, freed.set)
+    waste.add([value, *range(count - 1)])
+
+    del value
+
+    assert freed.wait(10)
+
+
+def test_a_heap_that_is_added_while_another_is_swept_is_freed_as_well() -> None:
+    waste, events = Waste(), [Event() for _ in range(50)]
+    for event in events:
+        value = Value()
+        finalize(value, event.set)
+        waste.add(dict.fromkeys(range(1000), value))
+        del value
+
+    assert all(event.wait(10) for event in events)
 
 
 class Book(RuleBasedStateMachine):
@@ -302,10 +368,6 @@ class Book(RuleBasedStateMachine):
         if name in self.batches:
             self.gone(name)
             self.forgotten.discard(name)
-
-    @rule()
-    def sweep(self) -> None:
-        self.book.waste.sweep(3)
 
     @invariant()
     def agrees(self) -> None:

@@ -58,7 +58,7 @@ def facts_of(sandbox: Sandbox) -> Any:
     opened = [sandbox.accounts.find(token, now, magic=True) for token in ("a", "b", "new")]
     return (
         (now, clock.is_frozen, clock.scale, clock.born),
-        [(it.token, it.email, it.balance(sandbox.batches, now), it.is_revoked(now)) for it in opened if it],
+        [(it.key, it.email, it.balance(sandbox.batches, now), it.is_revoked(now)) for it in opened if it],
         (sandbox.progression, sandbox.conditions, sandbox.accounts.terms, sandbox.rules.installed),
     )
 

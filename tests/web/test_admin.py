@@ -10,6 +10,7 @@ from builders import make_client, state_of
 from starlette.testclient import TestClient
 
 from mockserver import __version__
+from mockserver.redaction import account_key
 from mockserver.web.verbs import VERBS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -228,11 +229,11 @@ def test_accounts_are_read_and_set(client: TestClient) -> None:
     queue(client, "one", "two")
 
     (met,) = client.get("/__admin/accounts").json()["accounts"]
-    assert (met["token"], met["credits"], met["revoked"]) == ("test", 1_000_000_000 - 10, False)
+    assert (met["key"], met["credits"], met["revoked"]) == (account_key("test"), 1_000_000_000 - 10, False)
     change = {"credits": -1, "email": "a@example.com", "revoked": True}
-    wanted = {"token": "test", **change}
+    wanted = {"key": met["key"], **change}
     assert client.put("/__admin/accounts/test", json=change).json() == wanted
-    assert client.get("/__admin/accounts/test").json() == wanted
+    assert client.get("/__admin/accounts/test").json() == client.get(f"/__admin/accounts/{met['key']}").json() == wanted
     assert client.get("/user").status_code == 403
     client.put("/__admin/accounts/test", json={"revoked": False})
     assert client.get("/user").json() == [{"email": "a@example.com", "credits": -1}]

@@ -1,11 +1,14 @@
 """AgileCloud's batches through the real SDK: uploaded, started, followed, downloaded, cancelled, listed."""
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
+import requests
 from batch_desk import MODEL, OPENAI, chats, embedding_of, jsonl, request_of
 from builders import make_settings
 from openai import OpenAI
@@ -49,6 +52,89 @@ def lines_of(client: OpenAI, file_id: str | None) -> dict[str, Any]:
     assert file_id is not None
     lines = [json.loads(line) for line in client.files.content(file_id).text.splitlines()]
     return {line["custom_id"]: line for line in lines}
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_bytes_that_have_no_name_make_a_batch(client: OpenAI, is_stream: bool) -> None:
+    content = b"\xef\xbb\xbf" + chats(2).replace(b"\n", b"\r\n\r\n")
+    file = client.files.create(file=io.BytesIO(content) if is_stream else content, purpose="batch")
+
+    batch = client.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
+
+    # The server of these tests is strict, and says of the second line that it is blank.
+    done = finish(client, batch)
+    assert file.filename == "upload"
+    assert done.errors is not None
+    assert [(each.line, each.code) for each in done.errors.data or []] == [
+        (2, "invalid_json_line"),
+        (4, "invalid_json_line"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "purpose", "message"),
+    [
+        ("notes.txt", chats(1), "batch", "Invalid file format for Batch API. Must be .jsonl"),
+        ("in.jsonl", "{é}".encode("latin-1"), "batch", "Invalid file for Batch API. Must be utf-8 encoded"),
+        ("in.jsonl", b"", "batch", "Invalid file for Batch API. It is empty."),
+    ],
+)
+def test_a_file_that_is_no_input_is_refused_at_upload(
+    client: OpenAI, name: str, content: bytes, purpose: Any, message: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.files.create(file=(name, content), purpose=purpose)
+
+    assert raised.value.body["message"] == message  # type: ignore[index]  # the SDK calls it an object
+
+
+def test_a_page_of_no_batches_can_be_asked_for(client: OpenAI) -> None:
+    start(client, chats(1))
+
+    page = client.batches.list(limit=0)
+
+    assert (page.data, page.has_more) == ([], True)
+    with pytest.raises(openai.BadRequestError, match="Expected a value <= 100, but got 101 instead") as raised:
+        client.batches.list(limit=101)
+    assert raised.value.code == "integer_above_max_value"
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "message", "param"),
+    [
+        ({"file": (None, "{}")}, {"purpose": "batch"}, "The part 'file' has no filename, so it is no file.", "file"),
+        ({"file": ("", "{}")}, {"purpose": "batch"}, "The part 'file' has", "file"),
+        ({"purpose": ("a", "batch")}, {}, "The part 'purpose' is a file; wanted text.", "purpose"),
+        (
+            {"file": ("in.jsonl", "{}")},
+            {"purpose": "batch", "expires_after": "604800"},
+            "Unknown parameter: 'expires_after'.",
+            "expires_after",
+        ),
+    ],
+)
+def test_a_form_that_is_no_upload_says_which_part_is_wrong(
+    client: OpenAI, files: Any, data: Any, message: str, param: str
+) -> None:
+    files = files if "file" in files else {"file": ("in.jsonl", "{}"), **files}
+    url, headers = f"{client.base_url}files", {"Authorization": "Bearer a"}
+
+    answer = requests.post(url, files=files, data=data, headers=headers, timeout=10)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["message"][: len(message)]) == (400, param, message)
+
+
+@pytest.mark.parametrize("filename", ["東京.jsonl", "Zoë.jsonl"])
+def test_the_name_of_a_file_is_kept_whoever_sends_it(client: OpenAI, filename: str) -> None:
+    url, headers = f"{client.base_url}files", {"Authorization": "Bearer a"}
+
+    answers = [
+        post(url, files={"file": (filename, b"{}")}, data={"purpose": "batch"}, headers=headers, timeout=10)
+        for post in (requests.post, httpx.post)
+    ]
+
+    assert [answer.json()["filename"] for answer in answers] == [filename] * 2
 
 
 def test_the_whole_loop(client: OpenAI) -> None:

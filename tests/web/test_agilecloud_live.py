@@ -13,7 +13,8 @@ from openai import OpenAI
 
 from mockserver import loading
 from mockserver.engine import Engine
-from mockserver.providers import agentfirst, agilecloud
+from mockserver.providers import agentfirst, agilecloud, agilecloud_limits
+from mockserver.providers.agilecloud_limits import REQUESTS, TOKENS
 from mockserver.providers.agilecloud_usage import Metered, report
 from mockserver.server import ThreadedServer
 
@@ -189,7 +190,7 @@ def test_models_are_listed_under_each_name_and_found_in_any_case(client: OpenAI)
 @pytest.mark.parametrize(
     ("changes", "error", "code"),
     [
-        ({"temperature": 3}, openai.BadRequestError, "invalid_value"),
+        ({"temperature": 3}, openai.BadRequestError, "decimal_above_max_value"),
         ({"model": "bge-large-en-v1.5"}, openai.BadRequestError, "invalid_value"),
         ({"model": "gpt-0"}, openai.NotFoundError, "model_not_found"),
         ({"extra_body": {"prompt_slug": "nowhere"}}, openai.NotFoundError, "prompt_not_found"),
@@ -297,6 +298,72 @@ def test_a_reset_fills_the_bucket(engine: Engine) -> None:
     engine.sandboxes.open("test").reset()
 
     assert ask(engine, "GET", "/v1/models").status == 200
+
+
+def limits_of(response: Any) -> dict[str, int]:
+    """What the response says of limits; each header once."""
+    found = [(name.removeprefix("X-RateLimit-"), int(value)) for name, value in response.headers if "RateLimit" in name]
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def limits(asked: int, spent: int = 0, limit: int = REQUESTS) -> dict[str, int]:
+    return {
+        "Limit-Requests": limit,
+        "Remaining-Requests": limit - asked,
+        "Limit-Tokens": TOKENS,
+        "Remaining-Tokens": TOKENS - spent,
+    }
+
+
+def test_every_answer_tells_what_is_left_of_real_limits() -> None:
+    engine = make_engine()
+    body = {"model": "qwen-2.5-3b", "messages": RIVER}
+
+    first = ask(engine, "POST", "/v1/chat/completions", json=body)
+    usage = value_of(first)["usage"]["total_tokens"]
+    refused = ask(engine, "POST", "/v1/chat/completions", json={})
+    other = ask(engine, "GET", "/v1/models", token="other")
+    embedded = ask(engine, "POST", "/v1/embeddings", json={"model": "text-embedding-3-small", "input": "ebb"})
+    unknown = ask(engine, "GET", "/v1/nowhere")
+    stranger = ask(engine, "GET", "/v1/models", token="mock-revoked")
+    nobody = ask(engine, "GET", "/v1/models", token=None)
+
+    assert usage > 0
+    assert (limits_of(first), limits_of(refused)) == (limits(1, usage), limits(2, usage))
+    spent = usage + value_of(embedded)["usage"]["total_tokens"]
+    assert (limits_of(embedded), limits_of(unknown)) == (limits(3, spent), limits(3, spent))
+    assert limits_of(other) == limits(1)
+    assert (limits_of(stranger), limits_of(nobody)) == (limits(0), limits(0))
+
+
+def test_what_was_used_counts_for_a_minute_of_sandbox_time() -> None:
+    engine = make_engine()
+
+    def left(after: float) -> int:
+        engine.sandboxes.open("test").clock.advance(after)
+        return limits_of(ask(engine, "GET", "/v1/models"))["Remaining-Requests"]
+
+    assert [left(after) for after in (0, 30, 29.9, 0.1, 0, 3600)] == [REQUESTS - n for n in (1, 2, 3, 1, 2, 1)]
+
+
+def test_limits_that_nobody_enforces_end_at_none_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agilecloud_limits, "REQUESTS", 2)
+    engine = make_engine()
+
+    responses = [ask(engine, "GET", "/v1/models") for _ in range(4)]
+
+    assert [response.status for response in responses] == [200] * 4
+    assert [limits_of(response)["Remaining-Requests"] for response in responses] == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("token", ["test", "mock-status-429"])
+def test_a_429_tells_the_accounts_limits_and_not_the_examples(engine: Engine, token: str) -> None:
+    responses = [ask(engine, "GET", "/v1/models", token=token) for _ in range(7)]
+
+    assert responses[-1].status == 429
+    assert limits_of(responses[-1]) == {**limits(60, limit=60), "Remaining-Requests": 0}
+    assert [value for name, value in responses[-1].headers if name == "Retry-After"] == ["1"]
 
 
 def test_agent_first_knows_nothing_of_it(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from builders import make_settings
 
+from mockserver.redaction import account_key
 from mockserver.server import ThreadedServer
 
 MESSAGES = [{"role": "user", "content": "Name a river in Spain."}]
@@ -46,7 +47,7 @@ def test_nothing_is_used_at_first() -> None:
 
 
 def test_a_batch_costs_half_of_what_the_same_live_calls_cost() -> None:
-    account = used_after(live=4, lines=4)["accounts"]["team"]
+    account = used_after(live=4, lines=4)["accounts"][account_key("team")]
 
     live, batch = account["live"], account["batch"]
     assert live["requests"] == batch["requests"] == 4
@@ -59,7 +60,7 @@ def test_a_batch_costs_half_of_what_the_same_live_calls_cost() -> None:
 def test_each_request_has_a_meter_event_and_they_add_up_to_the_cost() -> None:
     report = used_after(live=2, lines=3)
 
-    account, events = report["accounts"]["team"], report["events"]
+    account, events = report["accounts"][account_key("team")], report["events"]
     cost = sum(int(event["payload"]["value"]) for event in events)
     assert cost == account["live"]["cost"] + account["batch"]["cost"]
     live, batch = events[:2], events[2:]

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from builders import make_settings
-from receiver import PATIENCE, Receiver, listening, receiving
+from receiver import PATIENCE, Receiver, listening, receiving, refusing_port
 
 from mockserver.server import ThreadedServer
 
@@ -185,9 +185,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 
 
 def test_where_nobody_listens_the_payload_is_seen_all_the_same() -> None:
-    with listening() as listener:
-        port = listener.getsockname()[1]
-    with serving() as server, api_of(server) as api:
+    with refusing_port() as port, serving() as server, api_of(server) as api:
         queue(api, f"http://localhost:{port}/")
         advance(api)
 

@@ -21,6 +21,7 @@ from mockserver.errors import Reason
 from mockserver.kit.doors import Answer, SocketDoor
 from mockserver.lending import LocalHost
 from mockserver.messages import Request, Response
+from mockserver.redaction import account_key
 from mockserver.state.journal import Exchange
 from mockserver.testing import hosting, still_settings
 from mockserver.web.verbs import VERBS
@@ -202,7 +203,7 @@ def test_credits_are_a_number_that_can_be_assigned(mine: SandboxClient) -> None:
     assert mine.credits == 0
     asked = httpx.post(f"{mine.base_url}/ai/batches", json=PROMPT, headers=mine.headers)
     assert asked.status_code == 402
-    assert [account["token"] for account in mine.accounts] == [mine.token]
+    assert [account["key"] for account in mine.accounts] == [account_key(mine.token)]
     assert mine.set_account("other", revoked=True)["revoked"]
     assert mine.ledger()["entries"][-1]["entry"] == "set"
 
@@ -211,7 +212,7 @@ def test_batches_are_listed_without_ageing(mine: SandboxClient) -> None:
     looks = [mine.batches() for _ in range(4)]
 
     assert looks[0][0]["status"] == "retrieving"
-    assert looks[0][0]["account"] == mine.token
+    assert looks[0][0]["account"] == account_key(mine.token)
     assert looks[-1] == looks[0]
 
 
@@ -525,3 +526,17 @@ def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
     lost = Exchange(1, 0.0, "", Request("GET", "/ai/batch"), Response(404, "", body), Reason.NO_SUCH_PATH, ())
 
     assert in_short(lost)["detail"] == ""
+
+
+def test_two_tokens_meet_in_one_sandbox_and_see_only_what_is_theirs(mine: SandboxClient) -> None:
+    with httpx.Client(base_url=mine.base_url) as api:
+        ours = api.post("/ai/batches", json=PROMPT, headers=mine.headers).json()["id"]
+        theirs = api.post("/ai/batches", json=PROMPT, headers=mine.headers_for("bob")).json()["id"]
+        seen = [
+            api.get("/ai/batches", params={"id": id_}, headers=mine.headers_for("bob")).status_code
+            for id_ in (ours, theirs)
+        ]
+
+    assert seen == [422, 200]
+    assert [batch["id"] for batch in mine.batches()] == [ours, theirs]
+    assert len(mine.accounts) == 2

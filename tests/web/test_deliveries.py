@@ -168,7 +168,7 @@ def test_rules_follow_from_settings() -> None:
     )
 
     allowed = frozenset({("hooks.example", None), ("2001:db8::1", 80)})
-    assert rules_of(settings) == Rules(allowed, 0.5, (), "http://127.0.0.1:5000", shows_id=False)
+    assert rules_of(settings) == Rules(allowed, 0.5, (), "http://127.0.0.1:5000", shows_id=False, allows_loopback=True)
     assert rules_of(make_settings()).retries == (0.5, 2, 8)
 
 
@@ -217,3 +217,65 @@ def test_a_handshake_that_never_ends_is_not_waited_for() -> None:
         meeting.join()
         met[0].close()
     assert outcome == Outcome(State.RETRYING, None, "no answer within 0.1 seconds")
+
+
+HERE = ["127.0.0.1", "127.9.9.9", "localhost", "LOCALHOST", "my-app.localhost", "[::1]", "[::ffff:127.0.0.1]"]
+UNSPECIFIED = ["0.0.0.0", "[::]", "[::ffff:0.0.0.0]"]
+DISGUISED = ["2130706433", "017700000001", "0x7f000001", "127.1", "0", "[::127.0.0.1]", "localhost.", "[::1%251]"]
+
+
+@pytest.mark.parametrize("host", [*HERE, *UNSPECIFIED, *DISGUISED])
+def test_a_server_that_listens_beyond_loopback_sends_nothing_there(host: str) -> None:
+    with receiving() as receiver:
+        outcome = send(f"http://{host}:{receiver.server.server_port}/", allows_loopback=False)
+
+        assert receiver.is_left_alone()
+    assert outcome.state is State.REFUSED
+    assert "--callback-allow names" in outcome.error
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "localhost", "LOCALHOST", "my-app.localhost", "0.0.0.0"])
+@pytest.mark.parametrize("has_port", [True, False])
+def test_loopback_that_is_named_is_called_wherever_the_server_listens(place: str, has_port: bool) -> None:
+    with receiving() as receiver:
+        port = receiver.server.server_port
+        allowed = frozenset({(place.lower(), port if has_port else None)})
+
+        outcome = send(f"http://{place}:{port}/", allows_loopback=False, allowed=allowed)
+
+    assert outcome == Outcome(State.DELIVERED, 200)
+
+
+@pytest.mark.parametrize("found", ["127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
+def test_a_name_that_is_allowed_does_not_allow_loopback_behind_it(resolver: dict[str, list[str]], found: str) -> None:
+    resolver["hooks.example"] = [ELSEWHERE, found]
+    rules = {"allowed": frozenset({("hooks.example", None)}), "allows_loopback": False}
+
+    assert send("http://hooks.example/", **rules).error.startswith(f"hooks.example is {found}, which is loopback")
+
+
+def test_a_name_that_is_allowed_and_the_loopback_address_behind_it_is_called(resolver: dict[str, list[str]]) -> None:
+    resolver["hooks.example"] = ["127.0.0.1"]
+    allowed = frozenset({("hooks.example", None), ("127.0.0.1", None)})
+    with receiving() as receiver:
+        port = receiver.server.server_port
+
+        assert send(f"http://hooks.example:{port}/", allowed=allowed, allows_loopback=False).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "allows"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.2", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("", False),
+        ("192.0.2.1", False),
+        ("no-such-host.invalid", False),
+    ],
+)
+def test_whether_loopback_is_allowed_follows_from_where_the_server_listens(host: str, allows: bool) -> None:
+    assert rules_of(make_settings(host=host)).allows_loopback is allows

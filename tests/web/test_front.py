@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from builders import make_client, make_document, make_operation, make_settings, write_json
 from starlette.testclient import TestClient
 
 from mockserver import __version__
+from mockserver.cli import main
 from mockserver.client import Client
 from mockserver.server import ThreadedServer
 
@@ -154,3 +156,47 @@ def test_a_start_asks_for_the_root_without_what_only_lost_clients_need() -> None
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
 
     assert output.stdout.strip() == "[]"
+
+
+UNASKED = [
+    "/favicon.ico",
+    "/robots.txt",
+    "/apple-touch-icon.png",
+    "/apple-touch-icon-120x120-precomposed.png",
+    "/.well-known/appspecific/com.chrome.devtools.json",
+]
+
+
+@pytest.mark.parametrize("path", UNASKED)
+def test_what_a_browser_asks_for_unasked_is_answered_and_in_no_journal(path: str) -> None:
+    with make_client() as client:
+        answers = [client.request(method, path) for method in ("GET", "HEAD", "GET")]
+        count = client.get("/__admin/requests", headers={"X-Mock-Sandbox": "default"}).json()["seen"]
+        sandboxes = client.get("/__admin/sandboxes").json()["count"]
+        coverage = client.get("/__admin/coverage").json()
+
+    assert [(each.status_code, each.content) for each in answers] == [(204, b"")] * 3
+    assert (count, sandboxes, coverage["checked"]) == (0, 0, False)
+
+
+def test_two_visits_of_a_browser_are_no_problem_in_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadedServer(make_settings()) as server:
+        for _ in range(2):
+            for path in ("/", *UNASKED):
+                assert httpx.get(f"{server.url}{path}").status_code in {200, 204}
+        httpx.get(f"{server.url}/user", headers={"Authorization": "Bearer a"})
+
+        assert main(["report", "--url", server.url]) == 0, capsys.readouterr().out
+
+
+def test_a_document_may_have_an_icon_of_its_own(tmp_path: Path) -> None:
+    paths = {"/favicon.ico": {"get": make_operation("icon", example={"icon": 1})}}
+    with make_client(spec=(str(write_json(tmp_path / "icon.json", make_document(paths))),)) as client:
+        answer = client.get("/favicon.ico")
+
+    assert answer.json() == {"icon": 1}
+
+
+def test_only_reading_an_icon_is_answered() -> None:
+    with make_client() as client:
+        assert client.post("/favicon.ico").status_code == 404

@@ -136,37 +136,46 @@ def test_a_client_that_leaves_within_its_body_disturbs_nobody(
     connection.close()
 
 
-def test_health_is_answered_while_a_large_body_is_read(server: ThreadedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[str] = []
+def test_others_are_answered_while_a_large_body_is_read(
+    server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[str]] = {}
     arrived, go = threading.Event(), threading.Event()
     handle = server.engine.handle
 
     def slow(request: Any) -> Response:
-        threads.append(threading.current_thread().name)
+        threads.setdefault(request.headers["authorization"], set()).add(threading.current_thread().name)
         if request.body:
             arrived.set()
-            assert go.wait(5)
+            assert go.wait(20)
         return handle(request)
 
     monkeypatch.setattr(server.engine, "handle", slow)
     body = json.dumps({"prompts": ["hello"], "ignored": "x" * MEGABYTE})
-    large, small = connect(server), connect(server)
     answers: list[int] = []
-    worker = threading.Thread(target=lambda: answers.append(exchange(large, "POST", "/ai/batches", body)[0].status))
-    worker.start()
-    assert arrived.wait(5)
 
-    healthy = [exchange(small, "GET", "/health")[0].status, exchange(small, "GET", "/user")[0].status]
+    def ask(*question: Any) -> None:
+        connection = connect(server)
+        answers.append(exchange(connection, *question)[0].status)
+        connection.close()
+
+    workers = [threading.Thread(target=ask, args=("POST", "/ai/batches", body))]
+    workers[0].start()
+    assert arrived.wait(20)
+    workers.append(threading.Thread(target=ask, args=("GET", "/user")))
+    workers[1].start()
+
+    other, connection = {"Authorization": "Bearer other"}, connect(server)
+    healthy = [exchange(connection, "GET", path, headers=other)[0].status for path in ("/health", "/user")]
+    connection.close()
+    before = list(answers)
     go.set()
-    worker.join(5)
+    for worker in workers:
+        worker.join(20)
 
-    assert healthy == [200, 200]
-    assert answers == [202]
-    assert "mockserver" not in threads, "what may wait for the large one's sandbox must not wait on the loop"
-    assert exchange(small, "GET", "/user")[0].status == 200
-    assert threads[-1] == "mockserver"
-    large.close()
-    small.close()
+    assert (healthy, before, answers) == ([200, 200], [], [202, 200])
+    assert "mockserver" not in threads["Bearer test"], "what waits for the large one's sandbox must not hold the loop"
+    assert threads["Bearer other"] == {"mockserver"}
 
 
 def test_an_archive_comes_in_chunks_while_it_is_made(server: ThreadedServer) -> None:

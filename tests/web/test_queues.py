@@ -124,12 +124,10 @@ def test_a_queue_that_is_not_there_is_not_tried_again(sqs: str, queues: Any) -> 
 
 
 def test_an_endpoint_where_nobody_listens_is_tried_again(sqs: str, queues: Any) -> None:
-    from receiver import listening
+    from receiver import refusing_port
 
-    with listening() as listener:
-        port = listener.getsockname()[1]
-
-    outcome = enqueue(DONE, b"{}", "some-id", Rules(endpoint=f"http://127.0.0.1:{port}", timeout=1))
+    with refusing_port() as port:
+        outcome = enqueue(DONE, b"{}", "some-id", Rules(endpoint=f"http://127.0.0.1:{port}", timeout=1))
 
     assert (outcome.state, outcome.status) == (State.RETRYING, None)
     assert "Could not connect" in outcome.error

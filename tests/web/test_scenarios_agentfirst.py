@@ -192,3 +192,14 @@ def test_huge_pages__are_as_heavy_as_real_ones() -> None:
         assert len(completion.json()["html"]) > 200_000
         made.admin("DELETE", "/conditions")
         assert len(made.api.get("/ai/completions", params={"id": job}).json()["html"]) < 50_000
+
+
+def test_credits_run_out__can_be_met_on_a_read_by_a_stub_or_a_preference() -> None:
+    with scene("credits-run-out") as made:
+        id_ = made.queue(1)
+        made.admin("POST", "/next", json={"operation": "getBatchStatus", "status": 402})
+
+        assert made.status(id_).status_code == 402
+        assert made.status(id_).status_code == 200
+        for path in ("/ai/devices", f"/ai/batches?id={id_}", f"/ai/completions?id={id_}"):
+            assert made.api.get(path, headers={"Prefer": "code=402"}).status_code == 402

@@ -74,6 +74,32 @@ def test_expired__keeps_what_was_done_and_names_the_rest() -> None:
         )
 
 
+@pytest.mark.parametrize("polls", [1, 2, 3, 5])
+def test_expired__is_reached_by_polls_while_the_clock_stands(polls: int) -> None:
+    with client_in("expired") as (made, client):
+        made.admin("PUT", "/progression", json=f"polls:{polls}")
+        batch = start(client)
+        statuses = [client.batches.retrieve(batch.id).status for _ in range(polls)]
+        after = client.batches.retrieve(batch.id)
+
+        assert ("expired" in statuses[:-1], statuses[-1]) == (False, "expired")
+        assert (after.status, counts_of(after), after.expires_at) == ("expired", (6, 4, 2), batch.expires_at)
+        assert sorted(lines_of(client, after.output_file_id)) == ["r0", "r1", "r3", "r4"]
+        assert sorted(lines_of(client, after.error_file_id)) == ["r2", "r5"]
+
+
+def test_expired__is_reached_at_once_by_batches_without_a_progression() -> None:
+    with client_in("expired") as (made, client):
+        made.admin("PUT", "/progression", json="immediate")
+
+        assert client.batches.retrieve(start(client).id).status == "expired"
+
+
+def test_stuck__outlasts_its_polls() -> None:
+    with client_in("stuck") as (_, client):
+        assert seen(client, start(client), looks=9).status == "in_progress"
+
+
 def rejection_in(name: str) -> tuple[str, int | None, str | None]:
     """The one error for which a batch fails that was created all right."""
     with client_in(name) as (_, client):

@@ -23,12 +23,14 @@ from mockserver.stores.blobs import CHUNK_BYTES, MEMORY_BYTES
 from mockserver.web import app as web_app
 from mockserver.web import uploads
 from mockserver.web.app import Gateway
+from mockserver.web.forms import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
 from mockserver.web.patience import Patience
-from mockserver.web.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, read_form
+from mockserver.web.uploads import Form, read_form
 
 MEGABYTE = 1024 * 1024
 ROOT = Path(__file__).parents[2]
 TYPE = "multipart/form-data; boundary=edge"
+TOKEN = {"Authorization": "Bearer test"}
 STATUS = Path("/proc/self/status")
 
 
@@ -57,9 +59,9 @@ class UploadWire(Wire):
         )
         super().__init__(*messages, path="/v1/files", **{"content_type": TYPE, **headers})
 
-    def read(self, limit: int = 64 * MEGABYTE) -> dict[str, str | Upload] | None:
+    def read(self, limit: int = 64 * MEGABYTE) -> Form:
         headers = {name.decode(): value.decode() for name, value in self.scope["headers"]}
-        return asyncio.run(asyncio.wait_for(read_form(headers, self.receive, limit), timeout=20))
+        return asyncio.run(asyncio.wait_for(read_form(headers["content-type"], self.receive, limit), timeout=20))
 
 
 class Listener:
@@ -90,7 +92,7 @@ def test_a_form_is_read_however_it_is_cut_into_pieces(
 ) -> None:
     monkeypatch.setattr(uploads, "GATHERED_BYTES", gathered)
 
-    fields = UploadWire(GOOD, piece=piece).read()
+    fields = UploadWire(GOOD, piece=piece).read().fields
 
     assert fields is not None
     assert fields["purpose"] == "user_data"
@@ -101,67 +103,148 @@ def test_a_form_is_read_however_it_is_cut_into_pieces(
 def test_a_large_file_is_read_as_it_was_sent() -> None:
     content = os.urandom(MEMORY_BYTES * 2 + 5)
 
-    fields = UploadWire(form(part("file", content, "noise"))).read()
+    fields = UploadWire(form(part("file", content, "noise"))).read().fields
 
     assert upload_of(fields).blob.read() == content
 
 
 def test_of_a_repeated_field_the_last_counts() -> None:
-    fields = UploadWire(form(part("a", b"1"), part("file", b"1", "1"), part("a", b"2"), part("file", b"2", "2"))).read()
+    fields = (
+        UploadWire(form(part("a", b"1"), part("file", b"1", "1"), part("a", b"2"), part("file", b"2", "2")))
+        .read()
+        .fields
+    )
 
     assert fields is not None
     assert (fields["a"], upload_of(fields).blob.read()) == ("2", b"2")
 
 
 def test_names_and_texts_are_read_as_they_are_spelled() -> None:
-    fields = UploadWire(form(part("a[b]", "Zoë 東京".encode()), part("f", b"", "東京.jsonl"), part("b", b""))).read()
+    fields = (
+        UploadWire(form(part("a[b]", "Zoë 東京".encode()), part("f", b"", "東京.jsonl"), part("b", b""))).read().fields
+    )
 
     assert fields is not None
     assert (fields["a[b]"], fields["b"], upload_of(fields, "f").filename) == ("Zoë 東京", "", "東京.jsonl")
 
 
-def test_what_no_json_can_say_is_not_taken_over() -> None:
-    fields = UploadWire(form(part("a", b"\\ud800")), content_type=f"{TYPE}; charset=unicode_escape").read()
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-16", "idna", "latin-1", "nowhere", "rot13"])
+def test_a_form_is_utf_8_whatever_its_charset_is_said_to_be(charset: str) -> None:
+    fields = UploadWire(form(part("a", "\\u00e9 é".encode())), content_type=f"{TYPE}; charset={charset}").read().fields
 
-    assert fields == {"a": "?"}
+    assert fields == {"a": "\\u00e9 é"}
+
+
+def headers(*lines: str) -> bytes:
+    return "".join(f"{line}\r\n" for line in ("--edge", *lines, "")).encode() + b"x\r\n--edge--"
+
+
+BARE = "its lines end with LF alone; wanted CRLF"
+NAMED = 'Content-Disposition: form-data; name="a"'
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "problem"),
     [
-        b"",
-        b"tides",
-        GOOD[:-4],
-        GOOD[: GOOD.index(b"tides") + 2],
-        GOOD.replace(b'name="file"; ', b""),
-        GOOD.replace(b"Content-Disposition", b"Content Disposition"),
-        GOOD.replace(b"--edge", b"--hedge"),
-        form(part("purpose", b"x" * (MAX_FIELD_BYTES + 1))),
-        form(*(part("a", b"") for _ in range(MAX_FIELDS + 1))),
-        form(*(part("a", b"", "a") for _ in range(MAX_FILES + 1))),
-        form(part("a" * 100_000, b"")),
+        (b"", "the boundary '--edge' stands nowhere in the body"),
+        (b"tides", "the boundary '--edge' stands nowhere in the body"),
+        (GOOD.replace(b"--edge", b"--hedge"), "the boundary '--edge' stands nowhere in the body"),
+        (GOOD[:-4], "it has no last boundary ('--edge--')"),
+        (GOOD[: GOOD.index(b"tides") + 2], "it has no last boundary ('--edge--')"),
+        (GOOD.replace(b"\r\n", b"\n"), BARE),
+        (GOOD.replace(b"\r\n--edge", b"\n--edge"), BARE),
+        (GOOD.replace(b"\r\n\r\n", b"\n\n"), BARE),
+        (GOOD.replace(b'name="file"; ', b""), "the Content-Disposition header of a part has no name"),
+        (headers("Content-Type: text/plain"), "a part has no Content-Disposition header"),
+        (headers(NAMED, "Content-Transfer-Encoding: BASE64"), "the part 'a' is sent as base64, which is not decoded"),
+        (headers(NAMED + "; filename*=punycode''x"), "the filename* of a part cannot be decoded; wanted UTF-8''"),
+        (headers(NAMED + "; filename*=UTF-8''%ff"), "the filename* of a part is not UTF-8"),
+        (headers(NAMED + "; filename*=x"), "the filename* of a part cannot be decoded; wanted UTF-8''"),
+        (form(part("a", b"\xe9")), "the field 'a' is not UTF-8"),
+        (form(part("a", b"").replace(b'"a"', b'"\xe9"')), "the name of a part is not UTF-8"),
+        (form(part("f", b"", "x").replace(b'"x"', b'"\xe9"')), "the filename of a part is not UTF-8"),
+        (form(part("purpose", b"x" * (MAX_FIELD_BYTES + 1))), "the field 'purpose' is longer than 262144 bytes"),
+        (form(*(part("a", b"") for _ in range(MAX_FIELDS + 1))), "it has more than 100 fields"),
+        (form(*(part("a", b"", "a") for _ in range(MAX_FILES + 1))), "it has more than 10 files"),
+        (b"--edge\r\n" + b"A: b\r\n" * 50, ""),
+        (GOOD.replace(b"Content-Disposition", b"Content Disposition"), ""),
+        (form(part("a" * 100_000, b"")), ""),
+        (GOOD[:-4].replace(b"--edge", b"--edge" + b" " * 1_000_000, 1), "it has too many bytes between its parts"),
+        (form(part("a", b"\r\n--edge!" * 3000, "a")), "its boundary stands in it too often"),
     ],
 )
-def test_a_form_that_cannot_be_read_is_received_to_its_end_and_then_is_none(body: bytes) -> None:
+def test_what_is_wrong_with_a_form_is_told_once_it_is_received(body: bytes, problem: str) -> None:
     wire = UploadWire(body, piece=1000)
 
-    assert wire.read() is None
+    read = wire.read()
+
+    assert read.fields is None
+    assert read.problem.startswith(problem)
+    assert 0 < len(read.problem) <= 200
     assert wire.messages == []
 
 
 @pytest.mark.parametrize(
-    "content_type",
-    ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 999}"],
+    ("content_type", "problem"),
+    [
+        ("multipart/form-data", "its Content-Type has no boundary parameter"),
+        ("multipart/form-data; charset=utf-8", "its Content-Type has no boundary parameter"),
+        ("multipart/form-data; boundary=", "its boundary has 0 characters; wanted 1 to 256"),
+        (f"multipart/form-data; boundary={'x' * 300}", "its boundary has 300 characters; wanted 1 to 256"),
+        (f'multipart/form-data; a="{";" * 60_000}', "its Content-Type is longer than 1024 characters"),
+    ],
 )
-def test_a_form_without_a_usable_boundary_is_none(content_type: str) -> None:
-    assert UploadWire(GOOD, content_type=content_type).read() is None
+def test_a_form_without_a_usable_boundary_says_so(content_type: str, problem: str) -> None:
+    assert UploadWire(GOOD, content_type=content_type).read() == Form(None, problem)
+
+
+@pytest.mark.parametrize("piece", [1, 65_536])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"This is a form.\r\n" + GOOD,
+        b"- --edg\r\n-- \r\n--edg\r\n" + GOOD,
+        b"\r\n" + GOOD,
+        b"x" * 100_000 + b"\r\n" + GOOD,
+        GOOD + b"an epilogue\r\n--edge\r\n--edge--",
+        GOOD[:-2],
+        GOOD.replace(b"--edge\r\n", b"--edge \t\r\n"),
+        GOOD.replace(b"Content-Disposition", b"content-DISPOSITION"),
+    ],
+)
+def test_a_form_may_have_a_preamble_an_epilogue_and_padding(body: bytes, piece: int) -> None:
+    if piece == 1 and len(body) > 10_000:
+        piece = 999
+
+    fields = UploadWire(body, piece=piece).read().fields
+
+    assert fields is not None
+    assert (fields["purpose"], upload_of(fields).blob.read()) == ("user_data", b"tides")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "filename"),
+    [
+        ("filename*=UTF-8''%e6%9d%b1%e4%ba%ac.jsonl", "東京.jsonl"),
+        ("filename*=utf-8'en'tides.jsonl", "tides.jsonl"),
+        ("filename*=ISO-8859-1''Zo%EB.txt", "Zoë.txt"),
+        ("filename*=UTF-8''other; filename=tides.txt", "tides.txt"),
+        ("filename=\"a; filename*=UTF-8''b\"", "a; filename*=UTF-8''b"),
+        ('filename="Zoë \\"x\\".txt"', 'Zoë "x".txt'),
+    ],
+)
+def test_a_files_name_is_read_as_rfc_5987_writes_it(parameters: str, filename: str) -> None:
+    fields = UploadWire(headers(f"{NAMED}; {parameters}")).read().fields
+
+    assert upload_of(fields, "a").filename == filename
 
 
 @given(st.binary(max_size=300), st.integers(0, len(GOOD)), st.sampled_from([TYPE, TYPE + "; charset=punycode"]))
 def test_no_body_whatever_is_more_than_unreadable(noise: bytes, at: int, content_type: str) -> None:
-    fields = UploadWire(GOOD[:at] + noise + GOOD[at:], piece=50, content_type=content_type).read()
+    read = UploadWire(GOOD[:at] + noise + GOOD[at:], piece=50, content_type=content_type).read()
 
-    assert fields is None or all(isinstance(each, str | Upload) for each in fields.values())
+    assert bool(read.problem) == (read.fields is None)
+    assert all(isinstance(each, str | Upload) for each in (read.fields or {}).values())
 
 
 def test_a_form_that_cannot_be_read_is_refused_as_the_document_says() -> None:
@@ -169,7 +252,10 @@ def test_a_form_that_cannot_be_read_is_refused_as_the_document_says() -> None:
 
     assert wire.status == 400
     (violation,) = json.loads(wire.headers[b"x-mock-violations"])
-    assert (violation["location"], violation["code"]) == (["body"], "syntax")
+    assert (violation["location"], violation["code"]) == (["body"], "invalid_multipart")
+    message = "The form could not be read: it has no last boundary ('--edge--')."
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_multipart"}
+    assert wire.value["error"] == error
 
 
 def test_a_form_is_answered_and_the_journal_keeps_no_file() -> None:
@@ -251,15 +337,18 @@ def test_a_client_that_leaves_within_its_form_is_not_answered() -> None:
 
 
 def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fill(*_: Any) -> None:
+    def fill(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("starlette.datastructures.UploadFile.write", fill)
+    monkeypatch.setattr("mockserver.stores.blobs.BlobWriter.write", fill)
 
     wire = UploadWire(GOOD).through(make_gateway())
 
     assert wire.status == 507
-    assert wire.value["detail"] == "The upload could not be kept: No space left on device."
+    error = wire.value["error"]
+    assert "No space left on device" in error.pop("message")
+    assert error == {"type": "server_error", "param": None, "code": "insufficient_storage"}
+    assert wire.messages == []
 
 
 # Over a socket
@@ -282,7 +371,12 @@ def test_what_a_client_uploads_is_what_a_handler_gets(
 
     with path.open("rb") as file:
         answer = httpx.post(
-            f"{server.url}/v1/files", files={"file": file}, data={"purpose": "batch"}, timeout=30, trust_env=False
+            f"{server.url}/v1/files",
+            files={"file": file},
+            data={"purpose": "batch"},
+            timeout=30,
+            trust_env=False,
+            headers=TOKEN,
         )
 
     assert answer.status_code == 204

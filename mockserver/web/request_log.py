@@ -1,0 +1,81 @@
+"""The request log: one line for each request, without credentials."""
+
+import logging
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from mockserver.engine import Engine
+from mockserver.redaction import secrets_in, shown_path
+from mockserver.state.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp as App
+    from starlette.types import Message, Receive, Scope, Send
+
+log = logging.getLogger("mockserver.requests")
+QUIET = frozenset({"/health", "/ready"})
+"""Paths that are asked all the time: their requests are logged at the level `debug`."""
+MAX_METHOD = 20
+SANDBOX_HEADER = b"x-mock-sandbox"
+_facts: ContextVar[dict[str, str] | None] = ContextVar("mockserver_request", default=None)
+
+
+class RequestLog:
+    """Logs each request of an ASGI app when its answer has been sent, or its client is gone."""
+
+    def __init__(self, engine: Engine) -> None:
+        engine.observer = note
+
+    async def watch(self, app: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Have the app answer the request, and log it."""
+        level = logging.DEBUG if scope.get("path") in QUIET else logging.INFO
+        if scope["type"] != "http" or not log.isEnabledFor(level):
+            await app(scope, receive, send)
+            return
+        facts: dict[str, str] = {}
+        token = _facts.set(facts)
+        status = 0
+        begun = perf_counter()
+
+        async def watched(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                for name, value in message["headers"]:
+                    if name.lower() == SANDBOX_HEADER:  # of an admin call
+                        facts["sandbox"] = value.decode("latin-1")
+            await send(message)
+
+        try:
+            await app(scope, receive, watched)
+        finally:
+            _facts.reset(token)
+            milliseconds = round((perf_counter() - begun) * 1000, 1)
+            _write(level, scope, status, milliseconds, facts)
+
+
+def note(sandbox: Sandbox, reason: str) -> None:
+    """Remember what the engine knows of the request that is being answered."""
+    facts = _facts.get()
+    if facts is not None:
+        facts |= {"sandbox": sandbox.shown_name, "reason": reason}
+
+
+def _secrets_in(scope: "Scope") -> list[str]:
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return secrets_in(headers, scope["query_string"].decode("latin-1"))
+
+
+def _write(level: int, scope: "Scope", status: int, milliseconds: float, facts: dict[str, str]) -> None:
+    fields = {
+        "method": shown_path(scope["method"])[:MAX_METHOD],
+        "path": shown_path(scope["path"], _secrets_in(scope)),
+        "status": status,  # 0: the connection ended before an answer began
+        "ms": milliseconds,
+        "sandbox": shown_path(facts.get("sandbox", "")),
+        "reason": facts.get("reason", ""),
+    }
+    line = "{method} {path} {status} {ms} ms".format_map(fields)
+    more = "".join(f" {name}={fields[name]}" for name in ("sandbox", "reason") if fields[name])
+    log.log(level, "%s", line + more, extra={"request": fields})

@@ -1,0 +1,270 @@
+"""Threads for long work: requests of one sandbox one after another, sandboxes in turn.
+
+A lane is a queue of work that must not run at the same time: a sandbox's requests. Lanes that have work take turns
+(round robin), so a lane with thousands of waiting requests delays another one by one piece of work at most. Work that
+waits is an entry of a queue, never a thread.
+
+Threads share one interpreter lock, so more than RUNNING of them at once only make the event loop slower. Work gets a
+slot to run in; at a `checkpoint` it gives its slot to work that waits for one, new work first. Work that has no
+checkpoints keeps its slot; where none is given up, new work runs without one after a while, one piece at a time.
+
+Threads are daemons: a process that ends does not join them. `stop` makes each running piece of work end at its next
+checkpoint.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+MAX_THREADS = 64
+"""Threads of one pool: pieces of work that have begun and not ended, paused ones included."""
+MAX_WAITING = 2000
+"""Pieces of work that may wait in one lane."""
+RUNNING = 2
+"""Pieces of work that compute at the same time."""
+SLICE = 0.01
+"""Seconds after which work gives its slot to other work, at its next checkpoint."""
+SLOT_WAIT = 0.05
+"""Seconds in which no slot was handed on, after which one piece of new work runs without."""
+IDLE = 10.0
+"""Seconds after which a thread without work ends."""
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger("mockserver")
+
+
+class WorkStopped(BaseException):
+    """Raised by `checkpoint` when the server ends. Not an Exception, so that no handler takes it for a bug."""
+
+
+class LaneFull(Exception):  # noqa: N818  a fact that is told, not an error of ours
+    """MAX_WAITING pieces of work wait in the lane already."""
+
+
+class _Current(threading.local):
+    """What the thread works for; None in threads that are not a pool's."""
+
+    pool: "Workers | None" = None
+    since = 0.0
+    """When the work got its slot, in seconds of the monotonic clock."""
+    has_slot = False
+
+
+_current = _Current()
+
+
+def checkpoint() -> None:
+    """To be called between slices of long work: raises WorkStopped when the server ends, and lets other work run."""
+    pool = _current.pool
+    if pool is not None:
+        pool.pause()
+
+
+class _Slots:
+    """RUNNING slots to compute in, handed on in order: to new work first, every other time to work that was paused."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free = RUNNING
+        self._new: deque[threading.Event] = deque()
+        self._paused: deque[threading.Event] = deque()
+        self._is_turn_of_paused = False
+        self._moved = 0.0
+        """When a slot was last handed on, or done without."""
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self._new or self._paused)
+
+    def take(self, *, is_new: bool) -> bool:
+        """Wait for a slot; whether there was one. Only new work gives up waiting."""
+        queue = self._new if is_new else self._paused
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            called = threading.Event()
+            queue.append(called)
+        while not called.wait(SLOT_WAIT if is_new else None):
+            with self._lock:
+                if called.is_set():  # just now
+                    return True
+                if queue[0] is called and time.monotonic() - self._moved >= SLOT_WAIT:
+                    self._moved = time.monotonic()
+                    queue.popleft()
+                    return False
+        return True
+
+    def give(self) -> None:
+        """Hand the slot on."""
+        with self._lock:
+            self._moved = time.monotonic()
+            first, second = (self._paused, self._new) if self._is_turn_of_paused else (self._new, self._paused)
+            queue = first or second
+            if not queue:
+                self._free += 1
+                return
+            self._is_turn_of_paused = queue is self._new
+            queue.popleft().set()
+
+
+class _Work:
+    """One piece of work."""
+
+    __slots__ = ("action", "future", "lane")
+
+    def __init__(self, lane: str, action: Callable[[], Any]) -> None:
+        self.lane = lane
+        self.action = action
+        self.future: Future[Any] = Future()
+
+
+def _run(future: "Future[Any]", action: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = action()
+    except WorkStopped:
+        future.set_exception(ConnectionResetError("the server ends"))
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+    finally:
+        del future, action  # an exception's traceback would keep them, and the future the exception
+
+
+class Workers:
+    """A pool of threads; see the module. All methods may be called from any thread."""
+
+    def __init__(self, name: str = "mockserver-worker", *, threads: int = MAX_THREADS) -> None:
+        self.lanes: dict[str, OrderedDict[_Work, None]] = {}
+        """The lanes that have work, with what waits there; work that has begun is no longer listed."""
+        self.is_stopping = False
+        self._name = name
+        self._most = threads
+        self._lock = threading.Lock()
+        self._is_ready = threading.Condition(self._lock)
+        self._has_ended = threading.Condition(self._lock)
+        self._ready: deque[str] = deque()
+        """Lanes that have work waiting and none running."""
+        self._threads = self._idle = self._busy = 0
+        self._slots = _Slots()
+
+    def submit(self, lane: str, action: Callable[[], _Result]) -> "Future[_Result]":
+        """Have the action run after what the lane has to do already; raises LaneFull. Cancelling drops what waits."""
+        work = _Work(lane, action)
+        with self._lock:
+            if self.is_stopping:
+                work.future.cancel()
+                return work.future
+            waiting = self.lanes.get(lane)
+            if waiting is None:
+                waiting = self.lanes[lane] = OrderedDict()
+                self._make_ready(lane)
+            elif len(waiting) >= MAX_WAITING:
+                raise LaneFull(f"{MAX_WAITING} requests wait already")
+            waiting[work] = None
+        work.future.add_done_callback(lambda future: self._drop(work) if future.cancelled() else None)
+        return work.future
+
+    async def run(self, lane: str, action: Callable[[], _Result]) -> _Result:
+        """The action's result; raises LaneFull. Dropped when the waiting task is cancelled before it began."""
+        return await asyncio.wrap_future(self.submit(lane, action))
+
+    def pause(self) -> None:
+        """What `checkpoint` does in a thread of this pool."""
+        if self.is_stopping:
+            raise WorkStopped
+        is_alone = _current.has_slot and not self._slots.is_wanted
+        if not is_alone and time.monotonic() - _current.since > SLICE:
+            if _current.has_slot:
+                self._slots.give()
+            _current.has_slot = self._slots.take(is_new=False)
+            _current.since = time.monotonic()
+            if self.is_stopping:
+                raise WorkStopped
+
+    def stop(self, within: float = 0.0) -> bool:
+        """Drop what waits, and end what runs at its next checkpoint; whether all ended in so many seconds."""
+        with self._lock:
+            self.is_stopping = True
+            waiting = [work for lane in self.lanes.values() for work in lane]
+            self._is_ready.notify_all()
+        for work in waiting:
+            work.future.cancel()
+        with self._lock:
+            return self._has_ended.wait_for(lambda: not self._busy, within)
+
+    def _make_ready(self, lane: str) -> None:
+        self._ready.append(lane)
+        if self._idle >= len(self._ready):
+            self._is_ready.notify()
+        elif self._threads < self._most:
+            try:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            except RuntimeError:  # the system has no more threads: those that there are do it later
+                if not self._threads:
+                    self._ready.remove(lane)
+                    del self.lanes[lane]
+                    raise LaneFull("the system has no thread to spare") from None
+            else:
+                self._threads += 1
+
+    def _drop(self, work: _Work) -> None:
+        with self._lock:
+            waiting = self.lanes.get(work.lane)
+            if waiting is not None:
+                waiting.pop(work, None)  # an empty lane goes when its turn comes
+
+    def _work(self) -> None:
+        _current.pool = self
+        lane: str | None = None
+        while (work := self._next(lane)) is not None:
+            lane = work.lane
+            _current.has_slot = self._slots.take(is_new=True)
+            _current.since = time.monotonic()
+            try:
+                _run(work.future, work.action)
+            except Exception:
+                _log.exception("a worker met a bug in mockserver")
+            finally:
+                if _current.has_slot:
+                    self._slots.give()
+            work = None
+
+    def _next(self, done: str | None) -> _Work | None:
+        """What to do next, in a thread that has just worked for the lane `done`; None when the thread is to end."""
+        with self._lock:
+            if done is not None:
+                self._busy -= 1
+                self._leave(done)
+                self._has_ended.notify_all()
+            while True:
+                while self._ready:
+                    lane = self._ready.popleft()
+                    if self.lanes[lane]:
+                        self._busy += 1
+                        return self.lanes[lane].popitem(last=False)[0]
+                    del self.lanes[lane]
+                if self.is_stopping or not self._wait():
+                    self._threads -= 1
+                    return None
+
+    def _leave(self, lane: str) -> None:
+        if self.lanes[lane]:
+            self._ready.append(lane)
+        else:
+            del self.lanes[lane]
+
+    def _wait(self) -> bool:
+        """Whether there is work, or may be."""
+        self._idle += 1
+        is_called = self._is_ready.wait(IDLE)
+        self._idle -= 1
+        return is_called or bool(self._ready)

@@ -1,0 +1,151 @@
+"""Memory follows what is in flight: it stays below 4 bytes for each byte sent, and comes back down afterwards."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from attack_server import AttackedServer, attacked_server, others_are_served
+
+MB = 1024 * 1024
+SIZE = 32 * MB
+AT_ONCE = 8
+SLACK = 64 * MB
+"""For what is imported on first use, and what the allocator keeps."""
+JSON = "application/json"
+
+
+def tiny(prefix: bytes, piece: bytes, suffix: bytes, size: int = SIZE) -> bytes:
+    """A body of nearly `size` bytes that repeats a piece."""
+    return prefix + piece * ((size - len(prefix) - len(suffix)) // len(piece)) + suffix
+
+
+def ordinary_chat(size: int) -> bytes:
+    message = {
+        "role": "user",
+        "content": 'Hello, how are you? [I hope], all is "well". What does the weather do, there?',
+    }
+    messages = [message] * (size // len(orjson.dumps(message)) - 10)
+    return orjson.dumps({"model": "gpt-4o-mini", "messages": messages})
+
+
+BATCHES, CHAT = "/ai/batches", "/v1/chat/completions"
+BODIES: dict[str, tuple[str, bytes, int]] = {
+    "lists": (BATCHES, tiny(b'{"prompts":[', b"[],", b"[]]}"), 422),
+    "objects": (CHAT, tiny(b'{"messages":[', b'{"a":1},', b"1]}"), 400),
+    "members": (BATCHES, tiny(b"{", b'"a":1,', b'"a":1}'), 422),
+    "nesting": (BATCHES, b"[" * SIZE, 422),
+    "escapes": (BATCHES, tiny(b'{"prompts":["', b"\\u0041", b'"]}'), 422),
+    "digits": (BATCHES, tiny(b'{"prompts":[', b"1" * 1_000_000 + b",", b"1]}"), 422),
+    "one long text": (CHAT, tiny(b'{"model":"a","messages":[{"role":1,"content":"', b"a", b'"}]}'), 400),
+    "as many values as are allowed": (
+        BATCHES,
+        tiny(b'{"prompts":[', b"[[[]]],              " * 4, b"1]}", 8 * MB),
+        422,
+    ),
+    "no JSON": (BATCHES, tiny(b'{"prompts":["', b"a", b""), 422),
+    "a path that there is not": ("/ai/nothing", b"a" * SIZE, 404),
+    "another media type": (BATCHES, b"", 422),
+    "a chat": (CHAT, ordinary_chat(20 * MB), 200),
+    "wide prompts": (BATCHES, orjson.dumps({"prompts": ["\U0001f600" * 2047] * 1000}), 202),
+    "an admin body": ("/__admin/import", tiny(b'{"a":[', b"[],", b"[]]}"), 422),
+}
+
+
+def peak(server: AttackedServer) -> int:
+    """The most resident memory in bytes since `forget_peak`."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def forget_peak(server: AttackedServer) -> None:
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+
+
+def flood(server: AttackedServer, path: str, body: bytes, *, count: int = AT_ONCE, chunked: bool = False) -> set[int]:
+    """The statuses of requests that are sent side by side, each with a token of its own."""
+    statuses: list[int] = []
+
+    def send(number: int) -> None:
+        headers = {"Authorization": f"Bearer attacker-{number}", "Content-Type": JSON}
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        given = pieces(body) if chunked else body
+        connection.request("POST", path, given, headers, encode_chunked=chunked)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) == count
+    return set(statuses)
+
+
+def pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + 65536] for at in range(0, len(body), 65536))
+
+
+def clean(server: AttackedServer) -> None:
+    """Delete what the requests, and the probes beside them, have left in stores."""
+    for name in ("other", *(f"attacker-{number}" for number in range(AT_ONCE))):
+        server.request("DELETE", f"/__admin/sandboxes/{name}")
+
+
+def settled(server: AttackedServer, wanted: int) -> int:
+    """Resident memory in bytes, as soon as it is what is wanted, or after some requests."""
+    for _ in range(300):
+        server.request("GET", "/health")
+        if server.resident() <= wanted:
+            break
+    return server.resident()
+
+
+@pytest.fixture
+def server() -> Iterator[AttackedServer]:
+    """A server that has answered each kind of request once."""
+    with attacked_server("--progression", "immediate") as started:
+        for path in (BATCHES, CHAT, "/__admin/import"):
+            started.request("POST", path, b'{"a":1}')
+        started.request("GET", "/health")
+        yield started
+
+
+@pytest.mark.parametrize(("path", "body", "status"), BODIES.values(), ids=BODIES.keys())
+def test_memory_follows_the_bytes_in_flight(server: AttackedServer, path: str, body: bytes, status: int) -> None:
+    rest = server.resident()
+    forget_peak(server)
+
+    with others_are_served(server):
+        assert flood(server, path, body) == {status}
+
+    highest = peak(server)
+    clean(server)
+    after = settled(server, rest + SLACK)
+    assert highest <= rest + 4 * AT_ONCE * len(body) + SLACK
+    assert after <= rest + SLACK
+
+
+def test_bodies_without_a_stated_length_take_no_more_than_others(server: AttackedServer) -> None:
+    body, rest = BODIES["lists"][1], server.resident()
+    forget_peak(server)
+
+    with others_are_served(server):
+        assert flood(server, BATCHES, body, chunked=True) == {422}
+
+    assert peak(server) <= rest + 4 * AT_ONCE * len(body) + SLACK
+    clean(server)
+    assert settled(server, rest + SLACK) <= rest + SLACK
+
+
+def test_bodies_that_are_too_large_are_not_kept(server: AttackedServer) -> None:
+    rest = server.resident()
+    forget_peak(server)
+
+    with others_are_served(server):
+        assert flood(server, BATCHES, b"a" * (SIZE + 1), count=4) == {413}
+
+    assert peak(server) <= rest + SLACK
