@@ -126,7 +126,7 @@ class Inspection:
         """
         if self._is_plain is None or self.errors or self._count + len(lines) > MAX_LINES:
             return None
-        if max(map(len, lines)) > CHUNK_BYTES:
+        if max(map(len, lines), default=0) > CHUNK_BYTES:
             return None
         try:
             requests = list(map(orjson.loads, lines))
