@@ -16,14 +16,14 @@ from walks import seen_under
 from mockserver.cli import EXIT_CODES, _parser
 from mockserver.contract.operations import Operation
 from mockserver.contract.scenarios import Scenario
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 from mockserver.settings import GROUPS, ROWS, Settings, flag_of, variable_of
-from mockserver.state.batches import read_fate
-from mockserver.state.faults import listed_faults
-from mockserver.state.ledger import PLENTY, reserved, reserved_status
+from mockserver.state.batches import read_outcome
+from mockserver.state.faults import faults_json
+from mockserver.state.ledger import DEFAULT_CREDITS, account_from_token, reserved_status
 from mockserver.web.app import ADMIN_PREFIX
-from mockserver.web.calls import Verb
-from mockserver.web.verbs import VERBS
+from mockserver.web.calls import AdminRoute
+from mockserver.web.verbs import ROUTES
 
 README = Path(__file__).parents[1] / "README.md"
 NARROW = partial(RawDescriptionHelpFormatter, width=92, max_help_position=26)
@@ -77,7 +77,7 @@ def commands_page() -> str:
 
 
 def operations_page() -> str:
-    services = load_engine(Settings()).services
+    services = build_engine(Settings()).services
     tags = dict.fromkeys(service.operation.tag for service in services)
     parts = [
         "# Operations\n\nWhat the document (`openapi.yaml`) describes, and so what is served. "
@@ -97,7 +97,7 @@ def admin_page() -> str:
         "`default`; the answer's `X-Mock-Sandbox` says which one it was. What a call does not know is refused, and a "
         "refused call changes nothing. Bodies are JSON; their schemas are JSON Schema 2020-12."
     ]
-    return "\n\n".join(parts + [_verb(verb, told) for verb in VERBS])
+    return "\n\n".join(parts + [_verb(verb, told) for verb in ROUTES])
 
 
 def markers_page() -> str:
@@ -116,7 +116,7 @@ def faults_page() -> str:
         "# Faults\n\nOne fault is a JSON object with a `type` and its fields. [Faults](../control/faults.md) says how "
         "to install one. A field with a default may be left out."
     ]
-    for fault in listed_faults():
+    for fault in faults_json():
         rows = [(f"`{each['name']}`", each["wanted"], _code(each.get("default", ""))) for each in fault["fields"]]
         fields = _table(("field", "value", "default"), rows) if rows else "It has no fields."
         parts.append(f"## {fault['type']}\n\n{fault['sees']}\n\n{fields}")
@@ -135,7 +135,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def scenarios_part() -> str:
-    book = load_engine(Settings()).scenarios.by_name
+    book = build_engine(Settings()).scenarios.by_name
     return "\n\n".join(_scenario(each) for each in book.values())
 
 
@@ -179,7 +179,7 @@ def _operation(it: Operation) -> tuple[str, ...]:
     return f"`{it.key}`", f"`{it.method} {it.path}`", it.summary, " ".join(map(str, it.statuses))
 
 
-def _verb(verb: Verb, told: Mapping[str, str]) -> str:
+def _verb(verb: AdminRoute, told: Mapping[str, str]) -> str:
     call = f"{verb.method} {verb.path}"
     parts = [f"## {verb.method} {ADMIN_PREFIX}{verb.path} {{ #{_anchor(call)} }}"]
     sentence = told[call].partition("; `")[0] if call in told else ""
@@ -207,16 +207,16 @@ def _token_says(token: str) -> str:
     status = reserved_status(token)
     if status is not None:
         return f"The documented answer with status {status}, whatever is asked (400 where it documents none)."
-    facts = reserved(token)
+    facts = account_from_token(token)
     if facts.revoked:
         return "It is refused: 403 by Agent First, 401 by AgileCloud."
-    if facts.credits == PLENTY:
-        return f"It is accepted, and has plenty of credits ({PLENTY:,})."
+    if facts.credits == DEFAULT_CREDITS:
+        return f"It is accepted, and has plenty of credits ({DEFAULT_CREDITS:,})."
     return f"It is accepted, and starts with {facts.credits} credits{'; 402 at once' if not facts.credits else ''}."
 
 
 def _marker_says(marker: str) -> str:
-    fate = read_fate(marker)
+    fate = read_outcome(marker)
     if fate.failure is not None:
         return f"It fails, with {fate.failure} where a status is shown."
     if fate.slowness == float("inf"):

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from mockserver.contract.scenarios import Scenario
 from mockserver.engine import Engine
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 from mockserver.messages import Request, Response, Upload
 from mockserver.settings import Settings
-from mockserver.state.setups import read_setup
+from mockserver.state.setups import read_actions
 from mockserver.stores.blobs import Blob
 
 START = "frozen@2026-04-12T00:00:00"
@@ -43,9 +43,9 @@ class Visit:
     """A fresh engine whose one sandbox the scenario has set up."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._engine: Engine = load_engine(Settings(clock=START))
+        self._engine: Engine = build_engine(Settings(clock=START))
         self._sandbox = self._engine.open_sandbox(Request("GET", "/", "", {}, b""), TOKEN)
-        read_setup(scenario.name, scenario.content).apply(self._sandbox, magic=True)
+        read_actions(scenario.name, scenario.content).apply(self._sandbox, magic=True)
 
     def get(self, path: str, query: str = "") -> Response:
         return self._ask("GET", path, "", query=query)

@@ -11,7 +11,7 @@ from mockserver.contract.fixtures import (
     Completion,
     FixtureFile,
     Fixtures,
-    Match,
+    PromptMatch,
     fixture_files,
     fixture_problems,
     read_fixtures,
@@ -20,20 +20,20 @@ from mockserver.contract.replies import canned_reply
 from mockserver.contract.routing import collisions, overlaps
 from mockserver.contract.scenarios import SCENARIOS
 from mockserver.contract.schema import FORMATS, Schema
-from mockserver.contract.spec import Content, Operation, Spec, read_spec
+from mockserver.contract.spec import Content, OpenApiDocument, Operation, read_openapi
 from mockserver.contract.validation import check_reply
 from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
 from mockserver.loading import (
-    bundled,
+    bind_operations,
+    bundled_path,
     find_providers,
     fixture_folders,
     fixture_schema,
     handler_problems,
-    read_other_spec,
-    read_our_spec,
-    services_of,
+    load_bundled_spec,
+    load_extra_spec,
 )
-from mockserver.provider import Provider, Service
+from mockserver.provider import BoundOperation, Provider
 from mockserver.settings import Settings
 from mockserver.staging import scenario_problems, scenario_schema
 
@@ -59,7 +59,7 @@ def check(settings: Settings) -> list[Problem]:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
     none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
-    services = [service for spec in specs for service in services_of(spec, providers, none, settings)]
+    services = [service for spec in specs for service in bind_operations(spec, providers, none, settings)]
     found = {folder: list(_file_problems(folder, schema, services)) for folder in folders}
     problems += [problem for each in found.values() for _, problem in each]
     broken = frozenset(path for each in found.values() for path, _ in each)
@@ -69,41 +69,41 @@ def check(settings: Settings) -> list[Problem]:
     return problems
 
 
-def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[Spec], list[Problem]]:
+def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[OpenApiDocument], list[Problem]]:
     """The documents that can be read, each on its own, so that one broken document does not hide another."""
-    specs: list[Spec] = []
+    specs: list[OpenApiDocument] = []
     problems: list[Problem] = []
     for path in ("", *settings.spec):
         try:
-            specs.append(read_other_spec(path, settings) if path else read_our_spec(settings, providers))
+            specs.append(load_extra_spec(path, settings) if path else load_bundled_spec(settings, providers))
         except SpecError as error:
             found, mistakes = _read_broken_spec(path)
             specs += found
-            problems += _told(mistakes or [str(error)])
+            problems += _format_problem(mistakes or [str(error)])
     return specs, problems
 
 
-def _read_broken_spec(path: str) -> tuple[list[Spec], list[str]]:
+def _read_broken_spec(path: str) -> tuple[list[OpenApiDocument], list[str]]:
     """What can be read of a document, and all its mistakes; nothing of one that is no document at all."""
     mistakes: list[str] = []
     try:
-        return [read_spec(Path(path) if path else bundled("openapi.yaml"), mistakes)], mistakes
+        return [read_openapi(Path(path) if path else bundled_path("openapi.yaml"), mistakes)], mistakes
     except SpecError as error:
         return [], [*mistakes, str(error)]
 
 
-def _routing_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> Iterator[Problem]:
+def _routing_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
     """What keeps the operations of all documents from being served together, or one of them from being reached."""
     operations = [operation for spec in specs for operation in spec.operations]
-    yield from _told([*collisions(operations), *handler_problems(providers, specs)])
+    yield from _format_problem([*collisions(operations), *handler_problems(providers, specs)])
     for warning in overlaps(operations):
         place, _, message = warning.partition(": ")
         yield Problem(place, message, WARNING)
 
 
-def _spec_problems(spec: Spec) -> Iterator[Problem]:
+def _spec_problems(spec: OpenApiDocument) -> Iterator[Problem]:
     for operation in spec.operations:
-        for where, content in _contents(operation):
+        for where, content in _file_contents(operation):
             for name, value in content.examples.items():
                 for violation in _violations(content, value):
                     place = f"{spec.name}: {operation.key}: {where}: example {name}"
@@ -115,7 +115,7 @@ def _spec_problems(spec: Spec) -> Iterator[Problem]:
                 yield Problem(f"{spec.name}: {operation.key}: parameter {parameter.name}", str(error))
 
 
-def _contents(operation: Operation) -> Iterator[tuple[str, Content]]:
+def _file_contents(operation: Operation) -> Iterator[tuple[str, Content]]:
     for media_type, content in (operation.body or {}).items():
         yield f"request {media_type}", content
     for status, response in operation.responses.items():
@@ -137,24 +137,24 @@ def _path(violation: Violation) -> str:
     return f"{path}: " if path else ""
 
 
-def _file_problems(folder: Path, schema: Schema, services: Sequence[Service]) -> Iterator[tuple[Path, Problem]]:
+def _file_problems(folder: Path, schema: Schema, services: Sequence[BoundOperation]) -> Iterator[tuple[Path, Problem]]:
     """The problems of each file in a folder, or of the folder itself."""
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        yield from ((folder, problem) for problem in _told([str(error)]))
+        yield from ((folder, problem) for problem in _format_problem([str(error)]))
         return
     for file in files:
         is_scenario = file.provider == SCENARIOS
         found = _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema)
-        yield from ((file.path, problem) for problem in _told(found))
+        yield from ((file.path, problem) for problem in _format_problem(found))
 
 
-def _scenario_problems(file: FixtureFile, services: Sequence[Service]) -> Iterator[str]:
-    yield from scenario_problems(file, scenario_schema(bundled("fixtures")), services)
+def _scenario_problems(file: FixtureFile, services: Sequence[BoundOperation]) -> Iterator[str]:
+    yield from scenario_problems(file, scenario_schema(bundled_path("fixtures")), services)
 
 
-def _told(problems: Iterable[str]) -> Iterator[Problem]:
+def _format_problem(problems: Iterable[str]) -> Iterator[Problem]:
     try:
         for problem in problems:
             place, _, message = problem.partition(": ")
@@ -168,7 +168,7 @@ def _matching_problems(
     folders: Sequence[Path],
     schema: Schema,
     providers: Sequence[Provider],
-    specs: Sequence[Spec],
+    specs: Sequence[OpenApiDocument],
     broken: Container[Path],
 ) -> Iterator[Problem]:
     """Fixtures that can never match; the files that are broken are left out."""
@@ -197,7 +197,7 @@ def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> 
     """The first `own` completions are the user's; they may overrule bundled ones without a word."""
     for n, each in enumerate(fixtures.completions):
         earlier = fixtures.completions[own if n >= own else 0 : n]
-        why = _contradiction(each.match, provider) or _shadow(each, earlier)
+        why = _contradiction(each.match, provider) or _shadowing_match(each, earlier)
         if why:
             yield Problem(_place(each), f"can never match: {why}", WARNING)
 
@@ -207,10 +207,10 @@ def _place(canned: Completion | CannedResponse) -> str:
     return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
 
 
-def _contradiction(match: Match, provider: Provider) -> str:
+def _contradiction(match: PromptMatch, provider: Provider) -> str:
     """Why nothing can match, whatever comes before."""
     if match.models is not None and provider.models and not match.models & provider.models:
-        return f"model is {_listed(match.models)}; the document knows {_listed(provider.models)}"
+        return f"model is {_join_names(match.models)}; the document knows {_join_names(provider.models)}"
     if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
         return f"country is {match.country!r}, which is no ISO 3166-1 code"
     if match.prompt is not None and len(match.prompt) > provider.longest_prompt:
@@ -220,14 +220,14 @@ def _contradiction(match: Match, provider: Provider) -> str:
     return ""
 
 
-def _shadow(entry: Completion, earlier: Sequence[Completion]) -> str:
+def _shadowing_match(entry: Completion, earlier: Sequence[Completion]) -> str:
     for each in earlier:
         if _covers(each.match, entry.match):
             return f"{_place(each)} comes first and matches all of it"
     return ""
 
 
-def _covers(wide: Match, narrow: Match) -> bool:
+def _covers(wide: PromptMatch, narrow: PromptMatch) -> bool:
     """Whether everything that `narrow` fits is fitted by `wide`, as far as that can be told."""
     return (
         (wide.models is None or (narrow.models is not None and narrow.models <= wide.models))
@@ -238,7 +238,7 @@ def _covers(wide: Match, narrow: Match) -> bool:
     )
 
 
-def _covers_pattern(wide: Match, narrow: Match) -> bool:
+def _covers_pattern(wide: PromptMatch, narrow: PromptMatch) -> bool:
     if wide.pattern is None or narrow.prompt is None:
         return wide.pattern is None or (narrow.pattern is not None and wide.pattern.text == narrow.pattern.text)
     return wide.pattern.found_in(narrow.prompt)
@@ -267,5 +267,5 @@ def _broken_response(place: str, canned: CannedResponse, operation: Operation) -
         yield Problem(place, f"{_path(violation)}{violation.message}")
 
 
-def _listed(words: frozenset[str]) -> str:
+def _join_names(words: frozenset[str]) -> str:
     return ", ".join(sorted(words))

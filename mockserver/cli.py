@@ -194,9 +194,9 @@ def _check(parsed: Namespace) -> int:
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.loading import load_engine
+    from mockserver.loading import build_engine
 
-    services = load_engine(settings).services
+    services = build_engine(settings).services
     if parsed.json:
         import json
 

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, urlencode
 
-from mockserver.kit.doors import AdminError, Door, Facts, SocketDoor, read_answer
-from mockserver.kit.knobs import Clock, Knobs, beginning_of
-from mockserver.kit.records import Records
+from mockserver.kit.doors import AdminError, HttpTransport, JsonObject, Transport, read_answer
+from mockserver.kit.knobs import Clock, SandboxControls, sandbox_body
+from mockserver.kit.records import SandboxReads
 from mockserver.redaction import shown_path
 from mockserver.text import nearest
 
@@ -24,12 +24,12 @@ class Client:
     """A server's admin API."""
 
     def __init__(
-        self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, door: Door | None = None
+        self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, door: Transport | None = None
     ) -> None:
         """`url` is the server's, without a path of an API. `door` is another way to it than a socket."""
         self.url = url.rstrip("/")
         self._headers = {"X-Mock-Admin-Token": admin_token} if admin_token else {}
-        self._door = door or SocketDoor(url, timeout)
+        self._door = door or HttpTransport(url, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class Client:
         *,
         clock: str | None = None,
         progression: str | None = None,
-        accounts: Sequence[Facts] = (),
+        accounts: Sequence[JsonObject] = (),
         hold: bool = True,
         ids_of: str | None = None,
     ) -> "SandboxClient":
@@ -65,19 +65,19 @@ class Client:
         One that is there can only be held. Without a name the server gives one. `ids_of` is the name of the sandbox
         whose ids it shall give, in place of those that follow from its own name.
         """
-        wanted = beginning_of(name=name, clock=clock, progression=progression, ids_of=ids_of)
+        wanted = sandbox_body(name=name, clock=clock, progression=progression, ids_of=ids_of)
         wanted |= {"hold": hold} | ({"accounts": list(accounts)} if accounts else {})
         return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
 
-    def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[Facts]:
+    def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
         """The sandboxes there are, the last used first."""
         return list(self.ask("GET /sandboxes", query={"limit": limit, "after": after})["sandboxes"])
 
-    def version(self) -> Facts:
+    def version(self) -> JsonObject:
         """The server's `name` and `version`."""
         return self.ask("GET /version")
 
-    def openapi(self) -> Facts:
+    def openapi(self) -> JsonObject:
         """The document in force."""
         return self.ask("GET /openapi.json")
 
@@ -89,7 +89,7 @@ class Client:
         sandbox: str = DEFAULT,
         path: Mapping[str, str] = {},
         query: Mapping[str, Any] = {},
-    ) -> Facts:
+    ) -> JsonObject:
         """The answer of an admin verb, named as the README names it: `ask("POST /reset/{part}", path={"part": …})`.
 
         What is None in the query is left out. Raises AdminError when the call is refused.
@@ -105,11 +105,11 @@ class Client:
         content = b"" if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if content else {}
         headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
-        answer: Facts = read_answer(f"{method} {shown_path(target)}", self._door.ask(method, target, headers, content))
+        answer: JsonObject = read_answer(f"{method} {shown_path(target)}", self._door.ask(method, target, headers, content))
         return answer
 
 
-class SandboxClient(Knobs, Records):
+class SandboxClient(SandboxControls, SandboxReads):
     """One isolated world: how the program under test gets there, and how a test turns its knobs."""
 
     __slots__ = {
@@ -165,16 +165,16 @@ class SandboxClient(Knobs, Records):
         """The headers of another client of this sandbox, with a token of its own, and so an account of its own."""
         return {"Authorization": f"Bearer {token}", "X-Mock-Sandbox": self.name}
 
-    def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
+    def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
         """The answer of an admin verb in this sandbox; the client's `ask` says how."""
         __tracebackhide__ = True
         return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
 
-    def delete(self) -> Facts:
+    def delete(self) -> JsonObject:
         """Forget it, held or not. The answer tells the requests that nobody can have meant (`unexpected`)."""
         return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})
 
-    def import_(self, document: Facts) -> Facts:
+    def import_(self, document: JsonObject) -> JsonObject:
         """Become what an exported document says."""
         return self.ask("POST /import", document)
 

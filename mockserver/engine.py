@@ -5,24 +5,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mockserver.contract.replies import canned_reply, documented_reply, pick_status, problem, violations_text
-from mockserver.contract.routing import Match, Router
-from mockserver.contract.validation import Supplied, check_reply, is_encoded, read_supplied, read_token, takes_form
+from mockserver.contract.routing import RouteMatch, Router
+from mockserver.contract.validation import ParsedInput, check_reply, is_encoded, parse_input, read_token, takes_form
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
-from mockserver.outcomes import decide, forced_reply
-from mockserver.provider import Call, Service, find_host
+from mockserver.outcomes import find_override, forced_reply
+from mockserver.provider import BoundOperation, Call, owner_of_path
 from mockserver.settings import Settings
 from mockserver.state.ids import canonical, digest
 from mockserver.state.journal import ON_DEMAND
 from mockserver.state.ledger import Account, reserved_status
 from mockserver.state.sandbox import Sandbox
-from mockserver.state.sandboxes import Sandboxes, SandboxesFull, bounded
+from mockserver.state.sandboxes import SandboxesFull, SandboxManager, shortened_name
 from mockserver.workers import Workers
 
 if TYPE_CHECKING:
-    from mockserver.contract.scenarios import ScenarioBook
+    from mockserver.contract.scenarios import ScenarioSet
 
-    ReadScenarios = Callable[[], ScenarioBook]
+    ReadScenarios = Callable[[], ScenarioSet]
 
 SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
@@ -37,7 +37,7 @@ class Engine:
     """Answers requests. It holds no state of its own; that rests in the sandboxes."""
 
     def __init__(
-        self, services: Sequence[Service], sandboxes: Sandboxes, settings: Settings, scenarios: "ReadScenarios"
+        self, services: Sequence[BoundOperation], sandboxes: SandboxManager, settings: Settings, scenarios: "ReadScenarios"
     ) -> None:
         """Raises SpecError when two services stand on the same method and path."""
         self.services = tuple(services)
@@ -63,7 +63,7 @@ class Engine:
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
 
     @cached_property
-    def scenarios(self) -> "ScenarioBook":
+    def scenarios(self) -> "ScenarioSet":
         """The scenarios that can be applied, read when they are first asked for."""
         return self._read_scenarios()
 
@@ -83,7 +83,7 @@ class Engine:
                     raise refusal
                 assert service is not None and match is not None
                 if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
-                    outcome = decide(service, request, sandbox, now, heeds_preference=self.settings.magic)
+                    outcome = find_override(service, request, sandbox, now, heeds_preference=self.settings.magic)
                     response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
                 else:
                     response = self._answer(service, match, request, sandbox, now, token)
@@ -100,7 +100,7 @@ class Engine:
                 self.settle(sandbox)
         return response
 
-    def _count_demanded(self, service: Service | None, response: Response) -> None:
+    def _count_demanded(self, service: BoundOperation | None, response: Response) -> None:
         if service is not None and response.source in ON_DEMAND:
             met = service.operation.key, response.status
             self.demanded[met] = self.demanded.get(met, 0) + 1
@@ -118,7 +118,7 @@ class Engine:
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,
-        service: Service | None,
+        service: BoundOperation | None,
         request: Request,
         sandbox: Sandbox,
         now: float,
@@ -126,7 +126,7 @@ class Engine:
         refusal: Refusal | None,
     ) -> Response:
         """The response as it goes out, with the headers that all have; counted, and in the journal."""
-        provider = service.provider if service is not None else find_host(request.path, refusal, self._by_operation)
+        provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
         if provider is not None and provider.dress is not None:
             response = provider.dress(request, sandbox, response, self.settings)
         if sandbox.was_evicted:
@@ -186,7 +186,7 @@ class Engine:
         """Whether an operation has this path, whatever its method."""
         return self._router.knows(path)
 
-    def _route(self, request: Request) -> tuple[Match | None, Service | None, Refusal | None]:
+    def _route(self, request: Request) -> tuple[RouteMatch | None, BoundOperation | None, Refusal | None]:
         try:
             match = self._router.match(request.method, request.path)
         except Refusal as refusal:
@@ -206,7 +206,7 @@ class Engine:
         """The token's account in the sandbox; None when the token is good for no provider."""
         return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
 
-    def _sandbox(self, request: Request, match: Match | None, token: str | None) -> Sandbox:
+    def _sandbox(self, request: Request, match: RouteMatch | None, token: str | None) -> Sandbox:
         """The world the path names by its key, as a presigned URL does; else the one the request names."""
         if match is not None and match.operation.sandbox_parameter:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
@@ -215,7 +215,7 @@ class Engine:
         return self.open_sandbox(request, token)
 
     def _answer(  # noqa: PLR0917  the hot path
-        self, service: Service, match: Match, request: Request, sandbox: Sandbox, now: float, token: str | None
+        self, service: BoundOperation, match: RouteMatch, request: Request, sandbox: Sandbox, now: float, token: str | None
     ) -> Response:
         operation = service.operation
         account = None
@@ -227,17 +227,17 @@ class Engine:
             account = self._admit(service, request, sandbox, now, token)
             if service.provider is not None and service.provider.guard is not None:
                 service.provider.guard(operation, sandbox, account, now, self.settings)
-        supplied = read_supplied(operation, request, match.arguments, strict=self.settings.strict)
+        supplied = parse_input(operation, request, match.arguments, strict=self.settings.strict)
         arguments, body, canonical_body, violations = supplied
         call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
-        violations = violations and _heeded(service, supplied)
+        violations = violations and _relevant_violations(service, supplied)
         if service.check is not None:
             violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
         if violations:
             raise Refusal(Reason.INVALID, violations=violations)
         return service.handler(call) if service.handler else _canned(call)
 
-    def _admit(self, service: Service, request: Request, sandbox: Sandbox, now: float, token: str | None) -> Account:
+    def _admit(self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None) -> Account:
         """The account that asks. Checked in the order header, token, credits."""
         where = ("header", "Authorization")
         if token is None:
@@ -257,22 +257,22 @@ class Engine:
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
 
-    def _needs_credits(self, service: Service, request: Request, sandbox: Sandbox) -> bool:
+    def _needs_credits(self, service: BoundOperation, request: Request, sandbox: Sandbox) -> bool:
         """Whether a balance of 0 refuses the request. Without a provider, wherever the document has a 402."""
         if 402 not in service.operation.statuses:
             return False
         charges = service.provider.charges if service.provider else None
         return charges is None or charges(service.operation, request, sandbox, self.settings)
 
-    def _refused(self, service: Service | None, request: Request, refusal: Refusal) -> Response:
+    def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)
         status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
-            host = find_host(request.path, refusal, self._by_operation)
-            reply = host.lost(request, refusal, status) if host and host.lost else _said(refusal, status)
+            host = owner_of_path(request.path, refusal, self._by_operation)
+            reply = host.lost(request, refusal, status) if host and host.lost else _problem_for(refusal, status)
         if provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
@@ -282,7 +282,7 @@ class Engine:
             return ()
         return ((VIOLATIONS_HEADER, violations_text(violations)),)
 
-    def _checked(self, service: Service | None, response: Response, refusal: Refusal | None) -> Response:
+    def _checked(self, service: BoundOperation | None, response: Response, refusal: Refusal | None) -> Response:
         """The response, or a loud 500 when the document does not allow it. Some refusals it has no answer to."""
         is_undocumented = refusal is not None and service and service.operation.response(response.status) is None
         if service is not None and not is_undocumented and response.media_type != "application/problem+json":
@@ -295,7 +295,7 @@ class Engine:
 
 def sandbox_name(request: Request, token: str | None) -> str:
     """The name of the world the request means: its header, else its bearer token, else `default`."""
-    return bounded(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+    return shortened_name(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
 
 
 def is_named_by_token(request: Request, token: str | None) -> bool:
@@ -307,12 +307,12 @@ def _no_room(full: SandboxesFull) -> Response:
     return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
 
 
-def _said(refusal: Refusal, status: int) -> Response:
+def _problem_for(refusal: Refusal, status: int) -> Response:
     detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
     return problem(status, _TITLES.get(status, "Refused"), detail)
 
 
-def _heeded(service: Service, supplied: Supplied) -> list[Violation]:
+def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
     """The violations that count: beside an argument that stands alone, none does but its own."""
     alone = service.provider.alone.get(service.operation.key) if service.provider else None
     if alone is None or alone not in supplied.arguments:
@@ -320,7 +320,7 @@ def _heeded(service: Service, supplied: Supplied) -> list[Violation]:
     return [each for each in supplied.violations if each.location[:2] == ("query", alone)]
 
 
-def _with_valid_fields(call: Call, supplied: Supplied) -> Call:
+def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
     """The call without the fields that already broke the document, so that a check can judge the others."""
     broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
     arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
@@ -335,12 +335,12 @@ def _canned(call: Call) -> Response:
     canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
     if canned is not None:
         return canned_reply(call.operation, canned.entry, canned.source)
-    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _asked(call))
+    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _request_key(call))
     if call.operation.method == "POST":
-        key = call.sandbox.ids.next(call.operation.key, _asked(call))
+        key = call.sandbox.ids.next(call.operation.key, _request_key(call))
     return documented_reply(call.operation, call.operation.success, key=key) or Response(204, source="generated")
 
 
-def _asked(call: Call) -> bytes:
+def _request_key(call: Call) -> bytes:
     body = call.body.hex() if isinstance(call.body, bytes) else call.body
     return canonical([call.arguments, body])

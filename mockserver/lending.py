@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from mockserver.client import Client, SandboxClient
 from mockserver.engine import Engine
-from mockserver.kit.doors import AdminError, AppDoor, Facts
-from mockserver.kit.knobs import beginning_of
-from mockserver.loading import load_engine
+from mockserver.kit.doors import AdminError, AsgiTransport, JsonObject
+from mockserver.kit.knobs import sandbox_body
+from mockserver.loading import build_engine
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
-from mockserver.state.clock import ClockStart
-from mockserver.state.sandbox import Own
+from mockserver.state.clock import ClockConfig
+from mockserver.state.sandbox import SandboxOptions
 from mockserver.state.sandboxes import MAX_NAME
 from mockserver.syntaxes import read_clock, read_progression
 from mockserver.web.app import build_app
@@ -25,7 +25,7 @@ from mockserver.web.views import unexpected
 
 CLOCK, PROGRESSION = "frozen", "polls:2"
 """How the world of a test begins: it moves when the test, or the client under test, moves it."""
-OURS: Mapping[str, str] = {
+ENV_SET: Mapping[str, str] = {
     "OPENAI_BASE_URL": "openai_base_url",
     "OPENAI_API_BASE": "openai_base_url",
     "OPENAI_API_KEY": "token",
@@ -40,7 +40,7 @@ OURS: Mapping[str, str] = {
     "AGENTFIRST_API_KEY": "token",
 }
 """The variables a test's program finds its sandbox by, and what of the sandbox each holds."""
-REMOVED = (
+ENV_REMOVED = (
     "OPENAI_ADMIN_KEY",
     "OPENAI_ORG_ID",
     "OPENAI_ORGANIZATION",
@@ -57,13 +57,13 @@ REMOVED = (
 """What would carry a real account into a test, or lead its requests elsewhere."""
 RUN = "MOCKSERVER_RUN"
 """The variable that holds the mark of a run on a server that others use at the same time."""
-MAX_ELSEWHERE = 1000
+MAX_OTHER_SANDBOXES = 1000
 """Of the sandboxes used last, how many are looked at when a test's own saw no request."""
-LENT_PREFIX = "test-"
+LEASED_PREFIX = "test-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
 
-class Lent(SandboxClient):
+class LeasedSandbox(SandboxClient):
     """A sandbox that is one test's own."""
 
     __slots__ = {
@@ -80,28 +80,28 @@ class Lent(SandboxClient):
         """Let the test pass whatever was asked."""
         self.allows_unexpected = True
 
-    def asked_elsewhere(self) -> list[Facts]:
+    def asked_elsewhere(self) -> list[JsonObject]:
         """The sandboxes that were asked since this one was lent, and that no test was lent; the latest first."""
-        rows = self.client.sandboxes(limit=MAX_ELSEWHERE)
-        return [row for row in rows if row["used"] > self.lent_at and row["requests"] and not _is_lent(row)]
+        rows = self.client.sandboxes(limit=MAX_OTHER_SANDBOXES)
+        return [row for row in rows if row["used"] > self.lent_at and row["requests"] and not _is_leased(row)]
 
 
-class Host(Protocol):
+class SandboxPool(Protocol):
     """Whoever has sandboxes to lend."""
 
     url: str
     client: Client
 
-    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
+    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> LeasedSandbox:
         """A new sandbox, held; nothing is left of an earlier one of that name."""
         ...
 
-    def take_back(self, sandbox: Lent) -> list[Facts]:
+    def take_back(self, sandbox: LeasedSandbox) -> list[JsonObject]:
         """Forget it; the requests that no client can have meant, in short."""
         ...
 
 
-class LocalHost:
+class LocalPool:
     """A server of this process. Its sandboxes are made and forgotten without a request."""
 
     def __init__(self, engine: Engine, client: Client) -> None:
@@ -109,15 +109,15 @@ class LocalHost:
         self.client = client
         self.url = client.url
 
-    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
+    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> LeasedSandbox:
         book = self.engine.sandboxes
         if book.named(name) is not None:
             book.delete(name)
-        made = book.open(name, _own(clock, progression))
+        made = book.open(name, _sandbox_options(clock, progression))
         made.is_held = True
-        return Lent(self.client, name, lent_at=made.used)
+        return LeasedSandbox(self.client, name, lent_at=made.used)
 
-    def take_back(self, sandbox: Lent) -> list[Facts]:
+    def take_back(self, sandbox: LeasedSandbox) -> list[JsonObject]:
         left = self.engine.sandboxes.delete(sandbox.name)
         if left is None:
             return []
@@ -125,7 +125,7 @@ class LocalHost:
             return unexpected(left)
 
 
-class RemoteHost:
+class RemotePool:
     """A server that somebody else runs. A sandbox costs one admin request to make and one to forget."""
 
     def __init__(self, url: str, admin_token: str | None = None, *, run: str | None = None) -> None:
@@ -134,11 +134,11 @@ class RemoteHost:
         self.url = self.client.url
         self.run = os.environ.get(RUN, "") if run is None else run
 
-    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Lent:
+    def lend(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> LeasedSandbox:
         """As any host; under the run's mark, with the ids that the sandbox would give without one."""
-        marked = marked_name(name, self.run)
+        marked = run_scoped_name(name, self.run)
         ids_of = name if self.run else None
-        beginning = beginning_of(name=marked, clock=clock, progression=progression, ids_of=ids_of) | {"hold": True}
+        beginning = sandbox_body(name=marked, clock=clock, progression=progression, ids_of=ids_of) | {"hold": True}
         try:
             made = self.client.ask("POST /sandboxes", beginning)
         except AdminError as error:
@@ -146,9 +146,9 @@ class RemoteHost:
                 raise
             self.client.sandbox(marked).delete()
             made = self.client.ask("POST /sandboxes", beginning)
-        return Lent(self.client, marked, lent_at=made["used"])
+        return LeasedSandbox(self.client, marked, lent_at=made["used"])
 
-    def take_back(self, sandbox: Lent) -> list[Facts]:
+    def take_back(self, sandbox: LeasedSandbox) -> list[JsonObject]:
         try:
             return list(sandbox.delete()["unexpected"])
         except AdminError as error:
@@ -157,13 +157,13 @@ class RemoteHost:
             raise
 
 
-class SandboxApp(LocalHost):
+class SandboxApp(LocalPool):
     """The whole server, admin API included, as an ASGI app: for `httpx.ASGITransport`, or to be mounted."""
 
     def __init__(self, settings: Settings) -> None:
-        engine = load_engine(settings)
+        engine = build_engine(settings)
         self._app = build_app(engine, settings)
-        door = AppDoor(self._app)
+        door = AsgiTransport(self._app)
         super().__init__(engine, Client("http://127.0.0.1", settings.admin_token or None, door=door))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -175,48 +175,48 @@ class SandboxApp(LocalHost):
 
 
 @contextmanager
-def pointed_at(sandbox: SandboxClient) -> Iterator[None]:
+def environment_for(sandbox: SandboxClient) -> Iterator[None]:
     """The environment leads to the sandbox, and holds no other key that we know of; afterwards it is as it was."""
-    wanted: dict[str, str | None] = {name: getattr(sandbox, what) for name, what in OURS.items()}
-    wanted |= dict.fromkeys(REMOVED)
+    wanted: dict[str, str | None] = {name: getattr(sandbox, what) for name, what in ENV_SET.items()}
+    wanted |= dict.fromkeys(ENV_REMOVED)
     host = urlsplit(sandbox.base_url).hostname or ""
     for name in ("NO_PROXY", "no_proxy"):
         wanted[name] = ",".join(filter(None, (os.environ.get(name), host)))
     before = {name: os.environ.get(name) for name in wanted}
-    _put(wanted)
+    _set_variable(wanted)
     try:
         yield
     finally:
-        _put(before)
+        _set_variable(before)
 
 
 def sandbox_name(test: str, worker: str = "") -> str:
     """A name for a test's sandbox: the same on every run, unlike any other test's, and a token fit for a header."""
     mark = blake2b(f"{worker}\0{test}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     words = [_UNSAFE.sub("-", part).strip("-")[-100:] for part in (worker, test)]
-    return LENT_PREFIX + "-".join([*filter(None, words), mark])
+    return LEASED_PREFIX + "-".join([*filter(None, words), mark])
 
 
-def _is_lent(row: Facts) -> bool:
+def _is_leased(row: JsonObject) -> bool:
     """Whether a test holds it. One of a test that has ended is made again by a stale client, and held by nobody."""
-    return bool(row["held"]) and str(row["name"]).startswith(LENT_PREFIX)
+    return bool(row["held"]) and str(row["name"]).startswith(LEASED_PREFIX)
 
 
-def marked_name(name: str, run: str) -> str:
+def run_scoped_name(name: str, run: str) -> str:
     """The name in the run with that mark, where no run with another one has it; without a mark as it is."""
     if not run:
         return name
     mark = blake2b(f"{run}\0{name}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     word = _UNSAFE.sub("-", run).strip("-")[-40:]
-    return (LENT_PREFIX + "-".join(filter(None, ("run", word, mark, name))))[:MAX_NAME]
+    return (LEASED_PREFIX + "-".join(filter(None, ("run", word, mark, name))))[:MAX_NAME]
 
 
 @lru_cache(maxsize=64)
-def _own(clock: str, progression: str) -> Own:
-    return Own(ClockStart(*read_clock(clock)), Progression(*read_progression(progression)))
+def _sandbox_options(clock: str, progression: str) -> SandboxOptions:
+    return SandboxOptions(ClockConfig(*read_clock(clock)), Progression(*read_progression(progression)))
 
 
-def _put(variables: Mapping[str, str | None]) -> None:
+def _set_variable(variables: Mapping[str, str | None]) -> None:
     """Set those with a value, remove the others."""
     for name, value in variables.items():
         if value is not None:

@@ -20,7 +20,7 @@ class ListenError(MockServerError):
     """The address cannot be listened on, or the port file cannot be written."""
 
 
-class Cork:
+class CoalescingTransport:
     """A transport that sends what is written at one go, as head and body of a response are, with one system call.
 
     The client is woken once instead of twice, which costs more than everything we do between the two.
@@ -109,7 +109,7 @@ def listen(host: str, port: int) -> socket.socket:
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:
-        raise ListenError(f"cannot listen on port {port} of {host!r}: {_why(error)}") from error
+        raise ListenError(f"cannot listen on port {port} of {host!r}: {_format_os_error(error)}") from error
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def port_file(path: str, port: int) -> Iterator[None]:
         try:
             target.write_text(f"{port}\n")
         except OSError as error:
-            raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
+            raise ListenError(f"{path}: the port file cannot be written: {_format_os_error(error)}") from error
         yield
         return
     draft = target.with_name(f".{target.name}.{os.getpid()}")
@@ -133,7 +133,7 @@ def port_file(path: str, port: int) -> Iterator[None]:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise ListenError(f"{path}: the port file cannot be written: {_why(error)}") from error
+        raise ListenError(f"{path}: the port file cannot be written: {_format_os_error(error)}") from error
     try:
         yield
     finally:
@@ -141,7 +141,7 @@ def port_file(path: str, port: int) -> Iterator[None]:
             target.unlink(missing_ok=True)
 
 
-def _why(error: OSError | UnicodeError) -> str:
+def _format_os_error(error: OSError | UnicodeError) -> str:
     number = getattr(error, "errno", None) or 0
     if number == errno.EADDRINUSE:
         return "the port is taken; choose another with --port, or --port 0 for a free one"

@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Operation, Spec, read_spec
-from mockserver.contract.strictness import tightened
+from mockserver.contract.spec import OpenApiDocument, Operation, read_openapi
+from mockserver.contract.strictness import closed
 from mockserver.engine import Engine
 from mockserver.errors import FixtureError, SpecError
-from mockserver.provider import Provider, Service, World
+from mockserver.provider import ApiContext, BoundOperation, Provider
 from mockserver.redaction import account_key
 from mockserver.settings import Settings
 from mockserver.state.batches import Progression
-from mockserver.state.clock import ClockStart
-from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
-from mockserver.state.sandbox import Beginnings
-from mockserver.state.sandboxes import Sandboxes
+from mockserver.state.clock import ClockConfig
+from mockserver.state.ledger import DEFAULT_CREDITS, AccountSpec, facts_of
+from mockserver.state.sandbox import SandboxDefaults
+from mockserver.state.sandboxes import SandboxManager
 from mockserver.stores import open_store
 from mockserver.syntaxes import read_clock, read_progression
 
 if TYPE_CHECKING:
-    from mockserver.contract.scenarios import ScenarioBook
+    from mockserver.contract.scenarios import ScenarioSet
 
 PROVIDER_GROUP = "mockserver.providers"
 
 _log = logging.getLogger("mockserver")
 
 
-def load_engine(settings: Settings) -> Engine:
+def build_engine(settings: Settings) -> Engine:
     """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
     providers = find_providers()
-    specs = [read_our_spec(settings, providers), *(read_other_spec(path, settings) for path in settings.spec)]
+    specs = [load_bundled_spec(settings, providers), *(load_extra_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
     for problem in handler_problems(providers, specs):
         raise SpecError(problem)
-    services = [service for spec in specs for service in services_of(spec, providers, fixtures, settings)]
-    sandboxes = Sandboxes(
+    services = [service for spec in specs for service in bind_operations(spec, providers, fixtures, settings)]
+    sandboxes = SandboxManager(
         open_store(),
-        _beginnings(settings, fixtures),
+        _sandbox_defaults(settings, fixtures),
         limit=settings.max_sandboxes,
         journal_bytes=settings.journal_bytes,
         when_evicted=_log_evictions,
@@ -55,7 +55,7 @@ def load_engine(settings: Settings) -> Engine:
     return engine
 
 
-def _load_scenarios(settings: Settings, services: Sequence[Service]) -> "ScenarioBook":
+def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
     from mockserver.staging import load_scenarios  # noqa: PLC0415  ours are known to be good, and no start waits for them
 
     return load_scenarios(fixture_folders(settings), services)
@@ -66,7 +66,7 @@ def find_providers() -> list[Provider]:
     return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
 
 
-def bundled(name: str) -> Path:
+def bundled_path(name: str) -> Path:
     """A file or folder that comes with mockserver: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).parent
     inside = package / "_data" / name
@@ -75,13 +75,13 @@ def bundled(name: str) -> Path:
 
 def fixture_folders(settings: Settings) -> list[Path]:
     """The folders of fixtures, in the order in which they are asked."""
-    return [*map(Path, settings.fixtures), bundled("fixtures")]
+    return [*map(Path, settings.fixtures), bundled_path("fixtures")]
 
 
 @cache
 def fixture_schema() -> Schema:
     """What a fixture file may say."""
-    definition = read_document(bundled("fixtures") / SCHEMA_FILE, FixtureError)
+    definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
     return Schema(definition, definition)
 
 
@@ -90,41 +90,41 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
     return read_fixtures(fixture_folders(settings), provider, fixture_schema())
 
 
-def read_our_spec(settings: Settings, providers: Sequence[Provider]) -> Spec:
+def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> OpenApiDocument:
     """The bundled document as it will be enforced."""
-    path = bundled("openapi.yaml")
+    path = bundled_path("openapi.yaml")
     document: dict[str, Any] = read_document(path, SpecError)
     for provider in providers:
         if provider.adapt:
             provider.adapt(document, settings)
-    return _enforced(Spec(document, str(path)), settings)
+    return _apply_strict(OpenApiDocument(document, str(path)), settings)
 
 
-def read_other_spec(path: str, settings: Settings) -> Spec:
+def load_extra_spec(path: str, settings: Settings) -> OpenApiDocument:
     """A document served beside ours, as it will be enforced."""
-    return _enforced(read_spec(Path(path)), settings)
+    return _apply_strict(read_openapi(Path(path)), settings)
 
 
-def services_of(
-    spec: Spec, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
-) -> Iterator[Service]:
+def bind_operations(
+    spec: OpenApiDocument, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
+) -> Iterator[BoundOperation]:
     """A document's operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
     by_tag = {provider.tag: provider for provider in providers}
     for operation in spec.operations:
         owner = by_tag.get(operation.tag)
         if owner is None:
-            yield Service(operation, World(spec, fixtures[""], settings), None, None, None)
+            yield BoundOperation(operation, ApiContext(spec, fixtures[""], settings), None, None, None)
         else:
-            world = World(spec, fixtures[owner.name], settings)
-            handler, check = _registered(owner.handlers, operation), _registered(owner.checkers, operation)
-            yield Service(operation, world, owner, handler, check)
+            world = ApiContext(spec, fixtures[owner.name], settings)
+            handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
+            yield BoundOperation(operation, world, owner, handler, check)
 
 
-def _enforced(spec: Spec, settings: Settings) -> Spec:
-    return Spec(tightened(spec.document, spec.name), spec.name) if settings.strict else spec
+def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
+    return OpenApiDocument(closed(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
-def handler_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> Iterator[str]:
+def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[str]:
     """Every operation that a provider handles and no document has, a line each."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
@@ -141,13 +141,13 @@ def handler_problems(providers: Sequence[Provider], specs: Sequence[Spec]) -> It
 Registered = TypeVar("Registered")
 
 
-def _registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
+def _find_registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
     """What stands in the table under the operationId, else under `POST /path`."""
     return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
-def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginnings:
-    known: dict[str, AccountFacts] = {}
+def _sandbox_defaults(settings: Settings, fixtures: Mapping[str, Fixtures]) -> SandboxDefaults:
+    known: dict[str, AccountSpec] = {}
     for each in fixtures.values():
         known |= {account_key(account["token"]): _account(account) for account in each.accounts}
     apis = {name: of for name, of in fixtures.items() if name}
@@ -156,9 +156,9 @@ def _beginnings(settings: Settings, fixtures: Mapping[str, Fixtures]) -> Beginni
     }
     if closed.keys() == apis.keys():
         closed[""] = frozenset().union(*closed.values())
-    return Beginnings(
+    return SandboxDefaults(
         seed=settings.seed,
-        clock=ClockStart(*read_clock(settings.clock)),
+        clock=ClockConfig(*read_clock(settings.clock)),
         progression=Progression(*read_progression(settings.progression)),
         accounts=known,
         closed=closed,
@@ -176,5 +176,5 @@ def _log_evictions(count: int) -> None:
         )
 
 
-def _account(entry: Mapping[str, Any]) -> AccountFacts:
-    return facts_of(entry["token"], entry.get("email"), entry.get("credits", PLENTY), entry.get("revoked", False))
+def _account(entry: Mapping[str, Any]) -> AccountSpec:
+    return facts_of(entry["token"], entry.get("email"), entry.get("credits", DEFAULT_CREDITS), entry.get("revoked", False))

@@ -10,7 +10,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})
 # NamedTuples, not frozen dataclasses: both are made once per request, and a frozen dataclass takes three times as long.
 
 
-class Content(Protocol):
+class StoredBytes(Protocol):
     """Bytes that rest somewhere and need not fit into memory; what a store's Blob supplies."""
 
     @property
@@ -31,7 +31,7 @@ class Upload(NamedTuple):
     filename: str
     media_type: str
     """As the client calls it; empty when it does not."""
-    blob: Content
+    blob: StoredBytes
 
 
 class Request(NamedTuple):
@@ -46,7 +46,7 @@ class Request(NamedTuple):
     """Names in lower case; of a repeated header the last value counts."""
     body: bytes = b""
     origin: str = "http://127.0.0.1:4024"
-    """Scheme and authority of the connection, used where the client sent no usable `Host`."""
+    """Scheme and authority of the connection, used where the client sent no usable `SandboxPool`."""
     form: Mapping[str, str | Upload] | None = None
     """Fields of a multipart body; of a repeated field the last counts. None when there is no such body, or one that
     cannot be read; `body` is empty then, too."""
@@ -66,7 +66,7 @@ class Request(NamedTuple):
         return self.headers.get(name, "").partition(",")[0].strip()
 
 
-class DisturbanceKind(StrEnum):
+class DeliveryFaultKind(StrEnum):
     """The ways in which a delivery goes wrong; web/disturbances.py performs each."""
 
     TRICKLE = "trickle"
@@ -79,10 +79,10 @@ class DisturbanceKind(StrEnum):
     TIMEOUT = "timeout"
 
 
-class Disturbance(NamedTuple):
+class DeliveryFault(NamedTuple):
     """How the delivery of a response goes wrong."""
 
-    kind: DisturbanceKind
+    kind: DeliveryFaultKind
     seconds: float = 0.0
     """How long a trickle takes; how long a client that hangs is held at most."""
     amount: int = 0
@@ -115,7 +115,7 @@ class Response(NamedTuple):
     """Where the answer came from (`X-Mock-Source`): `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
     delay: float = 0.0
     """Seconds of wall time the gateway waits before it answers."""
-    disturbance: Disturbance | None = None
+    disturbance: DeliveryFault | None = None
     """How the delivery goes wrong; None when it does not."""
 
     def with_headers(self, *headers: tuple[str, str]) -> "Response":

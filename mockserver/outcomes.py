@@ -4,21 +4,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockserver.contract.operations import Operation, essence
-from mockserver.contract.preferences import Preference, applied, read_preference
+from mockserver.contract.operations import Operation, bare_media_type
+from mockserver.contract.preferences import Preference, preference_applied, read_preference
 from mockserver.contract.replies import canned_reply, documented_reply, problem
-from mockserver.contract.routing import MAX_SHOWN
+from mockserver.contract.routing import MAX_NAME
 from mockserver.contract.validation import check_reply, find_content
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import (
     EMPTY_STATUSES,
     FAULT_SOURCE,
     UNDOCUMENTED_SOURCE,
-    DisturbanceKind,
+    DeliveryFaultKind,
     Request,
     Response,
 )
-from mockserver.provider import Service
+from mockserver.provider import BoundOperation
 from mockserver.state.ids import digest
 from mockserver.state.matchers import Matcher
 from mockserver.state.rules import Rule
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 FORBIDDEN = "forbidden"
 """The code of a violation that HTTP itself forbids, so that no rule can mean it."""
-MAX_JUDGED = 10
+MAX_CHECKED = 10
 """Violations told of a rule: it may fit many operations, and break each of them in many ways."""
 
 
-class Outcome(NamedTuple):
+class Override(NamedTuple):
     """What was decided before the walk of a request began."""
 
     request: Request
@@ -49,11 +49,11 @@ class Outcome(NamedTuple):
     def disturbed(self, response: Response) -> Response:
         """The response with the faults."""
         for fault, key in self.faults:
-            response = _disturbed(response, fault, key)
+            response = _with_fault(response, fault, key)
         return response
 
 
-class RuleError(ValueError):
+class StubError(ValueError):
     """A rule whose reply the document does not allow; it may say `undocumented: true`."""
 
     def __init__(self, detail: str, violations: Sequence[Violation]) -> None:
@@ -61,18 +61,18 @@ class RuleError(ValueError):
         self.violations = tuple(violations)
 
 
-def decide(service: Service, request: Request, sandbox: Sandbox, now: float, *, heeds_preference: bool) -> Outcome:
+def find_override(service: BoundOperation, request: Request, sandbox: Sandbox, now: float, *, heeds_preference: bool) -> Override:
     """What the request prefers, and what the sandbox's rules have for it.
 
     A preference decides before a stub, whose turn is not used up by it; faults of delivery disturb either.
     """
     reply, rest = None, request
     if heeds_preference:
-        reply, rest = _preferred(service.operation, request, sandbox.ids.salt)
+        reply, rest = _preference_override(service.operation, request, sandbox.ids.salt)
     claim = sandbox.rules.claim(service.operation.key, rest, now, is_answered=reply is not None)
     if claim.stub is None:
-        return Outcome(rest, reply, claim.faults)
-    return Outcome(rest, _stubbed(service, claim.stub), claim.faults, is_settled=True)
+        return Override(rest, reply, claim.faults)
+    return Override(rest, _stub_override(service, claim.stub), claim.faults, is_settled=True)
 
 
 def forced_reply(operation: Operation, status: int, *, key: bytes) -> Response:
@@ -83,7 +83,7 @@ def forced_reply(operation: Operation, status: int, *, key: bytes) -> Response:
 
 def read_rules(
     definitions: Iterable[Mapping[str, Any]],
-    services: Sequence[Service],
+    services: Sequence[BoundOperation],
     *,
     origin: str,
     now: float,
@@ -101,50 +101,50 @@ def read_rules(
     return rules
 
 
-def stub_reply(service: Service, rule: Rule) -> Response:
+def stub_reply(service: BoundOperation, rule: Rule) -> Response:
     """What the rule's reply is for an operation; raises ValueError when the document has no such answer."""
     entry, operation = rule.reply or {}, service.operation
     status = entry.get("status", operation.success)
     if "body" in entry or "text" in entry:
         return canned_reply(operation, entry, "stub")
-    reply = _documented(service, entry, status, rule)
+    reply = _documented_response(service, entry, status, rule)
     if "message" in entry:
         if status < 400 or service.provider is None or service.provider.word is None:
             raise ValueError(f"{operation.key} has no wording for {status}; wanted a body or a text")
-        reply = _worded(service, entry["message"], reply)
+        reply = _format_body(service, entry["message"], reply)
     headers = ((name, str(value)) for name, value in entry.get("headers", {}).items())
     return reply.with_headers(*headers)._replace(source="stub")
 
 
-def _disturbed(response: Response, fault: "Fault", key: bytes) -> Response:
+def _with_fault(response: Response, fault: "Fault", key: bytes) -> Response:
     """The response with a fault; its source says so when the answer does not arrive as it was."""
     after = fault.apply(response, key)
     came = after.disturbance
-    arrives = came is None or came is response.disturbance or came.kind is DisturbanceKind.TRICKLE
+    arrives = came is None or came is response.disturbance or came.kind is DeliveryFaultKind.TRICKLE
     return after if arrives else after._replace(source=FAULT_SOURCE)
 
 
-def _check_rule(rule: Rule, services: Sequence[Service], place: str) -> None:
+def _check_rule(rule: Rule, services: Sequence[BoundOperation], place: str) -> None:
     it = rule.matcher
     fitting = [each for each in services if it.may_mean(*_name(each.operation))]
     if not fitting:
-        raise ValueError(f"{place}no operation has {_asked(it)}{_hint(it.operation, services)}")
+        raise ValueError(f"{place}no operation has {_request_view(it)}{_hint(it.operation, services)}")
     if rule.reply is None:
         return
     broken = [each for service in fitting for each in _violations(service, rule)]
     if broken:
         detail = f"{place}{broken[0].message}"
         hint = "" if rule.undocumented or broken[0].code == FORBIDDEN else "; say undocumented: true if that is meant"
-        raise RuleError(detail + hint, broken[:MAX_JUDGED])
+        raise StubError(detail + hint, broken[:MAX_CHECKED])
 
 
-def _asked(it: Matcher) -> str:
+def _request_view(it: Matcher) -> str:
     """What a matcher says of the operation it means."""
     said = {"key": it.operation, "method": it.method, "path": it.path}
-    return " and ".join(f"the {name} {value[:MAX_SHOWN]!r}" for name, value in said.items() if value)
+    return " and ".join(f"the {name} {value[:MAX_NAME]!r}" for name, value in said.items() if value)
 
 
-def _hint(key: str, services: Sequence[Service]) -> str:
+def _hint(key: str, services: Sequence[BoundOperation]) -> str:
     near = nearest(key, (each.operation.key for each in services)) if key else ""
     return f"; the nearest key is {near}" if near and near != key else ""
 
@@ -153,7 +153,7 @@ def _name(operation: Operation) -> tuple[str, str, str]:
     return operation.key, operation.method, operation.path
 
 
-def _violations(service: Service, rule: Rule) -> Iterator[Violation]:
+def _violations(service: BoundOperation, rule: Rule) -> Iterator[Violation]:
     """Every way the rule's reply is not one the operation documents; of an undocumented one, why there is none."""
     try:
         reply = stub_reply(service, rule)
@@ -170,27 +170,27 @@ def _violations(service: Service, rule: Rule) -> Iterator[Violation]:
         yield Violation(location, each.code, f"{service.operation.key}: {each.message}")
 
 
-def _stubbed(service: Service, rule: Rule) -> Response:
+def _stub_override(service: BoundOperation, rule: Rule) -> Response:
     """The rule's answer, or a loud 500: what the rule was installed for may no longer be documented."""
     if rule.reply is None:
         status = rule.fault.status if rule.fault and rule.fault.status else 500
-        return documented_reply(service.operation, status, key=rule.key()) or _like_others(service, status)
+        return documented_reply(service.operation, status, key=rule.key()) or _complete_like_documented(service, status)
     broken = list(_violations(service, rule))
     if broken:
         return problem(500, "Undocumented Reply", f"The stub {rule.id}: {broken[0].message}.")
     return stub_reply(service, rule)
 
 
-def _documented(service: Service, entry: Mapping[str, Any], status: int, rule: Rule) -> Response:
+def _documented_response(service: BoundOperation, entry: Mapping[str, Any], status: int, rule: Rule) -> Response:
     operation, example, media_type = service.operation, entry.get("example", ""), entry.get("media_type", "")
     documented = operation.response(status)
     if documented is None:
         if not rule.undocumented:
             raise ValueError(f"the status is {_not_documented(operation, status)}")
-        return _like_others(service, status)
+        return _complete_like_documented(service, status)
     if example and example not in documented.examples:
         raise ValueError(_no_example(operation, status, example))
-    if media_type and find_content(documented.content, essence(media_type)) is None:
+    if media_type and find_content(documented.content, bare_media_type(media_type)) is None:
         raise ValueError(f"{operation.key} does not document {media_type} for {status}")
     key = digest(rule.id.encode(), operation.key.encode(), b"%d" % rule.matched)
     reply = documented_reply(operation, status, key=key, example=example, media_type=media_type)
@@ -198,7 +198,7 @@ def _documented(service: Service, entry: Mapping[str, Any], status: int, rule: R
     return reply
 
 
-def _like_others(service: Service, status: int) -> Response:
+def _complete_like_documented(service: BoundOperation, status: int) -> Response:
     """An undocumented status, said as the API says its others of that class."""
     if status in EMPTY_STATUSES:
         return Response(status)
@@ -213,26 +213,26 @@ def _like_others(service: Service, status: int) -> Response:
                 return reply._replace(status=status, headers=())
             # What the example says of itself, such as the parameter that was to blame, is not true of this status.
             alike = reply._replace(status=status, headers=(), source=UNDOCUMENTED_SOURCE)
-            return _worded(service, title, alike)._replace(source="generated")
+            return _format_body(service, title, alike)._replace(source="generated")
     return problem(status, title, title)
 
 
-def _worded(service: Service, message: str, reply: Response) -> Response:
+def _format_body(service: BoundOperation, message: str, reply: Response) -> Response:
     """The reply saying this in the API's own envelope, as far as the API has one."""
     if service.provider is None or service.provider.word is None:
         return reply
     return service.provider.word(Refusal(Reason.FAILED, message), reply)
 
 
-def _preferred(operation: Operation, request: Request, salt: bytes) -> tuple[Response | None, Request]:
+def _preference_override(operation: Operation, request: Request, salt: bytes) -> tuple[Response | None, Request]:
     try:
         preference, rest = read_preference(operation, request)
     except ValueError as error:
         return problem(400, "Unusable Preference", str(error)), request
-    return (None if preference is None else _as_preferred(operation, preference, salt)), rest
+    return (None if preference is None else _preferred_response(operation, preference, salt)), rest
 
 
-def _as_preferred(operation: Operation, preference: Preference, salt: bytes) -> Response:
+def _preferred_response(operation: Operation, preference: Preference, salt: bytes) -> Response:
     """The documented response that comes nearest to what is preferred, or what there is instead."""
     status = preference.code or _status_of(operation, preference.example)
     documented = operation.response(status)
@@ -245,7 +245,7 @@ def _as_preferred(operation: Operation, preference: Preference, salt: bytes) -> 
     is_dynamic = preference.wants_fabricated and not example
     reply = documented_reply(operation, status, key=key, example=example, is_dynamic=is_dynamic)
     assert reply is not None
-    took = applied(preference, code=status, example=example, source=reply.source)
+    took = preference_applied(preference, code=status, example=example, source=reply.source)
     return reply.with_headers(("Preference-Applied", took)) if took else reply
 
 

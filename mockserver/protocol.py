@@ -21,7 +21,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.listening import Cork
+from mockserver.listening import CoalescingTransport
 from mockserver.web.disturbances import TRANSPORT
 
 PIECE = 1024
@@ -57,7 +57,7 @@ class _HeadTooLargeError(Exception):
     """Raised in the parser's callback."""
 
 
-class PlainProtocol(HttpToolsProtocol):
+class NoUpgradeProtocol(HttpToolsProtocol):
     """One connection; see the module."""
 
     def __init__(self, *given: Any, limits: ConnectionLimits = DEFAULT_LIMITS, **named: Any) -> None:
@@ -78,7 +78,7 @@ class PlainProtocol(HttpToolsProtocol):
         self._unknown_expectation = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        cork = Cork(transport, self.loop, self._limits.send_seconds)
+        cork = CoalescingTransport(transport, self.loop, self._limits.send_seconds)
         super().connection_made(cast(asyncio.Transport, cork))
         self._timer = self.loop.call_later(self._limits.head_seconds, self._end_late_head)
         if len(self.connections) > self._limits.connections:
@@ -220,7 +220,7 @@ class PlainProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         self._waiting = b""
-        cast(Cork, self.transport).end()
+        cast(CoalescingTransport, self.transport).end()
         super().shutdown()
 
     def pause_writing(self) -> None:
@@ -312,12 +312,12 @@ class PlainProtocol(HttpToolsProtocol):
             b"connection: close",
         ]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
-        cast(Cork, self.transport).finish(LINGER)
+        cast(CoalescingTransport, self.transport).finish(LINGER)
 
     def _make_room(self) -> None:
         """Close the connections that have been idle for longest, or this one when all others are busy."""
-        idle = [each for each in self.connections if isinstance(each, PlainProtocol) and each.is_idle]
-        idle = sorted((each for each in idle if each is not self), key=PlainProtocol.idle_since)
+        idle = [each for each in self.connections if isinstance(each, NoUpgradeProtocol) and each.is_idle]
+        idle = sorted((each for each in idle if each is not self), key=NoUpgradeProtocol.idle_since)
         for each in idle[: len(idle) // CLOSED_SHARE + 1]:
             each.transport.close()
         if not idle:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.contract.fixtures import Fixtures
-from mockserver.contract.routing import NoOperation
-from mockserver.contract.spec import JSON, Operation, Spec
+from mockserver.contract.routing import RouteNotFound
+from mockserver.contract.spec import JSON, OpenApiDocument, Operation
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
@@ -17,17 +17,17 @@ from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Callback
 from mockserver.state.ledger import Account
 from mockserver.state.sandbox import Sandbox
-from mockserver.state.sense import Nonsense
+from mockserver.state.sense import Inconsistency
 
-MAX_REFUSED_TOLD = 3
-MAX_TOLD = 300
+MAX_REJECTED_EXAMPLES = 3
+MAX_EXAMPLE = 300
 """Characters of what is told of a refused item."""
 
 
-class World(NamedTuple):
+class ApiContext(NamedTuple):
     """What does not change between requests: the document, the provider's fixtures, the settings."""
 
-    spec: Spec
+    spec: OpenApiDocument
     fixtures: Fixtures
     settings: Settings
 
@@ -46,7 +46,7 @@ class Call(NamedTuple):
     """Path, query, header and cookie arguments by name, typed as documented."""
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
-    world: World
+    world: ApiContext
     canonical: bytes = b""
     """The JSON body in the one form that all ways of writing it share; empty for any other body."""
     broken: frozenset[str] = frozenset()
@@ -67,35 +67,35 @@ class Call(NamedTuple):
 
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
-Word = Callable[[Refusal, Response], Response]
+ErrorFormatter = Callable[[Refusal, Response], Response]
 """Turns the documented reply into what this refusal says."""
-Lost = Callable[[Request, Refusal, int], Response]
+UnknownPathHandler = Callable[[Request, Refusal, int], Response]
 """The answer, with that status, to a request under one of the provider's prefixes that no operation takes."""
-Guard = Callable[[Operation, Sandbox, Account, float, Settings], None]
+AdmissionHook = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
 """Whether a balance of 0 refuses the request with 402, where the operation documents a 402."""
-Dress = Callable[[Request, Sandbox, Response, Settings], Response]
+ResponseHook = Callable[[Request, Sandbox, Response, Settings], Response]
 """Adds the headers that every reply of the provider carries, refusals included."""
 
 
-Report = Callable[[World, Sandbox, int, int], Mapping[str, Any]]
+UsageReport = Callable[[ApiContext, Sandbox, int, int], Mapping[str, Any]]
 """What the accounts of a sandbox have used, as JSON; of its `events` the page that `after` and `limit` say."""
-Notice = Callable[[Batch, Callback, Sandbox], Any]
+CallbackPayload = Callable[[Batch, Callback, Sandbox], Any]
 """What a callback says of its batch when it falls due, as JSON."""
 
 
-Listing = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
+ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
 """What a sandbox holds of one kind at an instant, as JSON, oldest first. Looking changes nothing."""
 
 
-Keeps = Callable[[], Mapping[str, Any]]
+SnapshotTypes = Callable[[], Mapping[str, Any]]
 """What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
-Judge = Callable[[World, Mapping[str, Mapping[str, Any]]], Iterator[Nonsense]]
-"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `Keeps` says."""
+SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
+"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `SnapshotTypes` says."""
 
 
-class Prompt(NamedTuple):
+class RequestPrompt(NamedTuple):
     """One prompt that a request holds, as fixtures are matched against it."""
 
     text: str
@@ -103,23 +103,23 @@ class Prompt(NamedTuple):
     country: str | None = None
 
 
-Prompts = Callable[[str, Request], Iterator[Prompt]]
+FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 """The prompts in a request to the operation of that key; none where it cannot be read."""
 
 
-class Refused(NamedTuple):
+class RejectedItems(NamedTuple):
     """The items of a batch that the document refuses: all are counted, a few are told."""
 
     total: int = 0
     told: tuple[str, ...] = ()
     """Of the first, which item it is and its first violation."""
 
-    def with_item(self, place: str, message: str) -> "Refused":
-        told = (*self.told, f"{place}: {message}"[:MAX_TOLD]) if len(self.told) < MAX_REFUSED_TOLD else self.told
-        return Refused(self.total + 1, told)
+    def with_item(self, place: str, message: str) -> "RejectedItems":
+        told = (*self.told, f"{place}: {message}"[:MAX_EXAMPLE]) if len(self.told) < MAX_REJECTED_EXAMPLES else self.told
+        return RejectedItems(self.total + 1, told)
 
 
-class Standing(NamedTuple):
+class BatchState(NamedTuple):
     """What the sandbox knows of a batch, whoever has looked."""
 
     progression: Progression
@@ -128,11 +128,11 @@ class Standing(NamedTuple):
     """How many of its items have failed so far."""
     was_told: bool = False
     """Whether the client learned of the end without asking, by a callback."""
-    refused: Refused = Refused()
+    refused: RejectedItems = RejectedItems()
     """Of its items those that broke the document, where the batch was accepted all the same."""
 
 
-class Guidance(NamedTuple):
+class ClientRules(NamedTuple):
     """How a good client lives with one kind of batch: which operation is what, and where its answers tell what.
 
     The verdict on a client is read from this table; it knows no API by name.
@@ -148,7 +148,7 @@ class Guidance(NamedTuple):
     """The statuses after which nothing changes; an answer without a status is the result itself."""
     lost: frozenset[str]
     """The ends that leave work to be done again."""
-    standing: Callable[[Sandbox, str, float], Standing | None]
+    standing: Callable[[Sandbox, str, float], BatchState | None]
     """What the sandbox knows of the batch with that id; None for one it does not know."""
     failed: tuple[str, ...] = ()
     """Where an answer tells how many items failed; empty when it does not."""
@@ -162,7 +162,7 @@ class Guidance(NamedTuple):
     """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
 
 
-class Later:
+class LazyFunction:
     """A function of a module that is imported when it is first called, so that a start need not wait for it."""
 
     __slots__ = ("_function", "_module", "_name")
@@ -186,26 +186,26 @@ class Provider:
         name: str,
         *,
         tag: str,
-        word: Word | None = None,
+        word: ErrorFormatter | None = None,
         prefixes: tuple[str, ...] = (),
-        lost: Lost | None = None,
+        lost: UnknownPathHandler | None = None,
         statuses: Mapping[Reason, tuple[int, ...]] = {},
-        guard: Guard | None = None,
+        guard: AdmissionHook | None = None,
         charges: Charges | None = None,
-        dress: Dress | None = None,
+        dress: ResponseHook | None = None,
         slow: tuple[str, ...] = (),
         costly: Callable[[Request], bool] | None = None,
-        report: Report | None = None,
-        keeps: Keeps | None = None,
-        judge: Judge | None = None,
-        listings: Mapping[str, Listing] = {},
-        notice: Notice | None = None,
+        report: UsageReport | None = None,
+        keeps: SnapshotTypes | None = None,
+        judge: SnapshotCheck | None = None,
+        listings: Mapping[str, ListRows] = {},
+        notice: CallbackPayload | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
         alone: Mapping[str, str] = {},
-        guidance: tuple[Guidance, ...] = (),
-        prompts: Prompts | None = None,
+        guidance: tuple[ClientRules, ...] = (),
+        prompts: FindPrompts | None = None,
     ) -> None:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
@@ -257,7 +257,7 @@ class Provider:
 
     def handles_later(self, module: str, **functions: str) -> None:
         """Register functions of a module by operationId; it is imported when the first of them is called."""
-        self.handlers.update({operation: Later(module, name) for operation, name in functions.items()})
+        self.handlers.update({operation: LazyFunction(module, name) for operation, name in functions.items()})
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
         """Register a check of what the document cannot say. It sees the fields that the schemas accept."""
@@ -269,11 +269,11 @@ class Provider:
         return register
 
 
-class Service(NamedTuple):
+class BoundOperation(NamedTuple):
     """An operation with what answers it."""
 
     operation: Operation
-    world: World
+    world: ApiContext
     provider: Provider | None
     handler: Handler | None
     check: Check | None
@@ -284,12 +284,12 @@ class Service(NamedTuple):
         return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
 
 
-def find_host(path: str, refusal: Refusal | None, services: Mapping[Operation, Service]) -> Provider | None:
+def owner_of_path(path: str, refusal: Refusal | None, services: Mapping[Operation, BoundOperation]) -> Provider | None:
     """Whose API a request means that no operation takes: that with the prefix, unless the path is like a neighbour's.
 
     Another document may have paths under the same prefix; None where the request may have been meant for that one.
     """
-    if not isinstance(refusal, NoOperation):
+    if not isinstance(refusal, RouteNotFound):
         return None
     providers = (each.provider for each in services.values())
     owner = next((each for each in providers if each is not None and each.owns(path)), None)

@@ -5,7 +5,7 @@ Fixtures:
 - `sandbox`: a sandbox of the test's own (a `mockserver.lending.Lent`), its clock frozen, its batches ageing by being
   looked at. While the test runs, `OPENAI_BASE_URL`, `OPENAI_API_KEY`, `AGENT_FIRST_BASE_URL`, `AGENT_FIRST_TOKEN`,
   `AGILECLOUD_BASE_URL`, `AGILECLOUD_API_KEY` and their kin lead there, and other keys of real accounts are gone from
-  the environment (`mockserver.lending.OURS` and `REMOVED` are the lists). The token names the sandbox: no header is
+  the environment (`mockserver.lending.OURS` and `ENV_REMOVED` are the lists). The token names the sandbox: no header is
   needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
 - `make_sandbox`: a function that makes more of them, to which the environment does not lead.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mockserver.lending import Host, Lent, SandboxApp
+    from mockserver.lending import LeasedSandbox, SandboxApp, SandboxPool
     from mockserver.settings import Settings
 
 # Every run of pytest imports this module wherever mockserver is installed: what fixtures need, they import.
@@ -44,7 +44,7 @@ INI = (
 )
 FAIL_ON = ("", "error", "warning")
 
-_lent = pytest.StashKey["list[Lent]"]()
+_leased = pytest.StashKey["list[LeasedSandbox]"]()
 _failed = pytest.StashKey[bool]()
 
 
@@ -110,8 +110,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed and report.when != "teardown":
         item.stash[_failed] = True
-        for sandbox in item.stash.get(_lent, ()):
-            report.sections.append((f"requests to sandbox {sandbox.name}", _told(item.config, sandbox)))
+        for sandbox in item.stash.get(_leased, ()):
+            report.sections.append((f"requests to sandbox {sandbox.name}", _format_failure(item.config, sandbox)))
     return report
 
 
@@ -135,20 +135,20 @@ def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def mockserver(request: pytest.FixtureRequest) -> Iterator[Host]:
+def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
     """The server that all tests of this process share; one in this process takes a free port."""
     from dataclasses import replace
 
-    from mockserver.testing import RemoteHost, hosting
+    from mockserver.testing import RemotePool, running_pool
 
     url, token = (_option(request.config, name) for name in ("url", "admin_token"))
     if url:
-        remote = RemoteHost(url, token or None, run=request.config.getoption("mockserver_run"))
+        remote = RemotePool(url, token or None, run=request.config.getoption("mockserver_run"))
         yield remote
         remote.client.close()
     else:
         settings = request.getfixturevalue("mockserver_settings")
-        with hosting(replace(settings, port=0, port_file="")) as host:
+        with running_pool(replace(settings, port=0, port_file="")) as host:
             yield host
 
 
@@ -163,16 +163,16 @@ def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
 
 
 @pytest.fixture
-def make_sandbox(request: pytest.FixtureRequest, mockserver: Host) -> Iterator[Callable[..., Lent]]:
+def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Iterator[Callable[..., LeasedSandbox]]:
     """`make_sandbox()` is another sandbox of this test: it takes `clock` and `progression`."""
-    from mockserver.testing import told_unexpected
+    from mockserver.testing import format_unexpected
 
     item: pytest.Item = request.node
-    made = item.stash.setdefault(_lent, [])
-    mark = _marked(item)
+    made = item.stash.setdefault(_leased, [])
+    mark = _marker(item)
     item.stash[_failed] = False  # a test that is run again begins anew
 
-    def make(*, clock: str | None = None, progression: str | None = None) -> Lent:
+    def make(*, clock: str | None = None, progression: str | None = None) -> LeasedSandbox:
         it = request.config
         sandbox = mockserver.lend(
             _name(item, len(made)),
@@ -189,45 +189,45 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: Host) -> Iterator[C
     yield make
     has_failed = item.stash.get(_failed, False)
     fail_on = "" if has_failed else mark.get("fail_on", request.config.getini("mockserver_fail_on"))
-    verdicts = [_judged(sandbox, fail_on) for sandbox in made if fail_on]
-    odd = [each for sandbox in made for each in _taken_back(mockserver, sandbox)]
+    verdicts = [_check_findings(sandbox, fail_on) for sandbox in made if fail_on]
+    odd = [each for sandbox in made for each in _release(mockserver, sandbox)]
     made.clear()
     allowed = mark.get("allow_unexpected", request.config.getini("mockserver_allow_unexpected"))
-    told = [told_unexpected(odd)] if odd and not (allowed or has_failed) else []
+    told = [format_unexpected(odd)] if odd and not (allowed or has_failed) else []
     told += filter(None, verdicts)
     if told:
         pytest.fail("\n".join(told), pytrace=False)
 
 
 @pytest.fixture
-def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., Lent]) -> Iterator[Lent]:
+def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., LeasedSandbox]) -> Iterator[LeasedSandbox]:
     """A fresh sandbox, which the environment leads to."""
-    from mockserver.lending import pointed_at
+    from mockserver.lending import environment_for
 
     fresh = make_sandbox()
     case = request.instance
     if case is not None and _is_unittest(case):
         case.sandbox = fresh
-    with pointed_at(fresh):
+    with environment_for(fresh):
         yield fresh
 
 
-def _taken_back(host: Host, sandbox: Lent) -> list[dict[str, Any]]:
+def _release(host: SandboxPool, sandbox: LeasedSandbox) -> list[dict[str, Any]]:
     odd = host.take_back(sandbox)
     return [] if sandbox.allows_unexpected else odd
 
 
-def _judged(sandbox: Lent, fail_on: str) -> str:
+def _check_findings(sandbox: LeasedSandbox, fail_on: str) -> str:
     """The findings of this severity or worse, for people; empty when there is none. A verdict is one admin call."""
-    from mockserver.reporting import told_findings
+    from mockserver.reporting import format_findings
 
-    return told_findings(sandbox.verdict(), fail_on)
+    return format_findings(sandbox.verdict(), fail_on)
 
 
-def _told(config: pytest.Config, sandbox: Lent) -> str:
-    from mockserver.testing import told_journal
+def _format_failure(config: pytest.Config, sandbox: LeasedSandbox) -> str:
+    from mockserver.testing import format_journal
 
-    return told_journal(sandbox, int(config.getini("mockserver_journal")))
+    return format_journal(sandbox, int(config.getini("mockserver_journal")))
 
 
 def _name(item: pytest.Item, number: int) -> str:
@@ -237,7 +237,7 @@ def _name(item: pytest.Item, number: int) -> str:
     return sandbox_name(item.nodeid + more, os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
-def _marked(item: pytest.Item) -> dict[str, Any]:
+def _marker(item: pytest.Item) -> dict[str, Any]:
     """What the test's marker says, the nearest one counting; raises UsageError for what it cannot say."""
     known = {"allow_unexpected", "clock", "progression", "scenario", "fail_on"}
     said: dict[str, Any] = {}

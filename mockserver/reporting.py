@@ -74,7 +74,7 @@ class Report(NamedTuple):
         return self.is_empty or (self.has_no_verdict and fail_on != NEVER)
 
 
-def told_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
+def format_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
     """The findings of this severity or worse, for people; empty when there is none."""
     found = [each for each in verdict["findings"] if each["severity"] in FAILING[fail_on]]
     lines = [f"{each['severity']}: {each['code']}: {each['sentence']}\n  {each['advice']}" for each in found]

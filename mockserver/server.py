@@ -22,10 +22,10 @@ import uvicorn
 
 from mockserver.engine import Engine
 from mockserver.listening import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 from mockserver.log_format import JsonFormatter, LineFormatter
 from mockserver.malloc import return_freed_memory
-from mockserver.protocol import ConnectionLimits, PlainProtocol
+from mockserver.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.settings import Settings, url_of
 from mockserver.web.app import build_app
 
@@ -53,16 +53,16 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     return_freed_memory()
     _set_up_logging(settings)
     workers = None
-    with _calling(_leave):
+    with _signal_handlers(_leave):
         if app is None:
-            engine = load_engine(settings)
+            engine = build_engine(settings)
             app, workers = build_app(engine, settings), engine.workers
         # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
             with port_file(settings.port_file, port), _watchdog(settings) as watchdog:
-                server = PromptServer(app, settings, when_ready=lambda: _announce(settings, listener))
+                server = EventDrivenServer(app, settings, when_ready=lambda: _print_ready(settings, listener))
                 server.when_stopped = watchdog
                 server.run([listener])
     if workers is not None and not workers.stop(WORK_GRACE):
@@ -79,7 +79,7 @@ class ThreadedServer:
         self.port = settings.port
         self._app = app
         self._engine: Engine | None = None
-        self._server: PromptServer | None = None
+        self._server: EventDrivenServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -99,7 +99,7 @@ class ThreadedServer:
         app = self._app or self._load()
         listener = listen(self.settings.host, self.settings.port)
         ready: Future[None] = Future()
-        server = PromptServer(app, self.settings, when_ready=lambda: ready.set_result(None))
+        server = EventDrivenServer(app, self.settings, when_ready=lambda: ready.set_result(None))
         thread = threading.Thread(target=_run, args=(server, listener, ready), name="mockserver", daemon=True)
         self.port = listener.getsockname()[1]
         thread.start()
@@ -125,12 +125,12 @@ class ThreadedServer:
         self.stop()
 
     def _load(self) -> App:
-        self._engine = load_engine(self.settings)
+        self._engine = build_engine(self.settings)
         app: App = build_app(self._engine, self.settings)
         return app
 
 
-class PromptServer(uvicorn.Server):
+class EventDrivenServer(uvicorn.Server):
     """Uvicorn's server, woken by an event where the original looks ten times a second."""
 
     def __init__(self, app: App, settings: Settings, *, when_ready: Callable[[], None]) -> None:
@@ -189,7 +189,7 @@ class PromptServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Unlike uvicorn's, does not raise the signals again at the end: the exit code is ours to choose."""
-        with _calling(self.handle_exit):
+        with _signal_handlers(self.handle_exit):
             yield
 
     async def _cut(self) -> None:
@@ -202,7 +202,7 @@ class PromptServer(uvicorn.Server):
 
 
 @contextmanager
-def _calling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+def _signal_handlers(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """The signals that end us call `handler`, for a while; a thread other than the main one gets no signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -268,7 +268,7 @@ def _set_up_logging(settings: Settings) -> None:
     logging.getLogger("mockserver").setLevel(settings.log_level.upper())
 
 
-def _announce(settings: Settings, listener: socket.socket) -> None:
+def _print_ready(settings: Settings, listener: socket.socket) -> None:
     """Say on standard output that the server is ready; raises ListenError when that is impossible."""
     address, port = listener.getsockname()[:2]
     if not settings.admin_token and not address.startswith("127.") and address != "::1":
@@ -297,7 +297,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop where it can be imported
-        http=cast(Any, partial(PlainProtocol, limits=limits)),  # uvicorn calls it as it does a class
+        http=cast(Any, partial(NoUpgradeProtocol, limits=limits)),  # uvicorn calls it as it does a class
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -312,7 +312,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _run(server: PromptServer, listener: socket.socket, ready: "Future[None]") -> None:
+def _run(server: EventDrivenServer, listener: socket.socket, ready: "Future[None]") -> None:
     try:
         with listener:
             server.run([listener])

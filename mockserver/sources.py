@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.errors import SettingsError
 from mockserver.redaction import REDACTED, is_secret_name
 from mockserver.settings import PREFIX, ROWS, Settings, flag_of, variable_of
-from mockserver.syntaxes import SYNTAXES, complaint, is_digits, shown
+from mockserver.syntaxes import SYNTAXES, invalid_value, is_digits, truncated_repr
 from mockserver.text import did_you_mean, nearest
 
 _SERVICE_VARIABLE = re.compile(
@@ -54,9 +54,9 @@ def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
         name = key.replace("-", "_")
         if name not in ROWS:
             value = (
-                "" if is_secret_name(name) or is_secret_name(nearest(name, ROWS)) else f" (its value is {shown(came)})"
+                "" if is_secret_name(name) or is_secret_name(nearest(name, ROWS)) else f" (its value is {truncated_repr(came)})"
             )
-            raise SettingsError(f"{path}: {shown(key)} is not a setting{value}{_meant(name, tuple(ROWS))}")
+            raise SettingsError(f"{path}: {truncated_repr(key)} is not a setting{value}{_meant(name, tuple(ROWS))}")
         yield name, (f"{path}: {key}", came)
 
 
@@ -72,7 +72,7 @@ def _load_config(path: str) -> dict[str, object]:
     if loaded in (None, ""):
         return {}
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
-        raise SettingsError(f"{path} is {shown(loaded)}; wanted a mapping of setting names to values")
+        raise SettingsError(f"{path} is {truncated_repr(loaded)}; wanted a mapping of setting names to values")
     return loaded
 
 
@@ -116,7 +116,7 @@ def _read_texts(came: object, place: str) -> tuple[str, ...]:
     texts = (came,) if isinstance(came, str) else came
     if isinstance(texts, list | tuple) and all(isinstance(text, str) and text for text in texts):
         return tuple(texts)
-    raise complaint(place, came, "one or more texts, none of them empty")
+    raise invalid_value(place, came, "one or more texts, none of them empty")
 
 
 def _read_bool(came: object, place: str) -> bool:
@@ -124,24 +124,24 @@ def _read_bool(came: object, place: str) -> bool:
         return came
     if isinstance(came, str) and came.lower() in YES + NO:
         return came.lower() in YES
-    raise complaint(place, came, "true or false (or 1, 0, yes, no, on, off)")
+    raise invalid_value(place, came, "true or false (or 1, 0, yes, no, on, off)")
 
 
 def _read_int(came: object, place: str, minimum: int, maximum: int) -> int:
     number = int(came) if isinstance(came, str) and is_digits(came) else came
     if isinstance(number, int) and not isinstance(number, bool) and minimum <= number <= maximum:
         return number
-    raise complaint(place, came, f"an integer from {minimum} to {maximum}")
+    raise invalid_value(place, came, f"an integer from {minimum} to {maximum}")
 
 
 def _read_text(row: "Field[Any]", came: object, place: str) -> str:
     choices = row.metadata["choices"]
     if not isinstance(came, str):
-        raise complaint(place, REDACTED if is_secret_name(row.name) else came, "one text")
+        raise invalid_value(place, REDACTED if is_secret_name(row.name) else came, "one text")
     if choices and came.lower() in choices:
         came = came.lower()
     elif choices:
-        raise complaint(place, came, " or ".join(repr(choice) for choice in choices))
+        raise invalid_value(place, came, " or ".join(repr(choice) for choice in choices))
     return _in_syntax(row, came, place)
 
 

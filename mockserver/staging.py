@@ -9,19 +9,19 @@ from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import FixtureFile
 from mockserver.contract.scenarios import (
     Scenario,
-    ScenarioBook,
     ScenarioSchema,
-    placed,
+    ScenarioSet,
+    format_problem,
     read_scenario,
     read_scenario_schema,
-    scenario_breaches,
     scenario_files,
+    schema_errors,
 )
 from mockserver.errors import FixtureError
 from mockserver.outcomes import read_rules
-from mockserver.provider import Service
+from mockserver.provider import BoundOperation
 from mockserver.state.rule_definitions import RULE_SCHEMA, STANDING_FAULT_SCHEMA
-from mockserver.state.setups import SetupError, read_setup
+from mockserver.state.setups import ScenarioError, read_actions
 
 RULES = ("stubs", "faults")
 Place = tuple[str | int, ...]
@@ -36,7 +36,7 @@ def scenario_schema(fixtures: Path) -> ScenarioSchema:
     return read_scenario_schema(fixtures, stubs=RULE_SCHEMA, faults=STANDING_FAULT_SCHEMA)
 
 
-def load_scenarios(folders: Sequence[Path], services: Sequence[Service]) -> ScenarioBook:
+def load_scenarios(folders: Sequence[Path], services: Sequence[BoundOperation]) -> ScenarioSet:
     """The scenarios of all folders by name, sorted; of several with one name the first counts.
 
     The last folder is the one that comes with mockserver. Raises FixtureError for one that could not be applied.
@@ -47,12 +47,12 @@ def load_scenarios(folders: Sequence[Path], services: Sequence[Service]) -> Scen
         for problem in scenario_problems(file, schema, services):
             raise FixtureError(problem)
         found.setdefault(file.path.stem, read_scenario(file))
-    return ScenarioBook(dict(sorted(found.items())), schema.conditions)
+    return ScenarioSet(dict(sorted(found.items())), schema.conditions)
 
 
-def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Sequence[Service]) -> Iterator[str]:
+def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Sequence[BoundOperation]) -> Iterator[str]:
     """Every reason why a scenario could not be applied, a line each; raises FixtureError when it cannot be read."""
-    yield from scenario_breaches(file, schema.whole)
+    yield from schema_errors(file, schema.whole)
     content = read_document(file.path, FixtureError)
     if not isinstance(content, dict):
         return
@@ -65,7 +65,7 @@ def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Seque
         if place[0] in RULES and not any(each[0][:2] == place for each in problems):
             problems += _rule_problems(part[str(place[0])][0], place, services)
     for place, message in problems:
-        yield placed(file.path, place, message)
+        yield format_problem(file.path, place, message)
 
 
 def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequence[Place]) -> Iterator[Part]:
@@ -79,7 +79,7 @@ def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequ
                 yield place, {name: [value[place[1]]] if len(place) > 1 else value}
 
 
-def _rule_problems(entry: Any, place: Place, services: Sequence[Service]) -> Iterator[Problem]:
+def _rule_problems(entry: Any, place: Place, services: Sequence[BoundOperation]) -> Iterator[Problem]:
     try:
         read_rules([entry], services, origin="scenario", now=0.0)
     except ValueError as error:
@@ -88,6 +88,6 @@ def _rule_problems(entry: Any, place: Place, services: Sequence[Service]) -> Ite
 
 def _setup_problems(file: FixtureFile, content: Mapping[str, Any], place: Place) -> Iterator[Problem]:
     try:
-        read_setup(file.path.stem, content)
-    except SetupError as error:
+        read_actions(file.path.stem, content)
+    except ScenarioError as error:
         yield (*place, *error.location[len(place) :]), str(error)

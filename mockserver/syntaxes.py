@@ -17,7 +17,7 @@ CORS_LOCAL, CORS_ANY, CORS_OFF = "local", "any", "off"
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
 _USUAL_PORTS = {"http": "80", "https": "443"}
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
-LATEST_SHOWN = 253_402_300_799.0
+LATEST_YEAR = 253_402_300_799.0
 """The last second a clock shows."""
 
 
@@ -28,7 +28,7 @@ def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
     word, at, instant = text.rpartition("@")
     start = read_instant(instant)
     if start is None or word != ("frozen" if at else ""):
-        raise complaint(place, text, CLOCK_WANTED)
+        raise invalid_value(place, text, CLOCK_WANTED)
     return bool(at), start
 
 
@@ -41,7 +41,7 @@ def read_progression(text: str, place: str = "progression") -> tuple[str, float]
         return kind, int(amount)
     if kind == "time" and (seconds := _seconds(amount)) is not None:
         return kind, seconds
-    raise complaint(place, text, PROGRESSION_WANTED)
+    raise invalid_value(place, text, PROGRESSION_WANTED)
 
 
 def read_capacity(text: str, place: str = "capacity") -> float:
@@ -50,7 +50,7 @@ def read_capacity(text: str, place: str = "capacity") -> float:
         return float("-inf" if text == "free" else "inf")
     instant = read_instant(text)
     if instant is None:
-        raise complaint(place, text, CAPACITY_WANTED)
+        raise invalid_value(place, text, CAPACITY_WANTED)
     return instant
 
 
@@ -63,7 +63,7 @@ def read_instant(text: str) -> float | None:
         instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):  # past the year 9999 in UTC
         return None
-    return min(instant.timestamp(), LATEST_SHOWN)
+    return min(instant.timestamp(), LATEST_YEAR)
 
 
 def read_retries(text: str, place: str = "callback_retries") -> tuple[float, ...]:
@@ -73,7 +73,7 @@ def read_retries(text: str, place: str = "callback_retries") -> tuple[float, ...
     waits = [_seconds(part.strip()) for part in text.split(",")]
     found = tuple(wait for wait in waits if wait is not None and wait <= 3600)
     if len(found) < len(waits) or len(waits) > 20:
-        raise complaint(place, text, RETRIES_WANTED)
+        raise invalid_value(place, text, RETRIES_WANTED)
     return found
 
 
@@ -81,7 +81,7 @@ def read_timeout(text: str, place: str = "callback_timeout") -> float:
     """How long one attempt may take, in seconds."""
     seconds = _seconds(text)
     if seconds is None or not 0.001 <= seconds <= 600:
-        raise complaint(place, text, TIMEOUT_WANTED)
+        raise invalid_value(place, text, TIMEOUT_WANTED)
     return seconds
 
 
@@ -90,7 +90,7 @@ def read_place(text: str, place: str = "callback_allow") -> tuple[str, int | Non
     found = _PLACE.fullmatch(text)
     port = int(found[3]) if found and found[3] else None
     if found is None or port == 0 or (port or 0) > 65535:
-        raise complaint(place, text, PLACE_WANTED)
+        raise invalid_value(place, text, PLACE_WANTED)
     return (found[1] or found[2]).lower(), port
 
 
@@ -100,11 +100,11 @@ def read_endpoint(text: str, place: str = "sqs_endpoint") -> str:
         return ""
     scheme, _, authority = text.rstrip("/").partition("://")
     if scheme not in {"http", "https"}:
-        raise complaint(place, text, ENDPOINT_WANTED)
+        raise invalid_value(place, text, ENDPOINT_WANTED)
     try:
         read_place(authority)
     except SettingsError as error:
-        raise complaint(place, text, ENDPOINT_WANTED) from error
+        raise invalid_value(place, text, ENDPOINT_WANTED) from error
     return f"{scheme}://{authority}"
 
 
@@ -115,7 +115,7 @@ def read_cors(text: str, place: str = "cors") -> frozenset[str]:
         return frozenset()
     found = [part if part in {CORS_LOCAL, CORS_ANY, "null"} else _origin(part) for part in parts]
     if None in found:
-        raise complaint(place, text, CORS_WANTED)
+        raise invalid_value(place, text, CORS_WANTED)
     return frozenset(each for each in found if each is not None)
 
 
@@ -145,11 +145,11 @@ def is_digits(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
-def complaint(place: str, came: object, wanted: str) -> SettingsError:
-    return SettingsError(f"{place} is {shown(came)}; wanted {wanted}")
+def invalid_value(place: str, came: object, wanted: str) -> SettingsError:
+    return SettingsError(f"{place} is {truncated_repr(came)}; wanted {wanted}")
 
 
-def shown(came: object) -> str:
+def truncated_repr(came: object) -> str:
     """What came, in one line of bearable length."""
     text = repr(came)
     return text if len(text) <= 200 else f"{text[:200]}..."

@@ -9,77 +9,77 @@ from functools import cache
 from typing import Any
 
 from mockserver.client import Client
-from mockserver.kit.doors import AdminError, Facts
+from mockserver.kit.doors import AdminError, JsonObject
 from mockserver.lending import (
     CLOCK,
     PROGRESSION,
-    Host,
-    Lent,
-    LocalHost,
-    RemoteHost,
+    LeasedSandbox,
+    LocalPool,
+    RemotePool,
     SandboxApp,
-    pointed_at,
+    SandboxPool,
+    environment_for,
     sandbox_name,
 )
 from mockserver.server import ThreadedServer
 from mockserver.settings import Settings
 
 __all__ = [
-    "Lent",
-    "RemoteHost",
+    "LeasedSandbox",
+    "RemotePool",
     "SandboxApp",
     "SandboxTestCase",
     "asgi_app",
-    "hosting",
+    "running_pool",
     "journal_text",
-    "lent",
-    "running",
-    "still_settings",
+    "leased_sandbox",
+    "running_server",
+    "frozen_settings",
 ]
 
-SHOWN_EXCHANGES = 20
-SHOWN_VIOLATIONS = 3
-SHOWN_ELSEWHERE = 3
+MAX_EXCHANGES = 20
+MAX_VIOLATIONS = 3
+MAX_OTHER_SANDBOXES = 3
 
 
-def still_settings(**changes: Any) -> Settings:
+def frozen_settings(**changes: Any) -> Settings:
     """Settings for tests: a free port, a clock that stands, batches that age by being looked at."""
     return Settings(**{"port": 0, "clock": CLOCK, "progression": PROGRESSION, **changes})
 
 
 def asgi_app(settings: Settings | None = None) -> SandboxApp:
     """The server without a socket: `httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=app.url)`."""
-    return SandboxApp(settings or still_settings())
+    return SandboxApp(settings or frozen_settings())
 
 
 @contextmanager
-def running(settings: Settings | None = None) -> Iterator[ThreadedServer]:
+def running_server(settings: Settings | None = None) -> Iterator[ThreadedServer]:
     """A server on a free port, for as long as the block runs."""
-    with ThreadedServer(settings or still_settings()) as server:
+    with ThreadedServer(settings or frozen_settings()) as server:
         yield server
 
 
 @contextmanager
-def hosting(settings: Settings | None = None) -> Iterator[LocalHost]:
+def running_pool(settings: Settings | None = None) -> Iterator[LocalPool]:
     """A server on a free port that lends sandboxes, for as long as the block runs."""
-    settings = settings or still_settings()
-    with running(settings) as server, Client(server.url, settings.admin_token or None) as client:
-        yield LocalHost(server.engine, client)
+    settings = settings or frozen_settings()
+    with running_server(settings) as server, Client(server.url, settings.admin_token or None) as client:
+        yield LocalPool(server.engine, client)
 
 
 @contextmanager
-def lent(host: Host, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Iterator[Lent]:
+def leased_sandbox(host: SandboxPool, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> Iterator[LeasedSandbox]:
     """A fresh sandbox, which the environment leads to; raises UnexpectedRequests at its end, unless allowed."""
     sandbox = host.lend(name, clock=clock, progression=progression)
     has_failed = True
     try:
-        with pointed_at(sandbox):
+        with environment_for(sandbox):
             yield sandbox
         has_failed = False
     finally:
         odd = host.take_back(sandbox)
         if odd and not (has_failed or sandbox.allows_unexpected):
-            raise UnexpectedRequests(told_unexpected(odd))
+            raise UnexpectedRequests(format_unexpected(odd))
 
 
 class UnexpectedRequests(AssertionError):  # noqa: N818  a failed test, not an error of ours
@@ -92,40 +92,40 @@ class SandboxTestCase(unittest.TestCase):
     With `IsolatedAsyncioTestCase` it stands first among the bases. A test that fails says what was asked.
     """
 
-    sandbox: Lent
-    sandbox_host: Host | None = None
+    sandbox: LeasedSandbox
+    sandbox_host: SandboxPool | None = None
     """Who lends the sandboxes; None is one server in this process, shared by all cases."""
     sandbox_clock = CLOCK
     sandbox_progression = PROGRESSION
 
     def setUp(self) -> None:
         super().setUp()
-        host = self.sandbox_host or shared_host()
+        host = self.sandbox_host or shared_pool()
         name = sandbox_name(self.id())
         self.sandbox = host.lend(name, clock=self.sandbox_clock, progression=self.sandbox_progression)
         leading = ExitStack()
-        leading.enter_context(pointed_at(self.sandbox))
+        leading.enter_context(environment_for(self.sandbox))
         self.addCleanup(self._give_back, host, leading)
 
-    def _give_back(self, host: Host, leading: ExitStack) -> None:
+    def _give_back(self, host: SandboxPool, leading: ExitStack) -> None:
         leading.close()
         has_failed = _has_failed(self)
         if has_failed:
-            sys.stderr.write(f"\nrequests to the sandbox of {self.id()}:\n{told_journal(self.sandbox)}\n")
+            sys.stderr.write(f"\nrequests to the sandbox of {self.id()}:\n{format_journal(self.sandbox)}\n")
         odd = host.take_back(self.sandbox)
         if odd and not (has_failed or self.sandbox.allows_unexpected):
-            raise UnexpectedRequests(told_unexpected(odd))
+            raise UnexpectedRequests(format_unexpected(odd))
 
 
 @cache
-def shared_host() -> LocalHost:
+def shared_pool() -> LocalPool:
     """The one server that all test cases of this process share; it ends with the process."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(hosting())
+    return stack.enter_context(running_pool())
 
 
-def journal_text(exchanges: list[Facts], *, dropped: int = 0) -> str:
+def journal_text(exchanges: list[JsonObject], *, dropped: int = 0) -> str:
     """Exchanges for people, a line each and one for each violation; newest last."""
     lines = [f"({dropped} earlier ones are not shown)"] if dropped else []
     for each in exchanges:
@@ -137,24 +137,24 @@ def journal_text(exchanges: list[Facts], *, dropped: int = 0) -> str:
         told = each.get("detail", "")
         lines += [f"       {told}"] if told else []
         violations = each["violations"]
-        lines += [f"       {_place(one)}: {one['message']}" for one in violations[:SHOWN_VIOLATIONS]]
-        if len(violations) > SHOWN_VIOLATIONS:
-            lines.append(f"       and {len(violations) - SHOWN_VIOLATIONS} more violations")
+        lines += [f"       {_place(one)}: {one['message']}" for one in violations[:MAX_VIOLATIONS]]
+        if len(violations) > MAX_VIOLATIONS:
+            lines.append(f"       and {len(violations) - MAX_VIOLATIONS} more violations")
     return "\n".join(lines)
 
 
-def told_journal(sandbox: Lent, rows: int = SHOWN_EXCHANGES) -> str:
+def format_journal(sandbox: LeasedSandbox, rows: int = MAX_EXCHANGES) -> str:
     """The latest of a sandbox's journal for people, or who was asked in its place; says so when it cannot be had."""
     try:
         latest = sandbox.latest(rows)
         if latest:
             return journal_text(latest, dropped=latest[0]["number"] - 1)
-        return "\n".join(["no request came to this sandbox", *_elsewhere(sandbox)])
+        return "\n".join(["no request came to this sandbox", *_other_sandboxes(sandbox)])
     except AdminError as error:
         return f"the journal cannot be read: {error}"
 
 
-def told_unexpected(exchanges: list[Facts]) -> str:
+def format_unexpected(exchanges: list[JsonObject]) -> str:
     """Why a test fails that asked what no server knows."""
     return (
         "the program under test sent what the documented APIs do not know (allow_unexpected lets it pass):\n"
@@ -162,17 +162,17 @@ def told_unexpected(exchanges: list[Facts]) -> str:
     )
 
 
-def _elsewhere(sandbox: Lent) -> Iterator[str]:
+def _other_sandboxes(sandbox: LeasedSandbox) -> Iterator[str]:
     """What was asked of sandboxes that no test was lent: a client that holds another token goes there."""
     asked = sandbox.asked_elsewhere()
     if not asked:
         return
     yield "during this test requests came to sandboxes that no test was lent:"
-    for row in asked[:SHOWN_ELSEWHERE]:
+    for row in asked[:MAX_OTHER_SANDBOXES]:
         yield f"  {row['name']!r}, {row['requests']} until now, the latest:"
         yield from (f"  {line}" for line in _latest_of(sandbox.client, row["name"]).splitlines())
-    if len(asked) > SHOWN_ELSEWHERE:
-        yield f"  and to {len(asked) - SHOWN_ELSEWHERE} more"
+    if len(asked) > MAX_OTHER_SANDBOXES:
+        yield f"  and to {len(asked) - MAX_OTHER_SANDBOXES} more"
     yield "was the client built before the test, or with a token of its own?"
 
 
@@ -183,7 +183,7 @@ def _latest_of(client: Client, name: str) -> str:
         return "     (not shown)"
 
 
-def _place(violation: Facts) -> str:
+def _place(violation: JsonObject) -> str:
     return ".".join(map(str, violation["location"]))
 
 

@@ -7,15 +7,15 @@ import orjson
 import pytest
 
 from mockserver.contract.fixtures import Fixtures
-from mockserver.contract.spec import Spec
+from mockserver.contract.spec import OpenApiDocument
 from mockserver.errors import Refusal
 from mockserver.messages import Request, Response
-from mockserver.provider import Call, World
+from mockserver.provider import ApiContext, Call
 from mockserver.providers import agilecloud_prompt_calls as calls
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE
-from mockserver.state.clock import ClockStart
-from mockserver.state.sandbox import Beginnings, Sandbox
+from mockserver.state.clock import ClockConfig
+from mockserver.state.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores import open_store
 
 FIXTURES = Fixtures(prompts=({"slug": "canned", "template": "Canned {{ text }}", "model_config": {"top_p": 1}},))
@@ -26,7 +26,7 @@ class Desk:
     """A sandbox whose prompts are worked on; every call comes a second after the one before."""
 
     def __init__(self) -> None:
-        beginnings = Beginnings("seed", ClockStart(frozen=True, instant=1000.0), IMMEDIATE, {}, {}, 10)
+        beginnings = SandboxDefaults("seed", ClockConfig(frozen=True, instant=1000.0), IMMEDIATE, {}, {}, 10)
         self.sandbox = Sandbox("desk", open_store(), beginnings)
         self.now = 1000.0
         self.fixtures = FIXTURES
@@ -41,9 +41,9 @@ class Desk:
             "info": {},
             "paths": {"/x": {"post": {"operationId": handler.__name__, "responses": responses}}},
         }
-        spec = Spec(document, "document")
+        spec = OpenApiDocument(document, "document")
         account = self.sandbox.accounts.find(token, self.now, magic=True)
-        world = World(spec, self.fixtures, Settings())
+        world = ApiContext(spec, self.fixtures, Settings())
         request = Request("POST", "/x")
         return handler(Call(spec.operations[0], request, self.sandbox, self.now, account, arguments, body, world))
 

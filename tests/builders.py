@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from mockserver.engine import Engine
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 
@@ -26,7 +26,7 @@ def make_settings(**changes: Any) -> Settings:
 
 
 def make_engine(**changes: Any) -> Engine:
-    return load_engine(make_settings(**changes))
+    return build_engine(make_settings(**changes))
 
 
 def make_request(

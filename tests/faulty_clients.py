@@ -7,8 +7,8 @@ from builders import ask, make_engine, queue
 
 from mockserver.engine import Engine
 from mockserver.messages import Request, Response
-from mockserver.review.verdict import Finding, find_findings
-from mockserver.state.clock import Clock, ClockStart
+from mockserver.review.verdict import Finding, run_checks
+from mockserver.state.clock import Clock, ClockConfig
 from mockserver.state.rule_definitions import read_rule
 from mockserver.state.rules import Rule
 
@@ -20,7 +20,7 @@ def findings_of(engine: Engine, sandbox: str) -> list[Finding]:
     guidance = [each for provider in providers.values() for each in provider.guidance]
     operations = {each.operation.key: each.operation for each in engine.services}
     opened = engine.sandboxes.open(sandbox)
-    return find_findings(opened, guidance, operations, now=opened.clock.now())
+    return run_checks(opened, guidance, operations, now=opened.clock.now())
 
 
 class Client:
@@ -30,7 +30,7 @@ class Client:
         self.engine = make_engine(**settings)
         self.sandbox = self.engine.sandboxes.open(sandbox)
         self._wall = 1000.0
-        self.sandbox.clock = Clock(ClockStart(frozen=True, instant=EPOCH), wall=lambda: self._wall)
+        self.sandbox.clock = Clock(ClockConfig(frozen=True, instant=EPOCH), wall=lambda: self._wall)
         self._headers = {"x-mock-sandbox": sandbox}
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **given: Any) -> Response:

@@ -10,7 +10,7 @@ from builders import bytes_of, make_request
 from starlette.testclient import TestClient
 
 from mockserver.engine import Engine
-from mockserver.state.conditions import Rejection
+from mockserver.state.conditions import InputRejection
 
 TOKEN = "ann"
 ADMIN = (
@@ -97,7 +97,7 @@ def _run_batches(desk: BatchDesk, profile: str) -> None:
     desk.read(desk.create(_prompted())["id"])
     clock.advance(20_000)
     desk.ask("GET", "/v1/batches")
-    sandbox.conditions = conditions._replace(input=Rejection("token_limit_exceeded", 1))
+    sandbox.conditions = conditions._replace(input=InputRejection("token_limit_exceeded", 1))
     desk.run(chats(1))
     desk.create(chats(2))
     sandbox.conditions = conditions

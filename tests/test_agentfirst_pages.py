@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.providers.agentfirst_pages import Answer, Source, answer_from, completion, fabricated_answer
+from mockserver.providers.agentfirst_pages import Answer, Source, completion, fixture_answer, generated_answer
 
 MODELS = ["chatgpt", "gemini", "perplexity", "copilot"]
 KEYS = [bytes([n]) for n in range(60)]
@@ -202,25 +202,25 @@ def test_a_fixture_entry_becomes_an_answer() -> None:
         "fields": {"html": "whole"},
     }
 
-    assert answer_from(entry) == Answer(
+    assert fixture_answer(entry) == Answer(
         "Text.", (Source("A page", "https://example.com/"),), ("one", "two"), "Buy.", {"html": "whole"}
     )
-    assert answer_from({"fields": {"html": "whole"}}) == Answer("", fields={"html": "whole"})
+    assert fixture_answer({"fields": {"html": "whole"}}) == Answer("", fields={"html": "whole"})
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_fabricated_answer_is_stable_and_differs_by_key_and_prompt_and_model(model: str) -> None:
-    answer = fabricated_answer(b"key", "Where can I buy a vintage guitar?", model)
+    answer = generated_answer(b"key", "Where can I buy a vintage guitar?", model)
 
-    assert answer == fabricated_answer(b"key", "Where can I buy a vintage guitar?", model)
-    assert answer.text != fabricated_answer(b"other", "Where can I buy a vintage guitar?", model).text
-    assert answer.text != fabricated_answer(b"key", "Where can I buy a vintage guitar!", model).text
-    assert len({fabricated_answer(b"key", "the same", other).text for other in MODELS}) == 4
+    assert answer == generated_answer(b"key", "Where can I buy a vintage guitar?", model)
+    assert answer.text != generated_answer(b"other", "Where can I buy a vintage guitar?", model).text
+    assert answer.text != generated_answer(b"key", "Where can I buy a vintage guitar!", model).text
+    assert len({generated_answer(b"key", "the same", other).text for other in MODELS}) == 4
 
 
 def test_a_fabricated_answer_takes_up_the_words_of_the_prompt() -> None:
     for key in KEYS:
-        answer = fabricated_answer(key, "[mock:slow=30s] Where can I find a vintage guitar?", "chatgpt")
+        answer = generated_answer(key, "[mock:slow=30s] Where can I find a vintage guitar?", "chatgpt")
 
         assert "vintage guitar" in answer.text
         assert "mock" not in answer.text
@@ -232,7 +232,7 @@ def test_a_fabricated_answer_takes_up_the_words_of_the_prompt() -> None:
     "prompt", ["", "?!", "🎸🎸", "what is it", "吉他在哪里买", "x" * 2047, "𝒳" * 2047, "* `a` | <b> _c_"]
 )
 def test_any_prompt_gets_an_answer(prompt: str) -> None:
-    made = make(fabricated_answer(b"key", prompt, "chatgpt"), prompt=prompt)
+    made = make(generated_answer(b"key", prompt, "chatgpt"), prompt=prompt)
 
     assert len(made["completionHtml"]) > 500
     assert made["prompt"] == prompt
@@ -241,13 +241,13 @@ def test_any_prompt_gets_an_answer(prompt: str) -> None:
 @settings(max_examples=200, derandomize=True)
 @given(key=st.binary(max_size=4), prompt=st.text(max_size=80), model=st.sampled_from(MODELS))
 def test_the_html_of_a_fabricated_answer_is_its_rendered_markdown(key: bytes, prompt: str, model: str) -> None:
-    answer = fabricated_answer(key, prompt, model)
+    answer = generated_answer(key, prompt, model)
 
     assert answer.html == mistune.create_markdown(escape=True, plugins=["table"])(answer.text)
 
 
 def test_sources_are_rare_for_chatgpt_and_many_for_perplexity_and_only_some_models_show_subqueries() -> None:
-    answers = {model: [fabricated_answer(key, "vintage guitar", model) for key in KEYS] for model in MODELS}
+    answers = {model: [generated_answer(key, "vintage guitar", model) for key in KEYS] for model in MODELS}
 
     cited = {model: sum(len(answer.sources) for answer in several) for model, several in answers.items()}
     assert cited["perplexity"] > 2 * cited["copilot"]
@@ -269,7 +269,7 @@ def test_another_process_fabricates_the_same_completion() -> None:
 
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
-    answer = fabricated_answer(b"key", "vintage guitar", "perplexity")
+    answer = generated_answer(b"key", "vintage guitar", "perplexity")
     expected = make(answer, prompt="p", model="perplexity", version="2026-07", weight="realistic")
     assert json.loads(output.stdout) == expected
 

@@ -7,13 +7,13 @@ import pytest
 from builders import make_engine, queue
 
 from mockserver.engine import Engine
-from mockserver.providers.agentfirst_sense import nonsense
+from mockserver.providers.agentfirst_sense import snapshot_problems
 from mockserver.state.batches import Batch
 
 
 def complaints(engine: Engine, batch: Batch) -> list[tuple[str, str]]:
     world = next(each.world for each in engine.services if each.operation.key == "queueBatch")
-    return [*nonsense(world, {"batches": {"one": batch}})]
+    return [*snapshot_problems(world, {"batches": {"one": batch}})]
 
 
 TEXTS = "its body says of model, format or its targeting what is no text"

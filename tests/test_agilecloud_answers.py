@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
-from mockserver.contract.fixtures import Completion, Match
-from mockserver.providers.agilecloud_answers import chat_completion, written_completion
-from mockserver.providers.agilecloud_streams import line_bytes
+from mockserver.contract.fixtures import Completion, PromptMatch
+from mockserver.providers.agilecloud_answers import chat_completion, encode_completion
+from mockserver.providers.agilecloud_streams import jsonl_bytes
 from mockserver.providers.agilecloud_tokens import count_tokens
 
 KEY = b"0123456789abcdef"
@@ -23,7 +23,7 @@ def make_request(prompt: str = "Tell me about the Norwegian fjords", **fields: A
 
 
 def make_canned(**entry: Any) -> Completion:
-    return Completion("fixture:agilecloud/completions.yaml#1", Match(), entry)
+    return Completion("fixture:agilecloud/completions.yaml#1", PromptMatch(), entry)
 
 
 def complete(request: dict[str, Any], canned: Completion | None = None, key: bytes = KEY) -> dict[str, Any]:
@@ -189,14 +189,14 @@ def test_the_short_way_writes_what_the_long_way_says(
     request = {"model": model, "messages": messages, "max_tokens": limit, **more}
     long = chat_completion(request, canned=None, key=key, id="chatcmpl-a", created=5)
 
-    body, *tokens = written_completion(request, canned=None, key=lambda: key, id="chatcmpl-a", created=5)
+    body, *tokens = encode_completion(request, canned=None, key=lambda: key, id="chatcmpl-a", created=5)
 
-    assert body == line_bytes(long)
+    assert body == jsonl_bytes(long)
     assert tokens == [long["usage"]["prompt_tokens"], long["usage"]["completion_tokens"]]
 
 
 def test_a_canned_line_is_written_as_well() -> None:
-    written, _, _ = written_completion(
+    written, _, _ = encode_completion(
         make_request(), canned=make_canned(text="a\u2028b"), key=lambda: KEY, id="c", created=1
     )
 

@@ -8,9 +8,9 @@ from builders import ask, make_engine, value_of
 
 from mockserver import loading
 from mockserver.engine import Engine
-from mockserver.provider import World
+from mockserver.provider import ApiContext
 from mockserver.providers import agilecloud
-from mockserver.providers.agilecloud_sense import nonsense
+from mockserver.providers.agilecloud_sense import snapshot_problems
 from mockserver.providers.agilecloud_usage import report
 from mockserver.redaction import account_key
 
@@ -26,7 +26,7 @@ def used(desk: BatchDesk) -> Any:
     return report(world_of(desk), desk.sandbox)["accounts"][account_key("ann")]
 
 
-def world_of(desk: BatchDesk) -> World:
+def world_of(desk: BatchDesk) -> ApiContext:
     [service] = [each for each in desk.engine.services if each.operation.key == "createBatch"]
     return service.world
 
@@ -56,8 +56,8 @@ def test_a_batch_for_a_model_that_is_not_listed_makes_sense_when_it_is_imported(
     shelves = {"jobs": sandbox.jobs, "files": sandbox.files, "usage": sandbox.usage}
     elsewhere = world_of(BatchDesk(seed="other"))
 
-    assert list(nonsense(world_of(desk), shelves)) == []
-    assert bool(list(nonsense(elsewhere, shelves))) == any_model
+    assert list(snapshot_problems(world_of(desk), shelves)) == []
+    assert bool(list(snapshot_problems(elsewhere, shelves))) == any_model
 
 
 @pytest.mark.parametrize("path", [CHAT, EMBEDDINGS, "/v1/models/nobodys-model-1"])

@@ -18,7 +18,7 @@ from batch_desk import (
 )
 from builders import value_of
 
-from mockserver.providers.agilecloud_usage import Metered, report
+from mockserver.providers.agilecloud_usage import UsageEntry, report
 from mockserver.redaction import account_key
 
 
@@ -109,7 +109,7 @@ def test_usage_is_what_the_lines_add_up_to_and_is_billed_by_model() -> None:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": prompt + said,
     }
-    entries: list[Metered] = desk.sandbox.usage[account_key("ann")]
+    entries: list[UsageEntry] = desk.sandbox.usage[account_key("ann")]
     assert sum(entry.requests for entry in entries) == 3
     assert (sum(entry.prompt_tokens for entry in entries), sum(entry.completion_tokens for entry in entries)) == (
         prompt,

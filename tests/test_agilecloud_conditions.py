@@ -5,7 +5,7 @@ from typing import Any
 from batch_desk import DAY, OPENAI, BatchDesk, chats, counts_of, jsonl, request_of
 from builders import value_of
 
-from mockserver.state.conditions import Choice, Conditions, FatePlan, Rejection
+from mockserver.state.conditions import Conditions, InputRejection, ItemPlan, ItemSelector
 
 
 def desk_under(conditions: Conditions, **settings: Any) -> BatchDesk:
@@ -50,7 +50,7 @@ def test_the_order_of_an_output_is_the_sandboxs() -> None:
 
 
 def test_a_plan_fails_lines_beside_those_that_markers_and_the_document_fail() -> None:
-    desk = desk_under(Conditions(items=FatePlan(Choice(indexes=(0, 2)), 429)))
+    desk = desk_under(Conditions(items=ItemPlan(ItemSelector(indexes=(0, 2)), 429)))
     lines = (request_of(f"r{n}", *text) for n, text in enumerate([(), (), ("[mock:fail=404]",), ()]))
 
     done = desk.run(jsonl(*lines, request_of("bad", temperature=9)))
@@ -65,7 +65,7 @@ def test_a_plan_fails_lines_beside_those_that_markers_and_the_document_fail() ->
 
 
 def test_counts_on_the_way_are_those_of_a_plan() -> None:
-    desk = desk_under(Conditions(items=FatePlan(Choice(every=2), 500, Choice(indexes=(0,)))), progression="polls:4")
+    desk = desk_under(Conditions(items=ItemPlan(ItemSelector(every=2), 500, ItemSelector(indexes=(0,)))), progression="polls:4")
     id_ = desk.create(chats(6))["id"]
 
     seen = [counts_of(desk.read(id_)) for _ in range(4)]
@@ -75,7 +75,7 @@ def test_counts_on_the_way_are_those_of_a_plan() -> None:
 
 def test_a_planned_share_is_the_same_on_every_run() -> None:
     def failed() -> Any:
-        desk = desk_under(Conditions(items=FatePlan(Choice(share=0.25))))
+        desk = desk_under(Conditions(items=ItemPlan(ItemSelector(share=0.25))))
         return sorted(desk.lines(desk.run(chats(200))["error_file_id"]))
 
     first = failed()
@@ -85,17 +85,17 @@ def test_a_planned_share_is_the_same_on_every_run() -> None:
 
 
 def test_an_input_is_rejected_in_the_words_given_and_only_where_there_is_one() -> None:
-    desk = desk_under(Conditions(input=Rejection("odd_input", 3, "body", "It is odd.")))
+    desk = desk_under(Conditions(input=InputRejection("odd_input", 3, "body", "It is odd.")))
     rejected, lost = desk.run(chats(3)), desk.run("file-unheard-of")
 
     assert rejected["errors"]["data"] == [{"code": "odd_input", "message": "It is odd.", "param": "body", "line": 3}]
     assert rejected["in_progress_at"] is None
     assert lost["errors"]["data"][0]["param"] == "file_id"
-    assert desk_under(Conditions(input=Rejection("unheard_of"))).run(chats(1))["errors"]["data"][0]["message"]
+    assert desk_under(Conditions(input=InputRejection("unheard_of"))).run(chats(1))["errors"]["data"][0]["message"]
 
 
 def test_a_hanging_line_comes_too_late_for_the_window() -> None:
-    desk = desk_under(Conditions(items=FatePlan(hang=Choice(every=2))), **OPENAI)
+    desk = desk_under(Conditions(items=ItemPlan(hang=ItemSelector(every=2))), **OPENAI)
     id_ = desk.create(chats(4))["id"]
     desk.read(id_)
     desk.sandbox.clock.advance(DAY)

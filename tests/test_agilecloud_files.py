@@ -343,7 +343,7 @@ def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDe
             account=account_key("ann"),
             created_at=1001,
         )
-        return call.reply(files.shown(record))
+        return call.reply(files.file_json(record))
 
     written = desk.value(write, token="bob")
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from mockserver.contract.fixtures import Completion, Match
+from mockserver.contract.fixtures import Completion, PromptMatch
 from mockserver.errors import Refusal
 from mockserver.providers.agilecloud_answers import chat_completion
 from mockserver.providers.agilecloud_logprobs import MAX_ENTRIES
-from mockserver.providers.agilecloud_streams import chunks
+from mockserver.providers.agilecloud_streams import stream_events
 from mockserver.providers.agilecloud_tokens import count_tokens, split_tokens
 
 TEXTS = st.text(max_size=60) | st.text(alphabet="aé€😀 ", max_size=40)
@@ -21,7 +21,7 @@ TEXTS = st.text(max_size=60) | st.text(alphabet="aé€😀 ", max_size=40)
 def complete(text: str | None = None, key: bytes = b"k", **fields: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": "Which rivers?"}]
     request = {"model": "gpt-4o", "messages": messages, "logprobs": True, **fields}
-    canned = None if text is None else Completion("fixture:a#1", Match(), {"text": text})
+    canned = None if text is None else Completion("fixture:a#1", PromptMatch(), {"text": text})
     made = chat_completion(request, canned=canned, key=key, id="chatcmpl-1", created=1)
     ChatCompletion.model_validate(made, strict=True)
     return made
@@ -88,7 +88,7 @@ def test_they_end_where_the_answer_is_cut(fields: dict[str, Any]) -> None:
 def test_each_piece_of_a_stream_tells_those_of_its_tokens(text: str, n: int) -> None:
     made = complete(text, n=n, top_logprobs=2)
 
-    events = [orjson.loads(event[6:]) for event in list(chunks(made, include_usage=False))[:-1]]
+    events = [orjson.loads(event[6:]) for event in list(stream_events(made, include_usage=False))[:-1]]
 
     for event in events:
         ChatCompletionChunk.model_validate(event, strict=True)

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Spec
+from mockserver.contract.spec import OpenApiDocument
 from mockserver.engine import Engine
 from mockserver.providers import agilecloud_inspection as inspection
-from mockserver.providers.agilecloud_lines import NO_FILE, Desk, Worked, work
-from mockserver.providers.agilecloud_plain import MAX_NEEDLES, Plain
+from mockserver.providers.agilecloud_lines import NO_FILE, LineResults, RunContext, run_lines
+from mockserver.providers.agilecloud_plain import MAX_NEEDLES, FastPath
 from mockserver.providers.agilecloud_usage import EventWriter
-from mockserver.providers.agilecloud_world import live_schema, world_models, world_prices
-from mockserver.state.conditions import FatePlan
+from mockserver.providers.agilecloud_world import context_models, context_prices, live_schema
+from mockserver.state.conditions import ItemPlan
 from mockserver.stores import blobs
 from mockserver.stores.blobs import Blob
 
@@ -31,24 +31,24 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def spec(engine: Engine) -> Spec:
+def spec(engine: Engine) -> OpenApiDocument:
     return engine.services[0].world.spec
 
 
-def live_chat(spec: Spec) -> Schema:
+def live_chat(spec: OpenApiDocument) -> Schema:
     schema = live_schema(spec, CHAT)
     assert schema is not None
     return schema
 
 
-def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
+def desk_of(engine: Engine, *, keeps_order: bool = False) -> RunContext:
     world = next(each.world for each in engine.services if each.operation.key == "createBatch")
-    return Desk(
+    return RunContext(
         batch_id="batch_1",
         endpoint=CHAT,
         created=1_700_000_000,
-        models=world_models(world),
-        prices=world_prices(world),
+        models=context_models(world),
+        prices=context_prices(world),
         world=world,
         find_prompt=lambda _: None,
         line_schema=world.spec.component("BatchRequestLine"),
@@ -58,9 +58,9 @@ def desk_of(engine: Engine, *, keeps_order: bool = False) -> Desk:
     )
 
 
-def plain_of(engine: Engine) -> Plain:
+def plain_of(engine: Engine) -> FastPath:
     desk = desk_of(engine)
-    return Plain(desk.world, desk.models, desk.prices, desk.created, EventWriter())
+    return FastPath(desk.world, desk.models, desk.prices, desk.created, EventWriter())
 
 
 WORDS = st.text(max_size=20) | st.sampled_from(
@@ -116,7 +116,7 @@ REQUESTS = st.builds(
 )
 
 
-def contents(worked: Worked) -> tuple[Any, ...]:
+def contents(worked: LineResults) -> tuple[Any, ...]:
     events = {model: each.read() for model, each in worked.events.items()}
     rest = worked._replace(output=NO_FILE, error=NO_FILE, events={})
     return (worked.output.read(), worked.error.read(), events, rest)
@@ -127,10 +127,10 @@ def contents(worked: Worked) -> tuple[Any, ...]:
 def test_the_short_way_says_what_the_long_way_says(engine: Engine, requests: list[Any]) -> None:
     blob = Blob.in_memory(b"\n".join(json.dumps(each).encode() for each in requests))
 
-    short = work(blob, desk_of(engine))
+    short = run_lines(blob, desk_of(engine))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Plain, "accepts", staticmethod(lambda _: False))
-        long = work(blob, desk_of(engine))
+        patched.setattr(FastPath, "accepts", staticmethod(lambda _: False))
+        long = run_lines(blob, desk_of(engine))
 
     assert contents(short) == contents(long)
 
@@ -180,11 +180,11 @@ def test_however_a_file_is_looked_at_the_same_comes_of_it(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(inspection, "MAX_LINES", bounds[0])
         patched.setattr(inspection, "MAX_ERRORS", bounds[1])
-        at_once = contents(work(blob, desk))
-        each_in_full = contents(work(blob, desk, ended=lambda _: True))
-        by_a_plan = contents(work(blob, desk._replace(plan=FatePlan())))
+        at_once = contents(run_lines(blob, desk))
+        each_in_full = contents(run_lines(blob, desk, ended=lambda _: True))
+        by_a_plan = contents(run_lines(blob, desk._replace(plan=ItemPlan())))
         patched.setattr(blobs, "CHUNK_BYTES", chunk)
-        in_groups = contents(work(blob, desk))
+        in_groups = contents(run_lines(blob, desk))
 
     assert each_in_full == at_once
     assert by_a_plan == at_once
@@ -193,7 +193,7 @@ def test_however_a_file_is_looked_at_the_same_comes_of_it(
 
 @STEADY
 @given(request=REQUESTS)
-def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, spec: Spec, request: Any) -> None:
+def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, spec: OpenApiDocument, request: Any) -> None:
     if plain_of(engine).accepts(request):
         assert spec.component("BatchRequestLine").violations(request) == []
         assert live_chat(spec).violations(request["body"]) == []
@@ -205,7 +205,7 @@ FREE = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "
 @STEADY
 @given(fields=st.dictionaries(st.sampled_from(FREE), st.sampled_from([None, 1, 50, "1"]), max_size=2))
 def test_an_ordinary_line_with_more_fields_is_plain_only_if_a_live_request_may_have_them(
-    engine: Engine, spec: Spec, fields: dict[str, Any]
+    engine: Engine, spec: OpenApiDocument, fields: dict[str, Any]
 ) -> None:
     request = request_of("r1", "What do people buy after reading?", **fields)
 

@@ -8,8 +8,8 @@ from effort import effort_within
 
 from mockserver.errors import Reason
 from mockserver.providers import agilecloud_prompt_calls as calls
-from mockserver.providers.agilecloud_prompt_book import PromptBook
-from mockserver.providers.agilecloud_resolving import choose, resolve
+from mockserver.providers.agilecloud_prompt_book import PromptRepository
+from mockserver.providers.agilecloud_resolving import resolve, select_version
 from mockserver.redaction import account_key
 
 SUM = {"slug": "sum", "template": "Sum up: {{ text }}"}
@@ -98,9 +98,9 @@ def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: Desk) -
 
 def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
     started = desk.value(calls.start_ab_test, {**BOTH, "split": None}, slug="sum")
-    book = PromptBook(desk.sandbox.prompts, account_key("ann"), FIXTURES.prompts)
+    book = PromptRepository(desk.sandbox.prompts, account_key("ann"), FIXTURES.prompts)
     for n in range(40):
-        chosen = choose({"prompt_slug": "sum", "variables": {"text": "T"}}, book.find, b"%d" % n)
+        chosen = select_version({"prompt_slug": "sum", "variables": {"text": "T"}}, book.find, b"%d" % n)
         assert chosen is not None
         assert chosen.is_tested
         book.count("sum", chosen.version.number, failed=n == 0, prompt_tokens=3, completion_tokens=2)
@@ -120,7 +120,7 @@ def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
 def test_a_new_test_counts_from_nothing(desk: Desk) -> None:
     for split in (1, 0):
         desk.call(calls.start_ab_test, {**BOTH, "split": split}, slug="sum")
-        book = PromptBook(desk.sandbox.prompts, account_key("ann"))
+        book = PromptRepository(desk.sandbox.prompts, account_key("ann"))
         body: dict[str, Any] = {"prompt_slug": "sum", "variables": {"text": "T"}}
         assert resolve(body, book.find)["messages"][0]["content"].startswith("Say it" if split else "Sum up")
         book.count("sum", 1, failed=False, prompt_tokens=1, completion_tokens=1)

@@ -7,14 +7,14 @@ import pytest
 from mockserver.contract.fixtures import read_fixtures
 from mockserver.errors import FixtureError
 from mockserver.loading import fixture_folders, fixture_schema, load_fixtures
-from mockserver.providers.agilecloud_prompt_book import PromptBook, read_content, read_prompt
+from mockserver.providers.agilecloud_prompt_book import PromptRepository, read_content, read_prompt
 from mockserver.providers.agilecloud_prompts import (
     LIFECYCLE,
     AbTest,
     IllegalTransition,
     Prompt,
     PromptVersion,
-    Uses,
+    VersionStats,
     VersionStatus,
     ab_version,
 )
@@ -122,7 +122,7 @@ def test_only_versions_under_test_are_counted() -> None:
     prompt = make_tested().used(1, prompt_tokens=3).used(1, failed=True).used(2, completion_tokens=4).used(3)
 
     assert prompt.ab_test is not None
-    assert prompt.ab_test.uses == {1: Uses(2, 1, 3, 0), 2: Uses(1, 0, 0, 4)}
+    assert prompt.ab_test.uses == {1: VersionStats(2, 1, 3, 0), 2: VersionStats(1, 0, 0, 4)}
     assert make_prompt().used(1) == make_prompt()
 
 
@@ -154,7 +154,7 @@ FIXTURES = ({"slug": "b", "template": "fixture"}, {"slug": "b", "template": "hid
 
 def test_an_account_finds_the_fixtures_until_it_has_its_own() -> None:
     shelf: dict[str, Any] = {}
-    mine, yours = (PromptBook(shelf, token, FIXTURES) for token in ("t1", "t2"))
+    mine, yours = (PromptRepository(shelf, token, FIXTURES) for token in ("t1", "t2"))
     mine.put(make_prompt({"template": "mine"}, slug="b"))
     mine.put(make_prompt(slug="c"))
 
@@ -165,7 +165,7 @@ def test_an_account_finds_the_fixtures_until_it_has_its_own() -> None:
 
 
 def test_an_archived_prompt_is_found_but_not_listed() -> None:
-    book = PromptBook({}, "t", FIXTURES)
+    book = PromptRepository({}, "t", FIXTURES)
     book.put(read_prompt(FIXTURES[2], 0.0).archived(now=1))
 
     assert [each.slug for each in book.all()] == ["b"]
@@ -173,19 +173,19 @@ def test_an_archived_prompt_is_found_but_not_listed() -> None:
 
 
 def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
-    book = PromptBook({}, "t", FIXTURES)
+    book = PromptRepository({}, "t", FIXTURES)
     book.put(make_tested())
     for slug in ("sum", "a", "z"):
         book.count(slug, 2, failed=False, prompt_tokens=5, completion_tokens=6)
 
-    assert book.own("sum").ab_test.uses == {2: Uses(1, 0, 5, 6)}  # type: ignore[union-attr]  # it is there
+    assert book.own("sum").ab_test.uses == {2: VersionStats(1, 0, 5, 6)}  # type: ignore[union-attr]  # it is there
     assert (book.own("a"), book.own("z")) == (None, None)
 
 
 def test_the_prompts_that_come_with_the_house_all_render() -> None:
     prompts = load_fixtures(Settings(), "agilecloud").prompts
     values = {"text": "T", "company": "C", "question": "Q"}  # What has no default.
-    book = PromptBook({}, "t", prompts)
+    book = PromptRepository({}, "t", prompts)
 
     for prompt in book.all():
         for version in prompt.versions:
@@ -220,7 +220,7 @@ def test_prompts_of_earlier_folders_come_first(tmp_path: Any) -> None:
     (tmp_path / "p.yaml").write_text("prompts: [{slug: summarize, template: mine}]")
     fixtures = read_fixtures([tmp_path, *fixture_folders(Settings())], "agilecloud", fixture_schema())
 
-    assert PromptBook({}, "t", fixtures.prompts).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
+    assert PromptRepository({}, "t", fixtures.prompts).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
 
 
 def test_a_template_is_one_message_of_the_user() -> None:

@@ -15,7 +15,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
 from mockserver.outcomes import read_rules
 from mockserver.providers import agentfirst, agilecloud
-from mockserver.providers.agilecloud_refusals import described, phrased, worded
+from mockserver.providers.agilecloud_refusals import format_error, message_and_code, validation_error_json
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 BATCH = {"input_file_id": "file-abc123", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -319,7 +319,7 @@ def test_a_bad_key_is_told_in_the_documents_words_everywhere(engine: Engine, key
     ],
 )
 def test_param_and_code_say_where_and_what(violation: Violation, said: tuple[str | None, str | None]) -> None:
-    error = described(Refusal(Reason.INVALID, violations=[violation]), 400)
+    error = validation_error_json(Refusal(Reason.INVALID, violations=[violation]), 400)
 
     assert (error["param"], error["code"]) == said
 
@@ -330,18 +330,18 @@ def test_bounds_are_said_as_far_as_there_are_any() -> None:
     never = Violation(("body", "x"), "const", "", {"const": True}, None)
 
     text = "Invalid 'x': decimal above maximum value. Expected a value <= 2, but got 3 instead."
-    assert phrased(most) == (text, "decimal_above_max_value")
+    assert message_and_code(most) == (text, "decimal_above_max_value")
     assert (
-        phrased(fewest)[0]
+        message_and_code(fewest)[0]
         == "Invalid 'x': object with too few properties. Expected an object with at least 1 properties."
     )
-    assert phrased(never)[0] == "Invalid value: null. Supported values are: true."
+    assert message_and_code(never)[0] == "Invalid value: null. Supported values are: true."
 
 
 def test_a_refusals_own_text_wins() -> None:
     violation = Violation(("path", "slug"), "prompt_not_found", "Prompt 'x' not found.")
 
-    error = described(Refusal(Reason.NOT_FOUND, "No such prompt.", violations=[violation]), 404)
+    error = validation_error_json(Refusal(Reason.NOT_FOUND, "No such prompt.", violations=[violation]), 404)
 
     assert error == {
         "message": "No such prompt.",
@@ -360,7 +360,7 @@ def test_a_text_without_a_violation_leaves_the_rest_to_the_document() -> None:
     }
     reply = Response(404, "application/json", orjson.dumps({"error": error}))
 
-    said = worded(Refusal(Reason.NOT_FOUND, "No such File object: file-x"), reply)
+    said = format_error(Refusal(Reason.NOT_FOUND, "No such File object: file-x"), reply)
 
     assert value_of(said)["error"] == {**error, "message": "No such File object: file-x"}
 
@@ -369,7 +369,7 @@ def test_a_text_without_a_violation_leaves_the_rest_to_the_document() -> None:
     ("status", "family"), [(403, "permission_error"), (429, "rate_limit_error"), (503, "server_error")]
 )
 def test_the_status_says_the_family(status: int, family: str) -> None:
-    assert described(Refusal(Reason.FAILED, "No."), status) == {
+    assert validation_error_json(Refusal(Reason.FAILED, "No."), status) == {
         "message": "No.",
         "type": family,
         "param": None,
@@ -380,8 +380,8 @@ def test_the_status_says_the_family(status: int, family: str) -> None:
 def test_a_reply_that_is_no_envelope_is_left_alone() -> None:
     reply = Response(400, "text/plain", b"No.")
 
-    assert worded(Refusal(Reason.INVALID, "Really not."), reply) == reply
-    assert worded(Refusal(Reason.INVALID), reply._replace(media_type="application/json")).body == b"No."
+    assert format_error(Refusal(Reason.INVALID, "Really not."), reply) == reply
+    assert format_error(Refusal(Reason.INVALID), reply._replace(media_type="application/json")).body == b"No."
 
 
 UNDOCUMENTED = (402, 405, 408, 418, 422, 451, 499, 501, 502, 504, 529, 599)

@@ -7,7 +7,7 @@ import pytest
 from mockserver.errors import Reason, Refusal
 from mockserver.providers.agilecloud_prompt_book import read_content
 from mockserver.providers.agilecloud_prompts import AbTest, Prompt
-from mockserver.providers.agilecloud_resolving import choose, resolve
+from mockserver.providers.agilecloud_resolving import resolve, select_version
 
 
 def make_prompt(*contents: dict[str, Any], slug: str = "sum", published: int = 1, **more: Any) -> Prompt:
@@ -175,7 +175,7 @@ def test_what_cannot_be_resolved_says_where_and_why(
 def test_a_request_without_a_number_falls_to_a_version_under_test() -> None:
     body = {"prompt_slug": "tested", "variables": {"text": "T"}}
     drawn = {resolve(body, BOOK.get, b"%d" % n)["messages"][0]["content"] for n in range(50)}
-    chosen, named = choose(body, BOOK.get, b"1"), choose({**body, "prompt_version": 1}, BOOK.get, b"1")
+    chosen, named = select_version(body, BOOK.get, b"1"), select_version({**body, "prompt_version": 1}, BOOK.get, b"1")
 
     assert drawn == {"a T", "b T"}
     assert chosen is not None

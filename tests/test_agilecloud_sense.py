@@ -10,15 +10,15 @@ from batch_desk import BatchDesk, chats, request_of
 from effort import effort_within
 from forgeries import TOKEN, fill
 
-from mockserver.provider import World
-from mockserver.providers.agilecloud_jobs import Job
+from mockserver.provider import ApiContext
+from mockserver.providers.agilecloud_jobs import BatchRecord
 from mockserver.providers.agilecloud_limits import Bucket
-from mockserver.providers.agilecloud_lines import Use, Worked
-from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, Uses, VersionStatus
-from mockserver.providers.agilecloud_sense import nonsense
-from mockserver.providers.agilecloud_usage import Metered, Trade
-from mockserver.state.batches import Fate, Progression
-from mockserver.state.conditions import Rejection
+from mockserver.providers.agilecloud_lines import LineResults, VersionUse
+from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, VersionStats, VersionStatus
+from mockserver.providers.agilecloud_sense import snapshot_problems
+from mockserver.providers.agilecloud_usage import UsageEntry, UsageTotal
+from mockserver.state.batches import ItemOutcome, Progression
+from mockserver.state.conditions import InputRejection
 from mockserver.stores.blobs import Blob
 
 LATE = 1e300
@@ -31,7 +31,7 @@ def desk() -> Iterator[BatchDesk]:
     yield desk
 
 
-def world_of(desk: BatchDesk) -> World:
+def world_of(desk: BatchDesk) -> ApiContext:
     return next(each.world for each in desk.engine.services if each.operation.key == "createBatch")
 
 
@@ -40,7 +40,7 @@ def shelves_of(desk: BatchDesk) -> dict[str, dict[str, Any]]:
 
 
 def complaints(desk: BatchDesk, **shelves: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(each.place, each.complaint) for each in nonsense(world_of(desk), shelves)]
+    return [(each.place, each.complaint) for each in snapshot_problems(world_of(desk), shelves)]
 
 
 def test_what_a_server_left_makes_sense(desk: BatchDesk) -> None:
@@ -77,24 +77,24 @@ def test_a_deleted_file_remembers_a_size_that_its_blob_no_longer_has(desk: Batch
     assert complaints(desk, files={id_: record.gone()}) == []
 
 
-def of_batch(**changes: Any) -> Callable[[Job], Job]:
+def of_batch(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
     return lambda job: job._replace(batch=job.batch._replace(**changes))
 
 
-def of_work(**changes: Any) -> Callable[[Job], Job]:
-    def change(job: Job) -> Job:
+def of_work(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
+    def change(job: BatchRecord) -> BatchRecord:
         assert job.worked is not None
         return job._replace(worked=job.worked._replace(**changes))
 
     return change
 
 
-def of_job(**changes: Any) -> Callable[[Job], Job]:
+def of_job(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
     return lambda job: job._replace(**changes)
 
 
 ERROR = {"code": "x", "message": "x", "param": None, "line": None}
-FAILED = Worked(0, (ERROR,), {}, b"", Blob.in_memory(b""), Blob.in_memory(b""), {})
+FAILED = LineResults(0, (ERROR,), {}, b"", Blob.in_memory(b""), Blob.in_memory(b""), {})
 TIMELINE = "its timeline does not agree with itself"
 CANCELLED = "it was cancelled before its beginning, or past the year 9999"
 GOOD = "worked: good does not say 0 or 1 of each of 2 items"
@@ -108,8 +108,8 @@ MODEL = "worked: it names a model that this server does not serve"
     [
         (of_batch(id="x"), "its id is another"),
         (of_batch(fates=None), TIMELINE),
-        (of_batch(fates={2: Fate(500)}), TIMELINE),
-        (of_batch(fates={0: Fate(slowness=-1.0)}), TIMELINE),
+        (of_batch(fates={2: ItemOutcome(500)}), TIMELINE),
+        (of_batch(fates={0: ItemOutcome(slowness=-1.0)}), TIMELINE),
         (of_batch(created=-1.0), TIMELINE),
         (of_batch(progression=Progression("polls", 0)), TIMELINE),
         (of_batch(progression=Progression("warp")), TIMELINE),
@@ -130,22 +130,22 @@ MODEL = "worked: it names a model that this server does not serve"
             of_job(worked=FAILED._replace(errors=({**ERROR, "line": 0},))),
             "BatchError.line: 0 is less than the minimum of 1",
         ),
-        (of_job(rejection=Rejection("x", 0)), "BatchError.line: 0 is less than the minimum of 1"),
+        (of_job(rejection=InputRejection("x", 0)), "BatchError.line: 0 is less than the minimum of 1"),
         (of_job(metadata={"x": "y" * 1000}), "Metadata.x: 'yyy"),
         (of_job(prompts={"x": 5}), "prompts.x: no prompt"),
         (of_job(prompts={"\n": Prompt("")}), "prompts.\n: its versions are not numbered from 1"),
         (of_work(good=b"\1"), GOOD),
         (of_work(good=b"\1\2"), GOOD),
-        (of_work(fates={2: Fate(500)}), "worked: its fates are not those of its items"),
+        (of_work(fates={2: ItemOutcome(500)}), "worked: its fates are not those of its items"),
         (of_work(trades={}), TRADES),
-        (of_work(trades={"gpt-4o-mini": Trade(1, -1, 0, 0)}), AMOUNT),
-        (of_work(trades={"gpt-4o-mini": Trade(1, 0, 2**41, 0)}), AMOUNT),
-        (of_work(uses=(Use("greeting", 1, Trade(cost=-1)),)), AMOUNT),
-        (of_work(trades={"x": Trade(1)}), MODEL),
+        (of_work(trades={"gpt-4o-mini": UsageTotal(1, -1, 0, 0)}), AMOUNT),
+        (of_work(trades={"gpt-4o-mini": UsageTotal(1, 0, 2**41, 0)}), AMOUNT),
+        (of_work(uses=(VersionUse("greeting", 1, UsageTotal(cost=-1)),)), AMOUNT),
+        (of_work(trades={"x": UsageTotal(1)}), MODEL),
         (of_work(model="x"), MODEL),
     ],
 )
-def test_a_job_that_does_not_agree_with_itself(desk: BatchDesk, change: Callable[[Job], Job], complaint: str) -> None:
+def test_a_job_that_does_not_agree_with_itself(desk: BatchDesk, change: Callable[[BatchRecord], BatchRecord], complaint: str) -> None:
     job = worked_job(desk)
     changed = change(job)
 
@@ -156,10 +156,10 @@ def test_a_job_that_does_not_agree_with_itself(desk: BatchDesk, change: Callable
     assert len(found) <= 2
 
 
-def worked_job(desk: BatchDesk) -> Job:
+def worked_job(desk: BatchDesk) -> BatchRecord:
     """A job of two lines, one of which has failed."""
     id_ = desk.run(b"\n".join((chats(1).strip(), request_line("[mock:fail]"))))["id"]
-    job: Job = desk.sandbox.jobs[id_]
+    job: BatchRecord = desk.sandbox.jobs[id_]
     assert job.worked is not None and (job.worked.size, job.worked.good) == (2, b"\1\0")
     return job
 
@@ -182,7 +182,7 @@ def test_of_a_failed_job_and_of_one_that_waits_nothing_is_asked_that_comes_later
 
 VERSION = PromptVersion(1, "Say {{ word }}", status=VersionStatus.PUBLISHED)
 DRAFT = PromptVersion(2, messages=({"role": "user", "content": "Hello"},))
-TEST = AbTest(1, 2, 0.5, 5.0, {1: Uses(3, 1, 20, 30)})
+TEST = AbTest(1, 2, 0.5, 5.0, {1: VersionStats(3, 1, 20, 30)})
 PROMPT = Prompt("greeting", "ann", versions=(VERSION, DRAFT), ab_test=TEST)
 PUBLISHED, NUMBERED, CONTENT = (
     "more than one of its versions is published",
@@ -210,7 +210,7 @@ TESTED = "its test is of versions that are not there, or its counts make no sens
         ({"ab_test": TEST._replace(version_a=0)}, TESTED),
         ({"ab_test": TEST._replace(split=2.0)}, TESTED),
         ({"ab_test": TEST._replace(started_at=LATE)}, TESTED),
-        ({"ab_test": TEST._replace(uses={1: Uses(-1)})}, TESTED),
+        ({"ab_test": TEST._replace(uses={1: VersionStats(-1)})}, TESTED),
     ],
 )  # fmt: skip
 def test_a_prompt_that_does_not_agree_with_itself(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
@@ -220,7 +220,7 @@ def test_a_prompt_that_does_not_agree_with_itself(desk: BatchDesk, changes: dict
     assert complaints(desk, prompts={key: PROMPT._replace(**changes)}) == [(f"prompts.{key}", complaint)]
 
 
-ENTRY = Metered(5.0, "createChatCompletion", "gpt-4o-mini", 10, 20)
+ENTRY = UsageEntry(5.0, "createChatCompletion", "gpt-4o-mini", 10, 20)
 AGE, LIMITS = (
     "an entry is from before 1970, or past the year 9999",
     f"an entry is of less than nothing, or all are of more than {2**40} tokens",

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
-from mockserver.contract.fixtures import Completion, Match
+from mockserver.contract.fixtures import Completion, PromptMatch
 from mockserver.providers.agilecloud_answers import chat_completion
-from mockserver.providers.agilecloud_streams import chunks, line_bytes
+from mockserver.providers.agilecloud_streams import jsonl_bytes, stream_events
 
 TEXTS = st.text() | st.text(alphabet="ab \n\u2028\x85é")
 
@@ -19,12 +19,12 @@ TEXTS = st.text() | st.text(alphabet="ab \n\u2028\x85é")
 def make_completion(*, n: int = 1, **entry: Any) -> dict[str, Any]:
     tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(3)]
     request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Tea?"}], "n": n, "tools": tools}
-    canned = Completion("fixture:a#1", Match(), entry) if entry else None
+    canned = Completion("fixture:a#1", PromptMatch(), entry) if entry else None
     return chat_completion(request, canned=canned, key=b"k", id="chatcmpl-1", created=1)
 
 
 def read(completion: Mapping[str, Any], *, include_usage: bool = False) -> list[ChatCompletionChunk]:
-    events = list(chunks(completion, include_usage=include_usage))
+    events = list(stream_events(completion, include_usage=include_usage))
     assert events[-1] == b"data: [DONE]\n\n"
     for event in events:
         assert event.startswith(b"data: ")
@@ -98,7 +98,7 @@ def test_all_pieces_belong_to_one_completion() -> None:
 
 @given(text=TEXTS)
 def test_a_line_is_one_line_and_means_the_same(text: str) -> None:
-    line = line_bytes({text: [text]})
+    line = jsonl_bytes({text: [text]})
 
     assert orjson.loads(line) == {text: [text]}
     assert len(line.decode().splitlines()) == 1
@@ -106,4 +106,4 @@ def test_a_line_is_one_line_and_means_the_same(text: str) -> None:
 
 @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
 def test_what_other_clients_split_at_is_escaped(end: str) -> None:
-    assert line_bytes(f"é{end}") == f'"é\\u{ord(end):04x}"'.encode()
+    assert jsonl_bytes(f"é{end}") == f'"é\\u{ord(end):04x}"'.encode()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mockserver.providers.agilecloud_texts import (
     CLOSINGS,
     LEADS,
-    fabricated_text,
+    generated_text,
     last_user_message,
-    passages,
+    sentence_bank,
     topic_of,
 )
 from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens, prompt_tokens
@@ -112,19 +112,19 @@ def test_a_topic_needs_no_escaping(prompt: str) -> None:
 
 
 def test_our_own_words_need_no_escaping_either() -> None:
-    for text in (*LEADS, *CLOSINGS, *passages()):
+    for text in (*LEADS, *CLOSINGS, *sentence_bank()):
         assert re.fullmatch(r"[A-Za-z '’,.:?{}-]*", text), text
 
 
 @given(key=st.binary(), topic=st.text(alphabet="abc", min_size=1, max_size=20))
 def test_a_text_is_a_few_sentences_about_the_topic(key: bytes, topic: str) -> None:
-    text = fabricated_text(key, topic)
+    text = generated_text(key, topic)
 
-    assert text == fabricated_text(key, topic)
+    assert text == generated_text(key, topic)
     assert topic in text.lower()
     assert text[0].isupper()
     assert 60 <= len(text) <= 700
 
 
 def test_different_keys_rarely_say_the_same() -> None:
-    assert len({fabricated_text(b"%d" % n, "tea") for n in range(5000)}) == 5000
+    assert len({generated_text(b"%d" % n, "tea") for n in range(5000)}) == 5000

@@ -8,8 +8,8 @@ from builders import make_engine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.provider import World
-from mockserver.providers.agilecloud_world import answer_key, world_models
+from mockserver.provider import ApiContext
+from mockserver.providers.agilecloud_world import answer_key, context_models
 
 MESSAGES = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "developer", "tool"]), "content": st.text(max_size=3)},
@@ -19,15 +19,15 @@ TALKS = st.lists(MESSAGES, max_size=3)
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def world() -> ApiContext:
     return next(each.world for each in make_engine().services if each.operation.key == "createBatch")
 
 
 @given(one=TALKS, other=TALKS)
 def test_a_conversation_has_a_key_of_its_own_however_its_members_are_ordered(
-    world: World, one: list[Any], other: list[Any]
+    world: ApiContext, one: list[Any], other: list[Any]
 ) -> None:
-    model = world_models(world)["gpt-4o-mini"]
+    model = context_models(world)["gpt-4o-mini"]
     reordered = [dict(reversed(message.items())) for message in one]
 
     key = answer_key(world, model, one)
@@ -36,8 +36,8 @@ def test_a_conversation_has_a_key_of_its_own_however_its_members_are_ordered(
     assert (key == answer_key(world, model, other)) == (one == other)
 
 
-def test_the_key_is_that_of_a_seed_and_of_a_model_whatever_it_is_called(world: World) -> None:
-    models, talk = world_models(world), [{"role": "user", "content": "Which river?"}]
+def test_the_key_is_that_of_a_seed_and_of_a_model_whatever_it_is_called(world: ApiContext) -> None:
+    models, talk = context_models(world), [{"role": "user", "content": "Which river?"}]
     reseeded = world._replace(settings=replace(world.settings, seed="another"))
 
     keys = [answer_key(world, models[name], talk) for name in ("qwen2.5-3b-instruct", "qwen-2.5-3b", "gpt-4o")]

@@ -233,14 +233,14 @@ def test_a_canned_response_for_another_document_is_no_problem(tmp_path: Path) ->
 
 
 def test_what_check_passes_the_server_starts_with_and_what_it_fails_it_does_not(tmp_path: Path) -> None:
-    from mockserver.loading import load_engine
+    from mockserver.loading import build_engine
 
     broken = write_json(tmp_path / "broken" / "all.json", {"completions": [{"match": {"pattern": "("}, **ANSWER}]})
     settings = make_settings(fixtures=(str(broken.parent),))
 
     assert check(settings)
     with pytest.raises(MockServerError):
-        load_engine(settings)
+        build_engine(settings)
 
 
 # All mistakes at once.

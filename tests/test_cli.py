@@ -16,21 +16,21 @@ import pytest
 from mockserver import __version__, checking, cli, loading, server
 from mockserver.cli import main
 from mockserver.contract.fixtures import Fixtures
-from mockserver.contract.spec import Operation, Spec
+from mockserver.contract.spec import OpenApiDocument, Operation
 from mockserver.errors import FixtureError, MockServerError, SettingsError, SpecError
-from mockserver.provider import Handler, Service, World
+from mockserver.provider import ApiContext, BoundOperation, Handler
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
 
 ROOT = Path(__file__).parents[1]
 POST = {"key": "queue", "method": "POST", "path": "/ai/batches", "summary": "Queue", "tag": "AI"}
 GET = {"key": "devices", "method": "GET", "path": "/ai/devices", "summary": "Devices", "tag": "AI"}
-WORLD = World(Spec({"openapi": "3.1.0"}, "a.yaml"), Fixtures(), Settings())
+WORLD = ApiContext(OpenApiDocument({"openapi": "3.1.0"}, "a.yaml"), Fixtures(), Settings())
 
 
-def a_service(described: dict[str, str], statuses: tuple[int, ...], handler: Handler | None) -> Service:
+def a_service(described: dict[str, str], statuses: tuple[int, ...], handler: Handler | None) -> BoundOperation:
     operation = SimpleNamespace(**described, statuses=statuses)
-    return Service(cast(Operation, operation), WORLD, None, handler, None)
+    return BoundOperation(cast(Operation, operation), WORLD, None, handler, None)
 
 
 SERVICES = (a_service(POST, (202, 401), lambda call: call.reply(None)), a_service(GET, (200,), None))
@@ -219,7 +219,7 @@ def test_check_is_given_the_documents_and_fixtures_named(monkeypatch: pytest.Mon
 
 
 def test_operations_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(loading, "load_engine", lambda settings: SimpleNamespace(services=SERVICES))
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
 
     assert main(["operations"]) == 0
 
@@ -231,7 +231,7 @@ def test_operations_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_operations_are_json_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(loading, "load_engine", lambda settings: SimpleNamespace(services=SERVICES))
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
 
     assert main(["operations", "--json"]) == 0
 
@@ -242,7 +242,7 @@ def test_operations_are_json_for_programs(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_operations_of_an_unreadable_document_are_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "load_engine", raising(SpecError("no")))
+    monkeypatch.setattr(loading, "build_engine", raising(SpecError("no")))
 
     assert main(["operations"]) == 2
 
@@ -288,7 +288,7 @@ def test_an_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys
 def test_output_that_nobody_reads_ends_the_verb(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    monkeypatch.setattr(loading, "load_engine", lambda settings: SimpleNamespace(services=SERVICES))
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
 
     with open(writing, "w") as unread:  # noqa: PTH123  a descriptor
         monkeypatch.setattr(sys, "stdout", unread)

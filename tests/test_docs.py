@@ -16,12 +16,12 @@ from mockserver.contract.documents import read_document
 from mockserver.contract.fixtures import read_fixtures
 from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError, SpecError
-from mockserver.loading import fixture_schema, load_engine
+from mockserver.loading import build_engine, fixture_schema
 from mockserver.outcomes import read_rules
 from mockserver.pytest_plugin import INI
 from mockserver.server import ThreadedServer
 from mockserver.settings import ROWS, Settings, flag_of
-from mockserver.state.faults import listed_faults
+from mockserver.state.faults import faults_json
 from mockserver.state.rule_definitions import RULE_SCHEMA
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def settings_table() -> str:
 
 def faults_table() -> str:
     rows = ["| type | fields | what a client sees |", "| --- | --- | --- |"]
-    for fault in listed_faults():
+    for fault in faults_json():
         told = (
             f"`{each['name']}`: {each['wanted']}" + (f" (`{each['default']}`)" if "default" in each else "")
             for each in fault["fields"]
@@ -118,7 +118,7 @@ def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
 
 
 def test_the_stub_shown_is_a_stub() -> None:
-    engine = load_engine(Settings())
+    engine = build_engine(Settings())
 
     (rule,) = read_rules([json.loads(blocks("json")[0])], engine.services, origin="next", now=0.0)
 
@@ -145,7 +145,7 @@ def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "bad-evening.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
 
-    shown = load_engine(Settings(fixtures=(str(tmp_path),))).scenarios.by_name["bad-evening"]
+    shown = build_engine(Settings(fixtures=(str(tmp_path),))).scenarios.by_name["bad-evening"]
 
     assert shown.parts == ["clock", "progression", "accounts", "conditions", "stubs", "faults"]
 

@@ -9,7 +9,7 @@ import pytest
 from doc_pages import DOCS
 
 from mockserver.client import Client, Clock, SandboxClient
-from mockserver.lending import Lent
+from mockserver.lending import LeasedSandbox
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def public(kind: type) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("kind", "prefix"),
-    [(Lent, "sandbox"), (SandboxClient, "sandbox"), (Clock, "sandbox-clock"), (Client, "mockserver-client")],
+    [(LeasedSandbox, "sandbox"), (SandboxClient, "sandbox"), (Clock, "sandbox-clock"), (Client, "mockserver-client")],
 )
 def test_every_public_member_stands_on_the_page_once(members: ModuleType, kind: type, prefix: str) -> None:
     page = members.members_page()
@@ -38,7 +38,7 @@ def test_every_public_member_stands_on_the_page_once(members: ModuleType, kind: 
     assert {name: page.count(anchor) for name, anchor in anchors.items()} == dict.fromkeys(anchors, 1)
 
 
-@pytest.mark.parametrize("kind", [Lent, Clock, Client])
+@pytest.mark.parametrize("kind", [LeasedSandbox, Clock, Client])
 def test_every_public_member_has_a_sentence(kind: type) -> None:
     assert [name for name in public(kind) if not inspect.getdoc(getattr(kind, name))] == []
 

@@ -14,10 +14,10 @@ import pytest
 from doc_pages import DOCS, ROOT, pages
 
 from mockserver.engine import Engine
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 from mockserver.settings import ROWS, Settings, flag_of, variable_of
 from mockserver.state.faults import FAULTS
-from mockserver.web.verbs import VERBS
+from mockserver.web.verbs import ROUTES
 
 needs_mkdocs = pytest.mark.skipif(not importlib.util.find_spec("mkdocs"), reason="`make docs` brings MkDocs")
 
@@ -110,9 +110,9 @@ def test_the_reference_holds_every_operation(site: Path, engine: Engine) -> None
 def test_the_reference_holds_every_admin_call_and_what_it_takes(site: Path) -> None:
     shown = page(site, "reference/admin")
 
-    assert [verb for verb in VERBS if f">{verb.method} /__admin{verb.path}<" not in shown] == []
-    assert len(re.findall(r"</h2>\s*<p>", shown)) == len(VERBS), "each has a sentence"
-    assert shown.count('class="highlight"') == len([verb for verb in VERBS if verb.body])
+    assert [verb for verb in ROUTES if f">{verb.method} /__admin{verb.path}<" not in shown] == []
+    assert len(re.findall(r"</h2>\s*<p>", shown)) == len(ROUTES), "each has a sentence"
+    assert shown.count('class="highlight"') == len([verb for verb in ROUTES if verb.body])
 
 
 @needs_mkdocs
@@ -147,7 +147,7 @@ def test_the_reference_holds_every_command(site: Path, verb: str) -> None:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return load_engine(Settings())
+    return build_engine(Settings())
 
 
 def test_the_lock_of_the_tools_agrees_with_that_of_the_tests() -> None:

@@ -24,7 +24,7 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.contract.replies import described, violations_text
+from mockserver.contract.replies import violation_json, violations_text
 from mockserver.contract.routing import allowed_methods
 from mockserver.engine import Engine
 from mockserver.errors import Violation
@@ -47,13 +47,13 @@ def test_violations_are_valid_json_in_ascii_of_bounded_length_cut_between_items(
     assert text.isascii()
     assert text.isprintable()
     kept = json.loads(text)
-    whole = [json.loads(json.dumps(described(each))) for each in violations]
+    whole = [json.loads(json.dumps(violation_json(each))) for each in violations]
     assert kept == whole[: len(kept)]
 
 
 def test_as_many_violations_are_told_as_fit() -> None:
     one = Violation(("body",), "type", "x" * 100)
-    length = len(json.dumps(described(one), separators=(",", ":")))
+    length = len(json.dumps(violation_json(one), separators=(",", ":")))
 
     kept = json.loads(violations_text([one] * 100))
 

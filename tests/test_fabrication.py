@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
-from mockserver.contract.fabrication import fabricated
+from mockserver.contract.fabrication import generate_value
 
 KEYS = [bytes([n]) for n in range(40)]
 
 
 def make(schema: Mapping[str, Any] | bool, key: bytes = b"key", root: Mapping[str, Any] | None = None) -> Any:
-    return fabricated(schema, root=root or {}, key=key)
+    return generate_value(schema, root=root or {}, key=key)
 
 
 def is_valid(value: Any, schema: Mapping[str, Any]) -> bool:

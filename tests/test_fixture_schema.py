@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
-from mockserver.providers.agentfirst_pages import answer_from, completion
+from mockserver.providers.agentfirst_pages import completion, fixture_answer
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SCHEMA = json.loads((FIXTURES / "schema.json").read_text())
@@ -36,7 +36,7 @@ def test_the_prompts_of_the_documentation_are_canned() -> None:
         "Help me find guitar repair shops nearby.",
         "Do any local stores sell vinyl records?",
     }
-    shoes = answer_from(COMPLETIONS["completions"][0])
+    shoes = fixture_answer(COMPLETIONS["completions"][0])
     assert len(shoes.subqueries) == 7
     assert shoes.subqueries[0] == "best basketball shoes 2026"
     assert shoes.subqueries[-1] == "most popular basketball shoes 2026"
@@ -45,7 +45,7 @@ def test_the_prompts_of_the_documentation_are_canned() -> None:
 def test_every_canned_completion_is_rendered_without_loss() -> None:
     for entry in COMPLETIONS["completions"]:
         made = completion(
-            answer_from(entry),
+            fixture_answer(entry),
             prompt="p",
             model="chatgpt",
             targeting={},

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 
 from mockserver.client import AdminError, Client
 from mockserver.errors import Reason
-from mockserver.kit.doors import Answer, AppDoor, SocketDoor, read_answer
+from mockserver.kit.doors import Answer, AsgiTransport, HttpTransport, read_answer
 from mockserver.lending import (
-    OURS,
-    REMOVED,
+    ENV_REMOVED,
+    ENV_SET,
     RUN,
-    LocalHost,
-    RemoteHost,
+    LocalPool,
+    RemotePool,
     SandboxApp,
-    marked_name,
-    pointed_at,
+    environment_for,
+    run_scoped_name,
     sandbox_name,
 )
 from mockserver.messages import Request, Response
@@ -35,32 +35,32 @@ from mockserver.testing import (
     SandboxTestCase,
     UnexpectedRequests,
     asgi_app,
-    hosting,
+    format_journal,
+    frozen_settings,
     journal_text,
-    lent,
-    running,
-    still_settings,
-    told_journal,
+    leased_sandbox,
+    running_pool,
+    running_server,
 )
-from mockserver.web.views import in_short
+from mockserver.web.views import exchange_summary
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[SandboxApp]:
-    app = asgi_app(still_settings(clock="frozen@2026-04-12"))
+    app = asgi_app(frozen_settings(clock="frozen@2026-04-12"))
     yield app
     app.client.close()
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[LocalHost]:
-    with hosting() as host:
+def host() -> Iterator[LocalPool]:
+    with running_pool() as host:
         yield host
 
 
-class Counting(SocketDoor):
+class Counting(HttpTransport):
     asked = 0
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -85,22 +85,22 @@ def test_no_two_tests_share_a_name(tests: list[tuple[str, str]]) -> None:
 @given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=60)), unique=True))
 def test_no_two_runs_share_a_name_and_without_a_mark_it_stays(loans: list[tuple[str, str]]) -> None:
     tests = [(sandbox_name(test), run) for test, run in loans]
-    names = {marked_name(*each) for each in tests}
+    names = {run_scoped_name(*each) for each in tests}
 
     assert len(names) == len(set(tests))
     assert all(re.fullmatch(r"(run|test)-[A-Za-z0-9._-]{12,196}", name) for name in names)
-    assert all(marked_name(name, "") == name for name, _ in tests)
+    assert all(run_scoped_name(name, "") == name for name, _ in tests)
 
 
 def test_the_longest_name_has_room_for_a_mark() -> None:
-    names = {marked_name("x" * 199 + last, run) for last in "12" for run in ("a", "b" * 1000)}
+    names = {run_scoped_name("x" * 199 + last, run) for last in "12" for run in ("a", "b" * 1000)}
 
     assert len(names) == 4
     assert max(map(len, names)) <= 200
 
 
-def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: LocalHost) -> None:
-    runs = [RemoteHost(host.url, run=mark) for mark in ("job 1", "job 2", "")]
+def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: LocalPool) -> None:
+    runs = [RemotePool(host.url, run=mark) for mark in ("job 1", "job 2", "")]
     mine, others, unmarked = (each.lend("same") for each in runs)
     mine.credits, others.credits = 1, 2
 
@@ -114,9 +114,9 @@ def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: Local
         run.client.close()
 
 
-def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: LocalHost) -> None:
+def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: LocalPool) -> None:
     def queued(run: str) -> list[str]:
-        remote = RemoteHost(host.url, run=run)
+        remote = RemotePool(host.url, run=run)
         sandbox = remote.lend("steady")
         asked = [
             httpx.post(f"{host.url}/ai/batches", json={"prompts": ["one"]}, headers=sandbox.headers) for _ in range(2)
@@ -130,18 +130,18 @@ def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: L
     assert queued("job 1") == queued("job 2") == queued("")
 
 
-def test_the_environment_may_hold_the_mark(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_may_hold_the_mark(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUN, "job-7")
 
-    marks = [RemoteHost(host.url).run, RemoteHost(host.url, run="other").run, RemoteHost(host.url, run="").run]
+    marks = [RemotePool(host.url).run, RemotePool(host.url, run="other").run, RemotePool(host.url, run="").run]
 
     assert marks == ["job-7", "other", ""]
 
 
-def test_a_server_of_this_process_needs_no_mark(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_of_this_process_needs_no_mark(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUN, "job-7")
 
-    with lent(host, "plain") as sandbox:
+    with leased_sandbox(host, "plain") as sandbox:
         assert sandbox.name == "plain"
 
 
@@ -152,7 +152,7 @@ def test_long_names_that_begin_or_end_alike_differ() -> None:
     assert max(map(len, names)) <= 200
 
 
-def test_a_lent_sandbox_is_new_still_and_held(host: LocalHost) -> None:
+def test_a_lent_sandbox_is_new_still_and_held(host: LocalPool) -> None:
     first = host.lend("one")
     first.credits = 3
     again = host.lend("one")
@@ -166,17 +166,17 @@ def test_a_lent_sandbox_is_new_still_and_held(host: LocalHost) -> None:
 
 
 def test_lending_and_taking_back_in_this_process_takes_no_request() -> None:
-    with hosting() as host:
+    with running_pool() as host:
         door = Counting(host.url)
-        local = LocalHost(host.engine, Client(host.url, door=door))
+        local = LocalPool(host.engine, Client(host.url, door=door))
 
         assert local.take_back(local.lend("quiet")) == []
 
     assert door.asked == 0
 
 
-def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalHost) -> None:
-    remote = RemoteHost(host.url)
+def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalPool) -> None:
+    remote = RemotePool(host.url)
     door = Counting(host.url)
     remote.client = Client(host.url, door=door)
 
@@ -189,8 +189,8 @@ def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalHost) -
     assert door.asked == 2
 
 
-def test_what_a_killed_run_left_behind_is_replaced(host: LocalHost) -> None:
-    remote = RemoteHost(host.url)
+def test_what_a_killed_run_left_behind_is_replaced(host: LocalPool) -> None:
+    remote = RemotePool(host.url)
     remote.lend("again").credits = 1
 
     sandbox = remote.lend("again")
@@ -201,14 +201,14 @@ def test_what_a_killed_run_left_behind_is_replaced(host: LocalHost) -> None:
     remote.client.close()
 
 
-def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*OURS, *REMOVED):
+def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*ENV_SET, *ENV_REMOVED):
         monkeypatch.setenv(name, "real")
     monkeypatch.delenv("AGENT_FIRST_TOKEN")
     monkeypatch.setenv("NO_PROXY", "example.com")
     before = dict(os.environ)
 
-    with lent(host, "env") as sandbox:
+    with leased_sandbox(host, "env") as sandbox:
         assert "real" not in os.environ.values()
         assert os.environ["OPENAI_BASE_URL"] == f"{host.url}/v1"
         assert os.environ["AGENT_FIRST_BASE_URL"] == host.url
@@ -218,33 +218,33 @@ def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalHost, mo
     assert dict(os.environ) == before
 
 
-def test_the_environment_comes_back_after_an_error(host: LocalHost) -> None:
+def test_the_environment_comes_back_after_an_error(host: LocalPool) -> None:
     before = dict(os.environ)
 
-    with pytest.raises(ZeroDivisionError), pointed_at(host.client.sandbox("any")):
+    with pytest.raises(ZeroDivisionError), environment_for(host.client.sandbox("any")):
         raise ZeroDivisionError
 
     assert dict(os.environ) == before
 
 
-def test_what_no_api_knows_fails_a_loan_unless_it_is_allowed_or_has_failed(host: LocalHost) -> None:
-    with pytest.raises(UnexpectedRequests, match="GET /ai/nothing -> 404 no-such-path"), lent(host, "odd") as sandbox:
+def test_what_no_api_knows_fails_a_loan_unless_it_is_allowed_or_has_failed(host: LocalPool) -> None:
+    with pytest.raises(UnexpectedRequests, match="GET /ai/nothing -> 404 no-such-path"), leased_sandbox(host, "odd") as sandbox:
         httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
 
-    with lent(host, "odd") as sandbox:
+    with leased_sandbox(host, "odd") as sandbox:
         sandbox.allow_unexpected()
         httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
 
-    with pytest.raises(ZeroDivisionError), lent(host, "odd") as sandbox:
+    with pytest.raises(ZeroDivisionError), leased_sandbox(host, "odd") as sandbox:
         httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
         raise ZeroDivisionError
 
 
 def test_a_journal_that_cannot_be_read_says_so() -> None:
-    with hosting() as host:
+    with running_pool() as host:
         sandbox = host.lend("gone")
 
-    assert told_journal(sandbox).startswith("the journal cannot be read: GET /__admin/requests")
+    assert format_journal(sandbox).startswith("the journal cannot be read: GET /__admin/requests")
 
 
 def test_a_journal_is_short() -> None:
@@ -270,7 +270,7 @@ def test_a_journal_is_short() -> None:
 
 
 def test_a_server_for_the_length_of_a_block() -> None:
-    with running() as server:
+    with running_server() as server:
         assert httpx.get(f"{server.url}/health").status_code == 200
 
     with pytest.raises(httpx.ConnectError):
@@ -303,7 +303,7 @@ def test_the_apps_door_refuses_as_the_socket_does(app: SandboxApp) -> None:
 
 
 def test_the_app_lends_sandboxes_as_the_server_does(app: SandboxApp) -> None:
-    with lent(app, "lent") as sandbox:
+    with leased_sandbox(app, "lent") as sandbox:
         assert sandbox.account("a token/with ü")["token"] == "a token/with ü"
 
 
@@ -330,7 +330,7 @@ def test_an_app_that_is_wrapped_has_a_door() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})  # type: ignore[operator]  # what ASGI hands over
         await send({"type": "http.response.body", "body": str(scope["path"]).encode()})  # type: ignore[operator]  # what ASGI hands over
 
-    door = AppDoor(small)
+    door = AsgiTransport(small)
     assert door.ask("GET", "/a%20b", {}, b"").body == b"/a b"
     door.close()
 
@@ -393,12 +393,12 @@ def test_cases_run_under_plain_unittest(tmp_path: Path) -> None:
     assert done.stderr.count("requests to the sandbox of") == 1
 
 
-def test_of_many_sandboxes_that_were_asked_instead_three_are_told(host: LocalHost) -> None:
-    with lent(host, "test-waiting") as sandbox:
-        assert told_journal(sandbox) == "no request came to this sandbox"
+def test_of_many_sandboxes_that_were_asked_instead_three_are_told(host: LocalPool) -> None:
+    with leased_sandbox(host, "test-waiting") as sandbox:
+        assert format_journal(sandbox) == "no request came to this sandbox"
         for name in ("one", "two", "three", "four", "with a space"):
             httpx.get(f"{host.url}/user", headers={"Authorization": "Bearer any", "X-Mock-Sandbox": name})
-        told = told_journal(sandbox)
+        told = format_journal(sandbox)
 
     assert told.splitlines()[2:5] == [
         "  'with a space', 1 until now, the latest:",
@@ -409,20 +409,20 @@ def test_of_many_sandboxes_that_were_asked_instead_three_are_told(host: LocalHos
     assert told.splitlines()[-2] == "  and to 2 more"
 
 
-def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalHost) -> None:
+def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalPool) -> None:
     httpx.get(f"{host.url}/user", headers={"Authorization": "Bearer before"})
-    with lent(host, "test-waiting") as sandbox, lent(host, "test-other") as other:
+    with leased_sandbox(host, "test-waiting") as sandbox, leased_sandbox(host, "test-other") as other:
         httpx.get(f"{host.url}/user", headers=other.headers)
 
-        assert told_journal(sandbox) == "no request came to this sandbox"
+        assert format_journal(sandbox) == "no request came to this sandbox"
 
 
-def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalHost) -> None:
+def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalPool) -> None:
     door = Counting(host.url)
-    sandbox = LocalHost(host.engine, Client(host.url, door=door)).lend("busy")
+    sandbox = LocalPool(host.engine, Client(host.url, door=door)).lend("busy")
     httpx.get(f"{host.url}/user", headers=sandbox.headers)
 
-    told_journal(sandbox)
+    format_journal(sandbox)
     door.close()
 
     assert door.asked == 2, "how many were seen, and the latest"
@@ -441,7 +441,7 @@ def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalHost) -> Non
 )
 def test_what_a_lost_request_was_told_is_shown_where_it_can_be_read(body: bytes, told: str) -> None:
     answered = Response(404, "application/json", body)
-    exchange = in_short(Exchange(1, 0.0, "", Request("GET", "/x"), answered, Reason.NO_SUCH_PATH, ()))
+    exchange = exchange_summary(Exchange(1, 0.0, "", Request("GET", "/x"), answered, Reason.NO_SUCH_PATH, ()))
 
     shown = journal_text([exchange]).splitlines()
 

@@ -11,24 +11,24 @@ import pytest
 from builders import ask, make_client, make_engine, queue, write_json
 from effort import effort_within
 
-from mockserver.contract.fabrication import fabricated
+from mockserver.contract.fabrication import generate_value
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Spec
-from mockserver.contract.validation import read_supplied
+from mockserver.contract.spec import OpenApiDocument
+from mockserver.contract.validation import parse_input
 from mockserver.messages import Request, Response
 from mockserver.state.batches import Progression
 from mockserver.state.journal import MAX_BYTES, Journal
-from mockserver.state.ledger import Account, AccountFacts, reserved_status
+from mockserver.state.ledger import Account, AccountSpec, reserved_status
 
 
 def test_digits_without_end_are_no_number_and_cost_no_time() -> None:
     parameter = {"name": "n", "in": "query", "schema": {"type": "number"}}
     document = {"openapi": "3.1.0", "paths": {"/a": {"get": {"parameters": [parameter]}}}}
-    operation = Spec(document, "doc.yaml").operations[0]
+    operation = OpenApiDocument(document, "doc.yaml").operations[0]
     request = Request("GET", "/a", f"n={'1' * 400_000}x")
 
     with effort_within(500_000):
-        read_supplied(operation, request, {}, strict=False)
+        parse_input(operation, request, {}, strict=False)
 
 
 def test_long_tokens_that_begin_alike_live_in_worlds_of_their_own() -> None:
@@ -76,7 +76,7 @@ def make_thousands() -> Callable[..., Any]:
 
     def make(count: int, *, text: str = "hello", progression: Progression = IMMEDIATE) -> Any:
         body = b'{"prompts":[' + b",".join([f'"{text}"'.encode()] * 1000) + b"]}"
-        account, batches = Account(AccountFacts("some-token", "a@example.com"), 0.0), {}
+        account, batches = Account(AccountSpec("some-token", "a@example.com"), 0.0), {}
         for n in range(count):
             batch = Batch(f"{n}", "batch", "some-token", 1000, body, "prompts", 0.0, progression, price=5)
             batches[batch.id] = batch
@@ -111,7 +111,7 @@ def test_a_slow_clock_does_not_hold_a_live_answer_for_longer_than_the_vendor_wou
 )
 def test_a_document_cannot_ask_for_more_than_can_be_made(schema: dict[str, Any]) -> None:
     with effort_within(20_000_000):
-        fabricated(schema, root={}, key=b"key")
+        generate_value(schema, root={}, key=b"key")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_document_cannot_ask_for_more_than_can_be_made(schema: dict[str, Any])
     ],
 )
 def test_numbers_that_a_document_writes_oddly_are_numbers(schema: dict[str, Any]) -> None:
-    value = fabricated(schema, root={}, key=b"key")
+    value = generate_value(schema, root={}, key=b"key")
 
     assert Schema(schema, {}).accepts(orjson.loads(orjson.dumps(value)))
 
@@ -147,7 +147,7 @@ def test_a_status_that_is_no_answer_is_not_asked_for() -> None:
 def test_an_array_is_not_made_as_long_as_it_might_be() -> None:
     schema = {"type": "array", "maxItems": 10**6, "items": {"type": "integer"}}
 
-    assert 1 <= len(fabricated(schema, root={}, key=b"key")) <= 3
+    assert 1 <= len(generate_value(schema, root={}, key=b"key")) <= 3
 
 
 @pytest.mark.parametrize(("host", "shown"), [('x"/><script>', "127.0.0.1:4024"), ("my_mock:80", "my_mock:80")])

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from mockserver.errors import MockServerError
-from mockserver.listening import Cork, listen, port_file
+from mockserver.listening import CoalescingTransport, listen, port_file
 
 
 def test_a_name_with_both_kinds_of_addresses_is_served_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,12 +80,12 @@ class Wire:
         return f"the {name}"
 
 
-def corked(act: Callable[[Cork], None]) -> Wire:
+def corked(act: Callable[[CoalescingTransport], None]) -> Wire:
     """What reaches the wire when somebody acts, and the loop then turns once."""
     wire = Wire()
 
     async def turn() -> None:
-        act(Cork(cast(asyncio.Transport, wire), asyncio.get_running_loop()))
+        act(CoalescingTransport(cast(asyncio.Transport, wire), asyncio.get_running_loop()))
         await asyncio.sleep(0)
 
     asyncio.run(turn())
@@ -93,7 +93,7 @@ def corked(act: Callable[[Cork], None]) -> Wire:
 
 
 def test_what_is_written_at_one_go_is_sent_at_one_go() -> None:
-    def answer(cork: Cork) -> None:
+    def answer(cork: CoalescingTransport) -> None:
         cork.write(b"head")
         cork.write(b"body")
 
@@ -101,7 +101,7 @@ def test_what_is_written_at_one_go_is_sent_at_one_go() -> None:
 
 
 def test_what_was_written_before_the_end_is_sent_before_the_end() -> None:
-    def answer(cork: Cork) -> None:
+    def answer(cork: CoalescingTransport) -> None:
         cork.write(b"last words")
         cork.close()
 
@@ -111,7 +111,7 @@ def test_what_was_written_before_the_end_is_sent_before_the_end() -> None:
 
 
 def test_nothing_is_sent_to_a_client_that_has_left() -> None:
-    def answer(cork: Cork) -> None:
+    def answer(cork: CoalescingTransport) -> None:
         cork.write(b"lost")
         cork._transport.close()
 

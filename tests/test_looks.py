@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.kit.looks import FIRST_PAUSE, LONGEST, LONGEST_PAUSE, looks
+from mockserver.kit.looks import FIRST_PAUSE, LONGEST_PAUSE, MAX_POLLS, poll
 
 
 class Wall:
@@ -25,7 +25,7 @@ class Wall:
     def look(self, timeout: float) -> int:
         """How often one looks in vain."""
         count = 0
-        for _ in looks(timeout, now=self.now, pause=self.pause):
+        for _ in poll(timeout, now=self.now, pause=self.pause):
             count += 1
             self.time += self._effort
         return count
@@ -34,7 +34,7 @@ class Wall:
 def test_what_has_happened_is_seen_at_once() -> None:
     wall = Wall()
 
-    next(looks(10, now=wall.now, pause=wall.pause))
+    next(poll(10, now=wall.now, pause=wall.pause))
 
     assert wall.pauses == []
 
@@ -43,7 +43,7 @@ def test_without_time_there_is_one_look() -> None:
     assert Wall().look(0) == 1
 
 
-@given(st.floats(0, LONGEST), st.floats(0, 5))
+@given(st.floats(0, MAX_POLLS), st.floats(0, 5))
 def test_the_last_look_comes_when_the_time_is_over_and_pauses_are_short(timeout: float, effort: float) -> None:
     wall = Wall(effort)
 
@@ -55,7 +55,7 @@ def test_the_last_look_comes_when_the_time_is_over_and_pauses_are_short(timeout:
     assert count == len(wall.pauses) + 1 <= timeout / LONGEST_PAUSE + LONGEST_PAUSE / FIRST_PAUSE
 
 
-@pytest.mark.parametrize("timeout", [-1, LONGEST + 1, float("nan"), float("inf")])
+@pytest.mark.parametrize("timeout", [-1, MAX_POLLS + 1, float("nan"), float("inf")])
 def test_a_time_that_is_none_is_refused(timeout: float) -> None:
     with pytest.raises(ValueError, match="wanted 0 to 600 seconds"):
-        next(looks(timeout))
+        next(poll(timeout))

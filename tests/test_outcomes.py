@@ -10,7 +10,7 @@ from document import operations
 from mockserver.contract.validation import check_reply
 from mockserver.engine import Engine
 from mockserver.messages import Response
-from mockserver.outcomes import RuleError, read_rules
+from mockserver.outcomes import StubError, read_rules
 from mockserver.state.rules import Rule
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -120,7 +120,7 @@ def test_every_documented_answer_of_every_operation_can_be_had(key: str) -> None
 def test_an_undocumented_reply_is_refused_when_it_is_installed(definition: dict[str, Any], said: str) -> None:
     engine = make_engine()
 
-    with pytest.raises(RuleError, match=said) as raised:
+    with pytest.raises(StubError, match=said) as raised:
         install(engine, definition)
 
     assert 0 < len(raised.value.violations) <= 10
@@ -130,7 +130,7 @@ def test_an_undocumented_reply_is_refused_when_it_is_installed(definition: dict[
 def test_several_operations_must_each_document_the_reply() -> None:
     engine = make_engine()
 
-    with pytest.raises(RuleError, match="429"):
+    with pytest.raises(StubError, match="429"):
         install(engine, {"path": "/ai/*", "status": 429})
     install(engine, {"path": "/v1/models", "status": 429}, {"path": "/v1/*", "method": "GET", "status": 401})
 
@@ -181,7 +181,7 @@ def test_what_is_meant_to_be_undocumented_is_given(strict: bool) -> None:
 def test_a_body_where_http_has_none_is_refused(status: int, own: dict[str, Any], undocumented: bool) -> None:
     definition = {"operation": "getUser", "reply": {"status": status, **own}, "undocumented": undocumented}
 
-    with pytest.raises(RuleError) as raised:
+    with pytest.raises(StubError) as raised:
         install(make_engine(), definition)
 
     (name,) = own
@@ -190,7 +190,7 @@ def test_a_body_where_http_has_none_is_refused(status: int, own: dict[str, Any],
 
 
 def test_a_body_is_refused_too_where_the_documented_success_has_none() -> None:
-    with pytest.raises(RuleError, match="archivePrompt: an answer with the status 204 has no body"):
+    with pytest.raises(StubError, match="archivePrompt: an answer with the status 204 has no body"):
         install(make_engine(), {"operation": "archivePrompt", "reply": {"text": "gone"}})
 
 

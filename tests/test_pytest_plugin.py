@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mockserver.cli import main
-from mockserver.lending import RemoteHost
-from mockserver.testing import hosting, still_settings
+from mockserver.lending import RemotePool
+from mockserver.testing import frozen_settings, running_pool
 
 pytest_plugins = ["pytester"]
 
@@ -266,8 +266,8 @@ def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> Non
         ask("GET", "/ai/batch")
     """,
     )
-    with hosting(still_settings(clock="flowing", progression="time:2", admin_token="sesame")) as host:
-        stale = RemoteHost(host.url, "sesame")
+    with running_pool(frozen_settings(clock="flowing", progression="time:2", admin_token="sesame")) as host:
+        stale = RemotePool(host.url, "sesame")
         stale.lend("left-behind")
         stale.client.close()
         result = run(suite, f"--mockserver-url={host.url}", "--mockserver-admin-token=sesame")
@@ -292,7 +292,7 @@ def test_a_runs_mark_keeps_it_from_others_on_an_external_server(
         (line,) = [each for each in run(suite, "-s", *args).outlines if "told " in each]
         return line.split("told ")[1].split()
 
-    with hosting() as host:
+    with running_pool() as host:
         external = f"--mockserver-url={host.url}"
         plain, flagged = told(external), told(external, "--mockserver-run=12/3")
         monkeypatch.setenv("MOCKSERVER_RUN", "12/4")
@@ -485,7 +485,7 @@ def test_findings_fail_a_test_against_an_external_server_and_a_report_says_what_
     suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_tests(suite, RETRIES + "\n    def test_bad(sandbox):\n        retry_what_cannot_heal()\n")
-    with hosting() as host:
+    with running_pool() as host:
         result = run(suite, f"--mockserver-url={host.url}", "-o", "mockserver_fail_on=error")
         capsys.readouterr()
         codes = [main(["report", "--url", host.url, "--fail-on", how]) for how in ("error", "warning", "never")]
@@ -577,7 +577,7 @@ STALE = """
 def test_who_asks_another_sandbox_is_told_which(suite: pytest.Pytester, is_external: bool) -> None:
     make_tests(suite, STALE)
 
-    with hosting() as host:
+    with running_pool() as host:
         result = run(suite, *([f"--mockserver-url={host.url}"] if is_external else []))
 
     result.assert_outcomes(failed=4)

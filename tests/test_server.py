@@ -14,7 +14,7 @@ import pytest
 
 from mockserver import server as server_module
 from mockserver.errors import SpecError
-from mockserver.server import PromptServer, ThreadedServer
+from mockserver.server import EventDrivenServer, ThreadedServer
 from mockserver.settings import Settings
 from mockserver.workers import Workers
 
@@ -101,7 +101,7 @@ def test_two_servers_run_side_by_side() -> None:
 
 def test_a_threaded_server_has_the_engine_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     engine: Any = SimpleNamespace(workers=Workers())
-    monkeypatch.setattr(server_module, "load_engine", lambda settings: engine)
+    monkeypatch.setattr(server_module, "build_engine", lambda settings: engine)
     monkeypatch.setattr(server_module, "build_app", lambda engine, settings: hello)
 
     with ThreadedServer(FREE) as server, connected(server.url) as connection:
@@ -118,17 +118,17 @@ def test_start_raises_what_keeps_the_engine_from_loading(monkeypatch: pytest.Mon
     def refuse(settings: Settings) -> None:
         raise SpecError("openapi.yaml: is no document")
 
-    monkeypatch.setattr(server_module, "load_engine", refuse)
+    monkeypatch.setattr(server_module, "build_engine", refuse)
 
     with pytest.raises(SpecError, match="is no document"):
         ThreadedServer(FREE).start()
 
 
 def test_start_raises_what_goes_wrong_in_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(self: PromptServer, sockets: object = None) -> None:
+    async def fail(self: EventDrivenServer, sockets: object = None) -> None:
         raise LookupError("no loop today")
 
-    monkeypatch.setattr(PromptServer, "startup", fail)
+    monkeypatch.setattr(EventDrivenServer, "startup", fail)
 
     with pytest.raises(LookupError, match="no loop today"):
         ThreadedServer(FREE, app=hello).start()
@@ -138,10 +138,10 @@ def test_what_ends_the_thread_later_is_not_hidden(monkeypatch: pytest.MonkeyPatc
     seen = []
     monkeypatch.setattr(threading, "excepthook", lambda caught: seen.append(caught.exc_value))
 
-    async def fail(self: PromptServer) -> None:
+    async def fail(self: EventDrivenServer) -> None:
         raise LookupError("the loop broke")
 
-    monkeypatch.setattr(PromptServer, "main_loop", fail)
+    monkeypatch.setattr(EventDrivenServer, "main_loop", fail)
 
     with ThreadedServer(FREE, app=hello):
         pass
@@ -213,7 +213,7 @@ def test_a_reply_carries_a_date_and_no_server() -> None:
 def test_the_date_is_kept_true(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "TICK", 0.001)
 
-    async def tick(running: PromptServer) -> list[int]:
+    async def tick(running: EventDrivenServer) -> list[int]:
         ticks: list[int] = []
 
         async def on_tick(counter: int) -> bool:
@@ -225,7 +225,7 @@ def test_the_date_is_kept_true(monkeypatch: pytest.MonkeyPatch) -> None:
         await running.main_loop()
         return ticks
 
-    assert asyncio.run(tick(PromptServer(hello, FREE, when_ready=lambda: None))) == [0]
+    assert asyncio.run(tick(EventDrivenServer(hello, FREE, when_ready=lambda: None))) == [0]
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")

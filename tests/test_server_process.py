@@ -15,7 +15,7 @@ import pytest
 
 from mockserver import server as server_module
 from mockserver.listening import listen
-from mockserver.server import PromptServer, serve
+from mockserver.server import EventDrivenServer, serve
 from mockserver.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def test_a_signal_before_the_server_is_ready_ends_it_cleanly(monkeypatch: pytest
     def interrupt(settings: Settings) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(server_module, "load_engine", interrupt)
+    monkeypatch.setattr(server_module, "build_engine", interrupt)
     before = signal.getsignal(signal.SIGTERM)
 
     with pytest.raises(SystemExit) as ended:
@@ -97,7 +97,7 @@ def test_a_signal_before_the_server_is_ready_ends_it_cleanly(monkeypatch: pytest
 
 def test_an_end_asked_for_too_early_is_heard_and_one_too_late_is_no_error() -> None:
     readiness: list[bool] = []
-    server = PromptServer(unasked, Settings(), when_ready=lambda: readiness.append(True))
+    server = EventDrivenServer(unasked, Settings(), when_ready=lambda: readiness.append(True))
     server.stop()
     with listen("127.0.0.1", 0) as listener:
         server.run([listener])
@@ -118,8 +118,8 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             assert Path(settings.port_file).read_text() == f"{seen[-1]}\n"
         os.kill(os.getpid(), signal.SIGTERM)
 
-    announce = server_module._announce
-    monkeypatch.setattr(server_module, "_announce", announce_and_end)
+    announce = server_module._print_ready
+    monkeypatch.setattr(server_module, "_print_ready", announce_and_end)
     return seen
 
 

@@ -17,8 +17,8 @@ from mockserver.state.callbacks import Attempt, State
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import read_rule
 from mockserver.state.sandbox import Sandbox
-from mockserver.state.setups import read_setup
-from mockserver.state.snapshots import ATTRIBUTES, Snapshots, ready, restore
+from mockserver.state.setups import read_actions
+from mockserver.state.snapshots import ATTRIBUTES, Snapshots, decode_fields, restore
 from mockserver.stores.blobs import Blob
 from mockserver.web.admin_snapshots import snapshots_of
 
@@ -124,7 +124,7 @@ def install(token: str, times: int) -> Step:
 def set_up(scenario: str) -> Step:
     def step(engine: Engine) -> Response:
         found = engine.scenarios.by_name[scenario]
-        read_setup(found.name, found.content).apply(engine.sandboxes.open("world"), magic=True, reset=False)
+        read_actions(found.name, found.content).apply(engine.sandboxes.open("world"), magic=True, reset=False)
         return Response(200)
 
     return step
@@ -390,7 +390,7 @@ def test_a_document_that_no_server_wrote_is_refused_with_the_place(
     shelves = engine.sandboxes.open("world").shelves
 
     with pytest.raises(SnapshotError) as refused:
-        ready(snapshots_of(engine).read(changed(document, path, value), shelves))
+        decode_fields(snapshots_of(engine).read(changed(document, path, value), shelves))
 
     assert why in str(refused.value)
     assert snapshots_of(engine).read(document, shelves).name == "world"

@@ -9,8 +9,8 @@ from builders import ask, make_document, make_engine, make_operation, make_setti
 from mockserver.checking import ERROR, check
 from mockserver.contract.scenarios import Scenario
 from mockserver.errors import FixtureError, Reason
-from mockserver.loading import load_engine
-from mockserver.state.setups import read_setup
+from mockserver.loading import build_engine
+from mockserver.state.setups import read_actions
 from mockserver.syntaxes import PROGRESSION_WANTED
 
 SENTENCE = "description: Something happens now and then.\n"
@@ -24,7 +24,7 @@ def write_scenario(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 
 
 def scenarios_of(folder: Path, **settings: Any) -> dict[str, Scenario]:
-    return dict(load_engine(make_settings(fixtures=(str(folder),), **settings)).scenarios.by_name)
+    return dict(build_engine(make_settings(fixtures=(str(folder),), **settings)).scenarios.by_name)
 
 
 def test_a_new_scenario_is_a_file_and_nothing_else(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_new_scenario_is_a_file_and_nothing_else(tmp_path: Path) -> None:
     engine = make_engine(fixtures=(str(tmp_path),))
     mine = engine.scenarios.by_name["mine"]
 
-    read_setup(mine.name, mine.content).apply(engine.sandboxes.open("test"), magic=True)
+    read_actions(mine.name, mine.content).apply(engine.sandboxes.open("test"), magic=True)
     done = value_of(ask(engine, "GET", "/ai/batches", query={"id": queue(engine, "one", "two")}))
 
     assert (mine.description, mine.source) == ("Something happens now and then.", "scenarios/mine.yaml")
@@ -57,7 +57,7 @@ def test_scenarios_are_listed_by_name_and_the_first_folder_wins(tmp_path: Path) 
     write_scenario(tmp_path / "b", SENTENCE + "conditions: {}\n", "flaky.yml")
     write_json(tmp_path / "b" / "scenarios" / "zero-3.json", {"description": "Written as JSON."})
 
-    engine = load_engine(make_settings(fixtures=(str(tmp_path / "a"), str(tmp_path / "b"))))
+    engine = build_engine(make_settings(fixtures=(str(tmp_path / "a"), str(tmp_path / "b"))))
 
     found = engine.scenarios.by_name
     assert list(found) == sorted(found)

@@ -9,7 +9,7 @@ from batch_desk import BatchDesk, jsonl, request_of
 from builders import ask, make_engine, value_of
 
 from mockserver.contract.validation import FORM
-from mockserver.provider import Service
+from mockserver.provider import BoundOperation
 
 STRICT = make_engine(strict=True)
 # The body of the curl command on the vendor's page for POST /ai/batches.
@@ -51,7 +51,7 @@ def argument_examples() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("service", "media_type", "value"), list(body_examples()))
-def test_every_example_of_a_body_is_accepted(service: Service, media_type: str, value: Any) -> None:
+def test_every_example_of_a_body_is_accepted(service: BoundOperation, media_type: str, value: Any) -> None:
     assert service.operation.body
     schema = service.operation.body[media_type].schema
 

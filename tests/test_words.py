@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from mockserver.contract.fabrication import Words, fabricated
+from mockserver.contract.fabrication import WordGenerator, generate_value
 
 KEYS = [bytes([n]) for n in range(40)]
 
 
 def make(schema: dict[str, Any], key: bytes = b"key") -> Any:
-    return fabricated(schema, root={}, key=key)
+    return generate_value(schema, root={}, key=key)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_format_without_a_checker_here_is_still_in_shape(name: str) -> None:
 
 
 def test_words_stay_in_their_ranges() -> None:
-    words = Words(b"ranges")
+    words = WordGenerator(b"ranges")
 
     assert {words.integer(0, 3) for _ in range(200)} == {0, 1, 2, 3}
     assert all(0 <= words.integer(0, 10**30) <= 10**30 for _ in range(100))
@@ -63,14 +63,14 @@ def test_words_stay_in_their_ranges() -> None:
 
 
 def test_names_of_servers_are_reserved_for_examples() -> None:
-    words = Words(b"domains")
+    words = WordGenerator(b"domains")
 
     for _ in range(100):
         assert re.search(r"(^|\.)example\.(com|org|net)$", words.domain())
 
 
 def test_the_draws_never_change() -> None:
-    words = Words(b"golden")
+    words = WordGenerator(b"golden")
 
     assert [words.integer(0, 999) for _ in range(5)] == GOLDEN
     assert make({"type": "string", "format": "uuid"}, b"golden") == GOLDEN_UUID
@@ -81,7 +81,7 @@ GOLDEN_UUID = "be835684-e7f2-4231-9518-cc68b5cf8660"
 
 
 def test_a_text_is_cut_to_its_length_but_never_after_a_space() -> None:
-    words = Words(b"cut")
+    words = WordGenerator(b"cut")
 
     assert words.fitted("one two", 0, 3) == "one"
     assert words.fitted("one two", 0, 4) == "one."

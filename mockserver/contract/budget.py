@@ -152,9 +152,9 @@ class _Walk:
     def _parts(self, schema: Mapping[str, Any]) -> Iterable[Any]:
         """The schemas that are asked about the same value."""
         if "$ref" in schema:
-            from mockserver.contract.schema import referred  # noqa: PLC0415  schema.py compiles what is counted here
+            from mockserver.contract.schema import resolve_ref  # noqa: PLC0415  schema.py compiles what is counted here
 
-            yield referred(schema["$ref"], self._root)
+            yield resolve_ref(schema["$ref"], self._root)
         for word in _LISTS:
             yield from schema.get(word, ())
         for word in _IN_PLACE:

@@ -43,7 +43,7 @@ def read_document(path: Path, error: type[MockServerError]) -> Any:
         return orjson.loads(cached.read_bytes())
     value = _read_yaml(content, path, error)
     with suppress(OSError):
-        _keep(cached, orjson.dumps(value))
+        _write_cache(cached, orjson.dumps(value))
     return value
 
 
@@ -53,7 +53,7 @@ def find_line(path: Path, location: Sequence[str | int]) -> int | None:
 
     try:
         content = path.read_bytes()
-        node = _composed(_YAML_UNLIKE_JSON.sub(_as_in_yaml, content) if path.suffix == ".json" else content)[1]
+        node = _compose(_YAML_UNLIKE_JSON.sub(_as_in_yaml, content) if path.suffix == ".json" else content)[1]
     except (OSError, ValueError, yaml.YAMLError):
         return None
     line = None
@@ -95,7 +95,7 @@ def _read_yaml(content: bytes, path: Path, error: type[MockServerError]) -> Any:
     import yaml  # noqa: PLC0415  costs 20 ms, and a cached document needs none of it
 
     try:
-        loader, node = _composed(content)
+        loader, node = _compose(content)
         value = None if node is None else loader.construct_document(node)
         _check_size(value)
         orjson.dumps(value)
@@ -110,7 +110,7 @@ def _read_yaml(content: bytes, path: Path, error: type[MockServerError]) -> Any:
     return value
 
 
-def _composed(content: bytes) -> "tuple[yaml.SafeLoader, yaml.Node | None]":
+def _compose(content: bytes) -> "tuple[yaml.SafeLoader, yaml.Node | None]":
     """A loader with the document's nodes. The depth is looked at first: libyaml's composer ends the process when it
     is nested too deeply."""
     import yaml  # noqa: PLC0415  see _read_yaml
@@ -263,7 +263,7 @@ def _cache_path(content: bytes) -> Path:
     return home / "mockserver" / name if home.is_absolute() else Path(os.devnull) / name
 
 
-def _keep(path: Path, content: bytes) -> None:
+def _write_cache(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:

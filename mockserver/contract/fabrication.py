@@ -7,10 +7,10 @@ from typing import Any
 
 from mockserver.contract.budget import Budget, TooCostly
 from mockserver.contract.patterns import text_matching
-from mockserver.contract.schema import referred
-from mockserver.contract.words import Words, text_for
+from mockserver.contract.schema import resolve_ref
+from mockserver.contract.words import WordGenerator, text_for
 
-__all__ = ["Words", "fabricated"]
+__all__ = ["WordGenerator", "generate_value"]
 
 Schema = Mapping[str, Any]
 
@@ -38,20 +38,20 @@ TYPICAL = {
 }
 
 
-def fabricated(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes, budget: Budget | None = None) -> Any:
+def generate_value(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes, budget: Budget | None = None) -> Any:
     """A value for the schema, the same for the same key; `$ref` is looked up in root.
 
     Raises TooCostly where the budget does not suffice. Without one, as for documents, what would cost too much is null.
     Not heeded are `not`, `if`, `contains`, and that a value must not fit two branches of `oneOf` for other reasons
     than the properties they require.
     """
-    return _Fabrication(root, Words(key), budget).value(schema)
+    return _Generation(root, WordGenerator(key), budget).value(schema)
 
 
-class _Fabrication:
+class _Generation:
     """One value in the making."""
 
-    def __init__(self, root: Mapping[str, Any], words: Words, budget: Budget | None) -> None:
+    def __init__(self, root: Mapping[str, Any], words: WordGenerator, budget: Budget | None) -> None:
         self.root = root
         self.budget = budget or Budget()
         self.is_lenient = budget is None
@@ -102,7 +102,7 @@ class _Fabrication:
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
-            parts.append(referred(schema["$ref"], self.root))
+            parts.append(resolve_ref(schema["$ref"], self.root))
         if schema.get("anyOf"):
             parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
         if schema.get("oneOf"):
@@ -112,7 +112,7 @@ class _Fabrication:
         for part in parts:
             other = self.flattened(part, is_enough=is_enough, hops=hops + 1)
             self.budget.spend(_merging_steps(flat, other))
-            flat = _merged(flat, other)
+            flat = _merge(flat, other)
         return flat
 
     def branch(self, branches: Sequence[Any], *, is_enough: bool) -> Any:
@@ -210,20 +210,20 @@ class _Fabrication:
 
 
 def _type_of(schema: Schema, *, is_enough: bool) -> str:
-    types = _listed(schema.get("type", ()))
+    types = _as_list(schema.get("type", ()))
     if is_enough and "null" in types:
         return "null"
     said = next((type_ for type_ in types if type_ != "null"), "null" if types else "")
     return said or next((type_ for type_, words in TYPICAL.items() if any(word in schema for word in words)), "string")
 
 
-def _listed(types: str | Sequence[str]) -> Sequence[str]:
+def _as_list(types: str | Sequence[str]) -> Sequence[str]:
     return [types] if isinstance(types, str) else types
 
 
 def _weight(branch: Any) -> int:
     """0 for null, 1 for a plain value, 2 for what may go deeper."""
-    types = _listed(branch.get("type", ())) if isinstance(branch, Mapping) else ()
+    types = _as_list(branch.get("type", ())) if isinstance(branch, Mapping) else ()
     if "object" in types or "array" in types or not types:
         return 2
     return 0 if list(types) == ["null"] else 1
@@ -234,8 +234,8 @@ def _is_hidden(schema: Schema | bool) -> bool:
     return isinstance(schema, Mapping) and bool(schema.get("writeOnly"))
 
 
-def _merged(one: Schema, other: Schema) -> Schema:
-    return {**one, **other, **{word: _combined(word, one[word], other[word]) for word in one if word in other}}
+def _merge(one: Schema, other: Schema) -> Schema:
+    return {**one, **other, **{word: _combine(word, one[word], other[word]) for word in one if word in other}}
 
 
 def _merging_steps(one: Schema, other: Schema) -> int:
@@ -243,7 +243,7 @@ def _merging_steps(one: Schema, other: Schema) -> int:
     return enums + sum(len(each.get(word, ())) for each in (one, other) for word in ("properties", "required", "enum"))
 
 
-def _combined(word: str, one: Any, other: Any) -> Any:
+def _combine(word: str, one: Any, other: Any) -> Any:
     """What one keyword asks for when two schemas that both must hold have it."""
     if word in MEETINGS:
         return MEETINGS[word](one, other)
@@ -253,7 +253,7 @@ def _combined(word: str, one: Any, other: Any) -> Any:
 
 
 def _allows(types: str | Sequence[str], type_: str) -> bool:
-    return type_ in _listed(types) or (type_ == "integer" and "number" in _listed(types))
+    return type_ in _as_list(types) or (type_ == "integer" and "number" in _as_list(types))
 
 
 def _both(one: Schema | bool, other: Schema | bool) -> Schema | bool:
@@ -263,7 +263,7 @@ def _both(one: Schema | bool, other: Schema | bool) -> Schema | bool:
 
 
 def _common_types(one: str | Sequence[str], other: str | Sequence[str]) -> list[str]:
-    both = dict.fromkeys([*_listed(one), *_listed(other)])
+    both = dict.fromkeys([*_as_list(one), *_as_list(other)])
     return [type_ for type_ in both if _allows(one, type_) and _allows(other, type_)]
 
 

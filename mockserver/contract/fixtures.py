@@ -13,7 +13,7 @@ from mockserver.messages import FIXTURE_SOURCE
 SCHEMA_FILE = "schema.json"
 
 
-class Match(NamedTuple):
+class PromptMatch(NamedTuple):
     """Which prompts a canned completion answers. What is None does not matter."""
 
     prompt: str | None = None
@@ -40,7 +40,7 @@ class Completion(NamedTuple):
 
     source: str
     """`fixture:<file>#<n>`, n from 1."""
-    match: Match
+    match: PromptMatch
     entry: Mapping[str, Any]
     path: Path = Path()
     location: tuple[str | int, ...] = ()
@@ -153,7 +153,7 @@ def read_fixtures(folders: Iterable[Path], provider: str, schema: Schema, *, wit
         if content.get("closed", False) == closed:
             accounts += content.get("accounts", ())
         models += content.get("models", ())
-        prices = _filled_up(prices, content.get("prices", {}))
+        prices = _with_defaults(prices, content.get("prices", {}))
     return Fixtures(
         tuple(completions), tuple(responses), tuple(accounts), closed, tuple(models), prices, tuple(prompts)
     )
@@ -172,7 +172,7 @@ def fixture_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
     content = read_document(file.path, FixtureError)
     for violation in schema.violations({} if content is None else content):
         line = find_line(file.path, violation.location)
-        yield f"{file.path}:{line or 1}: {shown_place(violation.location)}: {violation.message}"
+        yield f"{file.path}:{line or 1}: {format_location(violation.location)}: {violation.message}"
     entries = content.get("completions") if isinstance(content, dict) else None
     for n, entry in enumerate(entries if isinstance(entries, list) else ()):
         match = entry.get("match") if isinstance(entry, dict) else None
@@ -183,7 +183,7 @@ def fixture_problems(file: FixtureFile, schema: Schema) -> Iterator[str]:
                 yield str(error)
 
 
-def shown_place(location: Iterable[str | int]) -> str:
+def format_location(location: Iterable[str | int]) -> str:
     """Where in a file a value stands, as people read it: `completions[0].match`."""
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
     return place or "the file"
@@ -195,10 +195,10 @@ def _read_completions(file: FixtureFile, entries: Iterable[Mapping[str, Any]]) -
         yield Completion(f"{FIXTURE_SOURCE}{file.name}#{n + 1}", match, entry, file.path, ("completions", n))
 
 
-def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> Match:
+def _read_match(file: FixtureFile, n: int, wanted: Mapping[str, Any]) -> PromptMatch:
     models = wanted.get("model")
     pattern = _read_pattern(file, n, wanted["pattern"]) if "pattern" in wanted else None
-    return Match(
+    return PromptMatch(
         prompt=wanted.get("prompt"),
         contains=wanted["contains"].lower() if "contains" in wanted else None,
         pattern=pattern,
@@ -215,7 +215,7 @@ def _read_pattern(file: FixtureFile, n: int, pattern: str) -> Pattern:
         raise FixtureError(f"{file.path}:{line or 1}: completions[{n}].match.pattern: {problem}") from problem
 
 
-def _filled_up(prices: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_defaults(prices: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
     """The prices, with those of `more` for what they leave out."""
     models = {**more.get("models", {}), **prices.get("models", {})}
     return {**more, **prices, "models": models} if models else {**more, **prices}

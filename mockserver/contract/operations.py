@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mockserver.contract.schema import Schema, referred
+from mockserver.contract.schema import Schema, resolve_ref
 
 JSON = "application/json"
 ENCODED = "x-mock-encoded"
 """The extension that marks a text which may arrive form- or URL-encoded where no encoding is needed."""
 
 
-def essence(media_type: str) -> str:
+def bare_media_type(media_type: str) -> str:
     """`application/json` for `Application/JSON; charset=utf-8`."""
     return media_type.partition(";")[0].strip().lower()
 
 
 def is_json(media_type: str) -> bool:
     """Whether a media type says JSON."""
-    media_type = essence(media_type)
+    media_type = bare_media_type(media_type)
     return media_type == JSON or media_type.endswith("+json")
 
 
@@ -151,7 +151,7 @@ def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]
         if not isinstance(definition.get("$ref"), str):
             break
         try:
-            definition = referred(definition["$ref"], document)
+            definition = resolve_ref(definition["$ref"], document)
         except (LookupError, ValueError, TypeError):
             break
     return found

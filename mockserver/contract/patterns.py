@@ -26,7 +26,7 @@ def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: 
     """
     from rstr import Rstr  # noqa: PLC0415  rarely needed
 
-    maker = Rstr(_Steady(seed, budget))
+    maker = Rstr(_SeededChoice(seed, budget))
     made = text
     try:
         # Its compilation is paid for as well.
@@ -48,7 +48,7 @@ def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: 
     return text
 
 
-class _Steady(Random):
+class _SeededChoice(Random):
     """Chooses among characters in their order, since rstr keeps some of them in sets, whose order changes."""
 
     def __init__(self, seed: int, budget: Budget) -> None:

@@ -51,7 +51,7 @@ def read_preference(operation: Operation, request: Request) -> tuple[Preference 
     return (_read(stated) if stated else None), request
 
 
-def applied(preference: Preference, *, code: int, example: str, source: str) -> str:
+def preference_applied(preference: Preference, *, code: int, example: str, source: str) -> str:
     """The value of `Preference-Applied`: what of the preference had an effect. `example` is the one that was given."""
     is_fabricated = source == "generated"
     said = {
@@ -68,7 +68,7 @@ def _read_header(header: str) -> dict[str, str]:
     for part in _PARTS.findall(header) if len(header) <= MAX_HEADER else ():
         found = _PREFERENCE.fullmatch(part)
         if found and found[1].lower() in NAMES:
-            stated.setdefault(found[1].lower(), _unquoted(found[2] or ""))
+            stated.setdefault(found[1].lower(), _unquote(found[2] or ""))
     return stated
 
 
@@ -101,20 +101,20 @@ def _read(stated: Mapping[str, str]) -> Preference:
 def _complaints(stated: Mapping[str, str]) -> Iterator[str]:
     code, seed = stated.get("code", "200"), stated.get("seed", "0")
     if not _CODE.fullmatch(code):
-        yield f"The preference code is {_shown(code)}; wanted a status from 200 to 599."
+        yield f"The preference code is {_format_preference(code)}; wanted a status from 200 to 599."
     if stated.get("dynamic", "") not in {"", "true", "false"}:
-        yield f"The preference dynamic is {_shown(stated['dynamic'])}; wanted true or false."
+        yield f"The preference dynamic is {_format_preference(stated['dynamic'])}; wanted true or false."
     if not _SEED.fullmatch(seed) or len(seed) > MAX_VALUE:
-        yield f"The preference seed is {_shown(seed)}; wanted up to {MAX_VALUE} printable ASCII characters."
+        yield f"The preference seed is {_format_preference(seed)}; wanted up to {MAX_VALUE} printable ASCII characters."
     if stated.get("example") == "":
         yield "The preference example is empty; wanted the name of a documented example."
 
 
-def _shown(value: str) -> str:
+def _format_preference(value: str) -> str:
     return repr(value[:MAX_VALUE])
 
 
-def _unquoted(word: str) -> str:
+def _unquote(word: str) -> str:
     return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.contract.operations import essence, is_json
+from mockserver.contract.operations import bare_media_type, is_json
 from mockserver.contract.spec import JSON, Content, Operation
 from mockserver.contract.validation import find_content
 from mockserver.errors import Reason, Violation
@@ -14,8 +14,8 @@ from mockserver.messages import Response
 
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS_HEADER = 4096
-MAX_SHOWN_NAME = 100
-MAX_SHOWN_MESSAGE = 400
+MAX_NAME = 100
+MAX_MESSAGE = 400
 """Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
 
 # The reason picks the first of its statuses that the operation documents, and the first of all when it documents none.
@@ -63,20 +63,20 @@ def documented_reply(
     if documented is None:
         return None
     stated = ((name, _header_value(header)) for name, header in documented.headers.items())
-    headers = tuple((name, encoded(value, "text/plain").decode()) for name, value in stated)
+    headers = tuple((name, encode_body(value, "text/plain").decode()) for name, value in stated)
     if not documented.content:
         return Response(status, headers=headers, source="example")
-    content = _picked(documented.content, example, media_type)
+    content = _pick_example(documented.content, example, media_type)
     if content.examples and not (is_dynamic and content.schema is not None):
         value = content.examples[example] if example in content.examples else next(iter(content.examples.values()))
-        return Response(status, content.media_type, encoded(value, content.media_type), headers, "example")
+        return Response(status, content.media_type, encode_body(value, content.media_type), headers, "example")
     return Response(
-        status, content.media_type, encoded(_fabricated(content, key), content.media_type), headers, "generated"
+        status, content.media_type, encode_body(_generated_body(content, key), content.media_type), headers, "generated"
     )
 
 
-def _picked(contents: Mapping[str, Content], example: str, media_type: str) -> Content:
-    wanted = find_content(contents, essence(media_type)) if media_type else None
+def _pick_example(contents: Mapping[str, Content], example: str, media_type: str) -> Content:
+    wanted = find_content(contents, bare_media_type(media_type)) if media_type else None
     named = (content for content in contents.values() if example in content.examples)
     return wanted or next(named, None) or next(iter(contents.values()))
 
@@ -86,10 +86,10 @@ def canned_reply(operation: Operation, entry: Mapping[str, Any], source: str) ->
     value = entry.get("body", entry.get("text", ""))
     media_type = entry.get("media_type", JSON if "body" in entry else "text/plain")
     headers = tuple((name, _header_text(value)) for name, value in entry.get("headers", {}).items())
-    return Response(entry.get("status", operation.success), media_type, encoded(value, media_type), headers, source)
+    return Response(entry.get("status", operation.success), media_type, encode_body(value, media_type), headers, source)
 
 
-def encoded(value: Any, media_type: str) -> bytes:
+def encode_body(value: Any, media_type: str) -> bytes:
     """A value as the bytes of a body: JSON for JSON, text as it is."""
     if is_json(media_type) or not isinstance(value, str):
         return orjson.dumps(value)
@@ -112,30 +112,30 @@ def _header_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _fabricated(content: Content, key: bytes) -> Any:
+def _generated_body(content: Content, key: bytes) -> Any:
     if content.schema is None:
         return {} if content.media_type == JSON else ""
-    from mockserver.contract.fabrication import fabricated  # noqa: PLC0415  decimal and fractions cost 3 ms
+    from mockserver.contract.fabrication import generate_value  # noqa: PLC0415  decimal and fractions cost 3 ms
 
-    return fabricated(content.schema.definition, root=content.schema.document, key=key)
+    return generate_value(content.schema.definition, root=content.schema.document, key=key)
 
 
 def violations_text(violations: Sequence[Violation]) -> str:
     """The violations as a JSON array in ASCII of at most MAX_VIOLATIONS_HEADER bytes, cut between items."""
     text = "["
     for violation in violations:
-        item = json.dumps(described(violation), separators=(",", ":"))
+        item = json.dumps(violation_json(violation), separators=(",", ":"))
         if len(text) + len(item) + 2 > MAX_VIOLATIONS_HEADER:
             break
         text += f"{',' if len(text) > 1 else ''}{item}"
     return text + "]"
 
 
-def described(violation: Violation) -> dict[str, Any]:
+def violation_json(violation: Violation) -> dict[str, Any]:
     """A violation as people see it."""
     return {
-        "location": [step[:MAX_SHOWN_NAME] if isinstance(step, str) else step for step in violation.location],
+        "location": [step[:MAX_NAME] if isinstance(step, str) else step for step in violation.location],
         "severity": "error",
         "code": violation.code,
-        "message": violation.message[:MAX_SHOWN_MESSAGE],
+        "message": violation.message[:MAX_MESSAGE],
     }

@@ -9,20 +9,20 @@ from mockserver.contract.spec import Operation
 from mockserver.errors import Reason, Refusal, SpecError
 from mockserver.text import nearest
 
-MAX_SHOWN = 200
+MAX_NAME = 200
 MAX_BASE = 3
 """Segments that the path of a base URL may have."""
 _NAME = re.compile(r"\{([^{}]+)\}")
 
 
-class Match(NamedTuple):
+class RouteMatch(NamedTuple):
     """The operation a request asks for, with the arguments its path carries."""
 
     operation: Operation
     arguments: Mapping[str, str]
 
 
-class NoOperation(Refusal):
+class RouteNotFound(Refusal):
     """A request that no operation takes: its path is unknown, or does not answer its method."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Router:
         """Whether an operation has this path, whatever its method."""
         return path in self._concrete or any(pattern.fullmatch(path) for pattern, _ in self._patterns)
 
-    def match(self, method: str, path: str) -> Match:
+    def match(self, method: str, path: str) -> RouteMatch:
         """The operation; a GET operation answers HEAD, too.
 
         Raises NoOperation: NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
@@ -101,11 +101,11 @@ class Router:
         return tuple(sorted((each for each in found if "{" not in each), key=lambda each: (len(each), each)))
 
     @staticmethod
-    def _every(methods: Mapping[str, Operation]) -> dict[str, Match]:
-        matches = {method: Match(operation, {}) for method, operation in methods.items()}
+    def _every(methods: Mapping[str, Operation]) -> dict[str, RouteMatch]:
+        matches = {method: RouteMatch(operation, {}) for method, operation in methods.items()}
         return {"HEAD": matches["GET"], **matches} if "GET" in matches else matches
 
-    def _match_templated(self, method: str, path: str, concrete: Mapping[str, Operation]) -> Match:
+    def _match_templated(self, method: str, path: str, concrete: Mapping[str, Operation]) -> RouteMatch:
         allowed = dict(concrete)
         for pattern, methods in self._patterns:
             found = pattern.fullmatch(path)
@@ -113,18 +113,18 @@ class Router:
                 continue
             operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
             if operation is not None:
-                return Match(operation, {_name(group): text for group, text in found.groupdict().items()})
+                return RouteMatch(operation, {_name(group): text for group, text in found.groupdict().items()})
             allowed |= methods
         if allowed:
             raise _not_allowed(method, path, allowed)
-        shown = path[:MAX_SHOWN]
+        shown = path[:MAX_NAME]
         advice, near = self._wrong_base_url(path)
         if not near:
             near = nearest(path, [*self._concrete, *self._templated], by_beginning=False)
         hint = f" {advice}" if advice else f" Did you mean {near}?" if near else ""
         methods = self._concrete.get(near) or self._templated.get(near) or {}
         meant = methods.get(method) or next(iter(methods.values()), None)
-        raise NoOperation(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
+        raise RouteNotFound(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
 
 
 def collisions(operations: Iterable[Operation]) -> Iterator[str]:
@@ -183,7 +183,7 @@ class MistakenPath(NamedTuple):
 
 def mistaken_base_urls(path: str, prefixes: Sequence[str]) -> Iterator[MistakenPath]:
     """The paths that the path may stand for, those with the plainest mistake first."""
-    if len(path) > MAX_SHOWN:
+    if len(path) > MAX_NAME:
         return
     if "//" in path:
         yield MistakenPath(re.sub("//+", "/", path), 1, "There is a slash too many between your base URL and the path.")
@@ -204,11 +204,11 @@ def allowed_methods(methods: Iterable[str]) -> str:
     return ", ".join(sorted(every | {"HEAD"} if "GET" in every else every))
 
 
-def _not_allowed(method: str, path: str, methods: Mapping[str, Operation]) -> NoOperation:
+def _not_allowed(method: str, path: str, methods: Mapping[str, Operation]) -> RouteNotFound:
     allow = allowed_methods(methods)
-    return NoOperation(
+    return RouteNotFound(
         Reason.METHOD_NOT_ALLOWED,
-        f"{path[:MAX_SHOWN]} does not answer {method[:MAX_SHOWN]}; it answers {allow}.",
+        f"{path[:MAX_NAME]} does not answer {method[:MAX_NAME]}; it answers {allow}.",
         next(iter(methods.values())),
         headers=(("Allow", allow),),
     )

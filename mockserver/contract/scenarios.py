@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mockserver.contract.documents import find_line, read_document
-from mockserver.contract.fixtures import SCHEMA_FILE, FixtureFile, fixture_files, fixture_problems, shown_place
+from mockserver.contract.fixtures import SCHEMA_FILE, FixtureFile, fixture_files, fixture_problems, format_location
 from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError
 
@@ -34,7 +34,7 @@ class Scenario(NamedTuple):
         return [part for part in self.content if part != "description"]
 
 
-class ScenarioBook(NamedTuple):
+class ScenarioSet(NamedTuple):
     """The scenarios that can be applied."""
 
     by_name: Mapping[str, Scenario]
@@ -69,7 +69,7 @@ def read_scenario(file: FixtureFile) -> Scenario:
     return Scenario(file.path.stem, file.path, file.name, read_document(file.path, FixtureError))
 
 
-def scenario_breaches(file: FixtureFile, schema: Schema) -> Iterator[str]:
+def schema_errors(file: FixtureFile, schema: Schema) -> Iterator[str]:
     """Every way the file breaks the schema for scenarios; raises FixtureError when it cannot be read."""
     name = file.path.stem
     if _NAME.fullmatch(name) is None:
@@ -80,6 +80,6 @@ def scenario_breaches(file: FixtureFile, schema: Schema) -> Iterator[str]:
     yield from fixture_problems(file, schema)
 
 
-def placed(path: Path, location: Sequence[str | int], message: str) -> str:
+def format_problem(path: Path, location: Sequence[str | int], message: str) -> str:
     """A problem of a file, with its line and its place."""
-    return f"{path}:{find_line(path, location) or 1}: {shown_place(location)}: {message}"
+    return f"{path}:{find_line(path, location) or 1}: {format_location(location)}: {message}"

@@ -67,7 +67,7 @@ class Schema:
                 str(error.validator),
                 _shorten(error.message) + _meant_names(error),
                 error.schema,
-                _sketched(error.instance),
+                _format_schema(error.instance),
             )
             for error in errors
         ]
@@ -86,7 +86,7 @@ class Schema:
 
     def check_usable(self, *others: Mapping[str, Any]) -> None:
         """Raises SpecError when this definition, or another one of the same document, cannot judge anything."""
-        _compiled({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
+        _compile({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
 
     @cached_property
     def _whole(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Schema:
     def _fast(self) -> Any:
         # A judge that could ask Python what a format means is slower by half, even where nobody asks.
         formats = FORMATS if _names_formats(self.definition, self.document) else {}
-        return _compiled(self._whole, formats, self._pattern_bytes)
+        return _compile(self._whole, formats, self._pattern_bytes)
 
     @cached_property
     def _slow(self) -> "Validator":
@@ -120,7 +120,7 @@ def _release(errors: "Iterable[ValidationError]") -> None:
         error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
 
 
-def referred(reference: str, document: Mapping[str, Any]) -> Any:
+def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
     """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
     place: Any = document
     for part in reference.split("/")[1:]:
@@ -157,13 +157,13 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
             if isinstance(reference, str) and reference not in references:
                 references.add(reference)
                 try:
-                    waiting.append(referred(reference, document))
+                    waiting.append(resolve_ref(reference, document))
                 except (LookupError, ValueError, TypeError):
                     return True
     return False
 
 
-def _compiled(
+def _compile(
     definition: dict[str, Any], formats: dict[str, Callable[[str], bool]], pattern_bytes: int | None = None
 ) -> Any:
     options = linear_options(pattern_bytes)
@@ -355,7 +355,7 @@ def _meant_names(error: "ValidationError") -> str:
     return f"; did you mean {', '.join(meant)}?" if meant else ""
 
 
-def _sketched(value: Any) -> Any:
+def _format_schema(value: Any) -> Any:
     """The value, as far as it is small: the journal keeps violations."""
     if isinstance(value, str):
         return value[:MAX_SHOWN_VALUE]

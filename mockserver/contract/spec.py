@@ -12,7 +12,7 @@ from mockserver.contract.operations import JSON, Content, Operation, Parameter, 
 from mockserver.contract.schema import Schema
 from mockserver.errors import SpecError
 
-__all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec", "Spec", "read_spec"]
+__all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec", "OpenApiDocument", "read_openapi"]
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LOCATIONS = ("path", "query", "header", "cookie")
@@ -22,7 +22,7 @@ _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
 _NAMED = re.compile(r"\{([^{}]+)\}")
 
 
-class Spec:
+class OpenApiDocument:
     """An OpenAPI document, read once. `document` is what is served and enforced."""
 
     def __init__(self, document: Mapping[str, Any], name: str, mistakes: list[str] | None = None) -> None:
@@ -261,15 +261,15 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
             yield f"{place}: {media_type}: schema", content.schema
 
 
-def read_spec(path: Path, mistakes: list[str] | None = None) -> Spec:
+def read_openapi(path: Path, mistakes: list[str] | None = None) -> OpenApiDocument:
     """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served.
 
     With a list of `mistakes` those of its operations and schemas are all put there instead.
     """
     document = read_document(path, SpecError)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
-        document = _modernised(document)
-    spec = Spec(document, str(path), mistakes)
+        document = _as_openapi_31(document)
+    spec = OpenApiDocument(document, str(path), mistakes)
     if "paths" not in spec.document:
         raise SpecError(f"{path}: paths is missing; there is nothing to serve")
     spec.check_schemas()
@@ -283,16 +283,16 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _modernised(node: Any, *, is_names: bool = False) -> Any:
+def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
     """An OpenAPI 3.0 document with its schemas said in JSON Schema 2020-12."""
     if isinstance(node, list):
-        return [_modernised(each) for each in node]
+        return [_as_openapi_31(each) for each in node]
     if not isinstance(node, dict):
         return node
     if is_names:
-        return {key: _modernised(value) for key, value in node.items()}
+        return {key: _as_openapi_31(value) for key, value in node.items()}
     node = {
-        key: value if key in {"example", "examples", "default", "enum"} else _modernised(value, is_names=key in _NAMES)
+        key: value if key in {"example", "examples", "default", "enum"} else _as_openapi_31(value, is_names=key in _NAMES)
         for key, value in node.items()
     }
     if node.get("nullable") is True and isinstance(node.get("type"), str):

@@ -3,32 +3,32 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockserver.contract.spec import METHODS, Spec
+from mockserver.contract.spec import METHODS, OpenApiDocument
 
 
-def tightened(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def closed(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The document with every request body closed: no unknown keys, and no null that only stands for `unset`.
 
     What an example of the document shows stays allowed: keys, and nulls.
     """
-    spec = Spec(document, name)
-    paths = {path: _tightened_item(spec.resolved(item, path), spec) for path, item in document.get("paths", {}).items()}
+    spec = OpenApiDocument(document, name)
+    paths = {path: _closed_item(spec.resolved(item, path), spec) for path, item in document.get("paths", {}).items()}
     return {**document, "paths": paths}
 
 
-def _tightened_item(item: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
-    return {key: _tightened_operation(node, spec) if key in METHODS else node for key, node in item.items()}
+def _closed_item(item: Mapping[str, Any], spec: OpenApiDocument) -> dict[str, Any]:
+    return {key: _closed_operation(node, spec) if key in METHODS else node for key, node in item.items()}
 
 
-def _tightened_operation(node: Mapping[str, Any], spec: Spec) -> Mapping[str, Any]:
+def _closed_operation(node: Mapping[str, Any], spec: OpenApiDocument) -> Mapping[str, Any]:
     if "requestBody" not in node:
         return node
     body = spec.resolved(node["requestBody"], "requestBody")
-    content = {media_type: _tightened_content(each, spec) for media_type, each in body.get("content", {}).items()}
+    content = {media_type: _closed_content(each, spec) for media_type, each in body.get("content", {}).items()}
     return {**node, "requestBody": {**body, "content": content}}
 
 
-def _tightened_content(content: Mapping[str, Any], spec: Spec) -> Mapping[str, Any]:
+def _closed_content(content: Mapping[str, Any], spec: OpenApiDocument) -> Mapping[str, Any]:
     schema = _with_siblings(content.get("schema"), spec)
     if not isinstance(schema, dict) or "properties" not in schema:
         return content
@@ -43,7 +43,7 @@ def _tightened_content(content: Mapping[str, Any], spec: Spec) -> Mapping[str, A
     return {**content, "schema": {"additionalProperties": False, **schema, "properties": properties}}
 
 
-def _examples(content: Mapping[str, Any], schema: Mapping[str, Any], spec: Spec) -> Iterator[Mapping[str, Any]]:
+def _examples(content: Mapping[str, Any], schema: Mapping[str, Any], spec: OpenApiDocument) -> Iterator[Mapping[str, Any]]:
     """The objects that the media type and its schema give as examples."""
     named = (spec.resolved(each, "examples") for each in (content.get("examples") or {}).values())
     values = [each.get("value") for each in named if isinstance(each, dict)]
@@ -62,7 +62,7 @@ def _tightened_property(schema: Any) -> Any:
     return schema if is_null else _without_null(schema)
 
 
-def _with_siblings(schema: Any, spec: Spec) -> Any:
+def _with_siblings(schema: Any, spec: OpenApiDocument) -> Any:
     """What a schema's `$ref` points at, with the keywords that stand beside the `$ref`."""
     found = spec.resolved(schema, "requestBody")
     if found is schema or not isinstance(found, dict):

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
 
-from mockserver.contract.operations import essence, is_json
+from mockserver.contract.operations import bare_media_type, is_json
 from mockserver.contract.spec import Content, Operation, Parameter
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.json_bodies import JsonError, parse_json
@@ -17,7 +17,7 @@ from mockserver.messages import Request, Response, Upload
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
 """Levels of a body."""
-ROOM = 24
+NESTING_MARGIN = 24
 """Levels around a body that our writer of JSON has left, where a list of answers shows it."""
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
@@ -29,7 +29,7 @@ _NOTHING = object()
 FORM = "multipart/form-data"
 
 
-class Supplied(NamedTuple):
+class ParsedInput(NamedTuple):
     """What a request supplies: arguments by name, the body's value, and every way they break the document."""
 
     arguments: Mapping[str, Any]
@@ -50,9 +50,9 @@ def read_token(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def read_supplied(
+def parse_input(
     operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool
-) -> Supplied:
+) -> ParsedInput:
     """Arguments and body, judged against the document. `strict` refuses arguments the document does not know."""
     violations: list[Violation] = []
     arguments: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def read_supplied(
     body, canonical = None, b""
     if operation.body is not None:
         body, canonical = _read_body(operation, request, violations)
-    return Supplied(arguments, body, canonical, violations)
+    return ParsedInput(arguments, body, canonical, violations)
 
 
 def check_reply(operation: Operation, response: Response) -> list[Violation]:
@@ -71,7 +71,7 @@ def check_reply(operation: Operation, response: Response) -> list[Violation]:
         return [
             Violation(("status",), "undocumented", f"{operation.key} does not document the status {response.status}")
         ]
-    media_type = essence(response.media_type)
+    media_type = bare_media_type(response.media_type)
     if not documented.content and not response.body:
         return []
     content = find_content(documented.content, media_type)
@@ -96,14 +96,14 @@ def _is_opaque(content: Content) -> bool:
     """Whether no schema can judge the body: bytes, or events that come one by one."""
     definition = content.schema.definition if content.schema else {}
     is_binary = isinstance(definition, dict) and definition.get("format") == "binary"
-    return is_binary or essence(content.media_type) == EVENT_STREAM
+    return is_binary or bare_media_type(content.media_type) == EVENT_STREAM
 
 
 def find_content(contents: Mapping[str, Content], media_type: str) -> Content | None:
     """The documented content for a media type's essence: exact, then with parameters, then `text/*`, then `*/*`."""
     return (
         contents.get(media_type)
-        or next((content for stated, content in contents.items() if essence(stated) == media_type), None)
+        or next((content for stated, content in contents.items() if bare_media_type(stated) == media_type), None)
         or contents.get(f"{media_type.partition('/')[0]}/*")
         or contents.get("*/*")
     )
@@ -174,11 +174,11 @@ def _read_argument(
     if "array" in parameter.types:
         repeated = parameter.explode and parameter.location in {"query", "cookie"}
         parts = texts if repeated else [part for text in texts for part in text.split(",")]
-        return [_typed(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
+        return [_parse_argument(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
     if len(texts) > 1:
         message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
         violations.append(Violation((parameter.location, parameter.name), "duplicate", message))
-    return _typed(texts[-1], parameter.types)
+    return _parse_argument(texts[-1], parameter.types)
 
 
 def decoded(text: str) -> str:
@@ -206,7 +206,7 @@ def _cookies(request: Request) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _typed(text: str, types: frozenset[str]) -> Any:
+def _parse_argument(text: str, types: frozenset[str]) -> Any:
     """The text as the type the document asks for; left as text, for the schema to refuse, when it does not look so."""
     if "integer" in types and _INTEGER.fullmatch(text):
         whole = text.partition(".")[0]
@@ -220,10 +220,10 @@ def _typed(text: str, types: frozenset[str]) -> Any:
 
 def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
     """Whether the body of a request with these headers is read as a form."""
-    if essence(headers.get("content-type", "")) != FORM or not operation.body:
+    if bare_media_type(headers.get("content-type", "")) != FORM or not operation.body:
         return False
     content = find_content(operation.body, FORM)
-    return content is not None and essence(content.media_type) == FORM
+    return content is not None and bare_media_type(content.media_type) == FORM
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
@@ -237,18 +237,18 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
         raise _encoded(request.headers["content-encoding"])
     contents = operation.body or {}
     media_type = request.headers.get("content-type", "")
-    content = contents.get(media_type) or find_content(contents, essence(media_type))
+    content = contents.get(media_type) or find_content(contents, bare_media_type(media_type))
     if content is None:
         if not request.body and not operation.body_required and not media_type:
             return None, b""
         wanted = " or ".join(contents)
-        came = essence(media_type)[:100] or "missing"
+        came = bare_media_type(media_type)[:100] or "missing"
         violation = Violation(
             ("header", "Content-Type"), "media-type", f"Content-Type is {came}; wanted {wanted}", {"wanted": wanted}
         )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
     if not content.is_json:
-        is_form = essence(content.media_type) == FORM
+        is_form = bare_media_type(content.media_type) == FORM
         return _read_form(content, request, violations) if is_form else request.body, b""
     if not request.body and not operation.body_required:
         return None, b""
@@ -268,7 +268,7 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
         value = parse_json(request.body)
         if content.encoded and isinstance(value, dict):
             value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
-        canonical = _written(value, len(request.body))
+        canonical = _canonical_body(value, len(request.body))
     except JsonError as problem:
         violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
         return None, b""
@@ -280,13 +280,13 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     return value, canonical
 
 
-def _written(value: Any, size: int) -> bytes:
+def _canonical_body(value: Any, size: int) -> bytes:
     """The one form of a JSON value that came in so many bytes; raises JSONEncodeError where no answer could hold it."""
     if size < 2 * MAX_DEPTH:  # each level has a beginning and an end
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    for _ in range(ROOM):  # to look for depth in a large body would cost as much as writing it
+    for _ in range(NESTING_MARGIN):  # to look for depth in a large body would cost as much as writing it
         value = [value]
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[ROOM:-ROOM]
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[NESTING_MARGIN:-NESTING_MARGIN]
 
 
 def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
@@ -298,11 +298,11 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
     if content.schema is None:
         return dict(request.form)
     document = content.schema.document
-    properties = _resolved(content.schema.definition, document).get("properties", {})
+    properties = _follow_reference(content.schema.definition, document).get("properties", {})
     form, judged = {}, {}
     for name, value in request.form.items():
-        definition = _resolved(properties.get(name, {}), document)
-        form[name] = value if isinstance(value, Upload) else _typed(value, _stated_types(definition))
+        definition = _follow_reference(properties.get(name, {}), document)
+        form[name] = value if isinstance(value, Upload) else _parse_argument(value, _stated_types(definition))
         judged[name] = value.filename if isinstance(value, Upload) else form[name]
         violations += _misplaced(name, value, definition)
     violations += content.schema.violations(judged, ("body",))
@@ -323,7 +323,7 @@ def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) ->
         yield Violation(where, "unexpected_file", f"The part {name!r} is a file; wanted text.", definition)
 
 
-def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _follow_reference(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a definition's references inside the document lead to; nothing when they lead nowhere."""
     for _ in range(32):
         if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):

@@ -36,7 +36,7 @@ _AWKWARD = (
 UNWANTED = frozenset(_AWKWARD.split())
 
 
-class Bank(NamedTuple):
+class WordLists(NamedTuple):
     """Faker's lists, as we use them."""
 
     by_kind: dict[str, tuple[str, ...]]
@@ -48,7 +48,7 @@ class Bank(NamedTuple):
 
 
 @cache
-def bank() -> Bank:
+def word_lists() -> WordLists:
     """The lists, read once. Faker takes long to import, and most servers never need it before the first answer."""
     from faker.providers.address.en_US import Provider as Addresses  # noqa: PLC0415  see above
     from faker.providers.lorem.en_US import Provider as Texts  # noqa: PLC0415  see above
@@ -56,12 +56,12 @@ def bank() -> Bank:
 
     speech = Texts.parts_of_speech
     by_kind = {
-        "n": _wanted(speech["noun"]),
-        "a": _wanted(speech["adjective"]),
-        "v": _wanted(speech["verb"]),
-        "r": tuple(word for word in _wanted(speech["adverb"]) if word.endswith("ly")),
+        "n": _is_wanted(speech["noun"]),
+        "a": _is_wanted(speech["adjective"]),
+        "v": _is_wanted(speech["verb"]),
+        "r": tuple(word for word in _is_wanted(speech["adverb"]) if word.endswith("ly")),
     }
-    return Bank(
+    return WordLists(
         by_kind=by_kind,
         sentences=tuple((frame, [by_kind[kind] for kind in kinds]) for frame, kinds in SENTENCES),
         first_names=tuple(People.first_names),
@@ -70,17 +70,17 @@ def bank() -> Bank:
     )
 
 
-def _wanted(words: Sequence[str]) -> tuple[str, ...]:
+def _is_wanted(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for word in dict.fromkeys(words) if word not in UNWANTED)
 
 
-class Words:
+class WordGenerator:
     """The same key gives the same words, in every process and Python: it draws only as the language promises."""
 
     def __init__(self, key: bytes) -> None:
         self._random = Random(int.from_bytes(blake2b(key, digest_size=32).digest(), "big"))  # noqa: S311  not a secret
         self._draw = self._random.random
-        self._bank = bank()
+        self._bank = word_lists()
 
     def fraction(self) -> float:
         """A number from 0 up to, but not including, 1."""
@@ -167,19 +167,19 @@ class Words:
         return text[:high] if not text[:high].endswith(" ") else text[: high - 1] + "."
 
 
-Maker = Callable[[Words], str]
+Maker = Callable[[WordGenerator], str]
 
 FORMATS: dict[str, Maker] = {
     "uuid": lambda words: str(UUID(words.hexadecimal(32), version=4)),
-    "uri": Words.url,
-    "url": Words.url,
-    "iri": Words.url,
-    "uri-reference": Words.url,
-    "iri-reference": Words.url,
-    "email": Words.email,
-    "idn-email": Words.email,
-    "hostname": Words.domain,
-    "idn-hostname": Words.domain,
+    "uri": WordGenerator.url,
+    "url": WordGenerator.url,
+    "iri": WordGenerator.url,
+    "uri-reference": WordGenerator.url,
+    "iri-reference": WordGenerator.url,
+    "email": WordGenerator.email,
+    "idn-email": WordGenerator.email,
+    "hostname": WordGenerator.domain,
+    "idn-hostname": WordGenerator.domain,
     "ipv4": lambda words: f"203.0.113.{words.integer(1, 254)}",  # RFC 5737 keeps this net for documents
     "ipv6": lambda words: f"2001:db8::{words.integer(1, 65535):x}",
     "date": lambda words: f"{words.moment():%Y-%m-%d}",
@@ -203,36 +203,36 @@ NAMES: dict[str, Maker] = {
     **dict.fromkeys(("date", "day", "birthday"), FORMATS["date"]),
     **dict.fromkeys(("at", "time", "timestamp"), FORMATS["date-time"]),
     "ip": FORMATS["ipv4"],
-    **dict.fromkeys(("url", "uri", "link", "href", "website", "homepage", "callback", "webhook"), Words.url),
-    **dict.fromkeys(("email", "mail"), Words.email),
-    **dict.fromkeys(("domain", "host", "hostname"), Words.domain),
-    **dict.fromkeys(("phone", "mobile", "fax", "telephone"), Words.phone),
-    **dict.fromkeys(("author", "owner", "person", "contact"), Words.person),
-    **dict.fromkeys(("company", "organization", "organisation", "brand", "vendor"), Words.company),
-    **dict.fromkeys(("city", "town", "place"), Words.city),
-    **dict.fromkeys(("title", "subject", "headline", "heading", "label", "name"), Words.title),
-    **dict.fromkeys(("summary", "message", "query", "prompt", "question", "reason", "detail"), Words.sentence),
-    **dict.fromkeys(("description", "text", "content", "body", "comment", "bio", "answer"), Words.paragraph),
+    **dict.fromkeys(("url", "uri", "link", "href", "website", "homepage", "callback", "webhook"), WordGenerator.url),
+    **dict.fromkeys(("email", "mail"), WordGenerator.email),
+    **dict.fromkeys(("domain", "host", "hostname"), WordGenerator.domain),
+    **dict.fromkeys(("phone", "mobile", "fax", "telephone"), WordGenerator.phone),
+    **dict.fromkeys(("author", "owner", "person", "contact"), WordGenerator.person),
+    **dict.fromkeys(("company", "organization", "organisation", "brand", "vendor"), WordGenerator.company),
+    **dict.fromkeys(("city", "town", "place"), WordGenerator.city),
+    **dict.fromkeys(("title", "subject", "headline", "heading", "label", "name"), WordGenerator.title),
+    **dict.fromkeys(("summary", "message", "query", "prompt", "question", "reason", "detail"), WordGenerator.sentence),
+    **dict.fromkeys(("description", "text", "content", "body", "comment", "bio", "answer"), WordGenerator.paragraph),
     **{name: lambda words: words.hexadecimal(24) for name in ("id", "key", "token", "hash", "digest", "etag")},
     "street": lambda words: f"{words.integer(1, 99)} {words.last_name()} Street",
     "address": lambda words: f"{words.integer(1, 99)} {words.last_name()} Street, {words.city()}",
 }
 WHOLE_NAMES: dict[str, Maker] = {
-    "first name": Words.first_name,
-    "given name": Words.first_name,
-    "last name": Words.last_name,
-    "family name": Words.last_name,
-    "full name": Words.person,
+    "first name": WordGenerator.first_name,
+    "given name": WordGenerator.first_name,
+    "last name": WordGenerator.last_name,
+    "family name": WordGenerator.last_name,
+    "full name": WordGenerator.person,
     "user name": lambda words: words.first_name().lower(),
-    "host name": Words.domain,
-    "company name": Words.company,
+    "host name": WordGenerator.domain,
+    "company name": WordGenerator.company,
 }
 
 
-def text_for(words: Words, *, format_: str, name: str) -> str:
+def text_for(words: WordGenerator, *, format_: str, name: str) -> str:
     """A text of the format, else one that suits the property's name, else a word."""
     if format_ in FORMATS:
         return FORMATS[format_](words)
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", " ", name).strip().lower()
-    maker = WHOLE_NAMES.get(spaced) or NAMES.get(spaced.rpartition(" ")[2], Words.word)
+    maker = WHOLE_NAMES.get(spaced) or NAMES.get(spaced.rpartition(" ")[2], WordGenerator.word)
     return maker(words)

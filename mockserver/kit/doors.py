@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from mockserver.redaction import shown_path
 
-Facts = dict[str, Any]
+JsonObject = dict[str, Any]
 """A JSON object as the server sent it."""
-MAX_TOLD = 20
+MAX_MESSAGE = 20
 """Violations in the text of an error; `violations` has them all."""
 _GONE = (RemoteDisconnected, BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
@@ -23,8 +23,8 @@ class AdminError(Exception):
 
     def __init__(self, call: str, status: int, detail: str, violations: Sequence[Mapping[str, Any]] = ()) -> None:
         """`call` is the method and path that were asked."""
-        told = [_told(each) for each in violations[:MAX_TOLD] if str(each.get("message")) not in detail]
-        more = [f"and {len(violations) - MAX_TOLD} more"] if len(violations) > MAX_TOLD else []
+        told = [_format_error(each) for each in violations[:MAX_MESSAGE] if str(each.get("message")) not in detail]
+        more = [f"and {len(violations) - MAX_MESSAGE} more"] if len(violations) > MAX_MESSAGE else []
         super().__init__("\n  ".join([f"{call}: {status or 'no answer'}: {detail}", *told, *more]))
         self.status = status
         """0 when there was no answer."""
@@ -38,17 +38,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Asker:
+class AdminCaller:
     """Whoever can ask an admin verb."""
 
     __slots__ = ()  # here and below: an assignment to a misspelt name is an error, and no knob that turns nothing
 
-    def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> Facts:
+    def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
         """The answer of a verb, named as the README names it; what is None in the query is left out."""
         raise NotImplementedError
 
 
-class Door(Protocol):
+class Transport(Protocol):
     """What takes one request and brings its answer; raises AdminError when there is none."""
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
@@ -56,7 +56,7 @@ class Door(Protocol):
     def close(self) -> None: ...
 
 
-class SocketDoor:
+class HttpTransport:
     """One kept connection, which threads share in turns."""
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
@@ -101,7 +101,7 @@ class SocketDoor:
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-class AppDoor:
+class AsgiTransport:
     """Calls an ASGI app of this process, on a loop of its own, so that it may be used inside a running loop."""
 
     def __init__(self, app: App, host: str = "127.0.0.1") -> None:
@@ -170,17 +170,17 @@ def read_answer(call: str, answer: Answer) -> Any:
     if 200 <= answer.status < 300:
         return value
     if isinstance(value, dict):
-        raise AdminError(call, answer.status, _said(value), value.get("violations", ()))
+        raise AdminError(call, answer.status, _error_message(value), value.get("violations", ()))
     raise AdminError(call, answer.status, str(value)[:500])
 
 
-def _said(value: Mapping[str, Any]) -> str:
+def _error_message(value: Mapping[str, Any]) -> str:
     """What an answer says: as a problem, or in the envelope of an API, where the server's address has a path in it."""
     error = value.get("error")
     message = error.get("message") if isinstance(error, dict) else None
     return str(value.get("detail", message or value))
 
 
-def _told(violation: Mapping[str, Any]) -> str:
+def _format_error(violation: Mapping[str, Any]) -> str:
     place = ".".join(map(str, violation.get("location", ())))
     return f"{place}: {violation.get('message', violation)}"

@@ -4,37 +4,37 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Never
 
-from mockserver.kit.doors import Asker, Facts
+from mockserver.kit.doors import AdminCaller, JsonObject
 from mockserver.syntaxes import read_clock, read_progression
 
 _AMOUNTS = {"time": "seconds", "polls": "polls"}
 _UNITS = "seconds, minutes, hours, days and weeks"
 
 
-def progression_of(text: str) -> Facts:
+def progression_body(text: str) -> JsonObject:
     """What the admin API takes for `immediate`, `time:SECONDS`, `polls:COUNT`; raises SettingsError."""
     kind, amount = read_progression(text)
     return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
 
 
-def clock_of(text: str) -> Facts:
+def clock_body(text: str) -> JsonObject:
     """What it takes for `flowing`, `frozen`, an ISO 8601 instant, `frozen@INSTANT`; raises SettingsError."""
     is_frozen, instant = read_clock(text)
     return {"frozen": is_frozen} | ({} if instant is None else {"now": instant})
 
 
-def beginning_of(*, name: str | None, clock: str | None, progression: str | None, ids_of: str | None) -> Facts:
+def sandbox_body(*, name: str | None, clock: str | None, progression: str | None, ids_of: str | None) -> JsonObject:
     """What a sandbox starts from, as the admin API takes it; what is None or empty is left to the server."""
-    said: Facts = {"name": name, "ids_of": ids_of}
-    said["clock"] = clock_of(clock) if clock else None
-    said["progression"] = progression_of(progression) if progression else None
+    said: JsonObject = {"name": name, "ids_of": ids_of}
+    said["clock"] = clock_body(clock) if clock else None
+    said["progression"] = progression_body(progression) if progression else None
     return {key: value for key, value in said.items() if value}
 
 
 class Clock:
     """Sandbox time. Every change answers the instant it led to."""
 
-    def __init__(self, sandbox: Asker) -> None:
+    def __init__(self, sandbox: AdminCaller) -> None:
         self._sandbox = sandbox
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class Clock:
         """Whether it stands until it is moved."""
         return bool(self.read()["frozen"])
 
-    def read(self) -> Facts:
+    def read(self) -> JsonObject:
         """All there is to know: `now`, `unix`, `frozen`, `scale`."""
         return self._sandbox.ask("GET /clock")
 
@@ -91,7 +91,7 @@ class Clock:
         return _instant(self._sandbox.ask("POST /clock/scale", {"scale": scale}))
 
 
-class Knobs(Asker):
+class SandboxControls(AdminCaller):
     """The part of a sandbox's client that changes things."""
 
     __slots__ = ()
@@ -117,9 +117,9 @@ class Knobs(Asker):
 
     @progression.setter
     def progression(self, wanted: str) -> None:
-        self.ask("PUT /progression", progression_of(wanted))
+        self.ask("PUT /progression", progression_body(wanted))
 
-    def next(self, operation: str | None = None, **rule: Any) -> Facts:
+    def next(self, operation: str | None = None, **rule: Any) -> JsonObject:
         """Install a stub for the next requests: `next("createBatch", status=503, times=2)`.
 
         It takes what `POST /next` takes (`reply`, `status`, `fault`, `times`, `body`, `header`, …; `for_` is `for`).
@@ -138,7 +138,7 @@ class Knobs(Asker):
         retry_after: int | str | None = None,
         fault: str | Mapping[str, Any] | None = None,
         **rule: Any,
-    ) -> Facts:
+    ) -> JsonObject:
         """Let the next requests fail: with a status, or with a fault (its type is enough where it needs no more)."""
         if fault is None:
             wait = {} if retry_after is None else {"retry_after": retry_after}
@@ -147,11 +147,11 @@ class Knobs(Asker):
             operation, fault={"type": fault} if isinstance(fault, str) else dict(fault), times=times, **rule
         )
 
-    def stubs(self) -> list[Facts]:
+    def stubs(self) -> list[JsonObject]:
         """The rules that may still be claimed, faults and those of scenarios included."""
         return list(self.ask("GET /stubs")["stubs"])
 
-    def unused_stubs(self) -> list[Facts]:
+    def unused_stubs(self) -> list[JsonObject]:
         """Those of `next` and `fail` that no request got anything from: `assert sandbox.unused_stubs() == []`."""
         return [each for each in self.stubs() if each["origin"] == "next" and not each["claimed"]]
 
@@ -164,32 +164,32 @@ class Knobs(Asker):
         self.ask("DELETE /stubs/{id}", path={"id": id_})
 
     @property
-    def faults(self) -> list[Facts]:
+    def faults(self) -> list[JsonObject]:
         """What goes wrong until it is taken back. Assign definitions: `[{"fault": {"type": "reset"}}]`."""
         return list(self.ask("GET /faults")["faults"])
 
     @faults.setter
-    def faults(self, definitions: list[Facts]) -> None:
+    def faults(self, definitions: list[JsonObject]) -> None:
         self.ask("PUT /faults", {"faults": definitions})
 
     def drop_faults(self) -> int:
         """Take back the standing faults. How many they were."""
         return int(self.ask("DELETE /faults")["removed"])
 
-    def scenario(self, name: str, *, reset: bool = False) -> Facts:
+    def scenario(self, name: str, *, reset: bool = False) -> JsonObject:
         """Set the sandbox up as the scenario says; with `reset` after making it new."""
         return self.ask("POST /scenarios/{name}", path={"name": name}, reset=reset or None)
 
-    def scenarios(self) -> list[Facts]:
+    def scenarios(self) -> list[JsonObject]:
         """The scenarios there are, each with what it does."""
         return list(self.ask("GET /scenarios")["scenarios"])
 
-    def read_scenario(self, name: str) -> Facts:
+    def read_scenario(self, name: str) -> JsonObject:
         """What the scenario's file says."""
         return self.ask("GET /scenarios/{name}", path={"name": name})
 
     @property
-    def conditions(self) -> Facts:
+    def conditions(self) -> JsonObject:
         """How the sandbox differs from the settings. Assign a mapping; `{}` is as the settings say."""
         return dict(self.ask("GET /conditions")["conditions"])
 
@@ -211,22 +211,22 @@ class Knobs(Asker):
         self.set_account(credits=amount)
 
     @property
-    def accounts(self) -> list[Facts]:
+    def accounts(self) -> list[JsonObject]:
         """The accounts met so far."""
         return list(self.ask("GET /accounts")["accounts"])
 
-    def account(self, token: str | None = None) -> Facts:
+    def account(self, token: str | None = None) -> JsonObject:
         """An account, that of the sandbox's own token unless another is named."""
         return self.ask("GET /accounts/{token}", path={"token": token or self.token})
 
-    def set_account(self, token: str | None = None, **facts: Any) -> Facts:
+    def set_account(self, token: str | None = None, **facts: Any) -> JsonObject:
         """Set its `credits`, `email` or `revoked`."""
         return self.ask("PUT /accounts/{token}", facts, path={"token": token or self.token})
 
-    def ledger(self, token: str | None = None, *, limit: int | None = None, after: int | None = None) -> Facts:
+    def ledger(self, token: str | None = None, *, limit: int | None = None, after: int | None = None) -> JsonObject:
         """Its charges: `entries`, oldest first, and the `after` of the `next` page."""
         return self.ask("GET /accounts/{token}/ledger", path={"token": token or self.token}, limit=limit, after=after)
 
 
-def _instant(clock: Facts) -> datetime:
+def _instant(clock: JsonObject) -> datetime:
     return datetime.fromtimestamp(clock["unix"], UTC)

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 
-LONGEST = 600.0
+MAX_POLLS = 600.0
 """Seconds that anybody may wait at all."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 
-def looks(
+def poll(
     timeout: float,
     *,
     now: Callable[[], float] = time.monotonic,
@@ -18,8 +18,8 @@ def looks(
 
     What is waited for happens on the wall's clock, outside the sandbox: nothing else may sleep.
     """
-    if not 0 <= timeout <= LONGEST:
-        raise ValueError(f"the timeout is {timeout!r}; wanted 0 to {LONGEST:g} seconds")
+    if not 0 <= timeout <= MAX_POLLS:
+        raise ValueError(f"the timeout is {timeout!r}; wanted 0 to {MAX_POLLS:g} seconds")
     end = now() + timeout
     wait = FIRST_PAUSE
     yield

@@ -6,10 +6,10 @@ from typing import Any
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.messages import Response
-from mockserver.provider import Call, Later, Provider, World
-from mockserver.providers.agentfirst_answers import answer_source, answered, questions, targeting_of
-from mockserver.providers.agentfirst_guidance import GUIDANCE, prompts
-from mockserver.providers.agentfirst_rules import check_question, check_targeting, needs_credits, worded
+from mockserver.provider import ApiContext, Call, LazyFunction, Provider
+from mockserver.providers.agentfirst_answers import answer_source, completion_for, questions, targeting_of
+from mockserver.providers.agentfirst_guidance import CLIENT_RULES, prompts
+from mockserver.providers.agentfirst_rules import check_question, check_targeting, format_error, needs_credits
 from mockserver.settings import Settings
 from mockserver.state.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.state.callbacks import Callback
@@ -20,11 +20,11 @@ from mockserver.syntaxes import read_capacity
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
-PATIENCE = 180.0
+CREATE_RETRIES = 180.0
 """Seconds after which a live call times out ("up to 3 minutes")."""
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What an id stands for."""
 
     BATCH = "batch"
@@ -59,12 +59,12 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
         del prompt["schema"]["minLength"]
 
 
-def notice(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
+def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
     """What a callback says (our invention): the status as it is read when the batch is done, of a conversation a part.
 
     A completion itself could be too large for a queue's message.
     """
-    if batch.kind == Kind.CONVERSATION:
+    if batch.kind == RequestKind.CONVERSATION:
         return {"id": batch.id, "status": status_of(batch, callback.due)}
     status = _status(batch, callback.due)
     if status["status"] is Status.SUCCESSFUL:
@@ -75,16 +75,16 @@ def notice(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]
 api = Provider(
     "agentfirst",
     tag="Agent First",
-    word=worded,
+    word=format_error,
     charges=needs_credits,
     adapt=adapt,
-    notice=notice,
-    judge=Later("mockserver.providers.agentfirst_sense", "nonsense"),
+    notice=callback_payload,
+    judge=LazyFunction("mockserver.providers.agentfirst_sense", "snapshot_problems"),
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
-    listings={"batches": lambda sandbox, now: (_listed(each, now) for each in sandbox.batches.values())},
-    guidance=GUIDANCE,
+    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.values())},
+    guidance=CLIENT_RULES,
     prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)
@@ -100,7 +100,7 @@ def status_of(batch: Batch, now: float) -> Status:
     return Status.SUCCESSFUL if batch.tally(now).successful else Status.FAILED
 
 
-def _listed(batch: Batch, now: float) -> dict[str, Any]:
+def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:
     tally = batch.tally(now)
     return {
         "id": batch.id,
@@ -115,7 +115,7 @@ def _listed(batch: Batch, now: float) -> dict[str, Any]:
 
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
-    batch = _kept(call, _new_batch(call))
+    batch = _snapshot_types(call, _new_batch(call))
     target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
     if target:
         _note_callback(call, batch, target)
@@ -124,7 +124,7 @@ def queue_batch(call: Call) -> Response:
 
 @api.handles("getBatchStatus")
 def get_batch_status(call: Call) -> Response:
-    batch = _read(call, Kind.BATCH)
+    batch = _read_batch(call, RequestKind.BATCH)
     status = _status(batch, call.now)
     if status["status"] is Status.SUCCESSFUL:
         status["url"] = _archive_url(batch, call.sandbox, call.request.base_url)
@@ -134,15 +134,15 @@ def get_batch_status(call: Call) -> Response:
 @api.handles("getCompletion")
 def get_completion(call: Call) -> Response:
     # The July documents answer 200 here while the completion is not ready, and 202 on GET /ai?id=.
-    return _collect(call, pending=200 if call.world.settings.agentfirst_version == "2026-07" else 202)
+    return _poll_conversation(call, pending=200 if call.world.settings.agentfirst_version == "2026-07" else 202)
 
 
 @api.handles("askModel")
 def ask_model(call: Call) -> Response:
     if "id" in call.arguments:
-        return _collect(call, pending=202)
+        return _poll_conversation(call, pending=202)
     if call.arguments.get("mode") == "async":
-        batch = _kept(call, _new_conversation(call, call.sandbox.progression))
+        batch = _snapshot_types(call, _new_conversation(call, call.sandbox.progression))
         if "callback" in call.arguments:
             _note_callback(call, batch, call.arguments["callback"])
         return call.reply({"id": batch.id}, 202)
@@ -160,7 +160,7 @@ def get_archive(call: Call) -> Response:
 
     batch = call.sandbox.batches.get(call.arguments["id"].lower())
     is_here = call.arguments["sandbox"] == call.sandbox.key
-    if batch is None or not is_here or batch.kind != Kind.BATCH or status_of(batch, call.now) is not Status.SUCCESSFUL:
+    if batch is None or not is_here or batch.kind != RequestKind.BATCH or status_of(batch, call.now) is not Status.SUCCESSFUL:
         raise Refusal(Reason.NOT_FOUND)
     if call.sandbox.conditions.forgets(batch.created, call.now):
         raise Refusal(Reason.NOT_FOUND)
@@ -171,7 +171,7 @@ def get_archive(call: Call) -> Response:
     return Response(200, "application/zip", zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
-def _kept(call: Call, batch: Batch) -> Batch:
+def _snapshot_types(call: Call, batch: Batch) -> Batch:
     call.sandbox.batches[batch.id] = batch
     call.asker.owe(batch)
     return batch
@@ -202,7 +202,7 @@ def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
 def _new_batch(call: Call) -> Batch:
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
-        kind=Kind.BATCH,
+        kind=RequestKind.BATCH,
         account=call.asker.key,
         size=len(call.body["prompts"]),
         # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
@@ -223,7 +223,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
     asked = canonical(call.arguments)
     return Batch(
         id=call.sandbox.next_id(call.operation.key, asked),
-        kind=Kind.CONVERSATION,
+        kind=RequestKind.CONVERSATION,
         account=call.asker.key,
         size=1,
         body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
@@ -236,7 +236,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
     )
 
 
-def _read(call: Call, kind: Kind) -> Batch:
+def _read_batch(call: Call, kind: RequestKind) -> Batch:
     """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
@@ -255,9 +255,9 @@ def _read(call: Call, kind: Kind) -> Batch:
     return batch
 
 
-def _collect(call: Call, *, pending: int) -> Response:
+def _poll_conversation(call: Call, *, pending: int) -> Response:
     """A queued conversation's completion, or where it is. `failed` means that the call should be made again."""
-    batch = _read(call, Kind.CONVERSATION)
+    batch = _read_batch(call, RequestKind.CONVERSATION)
     status = status_of(batch, call.now)
     if status is not Status.SUCCESSFUL:
         return call.reply({"status": status}, pending)
@@ -268,16 +268,16 @@ def _answer_now(call: Call) -> Response:
     """A live conversation. What happens to it is decided at once; only the gateway waits."""
     draft = _new_conversation(call, IMMEDIATE).known()
     fate = draft.fate(0)
-    if fate.slowness > PATIENCE:
+    if fate.slowness > CREATE_RETRIES:
         raise Refusal(Reason.TIMED_OUT)
-    delay = 0.0 if call.sandbox.clock.is_frozen else min(fate.slowness / call.sandbox.clock.scale, PATIENCE)
+    delay = 0.0 if call.sandbox.clock.is_frozen else min(fate.slowness / call.sandbox.clock.scale, CREATE_RETRIES)
     if fate.failure is not None:
         status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else 500
         raise Refusal(Reason.FAILED, status=status)
-    return _completed(call, _kept(call, draft))._replace(delay=delay)
+    return _completed(call, _snapshot_types(call, draft))._replace(delay=delay)
 
 
-def _world(call: Call) -> World:
+def _world(call: Call) -> ApiContext:
     """The call's world, with pages of the weight that the sandbox wants."""
     weight = call.sandbox.conditions.page_weight
     if weight is None:
@@ -287,7 +287,7 @@ def _world(call: Call) -> World:
 
 def _completed(call: Call, batch: Batch) -> Response:
     question = questions(batch, call.sandbox)[0]
-    completion = answered(question, _world(call))
+    completion = completion_for(question, _world(call))
     source = answer_source(question, call.world)
     if batch.request().get("format") == "rendered":
         return Response(200, "text/html; charset=utf-8", completion["html"].encode(), source=source)

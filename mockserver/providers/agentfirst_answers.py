@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.provider import World
+from mockserver.provider import ApiContext
 from mockserver.state.batches import Batch
 from mockserver.state.ids import digest
 from mockserver.state.sandbox import Sandbox
@@ -30,18 +30,18 @@ class Question(NamedTuple):
         return digest(seed.encode(), self.prompt.encode(), self.model.encode(), targeting, self.edition)
 
 
-def answered(question: Question, world: World) -> dict[str, Any]:
+def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
     """The completion object, in the field set of the chosen version."""
     from mockserver.providers.agentfirst_pages import (  # noqa: PLC0415  a start need not wait for it
-        answer_from,
         completion,
-        fabricated_answer,
+        fixture_answer,
+        generated_answer,
     )
 
     key = question.key(world.settings.seed)
     country = question.targeting.get("country")
     canned = world.fixtures.completion(question.prompt, question.model, country)
-    answer = answer_from(canned.entry) if canned else fabricated_answer(key, question.prompt, question.model)
+    answer = fixture_answer(canned.entry) if canned else generated_answer(key, question.prompt, question.model)
     return completion(
         answer,
         prompt=question.prompt,
@@ -53,7 +53,7 @@ def answered(question: Question, world: World) -> dict[str, Any]:
     )
 
 
-def answer_source(question: Question, world: World) -> str:
+def answer_source(question: Question, world: ApiContext) -> str:
     """Where the answer comes from: `fixture:<file>#<n>`, or `generated`."""
     canned = world.fixtures.completion(question.prompt, question.model, question.targeting.get("country"))
     return canned.source if canned else "generated"
@@ -66,7 +66,7 @@ def questions(batch: Batch, sandbox: Sandbox) -> list[Question]:
     asked = [Question(prompt, model, targeting, b"") for prompt in batch.texts()]
     if not _may_be_cached(request):
         return [each._replace(edition=f"{batch.id}/{n}".encode()) for n, each in enumerate(asked)]
-    return [each._replace(edition=_edition(each, batch, sandbox)) for each in asked]
+    return [each._replace(edition=_version(each, batch, sandbox)) for each in asked]
 
 
 def targeting_of(request: Mapping[str, Any]) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _may_be_cached(request: Mapping[str, Any]) -> bool:
     return expiration is None or expiration > 0
 
 
-def _edition(question: Question, batch: Batch, sandbox: Sandbox) -> bytes:
+def _version(question: Question, batch: Batch, sandbox: Sandbox) -> bytes:
     number = sandbox.answers.edition(
         question.key(""), batch.created, born=sandbox.clock.born, batches=sandbox.batches, questions=_cached_questions
     )

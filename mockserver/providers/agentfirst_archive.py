@@ -10,8 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import orjson
 
-from mockserver.provider import World
-from mockserver.providers.agentfirst_answers import Question, answered
+from mockserver.provider import ApiContext
+from mockserver.providers.agentfirst_answers import Question, completion_for
 from mockserver.state.batches import Batch
 
 # The first instant ZIP can write: an archive has the same bytes whenever it is asked for.
@@ -34,7 +34,7 @@ class _Sink(RawIOBase):
         return taken
 
 
-def zip_archive(batch: Batch, asked: list[Question], world: World) -> Iterator[bytes]:
+def zip_archive(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[bytes]:
     """The archive as a ZIP: `0001.json` or `0001.html` for the first prompt, or that it failed."""
     sink = _Sink()
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:
@@ -49,17 +49,17 @@ def zip_archive(batch: Batch, asked: list[Question], world: World) -> Iterator[b
     yield sink.take()
 
 
-def ndjson_archive(batch: Batch, asked: list[Question], world: World) -> Iterator[bytes]:
+def ndjson_archive(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[bytes]:
     """The archive as a line of JSON per prompt: the completion, its page as a string, or `{"status": "failed"}`."""
     for entry in _entries(batch, asked, world):
         yield orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _entries(batch: Batch, asked: list[Question], world: World) -> Iterator[Any]:
+def _entries(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[Any]:
     is_rendered = batch.request().get("format") == "rendered"
     for index, question in enumerate(asked):
         if batch.fate(index).failure is not None:
             yield FAILED
         else:
-            completion = answered(question, world)
+            completion = completion_for(question, world)
             yield completion["html"] if is_rendered else completion

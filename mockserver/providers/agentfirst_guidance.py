@@ -6,13 +6,13 @@ from urllib.parse import parse_qsl
 
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
-from mockserver.provider import Guidance, Prompt, Standing
+from mockserver.provider import BatchState, ClientRules, RequestPrompt
 from mockserver.providers.agentfirst_answers import DEFAULT_MODEL, targeting_of
 from mockserver.state.callbacks import State
 from mockserver.state.sandbox import Sandbox
 
 
-def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
+def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
     """What the sandbox knows of a batch or a conversation."""
     found = sandbox.batches.get(id_.lower())
     if found is None:
@@ -20,33 +20,33 @@ def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
     batch = found.known()
     callback = sandbox.outbox.find(batch.id) if sandbox.outbox is not None else None
     was_told = callback is not None and callback.state in {State.DELIVERED, State.KEPT}
-    return Standing(batch.progression, batch.end() <= now, batch.tally(now).failed, was_told)
+    return BatchState(batch.progression, batch.end() <= now, batch.tally(now).failed, was_told)
 
 
-GUIDANCE = (
-    Guidance(
+CLIENT_RULES = (
+    ClientRules(
         create="queueBatch",
         status=("getBatchStatus",),
         id=("query", "id"),
         ends=frozenset({"successful", "failed"}),
         lost=frozenset({"failed"}),
-        standing=standing,
+        standing=batch_state,
         failed=("failed",),
         download="getArchive",
     ),
-    Guidance(
+    ClientRules(
         create="askModel",
         status=("getCompletion", "askModel"),
         id=("query", "id"),
         ends=frozenset({"failed"}),
         lost=frozenset({"failed"}),
-        standing=standing,
+        standing=batch_state,
         patience={403: 2},  # a captcha may have stood before the answer
     ),
 )
 
 
-def prompts(operation: str, request: Request) -> Iterator[Prompt]:
+def prompts(operation: str, request: Request) -> Iterator[RequestPrompt]:
     """The prompts of a batch, or the one of a conversation."""
     if operation == "queueBatch":
         try:
@@ -61,10 +61,10 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
             yield _prompt(given["prompt"], given)
 
 
-def _prompt(text: str, asked: Mapping[str, Any]) -> Prompt:
+def _prompt(text: str, asked: Mapping[str, Any]) -> RequestPrompt:
     """A stub takes any request, so that nothing here need be of the type it should have."""
     model, country = asked.get("model"), targeting_of(asked).get("country")
-    return Prompt(
+    return RequestPrompt(
         text,
         model if isinstance(model, str) and model else DEFAULT_MODEL,
         country if isinstance(country, str) else None,

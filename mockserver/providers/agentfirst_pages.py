@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from mockserver.providers.agentfirst_texts import Answer, Source, answer_from, fabricated_answer
+from mockserver.providers.agentfirst_texts import Answer, Source, fixture_answer, generated_answer
 
-__all__ = ["Answer", "Source", "answer_from", "completion", "fabricated_answer"]
+__all__ = ["Answer", "Source", "fixture_answer", "completion", "generated_answer"]
 
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
 UPPER_CASED = ("country", "subdivision")

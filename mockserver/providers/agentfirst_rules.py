@@ -70,7 +70,7 @@ def _fetches(query: str) -> bool:
     return False
 
 
-def worded(refusal: Refusal, reply: Response) -> Response:
+def format_error(refusal: Refusal, reply: Response) -> Response:
     """The documented reply; where it is plain text, in the words of the refusal or of its first violation.
 
     A content coding is refused in plain text, too: no answer to it is documented.
@@ -112,15 +112,15 @@ def _range(name: str, rule: Mapping[str, Any]) -> str:
 def _type(name: str, rule: Mapping[str, Any]) -> str:
     wanted = rule.get("type", "valid")
     names = [wanted] if isinstance(wanted, str) else [each for each in wanted if each != "null"]
-    return f"{name} must be {_listed([_TYPES.get(each, each) for each in names])}"
+    return f"{name} must be {_join_names([_TYPES.get(each, each) for each in names])}"
 
 
-def _listed(words: list[str]) -> str:
+def _join_names(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _enum(name: str, rule: Mapping[str, Any]) -> str:
-    return f"{name} must be {_listed([str(each) for each in rule['enum'] if each is not None])}"
+    return f"{name} must be {_join_names([str(each) for each in rule['enum'] if each is not None])}"
 
 
 def _format(name: str, rule: Mapping[str, Any]) -> str:
@@ -194,7 +194,7 @@ def _is_subdivision(country: str, part: str) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _lowered(devices: tuple[str, ...]) -> frozenset[str]:
+def _lower_names(devices: tuple[str, ...]) -> frozenset[str]:
     return frozenset(device.lower() for device in devices)
 
 
@@ -205,4 +205,4 @@ def _devices(call: Call) -> frozenset[str]:
     names = canned.entry.get("body") if canned else None
     if not isinstance(names, list):  # a canned answer of another kind, perhaps an error, lists none
         names = next(iter(operation.responses["200"].content["application/json"].examples.values()))
-    return _lowered(tuple(name for name in names if isinstance(name, str)))
+    return _lower_names(tuple(name for name in names if isinstance(name, str)))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.contract.fabrication import Words
+from mockserver.contract.fabrication import WordGenerator
 
 # How likely a fabricated answer has sources, and how many at most.
 SOURCES = {"chatgpt": (0.3, 4), "gemini": (0.6, 4), "perplexity": (0.97, 9), "copilot": (0.7, 5)}
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
     """The text as HTML, where it is at hand already: rendering costs five times as much as fabricating."""
 
 
-def answer_from(fixture: Mapping[str, Any]) -> Answer:
+def fixture_answer(fixture: Mapping[str, Any]) -> Answer:
     """The answer that an entry of `completions` in a fixture file gives."""
     return Answer(
         text=fixture.get("text", ""),
@@ -79,9 +79,9 @@ def answer_from(fixture: Mapping[str, Any]) -> Answer:
     )
 
 
-def fabricated_answer(key: bytes, prompt: str, model: str) -> Answer:
+def generated_answer(key: bytes, prompt: str, model: str) -> Answer:
     """An answer that takes up the words of the prompt, the same for the same three arguments."""
-    words = Words(b"\0".join((key, model.encode(), prompt.encode("utf-8", "surrogatepass"))))
+    words = WordGenerator(b"\0".join((key, model.encode(), prompt.encode("utf-8", "surrogatepass"))))
     topic = _topic(prompt) or f"the {words.word('a')} {words.word()}"
     blocks = list(_blocks(words, topic))
     return Answer(
@@ -106,20 +106,20 @@ class _Block(NamedTuple):
     html: str
 
 
-def _blocks(words: Words, topic: str) -> Iterator[_Block]:
+def _blocks(words: WordGenerator, topic: str) -> Iterator[_Block]:
     if words.chance(0.5):
         yield _heading(topic[:1].upper() + topic[1:])
-    yield _paragraph(f"{_filled(words, LEADS, topic)} {words.paragraph(2)}")
+    yield _paragraph(f"{_fill_template(words, LEADS, topic)} {words.paragraph(2)}")
     yield _bullets([f"**{words.title()}**: {words.sentence()}" for _ in range(words.integer(3, 5))])
     yield _paragraph(words.paragraph(words.integer(2, 4)))
     if words.chance(0.3):
         yield _table(words)
     if words.chance(0.3):
         yield _steps([words.sentence() for _ in range(words.integer(3, 5))])
-    yield _paragraph(f"{words.paragraph(2)} {_filled(words, CLOSINGS, topic)}")
+    yield _paragraph(f"{words.paragraph(2)} {_fill_template(words, CLOSINGS, topic)}")
 
 
-def _filled(words: Words, frames: Sequence[str], topic: str) -> str:
+def _fill_template(words: WordGenerator, frames: Sequence[str], topic: str) -> str:
     return words.pick(frames).format(topic=topic, noun=words.word(), other=words.word())
 
 
@@ -141,7 +141,7 @@ def _steps(items: Sequence[str]) -> _Block:
     return _Block("\n".join(f"{n}. {item}" for n, item in enumerate(items, 1)), f"<ol>\n{html}</ol>\n")
 
 
-def _table(words: Words) -> _Block:
+def _table(words: WordGenerator) -> _Block:
     head = ("Option", words.word().capitalize(), words.word().capitalize())
     rows = [(words.title(), words.word("a"), words.word("a")) for _ in range(words.integer(2, 4))]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ("---", "---", "---"), *rows)]
@@ -159,14 +159,14 @@ def _strong(text: str) -> str:
     return STRONG.sub(r"<strong>\1</strong>", text)
 
 
-def _sources(words: Words, topic: str, model: str) -> Iterator[Source]:
+def _sources(words: WordGenerator, topic: str, model: str) -> Iterator[Source]:
     likelihood, most = SOURCES.get(model, SOURCES["chatgpt"])
     if words.chance(likelihood):
         for _ in range(words.integer(1 + most // 3, most)):
             yield Source(f"{words.title()}: {topic} | {words.company()}", words.url())
 
 
-def _subqueries(words: Words, topic: str, model: str) -> Iterator[str]:
+def _subqueries(words: WordGenerator, topic: str, model: str) -> Iterator[str]:
     least, most = SUBQUERIES.get(model, (0, 0))
     left = list(QUERIES)
     for _ in range(words.integer(least, most)):

@@ -4,8 +4,8 @@ from mockserver.contract.spec import Operation
 from mockserver.contract.validation import read_token
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import FAULT_SOURCE, Request, Response
-from mockserver.provider import Later, Provider
-from mockserver.providers.agilecloud_guidance import GUIDANCE
+from mockserver.provider import LazyFunction, Provider
+from mockserver.providers.agilecloud_guidance import CLIENT_RULES
 from mockserver.providers.agilecloud_limits import counted, limit_headers
 from mockserver.providers.agilecloud_request_ids import request_id
 from mockserver.redaction import account_key
@@ -23,7 +23,7 @@ PROMPTS = "/api/v1/prompts"
 _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 
-def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
+def check_rate_limit(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
     """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
     bucket = counted(sandbox.buckets.get(account.key), settings.rate_limit, now)
     if bucket is None:
@@ -31,7 +31,7 @@ def guard(operation: Operation, sandbox: Sandbox, account: Account, now: float, 
     sandbox.buckets[account.key] = bucket
 
 
-def dress(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
+def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
     """The response with the request's id, and with what is left of the account's requests and tokens."""
     bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
     headers = limit_headers(bucket, settings.rate_limit, sandbox.clock.now(), response.status)
@@ -53,29 +53,29 @@ def is_costly(request: Request) -> bool:
 api = Provider(
     "agilecloud",
     tag="AgileCloud",
-    word=Later("mockserver.providers.agilecloud_refusals", "worded"),
+    word=LazyFunction("mockserver.providers.agilecloud_refusals", "format_error"),
     prefixes=("/v1", "/api/v1"),
-    lost=Later("mockserver.providers.agilecloud_refusals", "lost"),
+    lost=LazyFunction("mockserver.providers.agilecloud_refusals", "unknown_path"),
     # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
     statuses={
         Reason.FORBIDDEN: (401,),
         Reason.INVALID: (400,),
         **dict.fromkeys((Reason.UNSUPPORTED_MEDIA_TYPE, Reason.UNSUPPORTED_CODING), (400,)),
     },
-    guard=guard,
-    dress=dress,
-    report=Later("mockserver.providers.agilecloud_usage", "report"),
-    keeps=Later("mockserver.providers.agilecloud_shelves", "shelves"),
-    judge=Later("mockserver.providers.agilecloud_sense", "nonsense"),
+    guard=check_rate_limit,
+    dress=add_headers,
+    report=LazyFunction("mockserver.providers.agilecloud_usage", "report"),
+    keeps=LazyFunction("mockserver.providers.agilecloud_shelves", "snapshot_types"),
+    judge=LazyFunction("mockserver.providers.agilecloud_sense", "snapshot_problems"),
     listings={
-        "batches": Later("mockserver.providers.agilecloud_batches", "listed_batches"),
-        "files": Later("mockserver.providers.agilecloud_files", "listed_files"),
+        "batches": LazyFunction("mockserver.providers.agilecloud_batches", "batch_rows"),
+        "files": LazyFunction("mockserver.providers.agilecloud_files", "file_rows"),
     },
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
     costly=is_costly,
-    guidance=GUIDANCE,
-    prompts=Later("mockserver.providers.agilecloud_live", "prompts"),
+    guidance=CLIENT_RULES,
+    prompts=LazyFunction("mockserver.providers.agilecloud_live", "prompts"),
 )
 
 # Most users need one API of two: the handlers' modules are imported when they are first needed.

@@ -9,22 +9,22 @@ import orjson
 from mockserver.contract.budget import Budget
 from mockserver.contract.fixtures import Completion
 from mockserver.providers.agilecloud_logprobs import check_size, text_logprobs, wants_logprobs
-from mockserver.providers.agilecloud_streams import line_bytes
+from mockserver.providers.agilecloud_streams import jsonl_bytes
 from mockserver.providers.agilecloud_structures import (
     ANY_OBJECT,
-    Form,
+    JsonSchemaFormat,
     ToolChoice,
     adapted_call,
     generated_call,
-    read_form,
+    read_format,
     read_tool_choice,
     refusal,
     tool_call,
     within_tokens,
 )
 from mockserver.providers.agilecloud_texts import (
-    fabricated_object,
-    fabricated_text,
+    generated_object,
+    generated_text,
     last_user_message,
     topic_of,
 )
@@ -37,7 +37,7 @@ from mockserver.providers.agilecloud_tokens import (
 )
 from mockserver.state.ids import digest
 
-__all__ = ["Written", "chat_completion", "last_user_message", "written_completion"]
+__all__ = ["EncodedCompletion", "chat_completion", "last_user_message", "encode_completion"]
 
 PLAIN = frozenset(
     (
@@ -52,7 +52,7 @@ SIMPLE = frozenset(("match", "text", "adapts"))
 """Fields of a canned completion that is a text and nothing else."""
 
 
-Written = tuple[bytes, int, int]
+EncodedCompletion = tuple[bytes, int, int]
 """A completion as a line of an output file holds it, and what it is billed by: the tokens of prompt and completion."""
 
 
@@ -66,13 +66,13 @@ class _Answer(NamedTuple):
     """Whether the fixture gave it, as written."""
 
 
-class _Asked(NamedTuple):
+class _ChatRequest(NamedTuple):
     """A chat request, read as far as an answer needs."""
 
     request: Mapping[str, Any]
     entry: Mapping[str, Any]
     """The canned completion as written; empty without one."""
-    form: Form | None
+    form: JsonSchemaFormat | None
     choice: ToolChoice
     budget: Budget
     """What all choices may cost together."""
@@ -126,8 +126,8 @@ class _Asked(NamedTuple):
             return self.form.filled(key, self.budget).decode()
         topic = topic_of(last_user_message(self.request["messages"]))
         if self.wants_object():
-            return orjson.dumps(fabricated_object(key, topic)).decode()
-        return fabricated_text(key, topic)
+            return orjson.dumps(generated_object(key, topic)).decode()
+        return generated_text(key, topic)
 
 
 def chat_completion(
@@ -145,23 +145,23 @@ def chat_completion(
     the messages); `canned` is the fixture that the caller found for the last user message. `budget` is what
     an answer in a form of the client's may cost.
     """
-    asked = _Asked(
-        request, canned.entry if canned else {}, read_form(request), read_tool_choice(request), budget or Budget()
+    asked = _ChatRequest(
+        request, canned.entry if canned else {}, read_format(request), read_tool_choice(request), budget or Budget()
     )
     # OpenAI sends null for what is left out; so do clients that pass every parameter.
     count = int(request.get("n") or 1)
     keys = [digest(key, b"%d" % n) if n else key for n in range(count)]
     choices = [_choice(asked, n, each) for n, each in enumerate(keys)]
-    said = sum([_said_tokens(choice["message"]) for choice in choices])
+    said = sum([_answer_tokens(choice["message"]) for choice in choices])
     if wants_logprobs(request):
         check_size(said, request)
         for choice, each in zip(choices, keys, strict=True):
             text = choice["message"]["content"]
             choice["logprobs"] = None if text is None else text_logprobs(text, request, each)
-    return _shown(id, created, request["model"], choices, usage(_asked_tokens(request), said))
+    return _completion_json(id, created, request["model"], choices, usage(_requested_tokens(request), said))
 
 
-def written_completion(
+def encode_completion(
     request: Mapping[str, Any],
     *,
     canned: Completion | None,
@@ -170,8 +170,8 @@ def written_completion(
     created: int,
     prompt: str | None = None,
     budget: Budget | None = None,
-) -> Written:
-    """`line_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
+) -> EncodedCompletion:
+    """`jsonl_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
 
     The id is one that JSON need not escape. `prompt` is the last user message, where the caller knows it. `key` makes
     the key of `chat_completion`; a canned text does without.
@@ -180,11 +180,11 @@ def written_completion(
         written, said = _simple_text(request, canned, key, prompt)
         if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
             asked = prompt_tokens(request["messages"])
-            one, two, three, four, five, six, seven = completion_frame(request["model"])
+            one, two, three, four, five, six, seven = completion_template(request["model"])
             body = f"{one}{id}{two}{created}{three}{written}{four}{asked}{five}{said}{six}{asked + said}{seven}"
             return body.encode(), asked, said
     shown = chat_completion(request, canned=canned, key=key(), id=id, created=created, budget=budget)
-    return line_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
+    return jsonl_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
 
 
 def _simple_text(
@@ -193,17 +193,17 @@ def _simple_text(
     """What is said, in JSON, and how many tokens it has."""
     if canned is None or "text" not in canned.entry:
         prompt = last_user_message(request["messages"]) if prompt is None else prompt
-        text = fabricated_text(key(), topic_of(prompt))
+        text = generated_text(key(), topic_of(prompt))
         return f'"{text}"', count_tokens(text)
-    return _written(canned.entry["text"])
+    return _encode_choice(canned.entry["text"])
 
 
 @lru_cache(maxsize=128)
-def _written(text: str) -> tuple[str, int]:
-    return line_bytes(text).decode(), count_tokens(text)
+def _encode_choice(text: str) -> tuple[str, int]:
+    return jsonl_bytes(text).decode(), count_tokens(text)
 
 
-def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:
+def _completion_json(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": id_,
         "object": "chat.completion",
@@ -216,20 +216,20 @@ def _shown(id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Map
 
 
 @lru_cache(maxsize=128)
-def completion_frame(model: str) -> Sequence[str]:
+def completion_template(model: str) -> Sequence[str]:
     """A completion of nothing but a text, as JSON in parts: id, creation, text and three counts go between them.
 
     The id is put into quotes by the parts, the text brings its own.
     """
     blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")  # the text brings its own quotes
     counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
-    choice = _shown_choice(0, {"role": "assistant", "content": number, "refusal": None}, "stop")
-    shown = _shown(blank, number, model, [choice], usage(0, 0) | counts)
+    choice = _choice_json(0, {"role": "assistant", "content": number, "refusal": None}, "stop")
+    shown = _completion_json(blank, number, model, [choice], usage(0, 0) | counts)
     # No JSON text holds a NUL, so that it stands for nothing else.
-    return line_bytes(shown).decode().split("\0")
+    return jsonl_bytes(shown).decode().split("\0")
 
 
-def _choice(asked: _Asked, index: int, key: bytes) -> dict[str, Any]:
+def _choice(asked: _ChatRequest, index: int, key: bytes) -> dict[str, Any]:
     answer = asked.answer(key)
     finish = answer.finish_reason
     if answer.is_canned:
@@ -239,21 +239,21 @@ def _choice(asked: _Asked, index: int, key: bytes) -> dict[str, Any]:
     text, calls = answer.text, answer.calls
     limit = _limit(asked.request)
     if text is not None:
-        text, cut = _cut(text, asked.request)
+        text, cut = _truncate(text, asked.request)
         finish = cut or finish
     elif limit and call_tokens(calls) > limit:
         calls, finish = within_tokens(calls, limit), "length"
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     if calls:
         message["tool_calls"] = calls
-    return _shown_choice(index, message, finish)
+    return _choice_json(index, message, finish)
 
 
-def _shown_choice(index: int, message: Mapping[str, Any], finish_reason: str) -> dict[str, Any]:
+def _choice_json(index: int, message: Mapping[str, Any], finish_reason: str) -> dict[str, Any]:
     return {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason}
 
 
-def _cut(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
+def _truncate(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
     """The text up to its first stop sequence or its last allowed token, and why it ends there; empty for the whole."""
     stop, reason = request.get("stop"), ""
     if stop:
@@ -271,7 +271,7 @@ def _limit(request: Mapping[str, Any]) -> int:
     return int(request.get("max_completion_tokens") or request.get("max_tokens") or 0)
 
 
-def _asked_tokens(request: Mapping[str, Any]) -> int:
+def _requested_tokens(request: Mapping[str, Any]) -> int:
     """The tokens of the messages, and of the tools as they are described to the model."""
     tokens = prompt_tokens(request["messages"])
     tools = request.get("tools")
@@ -283,7 +283,7 @@ def _asked_tokens(request: Mapping[str, Any]) -> int:
         raise refusal(("body", "tools"), "depth", "Invalid value for 'tools': it is nested too deeply.") from error
 
 
-def _said_tokens(message: Mapping[str, Any]) -> int:
+def _answer_tokens(message: Mapping[str, Any]) -> int:
     return count_tokens(message["content"] or "") + call_tokens(message.get("tool_calls", ()))
 
 

@@ -7,19 +7,19 @@ from typing import Any
 
 from mockserver.contract.budget import MAX_BATCH_STEPS, Budget
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Content, Response
+from mockserver.messages import Response, StoredBytes
 from mockserver.provider import Call
 from mockserver.providers import agilecloud_files as files
 from mockserver.providers.agilecloud_files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
-from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, rejected
-from mockserver.providers.agilecloud_jobs import LIFECYCLE, Job, Status
-from mockserver.providers.agilecloud_lines import Desk, Worked, rejected_file, work
-from mockserver.providers.agilecloud_prompt_book import PromptBook
+from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, rejection_error
+from mockserver.providers.agilecloud_jobs import LIFECYCLE, BatchRecord, Status
+from mockserver.providers.agilecloud_lines import LineResults, RunContext, rejected_file, run_lines
+from mockserver.providers.agilecloud_prompt_book import PromptRepository
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
-from mockserver.providers.agilecloud_usage import Trade, meter_batch
-from mockserver.providers.agilecloud_world import leaves_blank, live_schema, world_models, world_prices
+from mockserver.providers.agilecloud_usage import UsageTotal, meter_batch
+from mockserver.providers.agilecloud_world import context_models, context_prices, leaves_blank, live_schema
 from mockserver.state.batches import Batch
-from mockserver.state.conditions import Rejection
+from mockserver.state.conditions import InputRejection
 from mockserver.state.sandbox import Sandbox
 from mockserver.stores.blobs import no_room
 from mockserver.syntaxes import read_capacity
@@ -40,7 +40,7 @@ def create_batch(call: Call) -> Response:
     is_openai = (conditions.agilecloud_profile or call.world.settings.agilecloud_profile) == OPENAI
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
     expiry = body.get("output_expires_after") or {}
-    job = Job(
+    job = BatchRecord(
         batch=_timeline(f"batch_{identity.hex()}", call, is_openai=is_openai),
         endpoint=body["endpoint"],
         input_file_id=body["input_file_id"],
@@ -51,13 +51,13 @@ def create_batch(call: Call) -> Response:
         rejection=_purpose_rejection(found) if found and found.purpose != "batch" else conditions.input,
     )
     call.sandbox.jobs[job.batch.id] = job
-    return call.reply(shown(job, -math.inf))  # nothing has happened yet, not even under `immediate`
+    return call.reply(batch_json(job, -math.inf))  # nothing has happened yet, not even under `immediate`
 
 
 def retrieve_batch(call: Call) -> Response:
     # What time alone has done to it comes first: an end is not undone by looking.
-    job = _advanced(call, _advanced(call, _find(call)).read_at(call.now))
-    return call.reply(shown(job, call.now))
+    job = _advance(call, _advance(call, _find(call)).read_at(call.now))
+    return call.reply(batch_json(job, call.now))
 
 
 def list_batches(call: Call) -> Response:
@@ -75,7 +75,7 @@ def list_batches(call: Call) -> Response:
         if not places:
             raise _unknown(after, ("query", "after"))
         start = places[0] + 1
-    page = [shown(_advanced(call, job), call.now) for job in mine[start : start + limit]]
+    page = [batch_json(_advance(call, job), call.now) for job in mine[start : start + limit]]
     return call.reply(
         {
             "object": "list",
@@ -91,29 +91,29 @@ def list_files(call: Call) -> Response:
     """The files, with those of batches that have ended since anybody looked."""
     for job in list(call.sandbox.jobs.values()):
         if job.batch.account == call.asker.key and not job.is_collected:
-            _advanced(call, job)
+            _advance(call, job)
     return files.list_files(call)
 
 
 def cancel_batch(call: Call) -> Response:
-    job = _advanced(call, _find(call))
+    job = _advance(call, _find(call))
     status = job.status(call.now)
     if status in {Status.CANCELLING, Status.CANCELLED}:
-        return call.reply(shown(job, call.now))
+        return call.reply(batch_json(job, call.now))
     if LIFECYCLE.is_final(status):
         raise Refusal(Reason.CONFLICT, f"Cannot cancel a batch with status '{status}'.")
-    return call.reply(shown(_advanced(call, job._replace(cancelled=call.now)), call.now))
+    return call.reply(batch_json(_advance(call, job._replace(cancelled=call.now)), call.now))
 
 
-def listed_batches(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
+def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
     """Every account's batches. One whose work is due, but that nobody has looked at since, is still validating."""
     for job in sandbox.jobs.values():
         is_due = job.worked is None and job.input is not None and now >= job.began()
         status = {"status": Status.VALIDATING} if is_due else {}
-        yield {**shown(job, -math.inf if is_due else now), **status, "account": job.batch.account}
+        yield {**batch_json(job, -math.inf if is_due else now), **status, "account": job.batch.account}
 
 
-def shown(job: Job, now: float) -> dict[str, Any]:
+def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
     """The batch object."""
     status = job.status(now)
     failed = status is Status.FAILED
@@ -164,9 +164,9 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
     )
 
 
-def _find(call: Call) -> Job:
+def _find(call: Call) -> BatchRecord:
     id_ = call.arguments["batch_id"]
-    job: Job | None = call.sandbox.jobs.get(id_)
+    job: BatchRecord | None = call.sandbox.jobs.get(id_)
     if (
         job is None
         or job.batch.account != call.asker.key
@@ -181,28 +181,28 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
     return Refusal(Reason.NOT_FOUND, f"No batch found with id '{id_[:100]}'.", violations=[violation])
 
 
-def _advanced(call: Call, job: Job) -> Job:
+def _advance(call: Call, job: BatchRecord) -> BatchRecord:
     """The batch with everything done that its age asks for, kept so."""
     if job.worked is None and job.input is not None and job.began() <= min(call.now, job.cancelled):
-        job = _worked(call, job, job.input)
+        job = _run_batch(call, job, job.input)
     if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
-        job = _collected(call, job, job.worked)
+        job = _store_results(call, job, job.worked)
     call.sandbox.jobs[job.batch.id] = job
     return job
 
 
-def _worked(call: Call, job: Job, blob: Content) -> Job:
+def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
     if job.rejection is not None:
-        return job._replace(worked=rejected_file(rejected(job.rejection)))
+        return job._replace(worked=rejected_file(rejection_error(job.rejection)))
     job = job._replace(prompts=dict(call.sandbox.prompts))
-    worked = _work(blob, _desk(call, job))
+    worked = _work(blob, _run_context(call, job))
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
 
 
-def _work(blob: Content, desk: Desk, **stopped: Any) -> Worked:
+def _work(blob: StoredBytes, desk: RunContext, **stopped: Any) -> LineResults:
     """What `work` gives; raises Refusal, with nothing changed, when its files cannot be written."""
     try:
-        return work(blob, desk, **stopped)
+        return run_lines(blob, desk, **stopped)
     except OSError as problem:
         raise no_room(problem) from None
 
@@ -211,21 +211,21 @@ def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
     return batch.due(index) <= stopped
 
 
-def _collected(call: Call, job: Job, worked: Worked) -> Job:
+def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRecord:
     """The batch with its output and error files. One that was stopped keeps what had come to an end."""
     status = job.status(call.now)
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
         ended = partial(_has_ended, job.batch, stopped)
-        again = _work(job.input, _desk(call, job), ended=ended, expires=expires)
+        again = _work(job.input, _run_context(call, job), ended=ended, expires=expires)
         # What was sent broke the document, whether or not its turn came.
         worked = again._replace(refused=worked.refused)
     if not worked.errors:
         # Files and bills are of the instant it ended, whenever somebody came to look.
         at = call._replace(now=job.ended())
         output, error = (
-            _kept(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
+            _with_results(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
         )
         job = job._replace(output_file_id=output, error_file_id=error)
         meter_batch(at, job.batch.account, job.batch.id, worked.trades, worked.events)
@@ -233,16 +233,16 @@ def _collected(call: Call, job: Job, worked: Worked) -> Job:
     return job._replace(worked=worked.without_files(), input=None, prompts={}, is_collected=True)
 
 
-def _count_uses(call: Call, worked: Worked) -> None:
+def _count_uses(call: Call, worked: LineResults) -> None:
     """Tell version tests what came of the versions they chose."""
     book = prompt_book(call)
     for use in worked.uses:
-        trade = use.trade or Trade()
+        trade = use.trade or UsageTotal()
         tokens = {"prompt_tokens": trade.prompt_tokens, "completion_tokens": trade.completion_tokens}
         book.count(use.slug, use.version, failed=use.trade is None, **tokens)
 
 
-def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
+def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) -> str | None:
     if not blob.size:
         return None
     life = BATCH_FILE_LIFE if job.output_expires_after is None else job.output_expires_after
@@ -256,15 +256,15 @@ def _kept(call: Call, job: Job, blob: Content, kind: str) -> str | None:
     ).id
 
 
-def _desk(call: Call, job: Job) -> Desk:
+def _run_context(call: Call, job: BatchRecord) -> RunContext:
     spec, settings, keeps_order = call.world.spec, call.world.settings, call.sandbox.conditions.keep_order
-    book = PromptBook(dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born)
-    return Desk(
+    book = PromptRepository(dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born)
+    return RunContext(
         batch_id=job.batch.id,
         endpoint=job.endpoint,
         created=int(job.began()),
-        models=world_models(call.world),
-        prices=world_prices(call.world),
+        models=context_models(call.world),
+        prices=context_prices(call.world),
         world=call.world,
         find_prompt=cache(book.find),
         line_schema=spec.component("BatchRequestLine"),
@@ -277,19 +277,19 @@ def _desk(call: Call, job: Job) -> Desk:
     )
 
 
-def _purpose_rejection(found: FileRecord) -> Rejection:
+def _purpose_rejection(found: FileRecord) -> InputRejection:
     message = f"Invalid file purpose: '{found.purpose}'. The file {found.id} must have the purpose 'batch'."
-    return Rejection(FOREIGN_PURPOSE, param="file_id", message=message)
+    return InputRejection(FOREIGN_PURPOSE, param="file_id", message=message)
 
 
 def _past(instant: float, now: float) -> int | None:
     return int(instant) if instant <= now else None
 
 
-def _errors(job: Job) -> dict[str, Any]:
+def _errors(job: BatchRecord) -> dict[str, Any]:
     data: list[dict[str, Any]]
     if job.worked is None and job.rejection is not None and job.rejection.code == FOREIGN_PURPOSE:
-        data = [dict(rejected(job.rejection))]
+        data = [dict(rejection_error(job.rejection))]
     elif job.worked is None:
         message = f"Cannot find file {job.input_file_id}, or organization mockserver does not have access to it."
         data = [{"code": "invalid_request", "message": message, "param": "file_id", "line": None}]
@@ -299,7 +299,7 @@ def _errors(job: Job) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-def _usage(worked: Worked) -> dict[str, Any]:
+def _usage(worked: LineResults) -> dict[str, Any]:
     prompt = sum(trade.prompt_tokens for trade in worked.trades.values())
     said = sum(trade.completion_tokens for trade in worked.trades.values())
     return {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Content, Response
+from mockserver.messages import Response, StoredBytes
 from mockserver.provider import Call
 from mockserver.state.ids import canonical
 from mockserver.state.sandbox import Sandbox
@@ -42,7 +42,7 @@ class FileRecord(NamedTuple):
     """Sandbox time, in Unix seconds."""
     expires_at: int | None
     """None for a file that stays."""
-    blob: Content
+    blob: StoredBytes
     deleted: bool = False
 
     def gone(self) -> "FileRecord":
@@ -55,7 +55,7 @@ def keep_file(
     *,
     filename: str,
     purpose: str,
-    blob: Content,
+    blob: StoredBytes,
     expires_at: int | None = None,
     id: str | None = None,
     account: str | None = None,
@@ -81,18 +81,18 @@ def find_file(call: Call, id: str) -> FileRecord | None:
     record = call.sandbox.files.get(id)
     if record is None or record.account != call.asker.key:
         return None
-    record = _aged(call, record)
+    record = _without_expired(call, record)
     return None if record.deleted else record
 
 
-def listed_files(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
+def file_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
     """Every account's files, but for those that are deleted or expired."""
     for each in sandbox.files.values():
         if not each.deleted and (each.expires_at is None or now < each.expires_at):
-            yield {**shown(each), "account": each.account}
+            yield {**file_json(each), "account": each.account}
 
 
-def shown(record: FileRecord) -> dict[str, Any]:
+def file_json(record: FileRecord) -> dict[str, Any]:
     """A file as clients see it."""
     return {
         "id": record.id,
@@ -114,7 +114,7 @@ def create_file(call: Call) -> Response:
     life = call.body.get("expires_after[seconds]", BATCH_FILE_LIFE if purpose == "batch" else None)
     expires_at = None if life is None else int(call.now) + life
     record = keep_file(call, filename=upload.filename, purpose=purpose, blob=upload.blob, expires_at=expires_at)
-    return call.reply(shown(record))
+    return call.reply(file_json(record))
 
 
 def list_files(call: Call) -> Response:
@@ -129,14 +129,14 @@ def list_files(call: Call) -> Response:
         records = records[_place(records, wanted["after"]) + 1 :]
     found = [
         aged
-        for aged in (_aged(call, each) for each in records)
+        for aged in (_without_expired(call, each) for each in records)
         if not aged.deleted and aged.purpose == wanted.get("purpose", aged.purpose)
     ]
     page = found[: min(wanted.get("limit", MAX_PAGE), call.sandbox.conditions.page_size or MAX_PAGE)]
     return call.reply(
         {
             "object": "list",
-            "data": [shown(each) for each in page],
+            "data": [file_json(each) for each in page],
             "first_id": page[0].id if page else None,
             "last_id": page[-1].id if page else None,
             "has_more": len(page) < len(found),
@@ -145,17 +145,17 @@ def list_files(call: Call) -> Response:
 
 
 def retrieve_file(call: Call) -> Response:
-    return call.reply(shown(_named(call)))
+    return call.reply(file_json(_file_name(call)))
 
 
 def delete_file(call: Call) -> Response:
-    record = _named(call)
+    record = _file_name(call)
     call.sandbox.files[record.id] = record.gone()
     return call.reply({"id": record.id, "object": "file", "deleted": True})
 
 
 def download_file(call: Call) -> Response:
-    record = _named(call)
+    record = _file_name(call)
     wanted = _read_range(call, record.size)
     start, stop = wanted or (0, record.size)
     headers: tuple[tuple[str, str], ...] = (
@@ -169,12 +169,12 @@ def download_file(call: Call) -> Response:
     return Response(206 if wanted else 200, "application/octet-stream", parts, headers, "handler")
 
 
-def _next_id(call: Call, filename: str, purpose: str, blob: Content) -> str:
+def _next_id(call: Call, filename: str, purpose: str, blob: StoredBytes) -> str:
     identity = call.sandbox.ids.next("createFile", canonical([filename, purpose, blob.digest().hex()]))
     return f"file-{identity.hex()[:24]}"
 
 
-def _aged(call: Call, record: FileRecord) -> FileRecord:
+def _without_expired(call: Call, record: FileRecord) -> FileRecord:
     """The record as it is now; one whose time is over lets go of its bytes."""
     is_over = record.expires_at is not None and record.expires_at <= call.now
     if record.deleted or not (is_over or call.sandbox.conditions.forgets(record.created_at, call.now)):
@@ -183,7 +183,7 @@ def _aged(call: Call, record: FileRecord) -> FileRecord:
     return gone
 
 
-def _named(call: Call) -> FileRecord:
+def _file_name(call: Call) -> FileRecord:
     """The file that the path names; raises Refusal when the asker has no such file."""
     id_ = call.arguments["file_id"]
     record = find_file(call, id_)
@@ -204,7 +204,7 @@ def _check_fields(names: Iterable[str]) -> None:
             raise _refusal(Reason.INVALID, ("body", name[:100]), "unknown_parameter", message)
 
 
-def _check_file(filename: str, purpose: str, blob: Content) -> None:
+def _check_file(filename: str, purpose: str, blob: StoredBytes) -> None:
     is_input = purpose == "batch"
     # Clients that upload bytes have no name to send: the OpenAI SDK writes `upload`.
     if is_input and PurePosixPath(filename).suffix.lower() not in {"", ".", ".jsonl"}:
@@ -217,7 +217,7 @@ def _check_file(filename: str, purpose: str, blob: Content) -> None:
         raise _refusal(Reason.INVALID, ("body",), "", "Invalid file for Batch API. Must be utf-8 encoded")
 
 
-def _is_utf8(blob: Content) -> bool:
+def _is_utf8(blob: StoredBytes) -> bool:
     decoder = getincrementaldecoder("utf-8")()
     try:
         for chunk in blob.chunks():

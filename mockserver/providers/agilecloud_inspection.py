@@ -10,9 +10,9 @@ import orjson
 from mockserver.contract.schema import Schema
 from mockserver.errors import Violation
 from mockserver.json_bodies import JsonError, parse_json
-from mockserver.messages import Content
+from mockserver.messages import StoredBytes
 from mockserver.providers.agilecloud_models import Model, Models, find_model
-from mockserver.state.conditions import Rejection
+from mockserver.state.conditions import InputRejection
 from mockserver.stores.blobs import CHUNK_BYTES, MAX_LINE
 from mockserver.workers import checkpoint
 
@@ -46,7 +46,7 @@ _REJECTIONS = {
 }
 
 
-def rejected(rejection: Rejection) -> Mapping[str, Any]:
+def rejection_error(rejection: InputRejection) -> Mapping[str, Any]:
     """The error with which a batch fails whose input the sandbox's conditions reject."""
     message = rejection.message or _REJECTIONS.get(rejection.code, "The input file was rejected.")
     return {"code": rejection.code, "message": message, "param": rejection.param, "line": rejection.line}
@@ -63,7 +63,7 @@ class LineError(Exception):
         self.is_last = is_last
 
 
-class Inspection:
+class InputValidator:
     """One walk through an input file."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Inspection:
         self._inputs = 0
         self._is_over = False
 
-    def requests(self, blob: Content) -> Iterator[Line]:
+    def requests(self, blob: StoredBytes) -> Iterator[Line]:
         """The good lines; none any more once one was bad."""
         before = 0
         for lines in blob.line_groups():
@@ -152,7 +152,7 @@ class Inspection:
                 if self._count > MAX_LINES:
                     message = f"A batch holds at most {MAX_LINES} requests."
                     raise LineError("too_many_requests", message, is_last=True)
-                request = _parsed(line)
+                request = _parse_line(line)
                 is_plain = self._is_plain is not None and self._is_plain(request)
                 if not is_plain:
                     self._judge(line, request)
@@ -166,7 +166,7 @@ class Inspection:
 
     def _fail(self, problem: LineError, number: int) -> bool:
         """Add an error; whether no line needs to be looked at any more."""
-        self.errors.append(_shown(problem, number))
+        self.errors.append(_format_name(problem, number))
         self._is_over = problem.is_last or len(self.errors) >= MAX_ERRORS
         return self._is_over
 
@@ -209,7 +209,7 @@ class Inspection:
             raise LineError("too_many_inputs", message, is_last=True)
 
 
-def _parsed(line: bytes) -> Any:
+def _parse_line(line: bytes) -> Any:
     if len(line) > MAX_LINE:
         raise LineError("line_too_long", f"This line is longer than {MAX_LINE} bytes, the most a line may have.")
     try:
@@ -261,6 +261,6 @@ def _broken(violation: Violation) -> LineError:
     return LineError("invalid_request", f"Invalid value for '{path or 'line'}': {violation.message}", path or None)
 
 
-def _shown(problem: LineError, number: int) -> Mapping[str, Any]:
+def _format_name(problem: LineError, number: int) -> Mapping[str, Any]:
     line = None if problem.is_last else number
     return {"code": problem.code, "message": str(problem), "param": problem.param, "line": line}

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mockserver.messages import Content
-from mockserver.provider import Refused, Standing
-from mockserver.providers.agilecloud_lines import Worked
+from mockserver.messages import StoredBytes
+from mockserver.provider import BatchState, RejectedItems
+from mockserver.providers.agilecloud_lines import LineResults
 from mockserver.state.batches import Batch, Lifecycle
 from mockserver.state.clock import DAY
-from mockserver.state.conditions import Rejection
+from mockserver.state.conditions import InputRejection
 from mockserver.state.sandbox import Sandbox
 
 WINDOW = DAY
@@ -49,23 +49,23 @@ LIFECYCLE = Lifecycle(
 )
 
 
-class Job(NamedTuple):
+class BatchRecord(NamedTuple):
     """A batch as its account knows it. What it is at an instant follows from these values."""
 
     batch: Batch
     """Its timeline; its size and fates are true once `worked` is there."""
     endpoint: str
     input_file_id: str
-    input: Content | None
+    input: StoredBytes | None
     """None when the file could not be found, and when nothing has to be read from it any more."""
     metadata: Mapping[str, str] | None
     output_expires_after: int | None
     """Seconds after which its files are gone."""
     is_openai: bool
     """Whether it goes through all of OpenAI's statuses."""
-    rejection: Rejection | None = None
+    rejection: InputRejection | None = None
     """What will be found wrong with its input, whatever stands there."""
-    worked: Worked | None = None
+    worked: LineResults | None = None
     prompts: Mapping[str, Any] = {}
     """The account's prompts as they were when the items' turn came."""
     cancelled: float = math.inf
@@ -90,7 +90,7 @@ class Job(NamedTuple):
             return Status.EXPIRED if self.is_openai else Status.FAILED
         return Status.FINALIZING if self.batch.items_end() <= now and self.is_openai else Status.IN_PROGRESS
 
-    def read_at(self, now: float) -> "Job":
+    def read_at(self, now: float) -> "BatchRecord":
         """The job after one more status read, which ages it unless nothing can happen to it any more."""
         if self.batch.progression.kind != "polls":
             return self
@@ -140,7 +140,7 @@ class Job(NamedTuple):
             completed, ended = self._completed(worked, self.stopped(now))
         return {"total": worked.size, "completed": completed, "failed": ended - completed}
 
-    def _completed(self, worked: Worked, now: float) -> tuple[int, int]:
+    def _completed(self, worked: LineResults, now: float) -> tuple[int, int]:
         """How many items have succeeded, and how many have ended at all."""
         plain = sum(self.batch._replace(fates={}).tally(now))
         completed = worked.good.count(1, 0, plain)
@@ -149,11 +149,11 @@ class Job(NamedTuple):
         return completed, sum(self.batch.tally(now))
 
 
-def standing(sandbox: Sandbox, id_: str, now: float) -> Standing | None:
+def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
     """What is known of a batch. One whose lines nobody has yet had reason to read is not over."""
-    job: Job | None = sandbox.jobs.get(id_)
+    job: BatchRecord | None = sandbox.jobs.get(id_)
     if job is None:
         return None
     is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
-    refused = job.worked.refused if job.worked else Refused()
-    return Standing(job.batch.progression, is_over, job.counts(now)["failed"], refused=refused)
+    refused = job.worked.refused if job.worked else RejectedItems()
+    return BatchState(job.batch.progression, is_over, job.counts(now)["failed"], refused=refused)

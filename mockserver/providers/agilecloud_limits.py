@@ -35,7 +35,7 @@ def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
     """The bucket with one more request; None where that one is too many."""
     left = 0.0
     if limit:
-        left = filled(bucket, limit, now).tokens
+        left = refill(bucket, limit, now).tokens
         if left < 1:
             return None
         left -= 1
@@ -56,7 +56,7 @@ def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) ->
     asked = spent = 0
     if bucket is not None and 0 <= now - bucket.since < MINUTE:
         asked, spent = bucket.asked, bucket.spent
-    left = int(filled(bucket, limit, now).tokens) if limit else max(REQUESTS - asked, 0)
+    left = int(refill(bucket, limit, now).tokens) if limit else max(REQUESTS - asked, 0)
     return (
         (_LIMIT_REQUESTS, str(limit or REQUESTS)),
         (_LEFT_REQUESTS, str(left if status != 429 else 0)),
@@ -65,7 +65,7 @@ def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) ->
     )
 
 
-def filled(bucket: Bucket | None, limit: int, now: float) -> Bucket:
+def refill(bucket: Bucket | None, limit: int, now: float) -> Bucket:
     """The bucket as it is now: full at first, and filled by the limit in a minute."""
     size = max(LEAST_BURST, limit / 10)
     if bucket is None or bucket.limit != limit:

@@ -6,23 +6,23 @@ from typing import Any, NamedTuple
 from mockserver.contract.budget import MAX_STEPS, Budget
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Content
-from mockserver.provider import Refused, World
-from mockserver.providers.agilecloud_answers import last_user_message, written_completion
+from mockserver.messages import StoredBytes
+from mockserver.provider import ApiContext, RejectedItems
+from mockserver.providers.agilecloud_answers import encode_completion, last_user_message
 from mockserver.providers.agilecloud_chat_rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
-from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, Inspection
+from mockserver.providers.agilecloud_inspection import CHAT, EMBEDDINGS, InputValidator
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models
-from mockserver.providers.agilecloud_plain import Plain
+from mockserver.providers.agilecloud_plain import FastPath
 from mockserver.providers.agilecloud_pricing import Prices
 from mockserver.providers.agilecloud_problems import TOO_MUCH
-from mockserver.providers.agilecloud_refusals import described, family
-from mockserver.providers.agilecloud_resolving import Chosen, FindPrompt, choose, filled, refusal
-from mockserver.providers.agilecloud_streams import line_bytes
-from mockserver.providers.agilecloud_usage import EventWriter, Trade
-from mockserver.providers.agilecloud_world import answer_key, canned_answer, checked_model
-from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, Fate, planned, read_fate
-from mockserver.state.conditions import FatePlan
+from mockserver.providers.agilecloud_refusals import error_type, validation_error_json
+from mockserver.providers.agilecloud_resolving import FindPrompt, SelectedVersion, apply_prompt, refusal, select_version
+from mockserver.providers.agilecloud_streams import jsonl_bytes
+from mockserver.providers.agilecloud_usage import EventWriter, UsageTotal
+from mockserver.providers.agilecloud_world import answer_key, canned_answer, require_model
+from mockserver.state.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, apply_plan, read_outcome
+from mockserver.state.conditions import ItemPlan
 from mockserver.state.ids import seed_of, seeded_digest
 from mockserver.stores.blobs import Blob, BlobWriter
 from mockserver.workers import checkpoint
@@ -39,41 +39,41 @@ EXPIRED = {
 }
 
 
-class Use(NamedTuple):
+class VersionUse(NamedTuple):
     """A version of a prompt that a version test chose for a request."""
 
     slug: str
     version: int
-    trade: Trade | None
+    trade: UsageTotal | None
     """What the request came to; None when it failed."""
 
 
-class Worked(NamedTuple):
+class LineResults(NamedTuple):
     """An input file, worked through."""
 
     size: int
     errors: tuple[Mapping[str, Any], ...]
     """Why the batch fails; empty for a good file."""
-    fates: Mapping[int, Fate]
+    fates: Mapping[int, ItemOutcome]
     good: bytes
     """A byte for each item, in input order: 1 for one that succeeds."""
     output: Blob
     error: Blob
-    trades: Mapping[str, Trade]
+    trades: Mapping[str, UsageTotal]
     """By model, of what succeeded."""
     model: str | None = None
     """The model that all requests are for; None when they do not agree on one."""
-    uses: tuple[Use, ...] = ()
-    refused: Refused = Refused()
-    events: Mapping[str, Content] = {}
+    uses: tuple[VersionUse, ...] = ()
+    refused: RejectedItems = RejectedItems()
+    events: Mapping[str, StoredBytes] = {}
     """By model, what each request that succeeded used; see ModelEvents. Empty once they are on the account's bill."""
 
-    def without_files(self) -> "Worked":
+    def without_files(self) -> "LineResults":
         """What remains once its files and events have another holder."""
         return self._replace(output=NO_FILE, error=NO_FILE, uses=(), events={})
 
 
-class Desk(NamedTuple):
+class RunContext(NamedTuple):
     """What lines are worked through with: everything their answers follow from."""
 
     batch_id: str
@@ -82,29 +82,29 @@ class Desk(NamedTuple):
     """What answers are dated, in Unix seconds."""
     models: Models
     prices: Prices
-    world: World
+    world: ApiContext
     find_prompt: FindPrompt
     line_schema: Schema
     body_schema: Schema | None
     heeds_markers: bool
     keeps_order: bool
-    plan: FatePlan | None = None
+    plan: ItemPlan | None = None
     leaves_blank: bool = False
     """Whether a template's variables without a value are left empty, rather than refused."""
     budget: Budget | None = None
     """What all lines together may cost whose answers have a form of the client's."""
 
 
-def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> Worked:
+def run_lines(blob: StoredBytes, desk: RunContext, *, ended: Callable[[int], bool] | None = None, expires: bool = False) -> LineResults:
     """Check every line and answer it.
 
     `ended` says which items came to an end before the batch did; of the others nothing is kept, or, where the batch
     `expires`, that they came too late.
     """
-    fates: dict[int, Fate] = {}
+    fates: dict[int, ItemOutcome] = {}
     sums: dict[str, list[int]] = {}
-    uses: list[Use] = []
-    refused = Refused()
+    uses: list[VersionUse] = []
+    refused = RejectedItems()
     good = bytearray()
     seed = seed_of(desk.batch_id.encode())
     order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
@@ -112,9 +112,9 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     # Where lines meet different ends, each is looked at in full.
     is_even = desk.endpoint == CHAT and ended is None and desk.plan is None
     events = EventWriter()
-    plain = Plain(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
+    plain = FastPath(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
     accepts, strict = plain.accepts if plain else None, desk.world.settings.strict
-    inspection = Inspection(desk.endpoint, desk.models, desk.line_schema, accepts, strict=strict)
+    inspection = InputValidator(desk.endpoint, desk.models, desk.line_schema, accepts, strict=strict)
     models = inspection.named
     for index, (number, line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
@@ -125,11 +125,11 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             good.append(1)
             output.add(short)
             continue
-        fate = read_fate(line.decode()) if is_marked else PLAIN
+        fate = read_outcome(line.decode()) if is_marked else PLAIN
         if fate != PLAIN:
             fates[index] = fate
         if desk.plan is not None:
-            fate = planned(fate, desk.plan, index, desk.batch_id)
+            fate = apply_plan(fate, desk.plan, index, desk.batch_id)
             if fate.slowness:
                 fates[index] = fate
         if ended is not None and not ended(index):
@@ -137,12 +137,12 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, model, trade, chosen, broken = _answered(request, fate, identity, desk)
+        answer, model, trade, chosen, broken = _answer_line(request, fate, identity, desk)
         if broken:
             refused = refused.with_item(f"line {number}", broken)
         good.append(trade is not None)
         if chosen is not None and chosen.is_tested:
-            uses.append(Use(chosen.prompt.slug, chosen.version.number, Trade(*trade) if trade else None))
+            uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, UsageTotal(*trade) if trade else None))
         (error if trade is None else output).add(answer)
         if model is not None and trade is not None:
             models.add(model.id)
@@ -152,8 +152,8 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
         _add(sums, model, trade)
-    trades = {model: Trade(*counts) for model, counts in sums.items()}
-    return Worked(
+    trades = {model: UsageTotal(*counts) for model, counts in sums.items()}
+    return LineResults(
         len(good),
         (),
         fates,
@@ -168,9 +168,9 @@ def work(blob: Content, desk: Desk, *, ended: Callable[[int], bool] | None = Non
     )
 
 
-def rejected_file(*errors: Mapping[str, Any]) -> Worked:
+def rejected_file(*errors: Mapping[str, Any]) -> LineResults:
     """What comes of a file for which its batch fails."""
-    return Worked(0, errors, {}, b"", NO_FILE, NO_FILE, {})
+    return LineResults(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
 def _add(sums: dict[str, list[int]], model: Model, trade: Sequence[int]) -> None:
@@ -222,37 +222,37 @@ class _Answer(NamedTuple):
     """The one that answered; None where the request failed."""
     trade: tuple[int, int, int, int] | None = None
     """What a success came to, as in a Trade."""
-    chosen: Chosen | None = None
+    chosen: SelectedVersion | None = None
     """The prompt version it got."""
     broken: str = ""
     """How the request broke the document."""
 
 
-def _answered(request: Mapping[str, Any], fate: Fate, identity: str, desk: Desk) -> _Answer:
+def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, desk: RunContext) -> _Answer:
     """What becomes of a line."""
     checkpoint()
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
-        return _Answer(_failed_line(identity, request, status, _marked(status)))
+        return _Answer(_failed_line(identity, request, status, _with_marker(status)))
     chosen = None
     try:
-        _judge(request["body"], desk)
+        _find_validator(request["body"], desk)
         if desk.endpoint == CHAT:
-            chosen = choose(request["body"], desk.find_prompt, identity.encode())
+            chosen = select_version(request["body"], desk.find_prompt, identity.encode())
         body, model, prompt, said = _body(request["body"], chosen, identity, desk)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
-        error = described(refusal, status)
+        error = validation_error_json(refusal, status)
         broken = str(error["message"]) if isinstance(refusal, (_Broken, RuleBroken)) else ""
         return _Answer(_failed_line(identity, request, status, {"error": error}), chosen=chosen, broken=broken)
     cost = desk.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
     middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
-    parts = (head, line_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
+    parts = (head, jsonl_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
     return _Answer(b"".join(parts), model, (1, prompt, said, cost), chosen)
 
 
-def _judge(body: Mapping[str, Any], desk: Desk) -> None:
+def _find_validator(body: Mapping[str, Any], desk: RunContext) -> None:
     """Raises Refusal for a body that the document refuses a live request."""
     if desk.body_schema is None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
@@ -261,17 +261,17 @@ def _judge(body: Mapping[str, Any], desk: Desk) -> None:
         raise _Broken(Reason.INVALID, violations=violations)
 
 
-def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: Desk) -> tuple[bytes, Model, int, int]:
+def _body(asked: Mapping[str, Any], chosen: SelectedVersion | None, identity: str, desk: RunContext) -> tuple[bytes, Model, int, int]:
     """The answer in JSON, the model that gives it, and the tokens of prompt and completion."""
     if desk.endpoint == EMBEDDINGS:
-        model = checked_model(desk.world, asked["model"], ModelKind.EMBEDDING)
+        model = require_model(desk.world, asked["model"], ModelKind.EMBEDDING)
         shown = embeddings(asked, model=model, seed=desk.world.settings.seed)
-        return line_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
+        return jsonl_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
     request = asked
     if chosen is not None:
         request = _with_prompt(asked, chosen, desk)
-        _judge(request, desk)  # with what the prompt's version adds
-    model = checked_model(desk.world, request["model"], ModelKind.CHAT)
+        _find_validator(request, desk)  # with what the prompt's version adds
+    model = require_model(desk.world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
     messages = request["messages"]
     prompt = last_user_message(messages)
@@ -281,19 +281,19 @@ def _body(asked: Mapping[str, Any], chosen: Chosen | None, identity: str, desk: 
         return answer_key(desk.world, model, messages)
 
     id_, budget = f"chatcmpl-{identity}", Budget(MAX_STEPS, shared=desk.budget)
-    answer = written_completion(
+    answer = encode_completion(
         request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt, budget=budget
     )
     return answer[0], model, answer[1], answer[2]
 
 
-def _with_prompt(asked: Mapping[str, Any], chosen: Chosen, desk: Desk) -> Mapping[str, Any]:
+def _with_prompt(asked: Mapping[str, Any], chosen: SelectedVersion, desk: RunContext) -> Mapping[str, Any]:
     """The request with the prompt's messages; raises Refusal. A template that does too much costs as much as an answer
     may, so that a batch of them ends."""
     if desk.budget is not None and desk.budget.left < MAX_STEPS:
         raise refusal(Reason.INVALID, ("body", "variables"), "invalid_template", f"{TOO_MUCH} So did earlier lines.")
     try:
-        return filled(asked, chosen, blank=desk.leaves_blank)
+        return apply_prompt(asked, chosen, blank=desk.leaves_blank)
     except Refusal as refused:
         if desk.budget is not None and TOO_MUCH in str(refused):
             desk.budget.spend(MAX_STEPS)
@@ -316,9 +316,9 @@ def _line(identity: str, request: Mapping[str, Any], response: Any, error: Any) 
         "response": response,
         "error": error,
     }
-    return line_bytes(shown) + b"\n"
+    return jsonl_bytes(shown) + b"\n"
 
 
-def _marked(status: int) -> dict[str, Any]:
+def _with_marker(status: int) -> dict[str, Any]:
     message = f"A marker in the request, or the sandbox's conditions, ask for the status {status}."
-    return {"error": {"message": message, "type": family(status), "param": None, "code": None}}
+    return {"error": {"message": message, "type": error_type(status), "param": None, "code": None}}

@@ -10,27 +10,27 @@ from typing import Any
 from mockserver.contract.spec import JSON
 from mockserver.errors import Reason, Refusal
 from mockserver.json_bodies import JsonError, parse_json
-from mockserver.messages import Disturbance, DisturbanceKind, Request, Response
-from mockserver.provider import Call, Prompt
-from mockserver.providers.agilecloud_answers import chat_completion, last_user_message, written_completion
+from mockserver.messages import DeliveryFault, DeliveryFaultKind, Request, Response
+from mockserver.provider import Call, RequestPrompt
+from mockserver.providers.agilecloud_answers import chat_completion, encode_completion, last_user_message
 from mockserver.providers.agilecloud_chat_rules import check_rules
 from mockserver.providers.agilecloud_embeddings import embeddings
 from mockserver.providers.agilecloud_models import ModelKind, model_list, model_object
 from mockserver.providers.agilecloud_prompt_calls import prompt_book
-from mockserver.providers.agilecloud_resolving import Chosen, choose, filled
-from mockserver.providers.agilecloud_streams import chunks
-from mockserver.providers.agilecloud_usage import meter
+from mockserver.providers.agilecloud_resolving import SelectedVersion, apply_prompt, select_version
+from mockserver.providers.agilecloud_streams import stream_events
+from mockserver.providers.agilecloud_usage import record_usage
 from mockserver.providers.agilecloud_world import (
     answer_key,
     canned_answer,
-    checked_model,
+    context_models,
     known_model,
     leaves_blank,
-    world_models,
+    require_model,
 )
-from mockserver.state.batches import DEFAULT_FAILURE, Fate, read_fate
+from mockserver.state.batches import DEFAULT_FAILURE, ItemOutcome, read_outcome
 
-PATIENCE = 600.0
+MARKER_SECONDS = 600.0
 """Seconds that a live request may take; what takes longer is never answered."""
 EVENT_STREAM = "text/event-stream"
 _UNBUFFERED = (("Cache-Control", "no-cache"),)
@@ -38,28 +38,28 @@ _UNBUFFERED = (("Cache-Control", "no-cache"),)
 
 def create_chat_completion(call: Call) -> Response:
     if b"[mock:" in call.request.body and call.world.settings.magic:
-        return _marked(call, read_fate(call.request.body.decode()))
-    return _completed(call)
+        return _apply_marker(call, read_outcome(call.request.body.decode()))
+    return _completion_response(call)
 
 
-def _marked(call: Call, fate: Fate) -> Response:
+def _apply_marker(call: Call, fate: ItemOutcome) -> Response:
     """What markers make of a live request. It is decided at once; only the gateway waits."""
     if fate.failure is not None:
         status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else DEFAULT_FAILURE
         raise Refusal(Reason.FAILED, f"A marker in the request asks for the status {status}.", status=status)
-    if fate.slowness > PATIENCE:
-        return _completed(call)._replace(disturbance=Disturbance(DisturbanceKind.TIMEOUT, PATIENCE))
+    if fate.slowness > MARKER_SECONDS:
+        return _completion_response(call)._replace(disturbance=DeliveryFault(DeliveryFaultKind.TIMEOUT, MARKER_SECONDS))
     clock = call.sandbox.clock
-    return _completed(call)._replace(delay=0.0 if clock.is_frozen else min(fate.slowness / clock.scale, PATIENCE))
+    return _completion_response(call)._replace(delay=0.0 if clock.is_frozen else min(fate.slowness / clock.scale, MARKER_SECONDS))
 
 
-def _completed(call: Call) -> Response:
+def _completion_response(call: Call) -> Response:
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
-    chosen = choose(call.body, prompt_book(call).find, identity) if "prompt_slug" in call.body else None
+    chosen = select_version(call.body, prompt_book(call).find, identity) if "prompt_slug" in call.body else None
     if chosen is None:
-        return _answered(call, call.body, identity)[0]
+        return _complete(call, call.body, identity)[0]
     try:
-        response, tokens = _answered(call, _filled(call, chosen), identity)
+        response, tokens = _complete(call, _apply_prompt(call, chosen), identity)
     except Refusal:
         _count(call, chosen, failed=True)
         raise
@@ -68,22 +68,22 @@ def _completed(call: Call) -> Response:
 
 
 def create_embedding(call: Call) -> Response:
-    model = checked_model(call.world, call.body["model"], ModelKind.EMBEDDING)
+    model = require_model(call.world, call.body["model"], ModelKind.EMBEDDING)
     answer = embeddings(call.body, model=model, seed=call.world.settings.seed)
     id_ = f"embd-{call.sandbox.ids.next(call.operation.key, call.canonical).hex()}"
-    meter(call, model, id_, answer["usage"]["prompt_tokens"])
+    record_usage(call, model, id_, answer["usage"]["prompt_tokens"])
     return call.reply(answer)
 
 
 def list_models(call: Call) -> Response:
-    return call.reply(model_list(world_models(call.world)))
+    return call.reply(model_list(context_models(call.world)))
 
 
 def retrieve_model(call: Call) -> Response:
     return call.reply(model_object(known_model(call.world, call.arguments["model"], ("path", "model"))))
 
 
-def prompts(operation: str, request: Request) -> Iterator[Prompt]:
+def prompts(operation: str, request: Request) -> Iterator[RequestPrompt]:
     """What the user said last in a chat that was answered. The lines of a batch are in its file, in no request."""
     if operation != "createChatCompletion":
         return
@@ -93,12 +93,12 @@ def prompts(operation: str, request: Request) -> Iterator[Prompt]:
     except (JsonError, LookupError, TypeError, AttributeError):
         return  # answered by a stub, which takes any request, or made of a prompt's messages
     if isinstance(model, str):
-        yield Prompt(text, model)
+        yield RequestPrompt(text, model)
 
 
-def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:
+def _apply_prompt(call: Call, chosen: SelectedVersion) -> Mapping[str, Any]:
     """The request with the prompt's messages and settings, which the document has to accept as well."""
-    request = filled(call.body, chosen, blank=leaves_blank(call))
+    request = apply_prompt(call.body, chosen, blank=leaves_blank(call))
     schema = call.operation.body[JSON].schema if call.operation.body else None
     violations = schema.violations(request, ("body",)) if schema else []
     if violations:
@@ -106,7 +106,7 @@ def _filled(call: Call, chosen: Chosen) -> Mapping[str, Any]:
     return request
 
 
-def _count(call: Call, chosen: Chosen, tokens: Sequence[int] = (0, 0), *, failed: bool = False) -> None:
+def _count(call: Call, chosen: SelectedVersion, tokens: Sequence[int] = (0, 0), *, failed: bool = False) -> None:
     """Tell the prompt's version test what came of the version it chose."""
     if chosen.is_tested:
         prompt_book(call).count(
@@ -118,9 +118,9 @@ def _count(call: Call, chosen: Chosen, tokens: Sequence[int] = (0, 0), *, failed
         )
 
 
-def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
+def _complete(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
     """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
-    model = checked_model(call.world, request["model"], ModelKind.CHAT)
+    model = require_model(call.world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
     messages = request["messages"]
     prompt = last_user_message(messages)
@@ -132,21 +132,21 @@ def _answered(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[
 
     if request.get("stream"):
         completion = chat_completion(request, canned=canned, key=key(), id=id_, created=int(call.now))
-        response, (asked, said) = _streamed(request, completion, source)
+        response, (asked, said) = _stream_response(request, completion, source)
     else:
-        body, asked, said = written_completion(
+        body, asked, said = encode_completion(
             request, canned=canned, key=key, id=id_, created=int(call.now), prompt=prompt
         )
         response = Response(200, JSON, body, (), source)
-    meter(call, model, id_, asked, said)
+    record_usage(call, model, id_, asked, said)
     return response, (asked, said)
 
 
-def _streamed(
+def _stream_response(
     request: Mapping[str, Any], completion: Mapping[str, Any], source: str
 ) -> tuple[Response, tuple[int, int]]:
     wants_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-    events = chunks(completion, include_usage=wants_usage)
+    events = stream_events(completion, include_usage=wants_usage)
     usage = completion["usage"]
     tokens = usage["prompt_tokens"], usage["completion_tokens"]
     return Response(200, EVENT_STREAM, events, _UNBUFFERED, source), tokens

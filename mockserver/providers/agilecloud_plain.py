@@ -5,16 +5,16 @@ from typing import Any
 
 from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Spec
-from mockserver.provider import World
-from mockserver.providers.agilecloud_answers import completion_frame
+from mockserver.contract.spec import OpenApiDocument
+from mockserver.provider import ApiContext
+from mockserver.providers.agilecloud_answers import completion_template
 from mockserver.providers.agilecloud_inspection import CHAT
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud_pricing import Prices
-from mockserver.providers.agilecloud_texts import fabricated_text, topic_of
+from mockserver.providers.agilecloud_texts import generated_text, topic_of
 from mockserver.providers.agilecloud_tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud_usage import EventWriter, Trade
-from mockserver.providers.agilecloud_world import key_of, live_schema, model_seed, seed_after
+from mockserver.providers.agilecloud_usage import EventWriter, UsageTotal
+from mockserver.providers.agilecloud_world import conversation_key, extend_seed, live_schema, model_seed
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
 """Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
@@ -31,20 +31,20 @@ class _Frame:
 
     def __init__(self, name: str, model: Model, seed: str, prices: Prices, events: EventWriter) -> None:
         self.model = model
-        self.parts = completion_frame(name)
+        self.parts = completion_template(name)
         self.seed = model_seed(seed, model.name)
         self.tariff = prices.tariff(model, batch=True)
         self.note = events.of_model(model.name).note
         self.requests = self.prompt = self.said = self.cost = 0
 
 
-class Plain:
+class FastPath:
     """Judges and answers plain lines; what it says is what the long way would say, at half the cost.
 
     A line that it does not accept, or not answer, goes the long way, whatever is to be said of it there.
     """
 
-    def __init__(self, world: World, models: Models, prices: Prices, created: int, events: EventWriter) -> None:
+    def __init__(self, world: ApiContext, models: Models, prices: Prices, created: int, events: EventWriter) -> None:
         """`created` is what answers are dated, in Unix seconds."""
         self._events = events
         self._world = world
@@ -59,7 +59,7 @@ class Plain:
         self._lengths = {len(prompt) for prompt in self._canned}
         self._searches = [each.pattern.found_in for each in others if each.prompt is None and each.pattern is not None]
         self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
-        self._schema = _judge(world.spec, completions)
+        self._schema = _compile_validator(world.spec, completions)
 
     @property
     def accepts(self) -> Callable[[Any], bool]:
@@ -81,7 +81,7 @@ class Plain:
             content = message["content"]
             if not content.isascii():
                 return None
-            seed = seed_after(seed, message)
+            seed = extend_seed(seed, message)
             asked += MESSAGE - (-len(content) // 4)
             if message["role"] == "user":
                 prompt = content
@@ -90,7 +90,7 @@ class Plain:
         for search in self._searches:
             if search(prompt):
                 return None
-        text = fabricated_text(key_of(seed), topic_of(prompt))
+        text = generated_text(conversation_key(seed), topic_of(prompt))
         said = -(-len(text) // 4)
         if said > (body.get("max_completion_tokens") or body.get("max_tokens") or said):
             return None
@@ -108,10 +108,10 @@ class Plain:
         )
         return line.encode()
 
-    def trades(self) -> Iterator[tuple[Model, Trade]]:
+    def trades(self) -> Iterator[tuple[Model, UsageTotal]]:
         """What the lines that were answered came to, by the names under which models were asked for."""
         for frame in self._frames.values():
-            yield frame.model, Trade(frame.requests, frame.prompt, frame.said, frame.cost)
+            yield frame.model, UsageTotal(frame.requests, frame.prompt, frame.said, frame.cost)
 
     def _framed(self, name: str) -> _Frame | None:
         model = find_model(self._models, name)
@@ -120,13 +120,13 @@ class Plain:
         return self._frames.setdefault(name, _Frame(name, model, self._world.settings.seed, self._prices, self._events))
 
 
-class _Judges:
+class _Validators:
     """The schema of plain lines, kept until another document or other fixtures come: a judge costs 2 ms to make."""
 
     def __init__(self) -> None:
-        self._last: tuple[Spec, Sequence[Completion], Schema] | None = None
+        self._last: tuple[OpenApiDocument, Sequence[Completion], Schema] | None = None
 
-    def __call__(self, spec: Spec, completions: Sequence[Completion]) -> Schema:
+    def __call__(self, spec: OpenApiDocument, completions: Sequence[Completion]) -> Schema:
         last = self._last
         if last is None or last[0] is not spec or last[1] is not completions:
             needles = [each.match.contains for each in completions if each.match.contains is not None]
@@ -134,10 +134,10 @@ class _Judges:
         return last[2]
 
 
-_judge = _Judges()
+_compile_validator = _Validators()
 
 
-def _definition(spec: Spec, needles: Sequence[str]) -> dict[str, Any]:
+def _definition(spec: OpenApiDocument, needles: Sequence[str]) -> dict[str, Any]:
     """What a plain line is, in the document's own words for its fields; no text in it holds one of the needles.
 
     Made whole, because a judge that is sent from reference to reference takes twice as long.

@@ -23,7 +23,7 @@ class Rate(NamedTuple):
 FREE = Rate()
 
 
-class Tariff(NamedTuple):
+class ModelRate(NamedTuple):
     """What the requests of one model cost, live or in batches."""
 
     input: int
@@ -52,12 +52,12 @@ class Prices(NamedTuple):
         """
         return self.tariff(model, batch=batch).cost(prompt_tokens, completion_tokens)
 
-    def tariff(self, model: Model, *, batch: bool) -> Tariff:
+    def tariff(self, model: Model, *, batch: bool) -> ModelRate:
         """What every request of a model costs by."""
         rate, share = self._rate(model), self.batch_millionths if batch else MILLION
         input_, output, divisor = rate.input * share, rate.output * share, PICO_PER_NANO * MILLION
         common = gcd(input_, output, divisor)  # Small numbers are quick to reckon with.
-        return Tariff(input_ // common, output // common, divisor // common)
+        return ModelRate(input_ // common, output // common, divisor // common)
 
     def _rate(self, model: Model) -> Rate:
         own = self.models.get(model.id.lower()) or self.models.get(model.name.lower())

@@ -6,7 +6,7 @@ from typing import Any
 from mockserver.providers.agilecloud_prompts import Prompt, PromptVersion, VersionStatus
 
 
-class PromptBook:
+class PromptRepository:
     """The prompts one account sees: its own, and those of the fixtures that it has not replaced."""
 
     def __init__(
@@ -71,7 +71,7 @@ def read_prompt(entry: Mapping[str, Any], born: float) -> Prompt:
     written: Sequence[Mapping[str, Any]] = entry.get("versions") or [entry]
     shared = {name: entry[name] for name in ("model_config", "variables") if name in entry}
     versions = tuple(
-        _born_as(read_content({**shared, **each}), n, status, born)
+        _initial_status(read_content({**shared, **each}), n, status, born)
         for n, (each, status) in enumerate(zip(written, _statuses(written), strict=True), 1)
     )
     return Prompt(
@@ -100,7 +100,7 @@ def _statuses(written: Sequence[Mapping[str, Any]]) -> list[VersionStatus]:
     ]
 
 
-def _born_as(content: PromptVersion, number: int, status: VersionStatus, born: float) -> PromptVersion:
+def _initial_status(content: PromptVersion, number: int, status: VersionStatus, born: float) -> PromptVersion:
     draft = content._replace(number=number, created_at=born)
     if status is VersionStatus.ARCHIVED:
         draft = draft.became(VersionStatus.PUBLISHED, born)

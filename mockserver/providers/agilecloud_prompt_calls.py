@@ -7,14 +7,14 @@ from typing import Any
 from mockserver.errors import Reason, Refusal
 from mockserver.messages import Response
 from mockserver.provider import Call
-from mockserver.providers.agilecloud_prompt_book import PromptBook, read_content
-from mockserver.providers.agilecloud_prompts import AbTest, IllegalTransition, Prompt, PromptVersion, Uses
+from mockserver.providers.agilecloud_prompt_book import PromptRepository, read_content
+from mockserver.providers.agilecloud_prompts import AbTest, IllegalTransition, Prompt, PromptVersion, VersionStats
 from mockserver.providers.agilecloud_resolving import (
-    choose_version,
     prompt_archived,
     prompt_not_found,
     refusal,
     rendered_messages,
+    select_numbered,
     version_archived,
 )
 from mockserver.providers.agilecloud_templates import TemplateProblem, placeholders_of
@@ -30,10 +30,10 @@ _DESCRIPTIONS = ("name", "description", "model")
 _COMPARED = ("template", "messages", "model_config", "variables")
 
 
-def prompt_book(call: Call) -> PromptBook:
+def prompt_book(call: Call) -> PromptRepository:
     """The prompts that the asker sees."""
     sandbox = call.sandbox
-    return PromptBook(sandbox.prompts, call.asker.key, call.world.fixtures.prompts, born=sandbox.clock.born)
+    return PromptRepository(sandbox.prompts, call.asker.key, call.world.fixtures.prompts, born=sandbox.clock.born)
 
 
 def create_prompt(call: Call) -> Response:
@@ -48,22 +48,22 @@ def create_prompt(call: Call) -> Response:
         model=body.get("model"),
         created_at=call.now,
     )
-    prompt = prompt.drafted(_checked_content(body), call.now).published(1, call.now)
-    return call.reply(shown_prompt(book.put(prompt)))
+    prompt = prompt.drafted(_check_content(body), call.now).published(1, call.now)
+    return call.reply(prompt_json(book.put(prompt)))
 
 
 def list_prompts(call: Call) -> Response:
     prompts = prompt_book(call).all()
-    return call.reply({"data": [shown_prompt(each) for each in prompts], "count": len(prompts)})
+    return call.reply({"data": [prompt_json(each) for each in prompts], "count": len(prompts)})
 
 
 def get_prompt(call: Call) -> Response:
-    return call.reply(shown_prompt(_find(call)))
+    return call.reply(prompt_json(_find(call)))
 
 
 def update_prompt(call: Call) -> Response:
     changes = {name: call.body[name] for name in _DESCRIPTIONS if call.body.get(name) is not None}
-    return call.reply(shown_prompt(prompt_book(call).put(_find_open(call).described(call.now, **changes))))
+    return call.reply(prompt_json(prompt_book(call).put(_find_open(call).described(call.now, **changes))))
 
 
 def archive_prompt(call: Call) -> Response:
@@ -72,13 +72,13 @@ def archive_prompt(call: Call) -> Response:
 
 
 def create_prompt_version(call: Call) -> Response:
-    prompt = prompt_book(call).put(_find_open(call).drafted(_checked_content(call.body), call.now))
-    return call.reply(shown_version(prompt, prompt.latest))
+    prompt = prompt_book(call).put(_find_open(call).drafted(_check_content(call.body), call.now))
+    return call.reply(version_json(prompt, prompt.latest))
 
 
 def list_prompt_versions(call: Call) -> Response:
     prompt = _find(call)
-    shown = [shown_version(prompt, each) for each in reversed(prompt.versions)]
+    shown = [version_json(prompt, each) for each in reversed(prompt.versions)]
     return call.reply({"data": shown, "count": len(shown)})
 
 
@@ -89,7 +89,7 @@ def publish_prompt_version(call: Call) -> Response:
         prompt = prompt_book(call).put(prompt.published(version.number, call.now))
     except IllegalTransition as error:
         raise version_archived(prompt, version, _VERSION) from error
-    return call.reply(shown_version(prompt, prompt.versions[version.number - 1]))
+    return call.reply(version_json(prompt, prompt.versions[version.number - 1]))
 
 
 def diff_prompt_versions(call: Call) -> Response:
@@ -101,14 +101,14 @@ def diff_prompt_versions(call: Call) -> Response:
             "v1": before.number,
             "v2": after.number,
             "diff": unified(prompt, before, after),
-            "changes": _changes(shown_version(prompt, before), shown_version(prompt, after)),
+            "changes": _changes(version_json(prompt, before), version_json(prompt, after)),
         }
     )
 
 
 def render_prompt(call: Call) -> Response:
     prompt = _find_open(call)
-    version = choose_version(prompt, call.body.get("version"), ("body", "version"))
+    version = select_numbered(prompt, call.body.get("version"), ("body", "version"))
     messages = rendered_messages(version, call.body.get("variables") or {}, blank=leaves_blank(call))
     text = "\n\n".join(each["content"] for each in messages)
     return call.reply({"rendered": text, "messages": messages, "version": version.number})
@@ -116,14 +116,14 @@ def render_prompt(call: Call) -> Response:
 
 def start_ab_test(call: Call) -> Response:
     prompt, body = _find_open(call), call.body
-    first, second = (choose_version(prompt, body[name], ("body", name)) for name in ("version_a", "version_b"))
+    first, second = (select_numbered(prompt, body[name], ("body", name)) for name in ("version_a", "version_b"))
     if first == second:
         message = "Invalid 'version_b': a test takes two versions."
         raise refusal(Reason.INVALID, ("body", "version_b"), "invalid_value", message)
     split = DEFAULT_SPLIT if body.get("split") is None else body["split"]
     test = AbTest(first.number, second.number, split, started_at=call.now)
     prompt_book(call).put(prompt.tested(test))
-    return call.reply(_shown_test(prompt, test))
+    return call.reply(_test_json(prompt, test))
 
 
 def get_ab_results(call: Call) -> Response:
@@ -132,19 +132,19 @@ def get_ab_results(call: Call) -> Response:
     if test is None:
         raise refusal(Reason.NOT_FOUND, _SLUG, "ab_test_not_found", f"Prompt '{prompt.slug}' has no A/B test.")
     variants = [
-        {"version": number, **test.uses.get(number, Uses())._asdict()} for number in (test.version_a, test.version_b)
+        {"version": number, **test.uses.get(number, VersionStats())._asdict()} for number in (test.version_a, test.version_b)
     ]
-    return call.reply({**_shown_test(prompt, test), "variants": variants})
+    return call.reply({**_test_json(prompt, test), "variants": variants})
 
 
-def shown_prompt(prompt: Prompt) -> dict[str, Any]:
+def prompt_json(prompt: Prompt) -> dict[str, Any]:
     """A prompt as clients see it, with the content of its published version."""
     version = prompt.current or prompt.latest
     return {
         "object": "prompt",
         "slug": prompt.slug,
         **{name: getattr(prompt, name) for name in _DESCRIPTIONS},
-        **_shown_content(version),
+        **_content_json(version),
         "published_version": prompt.current.number if prompt.current else None,
         "latest_version": prompt.latest.number,
         "created_at": int(prompt.created_at),
@@ -153,14 +153,14 @@ def shown_prompt(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def shown_version(prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
+def version_json(prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
     """A version as clients see it."""
     return {
         "object": "prompt.version",
         "slug": prompt.slug,
         "version": version.number,
         "status": version.status,
-        **_shown_content(version),
+        **_content_json(version),
         "change_note": version.change_note,
         "created_at": int(version.created_at),
         "published_at": _seconds(version.published_at),
@@ -202,7 +202,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[s
     ]
 
 
-def _shown_content(version: PromptVersion) -> dict[str, Any]:
+def _content_json(version: PromptVersion) -> dict[str, Any]:
     return {
         "template": version.template,
         "messages": None if version.messages is None else list(version.messages),
@@ -220,7 +220,7 @@ def _variables(version: PromptVersion) -> tuple[str, ...]:
         return ()
 
 
-def _shown_test(prompt: Prompt, test: AbTest) -> dict[str, Any]:
+def _test_json(prompt: Prompt, test: AbTest) -> dict[str, Any]:
     return {
         "slug": prompt.slug,
         "version_a": test.version_a,
@@ -259,7 +259,7 @@ def _version(prompt: Prompt, number: int, location: tuple[str, str]) -> PromptVe
     return version
 
 
-def _checked_content(body: Mapping[str, Any]) -> PromptVersion:
+def _check_content(body: Mapping[str, Any]) -> PromptVersion:
     """The version that a body describes, with templates that can be read; raises Refusal."""
     content = read_content(body)
     if content.template is None and content.messages is None:

@@ -71,7 +71,7 @@ class PromptVersion(NamedTuple):
         return [{"role": "user", "content": self.template or ""}]
 
 
-class Uses(NamedTuple):
+class VersionStats(NamedTuple):
     """What a version under test was asked and answered."""
 
     requests: int = 0
@@ -88,7 +88,7 @@ class AbTest(NamedTuple):
     split: float
     """The share of requests that get version B."""
     started_at: float
-    uses: Mapping[int, Uses] = {}
+    uses: Mapping[int, VersionStats] = {}
 
 
 class Prompt(NamedTuple):
@@ -159,8 +159,8 @@ class Prompt(NamedTuple):
         test = self.ab_test
         if test is None or number not in {test.version_a, test.version_b}:
             return self
-        before = test.uses.get(number, Uses())
-        after = Uses(
+        before = test.uses.get(number, VersionStats())
+        after = VersionStats(
             before.requests + 1,
             before.failed + failed,
             before.prompt_tokens + prompt_tokens,

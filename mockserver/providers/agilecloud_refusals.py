@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from mockserver.contract.operations import JSON, is_json
-from mockserver.contract.routing import MAX_SHOWN, NoOperation
+from mockserver.contract.routing import MAX_NAME, RouteNotFound
 from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
 from mockserver.messages import UNDOCUMENTED_SOURCE, Request, Response
 
@@ -45,58 +45,58 @@ _KINDS: tuple[tuple[type, str], ...] = (
 """The first that fits: to Python a boolean is an integer."""
 
 
-def worded(refusal: Refusal, reply: Response) -> Response:
+def format_error(refusal: Refusal, reply: Response) -> Response:
     """The documented reply, saying what was wrong with this request; in the same envelope where none is documented."""
     if not is_json(reply.media_type) or not isinstance(reply.body, bytes) or refusal.reason in CREDENTIAL:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
     documented = None if reply.source == UNDOCUMENTED_SOURCE else orjson.loads(reply.body).get("error")
-    error = described(refusal, reply.status, documented)
+    error = validation_error_json(refusal, reply.status, documented)
     return reply._replace(media_type=JSON, body=orjson.dumps({"error": error}), source="handler")
 
 
-def lost(request: Request, refusal: Refusal, status: int) -> Response:
+def unknown_path(request: Request, refusal: Refusal, status: int) -> Response:
     """The answer where no operation documents one, in the envelope that the SDKs show the message of."""
     message, code = refusal.detail, STATUS_CODES.get(status, "method_not_supported")
     if refusal.reason is Reason.NO_SUCH_PATH:
-        message, code = f"mockserver does not imitate {_asked(request)}. {_hint(request.path, refusal)}", "unknown_url"
-    error = {"message": message, "type": family(status), "param": None, "code": code}
+        message, code = f"mockserver does not imitate {_requested_name(request)}. {_hint(request.path, refusal)}", "unknown_url"
+    error = {"message": message, "type": error_type(status), "param": None, "code": code}
     return Response(status, JSON, orjson.dumps({"error": error}))
 
 
-def _asked(request: Request) -> str:
-    return f"{request.method[:MAX_SHOWN]} {request.path[:MAX_SHOWN]}"
+def _requested_name(request: Request) -> str:
+    return f"{request.method[:MAX_NAME]} {request.path[:MAX_NAME]}"
 
 
 def _hint(path: str, refusal: Refusal) -> str:
-    if isinstance(refusal, NoOperation) and refusal.advice:
+    if isinstance(refusal, RouteNotFound) and refusal.advice:
         return refusal.advice
-    near = refusal.near if isinstance(refusal, NoOperation) else None
+    near = refusal.near if isinstance(refusal, RouteNotFound) else None
     named = _INSTEAD.get("/".join(path.split("/", 3)[:3])) or (f"{near.method} {near.path}" if near else "")
     return f"The nearest operation is {named}." if named else "The command `mockserver operations` lists what it does."
 
 
-def described(refusal: Refusal, status: int, documented: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def validation_error_json(refusal: Refusal, status: int, documented: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The error that a refusal is shown as. `documented` is the document's, for what the refusal leaves open."""
     if not refusal.violations:
-        blank = {"type": family(status), "param": None, "code": STATUS_CODES.get(status)}
+        blank = {"type": error_type(status), "param": None, "code": STATUS_CODES.get(status)}
         return {**(documented or blank), "message": refusal.detail or str(refusal)}
     violation = refusal.violations[0]
     stated = violation.rule.get(STATED_ERROR)
     if stated:
         # The document says it itself.
-        return {"message": stated["message"], "type": family(status), "param": stated["param"], "code": stated["code"]}
-    message, code = phrased(violation)
+        return {"message": stated["message"], "type": error_type(status), "param": stated["param"], "code": stated["code"]}
+    message, code = message_and_code(violation)
     return {
         "message": refusal.detail or message,
-        "type": family(status),
+        "type": error_type(status),
         "param": param_of(violation),
         "code": code or None,
     }
 
 
-def family(status: int) -> str:
+def error_type(status: int) -> str:
     """The `type` of errors with a status."""
     return TYPES.get(status) or ("server_error" if status >= 500 else "invalid_request_error")
 
@@ -108,13 +108,13 @@ def param_of(violation: Violation) -> str | None:
     return f"{path}.{missing}".strip(".") or None if missing else path.lstrip(".") or None
 
 
-def phrased(violation: Violation) -> tuple[str, str]:
+def message_and_code(violation: Violation) -> tuple[str, str]:
     """A violation's message and code. What is no keyword of JSON Schema speaks for itself."""
     param = param_of(violation) or "body"
-    if violation.code in _RULED:
+    if violation.code in _BY_RULE:
         # What the slow judge did not look at comes without its rule.
         has_rule = violation.code in violation.rule
-        words = _RULED[violation.code] if has_rule else _invalid
+        words = _BY_RULE[violation.code] if has_rule else _invalid
         if violation.code in _BOUNDS and has_rule:
             return words(violation, param), _range_code(violation)
         return words(violation, param), _code(violation)
@@ -141,15 +141,15 @@ def _unknown(violation: Violation, param: str) -> str:  # noqa: ARG001  as its n
 
 def _enum(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
     rule = violation.rule
-    values = [_quoted(each) for each in rule.get("enum", [rule.get("const")]) if each is not None]
-    return f"Invalid value: {_quoted(violation.value)}. Supported values are: {_listed(values, 'and')}."
+    values = [_quote(each) for each in rule.get("enum", [rule.get("const")]) if each is not None]
+    return f"Invalid value: {_quote(violation.value)}. Supported values are: {_join_names(values, 'and')}."
 
 
 def _type(violation: Violation, param: str) -> str:
     stated = violation.rule.get("type", ())
     wanted = [_ARTICLES[each] for each in ([stated] if isinstance(stated, str) else stated) if each != "null"]
     came = next((name for kind, name in _KINDS if isinstance(violation.value, kind)), "null")
-    return f"Invalid type for '{param}': expected {_listed(wanted, 'or')}, but got {_ARTICLES[came]} instead."
+    return f"Invalid type for '{param}': expected {_join_names(wanted, 'or')}, but got {_ARTICLES[came]} instead."
 
 
 def _code(violation: Violation) -> str:
@@ -195,7 +195,7 @@ def _pattern(violation: Violation, param: str) -> str:
     pattern = violation.rule.get("pattern", "")
     beginning = _BEGINNING.fullmatch(pattern)
     if beginning:
-        return f"Invalid '{param}': {_quoted(violation.value)}. Expected an ID that begins with '{beginning[1]}'."
+        return f"Invalid '{param}': {_quote(violation.value)}. Expected an ID that begins with '{beginning[1]}'."
     wanted = f"a string that matches the pattern '{pattern}'"
     return f"Invalid '{param}': string does not match pattern. Expected {wanted}."
 
@@ -216,14 +216,14 @@ def _media_type(violation: Violation, param: str) -> str:  # noqa: ARG001  as it
     return f"Unsupported content type. Send the request with '{violation.rule.get('wanted', '')}'."
 
 
-def _listed(words: list[str], word: str) -> str:
+def _join_names(words: list[str], word: str) -> str:
     """`'a'`, `'a' or 'b'`, `'a', 'b', and 'c'`: OpenAI writes the comma before the last of three."""
     if len(words) < 3:
         return f" {word} ".join(words)
     return f"{', '.join(words[:-1])}, {word} {words[-1]}"
 
 
-def _quoted(value: Any) -> str:
+def _quote(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else orjson.dumps(value).decode()
 
 
@@ -235,7 +235,7 @@ _SIZES: Mapping[str, tuple[str, str]] = {
     "minProperties": ("object with too few properties", "an object with at least {} properties"),
     "maxProperties": ("object with too many properties", "an object with at most {} properties"),
 }
-_RULED: Mapping[str, Callable[[Violation, str], str]] = {
+_BY_RULE: Mapping[str, Callable[[Violation, str], str]] = {
     **dict.fromkeys(_SIZES, _size),
     **dict.fromkeys(("format", "anyOf", "oneOf", "allOf", "not", "dependentRequired", "propertyNames"), _invalid),
     **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "uniqueItems", "contains"), _invalid),

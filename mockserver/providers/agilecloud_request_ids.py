@@ -10,7 +10,7 @@ from mockserver.contract.validation import read_token
 from mockserver.messages import Request, Upload
 from mockserver.state.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.state.sandbox import Sandbox
-from mockserver.state.sandboxes import bounded
+from mockserver.state.sandboxes import shortened_name
 
 MAX_REQUEST_ID = 128
 """Characters that are kept of a client's own id."""
@@ -37,7 +37,7 @@ def request_id(request: Request, sandbox: Sandbox) -> str:
         return kept
     token = read_token(request)
     # The salt stands for the sandbox's name already, and may be that of another sandbox (`ids_of`).
-    asker = "" if not token or token == sandbox.name or bounded(token) == sandbox.name else token
+    asker = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
     asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, asker))
     count, drops = _count(sandbox.asked, asked[:8].hex())
     return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()

@@ -24,7 +24,7 @@ _KINDS = {
 }
 
 
-class Chosen(NamedTuple):
+class SelectedVersion(NamedTuple):
     """The version that a request gets."""
 
     prompt: Prompt
@@ -38,11 +38,11 @@ def resolve(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"") -> d
 
     `key` is the request's identity, from which a version test draws.
     """
-    chosen = choose(body, prompts, key)
-    return dict(body) if chosen is None else filled(body, chosen)
+    chosen = select_version(body, prompts, key)
+    return dict(body) if chosen is None else apply_prompt(body, chosen)
 
 
-def choose(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"") -> Chosen | None:
+def select_version(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"") -> SelectedVersion | None:
     """The version that a request names or falls to; None when it names no prompt. Raises Refusal."""
     slug = body.get("prompt_slug")
     if slug is None:
@@ -56,11 +56,11 @@ def choose(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"") -> Ch
         raise prompt_archived(slug, ("body", "prompt_slug"))
     number = _number(body)
     drawn = ab_version(prompt, key) if number is None else None
-    version = choose_version(prompt, drawn if number is None else number, ("body", "prompt_version"))
-    return Chosen(prompt, version, is_tested=drawn is not None)
+    version = select_numbered(prompt, drawn if number is None else number, ("body", "prompt_version"))
+    return SelectedVersion(prompt, version, is_tested=drawn is not None)
 
 
-def choose_version(prompt: Prompt, number: int | None, location: tuple[str | int, ...]) -> PromptVersion:
+def select_numbered(prompt: Prompt, number: int | None, location: tuple[str | int, ...]) -> PromptVersion:
     """The version of that number, else the published one; raises Refusal where there is none, or it is archived."""
     version = prompt.current if number is None else prompt.version(number)
     if version is None and number is None:
@@ -74,7 +74,7 @@ def choose_version(prompt: Prompt, number: int | None, location: tuple[str | int
     return version
 
 
-def filled(body: Mapping[str, Any], chosen: Chosen, *, blank: bool = False) -> dict[str, Any]:
+def apply_prompt(body: Mapping[str, Any], chosen: SelectedVersion, *, blank: bool = False) -> dict[str, Any]:
     """The body with the version's messages, and with its settings where the body leaves them open.
 
     `blank` leaves variables without a value empty; else they are refused.
@@ -89,7 +89,7 @@ def filled(body: Mapping[str, Any], chosen: Chosen, *, blank: bool = False) -> d
         if body.get(one) is not None:
             settings.pop(other, None)
     # "Body-level fields like temperature override the prompt's model config"; null leaves a field unset.
-    own = {name: value for name, value in body.items() if name not in _OF_THE_PROMPT and _says(name, value, settings)}
+    own = {name: value for name, value in body.items() if name not in _OF_THE_PROMPT and _message_text(name, value, settings)}
     return {**settings, **own, "messages": rendered_messages(chosen.version, variables or {}, blank=blank)}
 
 
@@ -142,7 +142,7 @@ def _number(body: Mapping[str, Any]) -> int | None:
     return int(number)
 
 
-def _says(name: str, value: Any, settings: Mapping[str, Any]) -> bool:
+def _message_text(name: str, value: Any, settings: Mapping[str, Any]) -> bool:
     return value is not None or name not in settings
 
 

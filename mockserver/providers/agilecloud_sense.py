@@ -4,20 +4,20 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.contract.spec import Spec
-from mockserver.messages import Content
-from mockserver.provider import World
-from mockserver.providers.agilecloud_files import FileRecord, shown
-from mockserver.providers.agilecloud_inspection import MAX_LINES, rejected
-from mockserver.providers.agilecloud_jobs import Job
+from mockserver.contract.spec import OpenApiDocument
+from mockserver.messages import StoredBytes
+from mockserver.provider import ApiContext
+from mockserver.providers.agilecloud_files import FileRecord, file_json
+from mockserver.providers.agilecloud_inspection import MAX_LINES, rejection_error
+from mockserver.providers.agilecloud_jobs import BatchRecord
 from mockserver.providers.agilecloud_limits import Bucket
-from mockserver.providers.agilecloud_lines import Worked
+from mockserver.providers.agilecloud_lines import LineResults
 from mockserver.providers.agilecloud_models import Models
 from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, VersionStatus
-from mockserver.providers.agilecloud_usage import Metered, Trade, add_up
-from mockserver.providers.agilecloud_world import world_models
+from mockserver.providers.agilecloud_usage import UsageEntry, UsageTotal, add_up
+from mockserver.providers.agilecloud_world import context_models
 from mockserver.state.clock import LATEST
-from mockserver.state.sense import Nonsense, are_fates, is_json, is_time, is_timeline
+from mockserver.state.sense import Inconsistency, are_valid_outcomes, is_json, is_time, is_valid_batch
 
 MOST = 2**40
 """Tokens, or requests, that an account has used in all: what they cost can still be written as JSON."""
@@ -27,12 +27,12 @@ LONGEST_LIFE = 1e9
 """Seconds for which a file stays; the document allows less."""
 
 
-class _Known(NamedTuple):
+class _KnownIds(NamedTuple):
     """What may be named on a shelf."""
 
     models: Models
     files: Mapping[str, FileRecord]
-    spec: Spec
+    spec: OpenApiDocument
 
     def has_model(self, id_: str) -> bool:
         """Whether a model can be asked for by this id."""
@@ -45,18 +45,18 @@ class _Known(NamedTuple):
         return model is not None and model.name == name
 
 
-def nonsense(world: World, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Nonsense]:
+def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
     """Whatever reading the sandbox would stumble over."""
-    known = _Known(world_models(world), shelves.get("files", {}), world.spec)
+    known = _KnownIds(context_models(world), shelves.get("files", {}), world.spec)
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
-            yield from (Nonsense(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
+            yield from (Inconsistency(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
 
 
-def _of_file(key: str, record: FileRecord, known: _Known) -> Iterator[str]:
+def _of_file(key: str, record: FileRecord, known: _KnownIds) -> Iterator[str]:
     if record.id != key:
         yield "its id is another"
-    yield from _undocumented(shown(record), "File", known)
+    yield from _is_unknown_error(file_json(record), "File", known)
     if record.size != record.blob.size and not record.deleted:
         yield f"its size is {record.size}; its blob has {record.blob.size} bytes"
     # What is kept for long outlives the year 9999, up to which the clock goes.
@@ -65,19 +65,19 @@ def _of_file(key: str, record: FileRecord, known: _Known) -> Iterator[str]:
         yield "a time of it is before 1970, or past the year 9999"
 
 
-def _of_job(key: str, job: Job, known: _Known) -> Iterator[str]:
+def _of_job(key: str, job: BatchRecord, known: _KnownIds) -> Iterator[str]:
     if job.batch.id != key:
         yield "its id is another"
-    if not (is_timeline(job.batch) and job.batch.fates is not None and job.batch.size <= MAX_LINES):
+    if not (is_valid_batch(job.batch) and job.batch.fates is not None and job.batch.size <= MAX_LINES):
         yield "its timeline does not agree with itself"
     if not _is_end(job.cancelled, job.batch.created) or not _is_end(job.cancel_seen, job.cancelled):
         yield "it was cancelled before its beginning, or past the year 9999"
     if not 0 <= (job.output_expires_after or 0) <= LONGEST_LIFE:
         yield f"its files expire after {job.output_expires_after} seconds"
     if job.metadata is not None:
-        yield from _undocumented(dict(job.metadata), "Metadata", known)
+        yield from _is_unknown_error(dict(job.metadata), "Metadata", known)
     if job.rejection is not None:
-        yield from _undocumented(rejected(job.rejection), "BatchError", known)
+        yield from _is_unknown_error(rejection_error(job.rejection), "BatchError", known)
     for id_ in (job.output_file_id, job.error_file_id):
         if id_ is not None and id_ not in known.files:
             yield f"it wrote the file {id_[:100]}, which is not there"
@@ -87,7 +87,7 @@ def _of_job(key: str, job: Job, known: _Known) -> Iterator[str]:
         yield from (f"prompts.{name[:100]}: {complaint}" for complaint in complaints)
 
 
-def _undocumented(value: Mapping[str, Any], component: str, known: _Known) -> Iterator[str]:
+def _is_unknown_error(value: Mapping[str, Any], component: str, known: _KnownIds) -> Iterator[str]:
     """What the document does not let the server show."""
     if not is_json(value):
         yield f"{component}: it is no JSON"
@@ -101,7 +101,7 @@ def _is_end(instant: float, begin: float) -> bool:
     return instant == math.inf or begin <= instant <= LATEST
 
 
-def _of_work(job: Job, known: _Known) -> Iterator[str]:
+def _of_work(job: BatchRecord, known: _KnownIds) -> Iterator[str]:
     """What is wrong with the job's work, if it has been done."""
     worked = job.worked
     if worked is None:
@@ -110,7 +110,7 @@ def _of_work(job: Job, known: _Known) -> Iterator[str]:
         return
     if worked.errors:
         for each in worked.errors:
-            yield from _undocumented(dict(each), "BatchError", known)
+            yield from _is_unknown_error(dict(each), "BatchError", known)
         if worked.size:
             yield f"worked: it has errors, and a size of {worked.size}"
     elif worked.size != job.batch.size:
@@ -120,10 +120,10 @@ def _of_work(job: Job, known: _Known) -> Iterator[str]:
         yield "worked: it names a model that this server does not serve"
 
 
-def _of_counts(worked: Worked) -> Iterator[str]:
+def _of_counts(worked: LineResults) -> Iterator[str]:
     if len(worked.good) != worked.size or worked.good.translate(None, b"\0\1"):
         yield f"good does not say 0 or 1 of each of {worked.size} items"
-    if not are_fates(worked.fates, worked.size):
+    if not are_valid_outcomes(worked.fates, worked.size):
         yield "its fates are not those of its items"
     if sum(trade.requests for trade in worked.trades.values()) != worked.good.count(1):
         yield "its trades are of more or fewer requests than have succeeded"
@@ -136,7 +136,7 @@ def _of_counts(worked: Worked) -> Iterator[str]:
         yield "a trade is of less than nothing, or of more than an account may use"
 
 
-def _adds_up(events: Content, trade: Trade) -> bool:
+def _adds_up(events: StoredBytes, trade: UsageTotal) -> bool:
     """Whether the events are as many requests as the trade, and used what it says."""
     try:
         return add_up(events) == trade
@@ -144,12 +144,12 @@ def _adds_up(events: Content, trade: Trade) -> bool:
         return False
 
 
-def _is_trade(trade: Trade) -> bool:
+def _is_trade(trade: UsageTotal) -> bool:
     counts = trade.requests, trade.prompt_tokens, trade.completion_tokens
     return all(0 <= count <= MOST for count in counts) and 0 <= trade.cost <= MOST_COST
 
 
-def _of_prompt(key: str, prompt: Prompt, known: _Known) -> Iterator[str]:
+def _of_prompt(key: str, prompt: Prompt, known: _KnownIds) -> Iterator[str]:
     del known
     if f"{prompt.account}\n{prompt.slug}" != key:
         yield "its account or slug is another"
@@ -179,25 +179,25 @@ def _is_test(test: AbTest, prompt: Prompt) -> bool:
     return has_versions and 0 <= test.split <= 1 and is_time(test.started_at) and all(0 <= n <= MOST for n in counts)
 
 
-def _of_usage(key: str, entries: list[Metered], known: _Known) -> Iterator[str]:
+def _of_usage(key: str, entries: list[UsageEntry], known: _KnownIds) -> Iterator[str]:
     del key
     unknown = [name for name in {each.model for each in entries} if not known.has_own_name(name)]
     if unknown:
         yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
-    if not all(each.events is None or _adds_up(each.events, Trade(*_used(each))) for each in entries):
+    if not all(each.events is None or _adds_up(each.events, UsageTotal(*_used(each))) for each in entries):
         yield "the events of an entry are not those of its sums"
     if not all(is_time(each.at) for each in entries):
         yield "an entry is from before 1970, or past the year 9999"
     columns = [*zip(*map(_used, entries), strict=True)]
-    if any(min(column) < 0 for column in columns) or not _is_trade(Trade(*map(sum, columns))):
+    if any(min(column) < 0 for column in columns) or not _is_trade(UsageTotal(*map(sum, columns))):
         yield f"an entry is of less than nothing, or all are of more than {MOST} tokens"
 
 
-def _used(entry: Metered) -> tuple[int, int, int, int]:
+def _used(entry: UsageEntry) -> tuple[int, int, int, int]:
     return entry.requests, entry.prompt_tokens, entry.completion_tokens, entry.cost or 0
 
 
-def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:
+def _of_bucket(key: str, bucket: Bucket, known: _KnownIds) -> Iterator[str]:
     del key, known
     is_dated = is_time(bucket.at) and is_time(bucket.since)
     are_counts = bucket.limit >= 0 and all(0 <= each <= MOST for each in (bucket.tokens, bucket.asked, bucket.spent))
@@ -205,13 +205,13 @@ def _of_bucket(key: str, bucket: Bucket, known: _Known) -> Iterator[str]:
         yield "wanted a limit, what is left of it, and since when"
 
 
-def _of_asked(key: str, count: int, known: _Known) -> Iterator[str]:
+def _of_asked(key: str, count: int, known: _KnownIds) -> Iterator[str]:
     del key, known
     if not 0 < count <= MOST:
         yield "wanted how often a request came"
 
 
-_LOOKS: Mapping[str, Callable[[str, Any, _Known], Iterator[str]]] = {
+_LOOKS: Mapping[str, Callable[[str, Any, _KnownIds], Iterator[str]]] = {
     "files": _of_file,
     "jobs": _of_job,
     "prompts": _of_prompt,

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from mockserver.providers.agilecloud_files import FileRecord
-from mockserver.providers.agilecloud_jobs import Job
+from mockserver.providers.agilecloud_jobs import BatchRecord
 from mockserver.providers.agilecloud_limits import Bucket
 from mockserver.providers.agilecloud_prompts import Prompt
-from mockserver.providers.agilecloud_usage import Metered
+from mockserver.providers.agilecloud_usage import UsageEntry
 
 
-def shelves() -> Mapping[str, Any]:
+def snapshot_types() -> Mapping[str, Any]:
     """The type of what lies on each shelf."""
     return {
-        "jobs": Job,
+        "jobs": BatchRecord,
         "files": FileRecord,
         "prompts": Prompt,
-        "usage": list[Metered],
+        "usage": list[UsageEntry],
         "buckets": Bucket,
         "asked": int,
     }

@@ -16,7 +16,7 @@ END = b"data: [DONE]\n\n"
 LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 
 
-def line_bytes(value: Any) -> bytes:
+def jsonl_bytes(value: Any) -> bytes:
     """The value as JSON on one line, whatever a client splits lines at; without a line feed at its end."""
     line = orjson.dumps(value)
     if not line.isascii():
@@ -25,7 +25,7 @@ def line_bytes(value: Any) -> bytes:
     return line
 
 
-def chunks(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
+def stream_events(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
     """The events a completion is streamed as. With usage, each has the field, and one more at the end its value."""
     chunk = {
         "id": completion["id"],
@@ -47,7 +47,7 @@ def chunks(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[by
 
 
 def _event(chunk: Mapping[str, Any]) -> bytes:
-    return b"data: %b\n\n" % line_bytes(chunk)
+    return b"data: %b\n\n" % jsonl_bytes(chunk)
 
 
 def _choice(

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.contract.budget import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
-from mockserver.contract.fabrication import fabricated
+from mockserver.contract.fabrication import generate_value
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason, Refusal, SpecError, Violation
 from mockserver.providers.agilecloud_chat_rules import chosen_tools, tool_name
 from mockserver.providers.agilecloud_streams import ARGUMENTS
-from mockserver.providers.agilecloud_texts import fabricated_text
+from mockserver.providers.agilecloud_texts import generated_text
 from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens
 from mockserver.state.ids import digest
 
@@ -27,7 +27,7 @@ Location = tuple[str | int, ...]
 FORMAT: Location = ("body", "response_format")
 
 
-class Form(NamedTuple):
+class JsonSchemaFormat(NamedTuple):
     """A JSON Schema from a request, and how to speak of it."""
 
     definition: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Form(NamedTuple):
             # `fabricated` trusts its schema, and a client's may do anything: refer to itself, or to nowhere.
             is_valid = _validator(orjson.dumps(self.definition), budget)
             for attempt in range(ATTEMPTS):
-                value = fabricated(
+                value = generate_value(
                     self.definition, root=self.definition, key=digest(key, b"%d" % attempt), budget=budget
                 )
                 budget.spend(validation_steps(self.definition, value, budget.left))
@@ -72,7 +72,7 @@ class Form(NamedTuple):
         return refusal(self.location, "invalid_schema", f"Invalid schema for {self.place}: {why[:300]}")
 
 
-ANY_OBJECT = Form({"type": "object"}, "response_format", FORMAT)
+ANY_OBJECT = JsonSchemaFormat({"type": "object"}, "response_format", FORMAT)
 """What `json_object` asks for."""
 
 
@@ -81,7 +81,7 @@ def refusal(location: Location, code: str, message: str) -> Refusal:
     return Refusal(Reason.INVALID, message, violations=[Violation(location, code, message)])
 
 
-def read_form(request: Mapping[str, Any]) -> Form | None:
+def read_format(request: Mapping[str, Any]) -> JsonSchemaFormat | None:
     """The form that `response_format` of type `json_schema` asks for; raises Refusal when it is incomplete."""
     wanted = request.get("response_format")
     if not wanted or wanted.get("type") != "json_schema":
@@ -93,7 +93,7 @@ def read_form(request: Mapping[str, Any]) -> Form | None:
     if not isinstance(definition, Mapping):
         message = "Invalid type for 'response_format.json_schema.schema': expected an object."
         raise refusal(location, "invalid_type", message)
-    return Form(definition, f"response_format '{name}'", location)
+    return JsonSchemaFormat(definition, f"response_format '{name}'", location)
 
 
 class ToolChoice(NamedTuple):
@@ -133,7 +133,7 @@ def read_tool_choice(request: Mapping[str, Any]) -> ToolChoice:
 def generated_call(tool: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
     """A call of a tool, made up: arguments that fit the function's parameters, or a text for a custom tool."""
     if tool["type"] == "custom":
-        custom = {"name": tool["custom"]["name"], "input": fabricated_text(key, tool["custom"]["name"])}
+        custom = {"name": tool["custom"]["name"], "input": generated_text(key, tool["custom"]["name"])}
         return {"id": _call_id(key), "type": "custom", "custom": custom}
     function = tool["function"]
     call = {"name": function["name"], "arguments": _parameters(function).filled(key, budget).decode()}
@@ -177,8 +177,8 @@ def within_tokens(calls: Sequence[Mapping[str, Any]], limit: int) -> list[Mappin
     return kept
 
 
-def _parameters(function: Mapping[str, Any]) -> Form:
-    return Form(function.get("parameters") or NO_ARGUMENTS, f"function '{function['name']}'", ("body", "tools"))
+def _parameters(function: Mapping[str, Any]) -> JsonSchemaFormat:
+    return JsonSchemaFormat(function.get("parameters") or NO_ARGUMENTS, f"function '{function['name']}'", ("body", "tools"))
 
 
 def _call_id(key: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import xxhash
 
-from mockserver.contract.fabrication import Words
+from mockserver.contract.fabrication import WordGenerator
 from mockserver.state.ids import digest
 
 BANK_SIZE = 1024
@@ -67,42 +67,42 @@ def topic_of(prompt: str) -> str:
     if "[" in beginning and "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
     # Most prompts have told what they are about after a few words; the rest of them is split when they have not.
-    telling = _telling(beginning.split(None, FEW)[:FEW])
+    telling = _distinctive_words(beginning.split(None, FEW)[:FEW])
     if len(telling) < LENGTH:
         words = beginning.split()
-        telling = _telling(words) or [bare for word in words[:LENGTH] if (bare := _bare(word))]
+        telling = _distinctive_words(words) or [bare for word in words[:LENGTH] if (bare := _strip_word(word))]
     return " ".join(telling)[:60].strip() or "this"
 
 
-def fabricated_text(key: bytes, topic: str) -> str:
+def generated_text(key: bytes, topic: str) -> str:
     """Three to six sentences about the topic, the same for the same arguments."""
     lead, closing, one, two = _DRAWS.unpack(xxhash.xxh3_64_digest(key))
-    bank = passages()
+    bank = sentence_bank()
     before, after = _LEADS[lead % len(LEADS)]
     if not before:
         topic = topic[0].upper() + topic[1:]
     return f"{before}{topic}{after} {bank[one % BANK_SIZE]} {bank[two % BANK_SIZE]}{CLOSINGS[closing % len(CLOSINGS)]}"
 
 
-def fabricated_object(key: bytes, topic: str) -> dict[str, Any]:
+def generated_object(key: bytes, topic: str) -> dict[str, Any]:
     """What a model answers that is asked for a JSON object of no given form."""
-    return {"topic": topic, "answer": fabricated_text(key, topic), "confidence": 50 + digest(key, b"c")[0] % 50}
+    return {"topic": topic, "answer": generated_text(key, topic), "confidence": 50 + digest(key, b"c")[0] % 50}
 
 
 @cache
-def passages() -> tuple[str, ...]:
+def sentence_bank() -> tuple[str, ...]:
     """The bank, one or two sentences each, written once: drawing from it costs a tenth of putting one together."""
-    words = Words(b"agilecloud")
+    words = WordGenerator(b"agilecloud")
     return tuple(words.paragraph(1 + n % 2) for n in range(BANK_SIZE))
 
 
-def _telling(words: Sequence[str]) -> list[str]:
+def _distinctive_words(words: Sequence[str]) -> list[str]:
     """The first words that are not common, as many as a topic has."""
     found = []
     for word in words:
         if word in COMMON:
             continue
-        bare = word if word.isalnum() else _bare(word)
+        bare = word if word.isalnum() else _strip_word(word)
         if bare is word or bare not in COMMON:
             found.append(bare)
             if len(found) == LENGTH:
@@ -110,7 +110,7 @@ def _telling(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _bare(word: str) -> str:
+def _strip_word(word: str) -> str:
     """The word without what is no letter or number; where that stands inside, what it parts."""
     bare = word.strip(SIGNS)
     return bare if bare.isalnum() else " ".join(WORD.findall(bare))

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.messages import Content
-from mockserver.provider import Call, World
+from mockserver.messages import StoredBytes
+from mockserver.provider import ApiContext, Call
 from mockserver.providers.agilecloud_limits import spend
 from mockserver.providers.agilecloud_models import Model, ModelKind
 from mockserver.providers.agilecloud_pricing import dollars, meter_event
-from mockserver.providers.agilecloud_streams import line_bytes
-from mockserver.providers.agilecloud_world import world_models, world_prices
+from mockserver.providers.agilecloud_streams import jsonl_bytes
+from mockserver.providers.agilecloud_world import context_models, context_prices
 from mockserver.state.sandbox import Sandbox
 from mockserver.stores.blobs import Blob, BlobWriter
 
@@ -30,7 +30,7 @@ ROWS = 500
 """Requests in a line of a batch's events."""
 
 
-class Metered(NamedTuple):
+class UsageEntry(NamedTuple):
     """What one request used, or the requests of a batch, and what it costs."""
 
     at: float
@@ -47,7 +47,7 @@ class Metered(NamedTuple):
     """Whether it was worked on in a batch, at the price of batches."""
     id: str = ""
     """Of the live request's answer, or of the batch; empty for a sum of older requests."""
-    events: Content | None = None
+    events: StoredBytes | None = None
     """What each request of a batch used, see ModelEvents; None for a live request, and where they were dropped."""
 
     @property
@@ -58,7 +58,7 @@ class Metered(NamedTuple):
         return 1 if self.cost is None else 0
 
 
-class Trade(NamedTuple):
+class UsageTotal(NamedTuple):
     """What a batch's requests of one model came to."""
 
     requests: int = 0
@@ -90,7 +90,7 @@ class ModelEvents:
         return self._writer.finish()
 
     def _write(self) -> None:
-        self._writer.write(line_bytes(self._rows), b"\n")
+        self._writer.write(jsonl_bytes(self._rows), b"\n")
         self._rows.clear()
 
 
@@ -109,7 +109,7 @@ class EventWriter:
         return {model: events.finish() for model, events in self._models.items()}
 
 
-def read_events(events: Content, start: int = 0) -> Iterator[tuple[str, int, int, int]]:
+def read_events(events: StoredBytes, start: int = 0) -> Iterator[tuple[str, int, int, int]]:
     """The custom id, prompt tokens, completion tokens and cost of each request, from the `start`-th on.
 
     Raises ValueError for what no EventWriter wrote.
@@ -127,19 +127,19 @@ def read_events(events: Content, start: int = 0) -> Iterator[tuple[str, int, int
         start = max(0, start - len(rows))
 
 
-def add_up(events: Content) -> Trade:
+def add_up(events: StoredBytes) -> UsageTotal:
     """What the events come to; raises ValueError for what no EventWriter wrote."""
     requests = prompt = said = cost = 0
     for _, *used in read_events(events):
         if min(used) < 0:
             raise ValueError("wanted numbers from 0")
         requests, prompt, said, cost = requests + 1, prompt + used[0], said + used[1], cost + used[2]
-    return Trade(requests, prompt, said, cost)
+    return UsageTotal(requests, prompt, said, cost)
 
 
-def meter(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
+def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""
-    entry = Metered(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
+    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
     usage, account = call.sandbox.usage, call.asker.key
     entries = usage.get(account) or usage.setdefault(account, [])
     entries.append(entry)
@@ -148,19 +148,19 @@ def meter(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tok
     spend(call.sandbox.buckets, account, prompt_tokens + completion_tokens)
 
 
-def meter_batch(call: Call, account: str, id_: str, trades: Mapping[str, Trade], events: Mapping[str, Content]) -> None:
+def meter_batch(call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]) -> None:
     """Note what a batch of the account came to, model by model."""
     entries = call.sandbox.usage.setdefault(account, [])
     for model, (requests, prompt, said, cost) in trades.items():
         kept = events.get(model)
-        used = Metered(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
+        used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
         entries.append(used)
     if len(entries) > MAX_ENTRIES:
         _fold(entries, call.world)
     _drop_events(entries)
 
 
-def report(world: World, sandbox: Sandbox, after: int = 0, limit: int = 1000) -> dict[str, Any]:
+def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 1000) -> dict[str, Any]:
     """What each account used, live and in batches side by side, and a page of the meter events that would go to Stripe.
 
     `next` is the `after` of the following page, None at the end; `dropped` is how many requests have no event any more.
@@ -171,7 +171,7 @@ def report(world: World, sandbox: Sandbox, after: int = 0, limit: int = 1000) ->
     total = sum(each.entry.event_count for each in entries)
     return {
         "unit": "nano-dollars",
-        "accounts": {key: _of_account(of_account) for key, of_account in used.items()},
+        "accounts": {key: _account_report(of_account) for key, of_account in used.items()},
         "events": list(islice(_events(used, after), limit)),
         "next": after + limit if after + limit < total else None,
         "dropped": sum(each.entry.requests for each in entries) - total,
@@ -181,7 +181,7 @@ def report(world: World, sandbox: Sandbox, after: int = 0, limit: int = 1000) ->
 class _Priced(NamedTuple):
     """What was used, what it costs, and what it would have cost live; in nano-dollars."""
 
-    entry: Metered
+    entry: UsageEntry
     cost: int
     live: int
 
@@ -189,11 +189,11 @@ class _Priced(NamedTuple):
 class _Pricing:
     """Prices entries."""
 
-    def __init__(self, world: World) -> None:
-        self._models = {model.name: model for model in world_models(world).values()}
-        self._prices = world_prices(world)
+    def __init__(self, world: ApiContext) -> None:
+        self._models = {model.name: model for model in context_models(world).values()}
+        self._prices = context_prices(world)
 
-    def __call__(self, entry: Metered) -> _Priced:
+    def __call__(self, entry: UsageEntry) -> _Priced:
         # Of a model that is not listed (any more), only embeddings say nothing.
         kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
         model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
@@ -201,14 +201,14 @@ class _Pricing:
         return _Priced(entry, live if entry.cost is None else entry.cost, live)
 
 
-def _of_account(used: Sequence[_Priced]) -> dict[str, Any]:
+def _account_report(used: Sequence[_Priced]) -> dict[str, Any]:
     batch = [each for each in used if each.entry.is_batch]
     spared = sum(each.live for each in batch)
-    live = _summed([each for each in used if not each.entry.is_batch])
-    return {"live": live, "batch": {**_summed(batch), "cost_at_live_price": spared}}
+    live = _sum_entries([each for each in used if not each.entry.is_batch])
+    return {"live": live, "batch": {**_sum_entries(batch), "cost_at_live_price": spared}}
 
 
-def _summed(used: Sequence[_Priced]) -> dict[str, Any]:
+def _sum_entries(used: Sequence[_Priced]) -> dict[str, Any]:
     cost = sum(each.cost for each in used)
     return {
         "requests": sum(each.entry.requests for each in used),
@@ -239,17 +239,17 @@ def _events_of(used: _Priced, customer: str, start: int) -> Iterator[dict[str, A
         yield _event(entry, custom_id, customer, cost, (prompt, said))
 
 
-def _event(entry: Metered, id_: str, customer: str, cost: int, tokens: tuple[int, int]) -> dict[str, Any]:
+def _event(entry: UsageEntry, id_: str, customer: str, cost: int, tokens: tuple[int, int]) -> dict[str, Any]:
     batch = entry.id if entry.is_batch else None
     return meter_event(
         id=id_, customer=customer, cost=cost, tokens=tokens, model=entry.model, at=int(entry.at), batch=batch
     )
 
 
-def _fold(entries: list[Metered], world: World) -> None:
+def _fold(entries: list[UsageEntry], world: ApiContext) -> None:
     """Add up the older half."""
     priced = _Pricing(world)
-    sums: dict[tuple[str, str, bool], Metered] = {}
+    sums: dict[tuple[str, str, bool], UsageEntry] = {}
     half = entries[: MAX_ENTRIES // 2]
     for each in half:
         key = each.operation, each.model, each.is_batch
@@ -267,7 +267,7 @@ def _fold(entries: list[Metered], world: World) -> None:
     entries[: len(half)] = sums.values()
 
 
-def _drop_events(entries: list[Metered]) -> None:
+def _drop_events(entries: list[UsageEntry]) -> None:
     """Keep MAX_EVENTS of batches at most, the latest; a batch keeps all of its events of a model, or none."""
     kept = 0
     for n in reversed(range(len(entries))):

@@ -8,45 +8,45 @@ from xxhash import xxh3_64_intdigest
 
 from mockserver.contract.fixtures import Completion
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import JSON, Spec
+from mockserver.contract.spec import JSON, OpenApiDocument
 from mockserver.errors import Reason
-from mockserver.provider import Call, World
+from mockserver.provider import ApiContext, Call
 from mockserver.providers.agilecloud_models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud_pricing import Prices, read_prices
 from mockserver.providers.agilecloud_resolving import refusal
 from mockserver.state.ids import canonical, seed_of
 
-Written = TypeVar("Written")
+EncodeMessage = TypeVar("EncodeMessage")
 Read = TypeVar("Read")
-MAX_SHOWN_NAME = 100
+MAX_NAME = 100
 _ROLES = {"system": 1, "user": 2, "assistant": 3, "developer": 4, "tool": 5}
 
 
-class Reading(Generic[Written, Read]):
+class LastValueCache(Generic[EncodeMessage, Read]):
     """Reads a part of the fixtures when it is another one than the last time."""
 
-    def __init__(self, read: Callable[[Written], Read]) -> None:
+    def __init__(self, read: Callable[[EncodeMessage], Read]) -> None:
         self._read = read
-        self._last: tuple[Written, Read] | None = None
+        self._last: tuple[EncodeMessage, Read] | None = None
 
-    def __call__(self, written: Written) -> Read:
+    def __call__(self, written: EncodeMessage) -> Read:
         last = self._last
         if last is None or last[0] is not written:
             last = self._last = (written, self._read(written))
         return last[1]
 
 
-_models: Reading[Sequence[Mapping[str, Any]], Models] = Reading(read_models)
-_any_models: Reading[Sequence[Mapping[str, Any]], Models] = Reading(partial(read_models, accepts_any=True))
-_prices: Reading[Mapping[str, Any], Prices] = Reading(read_prices)
+_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(read_models)
+_any_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(partial(read_models, accepts_any=True))
+_prices: LastValueCache[Mapping[str, Any], Prices] = LastValueCache(read_prices)
 
 
-def world_models(world: World) -> Models:
+def context_models(world: ApiContext) -> Models:
     """The models that the fixtures list; with the setting `any_model`, others are found in it, too."""
     return (_any_models if world.settings.any_model else _models)(world.fixtures.models)
 
 
-def world_prices(world: World) -> Prices:
+def context_prices(world: ApiContext) -> Prices:
     """The prices that the fixtures tell."""
     return _prices(world.fixtures.prices)
 
@@ -56,7 +56,7 @@ def leaves_blank(call: Call) -> bool:
     return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
 
 
-def live_schema(spec: Spec, path: str) -> Schema | None:
+def live_schema(spec: OpenApiDocument, path: str) -> Schema | None:
     """What the body of a live request to the path is judged by; None where the document has no such request."""
     operation = spec.by_key.get(f"POST {path}")
     content = operation.body.get(JSON) if operation and operation.body else None
@@ -64,36 +64,36 @@ def live_schema(spec: Spec, path: str) -> Schema | None:
 
 
 def known_model(
-    world: World, name: str, location: tuple[str, str] = ("body", "model"), kind: ModelKind = ModelKind.CHAT
+    world: ApiContext, name: str, location: tuple[str, str] = ("body", "model"), kind: ModelKind = ModelKind.CHAT
 ) -> Model:
     """The model of that name; raises Refusal when there is none. `kind` is that of a model that is not listed."""
-    model = find_model(world_models(world), name, kind)
+    model = find_model(context_models(world), name, kind)
     if model is None:
-        raise refusal(Reason.NOT_FOUND, location, "model_not_found", f"Model '{name[:MAX_SHOWN_NAME]}' not found.")
+        raise refusal(Reason.NOT_FOUND, location, "model_not_found", f"Model '{name[:MAX_NAME]}' not found.")
     return model
 
 
-def checked_model(world: World, name: str, kind: ModelKind) -> Model:
+def require_model(world: ApiContext, name: str, kind: ModelKind) -> Model:
     """The model of that name, which is of that kind; raises Refusal."""
-    model = world_models(world).find(name, kind) or known_model(world, name)
+    model = context_models(world).find(name, kind) or known_model(world, name)
     if model.kind is not kind:
         message = f"Model '{model.id}' is for {model.kind}, and this request is for {kind}."
         raise refusal(Reason.INVALID, ("body", "model"), "invalid_value", message)
     return model
 
 
-def canned_answer(world: World, asked: str, model: Model) -> Completion | None:
+def canned_answer(world: ApiContext, asked: str, model: Model) -> Completion | None:
     """The canned completion for the user's last message. A fixture may name the model by this id or by its own name."""
     found = world.fixtures.completion(asked, model.id, None)
     return found if found or model.id == model.name else world.fixtures.completion(asked, model.name, None)
 
 
-def answer_key(world: World, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
+def answer_key(world: ApiContext, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
     """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
     seed = model_seed(world.settings.seed, model.name)
     for message in messages:
-        seed = seed_after(seed, message)
-    return key_of(seed)
+        seed = extend_seed(seed, message)
+    return conversation_key(seed)
 
 
 @lru_cache(maxsize=128)
@@ -102,13 +102,13 @@ def model_seed(seed: str, model: str) -> int:
     return seed_of(seed.encode(), model.encode())
 
 
-def seed_after(seed: int, message: Mapping[str, Any]) -> int:
+def extend_seed(seed: int, message: Mapping[str, Any]) -> int:
     """The seed of a conversation that goes on with a message."""
     if len(message) == 2 and isinstance(content := message.get("content"), str):
         return xxh3_64_intdigest(content.encode(), seed + _ROLES.get(message["role"], 0))
     return xxh3_64_intdigest(canonical(message), seed)
 
 
-def key_of(seed: int) -> bytes:
+def conversation_key(seed: int) -> bytes:
     """The key that a conversation's seed is in the end (8 bytes)."""
     return seed.to_bytes(8, "little")

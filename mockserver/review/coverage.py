@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from mockserver.contract.spec import Operation
 from mockserver.state.journal import ON_DEMAND, Exchange
 
-Met = Mapping[tuple[str, int], int]
+Hits = Mapping[tuple[str, int], int]
 """How often each operation (by its key) was answered with each status."""
-NONE: Met = {}
+NONE: Hits = {}
 
 
-class Covered(NamedTuple):
+class OperationCoverage(NamedTuple):
     """One operation, with how often each of its answers was met."""
 
     operation: Operation
@@ -21,7 +21,7 @@ class Covered(NamedTuple):
     """By status; without those that stubs and faults gave, which were meant."""
 
 
-def count_met(exchanges: Iterable[Exchange]) -> Met:
+def count_hits(exchanges: Iterable[Exchange]) -> Hits:
     """How often each operation was answered with each status."""
     met: dict[tuple[str, int], int] = {}
     for each in exchanges:
@@ -30,12 +30,12 @@ def count_met(exchanges: Iterable[Exchange]) -> Met:
     return met
 
 
-def count_demanded(exchanges: Iterable[Exchange]) -> Met:
+def count_stubbed_hits(exchanges: Iterable[Exchange]) -> Hits:
     """How often each operation was answered with each status by a stub or a fault."""
-    return count_met(each for each in exchanges if each.response.source in ON_DEMAND)
+    return count_hits(each for each in exchanges if each.response.source in ON_DEMAND)
 
 
-def covered(operations: Sequence[Operation], met: Met, demanded: Met = NONE) -> list[Covered]:
+def operation_coverages(operations: Sequence[Operation], met: Hits, demanded: Hits = NONE) -> list[OperationCoverage]:
     """Every operation in the document's order. A key that two documents share counts for both.
 
     `demanded` says how many of those met were answers of stubs and faults.
@@ -43,10 +43,10 @@ def covered(operations: Sequence[Operation], met: Met, demanded: Met = NONE) -> 
     by_key: dict[str, dict[int, int]] = {}
     for (key, status), count in tuple(met.items()):
         by_key.setdefault(key, {})[status] = count
-    return [_covered(operation, by_key.get(operation.key, {}), demanded) for operation in operations]
+    return [_operation_coverage(operation, by_key.get(operation.key, {}), demanded) for operation in operations]
 
 
-def _covered(operation: Operation, met: Mapping[int, int], demanded: Met) -> Covered:
+def _operation_coverage(operation: Operation, met: Mapping[int, int], demanded: Hits) -> OperationCoverage:
     documented = dict.fromkeys(operation.responses, 0)
     undocumented = {}
     for status, count in sorted(met.items()):
@@ -55,12 +55,12 @@ def _covered(operation: Operation, met: Mapping[int, int], demanded: Met) -> Cov
             documented[response.status] += count
         elif (more := count - demanded.get((operation.key, status), 0)) > 0:
             undocumented[status] = more
-    return Covered(operation, documented, undocumented)
+    return OperationCoverage(operation, documented, undocumented)
 
 
-def described_coverage(operations: Sequence[Operation], met: Met, demanded: Met = NONE) -> dict[str, Any]:
+def coverage_json(operations: Sequence[Operation], met: Hits, demanded: Hits = NONE) -> dict[str, Any]:
     """The coverage as JSON; see covered."""
-    found = covered(operations, met, demanded)
+    found = operation_coverages(operations, met, demanded)
     responses = [count for each in found for count in each.documented.values()]
     reached = sum(1 for count in responses if count)
     lost = {str(status): count for (key, status), count in sorted(met.items()) if not key}
@@ -71,11 +71,11 @@ def described_coverage(operations: Sequence[Operation], met: Met, demanded: Met 
         "responses": {"documented": len(responses), "met": reached},
         "undocumented": sum(len(each.undocumented) for each in found),
         "without_operation": lost,
-        "coverage": [_described(each) for each in found],
+        "coverage": [_operation_json(each) for each in found],
     }
 
 
-def _described(each: Covered) -> dict[str, Any]:
+def _operation_json(each: OperationCoverage) -> dict[str, Any]:
     operation = each.operation
     names = ("key", "method", "path", "tag")
     return {name: getattr(operation, name) for name in names} | {

@@ -38,7 +38,7 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
     found = sorted(verdict["findings"], key=lambda each: order.index(each["severity"]))
     parts = [
         f"{each['severity']}: {each['code']}: {each['sentence']}\n"
-        f"  sandbox {each['sandbox']}, {_numbered(each['exchanges'])}\n"
+        f"  sandbox {each['sandbox']}, {_numbers_text(each['exchanges'])}\n"
         f"  {each['advice']}"
         for each in found
     ]
@@ -52,7 +52,7 @@ def verdict_sentence(verdict: Mapping[str, Any]) -> str:
     return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchange{_plural(verdict['judged'])}"
 
 
-def _numbered(exchanges: Sequence[int]) -> str:
+def _numbers_text(exchanges: Sequence[int]) -> str:
     return f"exchange{_plural(len(exchanges))} {', '.join(map(str, exchanges))}"
 
 
@@ -69,7 +69,7 @@ def junit(coverage: Mapping[str, Any] | None, verdict: Mapping[str, Any] | None 
         _add_suite(root, "coverage", _coverage_cases(coverage["coverage"]))
     for name in ("tests", "failures", "skipped", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
-    return _written(root)
+    return _to_xml(root)
 
 
 def _add_suite(root: Element, name: str, cases: Iterator[Element]) -> None:
@@ -100,7 +100,7 @@ def _verdict_cases(findings: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
         yield _case("verdict", "no findings")
     for n, each in enumerate(findings, 1):
         case = _case(f"verdict.{each['code']}", _clean(f"{each['code']} #{n} in {each['sandbox']}"))
-        text = _clean(f"{each['sentence']}\n{_numbered(each['exchanges']).capitalize()}.\n{each['advice']}")
+        text = _clean(f"{each['sentence']}\n{_numbers_text(each['exchanges']).capitalize()}.\n{each['advice']}")
         if each["severity"] == "info":
             SubElement(case, "system-out").text = text
         else:
@@ -137,7 +137,7 @@ def cobertura(coverage: Mapping[str, Any], *, timestamp: float = 0) -> bytes:
         classes = SubElement(package, "classes")
         for each in mine:
             line = _add_class(classes, each, line)
-    return _written(root)
+    return _to_xml(root)
 
 
 def _add_class(classes: Element, each: Mapping[str, Any], line: int) -> int:
@@ -162,6 +162,6 @@ def _clean(text: str) -> str:
     return _NOT_IN_XML.sub("\ufffd", text)
 
 
-def _written(root: Element) -> bytes:
+def _to_xml(root: Element) -> bytes:
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'.encode()

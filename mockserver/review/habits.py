@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl
 from mockserver.contract.spec import Operation
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
-from mockserver.provider import Guidance
+from mockserver.provider import ClientRules
 from mockserver.redaction import redacted_value
 from mockserver.state.ids import canonical, digest
 from mockserver.state.journal import Exchange
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """A batch as one answer showed it."""
 
     exchange: Exchange
@@ -22,47 +22,47 @@ class Sighting(NamedTuple):
     """Whether the client asked where this one batch is."""
 
 
-class Life(NamedTuple):
+class BatchTrace(NamedTuple):
     """One batch, as far as the journal tells."""
 
     created: Exchange | None
     """None when its creation was forgotten, or never seen."""
-    sightings: list[Sighting]
+    sightings: list[Observation]
 
 
-class Lives(NamedTuple):
+class BatchTraces(NamedTuple):
     """All batches of one kind."""
 
-    guidance: Guidance
-    by_id: dict[str, Life]
+    guidance: ClientRules
+    by_id: dict[str, BatchTrace]
     creations: list[Exchange]
     downloads: list[Exchange]
     """Results and files that were handed out, whole or in part."""
 
-    def is_over(self, sighting: Sighting) -> bool:
+    def is_over(self, sighting: Observation) -> bool:
         """Whether the answer said that nothing will change any more; a result says so without a word."""
         status = sighting.value.get("status")
         return (status is None and sighting.is_read) or str(status) in self.guidance.ends
 
-    def is_lost(self, sighting: Sighting) -> bool:
+    def is_lost(self, sighting: Observation) -> bool:
         """Whether the answer gave a reason to ask again."""
         return str(sighting.value.get("status")) in self.guidance.lost or self.failures(sighting) > 0
 
-    def failures(self, sighting: Sighting) -> int:
+    def failures(self, sighting: Observation) -> int:
         """How many items failed, as the answer told."""
         value: Any = sighting.value
         for name in self.guidance.failed:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value if self.guidance.failed and isinstance(value, int) else 0
 
-    def error_file(self, sighting: Sighting) -> str:
+    def error_file(self, sighting: Observation) -> str:
         """The file of what failed, as the answer told; empty when it did not."""
         return str(sighting.value.get(self.guidance.error_file) or "") if self.guidance.error_file else ""
 
 
-def read_lives(guidance: Guidance, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]) -> Lives:
+def read_traces(guidance: ClientRules, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]) -> BatchTraces:
     """The batches of one kind. What a fault did to an answer the client cannot know: it counts as never received."""
-    lives = Lives(guidance, {}, [], [])
+    lives = BatchTraces(guidance, {}, [], [])
     for exchange in exchanges:
         if exchange.response.status >= 300 or exchange.response.source.startswith("fault"):
             continue
@@ -74,28 +74,28 @@ def read_lives(guidance: Guidance, exchanges: Sequence[Exchange], operations: Ma
     return lives
 
 
-def _note(lives: Lives, exchange: Exchange, operations: Mapping[str, Operation]) -> None:
-    asked = _asked_id(lives.guidance, exchange, operations)
+def _note(lives: BatchTraces, exchange: Exchange, operations: Mapping[str, Operation]) -> None:
+    asked = _requested_id(lives.guidance, exchange, operations)
     value = _value(exchange)
     if asked and exchange.operation in lives.guidance.status:
         is_read = exchange.request.method == "GET"
-        _life(lives, asked).sightings.append(Sighting(exchange, value, is_read))
+        _trace(lives, asked).sightings.append(Observation(exchange, value, is_read))
     elif isinstance(value.get("data"), list):
         for each in value["data"]:
             if isinstance(each, dict) and isinstance(each.get("id"), str):
-                _life(lives, each["id"]).sightings.append(Sighting(exchange, each, is_read=False))
+                _trace(lives, each["id"]).sightings.append(Observation(exchange, each, is_read=False))
     elif exchange.operation == lives.guidance.create and isinstance(value.get("id"), str):
-        life = _life(lives, value["id"])
+        life = _trace(lives, value["id"])
         lives.by_id[value["id"]] = life._replace(created=exchange)
-        life.sightings.append(Sighting(exchange, value, is_read=False))
+        life.sightings.append(Observation(exchange, value, is_read=False))
         lives.creations.append(exchange)
 
 
-def _life(lives: Lives, id_: str) -> Life:
-    return lives.by_id.setdefault(id_, Life(None, []))
+def _trace(lives: BatchTraces, id_: str) -> BatchTrace:
+    return lives.by_id.setdefault(id_, BatchTrace(None, []))
 
 
-def _asked_id(guidance: Guidance, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
+def _requested_id(guidance: ClientRules, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
     """The batch the request names; empty when it names none."""
     location, name = guidance.id
     if location == "query":

@@ -12,12 +12,12 @@ from mockserver.contract.fixtures import CannedResponse, Completion, Fixtures
 from mockserver.contract.spec import Operation
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.messages import Request
-from mockserver.provider import Prompt
+from mockserver.provider import RequestPrompt
 from mockserver.state.journal import Exchange
 
-SHOWN = 2000
+MAX_SHOWN = 2000
 """Characters of a text that are shown and compared line by line."""
-COMPARED = 300
+MAX_CANDIDATES = 300
 """Characters of a text by which the closest is looked for."""
 MAX_LINES = 60
 MAX_PROMPTS = 5
@@ -41,7 +41,7 @@ class NearMiss(NamedTuple):
     """Lines: `- ` is wanted by the nearest, `+ ` came, `  ` is the same."""
 
 
-class Nearness:
+class NearMissFinder:
     """Finds what is nearest, in a bounded number of comparisons for all questions together."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
@@ -52,7 +52,7 @@ class Nearness:
 
     def operation(self, request: Request) -> NearMiss:
         """The operation that a lost request came closest to."""
-        method, path = request.method[:COMPARED], request.path[:COMPARED]
+        method, path = request.method[:MAX_CANDIDATES], request.path[:MAX_CANDIDATES]
         asked = f"{method} {path}"
         best, score = None, -1.0
         for each in self._operations:
@@ -69,38 +69,38 @@ class Nearness:
         lines = _difference(_request_lines(best.method, best.path), _request_lines(method, _like(best.path, path)))
         return NearMiss("operation", asked, best.key, lines)
 
-    def completion(self, prompt: Prompt, fixtures: Fixtures) -> NearMiss:
+    def completion(self, prompt: RequestPrompt, fixtures: Fixtures) -> NearMiss:
         """The canned completion that a prompt came closest to."""
-        marks = _marks(prompt.text)
+        marks = _trigrams(prompt.text)
         best, score = None, 0.0
         for each in fixtures.completions:
             if self._left <= 0:
                 best = None
                 break
             self._left -= 1
-            found = _likeness(self._marks_of(each), marks) - _misfits(each, prompt)
+            found = _likeness(self._marks_of(each), marks) - _mismatches(each, prompt)
             if best is None or found > score:
                 best, score = each, found
-        asked = prompt.text[:COMPARED]
+        asked = prompt.text[:MAX_CANDIDATES]
         if best is None:
             return NearMiss("fixture", asked, "", ())
         return NearMiss("fixture", asked, best.source, _completion_difference(best, prompt))
 
     def response(self, request: Request, canned: Sequence[CannedResponse]) -> NearMiss:
         """The canned response that a request came closest to."""
-        came = _came(request)
+        came = _received_text(request)
         best, score = canned[0], -1.0
         lines: tuple[str, ...] = ()
         for each in canned[: max(min(self._left // 100, len(canned)), 1)]:
             self._left -= 100  # a comparison line by line is worth so many of marks
             wanted = each.entry.get("match", {})
-            left, right = _json_lines(wanted), _json_lines(_pruned(came, wanted))
+            left, right = _json_lines(wanted), _json_lines(_prune(came, wanted))
             found = difflib.SequenceMatcher(None, left, right, autojunk=False).ratio()
             if found > score:
                 best, lines, score = each, _difference(left, right), found
-        return NearMiss("fixture", f"{request.method} {request.path[:COMPARED]}", best.source, lines)
+        return NearMiss("fixture", f"{request.method} {request.path[:MAX_CANDIDATES]}", best.source, lines)
 
-    def unfit(self, prompts: Iterable[Prompt], fixtures: Fixtures) -> list[Prompt]:
+    def unfit(self, prompts: Iterable[RequestPrompt], fixtures: Fixtures) -> list[RequestPrompt]:
         """The prompts that no canned completion answers, as far as there is room to look."""
         found = []
         for each in prompts:
@@ -118,11 +118,11 @@ class Nearness:
 
     def _marks_of(self, each: Completion) -> frozenset[str]:
         if each.source not in self._marks:
-            self._marks[each.source] = _marks(_wanted_text(each)[1])
+            self._marks[each.source] = _trigrams(_wanted_text(each)[1])
         return self._marks[each.source]
 
 
-class Unmatched(NamedTuple):
+class UnmatchedPrompts(NamedTuple):
     """An exchange that matched no operation or no fixture, explained."""
 
     exchange: Exchange
@@ -131,9 +131,9 @@ class Unmatched(NamedTuple):
     """How many of its prompts matched nothing; only the first few are explained."""
 
 
-def _marks(text: str) -> frozenset[str]:
+def _trigrams(text: str) -> frozenset[str]:
     """Three letters at a time: they survive a typo, as whole words would not."""
-    text = f" {text[:COMPARED].lower()} "
+    text = f" {text[:MAX_CANDIDATES].lower()} "
     return frozenset(text[n : n + 3] for n in range(len(text) - 2))
 
 
@@ -141,7 +141,7 @@ def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     return 2 * len(one & other) / (len(one) + len(other) or 1)
 
 
-def _misfits(each: Completion, prompt: Prompt) -> float:
+def _mismatches(each: Completion, prompt: RequestPrompt) -> float:
     match = each.match
     wrong_model = match.models is not None and prompt.model not in match.models
     wrong_country = match.country is not None and match.country != (prompt.country or "").upper()
@@ -158,7 +158,7 @@ def _wanted_text(each: Completion) -> tuple[str, str]:
     return ("pattern", match.pattern.text) if match.pattern else ("prompt", "")
 
 
-def _completion_difference(each: Completion, prompt: Prompt) -> tuple[str, ...]:
+def _completion_difference(each: Completion, prompt: RequestPrompt) -> tuple[str, ...]:
     match = each.match
     how, text = _wanted_text(each)
     wanted, came = [], []
@@ -175,12 +175,12 @@ def _completion_difference(each: Completion, prompt: Prompt) -> tuple[str, ...]:
 
 
 def _text_lines(name: str, text: str) -> list[str]:
-    first, *others = text[:SHOWN].splitlines() or [""]
+    first, *others = text[:MAX_SHOWN].splitlines() or [""]
     return [f"{name}: {first}", *others]
 
 
 def _path_marks(path: str) -> frozenset[str]:
-    return _marks(path) | {f"/{part}/" for part in path.split("/")}
+    return _trigrams(path) | {f"/{part}/" for part in path.split("/")}
 
 
 def _like(template: str, path: str) -> str:
@@ -194,18 +194,18 @@ def _request_lines(method: str, path: str) -> list[str]:
     return [f"method: {method}", *(f"path: /{part}" for part in path.split("/")[1:])]
 
 
-def _came(request: Request) -> dict[str, Any]:
+def _received_text(request: Request) -> dict[str, Any]:
     try:
         body = parse_json(request.body)
     except JsonError:
-        body = request.body[:SHOWN].decode("utf-8", "replace")
-    return {"query": dict(parse_qsl(request.query[: 10 * SHOWN], keep_blank_values=True)), "body": body}
+        body = request.body[:MAX_SHOWN].decode("utf-8", "replace")
+    return {"query": dict(parse_qsl(request.query[: 10 * MAX_SHOWN], keep_blank_values=True)), "body": body}
 
 
-def _pruned(came: Any, wanted: Any) -> Any:
+def _prune(came: Any, wanted: Any) -> Any:
     """What came, as far as the fixture speaks of it."""
     if isinstance(wanted, dict) and isinstance(came, dict):
-        return {key: _pruned(came[key], each) for key, each in wanted.items() if key in came}
+        return {key: _prune(came[key], each) for key, each in wanted.items() if key in came}
     return came
 
 
@@ -214,11 +214,11 @@ def _json_lines(value: Any) -> list[str]:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     except TypeError:  # nested too deeply to be written
         return ["…"]
-    return text[: 4 * SHOWN].decode("utf-8", "replace").splitlines()[:MAX_LINES]
+    return text[: 4 * MAX_SHOWN].decode("utf-8", "replace").splitlines()[:MAX_LINES]
 
 
 def _difference(wanted: Sequence[str], came: Sequence[str]) -> tuple[str, ...]:
-    left, right = [each[:SHOWN] for each in wanted[:MAX_LINES]], [each[:SHOWN] for each in came[:MAX_LINES]]
+    left, right = [each[:MAX_SHOWN] for each in wanted[:MAX_LINES]], [each[:MAX_SHOWN] for each in came[:MAX_LINES]]
     return tuple(_lines(left, right))
 
 

@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 from mockserver.contract.spec import Operation
 from mockserver.messages import Request
-from mockserver.provider import Guidance, Standing
+from mockserver.provider import BatchState, ClientRules
 from mockserver.redaction import redacted_text, secrets_in
-from mockserver.review.habits import Lives, elapsed, fingerprint, read_lives
-from mockserver.state.journal import Exchange, told_wait
+from mockserver.review.habits import BatchTraces, elapsed, fingerprint, read_traces
+from mockserver.state.journal import Exchange, retry_after_seconds
 from mockserver.state.sandbox import Sandbox
 
 SEVERITIES = ("info", "warning", "error")
 MAX_PROOFS = 20
 """Of a finding, how many exchanges are named; all of them are counted."""
-HASTY = 0.9
+POLL_TOLERANCE = 0.9
 """The part of the least time between two reads that is too short: a sleep of one second may wake a little early."""
 SHORT_LIFE = 10
 """A batch that lasts less than so many of these times is a shortened one, and may be read so often in its life."""
 LOOP = 2
 """How many hasty reads make a loop; one may be a second look."""
 
-PATIENCE = {400: 0, 401: 0, 402: 1, 403: 0, 404: 0, 405: 0, 409: 2, 410: 0, 413: 0, 414: 0, 415: 0, 422: 0}
+RETRY_TOLERANCE = {400: 0, 401: 0, 402: 1, 403: 0, 404: 0, 405: 0, 409: 2, 410: 0, 413: 0, 414: 0, 415: 0, 422: 0}
 """How often the same request may be sent again after such an answer, before getting the same one once more is blamed.
 
 What changes nothing heals nothing. 402: somebody may top up, so one more try. 409: the OpenAI SDKs retry it twice on
@@ -55,27 +55,27 @@ class Finding(NamedTuple):
     advice: str
 
 
-class Scene(NamedTuple):
+class VerdictInput(NamedTuple):
     """All that a verdict is drawn from."""
 
     waits: Mapping[int, float]
     """When exchanges came by the wall clock; see Journal."""
-    lives: Sequence[Lives]
+    lives: Sequence[BatchTraces]
     repeated: Sequence[Sequence[Exchange]]
     """Requests that came more than once, each time the same to the byte, or to the JSON value."""
-    standings: Mapping[str, Standing | None]
+    standings: Mapping[str, BatchState | None]
     """What the sandbox knows of each batch, by id."""
 
 
-def find_findings(
-    sandbox: Sandbox, guidance: Sequence[Guidance], operations: dict[str, Operation], now: float
+def run_checks(
+    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: dict[str, Operation], now: float
 ) -> list[Finding]:
     """Everything to be said of the sandbox's clients, in the order in which it happened."""
     exchanges = tuple(sandbox.journal.find(lambda _: True))
-    lives = [read_lives(each, exchanges, operations) for each in guidance]
+    lives = [read_traces(each, exchanges, operations) for each in guidance]
     standings = {id_: each.guidance.standing(sandbox, id_, now) for each in lives for id_ in each.by_id}
-    scene = Scene(sandbox.journal.waits, lives, list(_repeated(exchanges)), standings)
-    found = [finding for judge in JUDGES for finding in judge(scene)]
+    scene = VerdictInput(sandbox.journal.waits, lives, list(_repeated(exchanges)), standings)
+    found = [finding for judge in CHECKS for finding in judge(scene)]
     return sorted(found, key=lambda each: (each.exchanges, each.code))
 
 
@@ -94,7 +94,7 @@ def _repeated(exchanges: Sequence[Exchange]) -> Iterator[list[Exchange]]:
             yield from (again for again in same.values() if len(again) > 1)
 
 
-def hopeless_retries(scene: Scene) -> Iterator[Finding]:
+def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
     """The same request, after an answer that it can only get again, got it again."""
     patience = {
         (each.guidance.create, status): n for each in scene.lives for status, n in each.guidance.patience.items()
@@ -107,7 +107,7 @@ def hopeless_retries(scene: Scene) -> Iterator[Finding]:
             runs[-1].append(each)
         for run in runs:
             status, name = run[0].response.status, _name(run[0])
-            again = patience.get((run[0].operation, status), PATIENCE.get(status))
+            again = patience.get((run[0].operation, status), RETRY_TOLERANCE.get(status))
             if again is not None and len(run) > 1 + again:
                 yield _finding(
                     "hopeless-retry",
@@ -117,12 +117,12 @@ def hopeless_retries(scene: Scene) -> Iterator[Finding]:
                 )
 
 
-def ignored_waits(scene: Scene) -> Iterator[Finding]:
+def ignored_waits(scene: VerdictInput) -> Iterator[Finding]:
     """The same request came again before the time was over that `Retry-After` had told to wait."""
     for same in scene.repeated:
         early = [pair for pair in pairwise(same) if _is_early(*pair, scene.waits)]
         if early:
-            seconds = told_wait(early[0][0].response, early[0][0].at)
+            seconds = retry_after_seconds(early[0][0].response, early[0][0].at)
             yield _finding(
                 "retry-after-ignored",
                 f"{_name(same[0])} was told to wait ({seconds:g} s), and came again too early {len(early)} times.",
@@ -132,12 +132,12 @@ def ignored_waits(scene: Scene) -> Iterator[Finding]:
 
 
 def _is_early(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> bool:
-    seconds = told_wait(first.response, first.at) if first.response.status >= 400 else 0.0
+    seconds = retry_after_seconds(first.response, first.at) if first.response.status >= 400 else 0.0
     passed = elapsed(first, second, waits) if seconds else None
-    return passed is not None and passed < seconds * HASTY
+    return passed is not None and passed < seconds * POLL_TOLERANCE
 
 
-def hasty_reads(scene: Scene) -> Iterator[Finding]:
+def hasty_reads(scene: VerdictInput) -> Iterator[Finding]:
     """A batch's status was read in a loop faster than guidance has it; only where time is what makes it age."""
     for lives in scene.lives:
         for id_, life in lives.by_id.items():
@@ -149,7 +149,7 @@ def hasty_reads(scene: Scene) -> Iterator[Finding]:
             hasty = [
                 (first, second)
                 for first, second in pairwise(reads)
-                if not lives.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * HASTY
+                if not lives.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * POLL_TOLERANCE
             ]
             if len(hasty) >= LOOP:
                 yield _finding(
@@ -160,7 +160,7 @@ def hasty_reads(scene: Scene) -> Iterator[Finding]:
                 )
 
 
-def paid_twice(scene: Scene) -> Iterator[Finding]:
+def paid_twice(scene: VerdictInput) -> Iterator[Finding]:
     """The same batch was queued again, though the first one was accepted and nothing was lost."""
     for lives in scene.lives:
         by_mark: dict[bytes | None, str] = {}
@@ -184,7 +184,7 @@ def paid_twice(scene: Scene) -> Iterator[Finding]:
                 )
 
 
-def unread_error_files(scene: Scene) -> Iterator[Finding]:
+def unread_error_files(scene: VerdictInput) -> Iterator[Finding]:
     """A status named the file of what failed, and nobody downloaded it."""
     for lives in scene.lives:
         for id_, life in lives.by_id.items():
@@ -199,7 +199,7 @@ def unread_error_files(scene: Scene) -> Iterator[Finding]:
                 )
 
 
-def unchecked_failures(scene: Scene) -> Iterator[Finding]:
+def unchecked_failures(scene: VerdictInput) -> Iterator[Finding]:
     """Items failed, and the client either never saw the end, or did nothing about it where nothing else would tell."""
     latest = max((each.number for lives in scene.lives for each in lives.creations), default=0)
     for lives in scene.lives:
@@ -224,7 +224,7 @@ def unchecked_failures(scene: Scene) -> Iterator[Finding]:
                 )
 
 
-def refused_lines(scene: Scene) -> Iterator[Finding]:
+def refused_lines(scene: VerdictInput) -> Iterator[Finding]:
     """A batch was accepted, and items of it broke the document: live, each would have been refused."""
     for lives in scene.lives:
         for id_, life in lives.by_id.items():
@@ -241,11 +241,11 @@ def refused_lines(scene: Scene) -> Iterator[Finding]:
                 )
 
 
-def _is_unseen(standing: Standing) -> bool:
+def _is_unseen(standing: BatchState) -> bool:
     return standing.is_over and standing.failed > 0 and not standing.was_told
 
 
-def repeated_downloads(scene: Scene) -> Iterator[Finding]:
+def repeated_downloads(scene: VerdictInput) -> Iterator[Finding]:
     """The whole of a result was downloaded more than once."""
     downloads = {each.number for lives in scene.lives for each in lives.downloads}
     for same in scene.repeated:
@@ -259,7 +259,7 @@ def repeated_downloads(scene: Scene) -> Iterator[Finding]:
             )
 
 
-JUDGES = (
+CHECKS = (
     hopeless_retries,
     ignored_waits,
     hasty_reads,

@@ -8,7 +8,7 @@ from mockserver.state.batches import Batch
 from mockserver.state.clock import DAY
 
 
-class AnswerBook:
+class AnswerVersions:
     """Which edition of an answer a question gets. An answer serves everybody who asks within a day of its making."""
 
     def __init__(self) -> None:

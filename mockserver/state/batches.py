@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
-from mockserver.state.conditions import FatePlan
+from mockserver.state.conditions import ItemPlan
 
 ARCHIVING_SHARE = 0.2
 """The part of a timed batch's life that follows its last item."""
@@ -48,7 +48,7 @@ class Progression(NamedTuple):
 IMMEDIATE = Progression("immediate")
 
 
-class Fate(NamedTuple):
+class ItemOutcome(NamedTuple):
     """What becomes of one item, where a marker in its text says so."""
 
     failure: int | None = None
@@ -57,8 +57,8 @@ class Fate(NamedTuple):
     """Seconds of sandbox time it takes longer than others; infinite when it hangs."""
 
 
-PLAIN = Fate()
-HANGING = Fate(slowness=math.inf)
+PLAIN = ItemOutcome()
+HANGING = ItemOutcome(slowness=math.inf)
 DEFAULT_FAILURE = 500
 _MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
 _SUSPICIOUS = re.compile(rb"\[mock:|\\u")
@@ -66,7 +66,7 @@ _SUSPICIOUS = re.compile(rb"\[mock:|\\u")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def read_fate(text: str) -> Fate:
+def read_outcome(text: str) -> ItemOutcome:
     """The fate its markers give an item.
 
     They are `[mock:fail]`, `[mock:fail=429]`, `[mock:slow=30s]` (ms, s, m or h) and `[mock:hang]`.
@@ -76,18 +76,18 @@ def read_fate(text: str) -> Fate:
         if fails:
             failure = int(status or DEFAULT_FAILURE)
         slowness += math.inf if hangs else float(number) * _UNITS[unit] if number else 0.0
-    return Fate(failure, slowness)
+    return ItemOutcome(failure, slowness)
 
 
-def planned(fate: Fate, plan: FatePlan, index: int, batch: str) -> Fate:
+def apply_plan(fate: ItemOutcome, plan: ItemPlan, index: int, batch: str) -> ItemOutcome:
     """An item's fate under a plan; a failure that a marker asks for stays."""
     if plan.hangs(index, batch):
         return HANGING
     failure = plan.failure(index, batch)
-    return fate if failure is None or fate.failure is not None else Fate(failure, fate.slowness)
+    return fate if failure is None or fate.failure is not None else ItemOutcome(failure, fate.slowness)
 
 
-class Tally(NamedTuple):
+class ItemCounts(NamedTuple):
     """How many items have ended, and how."""
 
     successful: int
@@ -118,11 +118,11 @@ class Batch(NamedTuple):
     price: int = 0
     """Credits for each successful item."""
     heeds_markers: bool = True
-    plan: FatePlan | None = None
+    plan: ItemPlan | None = None
     """What the sandbox's conditions said of the items when the batch was made."""
     reads: tuple[float, ...] = ()
     """Sandbox times of the status reads that aged it, oldest first; only under the progression `polls`."""
-    fates: Mapping[int, Fate] | None = None
+    fates: Mapping[int, ItemOutcome] | None = None
     """Of the items that are not plain, by index; None until somebody needed to know. See `known`."""
 
     def known(self) -> "Batch":
@@ -157,7 +157,7 @@ class Batch(NamedTuple):
             return self._read_time(int(self.progression.amount))
         return self.created if self.progression.kind == "immediate" else math.inf
 
-    def fate(self, index: int) -> Fate:
+    def fate(self, index: int) -> ItemOutcome:
         """What becomes of an item, sooner or later."""
         return self._fates.get(index, PLAIN)
 
@@ -165,7 +165,7 @@ class Batch(NamedTuple):
         """The sandbox time at which an item ends; infinite while that is not in sight."""
         return self._base_due(index, self.fate(index).slowness)
 
-    def tally(self, now: float) -> Tally:
+    def tally(self, now: float) -> ItemCounts:
         """How many items have ended by now."""
         ended = self._plainly_ended(now)
         successful, failed = ended, 0
@@ -174,7 +174,7 @@ class Batch(NamedTuple):
             if self._base_due(index, fate.slowness) <= now:
                 successful += fate.failure is None
                 failed += fate.failure is not None
-        return Tally(successful, failed)
+        return ItemCounts(successful, failed)
 
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while that is not in sight."""
@@ -191,7 +191,7 @@ class Batch(NamedTuple):
         return self.items_end()
 
     @property
-    def _fates(self) -> Mapping[int, Fate]:
+    def _fates(self) -> Mapping[int, ItemOutcome]:
         return self.fates if self.fates is not None else self._read_fates()
 
     def _last(self) -> Iterator[tuple[int, float]]:
@@ -200,13 +200,13 @@ class Batch(NamedTuple):
         for index, fate in self._fates.items():
             yield index, fate.slowness
 
-    def _read_fates(self) -> dict[int, Fate]:
-        fates: dict[int, Fate] = {}
+    def _read_fates(self) -> dict[int, ItemOutcome]:
+        fates: dict[int, ItemOutcome] = {}
         if self.heeds_markers and _SUSPICIOUS.search(self.body):
-            fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_fate(text)) != PLAIN}
+            fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_outcome(text)) != PLAIN}
         if self.plan is None:
             return fates
-        whole = ((index, planned(fates.get(index, PLAIN), self.plan, index, self.id)) for index in range(self.size))
+        whole = ((index, apply_plan(fates.get(index, PLAIN), self.plan, index, self.id)) for index in range(self.size))
         return {index: fate for index, fate in whole if fate != PLAIN}
 
     @property

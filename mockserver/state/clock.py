@@ -11,7 +11,7 @@ LATEST = 253_402_300_799.0
 """9999-12-31T23:59:59Z, the last instant ISO 8601 can write with four digits, in Unix seconds."""
 
 
-class ClockStart(NamedTuple):
+class ClockConfig(NamedTuple):
     """How a sandbox's clock begins."""
 
     frozen: bool = False
@@ -21,7 +21,7 @@ class ClockStart(NamedTuple):
     """Seconds that pass in one second of the wall."""
 
 
-class ClockMark(NamedTuple):
+class ClockSnapshot(NamedTuple):
     """Where a clock stands."""
 
     now: float
@@ -43,7 +43,7 @@ def format_instant(unix: float) -> str:
 class Clock:
     """The time of one sandbox, in Unix seconds."""
 
-    def __init__(self, start: ClockStart = ClockStart(), wall: Callable[[], float] = time.time) -> None:  # noqa: B008  a value
+    def __init__(self, start: ClockConfig = ClockConfig(), wall: Callable[[], float] = time.time) -> None:  # noqa: B008  a value
         self._wall = wall
         self._start = start
         self.reset()
@@ -116,11 +116,11 @@ class Clock:
         self._hold()
         self.scale = scale
 
-    def mark(self) -> ClockMark:
+    def mark(self) -> ClockSnapshot:
         """Where the clock stands, for `set_to`."""
-        return ClockMark(self.now(), self.born, self.is_frozen, self.scale)
+        return ClockSnapshot(self.now(), self.born, self.is_frozen, self.scale)
 
-    def set_to(self, mark: ClockMark) -> None:
+    def set_to(self, mark: ClockSnapshot) -> None:
         """Stand where another clock stood, and go on as it did."""
         self.born, self.is_frozen, self.scale = mark.born, mark.frozen, mark.scale
         self._stand_at(mark.now)

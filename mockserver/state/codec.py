@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from mockserver.json_bodies import parse_json
-from mockserver.state.ids import check_room
-from mockserver.state.registry import Form, Registry, SnapshotError, Still, still
-from mockserver.state.shapes import LEAST, MOST, is_record, is_unicode, misfit
+from mockserver.state.ids import check_depth
+from mockserver.state.registry import FrozenObject, Registry, SnapshotError, TypeInfo, frozen_copy
+from mockserver.state.shapes import LEAST, MOST, is_record, is_unicode, type_problem
 from mockserver.stores.blobs import CHUNK_BYTES, Blob, BlobWriter
 from mockserver.workers import checkpoint
 
@@ -48,7 +48,7 @@ class Writer:
                 return {TAG: "bytes", "v": b64encode(value).decode()}
             case Blob():
                 return {TAG: "blob", "v": self._number(value)}
-            case Still():
+            case FrozenObject():
                 return {TAG: self._tag(value.type), "v": self.write(value.kept, depth + 1)}
             case dict() | list() if depth >= MAX_DEPTH:
                 return {TAG: "json", "v": self.write(_text(value))}
@@ -61,7 +61,7 @@ class Writer:
             case Iterator():
                 return {TAG: "stream"}
             case _ if hasattr(value, "kept"):
-                return self.write(still(value), depth)
+                return self.write(frozen_copy(value), depth)
         raise SnapshotError(f"a {type(value).__name__} is none of the values that can be written")
 
     def blobs(self) -> list[str]:
@@ -79,7 +79,7 @@ class Writer:
         if isinstance(value, str):
             self._spend(len(value))
             text = str(value)
-            return text if is_unicode(text) else {TAG: "text", "v": b64encode(_loose(text)).decode()}
+            return text if is_unicode(text) else {TAG: "text", "v": b64encode(_as_untyped(text)).decode()}
         if isinstance(value, float) and not math.isfinite(value):
             return {TAG: "float", "v": str(value)}
         if isinstance(value, int) and not LEAST <= value <= MOST:
@@ -150,7 +150,7 @@ class Reader:
             raise self.error(f"{str(tag)[:100]!r} is no known tag, or has more than its value beside it")
         return getattr(self, f"_read_{tag}")(content)
 
-    def _made(self, form: Form, fields: dict[str, Any]) -> Any:
+    def _made(self, form: TypeInfo, fields: dict[str, Any]) -> Any:
         if fields.keys() - form.hints.keys() or form.required - fields.keys():
             came, known = ", ".join(sorted(fields))[:300], ", ".join(form.hints)
             raise self.error(f"{form.type.__name__} has the fields {known}; here are {came}")
@@ -165,7 +165,7 @@ class Reader:
         return self._fitting(self._read(value), hint)
 
     def _fitting(self, value: Any, hint: Any) -> Any:
-        problem = misfit(value, hint)
+        problem = type_problem(value, hint)
         if problem:
             raise self.error(problem)
         return value
@@ -203,7 +203,7 @@ class Reader:
 
     def _read_json(self, content: Any) -> Any:
         value = self._checked(lambda: parse_json(content.encode()), "no JSON")
-        self._checked(lambda: check_room(value), "it is nested too deeply")
+        self._checked(lambda: check_depth(value), "it is nested too deeply")
         return value
 
     def _read_tuple(self, content: Any) -> tuple[Any, ...]:
@@ -231,7 +231,7 @@ class Reader:
 _TAGS = {"bytes", "text", "float", "int", "json", "tuple", "dict", "blob", "stream"}
 
 
-def _loose(text: str) -> bytes:
+def _as_untyped(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -9,7 +9,7 @@ from mockserver.state.ids import digest
 DEFAULT_STATUS = 500
 
 
-class Choice(NamedTuple):
+class ItemSelector(NamedTuple):
     """Some items of a batch, said by one of three rules."""
 
     every: int = 0
@@ -29,13 +29,13 @@ class Choice(NamedTuple):
         return place < len(self.indexes) and self.indexes[place] == index
 
 
-class FatePlan(NamedTuple):
+class ItemPlan(NamedTuple):
     """What becomes of a batch's items, whatever their texts say."""
 
-    fail: Choice | None = None
+    fail: ItemSelector | None = None
     status: int = DEFAULT_STATUS
     """What the failing ones fail with."""
-    hang: Choice | None = None
+    hang: ItemSelector | None = None
     """Those that never end."""
     expires: bool = False
     """Whether the batch's window closes with its last poll, under `polls`, or at once, under `immediate`."""
@@ -48,7 +48,7 @@ class FatePlan(NamedTuple):
         return self.hang is not None and self.hang.takes(index, b"hang/" + batch.encode())
 
 
-class Rejection(NamedTuple):
+class InputRejection(NamedTuple):
     """What is found wrong with the input of every batch, once it is looked at."""
 
     code: str
@@ -69,8 +69,8 @@ class Conditions(NamedTuple):
     page_weight: str | None = None
     page_size: int | None = None
     """The most entries a page of a list has, whatever is asked for."""
-    items: FatePlan | None = None
-    input: Rejection | None = None
+    items: ItemPlan | None = None
+    input: InputRejection | None = None
     retention: float | None = None
     """Seconds of sandbox time after which batches and files are unknown."""
 
@@ -82,7 +82,7 @@ class Conditions(NamedTuple):
         """The conditions as JSON, only what differs; `read_conditions` takes it back."""
         found = {name: value for name, value in self._asdict().items() if value is not None}
         if self.items is not None:
-            found["items"] = _described_plan(self.items)
+            found["items"] = _plan_json(self.items)
         if self.input is not None:
             found["input"] = {name: value for name, value in self.input._asdict().items() if value is not None}
         return found
@@ -100,29 +100,29 @@ def read_conditions(value: Mapping[str, Any]) -> Conditions:
     if "items" in changes:
         changes["items"] = _read_plan(changes["items"])
     if "input" in changes:
-        changes["input"] = Rejection(**changes["input"])
+        changes["input"] = InputRejection(**changes["input"])
     return Conditions(**changes)
 
 
-def _read_plan(value: Mapping[str, Any]) -> FatePlan:
+def _read_plan(value: Mapping[str, Any]) -> ItemPlan:
     choices = {name: _read_choice(value[name]) for name in ("fail", "hang") if name in value}
-    return FatePlan(status=value.get("status", DEFAULT_STATUS), expires=value.get("expires", False), **choices)
+    return ItemPlan(status=value.get("status", DEFAULT_STATUS), expires=value.get("expires", False), **choices)
 
 
-def _read_choice(value: str | Mapping[str, Any]) -> Choice:
+def _read_choice(value: str | Mapping[str, Any]) -> ItemSelector:
     if isinstance(value, str):
-        return Choice(every=1)
+        return ItemSelector(every=1)
     if "indexes" in value:
-        return Choice(indexes=tuple(sorted(int(index) for index in value["indexes"])))
-    return Choice(every=int(value.get("every", 0)), share=value.get("share", 0.0))
+        return ItemSelector(indexes=tuple(sorted(int(index) for index in value["indexes"])))
+    return ItemSelector(every=int(value.get("every", 0)), share=value.get("share", 0.0))
 
 
-def _described_plan(plan: FatePlan) -> dict[str, Any]:
-    found = {name: _described_choice(choice) for name, choice in (("fail", plan.fail), ("hang", plan.hang)) if choice}
+def _plan_json(plan: ItemPlan) -> dict[str, Any]:
+    found = {name: _selector_json(choice) for name, choice in (("fail", plan.fail), ("hang", plan.hang)) if choice}
     return found | ({"status": plan.status} if plan.fail else {}) | ({"expires": True} if plan.expires else {})
 
 
-def _described_choice(choice: Choice) -> Any:
+def _selector_json(choice: ItemSelector) -> Any:
     if choice.every:
         return "all" if choice.every == 1 else {"every": choice.every}
     return {"share": choice.share} if choice.share else {"indexes": list(choice.indexes)}

@@ -11,19 +11,19 @@ HTTP_DATE = rf"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{{2}} ({MONTHS}) [0-9]{{4}} 
 """RFC 9110, 5.6.7: what a server sends as a date."""
 
 
-def number(least: float, most: float, *, default: Any = MISSING) -> Any:
+def number_field(least: float, most: float, *, default: Any = MISSING) -> Any:
     """A number from least to most; without a default it must be given, unless it belongs to a form."""
     schema = {"type": "number", "minimum": least, "maximum": most}
     return field(default=default, metadata={"schema": schema, "wanted": f"{least:g} to {most:g}"})
 
 
-def whole(least: int, most: int, *, default: Any = MISSING) -> Any:
+def int_field(least: int, most: int, *, default: Any = MISSING) -> Any:
     """A whole number from least to most."""
     schema = {"type": "integer", "minimum": least, "maximum": most}
     return field(default=default, metadata={"schema": schema, "wanted": f"{least} to {most}, whole"})
 
 
-def word(*choices: str, default: Any = MISSING) -> Any:
+def choice_field(*choices: str, default: Any = MISSING) -> Any:
     """One of these words."""
     wanted = " or ".join(choices)
     return field(default=default, metadata={"schema": {"type": "string", "enum": list(choices)}, "wanted": wanted})
@@ -48,7 +48,7 @@ def schema_of(type_word: str, kind: Any) -> dict[str, Any]:
     if kind.forms:
         schema["description"] = _wanted_form(kind.forms)
         schema["oneOf"] = [
-            {"required": list(form), "properties": dict.fromkeys(_strangers(form, kind.forms), False)}
+            {"required": list(form), "properties": dict.fromkeys(_unknown_names(form, kind.forms), False)}
             for form in kind.forms
         ]
     return schema
@@ -59,7 +59,7 @@ def read_fields(where: str, kind: Any, given: Mapping[str, Any]) -> dict[str, An
     known = {each.name: each for each in fields(kind)}
     for name in given:
         if name not in known:
-            raise ValueError(f"{where} has no field {_shown(name)}; it has {', '.join(known) or 'none but type'}")
+            raise ValueError(f"{where} has no field {_format_value(name)}; it has {', '.join(known) or 'none but type'}")
     _check_form(where, kind.forms, given)
     for name, each in known.items():
         if name not in given and _is_needed(each):
@@ -67,12 +67,12 @@ def read_fields(where: str, kind: Any, given: Mapping[str, Any]) -> dict[str, An
     return {name: _read(f"{where}.{name}", known[name], value) for name, value in given.items()}
 
 
-def listed_fields(kind: Any) -> list[dict[str, Any]]:
+def fields_json(kind: Any) -> list[dict[str, Any]]:
     """The fields for people: name, what is wanted, and what holds when it is not given."""
-    return [_listed(each) for each in fields(kind)]
+    return [_field_json(each) for each in fields(kind)]
 
 
-def _listed(each: "Field[Any]") -> dict[str, Any]:
+def _field_json(each: "Field[Any]") -> dict[str, Any]:
     default = {} if each.default in {MISSING, None} else {"default": each.default}
     return {"name": each.name, "wanted": each.metadata["wanted"], **default}
 
@@ -81,13 +81,13 @@ def _is_needed(each: "Field[Any]") -> bool:
     return each.default is MISSING
 
 
-def _strangers(form: Iterable[str], forms: Iterable[Iterable[str]]) -> list[str]:
+def _unknown_names(form: Iterable[str], forms: Iterable[Iterable[str]]) -> list[str]:
     """The fields of the other forms."""
     return sorted({name for each in forms for name in each} - set(form))
 
 
 def _check_form(where: str, forms: tuple[tuple[str, ...], ...], given: Mapping[str, Any]) -> None:
-    fitting = [form for form in forms if given.keys() >= set(form) and not given.keys() & set(_strangers(form, forms))]
+    fitting = [form for form in forms if given.keys() >= set(form) and not given.keys() & set(_unknown_names(form, forms))]
     if forms and not fitting:
         raise ValueError(f"{where} has {', '.join(given) or 'no field'}; wanted {_wanted_form(forms)}")
 
@@ -99,12 +99,12 @@ def _wanted_form(forms: Iterable[Iterable[str]]) -> str:
 def _read(where: str, each: "Field[Any]", value: Any) -> Any:
     schema = each.metadata["schema"]
     for way in schema.get("anyOf", (schema,)):
-        if _fits(value, way):
+        if _has_type(value, way):
             return {"integer": int, "number": float}.get(way["type"], str)(value)
-    raise ValueError(f"{where} is {_shown(value)}; wanted {each.metadata['wanted']}")
+    raise ValueError(f"{where} is {_format_value(value)}; wanted {each.metadata['wanted']}")
 
 
-def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
+def _has_type(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether the value fits one of the simple schemas above."""
     if schema["type"] == "string":
         if "enum" in schema:
@@ -119,5 +119,5 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     return schema["type"] == "number" or value == int(value)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return reprlib.repr(value)

@@ -11,8 +11,16 @@ from typing import Any, ClassVar
 
 import orjson
 
-from mockserver.messages import FAULT_SOURCE, FIRST_PART, Disturbance, DisturbanceKind, Response
-from mockserver.state.definitions import listed_fields, number, read_fields, schema_of, seconds_or_date, whole, word
+from mockserver.messages import FAULT_SOURCE, FIRST_PART, DeliveryFault, DeliveryFaultKind, Response
+from mockserver.state.definitions import (
+    choice_field,
+    fields_json,
+    int_field,
+    number_field,
+    read_fields,
+    schema_of,
+    seconds_or_date,
+)
 
 MAX_SECONDS = 600
 MAX_BYTES = 2**40
@@ -50,12 +58,12 @@ class Latency(Fault):
     sees = "A whole reply, later. Fixed `seconds`, evenly between `min` and `max`, or lognormal up to `cap`."
     forms = (("seconds",), ("min", "max"), ("median", "sigma"), ("median", "sigma", "cap"))
 
-    seconds: float | None = number(0, MAX_SECONDS, default=None)
-    min: float | None = number(0, MAX_SECONDS, default=None)
-    max: float | None = number(0, MAX_SECONDS, default=None)
-    median: float | None = number(0, MAX_SECONDS, default=None)
-    sigma: float | None = number(0, 10, default=None)
-    cap: float | None = number(0, MAX_SECONDS, default=None)
+    seconds: float | None = number_field(0, MAX_SECONDS, default=None)
+    min: float | None = number_field(0, MAX_SECONDS, default=None)
+    max: float | None = number_field(0, MAX_SECONDS, default=None)
+    median: float | None = number_field(0, MAX_SECONDS, default=None)
+    sigma: float | None = number_field(0, 10, default=None)
+    cap: float | None = number_field(0, MAX_SECONDS, default=None)
 
     def __post_init__(self) -> None:
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -81,18 +89,18 @@ class Latency(Fault):
 class Trickle(Fault):
     sees = "The head at once, the body in so many pieces over so many seconds; whole in the end."
 
-    seconds: float = number(0, MAX_SECONDS)
-    pieces: int = whole(1, 1000, default=10)
+    seconds: float = number_field(0, MAX_SECONDS)
+    pieces: int = int_field(1, 1000, default=10)
 
     def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
-        return response._replace(disturbance=Disturbance(DisturbanceKind.TRICKLE, self.seconds, self.pieces))
+        return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.TRICKLE, self.seconds, self.pieces))
 
 
 @dataclass(frozen=True)
 class Status(Fault):
     sees = "That status, with the documented reply where there is one, and `Retry-After` where it is given."
 
-    status: int = whole(400, 599)
+    status: int = int_field(400, 599)
     retry_after: int | str | None = seconds_or_date(MAX_RETRY_AFTER, default=None)
 
     @property
@@ -112,7 +120,7 @@ class Empty(Fault):
     sees = "The connection is closed without a byte."
 
     def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
-        return response._replace(disturbance=Disturbance(DisturbanceKind.EMPTY))
+        return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.EMPTY))
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ class Reset(Fault):
     sees = "The connection is reset (TCP RST) without a byte."
 
     def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
-        return response._replace(disturbance=Disturbance(DisturbanceKind.RESET))
+        return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.RESET))
 
 
 @dataclass(frozen=True)
@@ -128,11 +136,11 @@ class Cut(Fault):
     sees = "The head, and of the body so many bytes or that share, never all of it; then the connection is closed."
     forms = (("after",), ("share",))
 
-    after: int | None = whole(0, MAX_BYTES, default=None)
-    share: float | None = number(0, 1, default=None)
+    after: int | None = int_field(0, MAX_BYTES, default=None)
+    share: float | None = number_field(0, 1, default=None)
 
     def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
-        return response._replace(disturbance=Disturbance(DisturbanceKind.CUT, amount=self._kept(_length(response))))
+        return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.CUT, amount=self._kept(_length(response))))
 
     def _kept(self, length: int | None) -> int:
         if length is None:
@@ -147,21 +155,21 @@ class MalformedChunk(Fault):
 
     def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
         kept = FIRST_PART if (length := _length(response)) is None else length // 2
-        return response._replace(disturbance=Disturbance(DisturbanceKind.MALFORMED_CHUNK, amount=kept))
+        return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.MALFORMED_CHUNK, amount=kept))
 
 
 @dataclass(frozen=True)
 class Garbage(Fault):
     sees = "Random bytes in place of the body, or of the whole reply (no HTTP at all; then the connection is closed)."
 
-    size: int = whole(1, MAX_GARBAGE, default=256)
-    instead_of: str = word("body", "reply", default="body")
+    size: int = int_field(1, MAX_GARBAGE, default=256)
+    instead_of: str = choice_field("body", "reply", default="body")
 
     def apply(self, response: Response, key: bytes) -> Response:
         # 0xFF begins nothing: neither JSON, nor UTF-8, nor HTTP.
         noise = b"\xff" + hashlib.shake_128(key).digest(self.size - 1)
         noisy = _framed(response, noise)
-        return noisy if self.instead_of == "body" else noisy._replace(disturbance=Disturbance(DisturbanceKind.GARBAGE))
+        return noisy if self.instead_of == "body" else noisy._replace(disturbance=DeliveryFault(DeliveryFaultKind.GARBAGE))
 
 
 @dataclass(frozen=True)
@@ -177,10 +185,10 @@ class BrokenJson(Fault):
 class Timeout(Fault):
     sees = "Nothing, until the client leaves; the connection is closed after so many seconds at the latest."
 
-    seconds: float = number(0, MAX_SECONDS, default=MAX_SECONDS)
+    seconds: float = number_field(0, MAX_SECONDS, default=MAX_SECONDS)
 
     def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
-        return response._replace(disturbance=Disturbance(DisturbanceKind.TIMEOUT, self.seconds))
+        return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.TIMEOUT, self.seconds))
 
 
 FAULTS: Mapping[str, type[Fault]] = {
@@ -228,9 +236,9 @@ def fault_schema() -> dict[str, Any]:
 FAULT_SCHEMA: Mapping[str, Any] = fault_schema()
 
 
-def listed_faults() -> list[dict[str, Any]]:
+def faults_json() -> list[dict[str, Any]]:
     """Every fault for people: its type, its fields, and what a client sees."""
-    return [{"type": type_word, "fields": listed_fields(kind), "sees": kind.sees} for type_word, kind in FAULTS.items()]
+    return [{"type": type_word, "fields": fields_json(kind), "sees": kind.sees} for type_word, kind in FAULTS.items()]
 
 
 def _chance(key: bytes) -> float:

@@ -8,18 +8,18 @@ import xxhash
 
 from mockserver.messages import Upload
 
-ROOM = 24
+NESTING_MARGIN = 24
 """Levels that an answer may have around what was given."""
 
 
 def digest(*parts: bytes) -> bytes:
     """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
-    return xxhash.xxh3_128_digest(_together(parts))
+    return xxhash.xxh3_128_digest(_fold(parts))
 
 
 def seed_of(*parts: bytes) -> int:
     """A number that stands for the parts, to begin many digests with."""
-    return xxhash.xxh3_64_intdigest(_together(parts))
+    return xxhash.xxh3_64_intdigest(_fold(parts))
 
 
 def seeded_digest(seed: int, part: bytes) -> bytes:
@@ -27,7 +27,7 @@ def seeded_digest(seed: int, part: bytes) -> bytes:
     return xxhash.xxh3_128_digest(part, seed)
 
 
-def _together(parts: Iterable[bytes]) -> bytes:
+def _fold(parts: Iterable[bytes]) -> bytes:
     return b"".join([b"%d:%b" % (len(part), part) for part in parts])
 
 
@@ -42,17 +42,17 @@ def canonical(value: Any) -> bytes:
 
     A form's files may be in it; what stands for them depends on all of their content.
     """
-    return orjson.dumps(value, default=_stand_in, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(value, default=_replacement, option=orjson.OPT_SORT_KEYS)
 
 
-def check_room(value: Any) -> None:
+def check_depth(value: Any) -> None:
     """Raises JSONEncodeError for what is so deep that an answer around it could not be written."""
-    for _ in range(ROOM):
+    for _ in range(NESTING_MARGIN):
         value = [value]
     canonical(value)
 
 
-def _stand_in(value: Any) -> list[str]:
+def _replacement(value: Any) -> list[str]:
     if isinstance(value, Upload):
         return [value.filename, value.media_type, value.blob.digest().hex()]
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -217,7 +217,7 @@ class Journal:
 
     def note_wait(self, at: float, response: Response, wall: float) -> None:
         """Keep when the latest exchange happened by the wall clock, where it tells a client to wait, or one is told."""
-        seconds = told_wait(response, at) if response.status >= 400 else 0.0
+        seconds = retry_after_seconds(response, at) if response.status >= 400 else 0.0
         if self.waits_end < wall:
             self.waits_end = 0.0
         if seconds:
@@ -245,7 +245,7 @@ def _weight(request: Request, response: Response, violations: tuple[Violation, .
     return weight
 
 
-def told_wait(response: Response, at: float) -> float:
+def retry_after_seconds(response: Response, at: float) -> float:
     """The seconds for which the response asks the client to wait; 0 when it does not."""
     text = next((value.strip() for name, value in response.headers if name.lower() == "retry-after"), "")
     if text.isascii() and text.isdigit():

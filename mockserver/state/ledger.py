@@ -9,7 +9,7 @@ from zlib import crc32
 from mockserver.redaction import account_key
 from mockserver.state.batches import Batch
 
-PLENTY = 1_000_000_000
+DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account nobody has described."""
 MOST = 2**62
 """Credits, had or owed: whatever is spent besides, JSON has digits for what is left."""
@@ -19,36 +19,36 @@ _RESERVED = re.compile(
 )
 
 
-class AccountFacts(NamedTuple):
+class AccountSpec(NamedTuple):
     """What an accounts file, or a reserved token, says of an account before anything happens."""
 
     key: str
     """The digest of its token (`account_key`); the token itself is not kept."""
     email: str
-    credits: int = PLENTY
+    credits: int = DEFAULT_CREDITS
     revoked: bool = False
     revoked_at: float | None = None
     """Sandbox time from which the token is refused, in Unix seconds; None is never."""
 
 
-class Terms(NamedTuple):
+class AccountOverrides(NamedTuple):
     """What holds for every account of a sandbox, whatever else is said of it. What is None is left alone."""
 
     credits: int | None = None
     revoked: bool | None = None
     revoked_at: float | None = None
 
-    def with_those_of(self, later: "Terms") -> "Terms":
+    def with_those_of(self, later: "AccountOverrides") -> "AccountOverrides":
         """These terms, except for what later ones say."""
         terms = self if later.revoked is None else self._replace(revoked=later.revoked, revoked_at=later.revoked_at)
         return terms if later.credits is None else terms._replace(credits=later.credits)
 
-    def applied(self, facts: AccountFacts) -> AccountFacts:
+    def applied(self, facts: AccountSpec) -> AccountSpec:
         """The facts of an account that is opened under these terms."""
         return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
 
 
-NO_TERMS = Terms()
+NO_OVERRIDES = AccountOverrides()
 
 
 class Charge(NamedTuple):
@@ -65,7 +65,7 @@ class Charge(NamedTuple):
     """The item's index in its batch, from 0."""
 
 
-class AccountKept(NamedTuple):
+class AccountSnapshot(NamedTuple):
     """All that an account remembers."""
 
     key: str
@@ -95,7 +95,7 @@ class Account:
         "revoked_at",
     )
 
-    def __init__(self, facts: AccountFacts, now: float) -> None:
+    def __init__(self, facts: AccountSpec, now: float) -> None:
         self.key = facts.key
         self.email = facts.email
         self.revoked = facts.revoked
@@ -108,20 +108,20 @@ class Account:
         self._open: dict[str, int] = {}
         self._promised = 0
 
-    def kept(self) -> AccountKept:
+    def kept(self) -> AccountSnapshot:
         """The account as a value, for `restored`."""
         batches, entries = tuple(self.batches), tuple(self.entries)
         facts = (self.key, self.email, self.revoked, self.revoked_at, self.is_vouched)
-        return AccountKept(*facts, entries, batches, self._settled, dict(self._open))
+        return AccountSnapshot(*facts, entries, batches, self._settled, dict(self._open))
 
     @classmethod
-    def restored(cls, kept: AccountKept) -> "Account":
+    def restored(cls, kept: AccountSnapshot) -> "Account":
         """The account that a value says; raises ValueError for one that owes what it never bought, or too much."""
         if not kept.open.keys() <= {*kept.batches}:
             raise ValueError("it owes for batches that are not its own")
         if not -MOST <= kept.settled <= MOST:
             raise ValueError("it has, or owes, more credits than there are")
-        account = cls(AccountFacts(kept.key, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
+        account = cls(AccountSpec(kept.key, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
         account.is_vouched = kept.is_vouched
         account.entries, account.batches = list(kept.entries), list(kept.batches)
         account._settled, account._open, account._promised = kept.settled, dict(kept.open), sum(kept.open.values())
@@ -173,7 +173,7 @@ class Accounts:
 
     def __init__(
         self,
-        known: Mapping[str, AccountFacts],
+        known: Mapping[str, AccountSpec],
         *,
         closed: Mapping[str, frozenset[str]] = {},
         shelf: MutableMapping[str, Account],
@@ -185,7 +185,7 @@ class Accounts:
         self._known = known
         self._closed = closed
         self._shelf = shelf
-        self.terms = NO_TERMS
+        self.terms = NO_OVERRIDES
         """What accounts opened from now on begin with."""
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
@@ -212,7 +212,7 @@ class Accounts:
         """The accounts opened so far, oldest first."""
         return list(self._shelf.values())
 
-    def open(self, facts: AccountFacts, now: float) -> Account:
+    def open(self, facts: AccountSpec, now: float) -> Account:
         """Put an account on the book, whatever files say of its token."""
         account = self._shelf[facts.key] = Account(facts, now)
         account.is_vouched = True
@@ -223,25 +223,25 @@ class Accounts:
         key = account_key(token)
         if not self._admits(key, provider):
             return None
-        facts = self._known.get(key) or (reserved(token) if magic else facts_of(token))
-        return Account(facts if self.terms is NO_TERMS else self.terms.applied(facts), now)
+        facts = self._known.get(key) or (account_from_token(token) if magic else facts_of(token))
+        return Account(facts if self.terms is NO_OVERRIDES else self.terms.applied(facts), now)
 
     def _admits(self, key: str, provider: str) -> bool:
         return provider not in self._closed or key in self._closed[provider]
 
 
-def facts_of(token: str, email: str | None = None, credits: int = PLENTY, revoked: bool = False) -> AccountFacts:
+def facts_of(token: str, email: str | None = None, credits: int = DEFAULT_CREDITS, revoked: bool = False) -> AccountSpec:
     """The facts of the token's account; without an e-mail address of its own it has a made-up one."""
-    return AccountFacts(account_key(token), email or email_of(token), credits, revoked)
+    return AccountSpec(account_key(token), email or email_of(token), credits, revoked)
 
 
-def reserved(token: str) -> AccountFacts:
+def account_from_token(token: str) -> AccountSpec:
     """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty otherwise."""
     found = _RESERVED.match(token)
     if found is None:
         return facts_of(token)
     empty, credits_, revoked, _ = found.groups()
-    balance = 0 if empty else int(credits_) if credits_ else PLENTY
+    balance = 0 if empty else int(credits_) if credits_ else DEFAULT_CREDITS
     return facts_of(token, None, balance, bool(revoked))
 
 

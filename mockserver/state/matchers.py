@@ -59,7 +59,7 @@ class Matcher(NamedTuple):
     body_at: Mapping[str, Any] = {}
     """The same for places in the body, each named by a JSON Pointer (RFC 6901)."""
 
-    def fits(self, asked: "Asked") -> bool:
+    def fits(self, asked: "RequestView") -> bool:
         """Whether the request is meant."""
         request = asked.request
         return (
@@ -71,8 +71,8 @@ class Matcher(NamedTuple):
                 any(_is(wanted, given) for given in asked.arguments.get(name, ()))
                 for name, wanted in self.query.items()
             )
-            and (self.body is None or contains(asked.body, self.body))
-            and all(contains(value_at(asked.body, place), wanted) for place, wanted in self.body_at.items())
+            and (self.body is None or json_contains(asked.body, self.body))
+            and all(json_contains(value_at(asked.body, place), wanted) for place, wanted in self.body_at.items())
         )
 
     def may_mean(self, operation: str, method: str, path: str) -> bool:
@@ -85,7 +85,7 @@ class Matcher(NamedTuple):
         )
 
 
-class Asked:
+class RequestView:
     """A request as matchers look at it: what must be parsed is parsed at most once, and only when one wants it."""
 
     def __init__(self, operation: str, request: Request) -> None:
@@ -130,14 +130,14 @@ def path_fits(pattern: str, path: str) -> bool:
     )
 
 
-def contains(value: Any, wanted: Any) -> bool:
+def json_contains(value: Any, wanted: Any) -> bool:
     """Whether a JSON value holds at least what is wanted: objects may have more members, arrays may not be longer."""
     if isinstance(wanted, Mapping):
         return isinstance(value, Mapping) and all(
-            name in value and contains(value[name], member) for name, member in wanted.items()
+            name in value and json_contains(value[name], member) for name, member in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(value, list) and len(value) == len(wanted) and all(map(contains, value, wanted))
+        return isinstance(value, list) and len(value) == len(wanted) and all(map(json_contains, value, wanted))
     if isinstance(wanted, bool) or isinstance(value, bool):  # to Python, True is 1
         return value is wanted
     return bool(value == wanted)

@@ -7,7 +7,7 @@ import orjson
 
 from mockserver.state.ids import canonical
 from mockserver.state.journal import Exchange
-from mockserver.state.matchers import ANY, MATCHER_PROPERTIES, Asked, Matcher, read_matcher
+from mockserver.state.matchers import ANY, MATCHER_PROPERTIES, Matcher, RequestView, read_matcher
 
 _TEXT = {"type": "string", "maxLength": 2048}
 _NUMBER = {"type": "integer", "minimum": 0}
@@ -55,7 +55,7 @@ class Search(NamedTuple):
             and (self.status is None or _is_status(self.status, response.status))
             and self.reason in {None, exchange.reason}
             and (self.source is None or _is_source(self.source, response.source))
-            and self.matcher.fits(Asked(exchange.operation, exchange.request))
+            and self.matcher.fits(RequestView(exchange.operation, exchange.request))
         )
 
 

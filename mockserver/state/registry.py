@@ -11,7 +11,7 @@ class SnapshotError(Exception):
     """A value that cannot be written, or a document that cannot be read; the message says where and why."""
 
 
-class Keeper(Protocol):
+class SnapshotHook(Protocol):
     """An object that is no value, but can be made from one."""
 
     def kept(self) -> Any:
@@ -21,14 +21,14 @@ class Keeper(Protocol):
     def restored(cls, kept: Any) -> Self: ...
 
 
-class Still(NamedTuple):
+class FrozenObject(NamedTuple):
     """A keeper as it was at an instant."""
 
     type: type
     kept: Any
 
 
-class Form(NamedTuple):
+class TypeInfo(NamedTuple):
     """A declared type, ready to be made."""
 
     type: Any
@@ -41,14 +41,14 @@ class Registry:
     """The types that may be written and read, by their tags."""
 
     def __init__(self) -> None:
-        self.forms: dict[str, Form] = {}
+        self.forms: dict[str, TypeInfo] = {}
         self.tags: dict[type, str] = {}
 
     def declare(self, hint: Any, prefix: str = "") -> None:
         """Know every type in a type hint, and in the types of its fields; `prefix` tells providers apart."""
         for part in get_args(hint):
             self.declare(part, prefix)
-        form = _form(hint) if isinstance(hint, type) and hint not in self.tags else None
+        form = _type_info(hint) if isinstance(hint, type) and hint not in self.tags else None
         if form is None:
             return
         tag = prefix + hint.__name__
@@ -59,21 +59,21 @@ class Registry:
             self.declare(field, prefix)
 
 
-def still(value: Any) -> Any:
+def frozen_copy(value: Any) -> Any:
     """The value as it is now: what might change is copied."""
     if type(value) is list:
-        return [still(each) for each in value]
+        return [frozen_copy(each) for each in value]
     if type(value) is dict:
-        return {key: still(each) for key, each in value.items()}
-    return Still(type(value), value.kept()) if hasattr(value, "kept") else value
+        return {key: frozen_copy(each) for key, each in value.items()}
+    return FrozenObject(type(value), value.kept()) if hasattr(value, "kept") else value
 
 
-def _form(hint: Any) -> Form | None:
+def _type_info(hint: Any) -> TypeInfo | None:
     if is_record(hint):
         hints = {name: each for name, each in get_type_hints(hint).items() if name in hint._fields}
-        return Form(hint, hints, frozenset(hint._fields) - hint._field_defaults.keys())
+        return TypeInfo(hint, hints, frozenset(hint._fields) - hint._field_defaults.keys())
     if issubclass(hint, StrEnum):
-        return Form(hint, {"v": str}, frozenset({"v"}))
+        return TypeInfo(hint, {"v": str}, frozenset({"v"}))
     if hasattr(hint, "kept"):
-        return Form(hint, {"v": get_type_hints(hint.kept)["return"]}, frozenset({"v"}))
+        return TypeInfo(hint, {"v": get_type_hints(hint.kept)["return"]}, frozenset({"v"}))
     return None

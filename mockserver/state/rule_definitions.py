@@ -7,9 +7,9 @@ import orjson
 
 from mockserver.state.clock import LATEST
 from mockserver.state.faults import FAULT_SCHEMA, Fault, read_fault
-from mockserver.state.ids import canonical, check_room
+from mockserver.state.ids import canonical, check_depth
 from mockserver.state.matchers import MATCHER_PROPERTIES, read_matcher
-from mockserver.state.rules import Rule, RuleKept
+from mockserver.state.rules import Rule, RuleSnapshot
 from mockserver.state.stub_replies import REPLY_SCHEMA, STATUS_SCHEMA, check_headers
 from mockserver.syntaxes import read_instant
 
@@ -57,7 +57,7 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
     """
     try:
         size = len(canonical(definition))
-        check_room(definition)
+        check_depth(definition)
     except orjson.JSONEncodeError as error:
         raise ValueError("the rule is nested too deeply, or not JSON") from error
     if size > MAX_SIZE:
@@ -82,7 +82,7 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
     )
 
 
-def restored_rule(kept: RuleKept) -> Rule:
+def restored_rule(kept: RuleSnapshot) -> Rule:
     """The rule that was kept, whose definition fits RULE_SCHEMA; raises ValueError as read_rule does."""
     lasting = {name: value for name, value in kept.definition.items() if name not in {"until", "for"}}
     rule = read_rule(lasting, origin=kept.origin, now=0.0, times=kept.times)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.messages import Request
 from mockserver.state.ids import canonical, digest
-from mockserver.state.matchers import Asked, Matcher
+from mockserver.state.matchers import Matcher, RequestView
 
 if TYPE_CHECKING:  # what faults are costs milliseconds, and most servers never meet one
     from mockserver.state.faults import Fault
@@ -15,7 +15,7 @@ MAX_TOTAL = 16 * 1024 * 1024
 """Of all definitions of a sandbox."""
 
 
-class RuleKept(NamedTuple):
+class RuleSnapshot(NamedTuple):
     """What a rule can be made from again, as plain values."""
 
     definition: dict[str, Any]
@@ -67,10 +67,10 @@ class Rule(NamedTuple):
         met = self._replace(matched=self.matched + 1)
         return met._replace(claimed=self.claimed + 1) if met._is_due() else met
 
-    def kept(self) -> RuleKept:
+    def kept(self) -> RuleSnapshot:
         """What `restored_rule` makes it from again."""
         definition = dict(self.definition)
-        return RuleKept(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
+        return RuleSnapshot(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
 
     def key(self) -> bytes:
         """16 bytes for the draws of the latest match's fault."""
@@ -114,7 +114,7 @@ class Rules:
         `is_answered` none that would answer is asked.
         """
         self.drop_gone(now)
-        asked, stub, faults = Asked(operation, request), None, []
+        asked, stub, faults = RequestView(operation, request), None, []
         for place, rule in enumerate(self.installed):
             if (rule.answers and (is_answered or stub is not None)) or not rule.matcher.fits(asked):
                 continue

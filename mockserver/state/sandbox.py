@@ -4,47 +4,47 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 from weakref import WeakMethod
 
-from mockserver.state.answers import AnswerBook
+from mockserver.state.answers import AnswerVersions
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Outbox
-from mockserver.state.clock import Clock, ClockStart
+from mockserver.state.clock import Clock, ClockConfig
 from mockserver.state.conditions import NORMAL
 from mockserver.state.ids import IdSequence, as_uuid, salt_of
 from mockserver.state.journal import Journal, JournalSpace
-from mockserver.state.ledger import AccountFacts, Accounts
+from mockserver.state.ledger import Accounts, AccountSpec
 from mockserver.state.rules import Rules
 from mockserver.state.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
 
 
-class Own(NamedTuple):
+class SandboxOptions(NamedTuple):
     """What one sandbox starts from where it is not what all start from."""
 
-    clock: ClockStart | None = None
+    clock: ClockConfig | None = None
     progression: Progression | None = None
-    accounts: tuple[AccountFacts, ...] = ()
+    accounts: tuple[AccountSpec, ...] = ()
     """Known beside those of files, and good for every provider."""
     ids_of: str = ""
     """The name whose sandbox would give the same ids; empty for its own."""
 
 
-COMMON = Own()
+NO_OPTIONS = SandboxOptions()
 
 
-class Beginnings(NamedTuple):
+class SandboxDefaults(NamedTuple):
     """What every sandbox starts from."""
 
     seed: str
-    clock: ClockStart
+    clock: ClockConfig
     progression: Progression
-    accounts: Mapping[str, AccountFacts]
+    accounts: Mapping[str, AccountSpec]
     closed: Mapping[str, frozenset[str]]
     """By provider, the only tokens that are good; see Accounts."""
     journal_size: int
 
-    def of(self, own: Own) -> "Beginnings":
+    def of(self, own: SandboxOptions) -> "SandboxDefaults":
         """The same, but for what is the sandbox's own."""
-        if own == COMMON:
+        if own == NO_OPTIONS:
             return self
         known = {facts.key: facts for facts in own.accounts}
         return self._replace(
@@ -75,8 +75,8 @@ class Sandbox:
         self,
         name: str,
         store: Store,
-        beginnings: Beginnings,
-        own: Own = COMMON,
+        beginnings: SandboxDefaults,
+        own: SandboxOptions = NO_OPTIONS,
         waste: Waste | None = None,
         journals: JournalSpace | None = None,
     ) -> None:
@@ -171,7 +171,7 @@ class Sandbox:
         """Let everything be as the settings say."""
         self.conditions = NORMAL
 
-    def begin_from(self, own: Own) -> None:
+    def begin_from(self, own: SandboxOptions) -> None:
         """Become a new sandbox that starts from something else."""
         self.own, self._beginnings = own, self._common.of(own)
         self.clock = Clock(self._beginnings.clock)
@@ -201,7 +201,7 @@ class Sandbox:
         self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
         self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
         self.asked: MutableMapping[str, int] = store.shelf(name, "asked")
-        self.answers = AnswerBook()
+        self.answers = AnswerVersions()
         self.outbox = None
         self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
         self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))

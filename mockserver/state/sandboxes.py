@@ -7,7 +7,7 @@ from threading import Lock
 from mockserver.state.idle import Idle
 from mockserver.state.ids import digest
 from mockserver.state.journal import JournalSpace
-from mockserver.state.sandbox import COMMON, Beginnings, Own, Sandbox
+from mockserver.state.sandbox import NO_OPTIONS, Sandbox, SandboxDefaults, SandboxOptions
 from mockserver.state.waste import Waste
 from mockserver.stores import Store, open_store
 
@@ -22,13 +22,13 @@ class SandboxesFull(Exception):  # noqa: N818  a fact that is told, not an error
     """No sandbox can be made or pinned: there are as many as there may be, and too many are pinned."""
 
 
-class Sandboxes:
+class SandboxManager:
     """All worlds of one server. Of too many, the one that was idle for longest is forgotten."""
 
     def __init__(
         self,
         store: Store,
-        beginnings: Beginnings,
+        beginnings: SandboxDefaults,
         *,
         limit: int = MAX_SANDBOXES,
         journal_bytes: int = sys.maxsize,
@@ -54,7 +54,7 @@ class Sandboxes:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def open(self, name: str, own: Own = COMMON, *, by_token: bool = False) -> Sandbox:
+    def open(self, name: str, own: SandboxOptions = NO_OPTIONS, *, by_token: bool = False) -> Sandbox:
         """The sandbox of that name or key, made where there is none; raises SandboxesFull.
 
         `by_token` says that the name is a client's token.
@@ -126,7 +126,7 @@ class Sandboxes:
         if sum(each.is_pinned for each in self.every()) >= most:
             raise SandboxesFull(f"{most} of {self.limit} sandboxes are held, the most that may be: {self._holders()}")
 
-    def _make(self, name: str, own: Own, *, by_token: bool) -> Sandbox:
+    def _make(self, name: str, own: SandboxOptions, *, by_token: bool) -> Sandbox:
         with self._making:
             if name in self._by_name:  # another thread was faster
                 return self._by_name[name]
@@ -183,7 +183,7 @@ class Sandboxes:
         sandbox.leave()
 
 
-def bounded(name: str) -> str:
+def shortened_name(name: str) -> str:
     """What stands for a longer name. Two JSON Web Tokens may well begin alike for MAX_NAME characters."""
     if len(name) <= MAX_NAME:
         return name

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.state.batches import Batch, Fate, Progression
+from mockserver.state.batches import Batch, ItemOutcome, Progression
 from mockserver.state.clock import LATEST
-from mockserver.state.ids import ROOM
+from mockserver.state.ids import NESTING_MARGIN
 
 KINDS = frozenset({"immediate", "time", "polls"})
 LONGEST = 1e12
@@ -17,7 +17,7 @@ MAX_PRICE = 1_000_000
 """Credits for an item; whatever is owed can then be written as JSON."""
 
 
-class Nonsense(NamedTuple):
+class Inconsistency(NamedTuple):
     """Something that no server would have left on a shelf."""
 
     place: str
@@ -25,7 +25,7 @@ class Nonsense(NamedTuple):
     complaint: str
 
 
-Sense = Callable[[Mapping[str, Mapping[str, Any]]], Iterator[Nonsense]]
+SnapshotCheck = Callable[[Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
 """What makes no sense on the shelves of a sandbox; nothing for what a server left there."""
 
 
@@ -40,21 +40,21 @@ def is_progression(progression: Progression) -> bool:
     return progression.kind in KINDS and least <= progression.amount <= LONGEST
 
 
-def is_timeline(batch: Batch) -> bool:
+def is_valid_batch(batch: Batch) -> bool:
     """Whether it can be told at every instant what has become of the batch; its body does not matter."""
     is_priced = batch.size >= 1 and 0 <= batch.price <= MAX_PRICE
     is_dated = is_time(batch.created) and 0 <= batch.head <= 1
-    return is_priced and is_dated and is_progression(batch.progression) and _are_reads(batch) and _have_fates(batch)
+    return is_priced and is_dated and is_progression(batch.progression) and _are_read_counts(batch) and _have_outcomes(batch)
 
 
-def are_fates(fates: Mapping[int, Fate], size: int) -> bool:
+def are_valid_outcomes(fates: Mapping[int, ItemOutcome], size: int) -> bool:
     """Whether these can be the fates of so many items."""
     return all(0 <= index < size and fate.slowness >= 0 for index, fate in fates.items())
 
 
 def is_json(value: Any) -> bool:
     """Whether an answer around it could be written."""
-    for _ in range(ROOM):
+    for _ in range(NESTING_MARGIN):
         value = [value]
     try:
         orjson.dumps(value)
@@ -63,7 +63,7 @@ def is_json(value: Any) -> bool:
     return True
 
 
-def _are_reads(batch: Batch) -> bool:
+def _are_read_counts(batch: Batch) -> bool:
     instants = (batch.created, *batch.reads, LATEST)
     return len(batch.reads) <= batch.progression.amount and all(map(_rises, instants, instants[1:]))
 
@@ -72,5 +72,5 @@ def _rises(one: float, other: float) -> bool:
     return one <= other < math.inf
 
 
-def _have_fates(batch: Batch) -> bool:
-    return batch.fates is None or are_fates(batch.fates, batch.size)
+def _have_outcomes(batch: Batch) -> bool:
+    return batch.fates is None or are_valid_outcomes(batch.fates, batch.size)

@@ -8,7 +8,7 @@ from mockserver.state.batches import Progression
 from mockserver.state.clock import format_instant
 from mockserver.state.conditions import Conditions, read_conditions
 from mockserver.state.ids import as_uuid, digest
-from mockserver.state.ledger import Terms, facts_of
+from mockserver.state.ledger import AccountOverrides, facts_of
 from mockserver.state.rule_definitions import read_rule
 from mockserver.state.rules import Rule, Rules
 from mockserver.state.sandbox import Sandbox
@@ -16,7 +16,7 @@ from mockserver.state.sense import LONGEST, is_progression
 from mockserver.syntaxes import read_capacity, read_instant, read_progression
 
 
-class SetupError(ValueError):
+class ScenarioError(ValueError):
     """A part of a scenario that makes no sense."""
 
     def __init__(self, location: tuple[str | int, ...], message: str) -> None:
@@ -44,7 +44,7 @@ class ClockChange(NamedTuple):
     scale: float | None = None
 
 
-class Setup(NamedTuple):
+class ScenarioActions(NamedTuple):
     """A scenario, read. What is None leaves the sandbox as it is."""
 
     name: str
@@ -87,7 +87,7 @@ class Setup(NamedTuple):
                 try:
                     rule = read_rule(entry, origin=self.origin, now=now, times=times)
                 except ValueError as error:
-                    raise SetupError((part, n), str(error)) from error
+                    raise ScenarioError((part, n), str(error)) from error
                 yield rule._replace(id=as_uuid(digest(salt, self.origin.encode(), part.encode(), b"%d" % n)))
 
     def _now_in(self, sandbox: Sandbox) -> float:
@@ -118,10 +118,10 @@ class Setup(NamedTuple):
             (clock.freeze if change.frozen else clock.resume)()
 
 
-def read_setup(name: str, content: Mapping[str, Any]) -> Setup:
+def read_actions(name: str, content: Mapping[str, Any]) -> ScenarioActions:
     """The set-up of a scenario whose content fits the schema; raises SetupError for what that cannot refuse."""
     accounts = tuple(AccountChange(**{"token": None, **each}) for each in content.get("accounts", ()))
-    setup = Setup(
+    setup = ScenarioActions(
         name,
         accounts,
         _read_clock(content.get("clock", {})),
@@ -134,24 +134,24 @@ def read_setup(name: str, content: Mapping[str, Any]) -> Setup:
     return setup
 
 
-def _try_rules(setup: Setup) -> None:
+def _try_rules(setup: ScenarioActions) -> None:
     """Raises SetupError where the rules could not be installed in an empty sandbox at any time."""
     for part in ("stubs", "faults"):
         for n, entry in enumerate(getattr(setup, part)):
             if "until" in entry:
-                raise SetupError((part, n, "until"), "an instant came, which may be over; wanted 'for', in seconds")
+                raise ScenarioError((part, n, "until"), "an instant came, which may be over; wanted 'for', in seconds")
     rules = list(setup.rules(0.0))
     try:
         Rules(lambda *_: "").install(rules)
     except ValueError as error:
-        raise SetupError((), str(error)) from error
+        raise ScenarioError((), str(error)) from error
 
 
 def _read_clock(content: Mapping[str, Any]) -> ClockChange:
     at = content.get("at")
     instant = None if at is None else read_instant(at)
     if at is not None and instant is None:
-        raise SetupError(("clock", "at"), f"{at!r} came; wanted an ISO 8601 instant")
+        raise ScenarioError(("clock", "at"), f"{at!r} came; wanted an ISO 8601 instant")
     return ClockChange(instant, content.get("frozen"), content.get("scale"))
 
 
@@ -161,31 +161,31 @@ def _read_progression(content: Mapping[str, Any]) -> Progression | None:
     try:
         progression = Progression(*read_progression(content["progression"]))
     except SettingsError as error:
-        raise SetupError(("progression",), str(error).removeprefix("progression ")) from error
+        raise ScenarioError(("progression",), str(error).removeprefix("progression ")) from error
     if not is_progression(progression):
-        raise SetupError(("progression",), f"its amount is no number up to {LONGEST:g}")
+        raise ScenarioError(("progression",), f"its amount is no number up to {LONGEST:g}")
     return progression
 
 
 def _read_conditions(content: Mapping[str, Any]) -> Conditions | None:
     if "conditions" not in content:
         return None
-    return checked_conditions(content["conditions"], ("conditions",))
+    return parse_conditions(content["conditions"], ("conditions",))
 
 
-def checked_conditions(value: Mapping[str, Any], location: tuple[str | int, ...]) -> Conditions:
+def parse_conditions(value: Mapping[str, Any], location: tuple[str | int, ...]) -> Conditions:
     """The conditions of JSON that fits their schema; raises SetupError for what that cannot refuse."""
     try:
         read_capacity(value.get("capacity", "free"))
     except SettingsError as error:
         message = str(error).replace("capacity is ", "").replace("; wanted", " came; wanted")
-        raise SetupError((*location, "capacity"), message) from error
+        raise ScenarioError((*location, "capacity"), message) from error
     return read_conditions(value)
 
 
 def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, magic: bool) -> None:
     revoked_at = None if change.revoked_after is None else now + change.revoked_after
-    terms = Terms(change.credits, False if revoked_at is not None else change.revoked, revoked_at)
+    terms = AccountOverrides(change.credits, False if revoked_at is not None else change.revoked, revoked_at)
     if change.token is None:
         changed = sandbox.accounts.every()
         sandbox.accounts.terms = sandbox.accounts.terms.with_those_of(terms)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from mockserver.messages import Content
+from mockserver.messages import StoredBytes
 from mockserver.stores.blobs import Blob
 
 LEAST, MOST = -(2**63), 2**64 - 1
@@ -16,7 +16,7 @@ def is_record(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_field_defaults")
 
 
-def misfit(value: Any, hint: Any) -> str:
+def type_problem(value: Any, hint: Any) -> str:
     """What is wrong with the value; empty when it is of that type.
 
     A whole number is good where a float is wanted: some writers of JSON leave out `.0`.
@@ -36,7 +36,7 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one line for each ki
         return isinstance(value, (int, hint)) and not isinstance(value, bool) and _can_be_shown(value)
     if hint is str:
         return isinstance(value, str) and is_unicode(value)
-    if hint is Content:
+    if hint is StoredBytes:
         return isinstance(value, Blob)
     if origin is None:
         return isinstance(value, hint)

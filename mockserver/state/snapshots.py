@@ -13,17 +13,17 @@ from mockserver.json_bodies import MAX_VALUES
 from mockserver.redaction import is_account_key
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import Attempt, Callback, Outbox, State
-from mockserver.state.clock import LATEST, ClockMark
+from mockserver.state.clock import LATEST, ClockSnapshot
 from mockserver.state.codec import Reader, Writer
 from mockserver.state.conditions import NORMAL, Conditions
 from mockserver.state.journal import Exchange, without_secrets
-from mockserver.state.ledger import MOST, NO_TERMS, Account, Terms
-from mockserver.state.registry import Registry, SnapshotError, still
+from mockserver.state.ledger import MOST, NO_OVERRIDES, Account, AccountOverrides
+from mockserver.state.registry import Registry, SnapshotError, frozen_copy
 from mockserver.state.rule_definitions import restored_rule
-from mockserver.state.rules import Rule, RuleKept
-from mockserver.state.sandbox import Own, Sandbox
-from mockserver.state.sense import KINDS, LONGEST, Sense, is_json, is_progression, is_time, is_timeline
-from mockserver.state.shapes import misfit
+from mockserver.state.rules import Rule, RuleSnapshot
+from mockserver.state.sandbox import Sandbox, SandboxOptions
+from mockserver.state.sense import KINDS, LONGEST, SnapshotCheck, is_json, is_progression, is_time, is_valid_batch
+from mockserver.state.shapes import type_problem
 
 FORMAT, VERSION = "mockserver sandbox", 2
 MAX_DOCUMENT = 384 * 1024 * 1024
@@ -31,11 +31,11 @@ MAX_DOCUMENT = 384 * 1024 * 1024
 MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
 """Values in a document, and the fewest bytes that each takes on average: what is written takes 20 and more."""
 
-SHELVES: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
+COLLECTIONS: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
 """What lies on the shelves of every sandbox. What lies on those of a provider, it declares; see Provider.keeps."""
 
 
-class Attribute(NamedTuple):
+class SnapshotField(NamedTuple):
     """How something travels that a sandbox remembers beside its shelves."""
 
     hint: Any
@@ -54,7 +54,7 @@ def _read_progression(progression: Progression) -> Progression:
     return progression
 
 
-def _read_terms(terms: Terms) -> Terms:
+def _read_terms(terms: AccountOverrides) -> AccountOverrides:
     if abs(terms.credits or 0) > MOST:
         raise ValueError("more credits than there are")
     return terms
@@ -87,11 +87,11 @@ def _read_conditions(conditions: Conditions) -> Conditions:
     return NORMAL if conditions == NORMAL else conditions
 
 
-def _take_rules(sandbox: Sandbox) -> tuple[RuleKept, ...]:
+def _take_rules(sandbox: Sandbox) -> tuple[RuleSnapshot, ...]:
     return tuple(rule.kept() for rule in sandbox.rules.installed)
 
 
-def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
+def _read_rules(kept: tuple[RuleSnapshot, ...]) -> list[Rule]:
     """The rules; whether definitions fit RULE_SCHEMA was judged before."""
     for each in kept:
         if each.until is not None and not is_time(each.until):
@@ -99,12 +99,12 @@ def _read_rules(kept: tuple[RuleKept, ...]) -> list[Rule]:
     return [restored_rule(each) for each in kept]
 
 
-ATTRIBUTES: Mapping[str, Attribute] = {
-    "progression": Attribute(Progression, lambda sandbox: sandbox.progression, _read_progression),
-    "conditions": Attribute(Conditions, lambda sandbox: sandbox.conditions, _read_conditions),
-    "terms": Attribute(Terms, lambda sandbox: sandbox.accounts.terms, _read_terms),
-    "outbox": Attribute(tuple[Callback, ...] | None, _take_outbox, _read_outbox),
-    "rules": Attribute(tuple[RuleKept, ...], _take_rules, _read_rules),
+ATTRIBUTES: Mapping[str, SnapshotField] = {
+    "progression": SnapshotField(Progression, lambda sandbox: sandbox.progression, _read_progression),
+    "conditions": SnapshotField(Conditions, lambda sandbox: sandbox.conditions, _read_conditions),
+    "terms": SnapshotField(AccountOverrides, lambda sandbox: sandbox.accounts.terms, _read_terms),
+    "outbox": SnapshotField(tuple[Callback, ...] | None, _take_outbox, _read_outbox),
+    "rules": SnapshotField(tuple[RuleSnapshot, ...], _take_rules, _read_rules),
 }
 """One row for each attribute that travels."""
 
@@ -120,8 +120,8 @@ class Snapshot(NamedTuple):
     name: str
     salt: bytes
     """What its ids derive from: those it gives next are those it would have given."""
-    own: Own
-    clock: ClockMark
+    own: SandboxOptions
+    clock: ClockSnapshot
     seen: int
     """How many requests its journal has seen."""
     exchanges: tuple[Exchange, ...] | None
@@ -134,13 +134,13 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """Writes and reads snapshots of sandboxes whose providers keep what they say."""
 
-    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}, senses: Iterable[Sense] = ()) -> None:
+    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}, senses: Iterable[SnapshotCheck] = ()) -> None:
         """`kept` says by provider, and by shelf, the type of what lies there, `senses` what of it makes no sense."""
         self._senses = tuple(senses)
         self._registry = Registry()
-        for hint in (Snapshot, Reason, *SHELVES.values(), *(each.hint for each in ATTRIBUTES.values())):
+        for hint in (Snapshot, Reason, *COLLECTIONS.values(), *(each.hint for each in ATTRIBUTES.values())):
             self._registry.declare(hint)
-        self._hints = dict(SHELVES)
+        self._hints = dict(COLLECTIONS)
         for provider, shelves in kept.items():
             self._hints |= shelves
             for hint in shelves.values():
@@ -156,7 +156,7 @@ class Snapshots:
             seen=sandbox.journal.seen,
             exchanges=tuple(sandbox.journal.find(lambda _: True)) if journal else None,
             attributes={name: each.take(sandbox) for name, each in ATTRIBUTES.items()},
-            shelves={name: still(dict(shelf)) for name, shelf in sandbox.shelves.items()},
+            shelves={name: frozen_copy(dict(shelf)) for name, shelf in sandbox.shelves.items()},
         )
 
     def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
@@ -173,23 +173,23 @@ class Snapshots:
         reader = Reader(self._registry, document["blobs"])
         snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
         self._check(snapshot, frozenset(shelves))
-        _check_sense(snapshot)
+        _check_values(snapshot)
         for sense in self._senses:
             for place, complaint in sense(snapshot.shelves):
-                _demand(False, f"shelves.{place}", complaint)
+                _require(False, f"shelves.{place}", complaint)
         return snapshot
 
     def _check(self, snapshot: Snapshot, shelves: frozenset[str]) -> None:
         for name, value in snapshot.attributes.items():
-            _demand(name in ATTRIBUTES, f"attributes.{name}", f"unknown; known are {', '.join(ATTRIBUTES)}")
-            _demand(not (wrong := misfit(value, ATTRIBUTES[name].hint)), f"attributes.{name}", wrong)
+            _require(name in ATTRIBUTES, f"attributes.{name}", f"unknown; known are {', '.join(ATTRIBUTES)}")
+            _require(not (wrong := type_problem(value, ATTRIBUTES[name].hint)), f"attributes.{name}", wrong)
         for name, shelf in snapshot.shelves.items():
-            _demand(name in shelves, f"shelves.{name}", f"unknown; known are {', '.join(sorted(shelves))}")
+            _require(name in shelves, f"shelves.{name}", f"unknown; known are {', '.join(sorted(shelves))}")
             for key, value in shelf.items():
-                _demand(not (wrong := misfit(value, self._hints.get(name, Any))), f"shelves.{name}.{key}", wrong)
+                _require(not (wrong := type_problem(value, self._hints.get(name, Any))), f"shelves.{name}.{key}", wrong)
 
 
-def ready(snapshot: Snapshot) -> Mapping[str, Any]:
+def decode_fields(snapshot: Snapshot) -> Mapping[str, Any]:
     """What `restore` puts into a sandbox beside its shelves; raises SnapshotError."""
     found = {}
     for name, value in snapshot.attributes.items():
@@ -205,7 +205,7 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
 
     Raises SnapshotError, and changes nothing, for attributes that make no sense.
     """
-    attributes = ready(snapshot)
+    attributes = decode_fields(snapshot)
     sandbox.begin_from(snapshot.own)
     sandbox.clock.set_to(snapshot.clock)
     sandbox.ids.salt = snapshot.salt
@@ -213,7 +213,7 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
         sandbox.shelves[name].update(shelf)
     sandbox.progression = attributes.get("progression", sandbox.progression)
     sandbox.conditions = attributes.get("conditions", NORMAL)
-    sandbox.accounts.terms = attributes.get("terms", NO_TERMS)
+    sandbox.accounts.terms = attributes.get("terms", NO_OVERRIDES)
     sandbox.outbox = attributes.get("outbox")
     sandbox.rules.installed = attributes.get("rules", [])
     sandbox.journal.fill(snapshot.seen, snapshot.exchanges or ())
@@ -233,42 +233,42 @@ def _check_head(document: Any) -> None:
         )
 
 
-def _check_sense(snapshot: Snapshot) -> None:
+def _check_values(snapshot: Snapshot) -> None:
     """What types cannot say, and what reading the sandbox would stumble over."""
     clock, seen, exchanges = snapshot.clock, snapshot.seen, snapshot.exchanges or ()
-    _demand(0 <= clock.born <= clock.now <= LATEST, "clock", "it stands before its beginning, or past the year 9999")
-    _demand(0 < clock.scale < math.inf, "clock.scale", "wanted a positive number")
+    _require(0 <= clock.born <= clock.now <= LATEST, "clock", "it stands before its beginning, or past the year 9999")
+    _require(0 < clock.scale < math.inf, "clock.scale", "wanted a positive number")
     numbers = [0, *(each.number for each in exchanges)]
-    _demand(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
-    _demand(all(is_time(each.at) for each in exchanges), "exchanges", "one is from before 1970, or past 9999")
-    _demand(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
+    _require(all(one < other for one, other in pairwise(numbers)), "exchanges", "their numbers do not rise")
+    _require(all(is_time(each.at) for each in exchanges), "exchanges", "one is from before 1970, or past 9999")
+    _require(numbers[-1] <= seen, "seen", "it is less than the number of the last exchange")
     _check_own(snapshot.own)
     for id_, batch in snapshot.shelves.get("batches", {}).items():
-        _demand(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
+        _require(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
     known = snapshot.shelves.get("batches", {}).keys()
     for key, account in snapshot.shelves.get("accounts", {}).items():
-        _demand(is_account_key(key), "shelves.accounts", "a key is no digest of a token (32 hexadecimal digits)")
-        _demand(
+        _require(is_account_key(key), "shelves.accounts", "a key is no digest of a token (32 hexadecimal digits)")
+        _require(
             account.key == key and known >= {*account.batches},
             f"shelves.accounts.{key}",
             "it knows other batches",
         )
         is_timely = all(is_time(each.at) for each in account.entries)
-        _demand(is_timely, f"shelves.accounts.{key}", "a charge is from before 1970, or past the year 9999")
-    _demand(
+        _require(is_timely, f"shelves.accounts.{key}", "a charge is from before 1970, or past the year 9999")
+    _require(
         all(is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
     )
 
 
-def _check_own(own: Own) -> None:
+def _check_own(own: SandboxOptions) -> None:
     """What the sandbox begins from again when it is reset."""
-    _demand(own.progression is None or is_progression(own.progression), "own.progression", "no batch can age so")
+    _require(own.progression is None or is_progression(own.progression), "own.progression", "no batch can age so")
     if own.clock is not None:
-        _demand(is_time(own.clock.instant or 0), "own.clock", "it begins before 1970, or past the year 9999")
-        _demand(0 < own.clock.scale < math.inf, "own.clock.scale", "wanted a positive number")
+        _require(is_time(own.clock.instant or 0), "own.clock", "it begins before 1970, or past the year 9999")
+        _require(0 < own.clock.scale < math.inf, "own.clock.scale", "wanted a positive number")
     for facts in own.accounts:
-        _demand(is_account_key(facts.key), "own.accounts", "a key is no digest of a token (32 hexadecimal digits)")
-        _demand(abs(facts.credits) <= MOST, "own.accounts", f"{facts.key[:100]} has more credits than there are")
+        _require(is_account_key(facts.key), "own.accounts", "a key is no digest of a token (32 hexadecimal digits)")
+        _require(abs(facts.credits) <= MOST, "own.accounts", f"{facts.key[:100]} has more credits than there are")
 
 
 def _makes_sense(id_: str, batch: Batch) -> bool:
@@ -277,9 +277,9 @@ def _makes_sense(id_: str, batch: Batch) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     is_whole = batch.id == id_ and batch.size == len(texts) >= 1 and all(isinstance(each, str) for each in texts)
-    return is_whole and is_timeline(batch)
+    return is_whole and is_valid_batch(batch)
 
 
-def _demand(holds: bool, place: str, complaint: str) -> None:
+def _require(holds: bool, place: str, complaint: str) -> None:
     if not holds:
         raise SnapshotError(f"sandbox.{place[:200]}: {complaint}")

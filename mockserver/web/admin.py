@@ -18,8 +18,8 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.contract.replies import described, problem
-from mockserver.contract.routing import MAX_SHOWN, allowed_methods
+from mockserver.contract.replies import problem, violation_json
+from mockserver.contract.routing import MAX_NAME, allowed_methods
 from mockserver.contract.validation import read_token
 from mockserver.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
 from mockserver.json_bodies import JsonError, parse_json
@@ -29,12 +29,12 @@ from mockserver.state.sandbox import Sandbox
 from mockserver.state.sandboxes import SandboxesFull
 from mockserver.state.snapshots import MAX_DOCUMENT, max_document_values
 from mockserver.text import nearest
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, bug_met
-from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb, clearest
-from mockserver.web.courier import Courier
-from mockserver.web.gate import Gate
+from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, internal_error
+from mockserver.web.calls import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated
+from mockserver.web.courier import CallbackDispatcher
+from mockserver.web.gate import AdminAuth
 from mockserver.web.turns import busy, in_lane, own_lane
-from mockserver.web.verbs import VERBS
+from mockserver.web.verbs import ROUTES
 from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
@@ -47,8 +47,8 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
     the collector runs.
     """
     known: Engine = proxy(engine)
-    by_path: dict[str, dict[str, Verb]] = {}
-    for verb in VERBS:
+    by_path: dict[str, dict[str, AdminRoute]] = {}
+    for verb in ROUTES:
         by_path.setdefault(verb.path, {})[verb.method] = verb
     endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
     routes = [
@@ -99,9 +99,9 @@ class _Refusing:
 class _Endpoint:
     """All verbs of one admin path."""
 
-    def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, Verb]) -> None:
+    def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, AdminRoute]) -> None:
         self._engine = engine
-        self._gate = Gate(settings)
+        self._gate = AdminAuth(settings)
         self._body_timeout = settings.body_timeout
         self._verbs = verbs
 
@@ -127,16 +127,16 @@ class _Endpoint:
             except (ClientDisconnect, ConnectionResetError):
                 return
             except Exception:  # left to the server, it would cost the client its connection
-                response = _sent(bug_met(request.method, request.url.path))
+                response = _sent(internal_error(request.method, request.url.path))
         await response(scope, receive, send)
 
-    async def _respond(self, verb: Verb, request: StarletteRequest, body: bytes) -> StarletteResponse:
+    async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> StarletteResponse:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
         token = read_token(asked)
         name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
         path = dict(request.path_params)
         courier = self._engine.courier
-        if isinstance(courier, Courier):
+        if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
         if verb.in_steps:
             return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
@@ -146,7 +146,7 @@ class _Endpoint:
         return self._answer(verb, asked, name, by_token, path)
 
     def _answer(
-        self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]
+        self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]
     ) -> StarletteResponse:
         call = self._call(verb, asked, name, by_token, path)
         with call.sandbox.transaction:
@@ -155,7 +155,7 @@ class _Endpoint:
         return self._reply(verb, call.sandbox, answer)
 
     async def _answer_in_steps(  # noqa: PLR0917  what a call is made of
-        self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
+        self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
     ) -> StarletteResponse:
         """The answer of a verb that takes steps: each in the turn of its sandbox, and what lies between beside them."""
         workers, lane = self._engine.workers, own_lane()
@@ -166,7 +166,7 @@ class _Endpoint:
             found = await in_lane(workers, step.sandbox, step.action, receive)
         return await in_lane(workers, lane, partial(self._reply, verb, call.sandbox, step), receive)
 
-    def _call(self, verb: Verb, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
+    def _call(self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
         book = self._engine.sandboxes
         if verb.sets_up:
@@ -174,7 +174,7 @@ class _Endpoint:
         sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
         return AdminCall(self._engine, sandbox, path, query, value)
 
-    def _reply(self, verb: Verb, sandbox: Sandbox, answer: Any) -> StarletteResponse:
+    def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: Any) -> StarletteResponse:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
@@ -200,20 +200,20 @@ async def _read_body(request: StarletteRequest, most: int) -> bytes:
     return bytes(body)
 
 
-def _read_query(verb: Verb, query: str) -> dict[str, str]:
+def _read_query(verb: AdminRoute, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in verb.parameters:
             known, near = ", ".join(sorted(verb.parameters)) or "none", nearest(name, sorted(verb.parameters))
             hint = f" Did you mean {near}?" if near else ""
-            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_SHOWN]!r}; known: {known}.{hint}")
+            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_NAME]!r}; known: {known}.{hint}")
         if name in arguments:
             raise AdminRefusal(400, f"The query parameter {name!r} stands twice.")
         arguments[name] = value
     return arguments
 
 
-def _read_json(verb: Verb, body: bytes) -> Any:
+def _read_json(verb: AdminRoute, body: bytes) -> Any:
     if verb.body is None:
         if body.strip() not in {b"", b"{}"}:
             raise AdminRefusal(400, f"{verb.method} {ADMIN_PREFIX}{verb.path} takes no body.")
@@ -228,7 +228,7 @@ def _read_json(verb: Verb, body: bytes) -> Any:
         raise AdminRefusal(400, f"The body is {error}{f'; wanted {wanted}' if wanted else ''}.") from None
     violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
     if violations:
-        raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))
+        raise AdminRefusal(422, "The body is not what this call takes.", deduplicated(violations))
     return value
 
 
@@ -239,7 +239,7 @@ def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> 
 
 def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) -> StarletteResponse:
     more: dict[str, Any] = (
-        {"violations": [described(each) for each in refusal.violations]} if refusal.violations else {}
+        {"violations": [violation_json(each) for each in refusal.violations]} if refusal.violations else {}
     )
     return _sent(problem(refusal.status, "Refused", refusal.detail, **more), headers)
 
@@ -252,12 +252,12 @@ def _method_not_allowed(path: str, method: str, methods: Any) -> StarletteRespon
     headers = {"Allow": allowed_methods(methods)}
     if method == "OPTIONS":
         return StarletteResponse(status_code=204, headers=headers)
-    detail = f"{path[:MAX_SHOWN]} does not answer {method[:MAX_SHOWN]}; it answers {headers['Allow']}."
+    detail = f"{path[:MAX_NAME]} does not answer {method[:MAX_NAME]}; it answers {headers['Allow']}."
     return _problem(AdminRefusal(405, detail), headers)
 
 
 async def _not_found(request: StarletteRequest, error: Exception) -> StarletteResponse:  # noqa: ARG001  Starlette's signature
     path = request.url.path
-    near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in VERBS))
+    near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in ROUTES))
     hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""
-    return _problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_SHOWN]}.{hint}"))
+    return _problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_NAME]}.{hint}"))

@@ -4,8 +4,8 @@ from itertools import islice
 from typing import Any
 
 from mockserver.state.ledger import Account, facts_of
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, read_count
-from mockserver.web.views import instant_of
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, object_schema, read_count
+from mockserver.web.views import iso_instant
 
 
 def accounts(call: AdminCall) -> Any:
@@ -49,7 +49,7 @@ def ledger(call: AdminCall) -> Any:
     found = _find_account(call)
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
     rows = list(islice(found.ledger(call.sandbox.batches, call.now), after, after + limit + 1))
-    entries = [{**row._asdict(), "at": instant_of(row.at)} for row in rows[:limit]]
+    entries = [{**row._asdict(), "at": iso_instant(row.at)} for row in rows[:limit]]
     more = after + limit if len(rows) > limit else None
     return {"credits": found.balance(call.sandbox.batches, call.now), "entries": entries, "next": more}
 
@@ -62,16 +62,16 @@ ACCOUNT: dict[str, Any] = {
 """What can be set of an account."""
 
 VERBS = (
-    Verb("GET", "/accounts", accounts),
-    Verb("GET", "/accounts/{token}", account),
-    Verb(
+    AdminRoute("GET", "/accounts", accounts),
+    AdminRoute("GET", "/accounts/{token}", account),
+    AdminRoute(
         "PUT",
         "/accounts/{token}",
         put_account,
-        body_of(**ACCOUNT),
+        object_schema(**ACCOUNT),
     ),
-    Verb("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
-    Verb("GET", "/usage", usage, parameters=PAGE),
+    AdminRoute("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
+    AdminRoute("GET", "/usage", usage, parameters=PAGE),
 )
 
 

@@ -8,8 +8,8 @@ from mockserver.redaction import redacted_text
 from mockserver.state.callbacks import UNDECIDED, Callback, State
 from mockserver.state.clock import LATEST
 from mockserver.text import did_you_mean
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, read_count
-from mockserver.web.views import instant_of
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, read_count
+from mockserver.web.views import iso_instant
 
 
 def callbacks(call: AdminCall) -> Any:
@@ -22,7 +22,7 @@ def callbacks(call: AdminCall) -> Any:
         wanted = _read_state(call.query["state"])
         found = [each for each in found if each.state is wanted]
     return {
-        "callbacks": [_shown(each) for each in found[after : after + limit]],
+        "callbacks": [_callback_json(each) for each in found[after : after + limit]],
         "next": after + limit if len(found) > after + limit else None,
         "pending": len(outbox.pending) if outbox else 0,
         "dropped": outbox.dropped if outbox else 0,
@@ -45,13 +45,13 @@ def redeliver_callback(call: AdminCall) -> Any:
         raise AdminRefusal(409, f"The callback is {found.state}; only what has come to an end can be sent again.")
     outbox.redeliver(id_)
     call.engine.settle(call.sandbox)
-    return _shown(outbox.find(id_) or found)
+    return _callback_json(outbox.find(id_) or found)
 
 
 VERBS = (
-    Verb("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}),
-    Verb("DELETE", "/callbacks", delete_callbacks),
-    Verb("POST", "/callbacks/{id}/redeliver", redeliver_callback),
+    AdminRoute("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}),
+    AdminRoute("DELETE", "/callbacks", delete_callbacks),
+    AdminRoute("POST", "/callbacks/{id}/redeliver", redeliver_callback),
 )
 
 
@@ -61,16 +61,16 @@ def _read_state(text: str) -> State:
     return State(text)
 
 
-def _shown(callback: Callback) -> dict[str, Any]:
+def _callback_json(callback: Callback) -> dict[str, Any]:
     return {
         "id": callback.id,
         "number": callback.number,
         "target": redacted_text(callback.target),
         "state": callback.state,
-        "due": instant_of(callback.due) if callback.due <= LATEST else None,
+        "due": iso_instant(callback.due) if callback.due <= LATEST else None,
         "payload": orjson.loads(callback.payload) if callback.payload else None,
         "attempts": [
-            {**each._asdict(), "at": instant_of(each.at), "error": redacted_text(each.error)}
+            {**each._asdict(), "at": iso_instant(each.at), "error": redacted_text(each.error)}
             for each in callback.attempts
         ],
     }

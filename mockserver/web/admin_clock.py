@@ -9,21 +9,21 @@ from mockserver.contract.schema import Schema
 from mockserver.errors import SettingsError
 from mockserver.state.batches import Progression
 from mockserver.state.clock import LATEST
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of, clearest, obeyed
-from mockserver.web.views import instant_of
+from mockserver.web.calls import AdminCall, AdminRefusal, AdminRoute, deduplicated, object_schema, or_422
+from mockserver.web.views import iso_instant
 
 
 def clock(call: AdminCall) -> Any:
     it = call.sandbox.clock
     now = it.now()
-    return {"now": instant_of(now), "unix": now, "frozen": it.is_frozen, "scale": it.scale}
+    return {"now": iso_instant(now), "unix": now, "frozen": it.is_frozen, "scale": it.scale}
 
 
 def put_clock(call: AdminCall) -> Any:
     it, body = call.sandbox.clock, call.body
     if "now" in body:
         instant = read_instant(body["now"])
-        obeyed(lambda: it.set(instant))
+        or_422(lambda: it.set(instant))
     if "scale" in body:
         it.scale_by(body["scale"])
     if "frozen" in body:
@@ -33,8 +33,8 @@ def put_clock(call: AdminCall) -> Any:
 
 def advance_clock(call: AdminCall) -> Any:
     body = call.body
-    seconds = sum(body.get(name, 0) * worth for name, worth in _WORTHS.items())
-    obeyed(lambda: call.sandbox.clock.advance(seconds))
+    seconds = sum(body.get(name, 0) * worth for name, worth in _UNIT_SECONDS.items())
+    or_422(lambda: call.sandbox.clock.advance(seconds))
     return clock(call)
 
 
@@ -54,7 +54,7 @@ def scale_clock(call: AdminCall) -> Any:
 
 
 def progression(call: AdminCall) -> Any:
-    return _shown(*call.sandbox.progression)
+    return _clock_json(*call.sandbox.progression)
 
 
 def put_progression(call: AdminCall) -> Any:
@@ -64,10 +64,10 @@ def put_progression(call: AdminCall) -> Any:
 
 
 _AMOUNTS = {"time": "seconds", "polls": "polls"}
-_WORTHS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
+_UNIT_SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e12}
-_SPAN = body_of(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum": LATEST} for name in _WORTHS})
-CLOCK = body_of(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE)
+_SPAN = object_schema(at_least=1, **{name: {"type": "number", "minimum": 0, "maximum": LATEST} for name in _UNIT_SECONDS})
+CLOCK = object_schema(now={"type": ["string", "number"]}, frozen={"type": "boolean"}, scale=_POSITIVE)
 PROGRESSION = Schema(
     {
         "description": (
@@ -76,14 +76,14 @@ PROGRESSION = Schema(
         ),
         "oneOf": [
             {"type": "string"},  # its own reader says more
-            body_of("progression", progression={"const": "immediate"}).definition,
-            body_of(
+            object_schema("progression", progression={"const": "immediate"}).definition,
+            object_schema(
                 "progression",
                 "seconds",
                 progression={"const": "time"},
                 seconds={"type": "number", "minimum": 0, "maximum": 1e12},
             ).definition,
-            body_of(
+            object_schema(
                 "progression",
                 "polls",
                 progression={"const": "polls"},
@@ -95,44 +95,44 @@ PROGRESSION = Schema(
 )
 
 VERBS = (
-    Verb("GET", "/clock", clock),
-    Verb(
+    AdminRoute("GET", "/clock", clock),
+    AdminRoute(
         "PUT",
         "/clock",
         put_clock,
         CLOCK,
     ),
-    Verb("POST", "/clock/advance", advance_clock, _SPAN),
-    Verb("POST", "/clock/freeze", freeze_clock),
-    Verb("POST", "/clock/resume", resume_clock),
-    Verb("POST", "/clock/scale", scale_clock, body_of("scale", scale=_POSITIVE)),
-    Verb("GET", "/progression", progression),
-    Verb("PUT", "/progression", put_progression, PROGRESSION),
+    AdminRoute("POST", "/clock/advance", advance_clock, _SPAN),
+    AdminRoute("POST", "/clock/freeze", freeze_clock),
+    AdminRoute("POST", "/clock/resume", resume_clock),
+    AdminRoute("POST", "/clock/scale", scale_clock, object_schema("scale", scale=_POSITIVE)),
+    AdminRoute("GET", "/progression", progression),
+    AdminRoute("PUT", "/progression", put_progression, PROGRESSION),
 )
 
 
 def read_progression(body: Mapping[str, Any] | str) -> Progression:
     """What the body of PUT /progression says; raises AdminRefusal for a text that says nothing."""
     if isinstance(body, str):
-        body = _written_out(body)
+        body = _progression_json(body)
     kind = body["progression"]
     amount = body[_AMOUNTS[kind]] if kind in _AMOUNTS else 0
     return Progression(kind, int(amount) if kind == "polls" else amount)
 
 
-def _written_out(text: str) -> dict[str, Any]:
+def _progression_json(text: str) -> dict[str, Any]:
     """The object that a text is short for, which is written as the setting is, and keeps to the same bounds."""
     try:
-        body = _shown(*syntaxes.read_progression(text))
+        body = _clock_json(*syntaxes.read_progression(text))
     except SettingsError as error:
         raise AdminRefusal(422, f"{error}.") from error
     violations = PROGRESSION.violations(body, ("body",))
     if violations:
-        raise AdminRefusal(422, "The body is not what this call takes.", clearest(violations))
+        raise AdminRefusal(422, "The body is not what this call takes.", deduplicated(violations))
     return body
 
 
-def _shown(kind: str, amount: float) -> dict[str, Any]:
+def _clock_json(kind: str, amount: float) -> dict[str, Any]:
     return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
 
 

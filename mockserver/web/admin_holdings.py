@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, Verb, read_count
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRoute, read_count
 
 
 def listing(kind: str) -> Callable[[AdminCall], Any]:
@@ -26,6 +26,6 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
 
 
 VERBS = (
-    Verb("GET", "/batches", listing("batches"), parameters=PAGE),
-    Verb("GET", "/files", listing("files"), parameters=PAGE),
+    AdminRoute("GET", "/batches", listing("batches"), parameters=PAGE),
+    AdminRoute("GET", "/files", listing("files"), parameters=PAGE),
 )

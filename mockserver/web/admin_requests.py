@@ -4,20 +4,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from mockserver.contract.routing import MAX_SHOWN
+from mockserver.contract.routing import MAX_NAME
 from mockserver.contract.schema import Schema
 from mockserver.errors import Reason
 from mockserver.messages import FIXTURE_SOURCE, SOURCES
-from mockserver.provider import Service
+from mockserver.provider import BoundOperation
 from mockserver.redaction import redacted_json, secrets_in
-from mockserver.review.nearness import MAX_PROMPTS, NearMiss, Nearness, Unmatched
+from mockserver.review.nearness import MAX_PROMPTS, NearMiss, NearMissFinder, UnmatchedPrompts
 from mockserver.state.journal import Exchange
 from mockserver.state.matchers import ANY
 from mockserver.state.matching import SEARCH_PROPERTIES, Search, find_order, read_search
 from mockserver.state.sandbox import Sandbox
 from mockserver.text import nearest
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, clearest, read_count
-from mockserver.web.views import listed, public_name
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, deduplicated, read_count
+from mockserver.web.views import exchanges_json, public_name
 
 MAX_ORDER = 100
 MAX_EXPLAINED = 100
@@ -33,9 +33,9 @@ def requests(call: AdminCall) -> Any:
         wanted["status"] = read_count(call, "status", 0, 999)
     violations = _SEARCH.violations(wanted, ("query",))
     if violations:
-        raise AdminRefusal(422, "The query is not what this call takes.", clearest(violations))
+        raise AdminRefusal(422, "The query is not what this call takes.", deduplicated(violations))
     search = _search(call, wanted | {"since": after + 1})
-    return listed(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
 
 
 def delete_requests(call: AdminCall) -> Any:
@@ -64,7 +64,7 @@ def _is_met(count: int, expected: Mapping[str, int], *, dropped: int) -> bool | 
 
 def find_requests(call: AdminCall) -> Any:
     found = call.sandbox.journal.find(_search(call, call.body).finds)
-    return listed(call.sandbox, islice(found, MAX_ROWS))
+    return exchanges_json(call.sandbox, islice(found, MAX_ROWS))
 
 
 def order_requests(call: AdminCall) -> Any:
@@ -92,7 +92,7 @@ def _search(call: AdminCall, definition: Mapping[str, Any]) -> Search:
 def _check_operation(call: AdminCall, key: str) -> None:
     known = [service.operation.key for service in call.engine.services]
     if key and key not in known:
-        raise AdminRefusal(422, f"No operation has the key {key[:MAX_SHOWN]!r}.{_hint(key, known)}")
+        raise AdminRefusal(422, f"No operation has the key {key[:MAX_NAME]!r}.{_hint(key, known)}")
 
 
 def _check_reason(word: str) -> None:
@@ -109,7 +109,7 @@ def _check_source(word: str) -> None:
 
 
 def _unknown(name: str, word: str, known: Sequence[str]) -> AdminRefusal:
-    return AdminRefusal(422, f"{name} is {word[:MAX_SHOWN]!r}; wanted one of {', '.join(known)}.{_hint(word, known)}")
+    return AdminRefusal(422, f"{name} is {word[:MAX_NAME]!r}; wanted one of {', '.join(known)}.{_hint(word, known)}")
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
@@ -124,14 +124,14 @@ def unmatched_requests(call: AdminCall) -> Any:
     if kind not in {"", *KINDS}:
         raise AdminRefusal(400, f"kind is {kind[:100]!r}; wanted {' or '.join(KINDS)}.")
     services = {service.operation.key: service for service in call.engine.services}
-    nearness = Nearness([service.operation for service in call.engine.services])
+    nearness = NearMissFinder([service.operation for service in call.engine.services])
     journal = call.sandbox.journal
     found: list[dict[str, Any]] = []
     upto = after
     for exchange in journal.find(lambda each: each.number > after):
         if len(found) >= limit or nearness.is_exhausted:
             break
-        found += [_shown(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
+        found += [_unmatched_json(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
         upto = exchange.number
     is_more = upto < journal.seen and journal.seen > journal.dropped
     return {
@@ -142,16 +142,16 @@ def unmatched_requests(call: AdminCall) -> Any:
     }
 
 
-def _unmatched(each: Exchange, services: Mapping[str, Service], nearness: Nearness, kind: str) -> Iterator[Unmatched]:
+def _unmatched(each: Exchange, services: Mapping[str, BoundOperation], nearness: NearMissFinder, kind: str) -> Iterator[UnmatchedPrompts]:
     """The exchange, when it matched no operation or no fixture."""
     if each.reason in LOST and not each.operation:
         if kind != "fixture":
-            yield Unmatched(each, (nearness.operation(each.request),), 1)
+            yield UnmatchedPrompts(each, (nearness.operation(each.request),), 1)
     elif kind != "operation" and each.operation in services and each.response.status < 300:
         yield from _without_fixture(each, services[each.operation], nearness)
 
 
-def _without_fixture(exchange: Exchange, service: Service, nearness: Nearness) -> Iterator[Unmatched]:
+def _without_fixture(exchange: Exchange, service: BoundOperation, nearness: NearMissFinder) -> Iterator[UnmatchedPrompts]:
     """The exchange, when it could have had a fixture's answer, and had none."""
     fixtures, provider = service.world.fixtures, service.provider
     if exchange.response.source.startswith("fixture"):
@@ -159,15 +159,15 @@ def _without_fixture(exchange: Exchange, service: Service, nearness: Nearness) -
     if service.handler is None:
         canned = [each for each in fixtures.responses if each.operation == exchange.operation]
         if canned:
-            yield Unmatched(exchange, (nearness.response(exchange.request, canned),), 1)
+            yield UnmatchedPrompts(exchange, (nearness.response(exchange.request, canned),), 1)
     elif provider is not None and provider.prompts is not None:
         prompts = nearness.unfit(provider.prompts(exchange.operation, exchange.request), fixtures)
         if prompts:
             misses = tuple(nearness.completion(each, fixtures) for each in prompts[:MAX_PROMPTS])
-            yield Unmatched(exchange, misses, len(prompts))
+            yield UnmatchedPrompts(exchange, misses, len(prompts))
 
 
-def _shown(each: Unmatched, sandbox: Sandbox) -> dict[str, Any]:
+def _unmatched_json(each: UnmatchedPrompts, sandbox: Sandbox) -> dict[str, Any]:
     request = each.exchange.request
     secrets = secrets_in(request.headers.items(), request.query)
     secrets = [secret for secret in secrets if secret != public_name(sandbox)]
@@ -175,7 +175,7 @@ def _shown(each: Unmatched, sandbox: Sandbox) -> dict[str, Any]:
     return shown
 
 
-def _whole(each: Unmatched) -> dict[str, Any]:
+def _whole(each: UnmatchedPrompts) -> dict[str, Any]:
     request = each.exchange.request
     return {
         "number": each.exchange.number,
@@ -206,12 +206,12 @@ _SEARCH = Schema(_object(SEARCH_PROPERTIES), {})
 _ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
 
 VERBS = (
-    Verb("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
-    Verb("DELETE", "/requests", delete_requests, opens=False),
-    Verb(
+    AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
+    AdminRoute("DELETE", "/requests", delete_requests, opens=False),
+    AdminRoute(
         "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
     ),
-    Verb("POST", "/requests/find", find_requests, _SEARCH, opens=False),
-    Verb("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False),
-    Verb("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
+    AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False),
+    AdminRoute("POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False),
+    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
 )

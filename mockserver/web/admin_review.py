@@ -6,18 +6,18 @@ from typing import Any
 
 from mockserver.contract.spec import Operation
 from mockserver.messages import Response
-from mockserver.provider import Guidance
-from mockserver.review.coverage import count_demanded, count_met, described_coverage
+from mockserver.provider import ClientRules
+from mockserver.review.coverage import count_hits, count_stubbed_hits, coverage_json
 from mockserver.review.formats import cobertura, coverage_table, junit
-from mockserver.review.verdict import PATIENCE, SEVERITIES, Finding, find_findings
+from mockserver.review.verdict import RETRY_TOLERANCE, SEVERITIES, Finding, run_checks
 from mockserver.state.sandbox import Sandbox
 from mockserver.text import did_you_mean
-from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb
+from mockserver.web.calls import AdminCall, AdminRefusal, AdminRoute, Step
 
 SCOPES = ("sandbox", "server")
 FORMATS = ("json", "table", "junit", "cobertura")
 MAX_FINDINGS = 1000
-MAX_JUDGED = 20_000
+MAX_EXCHANGES = 20_000
 """Exchanges after which no further sandbox is judged: everybody waits until a verdict is made."""
 XML = "application/xml"
 
@@ -29,7 +29,7 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     notes: list[str] = []
     judged = dropped = more = 0
     for n, sandbox in enumerate(sandboxes):
-        if judged > MAX_JUDGED:
+        if judged > MAX_EXCHANGES:
             notes.append(f"{len(sandboxes) - n} sandboxes were not judged; ask for them one by one.")
             break
         if not sandbox.journal.seen:
@@ -51,17 +51,17 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
         "notes": notes[:MAX_FINDINGS],
         "rules": {
             "poll_seconds": {each.create: each.poll_seconds for each in guidance},
-            "retries": {str(status): count for status, count in PATIENCE.items()},
+            "retries": {str(status): count for status, count in RETRY_TOLERANCE.items()},
         },
     }
 
 
 def _judge(
-    sandbox: Sandbox, guidance: Sequence[Guidance], operations: Sequence[Operation]
+    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: Sequence[Operation]
 ) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
     """The findings of one sandbox, how many exchanges were judged and dropped, and what could not be judged."""
     with sandbox.transaction:
-        found = find_findings(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+        found = run_checks(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
         dropped = sandbox.journal.dropped
         return found, (sandbox.journal.seen - dropped, dropped), list(_notes(sandbox))
 
@@ -89,10 +89,10 @@ def coverage(call: AdminCall) -> Any:
     is_mine = _choice(call, "scope", SCOPES[::-1]) == "sandbox"
     journal = call.sandbox.journal
     if is_mine:
-        met, demanded = (count(journal.find(lambda _: True)) for count in (count_met, count_demanded))
+        met, demanded = (count(journal.find(lambda _: True)) for count in (count_hits, count_stubbed_hits))
     else:
         met, demanded = call.engine.met, call.engine.demanded
-    found = described_coverage(_operations(call), met, demanded)
+    found = coverage_json(_operations(call), met, demanded)
     found |= {"scope": "sandbox", "dropped": journal.dropped} if is_mine else {"scope": "server"}
     if chosen == "table":
         return Response(200, "text/plain; charset=utf-8", coverage_table(found).encode())
@@ -130,13 +130,13 @@ def _operations(call: AdminCall) -> list[Operation]:
     return [each for each in operations if each.tag == tag]
 
 
-def _guidance(call: AdminCall) -> list[Guidance]:
+def _guidance(call: AdminCall) -> list[ClientRules]:
     providers = {service.provider.name: service.provider for service in call.engine.services if service.provider}
     return [each for provider in providers.values() for each in provider.guidance]
 
 
 VERBS = (
-    Verb("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True),
-    Verb("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
-    Verb("DELETE", "/coverage", delete_coverage, opens=False),
+    AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True),
+    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
+    AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
 )

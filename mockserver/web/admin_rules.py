@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.contract.schema import Schema
-from mockserver.outcomes import RuleError, read_rules
+from mockserver.outcomes import StubError, read_rules
 from mockserver.redaction import redacted_json
 from mockserver.state.rule_definitions import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 from mockserver.state.rules import MAX_RULES, Rule
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, body_of
-from mockserver.web.views import instant_of
+from mockserver.web.calls import AdminCall, AdminRefusal, AdminRoute, object_schema
+from mockserver.web.views import iso_instant
 
 NEXT, FAULT = "next", "fault"
 """Origins of rules."""
@@ -18,11 +18,11 @@ NEXT, FAULT = "next", "fault"
 def next_(call: AdminCall) -> Any:
     """Queued after the stubs that are there; one request unless it says otherwise."""
     (rule,) = _install(call, [call.body], NEXT, times=1)
-    return _shown(rule)
+    return _stub_json(rule)
 
 
 def stubs(call: AdminCall) -> Any:
-    return {"stubs": _listed(call)}
+    return {"stubs": _stubs_json(call)}
 
 
 def delete_stubs(call: AdminCall) -> Any:
@@ -37,7 +37,7 @@ def delete_stub(call: AdminCall) -> Any:
 
 
 def faults(call: AdminCall) -> Any:
-    return {"faults": _listed(call, FAULT)}
+    return {"faults": _stubs_json(call, FAULT)}
 
 
 def put_faults(call: AdminCall) -> Any:
@@ -50,16 +50,16 @@ def delete_faults(call: AdminCall) -> Any:
     return {"removed": call.sandbox.rules.remove(lambda rule: rule.origin == FAULT)}
 
 
-_FAULTS = body_of("faults", faults={"type": "array", "maxItems": MAX_RULES, "items": STANDING_FAULT_SCHEMA})
+_FAULTS = object_schema("faults", faults={"type": "array", "maxItems": MAX_RULES, "items": STANDING_FAULT_SCHEMA})
 
 VERBS = (
-    Verb("POST", "/next", next_, Schema(RULE_SCHEMA, {})),
-    Verb("GET", "/stubs", stubs),
-    Verb("DELETE", "/stubs", delete_stubs),
-    Verb("DELETE", "/stubs/{id}", delete_stub),
-    Verb("GET", "/faults", faults),
-    Verb("PUT", "/faults", put_faults, _FAULTS),
-    Verb("DELETE", "/faults", delete_faults),
+    AdminRoute("POST", "/next", next_, Schema(RULE_SCHEMA, {})),
+    AdminRoute("GET", "/stubs", stubs),
+    AdminRoute("DELETE", "/stubs", delete_stubs),
+    AdminRoute("DELETE", "/stubs/{id}", delete_stub),
+    AdminRoute("GET", "/faults", faults),
+    AdminRoute("PUT", "/faults", put_faults, _FAULTS),
+    AdminRoute("DELETE", "/faults", delete_faults),
 )
 
 
@@ -69,25 +69,25 @@ def _install(
     try:
         rules = read_rules(definitions, call.engine.services, origin=origin, now=call.now, times=times)
         return call.sandbox.rules.install(rules, instead_of=instead_of)
-    except RuleError as error:
+    except StubError as error:
         raise AdminRefusal(422, f"{error}.", error.violations) from error
     except ValueError as error:
         raise AdminRefusal(422, f"{error}.") from error
 
 
-def _listed(call: AdminCall, origin: str | None = None) -> list[dict[str, Any]]:
+def _stubs_json(call: AdminCall, origin: str | None = None) -> list[dict[str, Any]]:
     """Those that may still be claimed, in the order in which they are asked."""
     call.sandbox.rules.drop_gone(call.now)
-    return [_shown(rule) for rule in call.sandbox.rules.installed if origin in {None, rule.origin}]
+    return [_stub_json(rule) for rule in call.sandbox.rules.installed if origin in {None, rule.origin}]
 
 
-def _shown(rule: Rule) -> dict[str, Any]:
+def _stub_json(rule: Rule) -> dict[str, Any]:
     return {
         "id": rule.id,
         "origin": rule.origin,
         "matched": rule.matched,
         "claimed": rule.claimed,
         "left": None if rule.times is None else rule.times - rule.claimed,
-        "until": None if rule.until is None else instant_of(rule.until),
+        "until": None if rule.until is None else iso_instant(rule.until),
         "definition": redacted_json(rule.definition),
     }

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver import __version__
-from mockserver.state.clock import LATEST, ClockStart
-from mockserver.state.ledger import PLENTY, AccountFacts, facts_of
-from mockserver.state.sandbox import Own, Sandbox
+from mockserver.state.clock import LATEST, ClockConfig
+from mockserver.state.ledger import DEFAULT_CREDITS, AccountSpec, facts_of
+from mockserver.state.sandbox import Sandbox, SandboxOptions
 from mockserver.state.sandboxes import MAX_NAME
 from mockserver.text import did_you_mean
 from mockserver.web.admin_accounts import ACCOUNT
 from mockserver.web.admin_clock import CLOCK, PROGRESSION, read_instant, read_progression
-from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, Verb, body_of, obeyed, read_count
+from mockserver.web.calls import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, object_schema, or_422, read_count
 from mockserver.web.views import unexpected
 
 MAX_ACCOUNTS = 1000
@@ -35,7 +35,7 @@ def reset_part(call: AdminCall) -> Any:
         "journal": call.sandbox.journal.clear,
         "state": call.sandbox.reset_state,
         "stubs": call.sandbox.rules.remove,
-        "clock": lambda: obeyed(call.sandbox.reset_clock),
+        "clock": lambda: or_422(call.sandbox.reset_clock),
         "progression": call.sandbox.reset_progression,
         "conditions": call.sandbox.reset_conditions,
     }
@@ -66,7 +66,7 @@ def create_sandbox(call: AdminCall) -> Any:
     name = body.get("name") or book.unused_name()
     own = _read_own(call)
     found = book.named(name)
-    if found is not None and own != Own():
+    if found is not None and own != SandboxOptions():
         detail = f"The sandbox {name!r} is there already, and is what it is; delete it first, or change it bit by bit."
         raise AdminRefusal(409, detail)
     if body.get("hold", True):
@@ -88,27 +88,27 @@ def delete_sandbox(call: AdminCall) -> Any:
 
 
 _NAME = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_NAME}
-_CREATE = body_of(
+_CREATE = object_schema(
     name=_NAME,
     ids_of=_NAME,
     clock=CLOCK.definition,
     progression=PROGRESSION.definition,
     accounts={
         "type": "array",
-        "items": body_of("token", token={"type": "string", "minLength": 1, "maxLength": 8192}, **ACCOUNT).definition,
+        "items": object_schema("token", token={"type": "string", "minLength": 1, "maxLength": 8192}, **ACCOUNT).definition,
         "maxItems": MAX_ACCOUNTS,
     },
     hold={"type": "boolean"},
 )
 
 VERBS = (
-    Verb("GET", "/version", version),
-    Verb("GET", "/openapi.json", openapi),
-    Verb("POST", "/reset", reset, opens=False),
-    Verb("POST", "/reset/{part}", reset_part, opens=False),
-    Verb("GET", "/sandboxes", sandboxes, parameters=PAGE),
-    Verb("POST", "/sandboxes", create_sandbox, _CREATE, opens=False),
-    Verb("DELETE", "/sandboxes/{name}", delete_sandbox, opens=False),
+    AdminRoute("GET", "/version", version),
+    AdminRoute("GET", "/openapi.json", openapi),
+    AdminRoute("POST", "/reset", reset, opens=False),
+    AdminRoute("POST", "/reset/{part}", reset_part, opens=False),
+    AdminRoute("GET", "/sandboxes", sandboxes, parameters=PAGE),
+    AdminRoute("POST", "/sandboxes", create_sandbox, _CREATE, opens=False),
+    AdminRoute("DELETE", "/sandboxes/{name}", delete_sandbox, opens=False),
 )
 
 
@@ -126,9 +126,9 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def _read_own(call: AdminCall) -> Own:
+def _read_own(call: AdminCall) -> SandboxOptions:
     body = call.body
-    return Own(
+    return SandboxOptions(
         clock=_read_start(body["clock"], call.engine.sandboxes.beginnings.clock) if "clock" in body else None,
         progression=read_progression(body["progression"]) if "progression" in body else None,
         accounts=_read_accounts(body.get("accounts", ())),
@@ -136,18 +136,18 @@ def _read_own(call: AdminCall) -> Own:
     )
 
 
-def _read_start(body: Mapping[str, Any], usual: ClockStart) -> ClockStart:
+def _read_start(body: Mapping[str, Any], usual: ClockConfig) -> ClockConfig:
     instant = read_instant(body["now"]) if "now" in body else usual.instant
     if instant is not None and not 0 <= instant <= LATEST:
         raise AdminRefusal(422, f"now is {str(body['now'])[:100]}; wanted an instant from 1970 to 9999.")
-    return ClockStart(body.get("frozen", usual.frozen), instant, body.get("scale", usual.scale))
+    return ClockConfig(body.get("frozen", usual.frozen), instant, body.get("scale", usual.scale))
 
 
-def _read_accounts(entries: Sequence[Mapping[str, Any]]) -> tuple[AccountFacts, ...]:
+def _read_accounts(entries: Sequence[Mapping[str, Any]]) -> tuple[AccountSpec, ...]:
     tokens = [entry["token"] for entry in entries]
     if len(set(tokens)) < len(tokens):
         raise AdminRefusal(422, "accounts: a token stands twice.")
     return tuple(
-        facts_of(token, each.get("email"), each.get("credits", PLENTY), each.get("revoked", False))
+        facts_of(token, each.get("email"), each.get("credits", DEFAULT_CREDITS), each.get("revoked", False))
         for token, each in zip(tokens, entries, strict=True)
     )

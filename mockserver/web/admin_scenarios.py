@@ -6,25 +6,25 @@ from mockserver.contract.scenarios import Scenario
 from mockserver.contract.schema import Schema
 from mockserver.redaction import redacted_json
 from mockserver.state.conditions import NORMAL
-from mockserver.state.setups import checked_conditions, read_setup
+from mockserver.state.setups import parse_conditions, read_actions
 from mockserver.text import nearest
-from mockserver.web.calls import AdminCall, AdminRefusal, Verb, obeyed
+from mockserver.web.calls import AdminCall, AdminRefusal, AdminRoute, or_422
 
 
 def scenarios(call: AdminCall) -> Any:
-    return {"scenarios": [_shown(each) for each in call.engine.scenarios.by_name.values()]}
+    return {"scenarios": [_scenario_json(each) for each in call.engine.scenarios.by_name.values()]}
 
 
 def scenario(call: AdminCall) -> Any:
     found = _find(call)
-    return {**_shown(found), "scenario": redacted_json(found.content)}
+    return {**_scenario_json(found), "scenario": redacted_json(found.content)}
 
 
 def apply_scenario(call: AdminCall) -> Any:
     """Set the sandbox up as the scenario says, on top of what it holds; with `reset=true` after making it new."""
     found, reset = _find(call), _read_reset(call)
-    setup = read_setup(found.name, found.content)
-    obeyed(lambda: setup.apply(call.sandbox, magic=call.engine.settings.magic, reset=reset))
+    setup = read_actions(found.name, found.content)
+    or_422(lambda: setup.apply(call.sandbox, magic=call.engine.settings.magic, reset=reset))
     return {"applied": found.name, "sets": found.parts, "reset": reset}
 
 
@@ -39,9 +39,9 @@ def put_conditions(call: AdminCall) -> Any:
         raise AdminRefusal(422, "The body is not what this call takes.", violations)
 
     def change() -> None:
-        call.sandbox.conditions = checked_conditions(call.body, ("body",))
+        call.sandbox.conditions = parse_conditions(call.body, ("body",))
 
-    obeyed(change)
+    or_422(change)
     return conditions(call)
 
 
@@ -51,12 +51,12 @@ def delete_conditions(call: AdminCall) -> Any:
 
 
 VERBS = (
-    Verb("GET", "/scenarios", scenarios),
-    Verb("GET", "/scenarios/{name}", scenario),
-    Verb("POST", "/scenarios/{name}", apply_scenario, parameters=frozenset({"reset"})),
-    Verb("GET", "/conditions", conditions),
-    Verb("PUT", "/conditions", put_conditions, Schema({"type": "object"}, {})),
-    Verb("DELETE", "/conditions", delete_conditions),
+    AdminRoute("GET", "/scenarios", scenarios),
+    AdminRoute("GET", "/scenarios/{name}", scenario),
+    AdminRoute("POST", "/scenarios/{name}", apply_scenario, parameters=frozenset({"reset"})),
+    AdminRoute("GET", "/conditions", conditions),
+    AdminRoute("PUT", "/conditions", put_conditions, Schema({"type": "object"}, {})),
+    AdminRoute("DELETE", "/conditions", delete_conditions),
 )
 
 
@@ -77,5 +77,5 @@ def _read_reset(call: AdminCall) -> bool:
     return text == "true"
 
 
-def _shown(found: Scenario) -> dict[str, Any]:
+def _scenario_json(found: Scenario) -> dict[str, Any]:
     return {"name": found.name, "description": found.description, "source": found.source, "sets": found.parts}

@@ -13,10 +13,10 @@ from mockserver.state.conditions import NORMAL
 from mockserver.state.registry import SnapshotError
 from mockserver.state.rule_definitions import RULE_SCHEMA
 from mockserver.state.sandbox import Sandbox
-from mockserver.state.setups import checked_conditions
-from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, max_document_values, ready, restore
+from mockserver.state.setups import parse_conditions
+from mockserver.state.snapshots import MAX_DOCUMENT, Snapshot, Snapshots, decode_fields, max_document_values, restore
 from mockserver.stores.blobs import no_room
-from mockserver.web.calls import AdminCall, AdminRefusal, Step, Verb
+from mockserver.web.calls import AdminCall, AdminRefusal, AdminRoute, Step
 
 _CHOICES = {"true": True, "false": False}
 _RULE = Schema(RULE_SCHEMA, {})
@@ -53,7 +53,7 @@ def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
     try:
         snapshot = snapshots_of(call.engine).read(call.body, call.sandbox.shelves)
         _check_definitions(call.engine, snapshot)
-        ready(snapshot)
+        decode_fields(snapshot)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
     except OSError as problem:
@@ -74,8 +74,8 @@ def _restore(call: AdminCall, snapshot: Snapshot) -> None:
 
 
 VERBS = (
-    Verb("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True, in_steps=True),
-    Verb("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True, in_steps=True),
+    AdminRoute("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True, in_steps=True),
+    AdminRoute("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True, in_steps=True),
 )
 
 
@@ -94,6 +94,6 @@ def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:
         for violation in schema.violations(value, ()):
             raise SnapshotError(f"sandbox.attributes.{place}: {violation.message}")
     try:
-        checked_conditions(conditions.described(), ("conditions",))
+        parse_conditions(conditions.described(), ("conditions",))
     except ValueError as error:
         raise SnapshotError(f"sandbox.attributes.conditions: {error}") from error

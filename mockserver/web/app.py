@@ -15,10 +15,10 @@ from mockserver.settings import Settings, url_of
 from mockserver.syntaxes import CORS_OFF
 from mockserver.web.browser import NOTHING, UNASKED_PATHS
 from mockserver.web.cors import CrossOrigin
-from mockserver.web.courier import Courier
-from mockserver.web.disturbances import departure, disturb, let_go
+from mockserver.web.courier import CallbackDispatcher
+from mockserver.web.disturbances import close_stream, deliver_with_fault, wait_for_disconnect
 from mockserver.web.large_bodies import LargeBodies
-from mockserver.web.patience import Patience
+from mockserver.web.patience import BodyTimeout
 from mockserver.web.turns import busy, in_lane, own_lane
 from mockserver.workers import LaneFull
 
@@ -60,10 +60,10 @@ def build_app(engine: Engine, settings: Settings) -> "App":
     Starlette is imported for the first admin call, so that a start does not wait for it.
     """
     gateway = Gateway(engine, settings)
-    pages: dict[str, Page] = {path: partial(_standing, page) for path, page in HEALTH.items()}
+    pages: dict[str, Page] = {path: partial(_readiness, page) for path, page in HEALTH.items()}
     if not engine.serves(ROOT):
-        pages[ROOT] = partial(_front, engine, settings)
-    pages |= {path: partial(_standing, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
+        pages[ROOT] = partial(_index, engine, settings)
+    pages |= {path: partial(_readiness, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
 
     @cache
     def admin() -> "App":
@@ -92,14 +92,14 @@ def _with_request_log(app: "App", engine: Engine) -> "App":
     return RequestLog(app, engine)
 
 
-def _standing(page: Response, _: "Scope") -> Response:
+def _readiness(page: Response, _: "Scope") -> Response:
     return page
 
 
-def _front(engine: Engine, settings: Settings, scope: "Scope") -> Response:
-    from mockserver.web.front import front_page  # noqa: PLC0415  most servers are never looked at
+def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
+    from mockserver.web.front import index_page  # noqa: PLC0415  most servers are never looked at
 
-    return front_page(engine, settings, _request(scope, _headers(scope), b""))
+    return index_page(engine, settings, _request(scope, _headers(scope), b""))
 
 
 class Gateway:
@@ -107,10 +107,10 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._engine.courier = self._courier = Courier(engine, settings)
+        self._engine.courier = self._courier = CallbackDispatcher(engine, settings)
         self._max_body = settings.max_body
-        self._patience = Patience(settings.body_timeout)
-        self._upload_patience = Patience(UPLOAD_TIMEOUT)
+        self._patience = BodyTimeout(settings.body_timeout)
+        self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
         self._shows_source = settings.debug_headers
         self._cors = (
             None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
@@ -131,7 +131,7 @@ class Gateway:
         if self._cors is not None and "origin" in headers:
             response = self._cors.with_origin(response, headers["origin"])
         if response.delay or response.disturbance is not None:
-            await disturb(response, scope, receive, send, self.deliver)
+            await deliver_with_fault(response, scope, receive, send, self.deliver)
         else:
             await self.deliver(response, method, receive, send)
 
@@ -209,7 +209,7 @@ class Gateway:
         try:
             return self._engine.handle(request)
         except Exception:
-            return bug_met(request.method, request.path)
+            return internal_error(request.method, request.path)
 
     async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
         """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
@@ -248,7 +248,7 @@ class Gateway:
 
     async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
         """Send parts as they are made; stop when the client leaves."""
-        lane, leaving = own_lane(), asyncio.ensure_future(departure(receive))
+        lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             while not (only_head or leaving.done()):
                 part = await self._workers.run(lane, partial(next, parts, None))
@@ -261,10 +261,10 @@ class Gateway:
             return
         finally:
             leaving.cancel()
-            let_go(parts)
+            close_stream(parts)
 
 
-def bug_met(method: str, path: str) -> Response:
+def internal_error(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")

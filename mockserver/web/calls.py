@@ -44,7 +44,7 @@ class Step(NamedTuple):
     action: Callable[[], Any]
 
 
-class Verb(NamedTuple):
+class AdminRoute(NamedTuple):
     """One method on one admin path."""
 
     method: str
@@ -66,13 +66,13 @@ class Verb(NamedTuple):
         return self.method != "GET" if self.opens is None else self.opens
 
 
-def body_of(*required: str, at_least: int = 0, **properties: Any) -> Schema:
+def object_schema(*required: str, at_least: int = 0, **properties: Any) -> Schema:
     """A JSON object with these properties and no others."""
     definition = {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
     return Schema({**definition, "minProperties": at_least}, {})
 
 
-def obeyed(change: Callable[[], None]) -> None:
+def or_422(change: Callable[[], None]) -> None:
     """Make the change; a ValueError is the caller's mistake."""
     try:
         change()
@@ -88,7 +88,7 @@ def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def clearest(violations: Sequence[Violation]) -> list[Violation]:
+def deduplicated(violations: Sequence[Violation]) -> list[Violation]:
     """Each once, with what the schema says of itself where it has many ways. A wrong type hides all other faults."""
     mistyped = {each.location for each in violations if each.code == "type"}
     kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]

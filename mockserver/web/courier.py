@@ -17,10 +17,10 @@ from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.state.callbacks import Attempt, Callback, Outbox, State
 from mockserver.state.sandbox import Sandbox
-from mockserver.web.postage import Outcome, Rules, rules_of
+from mockserver.web.postage import DeliveryPolicy, DeliveryResult, policy_of
 from mockserver.workers import LaneFull
 
-WALKERS = 16
+MAX_WORKERS = 16
 """How many deliveries may be under way at once, each of another sandbox."""
 FULL_LANE_WAIT = 1.0
 """Seconds until work for a sandbox whose lane is full is tried again."""
@@ -30,7 +30,7 @@ SHORTEST, LONGEST = 0.001, 86_400.0
 _log = logging.getLogger("mockserver")
 
 
-class Errand(NamedTuple):
+class Delivery(NamedTuple):
     """A callback to deliver."""
 
     sandbox: Sandbox
@@ -43,7 +43,7 @@ class Errand(NamedTuple):
         return self.outbox.claimed.get(self.id) if self.sandbox.outbox is self.outbox else None
 
 
-class Courier:
+class CallbackDispatcher:
     """Claims what fell due, and delivers it.
 
     It is called after whatever happens in a sandbox that has callbacks; where the sandbox's clock flows, an alarm on
@@ -57,9 +57,9 @@ class Courier:
         providers = {service.provider for service in engine.services if service.provider}
         self._notices = {each.name: each.notice for each in providers if each.notice}
         self._sends = settings.callbacks == "send"
-        self._rules = rules_of(settings)
+        self._rules = policy_of(settings)
         self._workers = engine.workers
-        self._rounds = Rounds()
+        self._rounds = KeyedExecutor()
         self._alarms: dict[str, asyncio.TimerHandle] = {}
 
     def __call__(self, sandbox: Sandbox) -> None:
@@ -84,12 +84,12 @@ class Courier:
             callback = callback._replace(state=State.SENDING if self._sends else State.KEPT)
         outbox.update(callback)
         if callback.state is State.SENDING:
-            self._go(Errand(sandbox, outbox, callback.id))
+            self._go(Delivery(sandbox, outbox, callback.id))
 
-    def _go(self, errand: Errand) -> None:
+    def _go(self, errand: Delivery) -> None:
         self._rounds.add(errand.sandbox.name, partial(self._deliver, errand))
 
-    def _deliver(self, errand: Errand) -> None:
+    def _deliver(self, errand: Delivery) -> None:
         """Make an attempt, in a thread; the sandbox is free while it lasts."""
         callback = errand.callback()
         if callback is None:
@@ -98,7 +98,7 @@ class Courier:
         # Its sandbox may be busy: noting what came of it waits in the sandbox's lane, and not in this thread.
         self._in_lane(errand.sandbox, partial(self._note, errand, outcome))
 
-    def _note(self, errand: Errand, outcome: Outcome) -> None:
+    def _note(self, errand: Delivery, outcome: DeliveryResult) -> None:
         """Note what came of an attempt, and see to the next one."""
         failures = errand.failures + 1
         is_over = failures > len(self._rules.retries)
@@ -117,7 +117,7 @@ class Courier:
         """Try again, unless the sandbox was deleted meanwhile."""
         known, noted = sandbox(), outbox()
         if known is not None and noted is not None:
-            self._go(Errand(known, noted, id_, failures))
+            self._go(Delivery(known, noted, id_, failures))
 
     def _set_alarm(self, sandbox: Sandbox, wait: float | None) -> None:
         try:
@@ -164,7 +164,7 @@ class Courier:
                 self.loop.call_soon_threadsafe(action)
 
 
-class Rounds:
+class KeyedExecutor:
     """Work for threads: that of one lane in order and one after another, that of different lanes side by side."""
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class Rounds:
                 return
             self._lanes[lane] = deque([work])
             self._waiting.append(lane)
-            if self._walkers == WALKERS:
+            if self._walkers == MAX_WORKERS:
                 return
             self._walkers += 1
         # A daemon: a process that ends does not wait for a receiver that is slow.
@@ -220,7 +220,7 @@ def _log_bug(work: "Future[None]") -> None:
         _log.error("the courier met a bug in mockserver", exc_info=error)
 
 
-def _attempt(callback: Callback, rules: Rules) -> Outcome:
+def _attempt(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
     from mockserver.web.deliveries import post  # noqa: PLC0415  http.client and ssl, for those who have callbacks
     from mockserver.web.queues import enqueue, read_queue  # noqa: PLC0415  as deliveries above
 
@@ -231,4 +231,4 @@ def _attempt(callback: Callback, rules: Rules) -> Outcome:
         return post(callback.target, callback.payload, callback.id, rules)
     except Exception as error:
         _log.exception("the callback of %s met a bug in mockserver", callback.id)
-        return Outcome(State.FAILED, error=f"a bug in mockserver: {type(error).__name__}: {str(error)[:200]}")
+        return DeliveryResult(State.FAILED, error=f"a bug in mockserver: {type(error).__name__}: {str(error)[:200]}")

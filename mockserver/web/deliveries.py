@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from mockserver.state.callbacks import State
 from mockserver.web.addresses import is_local, is_loopback, is_loopback_name
-from mockserver.web.postage import Outcome, Rules, judged
+from mockserver.web.postage import DeliveryPolicy, DeliveryResult, classify_status
 
 MAX_READ = 65_536
 """Bytes of an answer's body that are read, so that its sender may end in peace; nobody looks at them."""
@@ -35,22 +35,22 @@ class _Address(NamedTuple):
     """With the query, all of it in ASCII."""
 
 
-def post(target: str, payload: bytes, id_: str, rules: Rules) -> Outcome:
+def post(target: str, payload: bytes, id_: str, rules: DeliveryPolicy) -> DeliveryResult:
     """POST the payload, and say how that went."""
     try:
         address = _read_address(target)
         places = _find_places(address, rules)
     except ForbiddenTarget as error:
-        return Outcome(State.REFUSED, error=str(error))
+        return DeliveryResult(State.REFUSED, error=str(error))
     except OSError as error:
-        return Outcome(State.RETRYING, error=f"{address.host} cannot be found: {error}")
+        return DeliveryResult(State.RETRYING, error=f"{address.host} cannot be found: {error}")
     hurry = Event()
     try:
-        return judged(_exchange(address, places, payload, rules.headers(id_), rules.timeout, hurry))
+        return classify_status(_exchange(address, places, payload, rules.headers(id_), rules.timeout, hurry))
     except (OSError, HTTPException) as error:
         is_late = hurry.is_set() or isinstance(error, TimeoutError)
         said = f"no answer within {rules.timeout:g} seconds" if is_late else str(error) or type(error).__name__
-        return Outcome(State.RETRYING, error=said[:400])
+        return DeliveryResult(State.RETRYING, error=said[:400])
 
 
 def _read_address(target: str) -> _Address:
@@ -66,7 +66,7 @@ def _read_address(target: str) -> _Address:
     return _Address(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], path)
 
 
-def _find_places(address: _Address, rules: Rules) -> list[str]:
+def _find_places(address: _Address, rules: DeliveryPolicy) -> list[str]:
     """The IP addresses to try; raises ForbiddenTarget, and OSError when there are none.
 
     A name is looked up only when it may be called: already the question would leave the machine.
@@ -86,7 +86,7 @@ def _find_places(address: _Address, rules: Rules) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _check_place(host: str, place: str, port: int, rules: Rules, *, is_allowed: bool) -> None:
+def _check_place(host: str, place: str, port: int, rules: DeliveryPolicy, *, is_allowed: bool) -> None:
     """Raises ForbiddenTarget where a name leads to an address that it may not lead to.
 
     Whoever runs a name's domain decides where it leads: that it is allowed says nothing about loopback.
@@ -99,7 +99,7 @@ def _check_place(host: str, place: str, port: int, rules: Rules, *, is_allowed: 
         raise ForbiddenTarget(f"{detail}; {_NAMES}")
 
 
-def _is_allowed(host: str, port: int, rules: Rules) -> bool:
+def _is_allowed(host: str, port: int, rules: DeliveryPolicy) -> bool:
     return not rules.allowed.isdisjoint({(host, None), (host, port)})
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, M
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockserver.messages import FIRST_PART, DisturbanceKind, Response
+from mockserver.messages import FIRST_PART, DeliveryFaultKind, Response
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -27,7 +27,7 @@ _RESET = struct.pack("ii", 1, 0)
 """Linger for no second: closing throws away what was not sent, and tells the peer by a RST."""
 
 
-class DisturbanceError(ConnectionResetError):
+class DeliveryFaultError(ConnectionResetError):
     """The connection is broken on purpose, and the server offers no other way to do it."""
 
 
@@ -51,9 +51,9 @@ class _Delivery(NamedTuple):
         await self.deliver(self.response, self.method, self.receive, send)
 
 
-async def disturb(response: Response, scope: "Scope", receive: "Receive", send: "Send", deliver: "Deliver") -> None:
+async def deliver_with_fault(response: Response, scope: "Scope", receive: "Receive", send: "Send", deliver: "Deliver") -> None:
     """Deliver the response as late and as badly as it says, and stop when the client leaves or the server ends."""
-    leaving = asyncio.ensure_future(departure(receive))
+    leaving = asyncio.ensure_future(wait_for_disconnect(receive))
 
     async def left() -> "Message":
         await asyncio.shield(leaving)
@@ -74,17 +74,17 @@ async def disturb(response: Response, scope: "Scope", receive: "Receive", send: 
         leaving.cancel()
         work.cancel()
         await asyncio.wait({leaving, work})
-        let_go(response.body)
+        close_stream(response.body)
 
 
-def let_go(body: bytes | Iterator[bytes]) -> None:
+def close_stream(body: bytes | Iterator[bytes]) -> None:
     """Have no more of a stream made: the journal keeps the response, and with it what is not yet made."""
     if isinstance(body, Generator):
         with suppress(ValueError):  # the server ends, and a thread is still making a part
             body.close()
 
 
-async def departure(receive: "Receive") -> None:
+async def wait_for_disconnect(receive: "Receive") -> None:
     """Return when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -125,7 +125,7 @@ async def _trickle(delivery: _Delivery) -> bool:
 
 
 async def _cut(delivery: _Delivery) -> bool:
-    await _let_through(delivery, delivery.send)
+    await _pass_through(delivery, delivery.send)
     return _close(delivery)
 
 
@@ -136,12 +136,12 @@ async def _malformed_chunk(delivery: _Delivery) -> bool:
             message = {**message, "headers": kept}
         await delivery.send(message)
 
-    await _let_through(delivery, chunked)
+    await _pass_through(delivery, chunked)
     has_body = delivery.method != "HEAD" and delivery.response.status not in {204, 304}
     return _close(delivery, NO_SIZE if has_body else b"")
 
 
-async def _let_through(delivery: _Delivery, send: "Send") -> None:
+async def _pass_through(delivery: _Delivery, send: "Send") -> None:
     """Deliver the head, and as much of the body as the disturbance says; the reply is not brought to its end."""
     disturbance = delivery.response.disturbance
     assert disturbance is not None
@@ -175,7 +175,7 @@ async def _empty(delivery: _Delivery) -> bool:
 
 async def _reset(delivery: _Delivery) -> bool:
     if delivery.transport is None:
-        raise DisturbanceError("the connection is reset")
+        raise DeliveryFaultError("the connection is reset")
     delivery.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     delivery.transport.abort()
     return True
@@ -191,20 +191,20 @@ async def _timeout(delivery: _Delivery) -> bool:
 def _close(delivery: _Delivery, last: bytes = b"") -> bool:
     """Close the connection behind what was sent and these last bytes."""
     if delivery.transport is None:
-        raise DisturbanceError("the connection is closed before the reply has ended")
+        raise DeliveryFaultError("the connection is closed before the reply has ended")
     if last:
         delivery.transport.write(last)
     delivery.transport.close()
     return True
 
 
-PERFORMERS: Mapping[DisturbanceKind, Callable[[_Delivery], Awaitable[bool]]] = {
-    DisturbanceKind.TRICKLE: _trickle,
-    DisturbanceKind.CUT: _cut,
-    DisturbanceKind.MALFORMED_CHUNK: _malformed_chunk,
-    DisturbanceKind.GARBAGE: _garbage,
-    DisturbanceKind.EMPTY: _empty,
-    DisturbanceKind.RESET: _reset,
-    DisturbanceKind.TIMEOUT: _timeout,
+PERFORMERS: Mapping[DeliveryFaultKind, Callable[[_Delivery], Awaitable[bool]]] = {
+    DeliveryFaultKind.TRICKLE: _trickle,
+    DeliveryFaultKind.CUT: _cut,
+    DeliveryFaultKind.MALFORMED_CHUNK: _malformed_chunk,
+    DeliveryFaultKind.GARBAGE: _garbage,
+    DeliveryFaultKind.EMPTY: _empty,
+    DeliveryFaultKind.RESET: _reset,
+    DeliveryFaultKind.TIMEOUT: _timeout,
 }
 """What performs each kind; says whether it closed the connection."""

@@ -7,18 +7,18 @@ from mockserver.engine import Engine
 from mockserver.messages import Request, Response
 from mockserver.settings import Settings
 from mockserver.web.calls import AdminRefusal
-from mockserver.web.gate import Gate
+from mockserver.web.gate import AdminAuth
 
 MAX_TITLE = 100
 
 
-def front_page(engine: Engine, settings: Settings, request: Request) -> Response:
+def index_page(engine: Engine, settings: Settings, request: Request) -> Response:
     """The page as plain text, with addresses as the client knows the server, and nothing that is not open to it."""
     rows = [
         ("Agent First", "", "the base URL; POST /ai/batches queues prompts"),
         ("AgileCloud", "/v1", "the base URL for OpenAI's SDKs"),
         ("", "/api/v1/prompts", "its prompt templates"),
-        *_others(engine),
+        *_other_documents(engine),
         ("health", "/health", "says that the server is there"),
         *_admin(settings, request),
     ]
@@ -27,7 +27,7 @@ def front_page(engine: Engine, settings: Settings, request: Request) -> Response
     return Response(200, "text/plain", "\n".join([*lines, ""]).encode("utf-8", "replace"))
 
 
-def _others(engine: Engine) -> Iterator[tuple[str, str, str]]:
+def _other_documents(engine: Engine) -> Iterator[tuple[str, str, str]]:
     """The documents that are served beside ours."""
     documents = {id(each.world.spec): each.world.spec.document for each in engine.services}
     for document in list(documents.values())[1:]:
@@ -37,7 +37,7 @@ def _others(engine: Engine) -> Iterator[tuple[str, str, str]]:
 
 def _admin(settings: Settings, request: Request) -> Iterator[tuple[str, str, str]]:
     try:
-        Gate(settings).admit(request.headers)
+        AdminAuth(settings).admit(request.headers)
     except AdminRefusal as refusal:
         yield "admin API", "/__admin", f"not open to this request: {refusal.detail}"
         return

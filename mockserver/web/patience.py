@@ -10,7 +10,7 @@ from mockserver.errors import Reason, Refusal
 _Received = TypeVar("_Received")
 
 
-class Patience:
+class BodyTimeout:
     """Ends waits that last too long, as asyncio.timeout does, but for a tenth of its cost: all waits share one timer.
 
     It looks at most once a second, so a wait may last a second longer than it should.
@@ -43,7 +43,7 @@ class Patience:
             self._is_watching = True
             self._loop.call_later(self._pause, self._look, self._loop)
         try:
-            return await _resumed(receiving, awaited)
+            return await _resume(receiving, awaited)
         except asyncio.CancelledError:
             if task not in self._overdue:
                 raise
@@ -68,7 +68,7 @@ class Patience:
 
 
 @coroutine
-def _resumed(begun: Coroutine[Any, Any, _Received], awaited: Any) -> Generator[Any, Any, _Received]:
+def _resume(begun: Coroutine[Any, Any, _Received], awaited: Any) -> Generator[Any, Any, _Received]:
     """Goes on with a coroutine that was begun by hand and awaits something now."""
     try:
         while True:

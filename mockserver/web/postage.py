@@ -10,7 +10,7 @@ from mockserver.syntaxes import read_endpoint, read_place, read_retries, read_ti
 from mockserver.web.addresses import listens_on_loopback
 
 
-class Rules(NamedTuple):
+class DeliveryPolicy(NamedTuple):
     """Where callbacks may go, and how long and how often it is tried."""
 
     allowed: frozenset[tuple[str, int | None]] = frozenset()
@@ -32,7 +32,7 @@ class Rules(NamedTuple):
         return named | ({"X-Mock-Callback-Id": id_} if self.shows_id else {})
 
 
-class Outcome(NamedTuple):
+class DeliveryResult(NamedTuple):
     """What an attempt came to."""
 
     state: State
@@ -42,9 +42,9 @@ class Outcome(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def rules_of(settings: Settings) -> Rules:
+def policy_of(settings: Settings) -> DeliveryPolicy:
     """The rules that the settings make."""
-    return Rules(
+    return DeliveryPolicy(
         frozenset(read_place(each) for each in settings.callback_allow),
         read_timeout(settings.callback_timeout),
         read_retries(settings.callback_retries),
@@ -54,11 +54,11 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
-def judged(status: int, said: str = "") -> Outcome:
+def classify_status(status: int, said: str = "") -> DeliveryResult:
     """What an answer means: another attempt may only help a receiver that is overloaded or broken."""
     if 200 <= status < 300:
-        return Outcome(State.DELIVERED, status)
+        return DeliveryResult(State.DELIVERED, status)
     if 300 <= status < 400:
-        return Outcome(State.FAILED, status, "redirects are not followed")
+        return DeliveryResult(State.FAILED, status, "redirects are not followed")
     state = State.RETRYING if status == 429 or status >= 500 else State.FAILED
-    return Outcome(state, status, said or f"the receiver answered {status}")
+    return DeliveryResult(state, status, said or f"the receiver answered {status}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mockserver.contract.replies import problem
 from mockserver.messages import Response
-from mockserver.web.disturbances import departure
+from mockserver.web.disturbances import wait_for_disconnect
 from mockserver.workers import LaneFull, Workers
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], re
     Raises LaneFull, and ConnectionResetError when the client left before its turn came: the work is dropped then.
     """
     work = workers.submit(lane, action)
-    leaving = asyncio.ensure_future(departure(receive))
+    leaving = asyncio.ensure_future(wait_for_disconnect(receive))
     leaving.add_done_callback(lambda _: work.cancel())
     try:
         return await asyncio.wrap_future(work)

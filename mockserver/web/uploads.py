@@ -31,7 +31,7 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
     Raises Refusal when it is larger than `limit` bytes or the disk is full, and ConnectionResetError when the client
     left.
     """
-    stream = _received(receive, limit)
+    stream = _receive_pieces(receive, limit)
     reader = None
     try:
         reader = FormReader(content_type)
@@ -61,7 +61,7 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
 
 async def skip_body(receive: "Receive", limit: int) -> bool:
     """Receive a body of at most `limit` bytes and drop it; whether that was all of it."""
-    return await _drain(_received(receive, limit))
+    return await _drain(_receive_pieces(receive, limit))
 
 
 def upload_too_large(limit: int) -> Refusal:
@@ -83,7 +83,7 @@ def _close(reader: FormReader | None) -> None:
         reader.close()
 
 
-async def _received(receive: "Receive", limit: int) -> AsyncGenerator[bytes, None]:
+async def _receive_pieces(receive: "Receive", limit: int) -> AsyncGenerator[bytes, None]:
     size, is_more = 0, True
     parts: list[bytes] = []
     gathered = 0

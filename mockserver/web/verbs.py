@@ -13,7 +13,7 @@ from mockserver.web import (
     admin_snapshots,
 )
 
-VERBS = (
+ROUTES = (
     *admin_sandboxes.VERBS,
     *admin_snapshots.VERBS,
     *admin_requests.VERBS,

@@ -7,22 +7,22 @@ from typing import Any
 
 import orjson
 
-from mockserver.contract.replies import described
+from mockserver.contract.replies import violation_json
 from mockserver.errors import Reason
 from mockserver.messages import Response
 from mockserver.state.journal import Exchange, without_secrets
 from mockserver.state.sandbox import Sandbox
 
 MAX_UNEXPECTED = 100
-SHOWN_CHARACTERS = 65_536
+MAX_CHARACTERS = 65_536
 """Of a body in the journal; its size in bytes is always told."""
-SHOWN_DETAIL = 1000
-_READ_BYTES = 4 * SHOWN_CHARACTERS + 8192
+MAX_DETAIL = 1000
+_READ_BYTES = 4 * MAX_CHARACTERS + 8192
 """Of a body, what is looked through for credentials: what is shown, and some more in which one may end."""
 _LOST = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED})
 
 
-def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
+def exchanges_json(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
     """Exchanges as JSON, with how many were seen and how many the journal no longer has."""
     return {
         "requests": [_exchange(each, sandbox) for each in found],
@@ -34,7 +34,7 @@ def listed(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
 def unexpected(sandbox: Sandbox) -> list[dict[str, Any]]:
     """The first requests that no client can have meant, in short."""
     found = sandbox.journal.find(lambda exchange: exchange.is_unexpected)
-    return [in_short(each, public_name(sandbox)) for each in islice(found, MAX_UNEXPECTED)]
+    return [exchange_summary(each, public_name(sandbox)) for each in islice(found, MAX_UNEXPECTED)]
 
 
 def public_name(sandbox: Sandbox) -> str:
@@ -42,7 +42,7 @@ def public_name(sandbox: Sandbox) -> str:
     return "" if sandbox.is_named_by_token else sandbox.name
 
 
-def in_short(exchange: Exchange, public: str = "") -> dict[str, Any]:
+def exchange_summary(exchange: Exchange, public: str = "") -> dict[str, Any]:
     """An exchange without its bodies and headers; `public` is a text that is no credential."""
     exchange = without_secrets(exchange, public, _READ_BYTES)
     return {
@@ -52,7 +52,7 @@ def in_short(exchange: Exchange, public: str = "") -> dict[str, Any]:
         "status": exchange.response.status,
         "reason": exchange.reason,
         "source": exchange.response.source,
-        "violations": [described(each) for each in exchange.violations[:MAX_UNEXPECTED]],
+        "violations": [violation_json(each) for each in exchange.violations[:MAX_UNEXPECTED]],
         "detail": _detail(exchange),
     }
 
@@ -64,7 +64,7 @@ def _detail(exchange: Exchange) -> str:
         return ""
     try:
         told = orjson.loads(body)
-        return str(told["detail"] if "detail" in told else told["error"]["message"])[:SHOWN_DETAIL]
+        return str(told["detail"] if "detail" in told else told["error"]["message"])[:MAX_DETAIL]
     except (orjson.JSONDecodeError, LookupError, TypeError):  # a fault may have broken it
         return ""
 
@@ -74,10 +74,10 @@ def _exchange(whole: Exchange, sandbox: Sandbox) -> dict[str, Any]:
     request = exchange.request
     return {
         "number": exchange.number,
-        "at": instant_of(exchange.at),
+        "at": iso_instant(exchange.at),
         "operation": exchange.operation,
         "reason": exchange.reason,
-        "violations": [described(each) for each in exchange.violations],
+        "violations": [violation_json(each) for each in exchange.violations],
         "detail": _detail(exchange),
         "request": {
             "method": request.method,
@@ -104,9 +104,9 @@ def _response(response: Response, whole: object) -> dict[str, Any]:
 
 
 def _text(body: bytes) -> str:
-    return body[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")[:SHOWN_CHARACTERS]
+    return body[: 4 * MAX_CHARACTERS].decode("utf-8", "replace")[:MAX_CHARACTERS]
 
 
-def instant_of(unix: float) -> str:
+def iso_instant(unix: float) -> str:
     """Unix seconds as ISO 8601 with microseconds, in UTC."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

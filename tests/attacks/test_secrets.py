@@ -9,7 +9,7 @@ import pytest
 from builders import make_client, make_settings
 from starlette.testclient import TestClient
 
-from mockserver.lending import Lent
+from mockserver.lending import LeasedSandbox
 from mockserver.redaction import account_key
 from mockserver.reporting import fetch_report
 from mockserver.server import ThreadedServer
@@ -160,7 +160,7 @@ def test_pytest_output_and_reports_hold_no_secret() -> None:
         from mockserver.client import Client
 
         with Client(server.url) as admin:
-            lent = Lent(admin, "test-mine")
+            lent = LeasedSandbox(admin, "test-mine")
             told = journal_text(lent.latest(50)) + repr(lent)
             told += json.dumps(lent.delete())
             plant(api)

@@ -8,7 +8,7 @@ import pytest
 from mockserver.contract.fixtures import (
     Completion,
     Fixtures,
-    Match,
+    PromptMatch,
     fixture_files,
     fixture_problems,
     read_fixture_file,
@@ -60,7 +60,7 @@ def read(*folders: Path, provider: str = "agentfirst") -> Fixtures:
     return read_fixtures(folders, provider, SCHEMA)
 
 
-def match_of(tmp_path: Path, match: str) -> Match:
+def match_of(tmp_path: Path, match: str) -> PromptMatch:
     folder_with(tmp_path, {"a.yaml": f"completions:\n  - match: {match}\n    text: x\n"})
     return read(tmp_path).completions[0].match
 
@@ -306,7 +306,7 @@ def test_a_completion_keeps_its_entry_as_written(tmp_path: Path) -> None:
     assert read(tmp_path).completions == (
         Completion(
             "fixture:a.yaml#1",
-            Match(models=frozenset({"gemini"}), country="NO"),
+            PromptMatch(models=frozenset({"gemini"}), country="NO"),
             {"text": "no", "match": {"country": "NO", "model": "gemini"}, "extra": [1]},
             tmp_path / "a.yaml",
             ("completions", 0),

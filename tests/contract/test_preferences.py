@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.contract.operations import Operation, Parameter
-from mockserver.contract.preferences import MAX_HEADER, NAMES, Preference, applied, read_preference
+from mockserver.contract.preferences import MAX_HEADER, NAMES, Preference, preference_applied, read_preference
 from mockserver.contract.schema import Schema
 
 OPERATION = Operation("op", "GET", "/x", "", "", (), None, False, {}, True)
@@ -117,7 +117,7 @@ def test_any_header_is_read_or_told(header: str) -> None:
 
 @given(st.text(max_size=40).filter(bool))
 def test_what_was_applied_is_one_line_that_is_read_as_it_was_meant(example: str) -> None:
-    said = applied(Preference(402, example), code=402, example=example, source="example")
+    said = preference_applied(Preference(402, example), code=402, example=example, source="example")
 
     assert said.isascii()
     assert said.isprintable()
@@ -137,4 +137,4 @@ def test_what_was_applied_is_one_line_that_is_read_as_it_was_meant(example: str)
     ],
 )
 def test_only_what_took_effect_is_said(preference: Preference, source: str, said: str) -> None:
-    assert applied(preference, code=402, example="", source=source) == said
+    assert preference_applied(preference, code=402, example="", source=source) == said

@@ -8,11 +8,11 @@ import pytest
 from mockserver.contract.replies import (
     STATUSES,
     documented_reply,
-    encoded,
+    encode_body,
     pick_status,
     problem,
 )
-from mockserver.contract.spec import Operation, Spec
+from mockserver.contract.spec import OpenApiDocument, Operation
 from mockserver.errors import Reason
 
 JSON = "application/json"
@@ -21,7 +21,7 @@ JSON = "application/json"
 def make_operation(**responses: Any) -> Operation:
     """An operation with responses: `s200={...}`."""
     stated = {name.removeprefix("s"): response for name, response in responses.items()}
-    return Spec({"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": stated}}}}, "doc.yaml").operations[0]
+    return OpenApiDocument({"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": stated}}}}, "doc.yaml").operations[0]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_undocumented_status_has_no_reply() -> None:
     ],
 )
 def test_a_value_becomes_the_bytes_its_media_type_asks_for(value: Any, media_type: str, body: bytes) -> None:
-    assert encoded(value, media_type) == body
+    assert encode_body(value, media_type) == body
 
 
 def test_where_the_document_has_no_answer_the_problem_is_described() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.routing import MAX_SHOWN, NoOperation, Router, allowed_methods
-from mockserver.contract.spec import Operation, Spec
+from mockserver.contract.routing import MAX_NAME, RouteNotFound, Router, allowed_methods
+from mockserver.contract.spec import OpenApiDocument, Operation
 from mockserver.errors import Reason, Refusal, SpecError
 
 
@@ -17,7 +17,7 @@ def make_operations(*routes: str, name: str = "doc.yaml") -> tuple[Operation, ..
     for route in routes:
         method, path = route.split(" ", 1)
         paths.setdefault(path, {})[method.lower()] = {}
-    return Spec({"openapi": "3.1.0", "paths": paths}, name).operations
+    return OpenApiDocument({"openapi": "3.1.0", "paths": paths}, name).operations
 
 
 def make_router(*routes: str) -> Router:
@@ -133,7 +133,7 @@ def test_a_lost_client_is_shown_the_nearest_path() -> None:
 def test_a_lost_client_is_known_by_the_operation_it_came_near_to(method: str, path: str, near: str | None) -> None:
     refusal = refusal_of(ROUTER, method, path)
 
-    assert isinstance(refusal, NoOperation)
+    assert isinstance(refusal, RouteNotFound)
     assert (refusal.near.key if refusal.near else None) == near
 
 
@@ -143,7 +143,7 @@ def test_a_long_path_gets_a_short_answer(monkeypatch: pytest.MonkeyPatch) -> Non
 
     refusals = [refusal_of(ROUTER, "GET", "/x" * 50_000), refusal_of(ROUTER, "A" * 50_000, "/pets/" + "x" * 50_000)]
 
-    assert [len(word) for word in compared] == [MAX_SHOWN]
+    assert [len(word) for word in compared] == [MAX_NAME]
     assert all(len(refusal.detail) < 600 for refusal in refusals)
 
 
@@ -172,7 +172,7 @@ def test_every_operation_is_found_by_its_own_path_whatever_fills_it(
 ) -> None:
     shapes = {tuple("{}" if part.startswith("{") else part for part in parts): parts for parts in templates}
     paths: dict[str, Any] = {"/" + "/".join(parts): {"get": {}} for parts in shapes.values()}
-    router = Router(Spec({"openapi": "3.1.0", "paths": paths}, "doc.yaml").operations)
+    router = Router(OpenApiDocument({"openapi": "3.1.0", "paths": paths}, "doc.yaml").operations)
     parts = data.draw(st.sampled_from(sorted(shapes.values())))
     filled = [data.draw(SEGMENTS) if part.startswith("{") else part for part in parts]
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from mockserver.contract import schema as schema_room
 from mockserver.contract.schema import MAX_EXPLAINED_ITEMS, MAX_VIOLATIONS, Schema
-from mockserver.contract.spec import Operation, read_spec
+from mockserver.contract.spec import Operation, read_openapi
 from mockserver.errors import SpecError
 
-SPEC = read_spec(Path(__file__).parents[2] / "openapi.yaml")
+SPEC = read_openapi(Path(__file__).parents[2] / "openapi.yaml")
 ID = "a0482596-c2ad-445a-a435-727002156a20"
 
 # Values that are nearly right somewhere in the document, and the usual suspects.

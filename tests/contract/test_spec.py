@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Content, Operation, Spec, read_spec
+from mockserver.contract.spec import Content, OpenApiDocument, Operation, read_openapi
 from mockserver.errors import SpecError
 
 JSON = "application/json"
@@ -21,7 +21,7 @@ def make_document(operation: dict[str, Any] | None = None, **more: Any) -> dict[
 
 
 def make_operation(operation: dict[str, Any], **more: Any) -> Operation:
-    return Spec(make_document(operation, **more), "doc.yaml").operations[0]
+    return OpenApiDocument(make_document(operation, **more), "doc.yaml").operations[0]
 
 
 def schema_of(contents: Mapping[str, Content] | None) -> Schema:
@@ -33,12 +33,12 @@ def schema_of(contents: Mapping[str, Content] | None) -> Schema:
 
 def refusal_of(document: Any) -> str:
     with pytest.raises(SpecError) as caught:
-        Spec(document, "doc.yaml")
+        OpenApiDocument(document, "doc.yaml")
     return str(caught.value)
 
 
 def test_our_own_document_is_read_whole() -> None:
-    spec = read_spec(OURS)
+    spec = read_openapi(OURS)
 
     assert {"queueBatch", "getBatchStatus", "askModel", "getUser"} <= {operation.key for operation in spec.operations}
     assert spec.name == str(OURS)
@@ -85,7 +85,7 @@ def test_parameters_of_the_path_are_joined_by_the_operation_s_own_which_win() ->
     )
     document["paths"]["/things/{id}"]["parameters"] = [shared, {"name": "limit", "in": "query", "required": True}]
 
-    (operation,) = Spec(document, "doc.yaml").operations
+    (operation,) = OpenApiDocument(document, "doc.yaml").operations
 
     assert [(each.location, each.name, each.required, sorted(each.types)) for each in operation.parameters] == [
         ("path", "id", True, ["integer"]),
@@ -307,7 +307,7 @@ def test_a_3_0_document_is_said_anew_in_the_words_of_3_1(tmp_path: Path) -> None
         components={"schemas": {"Old": LEGACY}},
     ) | {"openapi": "3.0.3"}
 
-    spec = read_spec(on_disk(tmp_path, document))
+    spec = read_openapi(on_disk(tmp_path, document))
 
     schema = schema_of(spec.operations[0].responses["200"].content)
     good = [{"name": None}, {"kind": None}, {"kind": "a"}, {"size": 1}, {"size": 9}, {"both": [4.9]}, {"default": None}]
@@ -320,7 +320,7 @@ def test_a_3_0_document_is_said_anew_in_the_words_of_3_1(tmp_path: Path) -> None
 def test_a_3_1_document_is_left_as_it_is(tmp_path: Path) -> None:
     document = make_document(components={"schemas": {"New": {"type": "string", "nullable": True}}})
 
-    assert read_spec(on_disk(tmp_path, document)).document == document
+    assert read_openapi(on_disk(tmp_path, document)).document == document
 
 
 def test_a_schema_may_refer_to_itself(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_schema_may_refer_to_itself(tmp_path: Path) -> None:
         {"requestBody": {"content": {JSON: {"schema": reference}}}}, components={"schemas": {"Tree": tree}}
     )
 
-    spec = read_spec(on_disk(tmp_path, document))
+    spec = read_openapi(on_disk(tmp_path, document))
 
     schema = schema_of(spec.operations[0].body)
     assert schema.accepts({"children": [{"children": []}]})
@@ -437,7 +437,7 @@ def test_a_schema_that_cannot_judge_is_found_when_the_file_is_read(
     path = on_disk(tmp_path, make_document(operation, components=components))
 
     with pytest.raises(SpecError) as caught:
-        read_spec(path)
+        read_openapi(path)
 
     assert str(caught.value).startswith(f"{path}: {words}")
 
@@ -446,11 +446,11 @@ def test_a_file_without_paths_is_refused(tmp_path: Path) -> None:
     path = on_disk(tmp_path, {"openapi": "3.1.0", "components": {}})
 
     with pytest.raises(SpecError) as caught:
-        read_spec(path)
+        read_openapi(path)
 
     assert str(caught.value) == f"{path}: paths is missing; there is nothing to serve"
 
 
 def test_a_file_that_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="No such file"):
-        read_spec(tmp_path / "missing.yaml")
+        read_openapi(tmp_path / "missing.yaml")

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.contract.spec import Spec
-from mockserver.contract.strictness import tightened
+from mockserver.contract.spec import OpenApiDocument
+from mockserver.contract.strictness import closed
 
 JSON = "application/json"
 
@@ -29,7 +29,7 @@ def make_document(schema: Any, **schemas: Any) -> dict[str, Any]:
 
 def tight(schema: Any, **schemas: Any) -> Any:
     """What judges the body of both operations."""
-    spec = Spec(tightened(make_document(schema, **schemas), "doc.yaml"), "doc.yaml")
+    spec = OpenApiDocument(closed(make_document(schema, **schemas), "doc.yaml"), "doc.yaml")
     judges = [(spec.by_key[key].body or {})[JSON].schema for key in ("POST /a", "PUT /b")]
     assert judges[0] and judges[1] and judges[0].definition == judges[1].definition
     return judges[0]
@@ -101,7 +101,7 @@ def test_everything_else_stays_and_the_document_given_is_not_touched() -> None:
     document = make_document(SCHEMA, Far=FAR)
     before = orjson.dumps(document)
 
-    strict = tightened(document, "doc.yaml")
+    strict = closed(document, "doc.yaml")
 
     assert orjson.dumps(document) == before
     assert strict["components"] == document["components"]
@@ -121,7 +121,7 @@ def test_what_an_example_shows_stays_allowed() -> None:
     del content["example"]
     content["examples"] = {"one": {"value": {"a": None, "x": 1}}, "two": {"$ref": "#/components/examples/two"}}
     document["components"]["examples"] = {"two": {"value": {"y": {}}}}
-    spec = Spec(tightened(document, "doc.yaml"), "doc.yaml")
+    spec = OpenApiDocument(closed(document, "doc.yaml"), "doc.yaml")
     judge = (spec.by_key["PUT /b"].body or {})[JSON].schema
     assert judge
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.operations import essence, is_json
-from mockserver.contract.spec import Operation, Spec
+from mockserver.contract.operations import bare_media_type, is_json
+from mockserver.contract.spec import OpenApiDocument, Operation
 from mockserver.contract.validation import (
     MAX_DEPTH,
-    Supplied,
+    ParsedInput,
     check_reply,
-    read_supplied,
+    parse_input,
     read_token,
 )
 from mockserver.errors import Reason, Refusal, Violation
@@ -25,7 +25,7 @@ JSON = "application/json"
 
 
 def make_operation(operation: dict[str, Any]) -> Operation:
-    return Spec({"openapi": "3.1.0", "paths": {"/a/{id}": {"post": operation}}}, "doc.yaml").operations[0]
+    return OpenApiDocument({"openapi": "3.1.0", "paths": {"/a/{id}": {"post": operation}}}, "doc.yaml").operations[0]
 
 
 def make_parameter(name: str, type: Any, location: str = "query", **more: Any) -> dict[str, Any]:
@@ -69,9 +69,9 @@ def supplied(
     path: Mapping[str, str] | None = None,
     strict: bool = False,
     **headers: str,
-) -> Supplied:
+) -> ParsedInput:
     request = Request("POST", "/a/1", query, {name.replace("_", "-"): value for name, value in headers.items()})
-    return read_supplied(make_operation({"parameters": list(parameters)}), request, path or {}, strict=strict)
+    return parse_input(make_operation({"parameters": list(parameters)}), request, path or {}, strict=strict)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def supplied(
 def test_an_argument_has_the_type_the_document_asks_for(type: Any, text: str, value: object) -> None:
     read = supplied(make_parameter("it", type), query=f"it={text}")
 
-    assert read == Supplied({"it": value}, None, b"", [])
+    assert read == ParsedInput({"it": value}, None, b"", [])
     assert read.arguments["it"].__class__ is value.__class__
 
 
@@ -244,10 +244,10 @@ BODY = {"schema": {"type": "object", "required": ["a"], "properties": {"a": {"ty
 
 def body_of(
     body: bytes, media_type: str | None = JSON, *, required: bool = True, contents: Mapping[str, Any] | None = None
-) -> Supplied:
+) -> ParsedInput:
     operation = make_operation({"requestBody": {"required": required, "content": contents or {JSON: BODY}}})
     headers = {} if media_type is None else {"content-type": media_type}
-    return read_supplied(operation, Request("POST", "/a/1", "", headers, body), {}, strict=False)
+    return parse_input(operation, Request("POST", "/a/1", "", headers, body), {}, strict=False)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def body_of(
     [JSON, "application/json; charset=utf-8", "Application/JSON", " application/json ", "APPLICATION/JSON;a"],
 )
 def test_json_is_read_however_it_is_announced(media_type: str) -> None:
-    assert body_of(b'{"a": "x"}', media_type) == Supplied({}, {"a": "x"}, b'{"a":"x"}', [])
+    assert body_of(b'{"a": "x"}', media_type) == ParsedInput({}, {"a": "x"}, b'{"a":"x"}', [])
 
 
 @pytest.mark.parametrize(("media_type", "came"), [(None, "missing"), ("", "missing"), ("text/plain;x", "text/plain")])
@@ -277,7 +277,7 @@ def test_a_long_media_type_is_shortened_and_arguments_are_told_beside_it() -> No
     )
 
     with pytest.raises(Refusal) as caught:
-        read_supplied(operation, Request("POST", "/", "", {"content-type": "x" * 9999}, b""), {}, strict=False)
+        parse_input(operation, Request("POST", "/", "", {"content-type": "x" * 9999}, b""), {}, strict=False)
 
     assert places(list(caught.value.violations)) == [
         (("query", "b"), "required"),
@@ -349,8 +349,8 @@ def test_violations_say_where_in_the_body() -> None:
 
 
 def test_a_body_that_is_not_required_may_be_missing() -> None:
-    assert body_of(b"", None, required=False) == Supplied({}, None, b"", [])
-    assert body_of(b"", JSON, required=False) == Supplied({}, None, b"", [])
+    assert body_of(b"", None, required=False) == ParsedInput({}, None, b"", [])
+    assert body_of(b"", JSON, required=False) == ParsedInput({}, None, b"", [])
     with pytest.raises(Refusal):
         body_of(b"{}", None, required=False)
 
@@ -369,7 +369,7 @@ def test_a_body_that_is_not_required_may_be_missing() -> None:
 def test_other_media_types_are_kept_as_bytes(documented: str, media_type: str) -> None:
     read = body_of(b"\xff\x00", media_type, contents={documented: {"schema": {"type": "string"}}})
 
-    assert read == Supplied({}, b"\xff\x00", b"", [])
+    assert read == ParsedInput({}, b"\xff\x00", b"", [])
 
 
 @pytest.mark.parametrize("documented", ["application/json; charset=utf-8", "application/merge-patch+json"])
@@ -380,13 +380,13 @@ def test_json_has_many_names(documented: str) -> None:
 
 
 def test_json_without_a_schema_is_only_parsed() -> None:
-    assert body_of(b"[1]", contents={JSON: {}}) == Supplied({}, [1], b"[1]", [])
+    assert body_of(b"[1]", contents={JSON: {}}) == ParsedInput({}, [1], b"[1]", [])
 
 
 def test_an_operation_without_a_body_does_not_look_at_one() -> None:
-    read = read_supplied(make_operation({}), Request("POST", "/", "", {}, b"\xff"), {}, strict=True)
+    read = parse_input(make_operation({}), Request("POST", "/", "", {}, b"\xff"), {}, strict=True)
 
-    assert read == Supplied({}, None, b"", [])
+    assert read == ParsedInput({}, None, b"", [])
 
 
 @given(body=st.binary(max_size=60) | st.text().map(lambda text: text.encode(errors="surrogatepass")))
@@ -397,7 +397,7 @@ def test_any_bytes_are_a_value_or_violations(body: bytes) -> None:
 
 
 def test_media_types_are_compared_by_their_essence() -> None:
-    assert essence("Text/HTML ; charset=x;y") == "text/html"
+    assert bare_media_type("Text/HTML ; charset=x;y") == "text/html"
     assert [is_json(each) for each in (JSON, "application/problem+json", "A/B+JSON; x", "text/json", "")] == [
         True, True, True, False, False,
     ]  # fmt: skip
@@ -475,7 +475,7 @@ FORM = {
 UPLOAD = Upload("rivers.jsonl", "", Blob.in_memory(b"{}"))
 
 
-def form_of(form: Mapping[str, str | Upload] | None, schema: Any = FORM_SCHEMA) -> Supplied:
+def form_of(form: Mapping[str, str | Upload] | None, schema: Any = FORM_SCHEMA) -> ParsedInput:
     content = {} if schema is None else {"schema": schema}
     document = {
         "openapi": "3.1.0",
@@ -490,14 +490,14 @@ def form_of(form: Mapping[str, str | Upload] | None, schema: Any = FORM_SCHEMA) 
     }
     headers = {"content-type": "Multipart/Form-Data; boundary=x"}
     request = Request("POST", "/a", "", headers, form=form)
-    return read_supplied(Spec(document, "doc.yaml").operations[0], request, {}, strict=False)
+    return parse_input(OpenApiDocument(document, "doc.yaml").operations[0], request, {}, strict=False)
 
 
 def test_the_fields_of_a_form_have_the_types_the_document_asks_for() -> None:
     read = form_of({"file": UPLOAD, "purpose": "7", "life[seconds]": "3600", "unknown": "7"})
 
     typed = {"file": UPLOAD, "purpose": "7", "life[seconds]": 3600, "unknown": "7"}
-    assert read == Supplied({}, typed, b"", [])
+    assert read == ParsedInput({}, typed, b"", [])
     assert read.body["file"] is UPLOAD
 
 
@@ -534,7 +534,7 @@ def test_a_form_that_could_not_be_read_is_a_violation() -> None:
 def test_a_form_of_which_the_document_says_little_is_read_as_it_is(schema: Any) -> None:
     fields: dict[str, str | Upload] = {"file": UPLOAD, "count": "7"}
 
-    assert form_of(fields, schema) == Supplied({}, fields, b"", [])
+    assert form_of(fields, schema) == ParsedInput({}, fields, b"", [])
 
 
 @pytest.mark.parametrize("reference", ["#/components/schemas/Purpose/enum/0", "#nowhere", "#/components/schemas/Loop"])

@@ -8,10 +8,10 @@ from builders import ask, make_document, make_engine, make_operation, queue, wri
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.contract.spec import Operation, Spec
+from mockserver.contract.spec import OpenApiDocument, Operation
 from mockserver.engine import Engine
 from mockserver.outcomes import read_rules
-from mockserver.review.coverage import count_demanded, count_met, covered, described_coverage
+from mockserver.review.coverage import count_hits, count_stubbed_hits, coverage_json, operation_coverages
 from mockserver.review.formats import cobertura, coverage_table, junit, verdict_text
 from mockserver.state.journal import Journal
 
@@ -20,11 +20,11 @@ RESPONSES = {status: {"description": "x"} for status in ("200", "404", "4XX", "d
 
 def operations_of(responses: dict[str, Any], key: str = "find") -> list[Operation]:
     document = make_document({"/a": {"get": {"operationId": key, "tags": ["Some & API"], "responses": responses}}})
-    return list(Spec(document, "a.yaml").operations)
+    return list(OpenApiDocument(document, "a.yaml").operations)
 
 
 def described(engine: Engine) -> dict[str, Any]:
-    return described_coverage([each.operation for each in engine.services], engine.met)
+    return coverage_json([each.operation for each in engine.services], engine.met)
 
 
 def test_nothing_met_is_nothing_checked() -> None:
@@ -49,8 +49,8 @@ def test_what_stubs_and_faults_answer_is_no_undocumented_reply() -> None:
     exchanges = exchanges_of(sandbox.journal)
     operations = [each.operation for each in engine.services]
     for found in (
-        described_coverage(operations, engine.met, engine.demanded),
-        described_coverage(operations, count_met(exchanges), count_demanded(exchanges)),
+        coverage_json(operations, engine.met, engine.demanded),
+        coverage_json(operations, count_hits(exchanges), count_stubbed_hits(exchanges)),
     ):
         assert (found["undocumented"], found["responses"]["met"]) == (0, 2)
         assert b"<failure" not in junit(found)
@@ -59,7 +59,7 @@ def test_what_stubs_and_faults_answer_is_no_undocumented_reply() -> None:
 def test_a_reply_of_ours_that_nothing_documents_is_not_hidden_by_a_stub_s() -> None:
     operations = operations_of({"200": {"description": "x"}})
 
-    found = described_coverage(operations, {("find", 503): 3}, {("find", 503): 2})
+    found = coverage_json(operations, {("find", 503): 3}, {("find", 503): 2})
 
     assert found["coverage"][0]["undocumented"] == {"503": 1}
 
@@ -83,7 +83,7 @@ def test_each_answer_counts_for_its_response() -> None:
     ("status", "response"), [(200, "200"), (404, "404"), (409, "4XX"), (500, "default"), (302, "default")]
 )
 def test_a_status_counts_for_the_response_that_documents_it(status: int, response: str) -> None:
-    (found,) = covered(operations_of(RESPONSES), {("find", status): 3})
+    (found,) = operation_coverages(operations_of(RESPONSES), {("find", status): 3})
 
     assert {name for name, count in found.documented.items() if count} == {response}
     assert found.undocumented == {}
@@ -92,7 +92,7 @@ def test_a_status_counts_for_the_response_that_documents_it(status: int, respons
 def test_what_nothing_documents_is_listed_and_does_not_count() -> None:
     operations = operations_of({"200": {"description": "x"}})
 
-    found = described_coverage(operations, {("find", 503): 2})
+    found = coverage_json(operations, {("find", 503): 2})
 
     assert (found["checked"], found["undocumented"]) == (False, 1)
     assert found["coverage"][0]["undocumented"] == {"503": 2}
@@ -103,7 +103,7 @@ def test_what_nothing_documents_is_listed_and_does_not_count() -> None:
 def test_every_answer_of_a_known_operation_is_counted_once(met: dict[tuple[str, int], int]) -> None:
     operations = operations_of({"200": {"description": "x"}, "4XX": {"description": "x"}})
 
-    (found,) = covered(operations, met)
+    (found,) = operation_coverages(operations, met)
 
     counted = sum(found.documented.values()) + sum(found.undocumented.values())
     assert counted == sum(count for (key, _), count in met.items() if key == "find")
@@ -126,7 +126,7 @@ def test_the_server_counts_what_its_journals_count() -> None:
     journals = [engine.sandboxes.open(name).journal for name in ("a", "b")]
 
     assert sum(map(len, map(exchanges_of, journals))) == sum(engine.met.values()) == 4
-    assert count_met(exchanges_of(journals[0])) == dict.fromkeys(engine.met, 1)
+    assert count_hits(exchanges_of(journals[0])) == dict.fromkeys(engine.met, 1)
 
 
 def exchanges_of(journal: Journal) -> list[Any]:
@@ -144,8 +144,8 @@ def test_a_document_served_beside_ours_is_covered_as_well(tmp_path: Any) -> None
 # How it is written.
 
 
-COVERAGE = described_coverage(operations_of(RESPONSES), {("find", 200): 2, ("find", 404): 1})
-UNDOCUMENTED = described_coverage(operations_of({"200": {"description": "x"}}), {("find", 503): 2})
+COVERAGE = coverage_json(operations_of(RESPONSES), {("find", 200): 2, ("find", 404): 1})
+UNDOCUMENTED = coverage_json(operations_of({"200": {"description": "x"}}), {("find", 503): 2})
 FINDING: dict[str, Any] = {
     "sandbox": "a<b\x01",
     "code": "polled-too-fast",

@@ -9,15 +9,15 @@ from builders import make_document, make_engine, make_operation, write_json
 from mockserver.contract.fixtures import Fixtures, read_fixtures
 from mockserver.loading import fixture_schema
 from mockserver.messages import Request
-from mockserver.provider import Prompt
+from mockserver.provider import RequestPrompt
 from mockserver.review import nearness as home
-from mockserver.review.nearness import MAX_LINES, NearMiss, Nearness
+from mockserver.review.nearness import MAX_LINES, NearMiss, NearMissFinder
 
 OPERATIONS = [service.operation for service in make_engine().services]
 
 
 def nearest(method: str, path: str) -> NearMiss:
-    return Nearness(OPERATIONS).operation(Request(method, path))
+    return NearMissFinder(OPERATIONS).operation(Request(method, path))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_parameter_is_no_difference() -> None:
 
 
 def test_without_operations_nothing_is_near() -> None:
-    assert Nearness([]).operation(Request("GET", "/x")) == NearMiss("operation", "GET /x", "", ())
+    assert NearMissFinder([]).operation(Request("GET", "/x")) == NearMiss("operation", "GET /x", "", ())
 
 
 def fixtures_of(folder: Path, *matches: dict[str, Any]) -> Fixtures:
@@ -70,7 +70,7 @@ def fixtures_of(folder: Path, *matches: dict[str, Any]) -> Fixtures:
 def test_the_nearest_completion_is_the_one_whose_text_is_most_alike(tmp_path: Path) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "Name a river in Spain"}, {"prompt": "What weather is coming?"})
 
-    found = Nearness([]).completion(Prompt("What wether is coming?", "chatgpt"), fixtures)
+    found = NearMissFinder([]).completion(RequestPrompt("What wether is coming?", "chatgpt"), fixtures)
 
     assert found.nearest == "fixture:agentfirst/a.json#2"
     assert found.difference == ("- prompt: What weather is coming?", "+ prompt: What wether is coming?")
@@ -79,7 +79,7 @@ def test_the_nearest_completion_is_the_one_whose_text_is_most_alike(tmp_path: Pa
 def test_a_completion_for_another_model_or_country_says_so(tmp_path: Path) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "Hello", "model": ["gemini"], "country": "NO"})
 
-    found = Nearness([]).completion(Prompt("Hello", "chatgpt", "de"), fixtures)
+    found = NearMissFinder([]).completion(RequestPrompt("Hello", "chatgpt", "de"), fixtures)
 
     assert found.difference == (
         "- model: gemini", "- country: NO", "+ model: chatgpt", "+ country: DE", "  prompt: Hello",
@@ -89,13 +89,13 @@ def test_a_completion_for_another_model_or_country_says_so(tmp_path: Path) -> No
 def test_how_a_completion_looks_for_its_prompt_is_told(tmp_path: Path) -> None:
     fixtures = fixtures_of(tmp_path, {"contains": "weather"})
 
-    found = Nearness([]).completion(Prompt("Is it cold?\nOr warm?", "chatgpt"), fixtures)
+    found = NearMissFinder([]).completion(RequestPrompt("Is it cold?\nOr warm?", "chatgpt"), fixtures)
 
     assert found.difference == ("- prompt contains: weather", "+ prompt: Is it cold?", "+ Or warm?")
 
 
 def test_without_completions_nothing_is_near() -> None:
-    assert Nearness([]).completion(Prompt("x", "chatgpt"), Fixtures()).nearest == ""
+    assert NearMissFinder([]).completion(RequestPrompt("x", "chatgpt"), Fixtures()).nearest == ""
 
 
 def test_the_nearest_canned_response_is_found_and_only_what_it_asks_for_is_compared(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_the_nearest_canned_response_is_found_and_only_what_it_asks_for_is_compa
     engine = make_engine(spec=(str(other),), fixtures=(str(tmp_path / "fixtures"),))
     canned = engine.services[-1].world.fixtures.responses
 
-    found = Nearness([]).response(Request("POST", "/x", body=b'{"a":1,"b":3,"c":4}'), canned)
+    found = NearMissFinder([]).response(Request("POST", "/x", body=b'{"a":1,"b":3,"c":4}'), canned)
 
     assert found.nearest == "fixture:f.json#1"
     assert found.difference == ("  {", '    "body": {', '      "a": 1,', '-     "b": 2', '+     "b": 3', "    }", "  }")
@@ -116,7 +116,7 @@ def test_any_body_is_compared_in_bounded_time_and_space(tmp_path: Path, body: by
     write_json(tmp_path / "f.json", {"responses": {"x": [{"match": {"body": {"a": 1}}, "body": 1}]}})
     canned = read_fixtures([tmp_path], "", fixture_schema()).responses
 
-    found = Nearness([]).response(Request("POST", "/x", body=body), canned)
+    found = NearMissFinder([]).response(Request("POST", "/x", body=body), canned)
 
     assert 0 < len(found.difference) <= 2 * MAX_LINES
     assert sum(map(len, found.difference)) < 20_000
@@ -125,7 +125,7 @@ def test_any_body_is_compared_in_bounded_time_and_space(tmp_path: Path, body: by
 def test_a_huge_prompt_is_compared_by_its_beginning(tmp_path: Path) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "line\n" * 300})
 
-    found = Nearness([]).completion(Prompt("a line\n" * 1_000_000, "chatgpt"), fixtures)
+    found = NearMissFinder([]).completion(RequestPrompt("a line\n" * 1_000_000, "chatgpt"), fixtures)
 
     assert len(found.difference) <= 2 * MAX_LINES
     assert len(found.asked) <= 300
@@ -134,18 +134,18 @@ def test_a_huge_prompt_is_compared_by_its_beginning(tmp_path: Path) -> None:
 def test_comparisons_have_a_bound_beyond_which_nothing_is_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "one"}, {"prompt": "two"})
     monkeypatch.setattr(home, "MAX_COMPARED", 3)
-    nearness = Nearness(OPERATIONS)
+    nearness = NearMissFinder(OPERATIONS)
 
-    assert nearness.completion(Prompt("ones", "chatgpt"), fixtures).nearest
-    assert nearness.completion(Prompt("ones", "chatgpt"), fixtures).nearest == ""
+    assert nearness.completion(RequestPrompt("ones", "chatgpt"), fixtures).nearest
+    assert nearness.completion(RequestPrompt("ones", "chatgpt"), fixtures).nearest == ""
 
 
 def test_prompts_are_judged_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "one"})
     monkeypatch.setattr(home, "MAX_JUDGED", 6)
-    nearness = Nearness([])
+    nearness = NearMissFinder([])
 
-    found = nearness.unfit([Prompt(text, "chatgpt") for text in ("one", "two", "three", "four")], fixtures)
+    found = nearness.unfit([RequestPrompt(text, "chatgpt") for text in ("one", "two", "three", "four")], fixtures)
 
     assert [each.text for each in found] == ["two", "three"]
     assert nearness.is_exhausted

@@ -14,9 +14,9 @@ from faulty_clients import Client, findings_of
 from mockserver.loading import find_providers
 from mockserver.messages import Request, Response
 from mockserver.review.habits import elapsed, fingerprint
-from mockserver.review.verdict import PATIENCE, SEVERITY, Finding
+from mockserver.review.verdict import RETRY_TOLERANCE, SEVERITY, Finding
 from mockserver.state.callbacks import Callback, Outbox, State
-from mockserver.state.conditions import Choice, FatePlan
+from mockserver.state.conditions import ItemPlan, ItemSelector
 from mockserver.state.journal import Exchange
 from mockserver.state.snapshots import Snapshots, restore
 
@@ -147,7 +147,7 @@ def test_a_conversation_is_polled_too_fast_as_well() -> None:
 # Retries.
 
 
-@pytest.mark.parametrize(("status", "retries"), [*PATIENCE.items(), (408, None), (429, None), (500, None), (503, None)])
+@pytest.mark.parametrize(("status", "retries"), [*RETRY_TOLERANCE.items(), (408, None), (429, None), (500, None), (503, None)])
 def test_what_cannot_heal_may_be_sent_again_as_often_as_the_table_says(status: int, retries: int | None) -> None:
     asked = 1 + (5 if retries is None else retries)
 
@@ -411,7 +411,7 @@ def test_a_marker_spares_a_line_from_being_judged_and_so_do_conditions() -> None
     desk.content(desk.run(jsonl(request_of("a", "[mock:fail]", temperature=9)))["error_file_id"])
     assert findings_of(desk.engine, "ann") == []
 
-    desk.sandbox.conditions = desk.sandbox.conditions._replace(items=FatePlan(Choice(every=1)))
+    desk.sandbox.conditions = desk.sandbox.conditions._replace(items=ItemPlan(ItemSelector(every=1)))
     desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
     assert findings_of(desk.engine, "ann") == []
 
@@ -541,7 +541,7 @@ def test_the_readme_names_every_status_that_does_not_heal() -> None:
         line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "`hopeless-retry`" in line
     )
 
-    assert sorted(map(int, re.findall(r"\b4\d\d\b", row))) == sorted(PATIENCE)
+    assert sorted(map(int, re.findall(r"\b4\d\d\b", row))) == sorted(RETRY_TOLERANCE)
 
 
 def play(desk: Callable[[], Client]) -> list[Finding]:

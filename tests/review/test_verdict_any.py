@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.messages import Request, Response
-from mockserver.review.nearness import Nearness
+from mockserver.review.nearness import NearMissFinder
 from mockserver.review.verdict import SEVERITY
 
 ENGINE = make_engine()
@@ -59,7 +59,7 @@ def test_whatever_stubs_have_answered_can_be_judged(played: list[Any]) -> None:
     for each in ENGINE.services:
         if each.provider and each.provider.prompts:
             for exchange in sandbox.journal.find(lambda _: True):
-                Nearness([]).unfit(each.provider.prompts(exchange.operation, exchange.request), each.world.fixtures)
+                NearMissFinder([]).unfit(each.provider.prompts(exchange.operation, exchange.request), each.world.fixtures)
     found = findings_of(ENGINE, "test")
     assert {each.code for each in found} <= SEVERITY.keys()
     assert all(each.exchanges for each in found)

@@ -8,9 +8,9 @@ import pytest
 
 from mockserver.messages import Request, Response
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.clock import ClockStart
+from mockserver.state.clock import ClockConfig
 from mockserver.state.journal import Journal
-from mockserver.state.sandbox import Beginnings
+from mockserver.state.sandbox import SandboxDefaults
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +51,13 @@ def make_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture(scope="session")
-def make_beginnings() -> Callable[..., Beginnings]:
+def make_beginnings() -> Callable[..., SandboxDefaults]:
     """What a sandbox starts from: a clock frozen at 1,000, batches that are done at once, no known accounts."""
 
-    def make(*, seed: str = "seed", frozen: bool = True, progression: Progression = IMMEDIATE) -> Beginnings:
-        return Beginnings(
+    def make(*, seed: str = "seed", frozen: bool = True, progression: Progression = IMMEDIATE) -> SandboxDefaults:
+        return SandboxDefaults(
             seed=seed,
-            clock=ClockStart(frozen=frozen, instant=1000.0),
+            clock=ClockConfig(frozen=frozen, instant=1000.0),
             progression=progression,
             accounts={},
             closed={},

@@ -4,13 +4,13 @@ import pytest
 
 from mockserver.redaction import account_key
 from mockserver.state.ledger import (
-    PLENTY,
-    AccountFacts,
+    DEFAULT_CREDITS,
     Accounts,
+    AccountSpec,
     Charge,
+    account_from_token,
     email_of,
     facts_of,
-    reserved,
     reserved_status,
 )
 
@@ -20,32 +20,32 @@ START = 1_700_000_000.0
 @pytest.mark.parametrize(
     ("token", "credits", "revoked"),
     [
-        ("anything", PLENTY, False),
-        ("", PLENTY, False),
+        ("anything", DEFAULT_CREDITS, False),
+        ("", DEFAULT_CREDITS, False),
         ("mock-no-credits", 0, False),
         ("mock-no-credits-here", 0, False),
         ("mock-no-credits_2", 0, False),
-        ("mock-no-creditsX", PLENTY, False),
+        ("mock-no-creditsX", DEFAULT_CREDITS, False),
         ("mock-credits-12", 12, False),
         ("mock-credits-12-mine", 12, False),
         ("mock-credits-0", 0, False),
         ("mock-credits-007", 7, False),
         ("mock-credits-999999999999999", 999_999_999_999_999, False),
-        ("mock-credits-9999999999999999", PLENTY, False),
-        ("mock-credits-12x", PLENTY, False),
-        ("mock-credits-", PLENTY, False),
-        ("mock-credits--5", PLENTY, False),
-        ("mock-credits-٣", PLENTY, False),
-        ("mock-revoked", PLENTY, True),
-        ("mock-revoked-since-may", PLENTY, True),
-        ("mock-revokedly", PLENTY, False),
-        ("a-mock-revoked", PLENTY, False),
-        ("mock-status-402", PLENTY, False),
-        ("Mock-No-Credits", PLENTY, False),
+        ("mock-credits-9999999999999999", DEFAULT_CREDITS, False),
+        ("mock-credits-12x", DEFAULT_CREDITS, False),
+        ("mock-credits-", DEFAULT_CREDITS, False),
+        ("mock-credits--5", DEFAULT_CREDITS, False),
+        ("mock-credits-٣", DEFAULT_CREDITS, False),
+        ("mock-revoked", DEFAULT_CREDITS, True),
+        ("mock-revoked-since-may", DEFAULT_CREDITS, True),
+        ("mock-revokedly", DEFAULT_CREDITS, False),
+        ("a-mock-revoked", DEFAULT_CREDITS, False),
+        ("mock-status-402", DEFAULT_CREDITS, False),
+        ("Mock-No-Credits", DEFAULT_CREDITS, False),
     ],
 )
 def test_a_token_says_in_its_own_words_what_its_account_is(token: str, credits: int, revoked: bool) -> None:
-    assert reserved(token) == AccountFacts(account_key(token), email_of(token), credits, revoked)
+    assert account_from_token(token) == AccountSpec(account_key(token), email_of(token), credits, revoked)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_an_account_is_opened_once_when_its_token_is_first_used() -> None:
         ("known", False, False, 7),
         ("mock-revoked", False, True, 3),
         ("mock-no-credits", False, True, 0),
-        ("mock-no-credits", False, False, PLENTY),
+        ("mock-no-credits", False, False, DEFAULT_CREDITS),
         ("mock-no-credits", True, True, None),
-        ("anything", False, True, PLENTY),
+        ("anything", False, True, DEFAULT_CREDITS),
         ("anything", True, False, None),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.answers import AnswerBook
+from mockserver.state.answers import AnswerVersions
 from mockserver.state.batches import Batch
 from mockserver.state.clock import DAY
 
@@ -22,7 +22,7 @@ def asked_by(batch: Batch) -> Iterable[bytes]:
     return [text.encode() for text in batch.texts()]
 
 
-def editions(book: AnswerBook, batches: dict[str, Batch], question: bytes, moments: Iterable[float]) -> list[int]:
+def editions(book: AnswerVersions, batches: dict[str, Batch], question: bytes, moments: Iterable[float]) -> list[int]:
     return [book.edition(question, at, born=BORN, batches=batches, questions=asked_by) for at in moments]
 
 
@@ -43,29 +43,29 @@ MakeHistory = Callable[[list[tuple[float, str]]], dict[str, Batch]]
 def test_within_a_day_an_answer_stays(make_history: MakeHistory) -> None:
     batches = make_history([(0, "q"), (100, "q"), (DAY - 1, "q")])
 
-    assert editions(AnswerBook(), batches, b"q", [BORN, BORN + 100, BORN + DAY - 1]) == [0, 0, 0]
+    assert editions(AnswerVersions(), batches, b"q", [BORN, BORN + 100, BORN + DAY - 1]) == [0, 0, 0]
 
 
 def test_after_a_day_an_answer_is_made_anew(make_history: MakeHistory) -> None:
     moments = [0, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY]
     batches = make_history([(at, "q") for at in moments])
 
-    assert editions(AnswerBook(), batches, b"q", [BORN + at for at in moments]) == [0, 1, 1, 1, 2, 3]
+    assert editions(AnswerVersions(), batches, b"q", [BORN + at for at in moments]) == [0, 1, 1, 1, 2, 3]
 
 
 def test_a_day_is_counted_from_the_making_and_not_from_the_last_use(make_history: MakeHistory) -> None:
     moments = [at * DAY / 2 for at in range(5)]
     batches = make_history([(at, "q") for at in moments])
 
-    assert editions(AnswerBook(), batches, b"q", [BORN + at for at in moments]) == [0, 0, 1, 1, 2]
+    assert editions(AnswerVersions(), batches, b"q", [BORN + at for at in moments]) == [0, 0, 1, 1, 2]
 
 
 def test_a_question_nobody_asked_before_gets_its_first_answer(make_history: MakeHistory) -> None:
     batches = make_history([(0, "q"), (5 * DAY, "other")])
 
-    assert editions(AnswerBook(), batches, b"other", [BORN + 5 * DAY]) == [0]
-    assert editions(AnswerBook(), batches, b"never", [BORN + 5 * DAY]) == [0]
-    assert editions(AnswerBook(), batches, b"other", [BORN + 2 * DAY]) == [0]
+    assert editions(AnswerVersions(), batches, b"other", [BORN + 5 * DAY]) == [0]
+    assert editions(AnswerVersions(), batches, b"never", [BORN + 5 * DAY]) == [0]
+    assert editions(AnswerVersions(), batches, b"other", [BORN + 2 * DAY]) == [0]
 
 
 HISTORIES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, DAY / 2, DAY - 1, DAY, 3 * DAY]), st.sampled_from("pq")))
@@ -82,11 +82,11 @@ def test_the_order_of_the_looks_does_not_matter(
         asked.append((at, question))
     batches = make_history(asked)
 
-    fresh = [editions(AnswerBook(), batches, q.encode(), [BORN + at])[0] for at, q in asked]
+    fresh = [editions(AnswerVersions(), batches, q.encode(), [BORN + at])[0] for at, q in asked]
 
-    book, order = AnswerBook(), shuffler.sample(range(len(asked)), len(asked))
+    book, order = AnswerVersions(), shuffler.sample(range(len(asked)), len(asked))
     looked = {n: editions(book, batches, asked[n][1].encode(), [BORN + asked[n][0]])[0] for n in order}
-    early, known = AnswerBook(), {}
+    early, known = AnswerVersions(), {}
     for (moment, question), (id_, batch) in zip(asked, batches.items(), strict=True):
         known[id_] = batch
         fresh_now = editions(early, known, question.encode(), [BORN + moment])[0]
@@ -101,7 +101,7 @@ def test_a_young_sandbox_reads_no_batch(make_history: MakeHistory) -> None:
         raise AssertionError("no batch needs to be read")
 
     just_before = BORN + DAY - 1
-    assert AnswerBook().edition(b"q", just_before, born=BORN, batches=batches, questions=refuse) == 0
+    assert AnswerVersions().edition(b"q", just_before, born=BORN, batches=batches, questions=refuse) == 0
 
 
 def test_each_batch_is_read_once_and_not_walked_past_again(make_history: MakeHistory) -> None:
@@ -119,7 +119,7 @@ def test_each_batch_is_read_once_and_not_walked_past_again(make_history: MakeHis
         read.append(batch.id)
         return asked_by(batch)
 
-    book = AnswerBook()
+    book = AnswerVersions()
     for _ in range(5):
         assert book.edition(b"q", BORN + 2 * DAY, born=BORN, batches=batches, questions=noted) == 2
 

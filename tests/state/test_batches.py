@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.batches import IMMEDIATE, Batch, Progression, Tally
+from mockserver.state.batches import IMMEDIATE, Batch, ItemCounts, Progression
 
 STEADY = settings(derandomize=True)
 
@@ -71,12 +71,12 @@ def read_often(batch: Batch, moments: list[float]) -> Batch:
     return batch
 
 
-def counted(batch: Batch, now: float) -> Tally:
+def counted(batch: Batch, now: float) -> ItemCounts:
     """The tally as one would count it by hand."""
     batch = batch.known()
     ended = [batch.fate(index) for index in range(batch.size) if batch.due(index) <= now]
     failed = sum(fate.failure is not None for fate in ended)
-    return Tally(len(ended) - failed, failed)
+    return ItemCounts(len(ended) - failed, failed)
 
 
 def moments_of_interest(batch: Batch) -> list[float]:

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.callbacks import MAX_ATTEMPTS, MAX_CLAIMED, Attempt, Callback, Outbox, State
-from mockserver.state.clock import LATEST, Clock, ClockStart
-from mockserver.state.sandbox import Beginnings, Sandbox
+from mockserver.state.clock import LATEST, Clock, ClockConfig
+from mockserver.state.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
-MakeBeginnings = Callable[..., Beginnings]
+MakeBeginnings = Callable[..., SandboxDefaults]
 
 
 def note(outbox: Outbox, id_: str, due: float) -> None:
@@ -129,7 +129,7 @@ def test_a_reset_forgets_callbacks_and_a_sandbox_without_any_has_no_outbox(make_
     ],
 )
 def test_a_clock_says_how_long_to_wait(scale: float, frozen: bool, instant: float, wait: float | None) -> None:
-    clock = Clock(ClockStart(frozen, 1000.0), wall=lambda: 50.0)
+    clock = Clock(ClockConfig(frozen, 1000.0), wall=lambda: 50.0)
     clock.scale_by(scale)
 
     assert clock.wait_for(instant) == wait

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.clock import LATEST, Clock, ClockStart
+from mockserver.state.clock import LATEST, Clock, ClockConfig
 
 STEADY = settings(derandomize=True)
 
@@ -52,7 +52,7 @@ def test_time_never_runs_backwards_whatever_the_wall_does(
     actions: list[tuple[str, Any]], frozen: bool, start: float
 ) -> None:
     wall = Wall(1.7e9)
-    clock = Clock(ClockStart(frozen, start), wall)
+    clock = Clock(ClockConfig(frozen, start), wall)
     seen = [clock.now()]
 
     for action, amount in actions:
@@ -67,7 +67,7 @@ def test_time_never_runs_backwards_whatever_the_wall_does(
 @given(ACTIONS)
 def test_changing_how_time_flows_does_not_move_it(actions: list[tuple[str, Any]]) -> None:
     wall = Wall(1.7e9)
-    clock = Clock(ClockStart(), wall)
+    clock = Clock(ClockConfig(), wall)
 
     for action, amount in actions:
         before = clock.now()
@@ -78,7 +78,7 @@ def test_changing_how_time_flows_does_not_move_it(actions: list[tuple[str, Any]]
 
 def test_time_flows_with_the_wall_from_where_it_starts() -> None:
     wall = Wall(500)
-    here, elsewhere = Clock(wall=wall), Clock(ClockStart(instant=0.0), wall)
+    here, elsewhere = Clock(wall=wall), Clock(ClockConfig(instant=0.0), wall)
 
     wall.now += 7
 
@@ -112,7 +112,7 @@ def test_a_wall_set_back_before_anybody_looked_does_not_take_time_back() -> None
 
 def test_a_frozen_clock_stands_until_it_is_resumed() -> None:
     wall = Wall(0)
-    clock = Clock(ClockStart(frozen=True, instant=100.0), wall)
+    clock = Clock(ClockConfig(frozen=True, instant=100.0), wall)
 
     wall.now = 50
     assert (clock.now(), clock.is_frozen) == (100, True)
@@ -127,7 +127,7 @@ def test_a_frozen_clock_stands_until_it_is_resumed() -> None:
 
 
 def test_a_frozen_clock_moves_when_it_is_told_to() -> None:
-    clock = Clock(ClockStart(frozen=True, instant=100.0), Wall(0))
+    clock = Clock(ClockConfig(frozen=True, instant=100.0), Wall(0))
 
     clock.advance(86_400)
     assert clock.now() == 86_500
@@ -165,7 +165,7 @@ def test_a_scale_outlives_freezing_and_jumping() -> None:
 
 def test_a_reset_begins_again() -> None:
     wall = Wall(0)
-    clock = Clock(ClockStart(frozen=True, instant=100.0), wall)
+    clock = Clock(ClockConfig(frozen=True, instant=100.0), wall)
     clock.resume()
     clock.scale_by(9)
     clock.advance(1000)
@@ -188,7 +188,7 @@ def test_a_reset_of_a_clock_without_an_instant_begins_at_the_wall() -> None:
 
 @pytest.mark.parametrize("seconds", [-1.0, -1e-9, math.nan, math.inf, -math.inf])
 def test_a_clock_does_not_advance_by_nonsense(seconds: float) -> None:
-    clock = Clock(ClockStart(frozen=True, instant=100.0))
+    clock = Clock(ClockConfig(frozen=True, instant=100.0))
 
     with pytest.raises(ValueError) as refused:
         clock.advance(seconds)
@@ -208,7 +208,7 @@ def test_a_clock_does_not_advance_by_nonsense(seconds: float) -> None:
     ],
 )
 def test_a_clock_is_not_set_to_the_past_nor_past_the_last_instant(instant: float, told: str) -> None:
-    clock = Clock(ClockStart(frozen=True, instant=100.0))
+    clock = Clock(ClockConfig(frozen=True, instant=100.0))
 
     with pytest.raises(ValueError) as refused:
         clock.set(instant)
@@ -221,7 +221,7 @@ def test_a_clock_is_not_set_to_the_past_nor_past_the_last_instant(instant: float
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
 def test_a_clock_is_not_scaled_by_nonsense(scale: float) -> None:
-    clock = Clock(ClockStart(frozen=True, instant=100.0))
+    clock = Clock(ClockConfig(frozen=True, instant=100.0))
 
     with pytest.raises(ValueError) as refused:
         clock.scale_by(scale)
@@ -231,7 +231,7 @@ def test_a_clock_is_not_scaled_by_nonsense(scale: float) -> None:
 
 
 def test_a_step_beyond_the_last_instant_is_refused_and_one_up_to_it_is_not() -> None:
-    clock = Clock(ClockStart(frozen=True, instant=LATEST - 5))
+    clock = Clock(ClockConfig(frozen=True, instant=LATEST - 5))
 
     with pytest.raises(ValueError, match="up to the year 9999"):
         clock.advance(6)
@@ -244,7 +244,7 @@ def test_a_step_beyond_the_last_instant_is_refused_and_one_up_to_it_is_not() -> 
 
 def test_a_flowing_clock_stops_at_the_last_instant() -> None:
     wall = Wall(0)
-    clock = Clock(ClockStart(instant=LATEST - 5), wall)
+    clock = Clock(ClockConfig(instant=LATEST - 5), wall)
     clock.scale_by(1e12)
 
     wall.now = 1e9

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.messages import Content
+from mockserver.messages import StoredBytes
 from mockserver.state.codec import MAX_DEPTH, TAG, Reader, Writer
 from mockserver.state.registry import Registry, SnapshotError
 from mockserver.stores.blobs import Blob
@@ -31,7 +31,7 @@ class Tree(NamedTuple):
     leaves: tuple[Leaf, ...] = ()
     by_number: Mapping[int, Leaf] = {}
     anything: Any = None
-    content: Content | None = None
+    content: StoredBytes | None = None
 
 
 REGISTRY = Registry()

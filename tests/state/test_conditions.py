@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.state.batches import Batch, Fate, Progression, Tally
-from mockserver.state.conditions import NORMAL, Choice, Conditions, FatePlan, Rejection, read_conditions
+from mockserver.state.batches import Batch, ItemCounts, ItemOutcome, Progression
+from mockserver.state.conditions import NORMAL, Conditions, InputRejection, ItemPlan, ItemSelector, read_conditions
 
-ALL = Choice(every=1)
+ALL = ItemSelector(every=1)
 
 CHOICES: Any = st.one_of(
     st.just("all"),
@@ -41,30 +41,30 @@ CONDITIONS = st.fixed_dictionaries(
 )
 
 
-def taken(choice: Choice, size: int = 10, key: bytes = b"key") -> list[int]:
+def taken(choice: ItemSelector, size: int = 10, key: bytes = b"key") -> list[int]:
     return [index for index in range(size) if choice.takes(index, key)]
 
 
 def test_a_choice_takes_every_so_manieth_or_all_or_those_at_some_indexes() -> None:
     assert taken(ALL) == list(range(10))
-    assert taken(Choice(every=3)) == [2, 5, 8]
-    assert taken(Choice(every=11)) == []
-    assert taken(Choice(indexes=(0, 4, 12))) == [0, 4]
+    assert taken(ItemSelector(every=3)) == [2, 5, 8]
+    assert taken(ItemSelector(every=11)) == []
+    assert taken(ItemSelector(indexes=(0, 4, 12))) == [0, 4]
 
 
 def test_a_share_is_drawn_alike_each_time_and_differs_between_keys() -> None:
-    third = Choice(share=0.3)
+    third = ItemSelector(share=0.3)
 
     assert taken(third, 1000) == taken(third, 1000) != taken(third, 1000, b"other")
     assert 240 < len(taken(third, 1000)) < 360
-    assert taken(Choice(share=1.0)) == list(range(10))
+    assert taken(ItemSelector(share=1.0)) == list(range(10))
 
 
 @given(st.floats(0, 1, exclude_min=True), st.floats(0, 1, exclude_min=True))
 def test_a_larger_share_takes_what_a_smaller_one_takes(one: float, other: float) -> None:
     small, large = sorted((one, other))
 
-    assert set(taken(Choice(share=small), 50)) <= set(taken(Choice(share=large), 50))
+    assert set(taken(ItemSelector(share=small), 50)) <= set(taken(ItemSelector(share=large), 50))
 
 
 @given(CONDITIONS)
@@ -81,8 +81,8 @@ def test_no_conditions_are_the_normal_ones() -> None:
 
 
 def test_a_failing_item_gets_500_unless_a_status_is_said() -> None:
-    assert read_conditions({"items": {"fail": "all"}}).items == FatePlan(fail=ALL, status=500)
-    assert read_conditions({"input": {"code": "x"}}).input == Rejection("x")
+    assert read_conditions({"items": {"fail": "all"}}).items == ItemPlan(fail=ALL, status=500)
+    assert read_conditions({"input": {"code": "x"}}).input == InputRejection("x")
 
 
 def test_things_are_forgotten_when_their_time_is_over() -> None:
@@ -90,15 +90,15 @@ def test_things_are_forgotten_when_their_time_is_over() -> None:
     assert [Conditions(retention=10).forgets(5, now) for now in (14.9, 15, 16)] == [False, True, True]
 
 
-def planned_batch(make_batch: Callable[..., Batch], plan: FatePlan, **given: Any) -> Batch:
+def planned_batch(make_batch: Callable[..., Batch], plan: ItemPlan, **given: Any) -> Batch:
     return make_batch(**given)._replace(plan=plan)
 
 
 def test_a_plan_fails_items_beside_those_that_markers_fail(make_batch: Callable[..., Batch]) -> None:
-    batch = planned_batch(make_batch, FatePlan(Choice(every=2), 429), texts=["a", "b", "[mock:fail=404]", "d"])
+    batch = planned_batch(make_batch, ItemPlan(ItemSelector(every=2), 429), texts=["a", "b", "[mock:fail=404]", "d"])
 
     assert [batch.fate(index).failure for index in range(4)] == [None, 429, 404, 429]
-    assert batch.tally(0) == Tally(successful=1, failed=3)
+    assert batch.tally(0) == ItemCounts(successful=1, failed=3)
 
 
 def test_a_marker_has_the_word_on_how_its_item_fails_and_the_plan_on_whether_it_ends(
@@ -106,17 +106,17 @@ def test_a_marker_has_the_word_on_how_its_item_fails_and_the_plan_on_whether_it_
 ) -> None:
     texts = ["[mock:fail=404] [mock:slow=5s]", "[mock:slow=5s]"]
 
-    assert [planned_batch(make_batch, FatePlan(ALL, 429), texts=texts).fate(index) for index in (0, 1)] == [
-        Fate(404, 5.0),
-        Fate(429, 5.0),
+    assert [planned_batch(make_batch, ItemPlan(ALL, 429), texts=texts).fate(index) for index in (0, 1)] == [
+        ItemOutcome(404, 5.0),
+        ItemOutcome(429, 5.0),
     ]
-    assert planned_batch(make_batch, FatePlan(hang=ALL), texts=texts).fate(0) == Fate(slowness=math.inf)
+    assert planned_batch(make_batch, ItemPlan(hang=ALL), texts=texts).fate(0) == ItemOutcome(slowness=math.inf)
 
 
 def test_a_plan_holds_where_markers_are_not_heeded(make_batch: Callable[..., Batch]) -> None:
-    batch = planned_batch(make_batch, FatePlan(ALL), texts=["[mock:hang]"], heeds_markers=False)
+    batch = planned_batch(make_batch, ItemPlan(ALL), texts=["[mock:hang]"], heeds_markers=False)
 
-    assert batch.tally(0) == Tally(successful=0, failed=1)
+    assert batch.tally(0) == ItemCounts(successful=0, failed=1)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_plan_holds_where_markers_are_not_heeded(make_batch: Callable[..., Bat
 def test_a_batch_with_a_hanging_item_never_ends_and_the_others_do(
     make_batch: Callable[..., Batch], progression: Progression
 ) -> None:
-    batch = planned_batch(make_batch, FatePlan(hang=Choice(indexes=(1,))), size=3, progression=progression)
+    batch = planned_batch(make_batch, ItemPlan(hang=ItemSelector(indexes=(1,))), size=3, progression=progression)
     for _ in range(3):
         batch = batch.read_at(5.0)
 
-    assert batch.tally(1e9) == Tally(successful=2, failed=0)
+    assert batch.tally(1e9) == ItemCounts(successful=2, failed=0)
     assert batch.end() == batch.items_end() == math.inf

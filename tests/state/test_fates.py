@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.batches import PLAIN, Batch, Fate, read_fate
+from mockserver.state.batches import PLAIN, Batch, ItemOutcome, read_outcome
 
 STEADY = settings(derandomize=True)
 
@@ -18,7 +18,7 @@ def test_failing_items_are_tallied_apart(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["[mock:fail]", "plain", "[mock:fail=404][mock:slow=1s]"])
 
     assert (batch.tally(0), batch.tally(1)) == ((1, 1), (1, 2))
-    assert [batch.fate(index) for index in range(3)] == [Fate(500), PLAIN, Fate(404, 1.0)]
+    assert [batch.fate(index) for index in range(3)] == [ItemOutcome(500), PLAIN, ItemOutcome(404, 1.0)]
 
 
 def test_markers_are_not_heeded_when_nobody_wants_them(make_batch: MakeBatch) -> None:
@@ -32,8 +32,8 @@ def test_fates_are_read_once(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["plain", "[mock:fail]"])
 
     assert batch.fates is None
-    assert batch.known().fates == {1: Fate(500)}
-    assert batch.known().known().fates == {1: Fate(500)}
+    assert batch.known().fates == {1: ItemOutcome(500)}
+    assert batch.known().known().fates == {1: ItemOutcome(500)}
     assert (known := batch.known()).known() is known
 
 
@@ -54,29 +54,29 @@ def test_one_text_is_a_batch_of_one(make_batch: MakeBatch) -> None:
 
     assert batch.request() == {"prompt": "[mock:fail]"}
     assert batch.texts() == ["[mock:fail]"]
-    assert batch.fate(0) == Fate(500)
+    assert batch.fate(0) == ItemOutcome(500)
 
 
 @pytest.mark.parametrize(
     ("text", "fate"),
     [
-        ("[mock:fail]", Fate(500)),
-        ("[mock:fail=429]", Fate(429)),
-        ("[mock:slow=30s]", Fate(None, 30.0)),
-        ("[mock:slow=250ms] [mock:fail]", Fate(500, 0.25)),
-        ("[mock:slow=999999999h]", Fate(None, 999_999_999 * 3600.0)),
-        ("[mock:hang]", Fate(None, math.inf)),
-        ("[mock:hang][mock:fail]", Fate(500, math.inf)),
+        ("[mock:fail]", ItemOutcome(500)),
+        ("[mock:fail=429]", ItemOutcome(429)),
+        ("[mock:slow=30s]", ItemOutcome(None, 30.0)),
+        ("[mock:slow=250ms] [mock:fail]", ItemOutcome(500, 0.25)),
+        ("[mock:slow=999999999h]", ItemOutcome(None, 999_999_999 * 3600.0)),
+        ("[mock:hang]", ItemOutcome(None, math.inf)),
+        ("[mock:hang][mock:fail]", ItemOutcome(500, math.inf)),
         ("", PLAIN),
         ("no marker", PLAIN),
-        ("a [mock:fail=503] in the middle", Fate(503)),
-        ("[mock:slow=2m]", Fate(None, 120.0)),
-        ("[mock:slow=1.5h]", Fate(None, 5400.0)),
+        ("a [mock:fail=503] in the middle", ItemOutcome(503)),
+        ("[mock:slow=2m]", ItemOutcome(None, 120.0)),
+        ("[mock:slow=1.5h]", ItemOutcome(None, 5400.0)),
         ("[mock:slow=0s]", PLAIN),
-        ("[mock:fail=404] [mock:fail=429]", Fate(429)),
-        ("[mock:slow=1s] [mock:slow=2s]", Fate(None, 3.0)),
-        ("[mock:slow=1s][mock:hang]", Fate(None, math.inf)),
-        ("[[mock:fail]]", Fate(500)),
+        ("[mock:fail=404] [mock:fail=429]", ItemOutcome(429)),
+        ("[mock:slow=1s] [mock:slow=2s]", ItemOutcome(None, 3.0)),
+        ("[mock:slow=1s][mock:hang]", ItemOutcome(None, math.inf)),
+        ("[[mock:fail]]", ItemOutcome(500)),
         ("[mock:fail=99]", PLAIN),
         ("[mock:fail=099]", PLAIN),
         ("[mock:fail=1000]", PLAIN),
@@ -101,8 +101,8 @@ def test_one_text_is_a_batch_of_one(make_batch: MakeBatch) -> None:
         ("[mock:]", PLAIN),
     ],
 )
-def test_markers_say_what_becomes_of_an_item(text: str, fate: Fate) -> None:
-    assert read_fate(text) == fate
+def test_markers_say_what_becomes_of_an_item(text: str, fate: ItemOutcome) -> None:
+    assert read_outcome(text) == fate
 
 
 @STEADY
@@ -112,7 +112,7 @@ def test_markers_say_what_becomes_of_an_item(text: str, fate: Fate) -> None:
     )
 )
 def test_any_text_has_a_fate_that_time_can_bear(text: str) -> None:
-    fate = read_fate(text)
+    fate = read_outcome(text)
 
     assert fate.failure is None or 100 <= fate.failure <= 999
     assert fate.slowness >= 0
@@ -123,13 +123,13 @@ def test_any_text_has_a_fate_that_time_can_bear(text: str) -> None:
 )
 def test_a_long_text_is_searched_without_going_over_it_twice(piece: str) -> None:
     # Were the search quadratic, a text of five megabytes would keep the suite for hours.
-    assert read_fate(piece * (5_000_000 // len(piece)) + "[mock:fail=418]").failure == 418
+    assert read_outcome(piece * (5_000_000 // len(piece)) + "[mock:fail=418]").failure == 418
 
 
 def test_a_marker_behind_json_escapes_is_heeded(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch()._replace(body=b'{"prompts": ["\\u005bmock:fail]"]}')
 
-    assert batch.fate(0) == Fate(failure=500)
+    assert batch.fate(0) == ItemOutcome(failure=500)
 
 
 def test_escapes_alone_are_no_marker(make_batch: Callable[..., Batch]) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.contract.schema import Schema
-from mockserver.messages import FIRST_PART, Disturbance, DisturbanceKind, Response
+from mockserver.messages import FIRST_PART, DeliveryFault, DeliveryFaultKind, Response
 from mockserver.state import faults
-from mockserver.state.definitions import number
-from mockserver.state.faults import FAULT_SCHEMA, FAULTS, Fault, fault_schema, listed_faults, read_fault
+from mockserver.state.definitions import number_field
+from mockserver.state.faults import FAULT_SCHEMA, FAULTS, Fault, fault_schema, faults_json, read_fault
 
 KEY = bytes(range(16))
 PLAIN = Response(200, "application/json", b'{"id":"1","count":2}', source="handler")
@@ -226,13 +226,13 @@ def test_only_a_status_takes_the_place_of_the_response() -> None:
 def test_a_cut_never_lets_the_whole_body_through(definition: dict[str, Any], amount: int) -> None:
     cut = read_fault({"type": "cut", **definition})
 
-    assert cut.apply(PLAIN, KEY) == PLAIN._replace(disturbance=Disturbance(DisturbanceKind.CUT, amount=amount))
+    assert cut.apply(PLAIN, KEY) == PLAIN._replace(disturbance=DeliveryFault(DeliveryFaultKind.CUT, amount=amount))
 
 
 def test_an_empty_body_is_cut_at_its_end() -> None:
     cut = read_fault({"type": "cut", "share": 0.5}).apply(PLAIN._replace(body=b""), KEY)
 
-    assert cut.disturbance == Disturbance(DisturbanceKind.CUT, amount=0)
+    assert cut.disturbance == DeliveryFault(DeliveryFaultKind.CUT, amount=0)
 
 
 def test_a_stream_of_known_length_is_cut_by_share_and_another_behind_its_first_part() -> None:
@@ -242,8 +242,8 @@ def test_a_stream_of_known_length_is_cut_by_share_and_another_behind_its_first_p
     amounts = [each.apply(response, KEY).disturbance for response in (known, unknown) for each in (cut,)]
 
     assert [each.amount for each in amounts if each] == [15, FIRST_PART]
-    assert read_fault({"type": "cut", "after": 3}).apply(unknown, KEY).disturbance == Disturbance(
-        DisturbanceKind.CUT, amount=3
+    assert read_fault({"type": "cut", "after": 3}).apply(unknown, KEY).disturbance == DeliveryFault(
+        DeliveryFaultKind.CUT, amount=3
     )
 
 
@@ -257,14 +257,14 @@ def test_a_malformed_chunk_stands_in_the_middle_or_behind_the_first_part() -> No
 
 def test_the_other_disturbances_say_only_what_is_to_be_done() -> None:
     words = {
-        "empty": Disturbance(DisturbanceKind.EMPTY),
-        "reset": Disturbance(DisturbanceKind.RESET),
-        "timeout": Disturbance(DisturbanceKind.TIMEOUT, 600),
+        "empty": DeliveryFault(DeliveryFaultKind.EMPTY),
+        "reset": DeliveryFault(DeliveryFaultKind.RESET),
+        "timeout": DeliveryFault(DeliveryFaultKind.TIMEOUT, 600),
     }
 
     assert {word: read_fault({"type": word}).apply(PLAIN, KEY).disturbance for word in words} == words
-    assert read_fault({"type": "trickle", "seconds": 3}).apply(PLAIN, KEY).disturbance == Disturbance(
-        DisturbanceKind.TRICKLE, 3, 10
+    assert read_fault({"type": "trickle", "seconds": 3}).apply(PLAIN, KEY).disturbance == DeliveryFault(
+        DeliveryFaultKind.TRICKLE, 3, 10
     )
 
 
@@ -279,7 +279,7 @@ def test_garbage_is_seeded_framed_and_neither_json_nor_text() -> None:
     with pytest.raises(UnicodeDecodeError):
         bytes_of(body).decode()
     assert bytes_of(other) != bytes_of(body) == bytes_of(reply)
-    assert (body.disturbance, reply.disturbance) == (None, Disturbance(DisturbanceKind.GARBAGE))
+    assert (body.disturbance, reply.disturbance) == (None, DeliveryFault(DeliveryFaultKind.GARBAGE))
 
 
 TEXTS = st.one_of(
@@ -324,7 +324,7 @@ def bytes_of(response: Response) -> bytes:
 class Doubled(Fault):
     sees = "Everything twice."
 
-    times: float = number(1, 2, default=2.0)
+    times: float = number_field(1, 2, default=2.0)
 
 
 def test_a_new_fault_is_one_class_and_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_a_new_fault_is_one_class_and_its_word(monkeypatch: pytest.MonkeyPatch) 
     assert fault.described() == {"type": "doubled", "times": 2.0}
     assert Schema(fault_schema(), {}).accepts({"type": "doubled", "times": 1.5})
     assert not Schema(fault_schema(), {}).accepts({"type": "doubled", "times": 3})
-    assert listed_faults()[-1] == {
+    assert faults_json()[-1] == {
         "type": "doubled",
         "fields": [{"name": "times", "wanted": "1 to 2", "default": 2.0}],
         "sees": "Everything twice.",

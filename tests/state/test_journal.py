@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mockserver.errors import Violation
 from mockserver.messages import Request, Response
 from mockserver.state import journal as home
-from mockserver.state.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, Journal, JournalSpace, told_wait
+from mockserver.state.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, Journal, JournalSpace, retry_after_seconds
 
 STEADY = settings(derandomize=True)
 
@@ -197,7 +197,7 @@ def test_a_journal_that_keeps_nothing_keeps_no_instants() -> None:
     ],
 )
 def test_what_retry_after_says_is_read(stated: str, seconds: float) -> None:
-    assert told_wait(Response(429, headers=(("Retry-After", stated),)), 10.0) == seconds
+    assert retry_after_seconds(Response(429, headers=(("Retry-After", stated),)), 10.0) == seconds
 
 
 WIDE = "\U0001f600" * 1000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.ledger import Account, AccountFacts, Charge
+from mockserver.state.ledger import Account, AccountSpec, Charge
 
 MakeBatch = Callable[..., Batch]
 
@@ -17,7 +17,7 @@ START = 1_700_000_000.0
 
 
 def new_account(credits: int = 100) -> Account:
-    return Account(AccountFacts("some-token", "a@example.com", credits), START)
+    return Account(AccountSpec("some-token", "a@example.com", credits), START)
 
 
 MARKERS = ["", "", "[mock:fail]", "[mock:slow=10s]", "[mock:slow=5s][mock:fail=429]", "[mock:hang]"]

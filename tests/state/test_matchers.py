@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.messages import Request, Upload
-from mockserver.state.matchers import Asked, contains, path_fits, read_matcher, value_at
+from mockserver.state.matchers import RequestView, json_contains, path_fits, read_matcher, value_at
 from mockserver.stores.blobs import Blob
 
 JSON = st.recursive(
@@ -20,7 +20,7 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "n": 1, "
 
 
 def fits(request: Request, **definition: Any) -> bool:
-    return read_matcher(definition).fits(Asked("op", request))
+    return read_matcher(definition).fits(RequestView("op", request))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_body_is_parsed_once_and_only_when_it_is_wanted(monkeypatch: pytest.Mo
         return {"a": 1}
 
     monkeypatch.setattr("mockserver.state.matchers.orjson.loads", loads)
-    asked = Asked("op", Request("POST", "/x", body=b"{}"))
+    asked = RequestView("op", Request("POST", "/x", body=b"{}"))
 
     assert read_matcher({"operation": "op", "path": "/x"}).fits(asked)
     assert parsed == []
@@ -106,15 +106,15 @@ def test_a_body_is_parsed_once_and_only_when_it_is_wanted(monkeypatch: pytest.Mo
 
 @given(JSON)
 def test_a_value_contains_itself(value: Any) -> None:
-    assert contains(value, value)
+    assert json_contains(value, value)
 
 
 @given(st.dictionaries(st.text("ab", max_size=2), JSON, max_size=4), st.data())
 def test_an_object_contains_what_is_left_of_it(value: dict[str, Any], data: st.DataObject) -> None:
     kept = data.draw(st.sets(st.sampled_from(sorted(value)))) if value else set()
 
-    assert contains(value, {name: value[name] for name in kept})
-    assert not contains(value, {**value, "more": None})
+    assert json_contains(value, {name: value[name] for name in kept})
+    assert not json_contains(value, {**value, "more": None})
 
 
 @given(JSON)

@@ -7,12 +7,12 @@ import pytest
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
 from mockserver.state.clock import DAY
 from mockserver.state.journal import Journal
-from mockserver.state.sandbox import Beginnings, Sandbox
-from mockserver.state.sandboxes import Sandboxes
+from mockserver.state.sandbox import Sandbox, SandboxDefaults
+from mockserver.state.sandboxes import SandboxManager
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
-MakeBeginnings = Callable[..., Beginnings]
+MakeBeginnings = Callable[..., SandboxDefaults]
 Note = Callable[[Journal], None]
 
 
@@ -32,11 +32,11 @@ def live_in(sandbox: Sandbox, batch: Batch, note: Note) -> str:
 
 
 @pytest.fixture
-def sandboxes(make_beginnings: MakeBeginnings) -> Sandboxes:
-    return Sandboxes(MemoryStore(), make_beginnings())
+def sandboxes(make_beginnings: MakeBeginnings) -> SandboxManager:
+    return SandboxManager(MemoryStore(), make_beginnings())
 
 
-def test_a_new_sandbox_is_as_its_beginnings_say(sandboxes: Sandboxes) -> None:
+def test_a_new_sandbox_is_as_its_beginnings_say(sandboxes: SandboxManager) -> None:
     sandbox = sandboxes.open("one")
 
     assert (sandbox.name, sandbox.clock.now(), sandbox.clock.is_frozen) == ("one", 1000, True)
@@ -44,13 +44,13 @@ def test_a_new_sandbox_is_as_its_beginnings_say(sandboxes: Sandboxes) -> None:
     assert sandbox.journal.seen == 0
 
 
-def test_a_name_always_opens_the_same_sandbox(sandboxes: Sandboxes) -> None:
+def test_a_name_always_opens_the_same_sandbox(sandboxes: SandboxManager) -> None:
     assert sandboxes.open("one") is sandboxes.open("one")
     assert sandboxes.open("one") is not sandboxes.open("two")
 
 
 def test_what_happens_in_one_sandbox_is_not_seen_in_another(
-    sandboxes: Sandboxes, make_batch: MakeBatch, note: Note
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
 ) -> None:
     one, two = sandboxes.open("one"), sandboxes.open("two")
 
@@ -61,7 +61,7 @@ def test_what_happens_in_one_sandbox_is_not_seen_in_another(
     assert two.next_id("queueBatch", b"{}") != id_
 
 
-def test_resetting_one_sandbox_leaves_the_other_alone(sandboxes: Sandboxes, make_batch: MakeBatch, note: Note) -> None:
+def test_resetting_one_sandbox_leaves_the_other_alone(sandboxes: SandboxManager, make_batch: MakeBatch, note: Note) -> None:
     one, two = sandboxes.open("one"), sandboxes.open("two")
     live_in(two, make_batch(), note)
 
@@ -71,7 +71,7 @@ def test_resetting_one_sandbox_leaves_the_other_alone(sandboxes: Sandboxes, make
     assert (two.clock.now(), two.progression) == (1000 + 3 * DAY, Progression("polls", 3))
 
 
-def test_after_a_reset_a_sandbox_lives_its_life_again(sandboxes: Sandboxes, make_batch: MakeBatch, note: Note) -> None:
+def test_after_a_reset_a_sandbox_lives_its_life_again(sandboxes: SandboxManager, make_batch: MakeBatch, note: Note) -> None:
     sandbox = sandboxes.open("one")
     first = live_in(sandbox, make_batch(), note)
 
@@ -83,7 +83,7 @@ def test_after_a_reset_a_sandbox_lives_its_life_again(sandboxes: Sandboxes, make
 
 
 def test_resetting_the_state_keeps_journal_clock_and_progression(
-    sandboxes: Sandboxes, make_batch: MakeBatch, note: Note
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
 ) -> None:
     sandbox = sandboxes.open("one")
     first = live_in(sandbox, make_batch(), note)
@@ -96,7 +96,7 @@ def test_resetting_the_state_keeps_journal_clock_and_progression(
     assert sandbox.progression == Progression("polls", 3)
 
 
-def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: Sandboxes, make_batch: MakeBatch) -> None:
+def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
     sandbox = sandboxes.open("one")
     sandbox.clock.advance(9 * DAY)
 
@@ -112,7 +112,7 @@ def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: Sandboxe
 
 
 def test_resetting_the_progression_keeps_everything_else(
-    sandboxes: Sandboxes, make_batch: MakeBatch, note: Note
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
 ) -> None:
     sandbox = sandboxes.open("one")
     live_in(sandbox, make_batch(), note)
@@ -123,7 +123,7 @@ def test_resetting_the_progression_keeps_everything_else(
     assert sandbox.clock.now() == 1000 + 3 * DAY
 
 
-def test_a_key_finds_its_sandbox_and_hides_its_name(sandboxes: Sandboxes) -> None:
+def test_a_key_finds_its_sandbox_and_hides_its_name(sandboxes: SandboxManager) -> None:
     sandbox = sandboxes.open("my-secret-token")
 
     assert sandboxes.find(sandbox.key) is sandbox
@@ -132,8 +132,8 @@ def test_a_key_finds_its_sandbox_and_hides_its_name(sandboxes: Sandboxes) -> Non
     assert b"my-secret-token".hex()[:16] != sandbox.key
 
 
-def test_a_key_of_no_sandbox_finds_none(sandboxes: Sandboxes, make_beginnings: MakeBeginnings) -> None:
-    elsewhere = Sandboxes(MemoryStore(), make_beginnings()).open("one")
+def test_a_key_of_no_sandbox_finds_none(sandboxes: SandboxManager, make_beginnings: MakeBeginnings) -> None:
+    elsewhere = SandboxManager(MemoryStore(), make_beginnings()).open("one")
 
     assert sandboxes.find(elsewhere.key) is None
     assert sandboxes.find("one") is None
@@ -141,13 +141,13 @@ def test_a_key_of_no_sandbox_finds_none(sandboxes: Sandboxes, make_beginnings: M
 
 def test_keys_are_the_same_on_every_start_and_differ_by_name_and_seed(make_beginnings: MakeBeginnings) -> None:
     def key(name: str, seed: str) -> str:
-        return Sandboxes(MemoryStore(), make_beginnings(seed=seed)).open(name).key
+        return SandboxManager(MemoryStore(), make_beginnings(seed=seed)).open(name).key
 
     assert key("one", "seed") == key("one", "seed")
     assert len({key("one", "seed"), key("two", "seed"), key("one", "other")}) == 3
 
 
-def test_inside_a_transaction_another_one_may_begin(sandboxes: Sandboxes) -> None:
+def test_inside_a_transaction_another_one_may_begin(sandboxes: SandboxManager) -> None:
     sandbox = sandboxes.open("one")
 
     with sandbox.transaction, sandbox.transaction:
@@ -156,7 +156,7 @@ def test_inside_a_transaction_another_one_may_begin(sandboxes: Sandboxes) -> Non
     assert dict(sandbox.batches) == {}
 
 
-def test_a_clock_with_batches_behind_it_does_not_begin_again(sandboxes: Sandboxes, make_batch: MakeBatch) -> None:
+def test_a_clock_with_batches_behind_it_does_not_begin_again(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
     sandbox = sandboxes.open("mine")
     sandbox.batches["some-batch"] = make_batch()
 

@@ -10,31 +10,31 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.clock import ClockStart
+from mockserver.state.clock import ClockConfig
 from mockserver.state.ledger import facts_of
-from mockserver.state.sandbox import Beginnings, Own, Sandbox
-from mockserver.state.sandboxes import MAX_NAME, Sandboxes, SandboxesFull, bounded
+from mockserver.state.sandbox import Sandbox, SandboxDefaults, SandboxOptions
+from mockserver.state.sandboxes import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
 from mockserver.state.waste import AT_ONCE, Waste
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
-MakeBeginnings = Callable[..., Beginnings]
+MakeBeginnings = Callable[..., SandboxDefaults]
 
 
 @pytest.fixture
-def three(make_beginnings: MakeBeginnings) -> Sandboxes:
+def three(make_beginnings: MakeBeginnings) -> SandboxManager:
     """A book with room for three, which holds `one`, `two` and `three`."""
-    book = Sandboxes(MemoryStore(), make_beginnings(), limit=3)
+    book = SandboxManager(MemoryStore(), make_beginnings(), limit=3)
     for name in ("one", "two", "three"):
         book.open(name)
     return book
 
 
-def names(book: Sandboxes) -> list[str]:
+def names(book: SandboxManager) -> list[str]:
     return [sandbox.name for sandbox in book.by_use()]
 
 
-def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(three: Sandboxes) -> None:
+def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(three: SandboxManager) -> None:
     three.open("one")
 
     three.open("four")
@@ -43,7 +43,7 @@ def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(th
     assert (len(three), three.evicted) == (3, 1)
 
 
-def test_looking_is_not_using(three: Sandboxes) -> None:
+def test_looking_is_not_using(three: SandboxManager) -> None:
     assert three.named("one") is three.peek("one")
 
     three.open("four")
@@ -51,7 +51,7 @@ def test_looking_is_not_using(three: Sandboxes) -> None:
     assert three.named("one") is None
 
 
-def test_a_key_in_a_url_is_a_use(three: Sandboxes) -> None:
+def test_a_key_in_a_url_is_a_use(three: SandboxManager) -> None:
     one = three.open("one")
     three.open("two")
     three.open("three")
@@ -63,7 +63,7 @@ def test_a_key_in_a_url_is_a_use(three: Sandboxes) -> None:
 
 
 @pytest.mark.parametrize("why", ["is_held", "is_set_up"])
-def test_who_is_held_is_never_forgotten(three: Sandboxes, why: str) -> None:
+def test_who_is_held_is_never_forgotten(three: SandboxManager, why: str) -> None:
     setattr(three.open("one"), why, True)
 
     for n in range(20):
@@ -72,7 +72,7 @@ def test_who_is_held_is_never_forgotten(three: Sandboxes, why: str) -> None:
     assert "one" in names(three)
 
 
-def test_who_is_busy_right_now_is_not_forgotten(three: Sandboxes) -> None:
+def test_who_is_busy_right_now_is_not_forgotten(three: SandboxManager) -> None:
     busy = three.open("one")
     three.open("two")
     three.open("three")
@@ -93,7 +93,7 @@ def test_who_is_busy_right_now_is_not_forgotten(three: Sandboxes) -> None:
     assert names(three) == ["four", "three", "one"]
 
 
-def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: Sandboxes) -> None:
+def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: SandboxManager) -> None:
     for sandbox in three.every():
         sandbox.is_held = True
 
@@ -104,7 +104,7 @@ def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: Sandboxe
     assert three.open("two").name == "two"
 
 
-def test_the_refusal_says_what_holds_the_sandboxes(three: Sandboxes) -> None:
+def test_the_refusal_says_what_holds_the_sandboxes(three: SandboxManager) -> None:
     one, two, other = three.every()
     one.is_held = one.is_set_up = two.is_set_up = True
     await_callback(other)
@@ -121,8 +121,8 @@ def await_callback(sandbox: Sandbox) -> None:
     sandbox.open_outbox().note("a", provider="agentfirst", target="http://127.0.0.1/", base_url="http://a", due=1e9)
 
 
-def make_many(make_beginnings: MakeBeginnings, limit: int) -> Sandboxes:
-    book = Sandboxes(MemoryStore(), make_beginnings(), limit=limit)
+def make_many(make_beginnings: MakeBeginnings, limit: int) -> SandboxManager:
+    book = SandboxManager(MemoryStore(), make_beginnings(), limit=limit)
     for n in range(limit):
         book.open(f"{n}")
     return book
@@ -159,7 +159,7 @@ def test_sandboxes_with_callbacks_make_room_when_there_is_none_else(make_beginni
     assert {"17", "19", "new"} < set(names(book))
 
 
-def test_a_reset_lets_go_of_what_was_only_set_up(three: Sandboxes) -> None:
+def test_a_reset_lets_go_of_what_was_only_set_up(three: SandboxManager) -> None:
     held, set_up = three.open("one"), three.open("two")
     held.is_held = held.is_set_up = set_up.is_set_up = True
 
@@ -169,7 +169,7 @@ def test_a_reset_lets_go_of_what_was_only_set_up(three: Sandboxes) -> None:
     assert (held.may_be_evicted, set_up.may_be_evicted) == (False, True)
 
 
-def test_who_comes_back_after_being_forgotten_is_told_so_once_made(three: Sandboxes) -> None:
+def test_who_comes_back_after_being_forgotten_is_told_so_once_made(three: SandboxManager) -> None:
     one = three.open("one")
     one.progression = Progression("polls", 7)
     for name in ("two", "three", "four"):
@@ -181,7 +181,7 @@ def test_who_comes_back_after_being_forgotten_is_told_so_once_made(three: Sandbo
     assert (back.key, three.open("four").was_evicted) == (one.key, False)
 
 
-def test_only_as_many_forgotten_names_are_remembered_as_there_may_be_sandboxes(three: Sandboxes) -> None:
+def test_only_as_many_forgotten_names_are_remembered_as_there_may_be_sandboxes(three: SandboxManager) -> None:
     for n in range(20):
         three.open(f"more-{n}")
 
@@ -191,7 +191,7 @@ def test_only_as_many_forgotten_names_are_remembered_as_there_may_be_sandboxes(t
 
 def test_each_forgetting_is_told(make_beginnings: MakeBeginnings) -> None:
     told: list[int] = []
-    book = Sandboxes(MemoryStore(), make_beginnings(), limit=2, when_evicted=told.append)
+    book = SandboxManager(MemoryStore(), make_beginnings(), limit=2, when_evicted=told.append)
 
     for n in range(5):
         book.open(str(n))
@@ -199,7 +199,7 @@ def test_each_forgetting_is_told(make_beginnings: MakeBeginnings) -> None:
     assert told == [1, 2, 3]
 
 
-def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: Sandboxes, make_batch: MakeBatch) -> None:
+def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: SandboxManager, make_batch: MakeBatch) -> None:
     one = three.open("one")
     one.batches["some-batch"] = make_batch()
     first = one.next_id("queueBatch", b"{}")
@@ -214,7 +214,7 @@ def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: Sandboxes, ma
 
 
 def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
-    three: Sandboxes, make_batch: MakeBatch
+    three: SandboxManager, make_batch: MakeBatch
 ) -> None:
     old = three.open("one")
     old.batches["some-batch"] = make_batch()
@@ -229,7 +229,7 @@ def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
     assert (list(old.batches), list(new.batches)) == ([], ["new"])
 
 
-def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: Sandboxes) -> None:
+def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: SandboxManager) -> None:
     seen = three.peek("four")
     seen.batches.clear()
 
@@ -238,9 +238,9 @@ def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: Sandboxes) -> None:
 
 
 def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beginnings: MakeBeginnings) -> None:
-    own = Own(ClockStart(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),))
+    own = SandboxOptions(ClockConfig(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),))
     beginnings = make_beginnings()._replace(closed={"api": frozenset()})
-    sandbox = Sandboxes(MemoryStore(), beginnings).open("mine", own)
+    sandbox = SandboxManager(MemoryStore(), beginnings).open("mine", own)
 
     for _ in range(2):
         assert (sandbox.clock.now(), sandbox.clock.scale, sandbox.progression) == (5, 60, Progression("polls", 2))
@@ -253,7 +253,7 @@ def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beg
         sandbox.reset()
 
 
-def test_a_free_name_is_the_same_on_every_run(three: Sandboxes) -> None:
+def test_a_free_name_is_the_same_on_every_run(three: SandboxManager) -> None:
     assert three.unused_name() == "sandbox-4"
     three.open("sandbox-4")
     three.delete("one")
@@ -263,9 +263,9 @@ def test_a_free_name_is_the_same_on_every_run(three: Sandboxes) -> None:
 def test_a_long_name_is_cut_but_told_apart() -> None:
     name = "x" * 500
 
-    assert bounded("x" * MAX_NAME) == "x" * MAX_NAME
-    assert len(bounded(name)) == MAX_NAME
-    assert bounded(name) == bounded("x" * 500) != bounded("x" * 501)
+    assert shortened_name("x" * MAX_NAME) == "x" * MAX_NAME
+    assert len(shortened_name(name)) == MAX_NAME
+    assert shortened_name(name) == shortened_name("x" * 500) != shortened_name("x" * 501)
 
 
 class Value:
@@ -301,11 +301,11 @@ class Book(RuleBasedStateMachine):
     LIMIT = 4
     NAMES = st.sampled_from("abcdefgh")
     make_batch: MakeBatch
-    beginnings: Beginnings
+    beginnings: SandboxDefaults
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = Sandboxes(MemoryStore(), self.beginnings, limit=self.LIMIT)
+        self.book = SandboxManager(MemoryStore(), self.beginnings, limit=self.LIMIT)
         self.batches: dict[str, int] = {}
         self.clocks: dict[str, float] = {}
         self.held: set[str] = set()

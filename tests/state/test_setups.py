@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mockserver.state.batches import Batch, Progression
 from mockserver.state.clock import LATEST
 from mockserver.state.conditions import NORMAL, Conditions
-from mockserver.state.sandbox import Beginnings, Sandbox
-from mockserver.state.setups import SetupError, read_setup
+from mockserver.state.sandbox import Sandbox, SandboxDefaults
+from mockserver.state.setups import ScenarioError, read_actions
 from mockserver.stores import open_store
 
 AT = "1970-01-01T00:33:20Z"
@@ -44,12 +44,12 @@ SETUPS: Any = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="session")
-def make_sandbox(make_beginnings: Callable[..., Beginnings]) -> Callable[[], Sandbox]:
+def make_sandbox(make_beginnings: Callable[..., SandboxDefaults]) -> Callable[[], Sandbox]:
     return lambda: Sandbox("box", open_store(), make_beginnings())
 
 
 def apply(sandbox: Sandbox, reset: bool = False, name: str = "some", **content: Any) -> None:
-    read_setup(name, content).apply(sandbox, magic=True, reset=reset)
+    read_actions(name, content).apply(sandbox, magic=True, reset=reset)
 
 
 def facts_of(sandbox: Sandbox) -> Any:
@@ -236,8 +236,8 @@ def test_resetting_the_state_forgets_what_holds_for_every_account(make_sandbox: 
     ],
 )
 def test_what_makes_no_sense_is_told_with_its_place(content: Any, location: Any, message: str) -> None:
-    with pytest.raises(SetupError) as raised:
-        read_setup("some", content)
+    with pytest.raises(ScenarioError) as raised:
+        read_actions("some", content)
 
     assert (raised.value.location, str(raised.value)) == (location, message)
 

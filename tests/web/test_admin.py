@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from mockserver import __version__
 from mockserver.redaction import account_key
-from mockserver.web.verbs import VERBS
+from mockserver.web.verbs import ROUTES
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 TABLE = [row.split("|")[1] for row in README.splitlines() if row.startswith("| `")]
@@ -34,7 +34,7 @@ def queue(client: TestClient, *prompts: str) -> str:
 def test_the_readme_lists_exactly_the_verbs() -> None:
     listed = re.findall(r"`(GET|PUT|POST|DELETE) /__admin(/[^`]*)`", "\n".join(TABLE))
 
-    assert sorted(listed) == sorted((verb.method, verb.path) for verb in VERBS)
+    assert sorted(listed) == sorted((verb.method, verb.path) for verb in ROUTES)
 
 
 # What each verb does.

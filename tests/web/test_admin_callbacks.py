@@ -195,14 +195,14 @@ def test_a_callback_of_a_batch_that_is_gone_is_refused() -> None:
     from builders import ask, make_engine, make_settings
     from builders import queue as queue_at
 
-    from mockserver.web.courier import Courier
+    from mockserver.web.courier import CallbackDispatcher
 
     engine = make_engine()
     sandbox = engine.sandboxes.open("test")
     sandbox.progression = sandbox.progression._replace(kind="time", amount=60)
     id_ = queue_at(engine, "hello", callback=TARGET)
     del sandbox.batches[id_]
-    engine.courier = Courier(engine, make_settings())
+    engine.courier = CallbackDispatcher(engine, make_settings())
 
     sandbox.clock.advance(60)
     ask(engine, "GET", "/ai/devices")

@@ -10,13 +10,13 @@ from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
 from mockserver.errors import Reason
-from mockserver.state.sandboxes import Sandboxes
+from mockserver.state.sandboxes import SandboxManager
 from mockserver.web.admin import build_admin
-from mockserver.web.verbs import VERBS
+from mockserver.web.verbs import ROUTES
 
 UNIX = 1775952000.0
-BODIES = [verb for verb in VERBS if verb.body is not None]
-PATHS = {verb.path for verb in VERBS}
+BODIES = [verb for verb in ROUTES if verb.body is not None]
+PATHS = {verb.path for verb in ROUTES}
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_a_search_for_any_reason_or_source_there_is_finds_none_where_there_was_n
     assert client.post("/__admin/requests/count", json=wanted).json()["count"] == 0
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
+@pytest.mark.parametrize("verb", ROUTES, ids=lambda verb: f"{verb.method} {verb.path}")
 def test_every_verb_refuses_parameters_it_does_not_know(client: TestClient, verb: Any) -> None:
     before = state_of(client)
 
@@ -245,7 +245,7 @@ def test_every_verb_refuses_parameters_it_does_not_know(client: TestClient, verb
     assert state_of(client) == before
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
+@pytest.mark.parametrize("verb", ROUTES, ids=lambda verb: f"{verb.method} {verb.path}")
 def test_every_verb_refuses_a_body_it_does_not_know(client: TestClient, verb: Any) -> None:
     before = state_of(client)
 
@@ -265,7 +265,7 @@ def test_every_verb_with_a_body_refuses_what_is_no_json(client: TestClient, verb
 
 @pytest.mark.parametrize("path", sorted(PATHS))
 def test_head_options_and_other_methods_behave_as_http_says(client: TestClient, path: str) -> None:
-    methods = {verb.method for verb in VERBS if verb.path == path}
+    methods = {verb.method for verb in ROUTES if verb.path == path}
     allowed = ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
     options = client.options(address(path))
@@ -371,7 +371,7 @@ def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
 def test_a_bug_of_ours_is_told_in_json_and_leaves_the_traceback_in_the_log(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Sandboxes, "by_use", lambda _: [None])
+    monkeypatch.setattr(SandboxManager, "by_use", lambda _: [None])
 
     answer = client.get("/__admin/sandboxes")
 

@@ -274,7 +274,7 @@ def test_a_verdict_shows_so_many_findings_and_counts_the_others(
 
 
 def test_a_verdict_on_very_much_says_what_it_left_out(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_review, "MAX_JUDGED", 1)
+    monkeypatch.setattr(admin_review, "MAX_EXCHANGES", 1)
     for name in ("a", "b", "c"):
         for _ in range(2):
             queue(client, "one", headers={"X-Mock-Sandbox": name})

@@ -7,7 +7,7 @@ import pytest
 from builders import make_client, state_of
 from starlette.testclient import TestClient
 
-from mockserver.web.verbs import VERBS
+from mockserver.web.verbs import ROUTES
 
 RESET = {"fault": {"type": "reset"}}
 SLOW = {"fault": {"type": "latency", "seconds": 5}, "operation": "getUser"}
@@ -138,7 +138,7 @@ def test_health_readiness_and_the_admin_api_are_immune(client: TestClient) -> No
         client.post("/__admin/next", json={**each, "undocumented": True, "times": None})
     before = stubs(client)
 
-    for path in ("/health", "/ready", *(f"/__admin{verb.path}" for verb in VERBS if "{" not in verb.path)):
+    for path in ("/health", "/ready", *(f"/__admin{verb.path}" for verb in ROUTES if "{" not in verb.path)):
         wish = {"Prefer": "code=503"}
         assert client.get(path, headers=wish, params={} if "admin" in path else {"__code": 503}).status_code in {
             200,

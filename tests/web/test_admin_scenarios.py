@@ -8,9 +8,9 @@ import pytest
 from builders import make_client, make_settings, state_of
 from starlette.testclient import TestClient
 
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 
-NAMES = list(load_engine(make_settings()).scenarios.by_name)
+NAMES = list(build_engine(make_settings()).scenarios.by_name)
 
 
 @pytest.fixture

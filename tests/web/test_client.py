@@ -18,14 +18,14 @@ from receiver import receiving
 
 from mockserver.client import AdminError, Client, SandboxClient
 from mockserver.errors import Reason
-from mockserver.kit.doors import Answer, SocketDoor
-from mockserver.lending import LocalHost
+from mockserver.kit.doors import Answer, HttpTransport
+from mockserver.lending import LocalPool
 from mockserver.messages import Request, Response
 from mockserver.redaction import account_key
 from mockserver.state.journal import Exchange
-from mockserver.testing import hosting, still_settings
-from mockserver.web.verbs import VERBS
-from mockserver.web.views import in_short
+from mockserver.testing import frozen_settings, running_pool
+from mockserver.web.verbs import ROUTES
+from mockserver.web.views import exchange_summary
 
 ROOT = Path(__file__).parents[2]
 PROMPT = {"prompts": ["Who repairs guitars?"]}
@@ -93,10 +93,10 @@ WALK: Mapping[str, Callable[[SandboxClient], Any]] = {
 }
 # Verbs whose subject has to be there first; that it is asked for at all is shown by the refusal.
 REFUSED = {"POST /callbacks/{id}/redeliver": 404}
-HERE = {f"{verb.method} {verb.path}" for verb in VERBS}
+HERE = {f"{verb.method} {verb.path}" for verb in ROUTES}
 
 
-class Spy(SocketDoor):
+class Spy(HttpTransport):
     """A way over the socket that remembers what was asked."""
 
     def __init__(self, url: str) -> None:
@@ -109,13 +109,13 @@ class Spy(SocketDoor):
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[LocalHost]:
-    with hosting(still_settings(clock="frozen@2026-04-12T00:00:00")) as host:
+def host() -> Iterator[LocalPool]:
+    with running_pool(frozen_settings(clock="frozen@2026-04-12T00:00:00")) as host:
         yield host
 
 
 @pytest.fixture
-def client(host: LocalHost) -> Iterator[Client]:
+def client(host: LocalPool) -> Iterator[Client]:
     with Client(host.url) as client:
         yield client
 
@@ -134,7 +134,7 @@ def mine(client: Client, request: pytest.FixtureRequest) -> Iterator[SandboxClie
 
 
 @pytest.mark.parametrize("verb", sorted(HERE))
-def test_every_verb_has_a_method_of_the_client(host: LocalHost, mine: SandboxClient, verb: str) -> None:
+def test_every_verb_has_a_method_of_the_client(host: LocalPool, mine: SandboxClient, verb: str) -> None:
     assert verb in WALK, f"no method of the client asks {verb}, or no line here says which"
     spy = Spy(host.url)
     sandbox = Client(host.url, door=spy).sandbox(mine.name)
@@ -364,7 +364,7 @@ def test_a_call_that_does_not_exist_is_an_error(mine: SandboxClient) -> None:
 
 
 def test_without_the_admin_token_the_door_is_shut() -> None:
-    with hosting(still_settings(admin_token="open-sesame")) as host:
+    with running_pool(frozen_settings(admin_token="open-sesame")) as host:
         assert host.client.version()["name"] == "mockserver"
         with Client(host.url) as stranger, pytest.raises(AdminError, match="401"):
             stranger.version()
@@ -392,8 +392,8 @@ def test_a_name_that_no_header_can_carry_is_refused(client: Client, name: str) -
 
 
 def test_a_connection_that_the_server_closed_is_opened_again() -> None:
-    with hosting() as host:
-        door = SocketDoor(host.url)
+    with running_pool() as host:
+        door = HttpTransport(host.url)
         client = Client(host.url, door=door)
         client.version()
         assert door._connection.sock is not None
@@ -525,7 +525,7 @@ def test_a_lost_request_is_told_what_it_was_told(mine: SandboxClient) -> None:
 def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
     lost = Exchange(1, 0.0, "", Request("GET", "/ai/batch"), Response(404, "", body), Reason.NO_SUCH_PATH, ())
 
-    assert in_short(lost)["detail"] == ""
+    assert exchange_summary(lost)["detail"] == ""
 
 
 def test_two_tokens_meet_in_one_sandbox_and_see_only_what_is_theirs(mine: SandboxClient) -> None:

@@ -13,7 +13,7 @@ from receiver import PATIENCE, listening, receiving
 
 from mockserver.state.callbacks import State
 from mockserver.web.deliveries import post
-from mockserver.web.postage import Outcome, Rules, judged, rules_of
+from mockserver.web.postage import DeliveryPolicy, DeliveryResult, classify_status, policy_of
 
 ELSEWHERE = "192.0.2.1"
 """An address for documentation: nobody is there."""
@@ -38,8 +38,8 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return known
 
 
-def send(target: str, **rules: Any) -> Outcome:
-    return post(target, b"{}", "some-id", Rules(**rules))
+def send(target: str, **rules: Any) -> DeliveryResult:
+    return post(target, b"{}", "some-id", DeliveryPolicy(**rules))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_host_that_is_allowed_is_called_where_it_was_found(resolver: dict[str,
 
         outcome = send(f"http://Receiver.TEST:{receiver.server.server_port}/", allowed=frozenset({place}))
 
-    assert outcome == Outcome(State.DELIVERED, 200)
+    assert outcome == DeliveryResult(State.DELIVERED, 200)
 
 
 def test_a_host_is_allowed_at_its_port_only(resolver: dict[str, list[str]]) -> None:
@@ -155,7 +155,7 @@ def test_a_name_that_cannot_be_found_is_tried_again(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_status_decides(status: int, state: State) -> None:
-    assert judged(status).state is state
+    assert classify_status(status).state is state
 
 
 def test_rules_follow_from_settings() -> None:
@@ -168,8 +168,8 @@ def test_rules_follow_from_settings() -> None:
     )
 
     allowed = frozenset({("hooks.example", None), ("2001:db8::1", 80)})
-    assert rules_of(settings) == Rules(allowed, 0.5, (), "http://127.0.0.1:5000", shows_id=False, allows_loopback=True)
-    assert rules_of(make_settings()).retries == (0.5, 2, 8)
+    assert policy_of(settings) == DeliveryPolicy(allowed, 0.5, (), "http://127.0.0.1:5000", shows_id=False, allows_loopback=True)
+    assert policy_of(make_settings()).retries == (0.5, 2, 8)
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_https_is_spoken_to_those_whose_certificate_is_good(
         outcome = send(f"https://localhost:{receiver.server.server_port}/")
 
     if is_trusted:
-        assert outcome == Outcome(State.DELIVERED, 200)
+        assert outcome == DeliveryResult(State.DELIVERED, 200)
     else:
         assert (outcome.state, "CERTIFICATE_VERIFY_FAILED" in outcome.error) == (State.RETRYING, True)
 
@@ -216,7 +216,7 @@ def test_a_handshake_that_never_ends_is_not_waited_for() -> None:
 
         meeting.join()
         met[0].close()
-    assert outcome == Outcome(State.RETRYING, None, "no answer within 0.1 seconds")
+    assert outcome == DeliveryResult(State.RETRYING, None, "no answer within 0.1 seconds")
 
 
 HERE = ["127.0.0.1", "127.9.9.9", "localhost", "LOCALHOST", "my-app.localhost", "[::1]", "[::ffff:127.0.0.1]"]
@@ -243,7 +243,7 @@ def test_loopback_that_is_named_is_called_wherever_the_server_listens(place: str
 
         outcome = send(f"http://{place}:{port}/", allows_loopback=False, allowed=allowed)
 
-    assert outcome == Outcome(State.DELIVERED, 200)
+    assert outcome == DeliveryResult(State.DELIVERED, 200)
 
 
 @pytest.mark.parametrize("found", ["127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
@@ -278,4 +278,4 @@ def test_a_name_that_is_allowed_and_the_loopback_address_behind_it_is_called(res
     ],
 )
 def test_whether_loopback_is_allowed_follows_from_where_the_server_listens(host: str, allows: bool) -> None:
-    assert rules_of(make_settings(host=host)).allows_loopback is allows
+    assert policy_of(make_settings(host=host)).allows_loopback is allows

@@ -14,7 +14,7 @@ from faulty import FaultyEngine, faulty_server
 
 from mockserver import protocol as protocol_module
 from mockserver import server as server_module
-from mockserver.messages import DisturbanceKind
+from mockserver.messages import DeliveryFaultKind
 from mockserver.server import ThreadedServer
 from mockserver.web.disturbances import NO_SIZE, PERFORMERS
 
@@ -78,7 +78,7 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def test_every_kind_is_performed() -> None:
-    assert set(PERFORMERS) == set(DisturbanceKind)
+    assert set(PERFORMERS) == set(DeliveryFaultKind)
 
 
 def test_an_empty_reply_is_an_end_without_a_byte() -> None:
@@ -210,13 +210,13 @@ def test_others_are_answered_while_many_hang() -> None:
 
 def test_what_waits_is_let_go_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
-    original = protocol_module.PlainProtocol.connection_lost
+    original = protocol_module.NoUpgradeProtocol.connection_lost
 
     def note(self: Any, error: Exception | None) -> None:
         original(self, error)
         ended.append("lost")
 
-    monkeypatch.setattr(protocol_module.PlainProtocol, "connection_lost", note)
+    monkeypatch.setattr(protocol_module.NoUpgradeProtocol, "connection_lost", note)
     waits = ({"type": "latency", "seconds": 600}, {"type": "trickle", "seconds": 600, "pieces": 1}, FOREVER)
     with faulty_server(*waits) as (server, engine):
         for n in range(3):

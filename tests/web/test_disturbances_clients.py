@@ -13,7 +13,7 @@ from faulty import FaultyEngine, faulty_server
 
 from mockserver.server import ThreadedServer
 from mockserver.web.app import Gateway
-from mockserver.web.disturbances import DisturbanceError
+from mockserver.web.disturbances import DeliveryFaultError
 
 HEADERS = {"Authorization": "Bearer test"}
 FOREVER = {"type": "timeout"}
@@ -204,7 +204,7 @@ def in_process(fault: Fault) -> httpx.Response:
     ids=str,
 )
 def test_without_a_socket_a_broken_connection_is_an_error(fault: Fault) -> None:
-    with pytest.raises(DisturbanceError):
+    with pytest.raises(DeliveryFaultError):
         in_process(fault)
 
 

@@ -12,13 +12,13 @@ from wire import Wire
 from mockserver.messages import Request, Response
 from mockserver.web import app as web_app
 from mockserver.web.app import KEPT_LENGTH, KEPT_TEXTS, Gateway
-from mockserver.web.patience import Patience
+from mockserver.web.patience import BodyTimeout
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
     """A gateway that waits for bodies as long as a test can afford to, less than a setting may say."""
     gateway = Gateway(make_engine(**changes), make_settings(**changes))
-    gateway._patience = Patience(patience)  # whole seconds in settings, a moment in tests
+    gateway._patience = BodyTimeout(patience)  # whole seconds in settings, a moment in tests
     return gateway
 
 

@@ -10,7 +10,7 @@ from wire import Wire
 
 from mockserver.errors import Reason, Refusal
 from mockserver.web.app import Gateway
-from mockserver.web.patience import Patience
+from mockserver.web.patience import BodyTimeout
 
 BRIEF = 0.01
 
@@ -39,7 +39,7 @@ class Piecemeal:
 
 def make_gateway(seconds: float) -> Gateway:
     gateway = Gateway(make_engine(), make_settings())
-    gateway._patience = Patience(seconds)  # whole seconds in settings, a moment in tests
+    gateway._patience = BodyTimeout(seconds)  # whole seconds in settings, a moment in tests
     return gateway
 
 
@@ -51,14 +51,14 @@ def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 def test_a_wait_brings_what_was_waited_for(turns: int) -> None:
     work = Piecemeal(turns)
 
-    assert run(lambda: Patience(10).wait(work())) == "result"
+    assert run(lambda: BodyTimeout(10).wait(work())) == "result"
     assert work.left == ["done"]
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
 def test_a_wait_brings_the_problem_that_was_met(turns: int) -> None:
     with pytest.raises(ConnectionResetError):
-        run(lambda: Patience(10).wait(Piecemeal(turns, problem=ConnectionResetError())()))
+        run(lambda: BodyTimeout(10).wait(Piecemeal(turns, problem=ConnectionResetError())()))
 
 
 @pytest.mark.parametrize(("turns", "timers"), [(0, 0), (1, 1)])
@@ -68,7 +68,7 @@ def test_only_who_has_to_wait_is_watched(monkeypatch: pytest.MonkeyPatch, turns:
     async def work() -> None:
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "call_later", lambda seconds, *_: timed.append(seconds))
-        patience = Patience(10)
+        patience = BodyTimeout(10)
         waits = [asyncio.ensure_future(patience.wait(Piecemeal(turns)())) for _ in range(50)]
         assert await asyncio.gather(*waits) == ["result"] * 50
 
@@ -81,7 +81,7 @@ def test_what_comes_bit_by_bit_for_too_long_is_ended_and_the_waiting_task_lives_
     slow, quick = Piecemeal(float("inf")), Piecemeal(3)
 
     async def work() -> tuple[Any, Any]:
-        patience = Patience(BRIEF)
+        patience = BodyTimeout(BRIEF)
 
         async def wait(piecemeal: Piecemeal) -> Any:
             try:
@@ -103,7 +103,7 @@ def test_what_comes_bit_by_bit_for_too_long_is_ended_and_the_waiting_task_lives_
 
 
 def test_who_is_stopped_while_waiting_is_stopped_and_forgotten() -> None:
-    endless, patience = Piecemeal(float("inf")), Patience(10)
+    endless, patience = Piecemeal(float("inf")), BodyTimeout(10)
 
     async def work() -> None:
         waiting = asyncio.ensure_future(patience.wait(endless()))
@@ -119,7 +119,7 @@ def test_who_is_stopped_while_waiting_is_stopped_and_forgotten() -> None:
 
 
 def test_patience_outlives_its_loop() -> None:
-    patience = Patience(BRIEF)
+    patience = BodyTimeout(BRIEF)
 
     for _ in range(2):
         with pytest.raises(Refusal):

@@ -15,7 +15,7 @@ from builders import make_settings
 
 from mockserver.server import ThreadedServer
 from mockserver.state.callbacks import State
-from mockserver.web.postage import Outcome, Rules
+from mockserver.web.postage import DeliveryPolicy, DeliveryResult
 from mockserver.web.queues import Queue, enqueue, read_queue
 
 ENDPOINT = "http://127.0.0.1:5000"
@@ -46,7 +46,7 @@ def test_a_queue_is_read_from_whatever_names_it(target: str, queue: Queue | None
 
 
 def test_without_an_endpoint_a_queue_is_refused() -> None:
-    outcome = enqueue(DONE, b"{}", "some-id", Rules())
+    outcome = enqueue(DONE, b"{}", "some-id", DeliveryPolicy())
 
     assert (outcome.state, outcome.error[:11]) == (State.REFUSED, "no endpoint")
 
@@ -54,9 +54,9 @@ def test_without_an_endpoint_a_queue_is_refused() -> None:
 def test_without_boto3_a_queue_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
 
-    outcome = enqueue(DONE, b"{}", "some-id", Rules(endpoint=ENDPOINT))
+    outcome = enqueue(DONE, b"{}", "some-id", DeliveryPolicy(endpoint=ENDPOINT))
 
-    assert outcome == Outcome(State.REFUSED, None, "boto3 is missing: pip install 'batch-mockserver[sqs]'")
+    assert outcome == DeliveryResult(State.REFUSED, None, "boto3 is missing: pip install 'batch-mockserver[sqs]'")
 
 
 # What follows needs boto3 and moto, which `make test` installs.
@@ -100,9 +100,9 @@ def received(queues: Any, url: str) -> list[str]:
 def test_a_queue_gets_the_payload_as_a_message(sqs: str, queues: Any) -> None:
     url = queues.create_queue(QueueName="done")["QueueUrl"]
 
-    outcome = enqueue(DONE, b'{"status":"successful"}', "some-id", Rules(endpoint=sqs))
+    outcome = enqueue(DONE, b'{"status":"successful"}', "some-id", DeliveryPolicy(endpoint=sqs))
 
-    assert outcome == Outcome(State.DELIVERED, 200)
+    assert outcome == DeliveryResult(State.DELIVERED, 200)
     assert received(queues, url) == ['{"status":"successful"}']
 
 
@@ -110,14 +110,14 @@ def test_a_fifo_queue_gets_a_batch_once(sqs: str, queues: Any) -> None:
     url = queues.create_queue(QueueName="done.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
     queue = DONE._replace(name="done.fifo")
 
-    outcomes = [enqueue(queue, b"{}", "some-id", Rules(endpoint=sqs)).state for _ in range(2)]
+    outcomes = [enqueue(queue, b"{}", "some-id", DeliveryPolicy(endpoint=sqs)).state for _ in range(2)]
 
     assert outcomes == [State.DELIVERED] * 2
     assert received(queues, url) == ["{}"]
 
 
 def test_a_queue_that_is_not_there_is_not_tried_again(sqs: str, queues: Any) -> None:
-    outcome = enqueue(DONE._replace(name="nowhere"), b"{}", "some-id", Rules(endpoint=sqs))
+    outcome = enqueue(DONE._replace(name="nowhere"), b"{}", "some-id", DeliveryPolicy(endpoint=sqs))
 
     assert (outcome.state, outcome.status) == (State.FAILED, 400)
     assert "does not exist" in outcome.error
@@ -127,7 +127,7 @@ def test_an_endpoint_where_nobody_listens_is_tried_again(sqs: str, queues: Any) 
     from receiver import refusing_port
 
     with refusing_port() as port:
-        outcome = enqueue(DONE, b"{}", "some-id", Rules(endpoint=f"http://127.0.0.1:{port}", timeout=1))
+        outcome = enqueue(DONE, b"{}", "some-id", DeliveryPolicy(endpoint=f"http://127.0.0.1:{port}", timeout=1))
 
     assert (outcome.state, outcome.status) == (State.RETRYING, None)
     assert "Could not connect" in outcome.error
@@ -147,7 +147,7 @@ def test_the_credentials_of_the_machine_are_not_used(sqs: str, queues: Any, monk
     queues.create_queue(QueueName="signed")
     keys.clear()
 
-    enqueue(DONE._replace(name="signed"), b"{}", "some-id", Rules(endpoint=sqs))
+    enqueue(DONE._replace(name="signed"), b"{}", "some-id", DeliveryPolicy(endpoint=sqs))
 
     assert [(each.access_key, each.secret_key, each.token) for each in keys] == [("mock", "mock", None)]
 

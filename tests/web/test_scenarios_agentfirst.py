@@ -9,7 +9,7 @@ import test_scenarios_agilecloud
 from builders import make_settings
 from scenes import TOKEN, Scene, named_after, scene
 
-from mockserver.loading import load_engine
+from mockserver.loading import build_engine
 
 
 def curl(made: Scene, path: str, *options: str) -> tuple[int, str]:
@@ -31,7 +31,7 @@ def patient(made: Scene, path: str) -> tuple[httpx.Response, list[int]]:
 
 
 def test_every_scenario_is_met_by_a_client_of_each_api_it_speaks_of() -> None:
-    book = load_engine(make_settings()).scenarios.by_name
+    book = build_engine(make_settings()).scenarios.by_name
     by_sdk, by_hand = named_after(test_scenarios_agilecloud), named_after(__import__(__name__))
 
     assert by_sdk | by_hand == book.keys()

@@ -24,7 +24,7 @@ from mockserver.web import app as web_app
 from mockserver.web import uploads
 from mockserver.web.app import Gateway
 from mockserver.web.forms import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
-from mockserver.web.patience import Patience
+from mockserver.web.patience import BodyTimeout
 from mockserver.web.uploads import Form, read_form
 
 MEGABYTE = 1024 * 1024
@@ -320,7 +320,7 @@ def test_an_unreadable_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPat
 
 def test_a_form_that_stalls_is_408() -> None:
     gateway = make_gateway()
-    gateway._upload_patience = Patience(0.01)
+    gateway._upload_patience = BodyTimeout(0.01)
 
     assert UploadWire(GOOD[:90], ends=False).through(gateway).status == 408
 
