@@ -14,16 +14,16 @@ from mkdocs.structure.files import File, Files
 from walks import seen_under
 
 from mockserver.cli import EXIT_CODES, _parser
-from mockserver.contract.operations import Operation
-from mockserver.contract.scenarios import Scenario
-from mockserver.loading import build_engine
-from mockserver.settings import GROUPS, ROWS, Settings, flag_of, variable_of
-from mockserver.state.batches import read_outcome
-from mockserver.state.faults import faults_json
-from mockserver.state.ledger import DEFAULT_CREDITS, account_from_token, reserved_status
+from mockserver.engine.build import build_engine
+from mockserver.fixtures.scenarios import Scenario
+from mockserver.openapi.operations import Operation
+from mockserver.sandbox.accounts import DEFAULT_CREDITS, account_from_token, reserved_status
+from mockserver.sandbox.batches import read_outcome
+from mockserver.sandbox.stubs.faults import faults_json
+from mockserver.settings.table import GROUPS, ROWS, Settings, flag_of, variable_of
+from mockserver.web.admin.call import AdminRoute
+from mockserver.web.admin.routes import ROUTES
 from mockserver.web.app import ADMIN_PREFIX
-from mockserver.web.calls import AdminRoute
-from mockserver.web.verbs import ROUTES
 
 README = Path(__file__).parents[1] / "README.md"
 NARROW = partial(RawDescriptionHelpFormatter, width=92, max_help_position=26)

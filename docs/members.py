@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Never, get_type_hints
 
-from mockserver.client import Client, Clock, SandboxClient
-from mockserver.kit.knobs import SandboxControls
-from mockserver.kit.records import SandboxReads
-from mockserver.lending import LeasedSandbox
+from mockserver.client.client import Client, Clock, SandboxClient
+from mockserver.client.controls import SandboxControls
+from mockserver.client.reads import SandboxReads
+from mockserver.testing.pool import LeasedSandbox
 
 _MODULES = re.compile(r"\b(?:[a-z_]+\.)+(?=\w)")
 OPENING = (
     "# Python\n\n`sandbox`, what `make_sandbox()` gives, and `self.sandbox` under unittest have all that follows. So "
-    "has `Client(url).sandbox(name)` of `mockserver.client`, but for the first part. What is assigned or called asks "
+    "has `Client(url).sandbox(name)` of `mockserver.client.client`, but for the first part. What is assigned or called asks "
     "the [admin API](admin.md); what that refuses is an `AdminError` with `.status`, `.detail` and `.violations`."
 )
 
@@ -39,7 +39,12 @@ PARTS = (
         "See [answers](../control/answers.md) and [faults](../control/faults.md).",
     ),
     Part(SandboxReads, "What a test reads", "sandbox.", "See [verification](../control/verification.md)."),
-    Part(Client, "The server", "mockserver.client.", "`mockserver.url` is its address; `mockserver.client` has these."),
+    Part(
+        Client,
+        "The server",
+        "mockserver.client.client.",
+        "`mockserver.url` is its address; `mockserver.client.client` has these.",
+    ),
 )
 
 

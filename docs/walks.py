@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from mockserver.contract.scenarios import Scenario
-from mockserver.engine import Engine
-from mockserver.loading import build_engine
-from mockserver.messages import Request, Response, Upload
-from mockserver.settings import Settings
-from mockserver.state.setups import read_actions
-from mockserver.stores.blobs import Blob
+from mockserver.engine.build import build_engine
+from mockserver.engine.engine import Engine
+from mockserver.fixtures.scenarios import Scenario
+from mockserver.http import Request, Response, Upload
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.scenario import read_actions
+from mockserver.settings.table import Settings
 
 START = "frozen@2026-04-12T00:00:00"
 TOKEN = "reader"  # noqa: S105  a name

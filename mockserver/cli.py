@@ -10,8 +10,8 @@ from typing import Any
 
 from mockserver import __version__
 from mockserver.errors import MockServerError, SettingsError
-from mockserver.settings import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
-from mockserver.sources import read_settings
+from mockserver.settings.load import read_settings
+from mockserver.settings.table import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
 from mockserver.text import did_you_mean
 
 # ruff: noqa: PLC0415  each verb imports what it needs when it runs: `--help` and `healthcheck` do not wait for the engine
@@ -169,14 +169,14 @@ def _flags(parser: ArgumentParser) -> list[str]:
 
 def _serve(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.server import serve
+    from mockserver.server.process import serve
 
     return serve(settings)
 
 
 def _check(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.checking import check
+    from mockserver.engine.check import check
 
     try:
         problems = check(settings)
@@ -194,7 +194,7 @@ def _check(parsed: Namespace) -> int:
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.loading import build_engine
+    from mockserver.engine.build import build_engine
 
     services = build_engine(settings).services
     if parsed.json:
@@ -240,7 +240,7 @@ def _healthcheck(parsed: Namespace) -> int:
 
 
 def _report(parsed: Namespace) -> int:
-    from mockserver.reporting import fetch_report, write_report
+    from mockserver.client.report import fetch_report, write_report
 
     settings = _settings(parsed)
     url = parsed.url or url_of(settings.host, settings.port)

@@ -2,10 +2,10 @@
 
 Fixtures:
 
-- `sandbox`: a sandbox of the test's own (a `mockserver.lending.Lent`), its clock frozen, its batches ageing by being
+- `sandbox`: a sandbox of the test's own (a `mockserver.testing.pool.Lent`), its clock frozen, its batches ageing by being
   looked at. While the test runs, `OPENAI_BASE_URL`, `OPENAI_API_KEY`, `AGENT_FIRST_BASE_URL`, `AGENT_FIRST_TOKEN`,
   `AGILECLOUD_BASE_URL`, `AGILECLOUD_API_KEY` and their kin lead there, and other keys of real accounts are gone from
-  the environment (`mockserver.lending.OURS` and `ENV_REMOVED` are the lists). The token names the sandbox: no header is
+  the environment (`mockserver.testing.pool.OURS` and `ENV_REMOVED` are the lists). The token names the sandbox: no header is
   needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
 - `make_sandbox`: a function that makes more of them, to which the environment does not lead.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.
@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mockserver.lending import LeasedSandbox, SandboxApp, SandboxPool
-    from mockserver.settings import Settings
+    from mockserver.settings.table import Settings
+    from mockserver.testing.pool import LeasedSandbox, SandboxApp, SandboxPool
 
 # Every run of pytest imports this module wherever mockserver is installed: what fixtures need, they import.
 
@@ -122,8 +122,8 @@ def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
     They come from the ini options, else from variables (`MOCKSERVER_STRICT`, …), else from the file
     `mockserver_config`. What says where to listen is not read: the server takes a free port, whatever is set here.
     """
-    from mockserver.settings import LISTENING, ROWS, variable_of
-    from mockserver.sources import read_settings
+    from mockserver.settings.load import read_settings
+    from mockserver.settings.table import LISTENING, ROWS, variable_of
 
     config = request.config
     flags = {name: str(config.getini(f"mockserver_{name}")) for name in ("clock", "progression")}
@@ -139,7 +139,7 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
     """The server that all tests of this process share; one in this process takes a free port."""
     from dataclasses import replace
 
-    from mockserver.testing import RemotePool, running_pool
+    from mockserver.testing.unittest import RemotePool, running_pool
 
     url, token = (_option(request.config, name) for name in ("url", "admin_token"))
     if url:
@@ -155,7 +155,7 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
 @pytest.fixture(scope="session")
 def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
     """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` turns its knobs."""
-    from mockserver.testing import asgi_app
+    from mockserver.testing.unittest import asgi_app
 
     app = asgi_app(mockserver_settings)
     yield app
@@ -165,7 +165,7 @@ def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
 @pytest.fixture
 def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Iterator[Callable[..., LeasedSandbox]]:
     """`make_sandbox()` is another sandbox of this test: it takes `clock` and `progression`."""
-    from mockserver.testing import format_unexpected
+    from mockserver.testing.unittest import format_unexpected
 
     item: pytest.Item = request.node
     made = item.stash.setdefault(_leased, [])
@@ -174,7 +174,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
 
     def make(*, clock: str | None = None, progression: str | None = None) -> LeasedSandbox:
         it = request.config
-        sandbox = mockserver.lend(
+        sandbox = mockserver.acquire(
             _name(item, len(made)),
             clock=clock or mark.get("clock") or str(it.getini("mockserver_clock")),
             progression=progression or mark.get("progression") or str(it.getini("mockserver_progression")),
@@ -202,7 +202,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., LeasedSandbox]) -> Iterator[LeasedSandbox]:
     """A fresh sandbox, which the environment leads to."""
-    from mockserver.lending import environment_for
+    from mockserver.testing.pool import environment_for
 
     fresh = make_sandbox()
     case = request.instance
@@ -213,25 +213,25 @@ def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., LeasedSa
 
 
 def _release(host: SandboxPool, sandbox: LeasedSandbox) -> list[dict[str, Any]]:
-    odd = host.take_back(sandbox)
+    odd = host.release(sandbox)
     return [] if sandbox.allows_unexpected else odd
 
 
 def _check_findings(sandbox: LeasedSandbox, fail_on: str) -> str:
     """The findings of this severity or worse, for people; empty when there is none. A verdict is one admin call."""
-    from mockserver.reporting import format_findings
+    from mockserver.client.report import format_findings
 
     return format_findings(sandbox.verdict(), fail_on)
 
 
 def _format_failure(config: pytest.Config, sandbox: LeasedSandbox) -> str:
-    from mockserver.testing import format_journal
+    from mockserver.testing.unittest import format_journal
 
     return format_journal(sandbox, int(config.getini("mockserver_journal")))
 
 
 def _name(item: pytest.Item, number: int) -> str:
-    from mockserver.lending import sandbox_name
+    from mockserver.testing.pool import sandbox_name
 
     more = f"#{number + 1}" if number else ""
     return sandbox_name(item.nodeid + more, os.environ.get("PYTEST_XDIST_WORKER", ""))

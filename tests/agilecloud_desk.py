@@ -6,16 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.contract.fixtures import Fixtures
-from mockserver.contract.spec import OpenApiDocument
+from mockserver.api.provider import ApiContext, Call
 from mockserver.errors import Refusal
-from mockserver.messages import Request, Response
-from mockserver.provider import ApiContext, Call
-from mockserver.providers import agilecloud_prompt_calls as calls
-from mockserver.settings import Settings
-from mockserver.state.batches import IMMEDIATE
-from mockserver.state.clock import ClockConfig
-from mockserver.state.sandbox import Sandbox, SandboxDefaults
+from mockserver.fixtures.files import Fixtures
+from mockserver.http import Request, Response
+from mockserver.openapi.document import OpenApiDocument
+from mockserver.providers.agilecloud.prompts import operations as calls
+from mockserver.sandbox.batches import IMMEDIATE
+from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
+from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 FIXTURES = Fixtures(prompts=({"slug": "canned", "template": "Canned {{ text }}", "model_config": {"top_p": 1}},))

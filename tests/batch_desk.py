@@ -7,11 +7,11 @@ from builders import ask, bytes_of, make_engine, value_of
 from document import NAME, REGISTRY
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
-from mockserver.engine import Engine
-from mockserver.messages import Response
-from mockserver.providers.agilecloud_files import FileRecord
+from mockserver.engine.engine import Engine
+from mockserver.http import Response
+from mockserver.providers.agilecloud.files import FileRecord
 from mockserver.redaction import account_key
-from mockserver.stores.blobs import Blob
+from mockserver.sandbox.blobs import Blob
 
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 import orjson
 
-from mockserver.engine import Engine
-from mockserver.loading import build_engine
-from mockserver.messages import Request, Response
-from mockserver.settings import Settings
+from mockserver.engine.build import build_engine
+from mockserver.engine.engine import Engine
+from mockserver.http import Request, Response
+from mockserver.settings.table import Settings
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from builders import make_engine, make_settings
 
-from mockserver.engine import Engine
-from mockserver.messages import Request, Response
-from mockserver.server import ThreadedServer
-from mockserver.state.faults import read_fault
+from mockserver.engine.engine import Engine
+from mockserver.http import Request, Response
+from mockserver.sandbox.stubs.faults import read_fault
+from mockserver.server.process import ThreadedServer
 from mockserver.web.app import build_app
 
 KEY = bytes(range(16))

@@ -5,12 +5,12 @@ from typing import Any
 
 from builders import ask, make_engine, queue
 
-from mockserver.engine import Engine
-from mockserver.messages import Request, Response
-from mockserver.review.verdict import Finding, run_checks
-from mockserver.state.clock import Clock, ClockConfig
-from mockserver.state.rule_definitions import read_rule
-from mockserver.state.rules import Rule
+from mockserver.engine.engine import Engine
+from mockserver.http import Request, Response
+from mockserver.sandbox.clock import Clock, ClockConfig
+from mockserver.sandbox.stubs.rules import Rule
+from mockserver.sandbox.stubs.schema import read_rule
+from mockserver.verify.verdict import Finding, run_checks
 
 EPOCH = 1775952000.0  # 2026-04-12T00:00:00Z
 

@@ -9,8 +9,8 @@ from batch_desk import DAY, EMBEDDINGS, BatchDesk, chats, embedding_of, jsonl, r
 from builders import bytes_of, make_request
 from starlette.testclient import TestClient
 
-from mockserver.engine import Engine
-from mockserver.state.conditions import InputRejection
+from mockserver.engine.engine import Engine
+from mockserver.sandbox.conditions import InputRejection
 
 TOKEN = "ann"
 ADMIN = (

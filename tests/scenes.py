@@ -12,7 +12,7 @@ from builders import make_settings
 from openai import OpenAI
 from openai.types import Batch
 
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 
 TOKEN = "dai_sk_ann"
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from schemathesis_runs import Handle, Lie
 
-from mockserver.messages import Request, Response
+from mockserver.http import Request, Response
 
 
 class Told(NamedTuple):

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.contract.routing import Router
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.errors import Refusal
-from mockserver.messages import Request, Response, Upload
-from mockserver.server import ThreadedServer
-from mockserver.settings import Settings
-from mockserver.stores.blobs import Blob
+from mockserver.http import Request, Response, Upload
+from mockserver.openapi.router import Router
+from mockserver.sandbox.blobs import Blob
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import Settings
 
 FUZZ = Path(__file__).parent / "fuzz"
 ADA = {"authorization": "Bearer fuzz-ada", "x-mock-sandbox": "fuzz"}

@@ -186,7 +186,7 @@ def test_workflows_shown_use_inputs_and_outputs_that_exist() -> None:
         for job in yaml.safe_load(block)["jobs"].values()
         for step in job["steps"]
     ]
-    ours = [step for step in steps if "/mockserver@" in step.get("uses", "")]
+    ours = [step for step in steps if "/mockserver." in step.get("uses", "")]
 
     assert ours
     assert {name for step in ours for name in step["with"]} <= set(ACTION["inputs"])

@@ -9,10 +9,10 @@ from builders import ask, bytes_of, make_engine, queue, value_of, violations_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.errors import Violation
-from mockserver.providers.agentfirst import LIFECYCLE, PRICE, Status, api
-from mockserver.providers.agentfirst_rules import phrase
+from mockserver.providers.agentfirst.errors import phrase
+from mockserver.providers.agentfirst.operations import LIFECYCLE, PRICE, Status, api
 
 ENGINE = make_engine()
 OUTCOMES = ["fine", "[mock:fail]", "[mock:slow=3s]", "[mock:fail=429][mock:slow=1500ms]"]

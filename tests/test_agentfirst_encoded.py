@@ -8,9 +8,9 @@ from builders import ask, bytes_of, make_engine, queue, value_of, violations_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.schema import _languages
-from mockserver.contract.validation import decoded
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
+from mockserver.openapi.requests import decoded
+from mockserver.openapi.schema import _languages
 
 ENGINE = make_engine()
 DEVICES: list[str] = value_of(ask(ENGINE, "GET", "/ai/devices"))

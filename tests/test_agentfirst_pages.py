@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.providers.agentfirst_pages import Answer, Source, completion, fixture_answer, generated_answer
+from mockserver.providers.agentfirst.pages import Answer, Source, completion, fixture_answer, generated_answer
 
 MODELS = ["chatgpt", "gemini", "perplexity", "copilot"]
 KEYS = [bytes([n]) for n in range(60)]
@@ -261,7 +261,7 @@ def test_sources_are_rare_for_chatgpt_and_many_for_perplexity_and_only_some_mode
 
 def test_another_process_fabricates_the_same_completion() -> None:
     program = (
-        "from mockserver.providers.agentfirst_pages import *;"
+        "from mockserver.providers.agentfirst.pages import *;"
         "a = fabricated_answer(b'key', 'vintage guitar', 'perplexity');"
         "import json; print(json.dumps(completion(a, prompt='p', model='perplexity', targeting={}, version='2026-07',"
         " weight='realistic', key=b'key')))"
@@ -276,7 +276,7 @@ def test_another_process_fabricates_the_same_completion() -> None:
 
 def test_importing_the_module_imports_nothing_slow() -> None:
     program = (
-        "import sys; import mockserver.providers.agentfirst_pages;"
+        "import sys; import mockserver.providers.agentfirst.pages;"
         "print([name for name in ('faker', 'jsonschema', 'mistune', 'rstr') if name in sys.modules])"
     )
 

@@ -6,9 +6,9 @@ import orjson
 import pytest
 from builders import make_engine, queue
 
-from mockserver.engine import Engine
-from mockserver.providers.agentfirst_sense import snapshot_problems
-from mockserver.state.batches import Batch
+from mockserver.engine.engine import Engine
+from mockserver.providers.agentfirst.snapshot import snapshot_problems
+from mockserver.sandbox.batches import Batch
 
 
 def complaints(engine: Engine, batch: Batch) -> list[tuple[str, str]]:

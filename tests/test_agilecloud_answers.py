@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
-from mockserver.contract.fixtures import Completion, PromptMatch
-from mockserver.providers.agilecloud_answers import chat_completion, encode_completion
-from mockserver.providers.agilecloud_streams import jsonl_bytes
-from mockserver.providers.agilecloud_tokens import count_tokens
+from mockserver.fixtures.files import Completion, PromptMatch
+from mockserver.providers.agilecloud.chat.completion import chat_completion, encode_completion
+from mockserver.providers.agilecloud.chat.tokens import count_tokens
+from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 
 KEY = b"0123456789abcdef"
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}

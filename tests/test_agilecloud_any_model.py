@@ -6,12 +6,12 @@ import pytest
 from batch_desk import CHAT, EMBEDDINGS, BatchDesk, embedding_of, jsonl, request_of
 from builders import ask, make_engine, value_of
 
-from mockserver import loading
-from mockserver.engine import Engine
-from mockserver.provider import ApiContext
-from mockserver.providers import agilecloud
-from mockserver.providers.agilecloud_sense import snapshot_problems
-from mockserver.providers.agilecloud_usage import report
+from mockserver.api.provider import ApiContext
+from mockserver.engine import build as loading
+from mockserver.engine.engine import Engine
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.providers.agilecloud.snapshot import snapshot_problems
+from mockserver.providers.agilecloud.usage import report
 from mockserver.redaction import account_key
 
 SNAPSHOT, TUNED = "gpt-4o-2024-08-06", "ft:gpt-4o-mini-2024-07-18:acme::B1c2"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from effort import effort_within
 
-from mockserver.providers.agilecloud_templates import TemplateProblem, render
+from mockserver.providers.agilecloud.prompts.template import TemplateProblem, render
 
 MOST_CALLS = 10_000_000
 """Calls and returns that an attack may cost; the dearest costs 6.4 million, which is half a second."""

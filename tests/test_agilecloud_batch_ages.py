@@ -18,7 +18,7 @@ from batch_desk import (
 )
 from builders import value_of
 
-from mockserver.providers.agilecloud_usage import UsageEntry, report
+from mockserver.providers.agilecloud.usage import UsageEntry, report
 from mockserver.redaction import account_key
 
 

@@ -17,9 +17,9 @@ from builders import value_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine
-from mockserver.providers.agilecloud_jobs import LIFECYCLE, Status
-from mockserver.state.batches import Progression
+from mockserver.engine.engine import Engine
+from mockserver.providers.agilecloud.batches.job import LIFECYCLE, Status
+from mockserver.sandbox.batches import Progression
 
 STEADY = settings(derandomize=True, max_examples=150)
 TEXTS = st.sampled_from(["plain", "[mock:fail]", "[mock:slow=30s]", "[mock:slow=20h][mock:fail=429]", "[mock:hang]"])

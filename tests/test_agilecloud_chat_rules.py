@@ -8,12 +8,12 @@ from batch_desk import CHAT, BatchDesk, jsonl, request_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import loading
-from mockserver.engine import Engine
+from mockserver.engine import build as loading
+from mockserver.engine.engine import Engine
 from mockserver.errors import Refusal
-from mockserver.providers import agilecloud
-from mockserver.providers.agilecloud_chat_rules import RULES, check_rules
-from mockserver.providers.agilecloud_models import Model, ModelKind
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.providers.agilecloud.chat.rules import RULES, check_rules
+from mockserver.providers.agilecloud.models import Model, ModelKind
 
 USER = {"role": "user", "content": "How high is the tide?"}
 TIDE = {"type": "function", "function": {"name": "read_tide", "parameters": {"type": "object", "properties": {}}}}

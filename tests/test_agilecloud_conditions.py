@@ -5,7 +5,7 @@ from typing import Any
 from batch_desk import DAY, OPENAI, BatchDesk, chats, counts_of, jsonl, request_of
 from builders import value_of
 
-from mockserver.state.conditions import Conditions, InputRejection, ItemPlan, ItemSelector
+from mockserver.sandbox.conditions import Conditions, InputRejection, ItemPlan, ItemSelector
 
 
 def desk_under(conditions: Conditions, **settings: Any) -> BatchDesk:
@@ -65,7 +65,9 @@ def test_a_plan_fails_lines_beside_those_that_markers_and_the_document_fail() ->
 
 
 def test_counts_on_the_way_are_those_of_a_plan() -> None:
-    desk = desk_under(Conditions(items=ItemPlan(ItemSelector(every=2), 500, ItemSelector(indexes=(0,)))), progression="polls:4")
+    desk = desk_under(
+        Conditions(items=ItemPlan(ItemSelector(every=2), 500, ItemSelector(indexes=(0,)))), progression="polls:4"
+    )
     id_ = desk.create(chats(6))["id"]
 
     seen = [counts_of(desk.read(id_)) for _ in range(4)]

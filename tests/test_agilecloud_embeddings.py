@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
 from mockserver.errors import Refusal
-from mockserver.providers.agilecloud_embeddings import Input, embeddings, read_inputs, vector
-from mockserver.providers.agilecloud_models import Model, ModelKind
+from mockserver.providers.agilecloud.chat.embeddings import Input, embeddings, read_inputs, vector
+from mockserver.providers.agilecloud.models import Model, ModelKind
 
 MODEL = Model("bge-large-en-v1.5", "bge-large-en-v1.5", ModelKind.EMBEDDING, dimensions=1024)
 

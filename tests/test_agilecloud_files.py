@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from agilecloud_desk import Desk
 
+from mockserver.api.provider import Call
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Request, Response, Upload
-from mockserver.provider import Call
-from mockserver.providers import agilecloud_files as files
+from mockserver.http import Request, Response, Upload
+from mockserver.providers.agilecloud import files as files
 from mockserver.redaction import account_key
-from mockserver.stores.blobs import CHUNK_BYTES, Blob
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob
 
 DAY = 24 * 3600
 LINES = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'

@@ -10,8 +10,8 @@ from batch_desk import CHAT, BatchDesk, jsonl, request_of
 from builders import bytes_of, value_of
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
-from mockserver import loading
-from mockserver.providers import agilecloud
+from mockserver.engine import build as loading
+from mockserver.providers.agilecloud import hooks as agilecloud
 
 WEATHER = "What is the weather in Paris?"
 CITY = {

@@ -19,8 +19,8 @@ from batch_desk import (
 )
 from builders import value_of
 
-from mockserver.engine import Engine
-from mockserver.providers.agilecloud_lines import WINDOW
+from mockserver.engine.engine import Engine
+from mockserver.providers.agilecloud.batches.run import WINDOW
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from batch_desk import (
     request_of,
 )
 
-from mockserver.engine import Engine
-from mockserver.providers import agilecloud_inspection as inspection
-from mockserver.stores.blobs import MAX_LINE
+from mockserver.engine.engine import Engine
+from mockserver.providers.agilecloud.batches import input as inspection
+from mockserver.sandbox.blobs import MAX_LINE
 
 GOOD = request_of("good")
 UNPARSEABLE = ("invalid_json_line", None, "This line is not parseable as valid JSON.")

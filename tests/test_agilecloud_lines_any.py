@@ -17,7 +17,7 @@ from builders import ask, value_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 
 STEADY = settings(derandomize=True, max_examples=150)
 

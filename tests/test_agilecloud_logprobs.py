@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from mockserver.contract.fixtures import Completion, PromptMatch
 from mockserver.errors import Refusal
-from mockserver.providers.agilecloud_answers import chat_completion
-from mockserver.providers.agilecloud_logprobs import MAX_ENTRIES
-from mockserver.providers.agilecloud_streams import stream_events
-from mockserver.providers.agilecloud_tokens import count_tokens, split_tokens
+from mockserver.fixtures.files import Completion, PromptMatch
+from mockserver.providers.agilecloud.chat.completion import chat_completion
+from mockserver.providers.agilecloud.chat.logprobs import MAX_ENTRIES
+from mockserver.providers.agilecloud.chat.tokens import count_tokens, split_tokens
+from mockserver.providers.agilecloud.chat.wire import stream_events
 
 TEXTS = st.text(max_size=60) | st.text(alphabet="aé€😀 ", max_size=40)
 

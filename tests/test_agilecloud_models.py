@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import Model as SdkModel
 
-from mockserver.contract.fixtures import Fixtures, read_fixtures
-from mockserver.contract.schema import Schema
 from mockserver.errors import FixtureError
-from mockserver.providers.agilecloud_models import Model, ModelKind, find_model, model_list, read_models
-from mockserver.providers.agilecloud_pricing import Prices, dollars, meter_event, read_prices
+from mockserver.fixtures.files import Fixtures, read_fixtures
+from mockserver.openapi.schema import Schema
+from mockserver.providers.agilecloud.models import Model, ModelKind, find_model, model_list, read_models
+from mockserver.providers.agilecloud.pricing import Prices, dollars, meter_event, read_prices
 
 FOLDER = Path(__file__).parent.parent / "fixtures"
 SCHEMA = Schema(json.loads((FOLDER / "schema.json").read_text(encoding="utf-8")), {})

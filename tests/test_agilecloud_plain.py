@@ -10,17 +10,17 @@ from builders import make_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mockserver.contract.schema import Schema
-from mockserver.contract.spec import OpenApiDocument
-from mockserver.engine import Engine
-from mockserver.providers import agilecloud_inspection as inspection
-from mockserver.providers.agilecloud_lines import NO_FILE, LineResults, RunContext, run_lines
-from mockserver.providers.agilecloud_plain import MAX_NEEDLES, FastPath
-from mockserver.providers.agilecloud_usage import EventWriter
-from mockserver.providers.agilecloud_world import context_models, context_prices, live_schema
-from mockserver.state.conditions import ItemPlan
-from mockserver.stores import blobs
-from mockserver.stores.blobs import Blob
+from mockserver.engine.engine import Engine
+from mockserver.openapi.document import OpenApiDocument
+from mockserver.openapi.schema import Schema
+from mockserver.providers.agilecloud.batches import input as inspection
+from mockserver.providers.agilecloud.batches.fast_path import MAX_NEEDLES, FastPath
+from mockserver.providers.agilecloud.batches.run import NO_FILE, LineResults, RunContext, run_lines
+from mockserver.providers.agilecloud.context import context_models, context_prices, live_schema
+from mockserver.providers.agilecloud.usage import EventWriter
+from mockserver.sandbox import blobs
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.conditions import ItemPlan
 
 STEADY = settings(derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 

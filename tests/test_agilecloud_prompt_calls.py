@@ -7,11 +7,11 @@ import orjson
 import pytest
 from agilecloud_desk import CREATED, Desk
 
-from mockserver.contract.fixtures import Fixtures
+from mockserver.api.provider import Call
 from mockserver.errors import Reason
-from mockserver.messages import Response
-from mockserver.provider import Call
-from mockserver.providers import agilecloud_prompt_calls as calls
+from mockserver.fixtures.files import Fixtures
+from mockserver.http import Response
+from mockserver.providers.agilecloud.prompts import operations as calls
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from agilecloud_desk import FIXTURES, Desk
 from effort import effort_within
 
 from mockserver.errors import Reason
-from mockserver.providers import agilecloud_prompt_calls as calls
-from mockserver.providers.agilecloud_prompt_book import PromptRepository
-from mockserver.providers.agilecloud_resolving import resolve, select_version
+from mockserver.providers.agilecloud.prompts import operations as calls
+from mockserver.providers.agilecloud.prompts.repository import PromptRepository
+from mockserver.providers.agilecloud.prompts.select import resolve, select_version
 from mockserver.redaction import account_key
 
 SUM = {"slug": "sum", "template": "Sum up: {{ text }}"}

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.contract.fixtures import read_fixtures
+from mockserver.engine.build import fixture_folders, fixture_schema, load_fixtures
 from mockserver.errors import FixtureError
-from mockserver.loading import fixture_folders, fixture_schema, load_fixtures
-from mockserver.providers.agilecloud_prompt_book import PromptRepository, read_content, read_prompt
-from mockserver.providers.agilecloud_prompts import (
+from mockserver.fixtures.files import read_fixtures
+from mockserver.providers.agilecloud.prompts.prompt import (
     LIFECYCLE,
     AbTest,
     IllegalTransition,
@@ -18,8 +17,9 @@ from mockserver.providers.agilecloud_prompts import (
     VersionStatus,
     ab_version,
 )
-from mockserver.providers.agilecloud_resolving import resolve
-from mockserver.settings import Settings
+from mockserver.providers.agilecloud.prompts.repository import PromptRepository, read_content, read_prompt
+from mockserver.providers.agilecloud.prompts.select import resolve
+from mockserver.settings.table import Settings
 
 DRAFT, PUBLISHED, ARCHIVED = VersionStatus.DRAFT, VersionStatus.PUBLISHED, VersionStatus.ARCHIVED
 
@@ -94,7 +94,7 @@ def test_a_prompt_is_not_changed_by_its_changes() -> None:
 
 def make_tested(split: float = 0.5) -> Prompt:
     prompt = make_prompt({"template": "a {{ text }}"}, {"template": "b {{ text }}"})
-    return prompt.tested(AbTest(1, 2, split, started_at=50.0))
+    return prompt.with_test(AbTest(1, 2, split, started_at=50.0))
 
 
 def test_a_test_shares_requests_by_their_keys() -> None:

@@ -9,13 +9,14 @@ import pytest
 from builders import ask, make_document, make_engine, make_operation, value_of, write_json
 from document import operations
 
-from mockserver import loading
-from mockserver.engine import Engine
+from mockserver.engine import build as loading
+from mockserver.engine.engine import Engine
+from mockserver.engine.overrides import read_rules
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Response
-from mockserver.outcomes import read_rules
-from mockserver.providers import agentfirst, agilecloud
-from mockserver.providers.agilecloud_refusals import format_error, message_and_code, validation_error_json
+from mockserver.http import Response
+from mockserver.providers.agentfirst import operations as agentfirst
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.providers.agilecloud.errors import format_error, message_and_code, validation_error_json
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 BATCH = {"input_file_id": "file-abc123", "endpoint": "/v1/chat/completions", "completion_window": "24h"}

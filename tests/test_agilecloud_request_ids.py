@@ -3,10 +3,10 @@
 from builders import ask, make_engine, make_request
 from pytest import MonkeyPatch
 
-from mockserver.engine import Engine
-from mockserver.messages import Request, Upload
-from mockserver.providers import agilecloud_request_ids
-from mockserver.stores.blobs import Blob
+from mockserver.engine.engine import Engine
+from mockserver.http import Request, Upload
+from mockserver.providers.agilecloud import request_ids as agilecloud_request_ids
+from mockserver.sandbox.blobs import Blob
 
 CHAT = b'{"model":"gpt-4o-mini","messages":[]}'
 SPACED = b'{ "messages": [], "model": "gpt-4o-mini" }'

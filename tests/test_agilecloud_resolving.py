@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from mockserver.errors import Reason, Refusal
-from mockserver.providers.agilecloud_prompt_book import read_content
-from mockserver.providers.agilecloud_prompts import AbTest, Prompt
-from mockserver.providers.agilecloud_resolving import resolve, select_version
+from mockserver.providers.agilecloud.prompts.prompt import AbTest, Prompt
+from mockserver.providers.agilecloud.prompts.repository import read_content
+from mockserver.providers.agilecloud.prompts.select import resolve, select_version
 
 
 def make_prompt(*contents: dict[str, Any], slug: str = "sum", published: int = 1, **more: Any) -> Prompt:
@@ -22,7 +22,7 @@ def make_prompt(*contents: dict[str, Any], slug: str = "sum", published: int = 1
 
 def make_tested(split: float = 0.5) -> Prompt:
     prompt = make_prompt({"template": "a {{ text }}"}, {"template": "b {{ text }}"})
-    return prompt.tested(AbTest(1, 2, split, started_at=50.0))
+    return prompt.with_test(AbTest(1, 2, split, started_at=50.0))
 
 
 THREE = make_prompt({"template": "one {{ text }}"}, {"template": "two {{ text }}"}, {"template": "three"}, published=2)

@@ -10,16 +10,16 @@ from batch_desk import BatchDesk, chats, request_of
 from effort import effort_within
 from forgeries import TOKEN, fill
 
-from mockserver.provider import ApiContext
-from mockserver.providers.agilecloud_jobs import BatchRecord
-from mockserver.providers.agilecloud_limits import Bucket
-from mockserver.providers.agilecloud_lines import LineResults, VersionUse
-from mockserver.providers.agilecloud_prompts import AbTest, Prompt, PromptVersion, VersionStats, VersionStatus
-from mockserver.providers.agilecloud_sense import snapshot_problems
-from mockserver.providers.agilecloud_usage import UsageEntry, UsageTotal
-from mockserver.state.batches import ItemOutcome, Progression
-from mockserver.state.conditions import InputRejection
-from mockserver.stores.blobs import Blob
+from mockserver.api.provider import ApiContext
+from mockserver.providers.agilecloud.batches.job import BatchRecord
+from mockserver.providers.agilecloud.batches.run import LineResults, VersionUse
+from mockserver.providers.agilecloud.prompts.prompt import AbTest, Prompt, PromptVersion, VersionStats, VersionStatus
+from mockserver.providers.agilecloud.rate_limit import Bucket
+from mockserver.providers.agilecloud.snapshot import snapshot_problems
+from mockserver.providers.agilecloud.usage import UsageEntry, UsageTotal
+from mockserver.sandbox.batches import ItemOutcome, Progression
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.conditions import InputRejection
 
 LATE = 1e300
 
@@ -145,7 +145,9 @@ MODEL = "worked: it names a model that this server does not serve"
         (of_work(model="x"), MODEL),
     ],
 )
-def test_a_job_that_does_not_agree_with_itself(desk: BatchDesk, change: Callable[[BatchRecord], BatchRecord], complaint: str) -> None:
+def test_a_job_that_does_not_agree_with_itself(
+    desk: BatchDesk, change: Callable[[BatchRecord], BatchRecord], complaint: str
+) -> None:
     job = worked_job(desk)
     changed = change(job)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
-from mockserver.contract.fixtures import Completion, PromptMatch
-from mockserver.providers.agilecloud_answers import chat_completion
-from mockserver.providers.agilecloud_streams import jsonl_bytes, stream_events
+from mockserver.fixtures.files import Completion, PromptMatch
+from mockserver.providers.agilecloud.chat.completion import chat_completion
+from mockserver.providers.agilecloud.chat.wire import jsonl_bytes, stream_events
 
 TEXTS = st.text() | st.text(alphabet="ab \n\u2028\x85é")
 

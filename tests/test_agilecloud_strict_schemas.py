@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.providers.agilecloud_strict_schemas import MAX_PARTS, strictness_problem
+from mockserver.providers.agilecloud.chat.strict_schemas import MAX_PARTS, strictness_problem
 
 CLOSE = "'additionalProperties' is required to be supplied and to be false."
 REQUIRE = "'required' is required to be supplied and to be an array including every key in properties."

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 from pydantic import BaseModel
 
-from mockserver.contract.budget import FREE_STEPS, MAX_STEPS, Budget, TooCostly
 from mockserver.errors import Reason, Refusal
-from mockserver.providers.agilecloud_answers import chat_completion
+from mockserver.openapi.budget import FREE_STEPS, MAX_STEPS, Budget, TooCostly
+from mockserver.providers.agilecloud.chat.completion import chat_completion
 
 PERSON = {
     "type": "object",

@@ -6,7 +6,7 @@ import jinja2
 import pytest
 from effort import effort_within
 
-from mockserver.providers.agilecloud_templates import TemplateProblem, placeholders, render, render_all
+from mockserver.providers.agilecloud.prompts.template import TemplateProblem, placeholders, render, render_all
 
 ANN: dict[str, Any] = {
     "name": "Ann",

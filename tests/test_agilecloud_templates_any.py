@@ -6,7 +6,7 @@ import jinja2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mockserver.providers.agilecloud_templates import TemplateProblem, placeholders, render
+from mockserver.providers.agilecloud.prompts.template import TemplateProblem, placeholders, render
 
 KINDS = {"syntax", "missing_variable", "unsafe", "too_much"}
 WORDS = st.sampled_from(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.providers.agilecloud_texts import (
+from mockserver.providers.agilecloud.chat.text import (
     CLOSINGS,
     LEADS,
     generated_text,
@@ -16,7 +16,7 @@ from mockserver.providers.agilecloud_texts import (
     sentence_bank,
     topic_of,
 )
-from mockserver.providers.agilecloud_tokens import count_tokens, first_tokens, prompt_tokens
+from mockserver.providers.agilecloud.chat.tokens import count_tokens, first_tokens, prompt_tokens
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from batch_desk import BatchDesk, chats, embedding_of, jsonl, request_of
 from builders import ask, bytes_of, make_client, make_engine, value_of
 
-from mockserver.engine import Engine
-from mockserver.providers import agilecloud_usage
-from mockserver.providers.agilecloud_usage import report
+from mockserver.engine.engine import Engine
+from mockserver.providers.agilecloud import usage as agilecloud_usage
+from mockserver.providers.agilecloud.usage import report
 from mockserver.redaction import account_key
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name a river in Spain."}]}

@@ -8,8 +8,8 @@ from builders import make_engine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.provider import ApiContext
-from mockserver.providers.agilecloud_world import answer_key, context_models
+from mockserver.api.provider import ApiContext
+from mockserver.providers.agilecloud.context import answer_key, context_models
 
 MESSAGES = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "developer", "tool"]), "content": st.text(max_size=3)},

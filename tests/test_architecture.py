@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.state.faults import FAULTS
+from mockserver.sandbox.stubs.faults import FAULTS
 
 HOUSE = Path(__file__).parents[1]
 PACKAGE = "mockserver"
@@ -224,14 +224,14 @@ def test_a_new_fault_touches_only_the_room_of_faults() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from mockserver.state.faults import Latency",
-        "from mockserver.state.faults import Latency as Slow\nSlow(1)",
+        "from mockserver.sandbox.stubs.faults import Latency",
+        "from mockserver.sandbox.stubs.faults import Latency as Slow\nSlow(1)",
         "from mockserver.state import faults\nfaults.Latency(1)",
     ],
 )
 def test_a_fault_that_is_named_elsewhere_is_found(source: str) -> None:
-    assert named_faults("engine", source) == ["engine names mockserver.state.faults.Latency"]
-    assert named_faults("engine", "from mockserver.state.faults import Fault, read_fault") == []
+    assert named_faults("engine", source) == ["engine names mockserver.sandbox.stubs.faults.Latency"]
+    assert named_faults("engine", "from mockserver.sandbox.stubs.faults import Fault, read_fault") == []
 
 
 # The law can be broken: each of these must be found.
@@ -240,27 +240,27 @@ def test_a_fault_that_is_named_elsewhere_is_found(source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("contract.spec", "from mockserver.state.clock import Clock"),
+        ("contract.spec", "from mockserver.sandbox.clock import Clock"),
         ("contract.spec", "from mockserver import engine"),
-        ("contract.spec", "import mockserver.provider"),
+        ("contract.spec", "import mockserver.api.provider"),
         ("contract.spec", "from mockserver.stores import Store"),
         ("contract.spec", "def late():\n    from mockserver.web.app import build_app"),
         (
             "contract.spec",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mockserver.engine import Engine",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mockserver.engine.engine import Engine",
         ),
         ("contract.spec", "from . import schema"),
         ("contract.spec", "from ..engine import Engine"),
-        ("state.clock", "from mockserver.contract.spec import Spec"),
-        ("state.clock", "from mockserver.provider import Call"),
-        ("errors", "from mockserver.settings import Settings"),
-        ("settings", "from mockserver.contract.documents import read_document"),
-        ("engine", "from mockserver.providers.agentfirst import api"),
-        ("providers.agentfirst", "from mockserver.engine import Engine"),
+        ("state.clock", "from mockserver.openapi.document import Spec"),
+        ("state.clock", "from mockserver.api.provider import Call"),
+        ("errors", "from mockserver.settings.table import Settings"),
+        ("settings", "from mockserver.openapi.files import read_document"),
+        ("engine", "from mockserver.providers.agentfirst.operations import api"),
+        ("providers.agentfirst", "from mockserver.engine.engine import Engine"),
         ("loading", "from mockserver.web.app import build_app"),
-        ("web.app", "from mockserver.loading import load_engine"),
-        ("web.app", "from mockserver.server import serve"),
-        ("client", "from mockserver.server import serve"),
+        ("web.app", "from mockserver.engine.build import load_engine"),
+        ("web.app", "from mockserver.server.process import serve"),
+        ("client", "from mockserver.server.process import serve"),
         ("attic", "from mockserver.errors import Refusal"),
     ],
 )
@@ -271,10 +271,10 @@ def test_an_import_that_climbs_is_found(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("contract.spec", "from mockserver.contract.schema import Schema\nfrom mockserver.errors import SpecError"),
+        ("contract.spec", "from mockserver.openapi.schema import Schema\nfrom mockserver.errors import SpecError"),
         ("sources", "from mockserver.errors import SettingsError"),
-        ("loading", "from mockserver.engine import Engine\nfrom mockserver.stores import open_store"),
-        ("server", "from mockserver.loading import load_engine\nfrom mockserver.web.app import build_app"),
+        ("loading", "from mockserver.engine.engine import Engine\nfrom mockserver.stores import open_store"),
+        ("server", "from mockserver.engine.build import load_engine\nfrom mockserver.web.app import build_app"),
         ("web.verbs", "from mockserver import __version__"),
         ("contract.spec", "import re\nfrom mockserver_like import engine"),
     ],

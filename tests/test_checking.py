@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import make_document, make_operation, make_settings, write_json
 
-from mockserver.checking import ERROR, WARNING, Problem, check
+from mockserver.engine.check import ERROR, WARNING, Problem, check
 from mockserver.errors import MockServerError
 
 ANSWER = {"text": "An answer."}
@@ -233,7 +233,7 @@ def test_a_canned_response_for_another_document_is_no_problem(tmp_path: Path) ->
 
 
 def test_what_check_passes_the_server_starts_with_and_what_it_fails_it_does_not(tmp_path: Path) -> None:
-    from mockserver.loading import build_engine
+    from mockserver.engine.build import build_engine
 
     broken = write_json(tmp_path / "broken" / "all.json", {"completions": [{"match": {"pattern": "("}, **ANSWER}]})
     settings = make_settings(fixtures=(str(broken.parent),))

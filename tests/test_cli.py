@@ -13,14 +13,17 @@ from typing import Any, cast
 
 import pytest
 
-from mockserver import __version__, checking, cli, loading, server
+from mockserver import __version__, cli
+from mockserver.api.provider import ApiContext, BoundOperation, Handler
 from mockserver.cli import main
-from mockserver.contract.fixtures import Fixtures
-from mockserver.contract.spec import OpenApiDocument, Operation
+from mockserver.engine import build as loading
+from mockserver.engine import check as checking
 from mockserver.errors import FixtureError, MockServerError, SettingsError, SpecError
-from mockserver.provider import ApiContext, BoundOperation, Handler
-from mockserver.server import ThreadedServer
-from mockserver.settings import ROWS, Settings, flag_of
+from mockserver.fixtures.files import Fixtures
+from mockserver.openapi.document import OpenApiDocument, Operation
+from mockserver.server import process as server
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import ROWS, Settings, flag_of
 
 ROOT = Path(__file__).parents[1]
 POST = {"key": "queue", "method": "POST", "path": "/ai/batches", "summary": "Queue", "tag": "AI"}
@@ -79,7 +82,7 @@ def test_the_version_is_told_without_loading_the_engine() -> None:
     script = (
         "import sys; from mockserver.cli import main\n"
         "try: main(['--version'])\n"
-        "finally: assert not {'uvicorn', 'starlette', 'yaml', 'asyncio', 'mockserver.engine'} & set(sys.modules)"
+        "finally: assert not {'uvicorn', 'starlette', 'yaml', 'asyncio', 'mockserver.engine.engine'} & set(sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)

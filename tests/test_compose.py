@@ -11,7 +11,7 @@ import yaml
 from doc_pages import blocks_of, pages
 
 from mockserver.cli import _parser
-from mockserver.sources import read_settings
+from mockserver.settings.load import read_settings
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

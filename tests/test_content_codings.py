@@ -6,7 +6,7 @@ import zlib
 import pytest
 from builders import ask, bytes_of, make_engine, value_of
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 
 AS_JSON = {"content-type": "application/json"}
 QUESTION = b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}'

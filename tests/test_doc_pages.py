@@ -15,8 +15,8 @@ from node_sdk import HAS_NODE, install_sdk
 from shell import Shell, reading_shell
 
 from mockserver.cli import _parser, _settings
-from mockserver.server import ThreadedServer
-from mockserver.settings import ROWS, variable_of
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import ROWS, variable_of
 
 ROOT = DOCS.parent
 DEFAULT_URL = "http://127.0.0.1:4024"

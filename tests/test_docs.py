@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from mockserver import __version__
-from mockserver.contract.documents import read_document
-from mockserver.contract.fixtures import read_fixtures
-from mockserver.contract.schema import Schema
+from mockserver.engine.build import build_engine, fixture_schema
+from mockserver.engine.overrides import read_rules
 from mockserver.errors import FixtureError, SpecError
-from mockserver.loading import build_engine, fixture_schema
-from mockserver.outcomes import read_rules
+from mockserver.fixtures.files import read_fixtures
+from mockserver.openapi.files import read_document
+from mockserver.openapi.schema import Schema
 from mockserver.pytest_plugin import INI
-from mockserver.server import ThreadedServer
-from mockserver.settings import ROWS, Settings, flag_of
-from mockserver.state.faults import faults_json
-from mockserver.state.rule_definitions import RULE_SCHEMA
+from mockserver.sandbox.stubs.faults import faults_json
+from mockserver.sandbox.stubs.schema import RULE_SCHEMA
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import ROWS, Settings, flag_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

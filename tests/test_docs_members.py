@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 from doc_pages import DOCS
 
-from mockserver.client import Client, Clock, SandboxClient
-from mockserver.lending import LeasedSandbox
+from mockserver.client.client import Client, Clock, SandboxClient
+from mockserver.testing.pool import LeasedSandbox
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from doc_pages import DOCS, ROOT, pages
 
-from mockserver.engine import Engine
-from mockserver.loading import build_engine
-from mockserver.settings import ROWS, Settings, flag_of, variable_of
-from mockserver.state.faults import FAULTS
-from mockserver.web.verbs import ROUTES
+from mockserver.engine.build import build_engine
+from mockserver.engine.engine import Engine
+from mockserver.sandbox.stubs.faults import FAULTS
+from mockserver.settings.table import ROWS, Settings, flag_of, variable_of
+from mockserver.web.admin.routes import ROUTES
 
 needs_mkdocs = pytest.mark.skipif(not importlib.util.find_spec("mkdocs"), reason="`make docs` brings MkDocs")
 

@@ -24,11 +24,11 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.contract.replies import violation_json, violations_text
-from mockserver.contract.routing import allowed_methods
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.errors import Violation
-from mockserver.messages import Response
+from mockserver.http import Response
+from mockserver.openapi.responses import violation_json, violations_text
+from mockserver.openapi.router import allowed_methods
 
 STEPS = st.text(max_size=40) | st.integers(0, 10**6)
 VIOLATIONS = st.builds(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
-from mockserver.contract.fabrication import generate_value
+from mockserver.openapi.generate.values import generate_value
 
 KEYS = [bytes([n]) for n in range(40)]
 
@@ -127,7 +127,7 @@ def test_the_same_key_gives_the_same_value_and_other_keys_give_others() -> None:
 def test_another_process_with_other_hashes_fabricates_the_same() -> None:
     schema = {"type": "array", "minItems": 5, "items": {"type": "string", "pattern": r"^[^a-z]{3}\W.*(a|b)$"}}
     program = (
-        "import json; from mockserver.contract.fabrication import fabricated;"
+        "import json; from mockserver.openapi.generate.values import fabricated;"
         f"print(json.dumps(fabricated({schema!r}, root={{}}, key=b'key')))"
     )
 
@@ -141,7 +141,7 @@ def test_another_process_with_other_hashes_fabricates_the_same() -> None:
 
 def test_importing_the_module_imports_nothing_slow() -> None:
     program = (
-        "import sys; import mockserver.contract.fabrication;"
+        "import sys; import mockserver.openapi.generate.values;"
         "print([name for name in ('faker', 'jsonschema', 'rstr') if name in sys.modules])"
     )
 

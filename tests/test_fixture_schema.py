@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
-from mockserver.providers.agentfirst_pages import completion, fixture_answer
+from mockserver.providers.agentfirst.pages import completion, fixture_answer
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SCHEMA = json.loads((FIXTURES / "schema.json").read_text())

@@ -26,7 +26,7 @@ class Disk:
         """The number of the first write that fails; 0 for none."""
         self.error = errno.ENOSPC
         self._write = os.write
-        monkeypatch.setattr("mockserver.stores.blobs.os.write", self.write)
+        monkeypatch.setattr("mockserver.sandbox.blobs.os.write", self.write)
 
     def write(self, descriptor: int, content: Any) -> int:
         self.writes += 1

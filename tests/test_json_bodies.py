@@ -9,7 +9,7 @@ import pytest
 from builders import ask, bytes_of, make_engine, make_request, value_of, violations_of
 
 from mockserver.json_bodies import MAX_VALUES, MAX_VALUES_LARGE, JsonError, count_values, max_values, parse_json
-from mockserver.state.rule_definitions import read_rule
+from mockserver.sandbox.stubs.schema import read_rule
 
 MANY = MAX_VALUES_LARGE + 1
 

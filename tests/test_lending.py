@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.client import AdminError, Client
+from mockserver.client.client import AdminError, Client
+from mockserver.client.transport import Answer, AsgiTransport, HttpTransport, read_answer
 from mockserver.errors import Reason
-from mockserver.kit.doors import Answer, AsgiTransport, HttpTransport, read_answer
-from mockserver.lending import (
+from mockserver.http import Request, Response
+from mockserver.sandbox.journal import Exchange
+from mockserver.testing.pool import (
     ENV_REMOVED,
     ENV_SET,
     RUN,
@@ -29,9 +31,7 @@ from mockserver.lending import (
     run_scoped_name,
     sandbox_name,
 )
-from mockserver.messages import Request, Response
-from mockserver.state.journal import Exchange
-from mockserver.testing import (
+from mockserver.testing.unittest import (
     SandboxTestCase,
     UnexpectedRequests,
     asgi_app,
@@ -42,7 +42,7 @@ from mockserver.testing import (
     running_pool,
     running_server,
 )
-from mockserver.web.views import exchange_summary
+from mockserver.web.admin.views import exchange_summary
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,29 +101,29 @@ def test_the_longest_name_has_room_for_a_mark() -> None:
 
 def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: LocalPool) -> None:
     runs = [RemotePool(host.url, run=mark) for mark in ("job 1", "job 2", "")]
-    mine, others, unmarked = (each.lend("same") for each in runs)
+    mine, others, unmarked = (each.acquire("same") for each in runs)
     mine.credits, others.credits = 1, 2
 
-    again = runs[1].lend("same")
+    again = runs[1].acquire("same")
 
     assert (mine.credits, again.credits, unmarked.name) == (1, 1_000_000_000, "same")
     assert mine.name.startswith("test-run-job-1-")
     assert {each.name for each in (mine, others, unmarked)} <= {row["name"] for row in host.client.sandboxes()}
     for run, lent_ in zip(runs, (mine, again, unmarked), strict=True):
-        run.take_back(lent_)
+        run.release(lent_)
         run.client.close()
 
 
 def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: LocalPool) -> None:
     def queued(run: str) -> list[str]:
         remote = RemotePool(host.url, run=run)
-        sandbox = remote.lend("steady")
+        sandbox = remote.acquire("steady")
         asked = [
             httpx.post(f"{host.url}/ai/batches", json={"prompts": ["one"]}, headers=sandbox.headers) for _ in range(2)
         ]
         sandbox.reset("state")
         asked.append(httpx.post(f"{host.url}/ai/batches", json={"prompts": ["two"]}, headers=sandbox.headers))
-        remote.take_back(sandbox)
+        remote.release(sandbox)
         remote.client.close()
         return [each.json()["id"] for each in asked]
 
@@ -153,15 +153,15 @@ def test_long_names_that_begin_or_end_alike_differ() -> None:
 
 
 def test_a_lent_sandbox_is_new_still_and_held(host: LocalPool) -> None:
-    first = host.lend("one")
+    first = host.acquire("one")
     first.credits = 3
-    again = host.lend("one")
+    again = host.acquire("one")
 
     assert again.credits == 1_000_000_000
     assert again.clock.is_frozen
     assert again.progression == "polls:2"
     assert [row["held"] for row in host.client.sandboxes() if row["name"] == "one"] == [True]
-    host.take_back(again)
+    host.release(again)
     assert [row for row in host.client.sandboxes() if row["name"] == "one"] == []
 
 
@@ -170,7 +170,7 @@ def test_lending_and_taking_back_in_this_process_takes_no_request() -> None:
         door = Counting(host.url)
         local = LocalPool(host.engine, Client(host.url, door=door))
 
-        assert local.take_back(local.lend("quiet")) == []
+        assert local.release(local.acquire("quiet")) == []
 
     assert door.asked == 0
 
@@ -180,9 +180,9 @@ def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalPool) -
     door = Counting(host.url)
     remote.client = Client(host.url, door=door)
 
-    sandbox = remote.lend("far")
+    sandbox = remote.acquire("far")
     httpx.get(f"{remote.url}/ai/nothing", headers=sandbox.headers)
-    odd = remote.take_back(sandbox)
+    odd = remote.release(sandbox)
     door.close()
 
     assert [row["path"] for row in odd] == ["/ai/nothing"]
@@ -191,13 +191,13 @@ def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalPool) -
 
 def test_what_a_killed_run_left_behind_is_replaced(host: LocalPool) -> None:
     remote = RemotePool(host.url)
-    remote.lend("again").credits = 1
+    remote.acquire("again").credits = 1
 
-    sandbox = remote.lend("again")
+    sandbox = remote.acquire("again")
 
     assert sandbox.credits == 1_000_000_000
     sandbox.delete()
-    assert remote.take_back(sandbox) == []
+    assert remote.release(sandbox) == []
     remote.client.close()
 
 
@@ -228,7 +228,10 @@ def test_the_environment_comes_back_after_an_error(host: LocalPool) -> None:
 
 
 def test_what_no_api_knows_fails_a_loan_unless_it_is_allowed_or_has_failed(host: LocalPool) -> None:
-    with pytest.raises(UnexpectedRequests, match="GET /ai/nothing -> 404 no-such-path"), leased_sandbox(host, "odd") as sandbox:
+    with (
+        pytest.raises(UnexpectedRequests, match="GET /ai/nothing -> 404 no-such-path"),
+        leased_sandbox(host, "odd") as sandbox,
+    ):
         httpx.get(f"{host.url}/ai/nothing", headers=sandbox.headers)
 
     with leased_sandbox(host, "odd") as sandbox:
@@ -242,7 +245,7 @@ def test_what_no_api_knows_fails_a_loan_unless_it_is_allowed_or_has_failed(host:
 
 def test_a_journal_that_cannot_be_read_says_so() -> None:
     with running_pool() as host:
-        sandbox = host.lend("gone")
+        sandbox = host.acquire("gone")
 
     assert format_journal(sandbox).startswith("the journal cannot be read: GET /__admin/requests")
 
@@ -366,7 +369,7 @@ class AsyncCases(SandboxTestCase, unittest.IsolatedAsyncioTestCase):
 def test_cases_run_under_plain_unittest(tmp_path: Path) -> None:
     (tmp_path / "test_plain.py").write_text(
         "from http.client import HTTPConnection\n"
-        "from mockserver.testing import SandboxTestCase\n"
+        "from mockserver.testing.unittest import SandboxTestCase\n"
         "class Plain(SandboxTestCase):\n"
         "    def ask(self, path):\n"
         "        connection = HTTPConnection(self.sandbox.base_url.removeprefix('http://'))\n"
@@ -419,7 +422,7 @@ def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalPool) -
 
 def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalPool) -> None:
     door = Counting(host.url)
-    sandbox = LocalPool(host.engine, Client(host.url, door=door)).lend("busy")
+    sandbox = LocalPool(host.engine, Client(host.url, door=door)).acquire("busy")
     httpx.get(f"{host.url}/user", headers=sandbox.headers)
 
     format_journal(sandbox)

@@ -11,14 +11,14 @@ import pytest
 from builders import ask, make_client, make_engine, queue, write_json
 from effort import effort_within
 
-from mockserver.contract.fabrication import generate_value
-from mockserver.contract.schema import Schema
-from mockserver.contract.spec import OpenApiDocument
-from mockserver.contract.validation import parse_input
-from mockserver.messages import Request, Response
-from mockserver.state.batches import Progression
-from mockserver.state.journal import MAX_BYTES, Journal
-from mockserver.state.ledger import Account, AccountSpec, reserved_status
+from mockserver.http import Request, Response
+from mockserver.openapi.document import OpenApiDocument
+from mockserver.openapi.generate.values import generate_value
+from mockserver.openapi.requests import parse_input
+from mockserver.openapi.schema import Schema
+from mockserver.sandbox.accounts import Account, AccountSpec, reserved_status
+from mockserver.sandbox.batches import Progression
+from mockserver.sandbox.journal import MAX_BYTES, Journal
 
 
 def test_digits_without_end_are_no_number_and_cost_no_time() -> None:
@@ -72,7 +72,7 @@ def test_a_balance_reads_the_markers_of_a_batch_once(make_thousands: Callable[..
 @pytest.fixture
 def make_thousands() -> Callable[..., Any]:
     """An account that owes for many batches of 1,000 prompts each."""
-    from mockserver.state.batches import IMMEDIATE, Batch
+    from mockserver.sandbox.batches import IMMEDIATE, Batch
 
     def make(count: int, *, text: str = "hello", progression: Progression = IMMEDIATE) -> Any:
         body = b'{"prompts":[' + b",".join([f'"{text}"'.encode()] * 1000) + b"]}"
@@ -80,7 +80,7 @@ def make_thousands() -> Callable[..., Any]:
         for n in range(count):
             batch = Batch(f"{n}", "batch", "some-token", 1000, body, "prompts", 0.0, progression, price=5)
             batches[batch.id] = batch
-            account.owe(batch)
+            account.add_batch(batch)
         return account, batches
 
     return make

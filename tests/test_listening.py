@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from mockserver.errors import MockServerError
-from mockserver.listening import CoalescingTransport, listen, port_file
+from mockserver.server.socket import CoalescingTransport, listen, port_file
 
 
 def test_a_name_with_both_kinds_of_addresses_is_served_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from builders import ask, make_document, make_engine, make_operation, value_of, write_json
 
-from mockserver import loading
+from mockserver.api.provider import Call, Provider
+from mockserver.engine import build as loading
 from mockserver.errors import FixtureError, SettingsError, SpecError
-from mockserver.messages import Response
-from mockserver.provider import Call, Provider
+from mockserver.http import Response
 
 
 def add_provider(monkeypatch: pytest.MonkeyPatch, *providers: Provider) -> None:

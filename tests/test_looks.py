@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.kit.looks import FIRST_PAUSE, LONGEST_PAUSE, MAX_POLLS, poll
+from mockserver.client.poll import FIRST_PAUSE, LONGEST_PAUSE, MAX_POLLS, poll
 
 
 class Wall:

@@ -7,11 +7,11 @@ import pytest
 from builders import ask, make_engine, make_request, queue, value_of
 from document import operations
 
-from mockserver.contract.validation import check_reply
-from mockserver.engine import Engine
-from mockserver.messages import Response
-from mockserver.outcomes import StubError, read_rules
-from mockserver.state.rules import Rule
+from mockserver.engine.engine import Engine
+from mockserver.engine.overrides import StubError, read_rules
+from mockserver.http import Response
+from mockserver.openapi.requests import check_reply
+from mockserver.sandbox.stubs.rules import Rule
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 KEYS = [each.value["operationId"] for each in operations().values()]

@@ -42,7 +42,7 @@ def test_the_wheel_carries_code_document_and_fixtures_and_nothing_else(wheel: Pa
     code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mockserver").rglob("*.py")}
     files = (path.relative_to(ROOT).as_posix() for path in (ROOT / "fixtures").rglob("*") if path.is_file())
     fixtures = {f"mockserver/_data/{file}" for file in files}
-    assert {"mockserver/cli.py", "mockserver/providers/agentfirst.py"} <= code
+    assert {"mockserver/cli.py", "mockserver/providers/agentfirst/operations.py"} <= code
     assert {
         "mockserver/_data/fixtures/schema.json",
         "mockserver/_data/fixtures/agentfirst/completions.yaml",
@@ -62,7 +62,7 @@ def test_the_wheel_declares_the_command_and_its_providers(installed: Path) -> No
 
     assert entries >= {
         ("console_scripts", "mockserver", "mockserver.cli:main"),
-        ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst:api"),
+        ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst.operations:api"),
     }
 
 
@@ -77,7 +77,7 @@ def test_the_wheel_says_what_it_is_and_what_it_needs(installed: Path) -> None:
 
 def test_code_document_and_providers_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     script = (
-        "import mockserver.loading as loading, json;"
+        "import mockserver.engine.build as loading, json;"
         "paths = [loading.__file__, str(loading.bundled('openapi.yaml')), str(loading.bundled('fixtures'))];"
         "print(json.dumps([paths, [provider.name for provider in loading.find_providers()]]))"
     )
@@ -85,7 +85,7 @@ def test_code_document_and_providers_are_those_of_the_wheel(installed: Path, tmp
     paths, providers = json.loads(run(sys.executable, "-c", script, cwd=tmp_path, installed=installed))
 
     assert [Path(path).relative_to(installed).as_posix() for path in paths] == [
-        "mockserver/loading.py",
+        "mockserver/engine/build.py",
         "mockserver/_data/openapi.yaml",
         "mockserver/_data/fixtures",
     ]
@@ -115,7 +115,7 @@ def test_pytest_finds_the_plugin_of_the_wheel(installed: Path, tmp_path: Path) -
 
 def test_a_server_needs_no_pytest(installed: Path, tmp_path: Path) -> None:
     needed = distribution(installed).metadata.get_all("Requires-Dist", [])
-    script = "import sys, mockserver.cli, mockserver.testing; print([each for each in sys.modules if 'pytest' in each])"
+    script = "import sys, mockserver.cli, mockserver.testing.unittest; print([each for each in sys.modules if 'pytest' in each])"
 
     assert [each for each in needed if "pytest" in each] == []
     assert run(sys.executable, "-c", script, cwd=tmp_path, installed=installed).strip() == "[]"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mockserver.cli import main
-from mockserver.lending import RemotePool
-from mockserver.testing import frozen_settings, running_pool
+from mockserver.testing.pool import RemotePool
+from mockserver.testing.unittest import frozen_settings, running_pool
 
 pytest_plugins = ["pytester"]
 
@@ -234,8 +234,8 @@ def test_the_server_can_have_settings_of_its_own(suite: pytest.Pytester) -> None
     suite.makepyfile(
         """
     def test_config(mockserver):
-        assert mockserver.engine.settings.strict
-        assert mockserver.engine.settings.seed == "other"
+        assert mockserver.engine.engine.settings.strict
+        assert mockserver.engine.engine.settings.seed == "other"
     """
     )
 
@@ -268,7 +268,7 @@ def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> Non
     )
     with running_pool(frozen_settings(clock="flowing", progression="time:2", admin_token="sesame")) as host:
         stale = RemotePool(host.url, "sesame")
-        stale.lend("left-behind")
+        stale.acquire("left-behind")
         stale.client.close()
         result = run(suite, f"--mockserver-url={host.url}", "--mockserver-admin-token=sesame")
         left = [row["name"] for row in host.client.sandboxes()]
@@ -397,7 +397,7 @@ def test_the_plugin_imports_nothing_that_costs_time() -> None:
 
 
 RETRIES = """
-    from mockserver.lending import pointed_at
+    from mockserver.testing.pool import pointed_at
 
     def retry_what_cannot_heal():
         for _ in range(3):
@@ -530,7 +530,7 @@ def test_settings_of_a_suite_never_say_which_port(suite: pytest.Pytester) -> Non
         suite.makepyfile(
             f"""
         import pytest
-        from mockserver.settings import Settings
+        from mockserver.settings.table import Settings
 
         @pytest.fixture(scope="session")
         def mockserver_settings():
@@ -538,7 +538,7 @@ def test_settings_of_a_suite_never_say_which_port(suite: pytest.Pytester) -> Non
 
         @pytest.mark.parametrize("n", range(4))
         def test_strict(mockserver, sandbox, n):
-            assert mockserver.engine.settings.strict
+            assert mockserver.engine.engine.settings.strict
             assert sandbox.clock.is_frozen
             assert sandbox.count() == 0
         """

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from builders import ask, make_engine, make_request, make_settings
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.state.sandbox import Sandbox
+from mockserver.sandbox.sandbox import Sandbox
 from mockserver.web.app import build_app
 
 Call = tuple[str, str, bytes, str]

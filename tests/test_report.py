@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from mockserver.cli import main
-from mockserver.server import ThreadedServer
-from mockserver.settings import Settings
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import Settings
 
 ROOT = Path(__file__).parents[1]
 

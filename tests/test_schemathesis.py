@@ -8,7 +8,7 @@ import pytest
 from schemathesis_lies import FURTHER, LIES, Told
 from schemathesis_runs import ADA, SETTINGS, Target, fuzzed, schemathesis
 
-from mockserver.settings import Settings
+from mockserver.settings.table import Settings
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 

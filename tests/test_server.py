@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mockserver import server as server_module
 from mockserver.errors import SpecError
-from mockserver.server import EventDrivenServer, ThreadedServer
-from mockserver.settings import Settings
+from mockserver.server import process as server_module
+from mockserver.server.process import EventDrivenServer, ThreadedServer
+from mockserver.settings.table import Settings
 from mockserver.workers import Workers
 
 FREE = Settings(port=0)

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from mockserver import server as server_module
-from mockserver.listening import listen
-from mockserver.server import EventDrivenServer, serve
-from mockserver.settings import Settings
+from mockserver.server import process as server_module
+from mockserver.server.process import EventDrivenServer, serve
+from mockserver.server.socket import listen
+from mockserver.settings.table import Settings
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import asyncio, sys
-from mockserver.server import serve
-from mockserver.settings import Settings
+from mockserver.server.process import serve
+from mockserver.settings.table import Settings
 
 async def hello(scope, receive, send):
     await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}})

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.errors import SettingsError
-from mockserver.settings import GROUPS, ROWS, Settings, variable_of
-from mockserver.sources import read_settings
-from mockserver.syntaxes import read_clock
+from mockserver.settings.load import read_settings
+from mockserver.settings.parse import read_clock
+from mockserver.settings.table import GROUPS, ROWS, Settings, variable_of
 
 NOON = 1767268800.0
 """2026-01-01T12:00:00Z"""

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.errors import SettingsError
-from mockserver.settings import url_of
-from mockserver.syntaxes import (
+from mockserver.settings.parse import (
     read_capacity,
     read_clock,
     read_endpoint,
@@ -17,6 +16,7 @@ from mockserver.syntaxes import (
     read_retries,
     read_timeout,
 )
+from mockserver.settings.table import url_of
 
 NOON = 1767268800.0
 """2026-01-01T12:00:00Z"""

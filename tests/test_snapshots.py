@@ -10,17 +10,17 @@ from builders import ask, bytes_of, make_engine, value_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine
-from mockserver.messages import Response, Upload
+from mockserver.engine.engine import Engine
+from mockserver.http import Response, Upload
 from mockserver.redaction import account_key
-from mockserver.state.callbacks import Attempt, State
-from mockserver.state.registry import SnapshotError
-from mockserver.state.rule_definitions import read_rule
-from mockserver.state.sandbox import Sandbox
-from mockserver.state.setups import read_actions
-from mockserver.state.snapshots import ATTRIBUTES, Snapshots, decode_fields, restore
-from mockserver.stores.blobs import Blob
-from mockserver.web.admin_snapshots import snapshots_of
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.callbacks import Attempt, State
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.scenario import read_actions
+from mockserver.sandbox.snapshot.export import ATTRIBUTES, Snapshots, decode_fields, restore
+from mockserver.sandbox.snapshot.registry import SnapshotError
+from mockserver.sandbox.stubs.schema import read_rule
+from mockserver.web.admin.snapshots import snapshots_of
 
 WORLD = {"x-mock-sandbox": "world"}
 TOKENS = ("ann", "mock-credits-12", "mock/no slash")

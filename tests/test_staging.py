@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from builders import ask, make_document, make_engine, make_operation, make_settings, queue, value_of, write_json
 
-from mockserver.checking import ERROR, check
-from mockserver.contract.scenarios import Scenario
+from mockserver.engine.build import build_engine
+from mockserver.engine.check import ERROR, check
 from mockserver.errors import FixtureError, Reason
-from mockserver.loading import build_engine
-from mockserver.state.setups import read_actions
-from mockserver.syntaxes import PROGRESSION_WANTED
+from mockserver.fixtures.scenarios import Scenario
+from mockserver.sandbox.scenario import read_actions
+from mockserver.settings.parse import PROGRESSION_WANTED
 
 SENTENCE = "description: Something happens now and then.\n"
 

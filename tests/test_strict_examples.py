@@ -8,8 +8,8 @@ import pytest
 from batch_desk import BatchDesk, jsonl, request_of
 from builders import ask, make_engine, value_of
 
-from mockserver.contract.validation import FORM
-from mockserver.provider import BoundOperation
+from mockserver.api.provider import BoundOperation
+from mockserver.openapi.requests import FORM
 
 STRICT = make_engine(strict=True)
 # The body of the curl command on the vendor's page for POST /ai/batches.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.contract.fabrication import WordGenerator, generate_value
+from mockserver.openapi.generate.values import WordGenerator, generate_value
 
 KEYS = [bytes([n]) for n in range(40)]
 

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mockserver.contract.replies import problem
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import EMPTY_STATUSES, Request, Response
+from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
-from mockserver.settings import Settings, url_of
-from mockserver.syntaxes import CORS_OFF
+from mockserver.settings.parse import CORS_OFF
+from mockserver.settings.table import Settings, url_of
+from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.browser import NOTHING, UNASKED_PATHS
+from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.cors import CrossOrigin
-from mockserver.web.courier import CallbackDispatcher
-from mockserver.web.disturbances import close_stream, deliver_with_fault, wait_for_disconnect
+from mockserver.web.fault_delivery import close_stream, deliver_with_fault, wait_for_disconnect
+from mockserver.web.lanes import busy, in_lane, own_lane
 from mockserver.web.large_bodies import LargeBodies
-from mockserver.web.patience import BodyTimeout
-from mockserver.web.turns import busy, in_lane, own_lane
 from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def build_app(engine: Engine, settings: Settings) -> "App":
 
     @cache
     def admin() -> "App":
-        from mockserver.web.admin import build_admin  # noqa: PLC0415  Starlette and the verbs cost 30 ms
+        from mockserver.web.admin.app import build_admin  # noqa: PLC0415  Starlette and the verbs cost 30 ms
 
         return build_admin(engine, settings)
 
@@ -97,7 +97,7 @@ def _readiness(page: Response, _: "Scope") -> Response:
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
-    from mockserver.web.front import index_page  # noqa: PLC0415  most servers are never looked at
+    from mockserver.web.index import index_page  # noqa: PLC0415  most servers are never looked at
 
     return index_page(engine, settings, _request(scope, _headers(scope), b""))
 

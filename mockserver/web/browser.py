@@ -1,6 +1,6 @@
 """Paths that browsers and crawlers ask for unasked: answered without a body, and kept out of every journal."""
 
-from mockserver.messages import Response
+from mockserver.http import Response
 
 _SIZES = ("", *(f"-{size}x{size}" for size in (57, 60, 72, 76, 114, 120, 144, 152, 167, 180)))
 UNASKED_PATHS = (

@@ -5,8 +5,8 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from mockserver.messages import Response
-from mockserver.syntaxes import CORS_ANY, CORS_LOCAL, read_cors
+from mockserver.http import Response
+from mockserver.settings.parse import CORS_ANY, CORS_LOCAL, read_cors
 
 MAX_AGE = 600
 """Seconds for which a browser may remember a preflight."""

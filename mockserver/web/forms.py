@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from mockserver.messages import Upload
-from mockserver.stores.blobs import BlobWriter
+from mockserver.http import Upload
+from mockserver.sandbox.blobs import BlobWriter
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import Thread
 
-from mockserver.malloc import trim
+from mockserver.web.malloc import trim
 
 MAX_BYTES = 8 * 1024 * 1024
 """Bytes of bodies that are parsed at once; a body that is larger is parsed alone. Python runs one thread at a time, so

@@ -5,9 +5,9 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.redaction import secrets_in, shown_path
-from mockserver.state.sandbox import Sandbox
+from mockserver.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App

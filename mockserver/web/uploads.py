@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.errors import Reason, Refusal
-from mockserver.messages import Upload
-from mockserver.stores.blobs import no_room
+from mockserver.http import Upload
+from mockserver.sandbox.blobs import no_room
 from mockserver.web.forms import FormError, FormReader
 
 if TYPE_CHECKING:

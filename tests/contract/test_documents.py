@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract import documents
-from mockserver.contract.documents import MAX_DEPTH, find_line, read_document
 from mockserver.errors import FixtureError, SpecError
+from mockserver.openapi import files as documents
+from mockserver.openapi.files import MAX_DEPTH, find_line, read_document
 
 
 def json_values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
@@ -301,7 +301,7 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str, words: str
 def in_child(path: Path) -> list[str]:
     """Whether a process that reads the file imports yaml, and what it reads."""
     program = (
-        "import sys; from pathlib import Path; from mockserver.contract.documents import read_document;"
+        "import sys; from pathlib import Path; from mockserver.openapi.files import read_document;"
         "from mockserver.errors import SpecError; value = read_document(Path(sys.argv[1]), SpecError);"
         "print('yaml' in sys.modules); print(value)"
     )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.contract.fixtures import (
+from mockserver.errors import FixtureError
+from mockserver.fixtures.files import (
     Completion,
     Fixtures,
     PromptMatch,
@@ -14,8 +15,7 @@ from mockserver.contract.fixtures import (
     read_fixture_file,
     read_fixtures,
 )
-from mockserver.contract.schema import Schema
-from mockserver.errors import FixtureError
+from mockserver.openapi.schema import Schema
 
 MATCH = {
     "type": "object",

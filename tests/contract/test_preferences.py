@@ -7,9 +7,9 @@ from builders import make_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.operations import Operation, Parameter
-from mockserver.contract.preferences import MAX_HEADER, NAMES, Preference, preference_applied, read_preference
-from mockserver.contract.schema import Schema
+from mockserver.openapi.operations import Operation, Parameter
+from mockserver.openapi.prefer import MAX_HEADER, NAMES, Preference, preference_applied, read_preference
+from mockserver.openapi.schema import Schema
 
 OPERATION = Operation("op", "GET", "/x", "", "", (), None, False, {}, True)
 

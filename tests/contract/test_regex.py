@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.contract.regex import PatternError, compile_pattern, is_regular_expression, pattern_weight
-from mockserver.contract.schema import Schema
 from mockserver.errors import SpecError
+from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, pattern_weight
+from mockserver.openapi.schema import Schema
 
 NAMES = {"type": "object", "patternProperties": {"^(a+)+$": {"type": "integer"}}, "additionalProperties": False}
 

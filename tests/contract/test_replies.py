@@ -5,15 +5,15 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.contract.replies import (
+from mockserver.errors import Reason
+from mockserver.openapi.document import OpenApiDocument, Operation
+from mockserver.openapi.responses import (
     STATUSES,
     documented_reply,
     encode_body,
     pick_status,
     problem,
 )
-from mockserver.contract.spec import OpenApiDocument, Operation
-from mockserver.errors import Reason
 
 JSON = "application/json"
 
@@ -21,7 +21,9 @@ JSON = "application/json"
 def make_operation(**responses: Any) -> Operation:
     """An operation with responses: `s200={...}`."""
     stated = {name.removeprefix("s"): response for name, response in responses.items()}
-    return OpenApiDocument({"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": stated}}}}, "doc.yaml").operations[0]
+    return OpenApiDocument(
+        {"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": stated}}}}, "doc.yaml"
+    ).operations[0]
 
 
 @pytest.mark.parametrize(

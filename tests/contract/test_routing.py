@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.routing import MAX_NAME, RouteNotFound, Router, allowed_methods
-from mockserver.contract.spec import OpenApiDocument, Operation
 from mockserver.errors import Reason, Refusal, SpecError
+from mockserver.openapi.document import OpenApiDocument, Operation
+from mockserver.openapi.router import MAX_NAME, RouteNotFound, Router, allowed_methods
 
 
 def make_operations(*routes: str, name: str = "doc.yaml") -> tuple[Operation, ...]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.contract.schema import Schema
-from mockserver.contract.spec import Content, OpenApiDocument, Operation, read_openapi
 from mockserver.errors import SpecError
+from mockserver.openapi.document import Content, OpenApiDocument, Operation, read_openapi
+from mockserver.openapi.schema import Schema
 
 JSON = "application/json"
 OURS = Path(__file__).parents[2] / "openapi.yaml"

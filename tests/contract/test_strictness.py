@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.contract.spec import OpenApiDocument
-from mockserver.contract.strictness import closed
+from mockserver.openapi.document import OpenApiDocument
+from mockserver.openapi.strict import closed
 
 JSON = "application/json"
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.operations import bare_media_type, is_json
-from mockserver.contract.spec import OpenApiDocument, Operation
-from mockserver.contract.validation import (
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Request, Response, Upload
+from mockserver.openapi.document import OpenApiDocument, Operation
+from mockserver.openapi.operations import bare_media_type, is_json
+from mockserver.openapi.requests import (
     MAX_DEPTH,
     ParsedInput,
     check_reply,
     parse_input,
     read_token,
 )
-from mockserver.errors import Reason, Refusal, Violation
-from mockserver.messages import Request, Response, Upload
-from mockserver.stores.blobs import Blob
+from mockserver.sandbox.blobs import Blob
 
 JSON = "application/json"
 
@@ -542,5 +542,5 @@ def test_a_field_whose_reference_leads_to_no_definition_stays_text(reference: st
     schema = {"properties": {"count": {"$ref": reference}}}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockserver.contract.schema.Schema.violations", lambda *_: [])  # no such document is served
+        patch.setattr("mockserver.openapi.schema.Schema.violations", lambda *_: [])  # no such document is served
         assert form_of({"count": "7"}, schema).body == {"count": "7"}

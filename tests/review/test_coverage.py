@@ -8,12 +8,12 @@ from builders import ask, make_document, make_engine, make_operation, queue, wri
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.contract.spec import OpenApiDocument, Operation
-from mockserver.engine import Engine
-from mockserver.outcomes import read_rules
-from mockserver.review.coverage import count_hits, count_stubbed_hits, coverage_json, operation_coverages
-from mockserver.review.formats import cobertura, coverage_table, junit, verdict_text
-from mockserver.state.journal import Journal
+from mockserver.engine.engine import Engine
+from mockserver.engine.overrides import read_rules
+from mockserver.openapi.document import OpenApiDocument, Operation
+from mockserver.sandbox.journal import Journal
+from mockserver.verify.coverage import count_hits, count_stubbed_hits, coverage_json, operation_coverages
+from mockserver.verify.reports import cobertura, coverage_table, junit, verdict_text
 
 RESPONSES = {status: {"description": "x"} for status in ("200", "404", "4XX", "default")}
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from builders import make_document, make_engine, make_operation, write_json
 
-from mockserver.contract.fixtures import Fixtures, read_fixtures
-from mockserver.loading import fixture_schema
-from mockserver.messages import Request
-from mockserver.provider import RequestPrompt
-from mockserver.review import nearness as home
-from mockserver.review.nearness import MAX_LINES, NearMiss, NearMissFinder
+from mockserver.api.provider import RequestPrompt
+from mockserver.engine.build import fixture_schema
+from mockserver.fixtures.files import Fixtures, read_fixtures
+from mockserver.http import Request
+from mockserver.verify import near_miss as home
+from mockserver.verify.near_miss import MAX_LINES, NearMiss, NearMissFinder
 
 OPERATIONS = [service.operation for service in make_engine().services]
 
@@ -145,7 +145,9 @@ def test_prompts_are_judged_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(home, "MAX_JUDGED", 6)
     nearness = NearMissFinder([])
 
-    found = nearness.unfit([RequestPrompt(text, "chatgpt") for text in ("one", "two", "three", "four")], fixtures)
+    found = nearness.unmatched_prompts(
+        [RequestPrompt(text, "chatgpt") for text in ("one", "two", "three", "four")], fixtures
+    )
 
     assert [each.text for each in found] == ["two", "three"]
     assert nearness.is_exhausted

@@ -11,14 +11,14 @@ from batch_desk import BatchDesk, chats, jsonl, request_of
 from builders import ask, make_engine, queue, value_of
 from faulty_clients import Client, findings_of
 
-from mockserver.loading import find_providers
-from mockserver.messages import Request, Response
-from mockserver.review.habits import elapsed, fingerprint
-from mockserver.review.verdict import RETRY_TOLERANCE, SEVERITY, Finding
-from mockserver.state.callbacks import Callback, Outbox, State
-from mockserver.state.conditions import ItemPlan, ItemSelector
-from mockserver.state.journal import Exchange
-from mockserver.state.snapshots import Snapshots, restore
+from mockserver.engine.build import find_providers
+from mockserver.http import Request, Response
+from mockserver.sandbox.callbacks import Callback, Outbox, State
+from mockserver.sandbox.conditions import ItemPlan, ItemSelector
+from mockserver.sandbox.journal import Exchange
+from mockserver.sandbox.snapshot.export import Snapshots, restore
+from mockserver.verify.batch_history import elapsed, fingerprint
+from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITY, Finding
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,7 +147,9 @@ def test_a_conversation_is_polled_too_fast_as_well() -> None:
 # Retries.
 
 
-@pytest.mark.parametrize(("status", "retries"), [*RETRY_TOLERANCE.items(), (408, None), (429, None), (500, None), (503, None)])
+@pytest.mark.parametrize(
+    ("status", "retries"), [*RETRY_TOLERANCE.items(), (408, None), (429, None), (500, None), (503, None)]
+)
 def test_what_cannot_heal_may_be_sent_again_as_often_as_the_table_says(status: int, retries: int | None) -> None:
     asked = 1 + (5 if retries is None else retries)
 

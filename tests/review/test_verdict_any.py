@@ -8,9 +8,9 @@ from faulty_clients import findings_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.messages import Request, Response
-from mockserver.review.nearness import NearMissFinder
-from mockserver.review.verdict import SEVERITY
+from mockserver.http import Request, Response
+from mockserver.verify.near_miss import NearMissFinder
+from mockserver.verify.verdict import SEVERITY
 
 ENGINE = make_engine()
 JSON_VALUES = st.recursive(
@@ -59,7 +59,9 @@ def test_whatever_stubs_have_answered_can_be_judged(played: list[Any]) -> None:
     for each in ENGINE.services:
         if each.provider and each.provider.prompts:
             for exchange in sandbox.journal.find(lambda _: True):
-                NearMissFinder([]).unfit(each.provider.prompts(exchange.operation, exchange.request), each.world.fixtures)
+                NearMissFinder([]).unmatched_prompts(
+                    each.provider.prompts(exchange.operation, exchange.request), each.world.fixtures
+                )
     found = findings_of(ENGINE, "test")
     assert {each.code for each in found} <= SEVERITY.keys()
     assert all(each.exchanges for each in found)

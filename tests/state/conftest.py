@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import orjson
 import pytest
 
-from mockserver.messages import Request, Response
-from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.clock import ClockConfig
-from mockserver.state.journal import Journal
-from mockserver.state.sandbox import SandboxDefaults
+from mockserver.http import Request, Response
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
+from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.journal import Journal
+from mockserver.sandbox.sandbox import SandboxDefaults
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 
 from mockserver.redaction import account_key
-from mockserver.state.ledger import (
+from mockserver.sandbox.accounts import (
     DEFAULT_CREDITS,
     Accounts,
     AccountSpec,

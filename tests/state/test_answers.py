@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.answers import AnswerVersions
-from mockserver.state.batches import Batch
-from mockserver.state.clock import DAY
+from mockserver.sandbox.answers import AnswerVersions
+from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.clock import DAY
 
 STEADY = settings(derandomize=True)
 

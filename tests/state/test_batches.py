@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.batches import IMMEDIATE, Batch, ItemCounts, Progression
+from mockserver.sandbox.batches import IMMEDIATE, Batch, ItemCounts, Progression
 
 STEADY = settings(derandomize=True)
 
@@ -73,7 +73,7 @@ def read_often(batch: Batch, moments: list[float]) -> Batch:
 
 def counted(batch: Batch, now: float) -> ItemCounts:
     """The tally as one would count it by hand."""
-    batch = batch.known()
+    batch = batch.with_outcomes()
     ended = [batch.fate(index) for index in range(batch.size) if batch.due(index) <= now]
     failed = sum(fate.failure is not None for fate in ended)
     return ItemCounts(len(ended) - failed, failed)
@@ -81,7 +81,7 @@ def counted(batch: Batch, now: float) -> ItemCounts:
 
 def moments_of_interest(batch: Batch) -> list[float]:
     """Instants at which something happens to the batch, with their neighbours, in order."""
-    batch = batch.known()
+    batch = batch.with_outcomes()
     chosen = {0, 1, batch.size // 2, batch.size - 1, *(batch.fates or {})} & set(range(batch.size))
     turns = {batch.created, batch.items_end(), batch.end(), *batch.reads, *(batch.due(index) for index in chosen)}
     near = {math.nextafter(turn, towards) for turn in turns for towards in (-math.inf, math.inf)}
@@ -101,13 +101,13 @@ def test_the_tally_is_what_counting_the_items_gives(
     batch = read_often(make_batch(**age[0]), age[1])
 
     for now in moments_of_interest(batch):
-        assert batch.tally(now) == batch.known().tally(now) == counted(batch, now)
+        assert batch.tally(now) == batch.with_outcomes().tally(now) == counted(batch, now)
 
 
 @STEADY
 @given(aged())
 def test_nothing_goes_backwards_as_time_goes_by(make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]) -> None:
-    batch = read_often(make_batch(**age[0]), age[1]).known()
+    batch = read_often(make_batch(**age[0]), age[1]).with_outcomes()
 
     seen = [(batch.tally(now), phase(batch, now)) for now in moments_of_interest(batch)]
 
@@ -137,7 +137,7 @@ def test_nothing_goes_backwards_as_a_batch_is_read(
 @given(aged())
 def test_the_items_end_with_the_last_of_them(make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]) -> None:
     batch = read_often(make_batch(**age[0]), age[1])
-    known = batch.known()
+    known = batch.with_outcomes()
     dues = [known.due(index) for index in range(known.size)]
 
     assert batch.items_end() == known.items_end() == max(dues)

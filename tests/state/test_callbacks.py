@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.state.batches import Batch, Progression
-from mockserver.state.callbacks import MAX_ATTEMPTS, MAX_CLAIMED, Attempt, Callback, Outbox, State
-from mockserver.state.clock import LATEST, Clock, ClockConfig
-from mockserver.state.sandbox import Sandbox, SandboxDefaults
+from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.callbacks import MAX_ATTEMPTS, MAX_CLAIMED, Attempt, Callback, Outbox, State
+from mockserver.sandbox.clock import LATEST, Clock, ClockConfig
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.clock import LATEST, Clock, ClockConfig
+from mockserver.sandbox.clock import LATEST, Clock, ClockConfig
 
 STEADY = settings(derandomize=True)
 

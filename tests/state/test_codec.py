@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.messages import StoredBytes
-from mockserver.state.codec import MAX_DEPTH, TAG, Reader, Writer
-from mockserver.state.registry import Registry, SnapshotError
-from mockserver.stores.blobs import Blob
+from mockserver.http import StoredBytes
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.snapshot.codec import MAX_DEPTH, TAG, Reader, Writer
+from mockserver.sandbox.snapshot.registry import Registry, SnapshotError
 
 
 class Colour(StrEnum):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.state.batches import Batch, ItemCounts, ItemOutcome, Progression
-from mockserver.state.conditions import NORMAL, Conditions, InputRejection, ItemPlan, ItemSelector, read_conditions
+from mockserver.sandbox.batches import Batch, ItemCounts, ItemOutcome, Progression
+from mockserver.sandbox.conditions import NORMAL, Conditions, InputRejection, ItemPlan, ItemSelector, read_conditions
 
 ALL = ItemSelector(every=1)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.batches import PLAIN, Batch, ItemOutcome, read_outcome
+from mockserver.sandbox.batches import PLAIN, Batch, ItemOutcome, read_outcome
 
 STEADY = settings(derandomize=True)
 
@@ -24,7 +24,7 @@ def test_failing_items_are_tallied_apart(make_batch: MakeBatch) -> None:
 def test_markers_are_not_heeded_when_nobody_wants_them(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["[mock:fail]", "[mock:hang]"], heeds_markers=False)
 
-    assert batch.known().fates == {}
+    assert batch.with_outcomes().fates == {}
     assert batch.tally(0) == (2, 0)
 
 
@@ -32,9 +32,9 @@ def test_fates_are_read_once(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["plain", "[mock:fail]"])
 
     assert batch.fates is None
-    assert batch.known().fates == {1: ItemOutcome(500)}
-    assert batch.known().known().fates == {1: ItemOutcome(500)}
-    assert (known := batch.known()).known() is known
+    assert batch.with_outcomes().fates == {1: ItemOutcome(500)}
+    assert batch.with_outcomes().with_outcomes().fates == {1: ItemOutcome(500)}
+    assert (known := batch.with_outcomes()).with_outcomes() is known
 
 
 def test_a_question_about_a_thousand_marked_items_reads_the_body_once(

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.contract.schema import Schema
-from mockserver.messages import FIRST_PART, DeliveryFault, DeliveryFaultKind, Response
-from mockserver.state import faults
-from mockserver.state.definitions import number_field
-from mockserver.state.faults import FAULT_SCHEMA, FAULTS, Fault, fault_schema, faults_json, read_fault
+from mockserver.http import FIRST_PART, DeliveryFault, DeliveryFaultKind, Response
+from mockserver.openapi.schema import Schema
+from mockserver.sandbox.stubs import faults
+from mockserver.sandbox.stubs.faults import FAULT_SCHEMA, FAULTS, Fault, fault_schema, faults_json, read_fault
+from mockserver.sandbox.stubs.fields import number_field
 
 KEY = bytes(range(16))
 PLAIN = Response(200, "application/json", b'{"id":"1","count":2}', source="handler")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mockserver
-from mockserver.state.ids import IdSequence, as_uuid, digest
+from mockserver.sandbox.ids import IdSequence, as_uuid, digest
 
 STEADY = settings(derandomize=True)
 
@@ -20,7 +20,7 @@ ROOT = Path(mockserver.__file__).parent.parent
 REQUESTS = [(operation, body) for operation in ("queueBatch", "askModel") for body in (b'{"n":1}', b"{}", b"", b"{}")]
 
 ELSEWHERE = """
-from mockserver.state.ids import IdSequence, as_uuid
+from mockserver.sandbox.ids import IdSequence, as_uuid
 
 ids = IdSequence("seed", "sandbox", {})
 for operation, body in %r:

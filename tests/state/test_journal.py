@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.errors import Violation
-from mockserver.messages import Request, Response
-from mockserver.state import journal as home
-from mockserver.state.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, Journal, JournalSpace, retry_after_seconds
+from mockserver.http import Request, Response
+from mockserver.sandbox import journal as home
+from mockserver.sandbox.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, Journal, JournalSpace, retry_after_seconds
 
 STEADY = settings(derandomize=True)
 
@@ -256,7 +256,7 @@ def test_a_journal_that_leaves_gives_its_bytes_back() -> None:
     for journal in (gone, other):
         journal.record(*exchange()[1:])
 
-    gone.leave()
+    gone.detach()
     gone.record(*exchange()[1:])
     other.clear()
 

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.ledger import Account, AccountSpec, Charge
+from mockserver.sandbox.accounts import Account, AccountSpec, Charge
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
 
 MakeBatch = Callable[..., Batch]
 
@@ -67,8 +67,8 @@ class Bookkeeping(RuleBasedStateMachine):
             id_=id_, texts=texts, created=self.now, progression=progression, archives=archives, price=price
         )
         self.batches[id_] = batch
-        self.watched.owe(batch)
-        self.unwatched.owe(batch)
+        self.watched.add_batch(batch)
+        self.unwatched.add_batch(batch)
 
     @rule(seconds=st.sampled_from([0.001, 1.0, 2.0, 8.0, 10.0, 1000.0]))
     def advance(self, seconds: float) -> None:
@@ -78,7 +78,7 @@ class Bookkeeping(RuleBasedStateMachine):
     @rule(data=st.data())
     def read(self, data: Any) -> None:
         id_ = data.draw(st.sampled_from(sorted(self.batches)))
-        self.batches[id_] = self.batches[id_].read_at(self.now).known()
+        self.batches[id_] = self.batches[id_].read_at(self.now).with_outcomes()
 
     @rule(credits=st.integers(-20, 60))
     def set_balance(self, credits: int) -> None:
@@ -122,7 +122,7 @@ def test_successes_are_charged_when_they_fall_due(make_batch: MakeBatch) -> None
         texts=["plain", "[mock:fail]", "plain", "[mock:hang]"], created=START, progression=Progression("time", 10)
     )
     account, batches = new_account(), {batch.id: batch}
-    account.owe(batch)
+    account.add_batch(batch)
 
     assert [account.balance(batches, START + age) for age in (0, 1.9, 2, 5.9, 6, 10, 1e12)] == [
         100, 100, 95, 95, 90, 90, 90,
@@ -133,8 +133,8 @@ def test_every_charge_is_on_the_ledger_at_its_time(make_batch: MakeBatch) -> Non
     slow = make_batch(id_="slow", texts=["[mock:slow=5s]", "plain"], created=START)
     quick = make_batch(id_="quick", size=1, created=START + 1)
     account, batches = new_account(), {"slow": slow, "quick": quick}
-    account.owe(slow)
-    account.owe(quick)
+    account.add_batch(slow)
+    account.add_batch(quick)
     account.set_balance(50, batches, START + 2)
 
     assert list(account.ledger(batches, START + 9)) == [
@@ -153,7 +153,7 @@ def test_a_balance_is_what_it_was_set_to_even_where_setting_it_settles_a_batch(
 ) -> None:
     batch = make_batch(size=2, created=START)
     account, batches = new_account(), {batch.id: batch}
-    account.owe(batch)
+    account.add_batch(batch)
     if looked_before:
         account.balance(batches, START)
 
@@ -166,11 +166,11 @@ def test_a_balance_is_what_it_was_set_to_even_where_setting_it_settles_a_batch(
 def test_a_balance_set_in_the_instant_of_a_charge_still_adds_up(make_batch: MakeBatch) -> None:
     batch = make_batch(size=2, created=START)
     account, batches = new_account(), {batch.id: batch}
-    account.owe(batch)
+    account.add_batch(batch)
     account.set_balance(30, batches, START)
     later = make_batch(id_="later", created=START)
     batches[later.id] = later
-    account.owe(later)
+    account.add_batch(later)
 
     assert account.balance(batches, START) == 25
     assert sum(entry.credits for entry in account.ledger(batches, START)) == 25
@@ -180,7 +180,7 @@ def test_what_costs_nothing_is_not_on_the_ledger(make_batch: MakeBatch) -> None:
     batch = make_batch(price=0, created=START)
     account = new_account()
 
-    account.owe(batch)
+    account.add_batch(batch)
 
     assert account.batches == []
     assert [entry.entry for entry in account.ledger({batch.id: batch}, START)] == ["opened"]
@@ -189,7 +189,7 @@ def test_what_costs_nothing_is_not_on_the_ledger(make_batch: MakeBatch) -> None:
 def test_an_account_can_pay_while_a_credit_is_left(make_batch: MakeBatch) -> None:
     batch = make_batch(size=2, created=START, progression=Progression("time", 10))
     account, batches = new_account(credits=10), {batch.id: batch}
-    account.owe(batch)
+    account.add_batch(batch)
 
     assert [account.can_pay(batches, START + age) for age in (0, 4, 7.9, 8, 10)] == [True, True, True, False, False]
     assert not new_account(credits=0).can_pay({}, START)
@@ -227,7 +227,7 @@ def test_settled_batches_are_not_looked_at_again(make_batch: MakeBatch, left: in
     batches = Counted({str(n): template._replace(id=str(n)) for n in range(10_000)})
     account = new_account(credits=50_000 + left)
     for n in range(10_000):
-        account.owe(template._replace(id=str(n)))
+        account.add_batch(template._replace(id=str(n)))
 
     assert account.balance(batches, START) == left
     assert batches.looks == 10_000
@@ -240,7 +240,7 @@ def test_settled_batches_are_not_looked_at_again(make_batch: MakeBatch, left: in
 def test_nothing_is_settled_while_even_the_worst_case_leaves_credits(make_batch: MakeBatch) -> None:
     batch = make_batch(size=1000)
     batches, account = Counted({batch.id: batch}), new_account(credits=5001)
-    account.owe(batch)
+    account.add_batch(batch)
 
     assert account.can_pay(batches, START)
     assert batches.looks == 0
@@ -249,8 +249,8 @@ def test_nothing_is_settled_while_even_the_worst_case_leaves_credits(make_batch:
 def test_what_was_settled_is_no_longer_part_of_the_worst_case(make_batch: MakeBatch) -> None:
     done, hung = make_batch(id_="done", size=10), make_batch(id_="hung", texts=["[mock:hang]"])
     batches, account = Counted({"done": done, "hung": hung}), new_account(credits=60)
-    account.owe(done)
-    account.owe(hung)
+    account.add_batch(done)
+    account.add_batch(hung)
     assert account.balance(batches, START) == 10
     batches.looks = 0
 
@@ -262,7 +262,7 @@ def test_asking_for_a_balance_reads_a_marked_body_once(make_batch: MakeBatch, mo
     batch, readings, read = make_batch(texts=["[mock:fail]"] * 1000), [], Batch.request
     monkeypatch.setattr(Batch, "request", lambda self: readings.append(self) or read(self))  # type: ignore[func-returns-value]  # append gives None, and so the other value counts
     account = new_account()
-    account.owe(batch)
+    account.add_batch(batch)
 
     assert account.balance({batch.id: batch}, START) == 100
     assert len(readings) == 1

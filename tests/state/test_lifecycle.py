@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from mockserver.state.batches import Lifecycle
+from mockserver.sandbox.batches import Lifecycle
 
 
 class Stage(StrEnum):

@@ -7,9 +7,9 @@ from builders import make_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.messages import Request, Upload
-from mockserver.state.matchers import RequestView, json_contains, path_fits, read_matcher, value_at
-from mockserver.stores.blobs import Blob
+from mockserver.http import Request, Upload
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.stubs.matcher import RequestView, json_contains, path_fits, read_matcher, value_at
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
@@ -94,7 +94,7 @@ def test_a_body_is_parsed_once_and_only_when_it_is_wanted(monkeypatch: pytest.Mo
         parsed.append(text)
         return {"a": 1}
 
-    monkeypatch.setattr("mockserver.state.matchers.orjson.loads", loads)
+    monkeypatch.setattr("mockserver.sandbox.stubs.matcher.orjson.loads", loads)
     asked = RequestView("op", Request("POST", "/x", body=b"{}"))
 
     assert read_matcher({"operation": "op", "path": "/x"}).fits(asked)

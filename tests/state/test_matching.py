@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.messages import Request, Response
-from mockserver.state.journal import Exchange
-from mockserver.state.matching import find_order, read_search
+from mockserver.http import Request, Response
+from mockserver.sandbox.journal import Exchange
+from mockserver.sandbox.stubs.search import find_order, read_search
 
 REQUEST = Request("POST", "/v1/batches/b1/cancel", "a=1&a=2&b=", {"x-name": "me"}, b'{"a":{"b":1,"c":[1,2]}}')
 EXCHANGE = Exchange(5, 0.0, "cancelBatch", REQUEST, Response(409, source="fixture:a.yaml#2"), "conflict", ())

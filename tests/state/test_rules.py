@@ -7,17 +7,17 @@ from builders import make_engine, make_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.contract.schema import Schema
-from mockserver.messages import Request
-from mockserver.state.rule_definitions import (
+from mockserver.http import Request
+from mockserver.openapi.schema import Schema
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.stubs.rules import MAX_RULES, MAX_TOTAL, Claim, Rule, Rules
+from mockserver.sandbox.stubs.schema import (
     MAX_SIZE,
     RULE_SCHEMA,
     STANDING_FAULT_SCHEMA,
     read_rule,
     restored_rule,
 )
-from mockserver.state.rules import MAX_RULES, MAX_TOTAL, Claim, Rule, Rules
-from mockserver.state.sandbox import Sandbox
 
 NOW = 1000.0
 SLOW = {"type": "latency", "seconds": 2}

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.clock import DAY
-from mockserver.state.journal import Journal
-from mockserver.state.sandbox import Sandbox, SandboxDefaults
-from mockserver.state.sandboxes import SandboxManager
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
+from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.journal import Journal
+from mockserver.sandbox.manager import SandboxManager
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
@@ -21,7 +21,7 @@ def live_in(sandbox: Sandbox, batch: Batch, note: Note) -> str:
     sandbox.batches[batch.id] = batch
     account = sandbox.accounts.find("some-token", sandbox.clock.now(), magic=True)
     assert account is not None
-    account.owe(batch)
+    account.add_batch(batch)
     note(sandbox.journal)
     sandbox.clock.advance(3 * DAY)
     sandbox.progression = Progression("polls", 3)
@@ -61,7 +61,9 @@ def test_what_happens_in_one_sandbox_is_not_seen_in_another(
     assert two.next_id("queueBatch", b"{}") != id_
 
 
-def test_resetting_one_sandbox_leaves_the_other_alone(sandboxes: SandboxManager, make_batch: MakeBatch, note: Note) -> None:
+def test_resetting_one_sandbox_leaves_the_other_alone(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
     one, two = sandboxes.open("one"), sandboxes.open("two")
     live_in(two, make_batch(), note)
 
@@ -71,7 +73,9 @@ def test_resetting_one_sandbox_leaves_the_other_alone(sandboxes: SandboxManager,
     assert (two.clock.now(), two.progression) == (1000 + 3 * DAY, Progression("polls", 3))
 
 
-def test_after_a_reset_a_sandbox_lives_its_life_again(sandboxes: SandboxManager, make_batch: MakeBatch, note: Note) -> None:
+def test_after_a_reset_a_sandbox_lives_its_life_again(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
     sandbox = sandboxes.open("one")
     first = live_in(sandbox, make_batch(), note)
 

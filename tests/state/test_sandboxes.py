@@ -9,12 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mockserver.state.batches import IMMEDIATE, Batch, Progression
-from mockserver.state.clock import ClockConfig
-from mockserver.state.ledger import facts_of
-from mockserver.state.sandbox import Sandbox, SandboxDefaults, SandboxOptions
-from mockserver.state.sandboxes import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
-from mockserver.state.waste import AT_ONCE, Waste
+from mockserver.sandbox.accounts import facts_of
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
+from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.manager import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults, SandboxOptions
+from mockserver.sandbox.waste import AT_ONCE, Waste
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
@@ -238,7 +238,9 @@ def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: SandboxManager) -> No
 
 
 def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beginnings: MakeBeginnings) -> None:
-    own = SandboxOptions(ClockConfig(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),))
+    own = SandboxOptions(
+        ClockConfig(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),)
+    )
     beginnings = make_beginnings()._replace(closed={"api": frozenset()})
     sandbox = SandboxManager(MemoryStore(), beginnings).open("mine", own)
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.state.batches import Batch, Progression
-from mockserver.state.clock import LATEST
-from mockserver.state.conditions import NORMAL, Conditions
-from mockserver.state.sandbox import Sandbox, SandboxDefaults
-from mockserver.state.setups import ScenarioError, read_actions
+from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.clock import LATEST
+from mockserver.sandbox.conditions import NORMAL, Conditions
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
+from mockserver.sandbox.scenario import ScenarioError, read_actions
 from mockserver.stores import open_store
 
 AT = "1970-01-01T00:33:20Z"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockserver.state.batches import Batch, Progression
+from mockserver.sandbox.batches import Batch, Progression
 
 STEADY = settings(derandomize=True)
 

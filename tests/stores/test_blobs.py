@@ -16,8 +16,8 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.stores import blobs
-from mockserver.stores.blobs import CHUNK_BYTES, MAX_LINE, MEMORY_BYTES, Blob, BlobWriter
+from mockserver.sandbox import blobs
+from mockserver.sandbox.blobs import CHUNK_BYTES, MAX_LINE, MEMORY_BYTES, Blob, BlobWriter
 
 OPEN_FILES = Path("/proc/self/fd")
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from mockserver import __version__
 from mockserver.redaction import account_key
-from mockserver.web.verbs import ROUTES
+from mockserver.web.admin.routes import ROUTES
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 TABLE = [row.split("|")[1] for row in README.splitlines() if row.startswith("| `")]

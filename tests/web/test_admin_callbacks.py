@@ -195,7 +195,7 @@ def test_a_callback_of_a_batch_that_is_gone_is_refused() -> None:
     from builders import ask, make_engine, make_settings
     from builders import queue as queue_at
 
-    from mockserver.web.courier import CallbackDispatcher
+    from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 
     engine = make_engine()
     sandbox = engine.sandboxes.open("test")

@@ -10,9 +10,9 @@ from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
 from mockserver.errors import Reason
-from mockserver.state.sandboxes import SandboxManager
-from mockserver.web.admin import build_admin
-from mockserver.web.verbs import ROUTES
+from mockserver.sandbox.manager import SandboxManager
+from mockserver.web.admin.app import build_admin
+from mockserver.web.admin.routes import ROUTES
 
 UNIX = 1775952000.0
 BODIES = [verb for verb in ROUTES if verb.body is not None]

@@ -8,7 +8,7 @@ import pytest
 from builders import make_client
 from starlette.testclient import TestClient
 
-from mockserver.web import admin_review
+from mockserver.web.admin import verify as admin_review
 
 
 @pytest.fixture

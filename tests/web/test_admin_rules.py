@@ -7,7 +7,7 @@ import pytest
 from builders import make_client, state_of
 from starlette.testclient import TestClient
 
-from mockserver.web.verbs import ROUTES
+from mockserver.web.admin.routes import ROUTES
 
 RESET = {"fault": {"type": "reset"}}
 SLOW = {"fault": {"type": "latency", "seconds": 5}, "operation": "getUser"}

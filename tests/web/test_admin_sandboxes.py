@@ -13,9 +13,10 @@ from builders import make_client, make_settings
 from starlette.testclient import TestClient
 
 from mockserver.redaction import account_key
-from mockserver.server import ThreadedServer
-from mockserver.state.snapshots import Snapshots
-from mockserver.web import admin, admin_snapshots
+from mockserver.sandbox.snapshot.export import Snapshots
+from mockserver.server.process import ThreadedServer
+from mockserver.web.admin import app as admin
+from mockserver.web.admin import snapshots as admin_snapshots
 
 UNIX = 1775952000.0
 

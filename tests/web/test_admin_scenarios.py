@@ -8,7 +8,7 @@ import pytest
 from builders import make_client, make_settings, state_of
 from starlette.testclient import TestClient
 
-from mockserver.loading import build_engine
+from mockserver.engine.build import build_engine
 
 NAMES = list(build_engine(make_settings()).scenarios.by_name)
 

@@ -11,12 +11,14 @@ import pytest
 from builders import ask, make_engine, make_settings, value_of
 from openai import OpenAI
 
-from mockserver import loading
-from mockserver.engine import Engine
-from mockserver.providers import agentfirst, agilecloud, agilecloud_limits
-from mockserver.providers.agilecloud_limits import REQUESTS, TOKENS
-from mockserver.providers.agilecloud_usage import UsageEntry, report
-from mockserver.server import ThreadedServer
+from mockserver.engine import build as loading
+from mockserver.engine.engine import Engine
+from mockserver.providers.agentfirst import operations as agentfirst
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.providers.agilecloud import rate_limit as agilecloud_limits
+from mockserver.providers.agilecloud.rate_limit import REQUESTS, TOKENS
+from mockserver.providers.agilecloud.usage import UsageEntry, report
+from mockserver.server.process import ThreadedServer
 
 MODEL = "gpt-4o-mini"
 RIVER: list[Any] = [{"role": "user", "content": "Name a river in Spain."}]

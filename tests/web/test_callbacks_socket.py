@@ -11,7 +11,7 @@ import pytest
 from builders import make_settings
 from receiver import PATIENCE, Receiver, listening, receiving, refusing_port
 
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 
 
 def serving(**changes: Any) -> ThreadedServer:

@@ -16,16 +16,16 @@ import httpx
 import pytest
 from receiver import receiving
 
-from mockserver.client import AdminError, Client, SandboxClient
+from mockserver.client.client import AdminError, Client, SandboxClient
+from mockserver.client.transport import Answer, HttpTransport
 from mockserver.errors import Reason
-from mockserver.kit.doors import Answer, HttpTransport
-from mockserver.lending import LocalPool
-from mockserver.messages import Request, Response
+from mockserver.http import Request, Response
 from mockserver.redaction import account_key
-from mockserver.state.journal import Exchange
-from mockserver.testing import frozen_settings, running_pool
-from mockserver.web.verbs import ROUTES
-from mockserver.web.views import exchange_summary
+from mockserver.sandbox.journal import Exchange
+from mockserver.testing.pool import LocalPool
+from mockserver.testing.unittest import frozen_settings, running_pool
+from mockserver.web.admin.routes import ROUTES
+from mockserver.web.admin.views import exchange_summary
 
 ROOT = Path(__file__).parents[2]
 PROMPT = {"prompts": ["Who repairs guitars?"]}
@@ -405,7 +405,7 @@ def test_a_connection_that_the_server_closed_is_opened_again() -> None:
 
 def test_the_client_needs_the_standard_library_alone() -> None:
     script = (
-        "import sys; before = set(sys.modules)\nimport mockserver.client\n"
+        "import sys; before = set(sys.modules)\nimport mockserver.client.client\n"
         "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
 

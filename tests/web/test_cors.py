@@ -10,8 +10,8 @@ from builders import make_engine, make_settings
 from wire import Wire
 
 from mockserver.errors import SettingsError
-from mockserver.server import ThreadedServer
-from mockserver.syntaxes import read_cors
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.parse import read_cors
 from mockserver.web.app import Gateway, build_app
 
 PAGE = "http://localhost:5173"

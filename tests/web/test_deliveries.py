@@ -11,9 +11,9 @@ import pytest
 from builders import make_settings
 from receiver import PATIENCE, listening, receiving
 
-from mockserver.state.callbacks import State
-from mockserver.web.deliveries import post
-from mockserver.web.postage import DeliveryPolicy, DeliveryResult, classify_status, policy_of
+from mockserver.sandbox.callbacks import State
+from mockserver.web.callbacks.http import post
+from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, classify_status, policy_of
 
 ELSEWHERE = "192.0.2.1"
 """An address for documentation: nobody is there."""
@@ -168,7 +168,9 @@ def test_rules_follow_from_settings() -> None:
     )
 
     allowed = frozenset({("hooks.example", None), ("2001:db8::1", 80)})
-    assert policy_of(settings) == DeliveryPolicy(allowed, 0.5, (), "http://127.0.0.1:5000", shows_id=False, allows_loopback=True)
+    assert policy_of(settings) == DeliveryPolicy(
+        allowed, 0.5, (), "http://127.0.0.1:5000", shows_id=False, allows_loopback=True
+    )
     assert policy_of(make_settings()).retries == (0.5, 2, 8)
 
 

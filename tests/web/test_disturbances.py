@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from faulty import FaultyEngine, faulty_server
 
-from mockserver import protocol as protocol_module
-from mockserver import server as server_module
-from mockserver.messages import DeliveryFaultKind
-from mockserver.server import ThreadedServer
-from mockserver.web.disturbances import NO_SIZE, PERFORMERS
+from mockserver.http import DeliveryFaultKind
+from mockserver.server import process as server_module
+from mockserver.server import protocol as protocol_module
+from mockserver.server.process import ThreadedServer
+from mockserver.web.fault_delivery import NO_SIZE, PERFORMERS
 
 ASKED = b"%b %b HTTP/1.1\r\nHost: mock.example\r\nAuthorization: Bearer test\r\n\r\n"
 STREAM = (b"data: 1\n\n", b"data: 2\n\n", b"data: [DONE]\n\n")

@@ -11,9 +11,9 @@ import pytest
 from builders import make_settings
 from faulty import FaultyEngine, faulty_server
 
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 from mockserver.web.app import Gateway
-from mockserver.web.disturbances import DeliveryFaultError
+from mockserver.web.fault_delivery import DeliveryFaultError
 
 HEADERS = {"Authorization": "Bearer test"}
 FOREVER = {"type": "timeout"}

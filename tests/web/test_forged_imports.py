@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from mockserver.web.app import build_app
 
 HERE = {"X-Mock-Sandbox": TOKEN}

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from mockserver import __version__
 from mockserver.cli import main
-from mockserver.client import Client
-from mockserver.server import ThreadedServer
+from mockserver.client.client import Client
+from mockserver.server.process import ThreadedServer
 
 BASE = "http://127.0.0.1:4024"
 
@@ -148,9 +148,9 @@ def test_the_page_comes_over_a_socket_with_the_servers_own_address() -> None:
 
 def test_a_start_asks_for_the_root_without_what_only_lost_clients_need() -> None:
     program = (
-        "import sys; from mockserver.loading import load_engine; from mockserver.settings import Settings;"
+        "import sys; from mockserver.engine.build import load_engine; from mockserver.settings.table import Settings;"
         "from mockserver.web.app import build_app; build_app(load_engine(Settings()), Settings());"
-        "print([name for name in ('difflib', 'mockserver.web.front') if name in sys.modules])"
+        "print([name for name in ('difflib', 'mockserver.web.index') if name in sys.modules])"
     )
 
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)

@@ -9,10 +9,10 @@ import pytest
 from builders import make_engine, make_settings
 from wire import Wire
 
-from mockserver.messages import Request, Response
+from mockserver.http import Request, Response
 from mockserver.web import app as web_app
 from mockserver.web.app import KEPT_LENGTH, KEPT_TEXTS, Gateway
-from mockserver.web.patience import BodyTimeout
+from mockserver.web.body_timeout import BodyTimeout
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:

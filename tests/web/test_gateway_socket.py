@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from builders import make_settings
 
-from mockserver.messages import Response
-from mockserver.server import ThreadedServer
+from mockserver.http import Response
+from mockserver.server.process import ThreadedServer
 
 JSON_HEADERS = {"Authorization": "Bearer test", "Content-Type": "application/json"}
 MEGABYTE = 1024 * 1024

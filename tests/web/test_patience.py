@@ -10,7 +10,7 @@ from wire import Wire
 
 from mockserver.errors import Reason, Refusal
 from mockserver.web.app import Gateway
-from mockserver.web.patience import BodyTimeout
+from mockserver.web.body_timeout import BodyTimeout
 
 BRIEF = 0.01
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from builders import make_settings
 
-from mockserver.server import ThreadedServer
-from mockserver.state.callbacks import State
-from mockserver.web.postage import DeliveryPolicy, DeliveryResult
-from mockserver.web.queues import Queue, enqueue, read_queue
+from mockserver.sandbox.callbacks import State
+from mockserver.server.process import ThreadedServer
+from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult
+from mockserver.web.callbacks.sqs import Queue, enqueue, read_queue
 
 ENDPOINT = "http://127.0.0.1:5000"
 DONE = Queue("eu-central-1", "123456789012", "done")

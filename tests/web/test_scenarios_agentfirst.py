@@ -9,7 +9,7 @@ import test_scenarios_agilecloud
 from builders import make_settings
 from scenes import TOKEN, Scene, named_after, scene
 
-from mockserver.loading import build_engine
+from mockserver.engine.build import build_engine
 
 
 def curl(made: Scene, path: str, *options: str) -> tuple[int, str]:

@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire import Wire
 
-from mockserver.messages import Request, Response, Upload
-from mockserver.server import ThreadedServer
-from mockserver.stores.blobs import CHUNK_BYTES, MEMORY_BYTES
+from mockserver.http import Request, Response, Upload
+from mockserver.sandbox.blobs import CHUNK_BYTES, MEMORY_BYTES
+from mockserver.server.process import ThreadedServer
 from mockserver.web import app as web_app
 from mockserver.web import uploads
 from mockserver.web.app import Gateway
+from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.forms import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
-from mockserver.web.patience import BodyTimeout
 from mockserver.web.uploads import Form, read_form
 
 MEGABYTE = 1024 * 1024
@@ -340,7 +340,7 @@ def test_a_full_disk_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
     def fill(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mockserver.stores.blobs.BlobWriter.write", fill)
+    monkeypatch.setattr("mockserver.sandbox.blobs.BlobWriter.write", fill)
 
     wire = UploadWire(GOOD).through(make_gateway())
 

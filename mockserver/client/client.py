@@ -1,0 +1,186 @@
+"""The admin API from Python, with the standard library alone: `Client(url).sandbox("mine").clock.advance(hours=24)`."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Never, Self
+from urllib.parse import quote, urlencode
+
+from mockserver.client.controls import Clock, SandboxControls, sandbox_body
+from mockserver.client.reads import SandboxReads
+from mockserver.client.transport import AdminError, HttpTransport, JsonObject, Transport, read_answer
+from mockserver.redaction import shown_path
+from mockserver.text import nearest
+
+__all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
+
+DEFAULT = "default"
+_SAFE = re.compile(r"[!-~]{1,200}")
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+class Client:
+    """A server's admin API."""
+
+    def __init__(
+        self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, door: Transport | None = None
+    ) -> None:
+        """`url` is the server's, without a path of an API. `door` is another way to it than a socket."""
+        self.url = url.rstrip("/")
+        self._headers = {"X-Mock-Admin-Token": admin_token} if admin_token else {}
+        self._door = door or HttpTransport(url, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; another call opens it again."""
+        self._door.close()
+
+    def __repr__(self) -> str:
+        return f"<client of {self.url}>"
+
+    def sandbox(self, name: str = DEFAULT) -> "SandboxClient":
+        """The sandbox of that name; there need not be one yet, and asking for it makes none."""
+        return SandboxClient(self, name)
+
+    def create_sandbox(
+        self,
+        name: str | None = None,
+        *,
+        clock: str | None = None,
+        progression: str | None = None,
+        accounts: Sequence[JsonObject] = (),
+        hold: bool = True,
+        ids_of: str | None = None,
+    ) -> "SandboxClient":
+        """Make a sandbox that starts from this (written as the settings are), and hold it until it is deleted.
+
+        One that is there can only be held. Without a name the server gives one. `ids_of` is the name of the sandbox
+        whose ids it shall give, in place of those that follow from its own name.
+        """
+        wanted = sandbox_body(name=name, clock=clock, progression=progression, ids_of=ids_of)
+        wanted |= {"hold": hold} | ({"accounts": list(accounts)} if accounts else {})
+        return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
+
+    def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
+        """The sandboxes there are, the last used first."""
+        return list(self.ask("GET /sandboxes", query={"limit": limit, "after": after})["sandboxes"])
+
+    def version(self) -> JsonObject:
+        """The server's `name` and `version`."""
+        return self.ask("GET /version")
+
+    def openapi(self) -> JsonObject:
+        """The document in force."""
+        return self.ask("GET /openapi.json")
+
+    def ask(
+        self,
+        verb: str,
+        body: Any = None,
+        *,
+        sandbox: str = DEFAULT,
+        path: Mapping[str, str] = {},
+        query: Mapping[str, Any] = {},
+    ) -> JsonObject:
+        """The answer of an admin verb, named as the README names it: `ask("POST /reset/{part}", path={"part": …})`.
+
+        What is None in the query is left out. Raises AdminError when the call is refused.
+        """
+        __tracebackhide__ = True  # a test that fails shows its own line
+        method, _, template = verb.partition(" ")
+        target = "/__admin" + _PLACE.sub(lambda found: quote(path[found[1]], safe=""), template)
+        given = {
+            name: str(value).lower() if value is True else value for name, value in query.items() if value is not None
+        }
+        if given:
+            target += "?" + urlencode(given)
+        content = b"" if body is None else json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"} if content else {}
+        headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
+        answer: JsonObject = read_answer(
+            f"{method} {shown_path(target)}", self._door.ask(method, target, headers, content)
+        )
+        return answer
+
+
+class SandboxClient(SandboxControls, SandboxReads):
+    """One isolated world: how the program under test gets there, and how a test turns its knobs."""
+
+    __slots__ = {
+        "client": "The client of its server.",
+        "clock": "Sandbox time, and how it is moved.",
+        "name": "What it is called; `X-Mock-Sandbox` may say so.",
+    }
+
+    def __init__(self, client: Client, name: str) -> None:
+        """Raises ValueError for a name that cannot stand in a header, as it has to."""
+        if not _SAFE.fullmatch(name):
+            raise ValueError(f"the sandbox's name is {name!r}; wanted 1 to 200 visible ASCII characters, no space")
+        self.client = client
+        self.name = name
+        self.clock = Clock(self)
+
+    def __repr__(self) -> str:
+        return f"<sandbox {self.name!r} of {self.client.url}>"
+
+    if not TYPE_CHECKING:  # a checker knows the names by itself
+
+        def __getattr__(self, name: str) -> Never:
+            __tracebackhide__ = True
+            raise AttributeError(_no_member(type(self), name))
+
+        def __setattr__(self, name: str, value: object) -> None:
+            __tracebackhide__ = True
+            if not hasattr(type(self), name):  # a misspelt knob would turn nothing
+                raise AttributeError(_no_member(type(self), name))
+            super().__setattr__(name, value)
+
+    @property
+    def base_url(self) -> str:
+        """Where Agent First's API begins."""
+        return self.client.url
+
+    @property
+    def openai_base_url(self) -> str:
+        """Where AgileCloud's begins, for OpenAI's SDKs."""
+        return f"{self.client.url}/v1"
+
+    @property
+    def token(self) -> str:
+        """A token, or API key, whose requests come to this sandbox with no header."""
+        return self.name
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """For clients that take headers only."""
+        return self.headers_for(self.token)
+
+    def headers_for(self, token: str) -> dict[str, str]:
+        """The headers of another client of this sandbox, with a token of its own, and so an account of its own."""
+        return {"Authorization": f"Bearer {token}", "X-Mock-Sandbox": self.name}
+
+    def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
+        """The answer of an admin verb in this sandbox; the client's `ask` says how."""
+        __tracebackhide__ = True
+        return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
+
+    def delete(self) -> JsonObject:
+        """Forget it, held or not. The answer tells the requests that nobody can have meant (`unexpected`)."""
+        return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})
+
+    def import_(self, document: JsonObject) -> JsonObject:
+        """Become what an exported document says."""
+        return self.ask("POST /import", document)
+
+
+def _no_member(kind: type, name: str) -> str:
+    near = nearest(name, [each for each in dir(kind) if not each.startswith("_")])
+    return f"a sandbox has no {name!r}{f'; did you mean {near!r}?' if near else ''}"

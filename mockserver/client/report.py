@@ -1,0 +1,104 @@
+"""What `mockserver report` does: ask a running server for verdict and coverage, and write them down."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mockserver.client.client import DEFAULT, AdminError, Client
+from mockserver.errors import SettingsError
+from mockserver.verify.reports import (
+    cobertura,
+    coverage_sentence,
+    coverage_table,
+    junit,
+    verdict_sentence,
+    verdict_text,
+)
+
+NEVER = "never"
+FAILING = {
+    "info": {"info", "warning", "error"},
+    "warning": {"warning", "error"},
+    "error": {"error"},
+    NEVER: set[str](),
+}
+"""By the value of `--fail-on`, the severities of findings that make the report one of problems."""
+ALL = "all"
+NO_VERDICT = (
+    "nothing could be judged: no exchange is kept (a sandbox of the pytest fixture ends with its test; "
+    "mockserver_fail_on judges it before)"
+)
+
+
+class Report(NamedTuple):
+    """What a server says of its clients."""
+
+    verdict: Mapping[str, Any]
+    coverage: Mapping[str, Any]
+
+    def written(self, form: str) -> bytes:
+        """The report as text, json, junit or cobertura."""
+        if form == "json":
+            return json.dumps(self._asdict(), indent=2).encode() + b"\n"
+        if form == "junit":
+            return junit(self.coverage, None if self.has_no_verdict else self.verdict)
+        if form == "cobertura":
+            return cobertura(self.coverage)
+        verdict = f"{NO_VERDICT}\n" if self.has_no_verdict else verdict_text(self.verdict)
+        return f"{coverage_table(self.coverage)}\n{verdict}".encode()
+
+    def summary(self) -> str:
+        """All of it in one line."""
+        if self.is_empty:
+            return f"nothing was checked: {coverage_sentence(self.coverage)}"
+        verdict = NO_VERDICT if self.has_no_verdict else verdict_sentence(self.verdict)
+        return f"{coverage_sentence(self.coverage)}; {verdict}"
+
+    def fails(self, fail_on: str) -> bool:
+        """Whether there is a finding that counts as a problem."""
+        return any(each["severity"] in FAILING[fail_on] for each in self.verdict["findings"])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no documented operation was met at all, so that the report says nothing about any client."""
+        return not self.coverage["checked"]
+
+    @property
+    def has_no_verdict(self) -> bool:
+        """Whether no exchange is kept that a verdict could rest on, though there may have been many."""
+        return not (self.verdict["judged"] or self.verdict["dropped"])
+
+    def lacks(self, fail_on: str) -> bool:
+        """Whether what is asked for cannot be had: any answer at all, or a verdict where findings would count."""
+        return self.is_empty or (self.has_no_verdict and fail_on != NEVER)
+
+
+def format_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
+    """The findings of this severity or worse, for people; empty when there is none."""
+    found = [each for each in verdict["findings"] if each["severity"] in FAILING[fail_on]]
+    lines = [f"{each['severity']}: {each['code']}: {each['sentence']}\n  {each['advice']}" for each in found]
+    return "\n".join([f"the client behaved badly (fail_on is {fail_on}):", *lines]) if found else ""
+
+
+def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:
+    """What the server says of one sandbox, or of all; raises SettingsError when it cannot be asked."""
+    scope = {"scope": "server" if sandbox == ALL else "sandbox"}
+    # A header holds bytes; those of UTF-8 are what the server reads a name from.
+    named = DEFAULT if sandbox == ALL else sandbox.encode().decode("latin-1")
+    try:
+        with Client(url, admin_token, timeout=timeout) as client:
+            return Report(*(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage")))
+    except ValueError as error:
+        raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from error
+    except AdminError as error:
+        reason = str(error) if error.status else f"{error.detail}; is the server running?"
+        raise SettingsError(f"{url} cannot be asked: {reason}") from error
+
+
+def write_report(content: bytes, path: str) -> None:
+    """Write to a file; raises SettingsError when that fails."""
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"--output is {path!r}, which cannot be written: {error}") from error

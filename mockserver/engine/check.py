@@ -1,0 +1,271 @@
+"""Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from mockserver.api.provider import BoundOperation, Provider
+from mockserver.engine.build import (
+    bind_operations,
+    bundled_path,
+    find_providers,
+    fixture_folders,
+    fixture_schema,
+    handler_problems,
+    load_bundled_spec,
+    load_extra_spec,
+)
+from mockserver.engine.scenarios import scenario_problems, scenario_schema
+from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
+from mockserver.fixtures.files import (
+    CannedResponse,
+    Completion,
+    FixtureFile,
+    Fixtures,
+    PromptMatch,
+    fixture_files,
+    fixture_problems,
+    read_fixtures,
+)
+from mockserver.fixtures.scenarios import SCENARIOS
+from mockserver.openapi.document import Content, OpenApiDocument, Operation, read_openapi
+from mockserver.openapi.files import find_line
+from mockserver.openapi.requests import check_reply
+from mockserver.openapi.responses import canned_reply
+from mockserver.openapi.router import collisions, overlaps
+from mockserver.openapi.schema import FORMATS, Schema
+from mockserver.settings.table import Settings
+
+ERROR, WARNING = "error", "warning"
+
+
+class Problem(NamedTuple):
+    """One thing to mend (an error), or to think about (a warning)."""
+
+    place: str
+    message: str
+    severity: str = ERROR
+
+
+def check(settings: Settings) -> list[Problem]:
+    """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
+    providers = find_providers()
+    # Strictness is for requests; examples show what the document itself allows.
+    specs, problems = _read_specs(replace(settings, strict=False), providers)
+    # What a broken document lacks, no provider need handle.
+    problems += _routing_problems([] if problems else providers, specs)
+    for spec in specs:
+        problems += _spec_problems(spec)
+    folders, schema = fixture_folders(settings), fixture_schema()
+    none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
+    services = [service for spec in specs for service in bind_operations(spec, providers, none, settings)]
+    found = {folder: list(_file_problems(folder, schema, services)) for folder in folders}
+    problems += [problem for each in found.values() for _, problem in each]
+    broken = frozenset(path for each in found.values() for path, _ in each)
+    problems += _matching_problems(
+        [folder for folder in folders if folder not in broken], schema, providers, specs, broken
+    )
+    return problems
+
+
+def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[OpenApiDocument], list[Problem]]:
+    """The documents that can be read, each on its own, so that one broken document does not hide another."""
+    specs: list[OpenApiDocument] = []
+    problems: list[Problem] = []
+    for path in ("", *settings.spec):
+        try:
+            specs.append(load_extra_spec(path, settings) if path else load_bundled_spec(settings, providers))
+        except SpecError as error:
+            found, mistakes = _read_broken_spec(path)
+            specs += found
+            problems += _format_problem(mistakes or [str(error)])
+    return specs, problems
+
+
+def _read_broken_spec(path: str) -> tuple[list[OpenApiDocument], list[str]]:
+    """What can be read of a document, and all its mistakes; nothing of one that is no document at all."""
+    mistakes: list[str] = []
+    try:
+        return [read_openapi(Path(path) if path else bundled_path("openapi.yaml"), mistakes)], mistakes
+    except SpecError as error:
+        return [], [*mistakes, str(error)]
+
+
+def _routing_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
+    """What keeps the operations of all documents from being served together, or one of them from being reached."""
+    operations = [operation for spec in specs for operation in spec.operations]
+    yield from _format_problem([*collisions(operations), *handler_problems(providers, specs)])
+    for warning in overlaps(operations):
+        place, _, message = warning.partition(": ")
+        yield Problem(place, message, WARNING)
+
+
+def _spec_problems(spec: OpenApiDocument) -> Iterator[Problem]:
+    for operation in spec.operations:
+        for where, content in _file_contents(operation):
+            for name, value in content.examples.items():
+                for violation in _violations(content, value):
+                    place = f"{spec.name}: {operation.key}: {where}: example {name}"
+                    yield Problem(place, f"{_path(violation)}{violation.message}")
+        for parameter in operation.parameters:
+            try:
+                parameter.schema.accepts(None)
+            except SpecError as error:
+                yield Problem(f"{spec.name}: {operation.key}: parameter {parameter.name}", str(error))
+
+
+def _file_contents(operation: Operation) -> Iterator[tuple[str, Content]]:
+    for media_type, content in (operation.body or {}).items():
+        yield f"request {media_type}", content
+    for status, response in operation.responses.items():
+        for media_type, content in response.content.items():
+            yield f"{status} {media_type}", content
+
+
+def _violations(content: Content, value: object) -> list[Violation]:
+    if content.schema is None:
+        return []
+    try:
+        return content.schema.violations(value)
+    except SpecError as error:
+        return [Violation((), "schema", str(error))]
+
+
+def _path(violation: Violation) -> str:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location).lstrip(".")
+    return f"{path}: " if path else ""
+
+
+def _file_problems(folder: Path, schema: Schema, services: Sequence[BoundOperation]) -> Iterator[tuple[Path, Problem]]:
+    """The problems of each file in a folder, or of the folder itself."""
+    try:
+        files = fixture_files(folder)
+    except FixtureError as error:
+        yield from ((folder, problem) for problem in _format_problem([str(error)]))
+        return
+    for file in files:
+        is_scenario = file.provider == SCENARIOS
+        found = _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema)
+        yield from ((file.path, problem) for problem in _format_problem(found))
+
+
+def _scenario_problems(file: FixtureFile, services: Sequence[BoundOperation]) -> Iterator[str]:
+    yield from scenario_problems(file, scenario_schema(bundled_path("fixtures")), services)
+
+
+def _format_problem(problems: Iterable[str]) -> Iterator[Problem]:
+    try:
+        for problem in problems:
+            place, _, message = problem.partition(": ")
+            yield Problem(place, message)
+    except FixtureError as error:
+        place, _, message = str(error).partition(": ")
+        yield Problem(place, message)
+
+
+def _matching_problems(
+    folders: Sequence[Path],
+    schema: Schema,
+    providers: Sequence[Provider],
+    specs: Sequence[OpenApiDocument],
+    broken: Container[Path],
+) -> Iterator[Problem]:
+    """Fixtures that can never match; the files that are broken are left out."""
+    operations = {operation.key: operation for spec in specs for operation in spec.operations}
+    handled = {key for provider in providers for key in provider.handlers}
+    names = {provider.name for provider in providers} | {"", SCENARIOS}
+    for folder in folders:
+        for file in fixture_files(folder):
+            if file.provider not in names:
+                yield Problem(
+                    str(file.path), f"no provider is called {file.provider!r}, so nobody reads this file", WARNING
+                )
+    for provider in providers:
+        try:
+            fixtures = read_fixtures(folders, provider.name, schema, without=broken)
+            own = len(read_fixtures(folders[:-1], provider.name, schema, without=broken).completions)
+        except MockServerError as error:
+            place, _, message = str(error).partition(": ")
+            yield Problem(place, message)
+            continue
+        yield from _unmatched_completions(fixtures, provider, own)
+        yield from _unmatched_responses(fixtures, operations, handled)
+
+
+def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> Iterator[Problem]:
+    """The first `own` completions are the user's; they may overrule bundled ones without a word."""
+    for n, each in enumerate(fixtures.completions):
+        earlier = fixtures.completions[own if n >= own else 0 : n]
+        why = _contradiction(each.match, provider) or _shadowing_match(each, earlier)
+        if why:
+            yield Problem(_place(each), f"can never match: {why}", WARNING)
+
+
+def _place(canned: Completion | CannedResponse) -> str:
+    *path, n = canned.location
+    return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
+
+
+def _contradiction(match: PromptMatch, provider: Provider) -> str:
+    """Why nothing can match, whatever comes before."""
+    if match.models is not None and provider.models and not match.models & provider.models:
+        return f"model is {_join_names(match.models)}; the document knows {_join_names(provider.models)}"
+    if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
+        return f"country is {match.country!r}, which is no ISO 3166-1 code"
+    if match.prompt is not None and len(match.prompt) > provider.longest_prompt:
+        return f"prompt has {len(match.prompt)} characters; the document allows {provider.longest_prompt}"
+    if match.prompt is not None and not match._replace(models=None, country=None).fits(match.prompt, "", None):
+        return "its prompt does not fit its own contains or pattern"
+    return ""
+
+
+def _shadowing_match(entry: Completion, earlier: Sequence[Completion]) -> str:
+    for each in earlier:
+        if _covers(each.match, entry.match):
+            return f"{_place(each)} comes first and matches all of it"
+    return ""
+
+
+def _covers(wide: PromptMatch, narrow: PromptMatch) -> bool:
+    """Whether everything that `narrow` fits is fitted by `wide`, as far as that can be told."""
+    return (
+        (wide.models is None or (narrow.models is not None and narrow.models <= wide.models))
+        and (wide.country is None or wide.country == narrow.country)
+        and (wide.prompt is None or wide.prompt == narrow.prompt)
+        and (wide.contains is None or wide.contains in (narrow.prompt or narrow.contains or "").lower())
+        and (wide.pattern is None or _covers_pattern(wide, narrow))
+    )
+
+
+def _covers_pattern(wide: PromptMatch, narrow: PromptMatch) -> bool:
+    if wide.pattern is None or narrow.prompt is None:
+        return wide.pattern is None or (narrow.pattern is not None and wide.pattern.text == narrow.pattern.text)
+    return wide.pattern.found_in(narrow.prompt)
+
+
+def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], handled: set[str]) -> Iterator[Problem]:
+    for n, each in enumerate(fixtures.responses):
+        place = _place(each)
+        operation = operations.get(each.operation)
+        if operation is None:
+            yield Problem(place, f"can never match: no document has the operation {each.operation!r}", WARNING)
+        elif each.operation in handled:
+            yield Problem(place, "can never match: the operation is answered by code", WARNING)
+        else:
+            yield from _broken_response(place, each, operation)
+            wanted = each.entry.get("match", {})
+            if any(
+                one.operation == each.operation and one.entry.get("match", {}) in ({}, wanted)
+                for one in fixtures.responses[:n]
+            ):
+                yield Problem(place, "can never match: an earlier entry matches all of it", WARNING)
+
+
+def _broken_response(place: str, canned: CannedResponse, operation: Operation) -> Iterator[Problem]:
+    for violation in check_reply(operation, canned_reply(operation, canned.entry, canned.source)):
+        yield Problem(place, f"{_path(violation)}{violation.message}")
+
+
+def _join_names(words: frozenset[str]) -> str:
+    return ", ".join(sorted(words))

@@ -1,0 +1,93 @@
+"""Scenarios made ready: read from their files, and judged by everything that could keep them from being applied."""
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mockserver.api.provider import BoundOperation
+from mockserver.engine.overrides import read_rules
+from mockserver.errors import FixtureError
+from mockserver.fixtures.files import FixtureFile
+from mockserver.fixtures.scenarios import (
+    Scenario,
+    ScenarioSchema,
+    ScenarioSet,
+    format_problem,
+    read_scenario,
+    read_scenario_schema,
+    scenario_files,
+    schema_errors,
+)
+from mockserver.openapi.files import read_document
+from mockserver.sandbox.scenario import ScenarioError, read_actions
+from mockserver.sandbox.stubs.schema import RULE_SCHEMA, STANDING_FAULT_SCHEMA
+
+RULES = ("stubs", "faults")
+Place = tuple[str | int, ...]
+"""Where in a scenario's file a value stands."""
+Problem = tuple[Place, str]
+Part = tuple[Place, Mapping[str, Any]]
+
+
+@cache
+def scenario_schema(fixtures: Path) -> ScenarioSchema:
+    """What a scenario's file may say; `fixtures` is the folder that comes with mockserver."""
+    return read_scenario_schema(fixtures, stubs=RULE_SCHEMA, faults=STANDING_FAULT_SCHEMA)
+
+
+def load_scenarios(folders: Sequence[Path], services: Sequence[BoundOperation]) -> ScenarioSet:
+    """The scenarios of all folders by name, sorted; of several with one name the first counts.
+
+    The last folder is the one that comes with mockserver. Raises FixtureError for one that could not be applied.
+    """
+    schema = scenario_schema(folders[-1])
+    found: dict[str, Scenario] = {}
+    for file in (file for folder in folders for file in scenario_files(folder)):
+        for problem in scenario_problems(file, schema, services):
+            raise FixtureError(problem)
+        found.setdefault(file.path.stem, read_scenario(file))
+    return ScenarioSet(dict(sorted(found.items())), schema.conditions)
+
+
+def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Sequence[BoundOperation]) -> Iterator[str]:
+    """Every reason why a scenario could not be applied, a line each; raises FixtureError when it cannot be read."""
+    yield from schema_errors(file, schema.whole)
+    content = read_document(file.path, FixtureError)
+    if not isinstance(content, dict):
+        return
+    broken = [each.location for each in schema.whole.violations(content)]
+    parts = dict(_valid_parts(content, schema.whole.definition["properties"], broken))
+    problems = [each for place, part in parts.items() for each in _setup_problems(file, part, place)]
+    if not (broken or problems):  # what no part alone has: together there may be too many rules
+        problems = list(_setup_problems(file, content, ()))
+    for place, part in parts.items():
+        if place[0] in RULES and not any(each[0][:2] == place for each in problems):
+            problems += _rule_problems(part[str(place[0])][0], place, services)
+    for place, message in problems:
+        yield format_problem(file.path, place, message)
+
+
+def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequence[Place]) -> Iterator[Part]:
+    """The parts that fit the schema, each as a scenario of its own; an entry of `stubs` or `faults` is a part."""
+    for name, value in content.items():
+        places: list[Place] = [(name,)]
+        if name in RULES and isinstance(value, list):
+            places = [(name, n) for n in range(len(value))]
+        for place in places:
+            if name in known and not any(each[: len(place)] == place for each in broken):
+                yield place, {name: [value[place[1]]] if len(place) > 1 else value}
+
+
+def _rule_problems(entry: Any, place: Place, services: Sequence[BoundOperation]) -> Iterator[Problem]:
+    try:
+        read_rules([entry], services, origin="scenario", now=0.0)
+    except ValueError as error:
+        yield place, str(error)
+
+
+def _setup_problems(file: FixtureFile, content: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+    try:
+        read_actions(file.path.stem, content)
+    except ScenarioError as error:
+        yield (*place, *error.location[len(place) :]), str(error)

@@ -1,0 +1,307 @@
+"""An OpenAPI 3.x document as typed operations."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from mockserver.errors import SpecError
+from mockserver.openapi.files import read_document
+from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
+from mockserver.openapi.schema import Schema
+
+__all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec", "OpenApiDocument", "read_openapi"]
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+LOCATIONS = ("path", "query", "header", "cookie")
+# "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
+# SHALL be ignored."
+_IGNORED_HEADERS = {"accept", "content-type", "authorization"}
+_NAMED = re.compile(r"\{([^{}]+)\}")
+
+
+class OpenApiDocument:
+    """An OpenAPI document, read once. `document` is what is served and enforced."""
+
+    def __init__(self, document: Mapping[str, Any], name: str, mistakes: list[str] | None = None) -> None:
+        """Raises SpecError for the first mistake. With a list of `mistakes` all are put there, and their operations
+        are left out."""
+        self.document = document
+        self.name = name
+        self._mistakes = mistakes
+        self._tokens = self._bearer_schemes()
+        self._components: dict[str, Schema] = {}
+        self.operations: tuple[Operation, ...] = tuple(self._read_operations())
+        self.by_key: Mapping[str, Operation] = self._index()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a SpecError instead of raising it, where mistakes are collected."""
+        try:
+            yield
+        except SpecError as error:
+            if self._mistakes is None:
+                raise
+            if str(error) not in self._mistakes:
+                self._mistakes.append(str(error))
+
+    def resolved(self, node: Any, place: str) -> Any:
+        """The node itself, or what its `$ref` points at in this document."""
+        for _ in range(32):
+            if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
+                return node
+            node = self._target(node["$ref"], place)
+        raise SpecError(f"{self.name}: {place}: its $ref goes round in circles")
+
+    def schema(self, definition: Any, place: str) -> Schema:
+        """The definition as a Schema of this document."""
+        if isinstance(definition, bool):
+            definition = {} if definition else {"not": {}}
+        return Schema(self._mapping(definition, place), self.document)
+
+    def component(self, name: str) -> Schema:
+        """The schema of that name among the document's components; raises SpecError when there is none."""
+        if name not in self._components:
+            reference = f"#/components/schemas/{name}"
+            self._target(reference, "a provider")
+            self._components[name] = self.schema({"$ref": reference}, reference)
+        return self._components[name]
+
+    def _target(self, reference: str, place: str) -> Any:
+        if not reference.startswith("#/"):
+            raise SpecError(
+                f"{self.name}: {place}: $ref is {reference!r}; only references inside the document (#/…) are followed"
+            )
+        node: Any = self.document
+        for escaped in reference[2:].split("/"):
+            step = unquote(escaped).replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list) and step.isdecimal() and int(step) < len(node):
+                node = node[int(step)]
+                continue
+            if not isinstance(node, dict) or step not in node:
+                raise SpecError(f"{self.name}: {place}: $ref is {reference!r}; the document has no such thing")
+            node = node[step]
+        return node
+
+    def _mapping(self, node: Any, place: str) -> Mapping[str, Any]:
+        if not isinstance(node, dict):
+            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a mapping")
+        return node
+
+    def _list(self, node: Any, place: str) -> list[Any]:
+        if not isinstance(node, list):
+            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a list")
+        return node
+
+    def _read_operations(self) -> Iterator[Operation]:
+        version = self._mapping(self.document, "the document").get("openapi")
+        if not (isinstance(version, str) and version.startswith("3.")):
+            raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
+        for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
+            with self.noted():
+                for method, item in self._methods(path, stated):
+                    with self.noted():
+                        node = self._mapping(item[method], f"{method.upper()} {path}")
+                        yield self._read_operation(method.upper(), path, item, node)
+
+    def _methods(self, path: str, stated: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The methods of a path, each with the path's item."""
+        if not path.startswith("/"):
+            raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
+        names = _NAMED.findall(path)
+        if len(names) > len(set(names)):
+            raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
+        item = self._mapping(self.resolved(stated, path), path)
+        return iter([(method, item) for method in METHODS if method in item])
+
+    def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
+        place = f"{method} {path}"
+        where = f"{place}: requestBody"
+        body = self._mapping(self.resolved(node["requestBody"], where), where) if "requestBody" in node else {}
+        security = [
+            self._mapping(each, f"{place}: security")
+            for each in self._list(node.get("security", self.document.get("security", [])), f"{place}: security")
+        ]
+        responses = self._mapping(node.get("responses", {}), f"{place}: responses")
+        return Operation(
+            key=str(node.get("operationId") or place),
+            method=method,
+            path=path,
+            summary=str(node.get("summary", "")),
+            tag=str(next(iter(self._list(node.get("tags", []), f"{place}: tags")), "")),
+            parameters=tuple(self._read_parameters(item, node, place)),
+            body=self._read_content(body, where) if body else None,
+            body_required=bool(body.get("required")),
+            responses={
+                each.status: each
+                for each in (self._read_response(str(status), node, place) for status, node in responses.items())
+            },
+            is_open={} in security or not any(self._tokens.intersection(each) for each in security),
+            document=self.name,
+        )
+
+    def _bearer_schemes(self) -> frozenset[str]:
+        """The security schemes that a bearer token satisfies; a key or a password is nothing we ask for."""
+        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
+        schemes = self._mapping(components.get("securitySchemes", {}), "components.securitySchemes")
+        return frozenset(name for name, scheme in schemes.items() if self._takes_bearer_token(name, scheme))
+
+    def _takes_bearer_token(self, name: str, scheme: Any) -> bool:
+        place = f"components.securitySchemes.{name}"
+        found = self._mapping(self.resolved(scheme, place), place)
+        is_bearer = found.get("type") == "http" and str(found.get("scheme", "")).lower() == "bearer"
+        return is_bearer or found.get("type") in {"oauth2", "openIdConnect"}
+
+    def _read_parameters(self, item: Mapping[str, Any], node: Mapping[str, Any], place: str) -> Iterator[Parameter]:
+        declared: dict[tuple[str, str], Mapping[str, Any]] = {}
+        where = f"{place}: parameters"
+        for each in (*self._list(item.get("parameters", []), where), *self._list(node.get("parameters", []), where)):
+            found = self._mapping(self.resolved(each, where), where)
+            if not (isinstance(found.get("name"), str) and found.get("in") in LOCATIONS):
+                came = f"name {found.get('name')!r}, in {found.get('in')!r}"
+                wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
+                raise SpecError(f"{self.name}: {place}: a parameter has {came}; wanted {wanted}")
+            if found["in"] == "header" and found["name"].lower() in _IGNORED_HEADERS:
+                continue
+            declared[found["in"], found["name"]] = found
+        for (location, name), found in declared.items():
+            where = f"{place}: parameter {name}"
+            stated = found.get("schema", {})
+            definition = {**self._mapping(self.resolved(stated, where), where), **self._mapping(stated, where)}
+            extensions = {key: value for key, value in found.items() if key.startswith("x-")}
+            yield Parameter(
+                name=name.lower() if location == "header" else name,
+                location=location,
+                required=bool(found.get("required")),
+                explode=bool(found.get("explode", location in {"query", "cookie"})),
+                definition={**definition, **extensions},
+                schema=self.schema(stated, where),
+            )
+
+    def _read_response(self, status: str, node: Any, place: str) -> ResponseSpec:
+        place = f"{place}: response {status}"
+        found = self._mapping(self.resolved(node, place), place)
+        stated = self._mapping(found.get("headers", {}), f"{place}: headers")
+        headers = {
+            name: self._mapping(self.resolved(each, place), f"{place}: header {name}") for name, each in stated.items()
+        }
+        return ResponseSpec(
+            status.upper() if status != "default" else status,
+            str(found.get("description", "")),
+            self._read_content(found, place),
+            headers,
+        )
+
+    def _read_content(self, node: Mapping[str, Any], place: str) -> dict[str, Content]:
+        read = {}
+        for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
+            each = self._mapping(stated, f"{place}: {media_type}")
+            schema = self.schema(each["schema"], f"{place}: {media_type}: schema") if "schema" in each else None
+            read[media_type.lower()] = Content(media_type.lower(), schema, self._read_examples(each, place))
+        return read
+
+    def _read_examples(self, node: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The media type's own examples, else those of its schema."""
+        stated = self._mapping(node.get("examples", {}), f"{place}: examples")
+        named = {
+            name: self._mapping(self.resolved(each, place), f"{place}: example {name}").get("value")
+            for name, each in stated.items()
+        }
+        if "example" in node:
+            named.setdefault("default", node["example"])
+        schema = self.resolved(node.get("schema", {}), place)
+        if not named and isinstance(schema, dict) and ("example" in schema or schema.get("examples")):
+            named["default"] = schema["example"] if "example" in schema else schema["examples"][0]
+        return named
+
+    def _index(self) -> dict[str, Operation]:
+        index: dict[str, Operation] = {}
+        for operation in self.operations:
+            with self.noted():
+                if operation.key in index:
+                    raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
+            index[operation.key] = operation
+        return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
+
+    def check_schemas(self) -> None:
+        """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
+        components = self._mapping(self.document.get("components", {}), "components")
+        for name, definition in self._mapping(components.get("schemas", {}), "components.schemas").items():
+            with self.noted():
+                self.resolved(definition, f"components.schemas.{name}")
+        try:
+            self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
+        except SpecError:  # all at once is fast, one by one finds the place
+            for problem in self._unusable_schemas():
+                with self.noted():
+                    raise SpecError(f"{self.name}: {problem}") from None
+
+    def _unusable_schemas(self) -> Iterator[str]:
+        for place, schema in self._schemas():
+            try:
+                schema.check_usable()
+            except SpecError as problem:
+                yield f"{place}: {problem}"
+
+    def _schemas(self) -> Iterator[tuple[str, Schema]]:
+        for operation in self.operations:
+            place = f"{operation.method} {operation.path}"
+            for parameter in operation.parameters:
+                yield f"{place}: parameter {parameter.name}", parameter.schema
+            yield from _content_schemas(operation.body or {}, f"{place}: requestBody")
+            for status, response in operation.responses.items():
+                yield from _content_schemas(response.content, f"{place}: response {status}")
+
+
+def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tuple[str, Schema]]:
+    for media_type, content in contents.items():
+        if content.schema is not None:
+            yield f"{place}: {media_type}: schema", content.schema
+
+
+def read_openapi(path: Path, mistakes: list[str] | None = None) -> OpenApiDocument:
+    """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served.
+
+    With a list of `mistakes` those of its operations and schemas are all put there instead.
+    """
+    document = read_document(path, SpecError)
+    if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
+        document = _as_openapi_31(document)
+    spec = OpenApiDocument(document, str(path), mistakes)
+    if "paths" not in spec.document:
+        raise SpecError(f"{path}: paths is missing; there is nothing to serve")
+    spec.check_schemas()
+    return spec
+
+
+# Where keys are names of the document's own and not words of OpenAPI.
+_NAMES = {
+    "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
+    "requestBodies", "paths", "content", "callbacks",
+}  # fmt: skip
+
+
+def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
+    """An OpenAPI 3.0 document with its schemas said in JSON Schema 2020-12."""
+    if isinstance(node, list):
+        return [_as_openapi_31(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if is_names:
+        return {key: _as_openapi_31(value) for key, value in node.items()}
+    node = {
+        key: value
+        if key in {"example", "examples", "default", "enum"}
+        else _as_openapi_31(value, is_names=key in _NAMES)
+        for key, value in node.items()
+    }
+    if node.get("nullable") is True and isinstance(node.get("type"), str):
+        node["type"] = [node["type"], "null"]
+        if "enum" in node and None not in node["enum"]:
+            node["enum"] = [*node["enum"], None]
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
+    return node

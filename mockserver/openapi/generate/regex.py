@@ -1,0 +1,74 @@
+"""A text for a regular expression, made within bounds: patterns come from documents, and some would go on for ever."""
+
+import re
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+from mockserver.openapi.budget import Budget, TooCostly
+from mockserver.openapi.regex import compile_pattern, pattern_weight
+
+Choice = TypeVar("Choice")
+
+TRIES = 60
+DRAW = 3
+"""Steps that a repetition costs, or a character to choose from."""
+TRY = 20
+"""Steps that a try costs, beside what it makes."""
+MOST_DRAWS = 400_000
+"""How many repetitions, and characters to choose from, are gone through before a pattern is given up."""
+
+
+def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: int, budget: Budget) -> str:
+    """The text when it happens to match the pattern, else one made for the pattern, else the text after all.
+
+    Raises TooCostly when the budget does not suffice.
+    """
+    from rstr import Rstr  # noqa: PLC0415  rarely needed
+
+    maker = Rstr(_SeededChoice(seed, budget))
+    made = text
+    try:
+        # Its compilation is paid for as well.
+        weight = pattern_weight(pattern)
+        budget.spend(100 * weight)
+        is_found = compile_pattern(pattern).found_in
+        for _ in range(TRIES):
+            if low <= len(made) <= (len(made) if high is None else high):
+                budget.spend(weight * (1 + len(made)))
+                if is_found(made):
+                    return made
+            budget.spend(TRY + len(pattern))
+            made = maker.xeger(pattern)
+            budget.spend(len(made))
+    except TooCostly:
+        raise
+    except (re.error, LookupError, ValueError, RecursionError, OverflowError):
+        pass  # a pattern in another dialect than Python's, or one that rstr cannot follow, or not in time
+    return text
+
+
+class _SeededChoice(Random):
+    """Chooses among characters in their order, since rstr keeps some of them in sets, whose order changes."""
+
+    def __init__(self, seed: int, budget: Budget) -> None:
+        super().__init__(seed)
+        self._drawn = 0
+        self._budget = budget
+
+    def choice(self, seq: Sequence[Choice]) -> Choice:  # type: ignore[override]  # typeshed's protocol is its own
+        self._count(len(seq))
+        if all(isinstance(member, str) for member in seq):
+            return super().choice(sorted(seq))  # type: ignore[type-var]  # all are str, as was just asked
+        return super().choice(seq)
+
+    def randint(self, a: int, b: int) -> int:
+        times = super().randint(a, b)
+        self._count(times + 1)
+        return times
+
+    def _count(self, draws: int) -> None:
+        self._drawn += draws
+        self._budget.spend(DRAW * draws)
+        if self._drawn > MOST_DRAWS:
+            raise ValueError("the pattern goes on for too long")

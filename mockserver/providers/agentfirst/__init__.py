@@ -1,0 +1,5 @@
+"""Agent First: batches of prompts, single conversations, archives."""
+
+from mockserver.providers.agentfirst.operations import api
+
+__all__ = ["api"]

@@ -1,0 +1,159 @@
+"""AgileCloud's batches as values: which statuses there are, and which one a batch has at an instant."""
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from mockserver.api.provider import BatchState, RejectedItems
+from mockserver.http import StoredBytes
+from mockserver.providers.agilecloud.batches.run import LineResults
+from mockserver.sandbox.batches import Batch, Lifecycle
+from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.conditions import InputRejection
+from mockserver.sandbox.sandbox import Sandbox
+
+WINDOW = DAY
+"""Seconds from a batch's creation to the end of its window; 24 hours are the only choice there is."""
+CANCELLING_SHARE = 0.1
+"""The part of a timed batch's life that cancelling takes, where that is shown at all."""
+MAX_CANCELLING = 600.0
+"""Seconds: "up to 10 minutes"."""
+
+
+class Status(StrEnum):
+    """Where a batch is. The profile `agilecloud` shows neither `finalizing`, `expired` nor `cancelling`."""
+
+    VALIDATING = "validating"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+_RUNNING_ENDS = {Status.FAILED, Status.EXPIRED, Status.CANCELLING, Status.CANCELLED}
+LIFECYCLE = Lifecycle(
+    {
+        Status.VALIDATING: {Status.IN_PROGRESS, Status.FINALIZING, Status.COMPLETED, *_RUNNING_ENDS},
+        Status.IN_PROGRESS: {Status.FINALIZING, Status.COMPLETED, *_RUNNING_ENDS},
+        Status.FINALIZING: {Status.COMPLETED, *_RUNNING_ENDS},
+        Status.CANCELLING: {Status.CANCELLED},
+        Status.COMPLETED: set(),
+        Status.FAILED: set(),
+        Status.EXPIRED: set(),
+        Status.CANCELLED: set(),
+    }
+)
+
+
+class BatchRecord(NamedTuple):
+    """A batch as its account knows it. What it is at an instant follows from these values."""
+
+    batch: Batch
+    """Its timeline; its size and fates are true once `worked` is there."""
+    endpoint: str
+    input_file_id: str
+    input: StoredBytes | None
+    """None when the file could not be found, and when nothing has to be read from it any more."""
+    metadata: Mapping[str, str] | None
+    output_expires_after: int | None
+    """Seconds after which its files are gone."""
+    is_openai: bool
+    """Whether it goes through all of OpenAI's statuses."""
+    rejection: InputRejection | None = None
+    """What will be found wrong with its input, whatever stands there."""
+    worked: LineResults | None = None
+    prompts: Mapping[str, Any] = {}
+    """The account's prompts as they were when the items' turn came."""
+    cancelled: float = math.inf
+    """The sandbox time at which it was cancelled."""
+    cancel_seen: float = math.inf
+    """When its status was first read after that; only under the progression `polls`."""
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    is_collected: bool = False
+    """Whether its files were made."""
+
+    def status(self, now: float) -> Status:
+        if self.cancelled <= now:
+            return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
+        if now < self.began():
+            return Status.VALIDATING
+        if self.worked is None or self.worked.errors:
+            return Status.FAILED
+        if self.ended() <= now:
+            if self.batch.end() <= self.deadline():
+                return Status.COMPLETED
+            return Status.EXPIRED if self.is_openai else Status.FAILED
+        return Status.FINALIZING if self.batch.items_end() <= now and self.is_openai else Status.IN_PROGRESS
+
+    def read_at(self, now: float) -> "BatchRecord":
+        """The job after one more status read, which ages it unless nothing can happen to it any more."""
+        if self.batch.progression.kind != "polls":
+            return self
+        if self.cancelled <= now:
+            return self._replace(cancel_seen=min(self.cancel_seen, now))
+        return self if LIFECYCLE.is_final(self.status(now)) else self._replace(batch=self.batch.read_at(now))
+
+    def began(self) -> float:
+        """When its input is checked and its items' turn comes: at the end of its window at the latest."""
+        return min(self.batch.began(), self.deadline())
+
+    def deadline(self) -> float:
+        """When its window closes, in Unix seconds; earlier than `expires_at` where the conditions say `expires`."""
+        plan = self.batch.plan
+        return min(self.expires_at, self.batch.progressed()) if plan and plan.expires else self.expires_at
+
+    @property
+    def expires_at(self) -> float:
+        """The documented end of its window, in Unix seconds."""
+        return self.batch.created + WINDOW
+
+    def ended(self) -> float:
+        """When nothing more happens to it; infinite while that is not in sight."""
+        return self.cancelled_end() if self.cancelled < math.inf else min(self.batch.end(), self.deadline())
+
+    def cancelled_end(self) -> float:
+        """When cancelling it is over; infinite while that is not in sight."""
+        if not self.is_openai or self.batch.progression.kind == "immediate":
+            return self.cancelled
+        if self.batch.progression.kind == "time":
+            return self.cancelled + min(self.batch.progression.amount * CANCELLING_SHARE, MAX_CANCELLING)
+        return self.cancel_seen
+
+    def stopped(self, now: float) -> float:
+        """The instant after which nothing more came to an end."""
+        return min(now, self.cancelled, self.deadline())
+
+    def counts(self, now: float) -> dict[str, int]:
+        """How many requests there are, and how many have succeeded and failed by now."""
+        worked = self.worked
+        if worked is None or worked.errors or self.began() > now:
+            return {"total": 0, "completed": 0, "failed": 0}
+        if self.status(now) in {Status.COMPLETED, Status.EXPIRED, Status.FAILED}:
+            # What was not reached in time has failed; and rounding leaves nothing of a completed batch open.
+            completed, ended = worked.good.count(1), worked.size
+        else:
+            completed, ended = self._completed(worked, self.stopped(now))
+        return {"total": worked.size, "completed": completed, "failed": ended - completed}
+
+    def _completed(self, worked: LineResults, now: float) -> tuple[int, int]:
+        """How many items have succeeded, and how many have ended at all."""
+        plain = sum(self.batch._replace(fates={}).tally(now))
+        completed = worked.good.count(1, 0, plain)
+        for index in worked.fates:
+            completed += worked.good[index] * ((self.batch.due(index) <= now) - (index < plain))
+        return completed, sum(self.batch.tally(now))
+
+
+def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
+    """What is known of a batch. One whose lines nobody has yet had reason to read is not over."""
+    job: BatchRecord | None = sandbox.jobs.get(id_)
+    if job is None:
+        return None
+    is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
+    refused = job.worked.refused if job.worked else RejectedItems()
+    return BatchState(job.batch.progression, is_over, job.counts(now)["failed"], refused=refused)

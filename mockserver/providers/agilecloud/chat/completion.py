@@ -1,0 +1,294 @@
+"""What AgileCloud answers to one chat request: the canned completion that fits, else a fabricated one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.fixtures.files import Completion
+from mockserver.openapi.budget import Budget
+from mockserver.providers.agilecloud.chat.logprobs import check_size, text_logprobs, wants_logprobs
+from mockserver.providers.agilecloud.chat.text import (
+    generated_object,
+    generated_text,
+    last_user_message,
+    topic_of,
+)
+from mockserver.providers.agilecloud.chat.tokens import (
+    call_tokens,
+    count_tokens,
+    first_tokens,
+    prompt_tokens,
+    usage,
+)
+from mockserver.providers.agilecloud.chat.tools import (
+    ANY_OBJECT,
+    JsonSchemaFormat,
+    ToolChoice,
+    adapted_call,
+    generated_call,
+    read_format,
+    read_tool_choice,
+    refusal,
+    tool_call,
+    within_tokens,
+)
+from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
+from mockserver.sandbox.ids import digest
+
+__all__ = ["EncodedCompletion", "chat_completion", "last_user_message", "encode_completion"]
+
+PLAIN = frozenset(
+    (
+        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "frequency_penalty",
+        "presence_penalty", "seed", "user", "metadata", "store", "stream", "logit_bias", "reasoning_effort",
+    )
+)  # fmt: skip
+"""Fields of a request that change nothing in the form of its answer."""
+
+
+SIMPLE = frozenset(("match", "text", "adapts"))
+"""Fields of a canned completion that is a text and nothing else."""
+
+
+EncodedCompletion = tuple[bytes, int, int]
+"""A completion as a line of an output file holds it, and what it is billed by: the tokens of prompt and completion."""
+
+
+class _Answer(NamedTuple):
+    """What one choice says: a text, or calls of the client's tools."""
+
+    text: str | None
+    calls: Sequence[Mapping[str, Any]] = ()
+    finish_reason: str = "stop"
+    is_canned: bool = False
+    """Whether the fixture gave it, as written."""
+
+
+class _ChatRequest(NamedTuple):
+    """A chat request, read as far as an answer needs."""
+
+    request: Mapping[str, Any]
+    entry: Mapping[str, Any]
+    """The canned completion as written; empty without one."""
+    form: JsonSchemaFormat | None
+    choice: ToolChoice
+    budget: Budget
+    """What all choices may cost together."""
+
+    def answer(self, key: bytes) -> _Answer:
+        """The answer of one choice; canned calls come first, then those that the client requires."""
+        # "stop" where the client named the tool: then calling it was no choice of the model's.
+        finish = "stop" if self.choice.is_named else "tool_calls"
+        calls = self.canned_calls(key)
+        if calls:
+            return _Answer(None, calls, finish, is_canned=True)
+        tool = self.choice.first() if self.choice.is_required else None
+        if tool is not None:
+            return _Answer(None, [generated_call(tool, key, self.budget)], finish)
+        text = self.entry.get("text")
+        if text is not None and (not self.entry.get("adapts") or self.fits(text)):
+            return _Answer(text, is_canned=True)
+        return _Answer(self.fabricated(key))
+
+    def canned_calls(self, key: bytes) -> Sequence[Mapping[str, Any]]:
+        """The fixture's calls of functions that may be called.
+
+        Not twice in one turn: once their results are there, the user's last message is still the same.
+        """
+        calls: Sequence[Mapping[str, Any]] = self.entry.get("tool_calls", ())
+        if not calls or self.request["messages"][-1].get("role") == "tool":
+            return ()
+        functions = self.choice.functions()
+        calls = [call for call in calls if call["name"] in functions]
+        if self.request.get("parallel_tool_calls") is False:
+            calls = calls[:1]
+        keys = [digest(key, b"%d" % n) for n in range(len(calls))]
+        if not self.entry.get("adapts"):
+            return [tool_call(call, own) for call, own in zip(calls, keys, strict=True)]
+        return [
+            adapted_call(call, functions[call["name"]], own, self.budget) for call, own in zip(calls, keys, strict=True)
+        ]
+
+    def fits(self, text: str) -> bool:
+        """Whether the text has the form that the request asks for."""
+        if self.form is not None:
+            return self.form.accepts_text(text, self.budget)
+        return not self.wants_object() or ANY_OBJECT.accepts_text(text, self.budget)
+
+    def wants_object(self) -> bool:
+        """Whether an object of no given form is asked for."""
+        return (self.request.get("response_format") or {}).get("type") == "json_object"
+
+    def fabricated(self, key: bytes) -> str:
+        if self.form is not None:
+            return self.form.filled(key, self.budget).decode()
+        topic = topic_of(last_user_message(self.request["messages"]))
+        if self.wants_object():
+            return orjson.dumps(generated_object(key, topic)).decode()
+        return generated_text(key, topic)
+
+
+def chat_completion(
+    request: Mapping[str, Any],
+    *,
+    canned: Completion | None,
+    key: bytes,
+    id: str,
+    created: int,
+    budget: Budget | None = None,
+) -> dict[str, Any]:
+    """The `chat.completion` object, the same for the same arguments; raises Refusal for what cannot be answered.
+
+    The request is one that the document accepts. `key` is whatever the answer is to follow from (the seed, the model,
+    the messages); `canned` is the fixture that the caller found for the last user message. `budget` is what
+    an answer in a form of the client's may cost.
+    """
+    asked = _ChatRequest(
+        request, canned.entry if canned else {}, read_format(request), read_tool_choice(request), budget or Budget()
+    )
+    # OpenAI sends null for what is left out; so do clients that pass every parameter.
+    count = int(request.get("n") or 1)
+    keys = [digest(key, b"%d" % n) if n else key for n in range(count)]
+    choices = [_choice(asked, n, each) for n, each in enumerate(keys)]
+    said = sum([_answer_tokens(choice["message"]) for choice in choices])
+    if wants_logprobs(request):
+        check_size(said, request)
+        for choice, each in zip(choices, keys, strict=True):
+            text = choice["message"]["content"]
+            choice["logprobs"] = None if text is None else text_logprobs(text, request, each)
+    return _completion_json(id, created, request["model"], choices, usage(_requested_tokens(request), said))
+
+
+def encode_completion(
+    request: Mapping[str, Any],
+    *,
+    canned: Completion | None,
+    key: Callable[[], bytes],
+    id: str,
+    created: int,
+    prompt: str | None = None,
+    budget: Budget | None = None,
+) -> EncodedCompletion:
+    """`jsonl_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
+
+    The id is one that JSON need not escape. `prompt` is the last user message, where the caller knows it. `key` makes
+    the key of `chat_completion`; a canned text does without.
+    """
+    if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
+        written, said = _simple_text(request, canned, key, prompt)
+        if said <= (request.get("max_completion_tokens") or request.get("max_tokens") or said):
+            asked = prompt_tokens(request["messages"])
+            one, two, three, four, five, six, seven = completion_template(request["model"])
+            body = f"{one}{id}{two}{created}{three}{written}{four}{asked}{five}{said}{six}{asked + said}{seven}"
+            return body.encode(), asked, said
+    shown = chat_completion(request, canned=canned, key=key(), id=id, created=created, budget=budget)
+    return jsonl_bytes(shown), shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]
+
+
+def _simple_text(
+    request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes], prompt: str | None
+) -> tuple[str, int]:
+    """What is said, in JSON, and how many tokens it has."""
+    if canned is None or "text" not in canned.entry:
+        prompt = last_user_message(request["messages"]) if prompt is None else prompt
+        text = generated_text(key(), topic_of(prompt))
+        return f'"{text}"', count_tokens(text)
+    return _encode_choice(canned.entry["text"])
+
+
+@lru_cache(maxsize=128)
+def _encode_choice(text: str) -> tuple[str, int]:
+    return jsonl_bytes(text).decode(), count_tokens(text)
+
+
+def _completion_json(
+    id_: Any, created: Any, model: Any, choices: Sequence[Any], used: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": choices,
+        "usage": used,
+        "system_fingerprint": _fingerprint(model),
+    }
+
+
+@lru_cache(maxsize=128)
+def completion_template(model: str) -> Sequence[str]:
+    """A completion of nothing but a text, as JSON in parts: id, creation, text and three counts go between them.
+
+    The id is put into quotes by the parts, the text brings its own.
+    """
+    blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")  # the text brings its own quotes
+    counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
+    choice = _choice_json(0, {"role": "assistant", "content": number, "refusal": None}, "stop")
+    shown = _completion_json(blank, number, model, [choice], usage(0, 0) | counts)
+    # No JSON text holds a NUL, so that it stands for nothing else.
+    return jsonl_bytes(shown).decode().split("\0")
+
+
+def _choice(asked: _ChatRequest, index: int, key: bytes) -> dict[str, Any]:
+    answer = asked.answer(key)
+    finish = answer.finish_reason
+    if answer.is_canned:
+        finish = asked.entry.get("finish_reason", finish)
+        if finish == "tool_calls" and not answer.calls:
+            finish = "stop"  # the fixture's text, where its calls are not what the request allows
+    text, calls = answer.text, answer.calls
+    limit = _limit(asked.request)
+    if text is not None:
+        text, cut = _truncate(text, asked.request)
+        finish = cut or finish
+    elif limit and call_tokens(calls) > limit:
+        calls, finish = within_tokens(calls, limit), "length"
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if calls:
+        message["tool_calls"] = calls
+    return _choice_json(index, message, finish)
+
+
+def _choice_json(index: int, message: Mapping[str, Any], finish_reason: str) -> dict[str, Any]:
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _truncate(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
+    """The text up to its first stop sequence or its last allowed token, and why it ends there; empty for the whole."""
+    stop, reason = request.get("stop"), ""
+    if stop:
+        ends = [text.find(sequence) for sequence in ([stop] if isinstance(stop, str) else stop) if sequence]
+        end = min((end for end in ends if end >= 0), default=None)
+        if end is not None:
+            text, reason = text[:end], "stop"
+    limit = _limit(request)
+    beginning = first_tokens(text, limit) if limit else text
+    return (text, reason) if len(beginning) == len(text) else (beginning, "length")
+
+
+def _limit(request: Mapping[str, Any]) -> int:
+    """The most tokens of an answer; 0 where that is not said."""
+    return int(request.get("max_completion_tokens") or request.get("max_tokens") or 0)
+
+
+def _requested_tokens(request: Mapping[str, Any]) -> int:
+    """The tokens of the messages, and of the tools as they are described to the model."""
+    tokens = prompt_tokens(request["messages"])
+    tools = request.get("tools")
+    if not tools:
+        return tokens
+    try:
+        return tokens + count_tokens(orjson.dumps(tools).decode())
+    except orjson.JSONEncodeError as error:
+        raise refusal(("body", "tools"), "depth", "Invalid value for 'tools': it is nested too deeply.") from error
+
+
+def _answer_tokens(message: Mapping[str, Any]) -> int:
+    return count_tokens(message["content"] or "") + call_tokens(message.get("tool_calls", ()))
+
+
+@lru_cache(maxsize=128)
+def _fingerprint(model: str) -> str:
+    return f"fp_{digest(model.lower().encode()).hex()[:10]}"

@@ -1,0 +1,108 @@
+"""What AgileCloud's tokens cost: prices from a fixture, live and in batches, to the nano-dollar."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from math import gcd
+from typing import Any, NamedTuple
+
+from mockserver.providers.agilecloud.models import Model, ModelKind
+
+MILLION = 1_000_000
+PICO_PER_NANO = 1000
+METER = "agilecloud_usage"
+"""Our own name: what AgileCloud's meter is called at Stripe is not published."""
+
+
+class Rate(NamedTuple):
+    """What one token costs, in pico-dollars (10^-12 USD): a dollar for a million tokens is a million of them."""
+
+    input: int = 0
+    output: int = 0
+
+
+FREE = Rate()
+
+
+class ModelRate(NamedTuple):
+    """What the requests of one model cost, live or in batches."""
+
+    input: int
+    output: int
+    divisor: int
+    """What a sum of tokens times the two above is divided by for nano-dollars; rounded once, a half upwards."""
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
+        """In nano-dollars (10^-9 USD)."""
+        return (2 * (prompt_tokens * self.input + completion_tokens * self.output) + self.divisor) // (2 * self.divisor)
+
+
+class Prices(NamedTuple):
+    """The price table."""
+
+    kinds: Mapping[str, Rate]
+    models: Mapping[str, Rate]
+    """What some models cost instead, by their names in lower case."""
+    batch_millionths: int
+    """What part of the live price a batch pays, in millionths."""
+
+    def cost(self, model: Model, prompt_tokens: int, completion_tokens: int = 0, *, batch: bool) -> int:
+        """What a request costs, in nano-dollars (10^-9 USD).
+
+        Rounded once, a half upwards. Costs are integers and add up without loss.
+        """
+        return self.tariff(model, batch=batch).cost(prompt_tokens, completion_tokens)
+
+    def tariff(self, model: Model, *, batch: bool) -> ModelRate:
+        """What every request of a model costs by."""
+        rate, share = self._rate(model), self.batch_millionths if batch else MILLION
+        input_, output, divisor = rate.input * share, rate.output * share, PICO_PER_NANO * MILLION
+        common = gcd(input_, output, divisor)  # Small numbers are quick to reckon with.
+        return ModelRate(input_ // common, output // common, divisor // common)
+
+    def _rate(self, model: Model) -> Rate:
+        own = self.models.get(model.id.lower()) or self.models.get(model.name.lower())
+        return own or self.kinds.get(model.kind, FREE)
+
+
+def read_prices(section: Mapping[str, Any]) -> Prices:
+    """The table in `prices` of the fixtures. What it leaves out costs nothing, and a batch without factor half."""
+    return Prices(
+        kinds={kind: _read_rate(section[kind]) for kind in ModelKind if kind in section},
+        models={name.lower(): _read_rate(rate) for name, rate in section.get("models", {}).items()},
+        batch_millionths=_millionths(section.get("batch_factor", 0.5)),
+    )
+
+
+def dollars(cost: int) -> str:
+    """Nano-dollars as dollars, every digit: `0.000012500`."""
+    return f"{cost // 10**9}.{cost % 10**9:09}"
+
+
+def meter_event(
+    *, id: str, customer: str, cost: int, tokens: tuple[int, int], model: str, at: int, batch: str | None = None
+) -> dict[str, Any]:
+    """The meter event that would go to Stripe for one request, in the shape of its API. It is never sent.
+
+    `tokens` are those of the prompt and of the completion; `at` is in Unix seconds; `batch` is the id of the request's
+    batch, which tells equal custom ids apart.
+    """
+    payload = {
+        "stripe_customer_id": customer,
+        "value": str(cost),
+        "unit": "nanodollar",
+        "model": model,
+        "input_tokens": str(tokens[0]),
+        "output_tokens": str(tokens[1]),
+    }
+    of_batch = {"batch_id": batch} if batch else {}
+    return {"event_name": METER, "identifier": id, "timestamp": at, "payload": payload | of_batch}
+
+
+def _millionths(number: float) -> int:
+    """A fixture's number to six decimals, as it is written."""
+    return int((Decimal(str(number)) * MILLION).to_integral_value())
+
+
+def _read_rate(entry: Mapping[str, Any]) -> Rate:
+    """Dollars for a million tokens, in millionths, are pico-dollars for one."""
+    return Rate(*(_millionths(entry.get(side, 0)) for side in Rate._fields))

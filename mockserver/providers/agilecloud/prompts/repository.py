@@ -1,0 +1,120 @@
+"""Which prompts an account finds: those it made, and those of the fixtures."""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from mockserver.providers.agilecloud.prompts.prompt import Prompt, PromptVersion, VersionStatus
+
+
+class PromptRepository:
+    """The prompts one account sees: its own, and those of the fixtures that it has not replaced."""
+
+    def __init__(
+        self,
+        shelf: MutableMapping[str, Any],
+        account: str,
+        fixtures: Sequence[Mapping[str, Any]] = (),
+        *,
+        born: float = 0.0,
+    ) -> None:
+        """`shelf` holds the prompts of all accounts of a sandbox; `fixtures` are entries as written in files.
+
+        `born` is when the sandbox began, and the prompts of the fixtures with it.
+        """
+        self._shelf = shelf
+        self._account = account
+        self._fixtures = fixtures
+        self._born = born
+
+    def find(self, slug: str) -> Prompt | None:
+        """The prompt of that slug, be it archived."""
+        own = self.own(slug)
+        if own is not None:
+            return own
+        return next((read_prompt(each, self._born) for each in self._fixtures if each["slug"] == slug), None)
+
+    def own(self, slug: str) -> Prompt | None:
+        """The prompt of that slug that the account made or changed."""
+        found: Prompt | None = self._shelf.get(self._key(slug))
+        return found
+
+    def put(self, prompt: Prompt) -> Prompt:
+        """Keep a prompt as the account's own."""
+        kept = prompt._replace(account=self._account)
+        self._shelf[self._key(prompt.slug)] = kept
+        return kept
+
+    def count(self, slug: str, number: int, *, failed: bool, prompt_tokens: int, completion_tokens: int) -> None:
+        """Note that a request got this version from a version test, and what came of it."""
+        prompt = self.own(slug)
+        if prompt is not None:
+            self.put(
+                prompt.used(number, failed=failed, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+            )
+
+    def all(self) -> list[Prompt]:
+        """Every prompt that is not archived, in the order of slugs."""
+        seen = {each["slug"]: read_prompt(each, self._born) for each in reversed(self._fixtures)}
+        seen |= {each.slug: each for each in self._shelf.values() if each.account == self._account}
+        return [seen[slug] for slug in sorted(seen) if not seen[slug].is_archived]
+
+    def _key(self, slug: str) -> str:
+        return f"{self._account}\n{slug}"
+
+
+def read_prompt(entry: Mapping[str, Any], born: float) -> Prompt:
+    """The prompt that a fixture describes.
+
+    One of its versions is published: the last that says so, else the last that says nothing. Others that say nothing
+    are archived.
+    """
+    written: Sequence[Mapping[str, Any]] = entry.get("versions") or [entry]
+    shared = {name: entry[name] for name in ("model_config", "variables") if name in entry}
+    versions = tuple(
+        _initial_status(read_content({**shared, **each}), n, status, born)
+        for n, (each, status) in enumerate(zip(written, _statuses(written), strict=True), 1)
+    )
+    return Prompt(
+        slug=entry["slug"],
+        name=entry.get("name") or entry["slug"],
+        description=entry.get("description"),
+        model=entry.get("model"),
+        versions=versions,
+        created_at=born,
+        updated_at=born,
+    )
+
+
+def _statuses(written: Sequence[Mapping[str, Any]]) -> list[VersionStatus]:
+    said = [each.get("status") for each in written]
+    chosen = max((n for n, each in enumerate(said) if each == VersionStatus.PUBLISHED), default=None)
+    if chosen is None:
+        chosen = max((n for n, each in enumerate(said) if each is None), default=None)
+    return [
+        VersionStatus.PUBLISHED
+        if n == chosen
+        else VersionStatus.DRAFT
+        if each == VersionStatus.DRAFT
+        else VersionStatus.ARCHIVED
+        for n, each in enumerate(said)
+    ]
+
+
+def _initial_status(content: PromptVersion, number: int, status: VersionStatus, born: float) -> PromptVersion:
+    draft = content._replace(number=number, created_at=born)
+    if status is VersionStatus.ARCHIVED:
+        draft = draft.with_status(VersionStatus.PUBLISHED, born)
+    return draft.with_status(status, born)
+
+
+def read_content(body: Mapping[str, Any]) -> PromptVersion:
+    """What a request or a fixture says of a version; a draft that has no number yet."""
+    messages = body.get("messages")
+    return PromptVersion(
+        number=0,
+        template=body.get("template"),
+        messages=None if messages is None else tuple(messages),
+        model_config=body.get("model_config") or {},
+        variables=None if body.get("variables") is None else tuple(body["variables"]),
+        change_note=body.get("change_note"),
+    )

@@ -1,0 +1,213 @@
+"""A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, NamedTuple
+from weakref import WeakMethod
+
+from mockserver.sandbox.accounts import Accounts, AccountSpec
+from mockserver.sandbox.answers import AnswerVersions
+from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.callbacks import Outbox
+from mockserver.sandbox.clock import Clock, ClockConfig
+from mockserver.sandbox.conditions import NORMAL
+from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
+from mockserver.sandbox.journal import Journal, JournalSpace
+from mockserver.sandbox.stubs.rules import Rules
+from mockserver.sandbox.waste import AT_ONCE, Heap, Waste
+from mockserver.stores import Store, open_store
+
+
+class SandboxOptions(NamedTuple):
+    """What one sandbox starts from where it is not what all start from."""
+
+    clock: ClockConfig | None = None
+    progression: Progression | None = None
+    accounts: tuple[AccountSpec, ...] = ()
+    """Known beside those of files, and good for every provider."""
+    ids_of: str = ""
+    """The name whose sandbox would give the same ids; empty for its own."""
+
+
+NO_OPTIONS = SandboxOptions()
+
+
+class SandboxDefaults(NamedTuple):
+    """What every sandbox starts from."""
+
+    seed: str
+    clock: ClockConfig
+    progression: Progression
+    accounts: Mapping[str, AccountSpec]
+    closed: Mapping[str, frozenset[str]]
+    """By provider, the only tokens that are good; see Accounts."""
+    journal_size: int
+
+    def of(self, own: SandboxOptions) -> "SandboxDefaults":
+        """The same, but for what is the sandbox's own."""
+        if own == NO_OPTIONS:
+            return self
+        known = {facts.key: facts for facts in own.accounts}
+        return self._replace(
+            clock=own.clock or self.clock,
+            progression=own.progression or self.progression,
+            accounts={**self.accounts, **known},
+            closed={provider: tokens | known.keys() for provider, tokens in self.closed.items()},
+        )
+
+
+class Sandbox:
+    """One isolated world."""
+
+    used = 0
+    """When it was last opened, counted in openings of all sandboxes."""
+    is_held = False
+    """Whether somebody asked for it to stay."""
+    is_set_up = False
+    """Whether the operator has set something in it since it was new."""
+    outbox: Outbox | None = None
+    """None until a batch asks for a callback."""
+    is_named_by_token = False
+    """Whether its name is a client's token, which is not shown."""
+    was_evicted = False
+    """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
+
+    def __init__(  # noqa: PLR0917  made in one place
+        self,
+        name: str,
+        store: Store,
+        beginnings: SandboxDefaults,
+        own: SandboxOptions = NO_OPTIONS,
+        waste: Waste | None = None,
+        journals: JournalSpace | None = None,
+    ) -> None:
+        """What is large and forgotten goes to the `waste`; without one it is freed at once.
+
+        `journals` bounds the journals of all sandboxes together.
+        """
+        self.name = name
+        self.own = own
+        self.transaction = store.transaction(name)
+        self._store = store
+        self._common = beginnings
+        self._beginnings = beginnings.of(own)
+        self._waste = waste
+        self._furnish()
+        self.clock = Clock(self._beginnings.clock)
+        self.progression = self._beginnings.progression
+        self.conditions = NORMAL
+        self.journal = Journal(beginnings.journal_size, journals)
+        next_id = WeakMethod(self.next_id)  # rules that held their sandbox would keep it from being freed at once
+        self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
+        self.key = salt_of(beginnings.seed, name).hex()[:16]
+        """Names the sandbox in URLs, where its name (often a token) must not show."""
+
+    @property
+    def shown_name(self) -> str:
+        """The name as it is shown, logged and exported: the key, where the name is a token."""
+        return self.key if self.is_named_by_token else self.name
+
+    @property
+    def has_no_timestamps(self) -> bool:
+        """Whether nothing is here that has a time, so that the clock may go anywhere."""
+        return not (self.batches or self.jobs or self.files)
+
+    def next_id(self, operation: str, body: bytes) -> str:
+        """The UUID for what a request with this canonical body creates; see IdSequence."""
+        return as_uuid(self.ids.next(operation, body))
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether an admin call asked for it to stay, or has set something in it: it is never evicted."""
+        return self.is_held or self.is_set_up
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it is pinned, or has a callback that is not delivered yet."""
+        return self.is_pinned or bool(self.outbox and self.outbox.pending)
+
+    @property
+    def may_be_evicted(self) -> bool:
+        """Whether nobody counts on it to stay, and nothing happens in it right now."""
+        return not (self.is_in_use or self._store.is_busy(self.name))
+
+    @property
+    def shelves(self) -> Mapping[str, MutableMapping[str, Any]]:
+        """All that rests in the store, by collection."""
+        return self._store.shelves(self.name)
+
+    def open_outbox(self) -> Outbox:
+        """Where callbacks are noted."""
+        if self.outbox is None:
+            self.outbox = Outbox()
+        return self.outbox
+
+    def reset(self) -> None:
+        """Become what a new sandbox is. One that is held stays so."""
+        self.reset_state()
+        self._throw_away(self.journal.clear())
+        self.rules.remove()
+        self.clock.reset()
+        self.reset_progression()
+        self.reset_conditions()
+        self.is_set_up = False
+
+    def reset_state(self) -> None:
+        """Forget batches, their callbacks, accounts and the ids that were given; keep clock and journal."""
+        for shelf in self._store.take(self.name):
+            self._throw_away(shelf)
+        self._furnish()
+
+    def reset_clock(self) -> None:
+        """Let the clock begin again; raises ValueError while there is what would then lie in the future."""
+        if not self.has_no_timestamps:
+            raise ValueError("the clock cannot begin again while there are batches or files; reset the state first")
+        self.clock.reset()
+
+    def reset_progression(self) -> None:
+        """Let batches age as they did in the beginning."""
+        self.progression = self._beginnings.progression
+
+    def reset_conditions(self) -> None:
+        """Let everything be as the settings say."""
+        self.conditions = NORMAL
+
+    def restart_with(self, own: SandboxOptions) -> None:
+        """Become a new sandbox that starts from something else."""
+        self.own, self._beginnings = own, self._common.of(own)
+        self.clock = Clock(self._beginnings.clock)
+        self.reset()
+
+    def detach(self) -> None:
+        """Give up the place in the store, where another sandbox of this name may begin. Who is inside goes on."""
+        for shelf in self._store.drop(self.name):
+            if len(shelf) > AT_ONCE:  # copies, because who is inside needs the shelves
+                self._throw_away(list(shelf))
+                self._throw_away(list(shelf.values()))
+        self._store = open_store()
+        self.journal.detach()
+        self.outbox = None
+
+    def _throw_away(self, heap: Heap) -> None:
+        if self._waste is not None:
+            self._waste.add(heap)
+
+    def _furnish(self) -> None:
+        """Open empty shelves, and what reads and writes on them."""
+        store, name, start = self._store, self.name, self._beginnings
+        self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
+        self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
+        self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
+        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
+        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
+        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
+        self.asked: MutableMapping[str, int] = store.shelf(name, "asked")
+        self.answers = AnswerVersions()
+        self.outbox = None
+        self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
+        self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))
+
+
+def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:
+    method = next_id()
+    assert method is not None, "rules are used by their sandbox only"
+    return str(method(operation, body))

@@ -1,0 +1,1 @@
+"""Stubs, standing faults, and the matchers they share with journal searches."""

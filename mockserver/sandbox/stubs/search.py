@@ -1,0 +1,95 @@
+"""Which exchanges are meant: what a request must be like, as in rules, and what came of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.sandbox.ids import canonical
+from mockserver.sandbox.journal import Exchange
+from mockserver.sandbox.stubs.matcher import ANY, MATCHER_PROPERTIES, Matcher, RequestView, read_matcher
+
+_TEXT = {"type": "string", "maxLength": 2048}
+_NUMBER = {"type": "integer", "minimum": 0}
+
+SEARCH_PROPERTIES: Mapping[str, Any] = {
+    **MATCHER_PROPERTIES,
+    "operation": _TEXT,
+    "status": {
+        "description": "a status from 100 to 599, or a class such as 4XX",
+        "anyOf": [
+            {"type": "integer", "minimum": 100, "maximum": 599},
+            {"type": "string", "pattern": "^[1-5][Xx][Xx]$"},
+        ],
+    },
+    "reason": _TEXT,
+    "source": _TEXT,
+    "since": _NUMBER,
+    "until": _NUMBER,
+}
+"""The properties of a definition that say which exchanges it means, as JSON Schemas. An empty operation means none."""
+
+
+class Search(NamedTuple):
+    """What an exchange must be like; what is None may be anything."""
+
+    matcher: Matcher
+    operation: str | None = None
+    """The operation's key; empty for requests that matched none."""
+    status: float | str | None = None
+    """A number, or a class such as `4XX`."""
+    reason: str | None = None
+    source: str | None = None
+    """Of which a `*` at the end stands for any rest."""
+    since: int = 0
+    until: int | None = None
+    """The first and the last number in the journal that count."""
+
+    def finds(self, exchange: Exchange) -> bool:
+        """Whether the exchange is meant."""
+        response = exchange.response
+        return (
+            exchange.number >= self.since
+            and (self.until is None or exchange.number <= self.until)
+            and self.operation in {None, exchange.operation}
+            and (self.status is None or _is_status(self.status, response.status))
+            and self.reason in {None, exchange.reason}
+            and (self.source is None or _is_source(self.source, response.source))
+            and self.matcher.fits(RequestView(exchange.operation, exchange.request))
+        )
+
+
+def read_search(definition: Mapping[str, Any]) -> Search:
+    """The search that a definition describes, which fits SEARCH_PROPERTIES; raises ValueError for too deep a body."""
+    try:
+        canonical([definition.get("body"), definition.get("body_at")])
+    except orjson.JSONEncodeError as error:
+        raise ValueError("the body is nested too deeply to be compared") from error
+    facts = {name: definition[name] for name in Search._fields if name in definition}
+    return Search(read_matcher({name: each for name, each in definition.items() if name != "operation"}), **facts)
+
+
+class Order(NamedTuple):
+    """How far a sequence of requests was met."""
+
+    numbers: tuple[int, ...]
+    """The exchange that each search found, as far as they found one."""
+    missing: int | None
+    """The index of the first search that finds nothing after the others; None when all were met."""
+
+
+def find_order(searches: Sequence[Search], exchanges: Iterable[Exchange]) -> Order:
+    """Whether the exchanges hold the requests in this order, whatever lies between them."""
+    numbers: list[int] = []
+    for exchange in exchanges:
+        if len(numbers) < len(searches) and searches[len(numbers)].finds(exchange):
+            numbers.append(exchange.number)
+    return Order(tuple(numbers), len(numbers) if len(numbers) < len(searches) else None)
+
+
+def _is_status(wanted: float | str, status: int) -> bool:
+    return f"{status // 100}XX" == wanted.upper() if isinstance(wanted, str) else status == wanted
+
+
+def _is_source(wanted: str, source: str) -> bool:
+    return source.startswith(wanted[:-1]) if wanted.endswith(ANY) else source == wanted

@@ -1,0 +1,1 @@
+"""What clients did, judged afterwards: verdict, coverage, near misses, reports."""

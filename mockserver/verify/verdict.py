@@ -1,0 +1,284 @@
+"""What a client did badly: a pure function of the journal, and of what the sandbox knows of its batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from mockserver.api.provider import BatchState, ClientRules
+from mockserver.http import Request
+from mockserver.openapi.document import Operation
+from mockserver.redaction import redacted_text, secrets_in
+from mockserver.sandbox.journal import Exchange, retry_after_seconds
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.verify.batch_history import BatchTraces, elapsed, fingerprint, read_traces
+
+SEVERITIES = ("info", "warning", "error")
+MAX_PROOFS = 20
+"""Of a finding, how many exchanges are named; all of them are counted."""
+POLL_TOLERANCE = 0.9
+"""The part of the least time between two reads that is too short: a sleep of one second may wake a little early."""
+SHORT_LIFE = 10
+"""A batch that lasts less than so many of these times is a shortened one, and may be read so often in its life."""
+LOOP = 2
+"""How many hasty reads make a loop; one may be a second look."""
+
+RETRY_TOLERANCE = {400: 0, 401: 0, 402: 1, 403: 0, 404: 0, 405: 0, 409: 2, 410: 0, 413: 0, 414: 0, 415: 0, 422: 0}
+"""How often the same request may be sent again after such an answer, before getting the same one once more is blamed.
+
+What changes nothing heals nothing. 402: somebody may top up, so one more try. 409: the OpenAI SDKs retry it twice on
+their own. 408, 425, 429 and all of 5xx heal by waiting, and are not in the table.
+"""
+
+
+SEVERITY = {
+    "polled-too-fast": "warning",
+    "hopeless-retry": "error",
+    "retry-after-ignored": "error",
+    "batch-paid-twice": "error",
+    "error-file-unread": "warning",
+    "failed-unseen": "warning",
+    "failed-ignored": "info",
+    "refused-lines": "warning",
+    "downloaded-twice": "warning",
+}
+"""Everything that can be found. What may have had a good reason is a warning, a mere hint an info."""
+
+
+class Finding(NamedTuple):
+    """One thing that a client did badly."""
+
+    code: str
+    severity: str
+    sentence: str
+    exchanges: tuple[int, ...]
+    """The numbers in the journal that prove it."""
+    advice: str
+
+
+class VerdictInput(NamedTuple):
+    """All that a verdict is drawn from."""
+
+    waits: Mapping[int, float]
+    """When exchanges came by the wall clock; see Journal."""
+    lives: Sequence[BatchTraces]
+    repeated: Sequence[Sequence[Exchange]]
+    """Requests that came more than once, each time the same to the byte, or to the JSON value."""
+    standings: Mapping[str, BatchState | None]
+    """What the sandbox knows of each batch, by id."""
+
+
+def run_checks(
+    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: dict[str, Operation], now: float
+) -> list[Finding]:
+    """Everything to be said of the sandbox's clients, in the order in which it happened."""
+    exchanges = tuple(sandbox.journal.find(lambda _: True))
+    lives = [read_traces(each, exchanges, operations) for each in guidance]
+    standings = {id_: each.guidance.standing(sandbox, id_, now) for each in lives for id_ in each.by_id}
+    scene = VerdictInput(sandbox.journal.waits, lives, list(_repeated(exchanges)), standings)
+    found = [finding for judge in CHECKS for finding in judge(scene)]
+    return sorted(found, key=lambda each: (each.exchanges, each.code))
+
+
+def _repeated(exchanges: Sequence[Exchange]) -> Iterator[list[Exchange]]:
+    by_head: dict[tuple[str, ...], list[Exchange]] = {}
+    for each in exchanges:
+        head = (each.request.method, each.request.path, each.request.query)
+        by_head.setdefault(head, []).append(each)
+    for group in by_head.values():
+        if len(group) > 1:
+            same: dict[bytes, list[Exchange]] = {}
+            for each in group:
+                mark = fingerprint(each.request)
+                if mark is not None:
+                    same.setdefault(mark, []).append(each)
+            yield from (again for again in same.values() if len(again) > 1)
+
+
+def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
+    """The same request, after an answer that it can only get again, got it again."""
+    patience = {
+        (each.guidance.create, status): n for each in scene.lives for status, n in each.guidance.patience.items()
+    }
+    for same in scene.repeated:
+        runs: list[list[Exchange]] = [[]]
+        for each in same:
+            if runs[-1] and runs[-1][-1].response.status != each.response.status:
+                runs.append([])
+            runs[-1].append(each)
+        for run in runs:
+            status, name = run[0].response.status, _name(run[0])
+            again = patience.get((run[0].operation, status), RETRY_TOLERANCE.get(status))
+            if again is not None and len(run) > 1 + again:
+                yield _finding(
+                    "hopeless-retry",
+                    f"The same {name} was sent {len(run)} times, and answered with {status} each time.",
+                    run,
+                    f"A {status} does not heal by itself: mend the request, or give up; retry 408, 429 and 5xx only.",
+                )
+
+
+def ignored_waits(scene: VerdictInput) -> Iterator[Finding]:
+    """The same request came again before the time was over that `Retry-After` had told to wait."""
+    for same in scene.repeated:
+        early = [pair for pair in pairwise(same) if _is_early(*pair, scene.waits)]
+        if early:
+            seconds = retry_after_seconds(early[0][0].response, early[0][0].at)
+            yield _finding(
+                "retry-after-ignored",
+                f"{_name(same[0])} was told to wait ({seconds:g} s), and came again too early {len(early)} times.",
+                [each for pair in early for each in pair],
+                "Sleep for as long as Retry-After says before the same request is sent again.",
+            )
+
+
+def _is_early(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> bool:
+    seconds = retry_after_seconds(first.response, first.at) if first.response.status >= 400 else 0.0
+    passed = elapsed(first, second, waits) if seconds else None
+    return passed is not None and passed < seconds * POLL_TOLERANCE
+
+
+def hasty_reads(scene: VerdictInput) -> Iterator[Finding]:
+    """A batch's status was read in a loop faster than guidance has it; only where time is what makes it age."""
+    for lives in scene.lives:
+        for id_, life in lives.by_id.items():
+            standing = scene.standings.get(id_)
+            if standing is None or standing.progression.kind != "time":
+                continue
+            wanted = min(lives.guidance.poll_seconds, standing.progression.amount / SHORT_LIFE)
+            reads = [each for each in life.sightings if each.is_read]
+            hasty = [
+                (first, second)
+                for first, second in pairwise(reads)
+                if not lives.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * POLL_TOLERANCE
+            ]
+            if len(hasty) >= LOOP:
+                yield _finding(
+                    "polled-too-fast",
+                    f"The status of {id_} was read {len(hasty)} times less than {wanted:g} s after the last time.",
+                    [pair[1].exchange for pair in hasty],
+                    f"Sleep {wanted:g} s or more between two reads, and longer with every one.",
+                )
+
+
+def paid_twice(scene: VerdictInput) -> Iterator[Finding]:
+    """The same batch was queued again, though the first one was accepted and nothing was lost."""
+    for lives in scene.lives:
+        by_mark: dict[bytes | None, str] = {}
+        for id_, life in lives.by_id.items():
+            if life.created is None:
+                continue
+            mark = fingerprint(life.created.request)
+            earlier = by_mark.get(mark) if mark is not None else None
+            by_mark[mark] = id_
+            if earlier is None:
+                continue
+            first = lives.by_id[earlier]
+            if first.created and not any(
+                lives.is_lost(each) for each in first.sightings if each.exchange.number < life.created.number
+            ):
+                yield _finding(
+                    "batch-paid-twice",
+                    f"{id_} asks for the same as {earlier}, which was accepted before and had lost nothing.",
+                    [first.created, life.created],
+                    "Keep the id of a batch at once, and read its status instead of queuing the same again.",
+                )
+
+
+def unread_error_files(scene: VerdictInput) -> Iterator[Finding]:
+    """A status named the file of what failed, and nobody downloaded it."""
+    for lives in scene.lives:
+        for id_, life in lives.by_id.items():
+            told = next((each for each in life.sightings if lives.error_file(each)), None)
+            name = lives.error_file(told) if told else ""
+            if told and not any(name in each.request.path for each in lives.downloads):
+                yield _finding(
+                    "error-file-unread",
+                    f"{id_} has the error file {name}, which was never downloaded.",
+                    [told.exchange],
+                    "Download error_file_id whenever it is set: a completed batch may hold failed requests.",
+                )
+
+
+def unchecked_failures(scene: VerdictInput) -> Iterator[Finding]:
+    """Items failed, and the client either never saw the end, or did nothing about it where nothing else would tell."""
+    latest = max((each.number for lives in scene.lives for each in lives.creations), default=0)
+    for lives in scene.lives:
+        for id_, life in lives.by_id.items():
+            ends = [each for each in life.sightings if lives.is_over(each)]
+            standing = scene.standings.get(id_)
+            if not ends and life.created and standing and _is_unseen(standing):
+                yield _finding(
+                    "failed-unseen",
+                    f"{id_} is over, {standing.failed} of its items failed, and no status was read that says so.",
+                    [life.created, *(each.exchange for each in life.sightings[-1:])],
+                    "Read the status until the batch has ended, and look at how many failed.",
+                )
+            elif (
+                ends and not lives.guidance.error_file and lives.failures(ends[0]) and latest < ends[0].exchange.number
+            ):
+                yield _finding(
+                    "failed-ignored",
+                    f"A status of {id_} told of failed items ({lives.failures(ends[0])}); nothing was queued after it.",
+                    [ends[0].exchange],
+                    "Look at the count of failed items, and ask again for those that have no answer.",
+                )
+
+
+def refused_lines(scene: VerdictInput) -> Iterator[Finding]:
+    """A batch was accepted, and items of it broke the document: live, each would have been refused."""
+    for lives in scene.lives:
+        for id_, life in lives.by_id.items():
+            standing = scene.standings.get(id_)
+            if standing is not None and standing.refused.total:
+                count, told = standing.refused
+                said = "; ".join(each.rstrip(".") for each in told)
+                more = f"; and {count - len(told)} more" if count > len(told) else ""
+                yield _finding(
+                    "refused-lines",
+                    f"{id_} has {count} of its lines refused by the document: {said}{more}.",
+                    [life.created or life.sightings[0].exchange],
+                    "Mend what writes these lines; each would be refused as a live request, too.",
+                )
+
+
+def _is_unseen(standing: BatchState) -> bool:
+    return standing.is_over and standing.failed > 0 and not standing.was_told
+
+
+def repeated_downloads(scene: VerdictInput) -> Iterator[Finding]:
+    """The whole of a result was downloaded more than once."""
+    downloads = {each.number for lives in scene.lives for each in lives.downloads}
+    for same in scene.repeated:
+        whole = [each for each in same if each.number in downloads and each.response.status == 200]
+        if len(whole) > 1:
+            yield _finding(
+                "downloaded-twice",
+                f"{_path(whole[0].request)} was downloaded {len(whole)} times.",
+                whole,
+                "Keep what was downloaded; after a broken download ask for the missing part with Range.",
+            )
+
+
+CHECKS = (
+    hopeless_retries,
+    ignored_waits,
+    hasty_reads,
+    paid_twice,
+    unread_error_files,
+    unchecked_failures,
+    refused_lines,
+    repeated_downloads,
+)
+
+
+def _finding(code: str, sentence: str, proofs: Sequence[Exchange], advice: str) -> Finding:
+    numbers = tuple(sorted({each.number for each in proofs}))
+    return Finding(code, SEVERITY[code], sentence, numbers[:MAX_PROOFS], advice)
+
+
+def _name(exchange: Exchange) -> str:
+    return f"{exchange.request.method} {_path(exchange.request)}"
+
+
+def _path(request: Request) -> str:
+    return redacted_text(request.path[:200], secrets_in(request.headers.items(), request.query))

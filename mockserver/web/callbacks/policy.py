@@ -1,0 +1,64 @@
+"""What a delivery must keep to, and what it can come to."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from mockserver import __version__
+from mockserver.sandbox.callbacks import State
+from mockserver.settings.parse import read_endpoint, read_place, read_retries, read_timeout
+from mockserver.settings.table import Settings
+from mockserver.web.callbacks.addresses import listens_on_loopback
+
+
+class DeliveryPolicy(NamedTuple):
+    """Where callbacks may go, and how long and how often it is tried."""
+
+    allowed: frozenset[tuple[str, int | None]] = frozenset()
+    """Hosts in lower case with a port; None is any port."""
+    timeout: float = 5.0
+    """Of one attempt, in seconds of the wall."""
+    retries: tuple[float, ...] = ()
+    """The waits before each further attempt, in seconds of the wall."""
+    endpoint: str = ""
+    """Where queues are; empty when there are none."""
+    shows_id: bool = True
+    """Whether the callback's id goes along, which the vendor would not send."""
+    allows_loopback: bool = True
+    """Whether loopback needs no permission: only while the server itself is reached from loopback only."""
+
+    def headers(self, id_: str) -> dict[str, str]:
+        """What goes along with a payload over HTTP."""
+        named = {"Content-Type": "application/json", "User-Agent": f"mockserver/{__version__}"}
+        return named | ({"X-Mock-Callback-Id": id_} if self.shows_id else {})
+
+
+class DeliveryResult(NamedTuple):
+    """What an attempt came to."""
+
+    state: State
+    """RETRYING where another attempt may do better."""
+    status: int | None = None
+    error: str = ""
+
+
+@lru_cache(maxsize=8)
+def policy_of(settings: Settings) -> DeliveryPolicy:
+    """The rules that the settings make."""
+    return DeliveryPolicy(
+        frozenset(read_place(each) for each in settings.callback_allow),
+        read_timeout(settings.callback_timeout),
+        read_retries(settings.callback_retries),
+        read_endpoint(settings.sqs_endpoint),
+        settings.debug_headers,
+        listens_on_loopback(settings.host),
+    )
+
+
+def classify_status(status: int, said: str = "") -> DeliveryResult:
+    """What an answer means: another attempt may only help a receiver that is overloaded or broken."""
+    if 200 <= status < 300:
+        return DeliveryResult(State.DELIVERED, status)
+    if 300 <= status < 400:
+        return DeliveryResult(State.FAILED, status, "redirects are not followed")
+    state = State.RETRYING if status == 429 or status >= 500 else State.FAILED
+    return DeliveryResult(state, status, said or f"the receiver answered {status}")

@@ -1,0 +1,51 @@
+"""The page at the root, for whoever opens the server in a browser: what runs here, and where each part of it is."""
+
+from collections.abc import Iterator
+
+from mockserver import __version__
+from mockserver.engine.engine import Engine
+from mockserver.http import Request, Response
+from mockserver.settings.table import Settings
+from mockserver.web.admin.auth import AdminAuth
+from mockserver.web.admin.call import AdminRefusal
+
+MAX_TITLE = 100
+
+
+def index_page(engine: Engine, settings: Settings, request: Request) -> Response:
+    """The page as plain text, with addresses as the client knows the server, and nothing that is not open to it."""
+    rows = [
+        ("Agent First", "", "the base URL; POST /ai/batches queues prompts"),
+        ("AgileCloud", "/v1", "the base URL for OpenAI's SDKs"),
+        ("", "/api/v1/prompts", "its prompt templates"),
+        *_other_documents(engine),
+        ("health", "/health", "says that the server is there"),
+        *_admin(settings, request),
+    ]
+    lines = [f"mockserver {__version__}: a sandbox server that stands in for two batch LLM APIs", ""]
+    lines += [_line(request.base_url, *row) for row in rows]
+    return Response(200, "text/plain", "\n".join([*lines, ""]).encode("utf-8", "replace"))
+
+
+def _other_documents(engine: Engine) -> Iterator[tuple[str, str, str]]:
+    """The documents that are served beside ours."""
+    documents = {id(each.world.spec): each.world.spec.document for each in engine.services}
+    for document in list(documents.values())[1:]:
+        title = " ".join(str(document.get("info", {}).get("title", "")).split())
+        yield "another API", "", title[:MAX_TITLE]
+
+
+def _admin(settings: Settings, request: Request) -> Iterator[tuple[str, str, str]]:
+    try:
+        AdminAuth(settings).admit(request.headers)
+    except AdminRefusal as refusal:
+        yield "admin API", "/__admin", f"not open to this request: {refusal.detail}"
+        return
+    yield "admin API", "/__admin/requests", "what was asked in a sandbox, and how it was answered"
+    yield "", "/__admin/scenarios", "what a sandbox can be set up for"
+    yield "", "/__admin/openapi.json", "the document in force"
+    yield "", "/__admin/version", "name and version"
+
+
+def _line(base_url: str, name: str, path: str, said: str) -> str:
+    return f"{name:<12} {base_url + path:<45} {said}".rstrip()
