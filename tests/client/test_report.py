@@ -16,7 +16,7 @@ from mockserver.cli import main
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

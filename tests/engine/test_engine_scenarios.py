@@ -42,7 +42,7 @@ def test_a_new_scenario_is_a_file_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_no_code_knows_a_scenario_by_its_name() -> None:
-    house = Path(__file__).parents[1] / "mockserver"
+    house = Path(__file__).parents[2] / "mockserver"
     code = "\n".join(path.read_text(encoding="utf-8") for path in house.rglob("*.py"))
     names = make_engine().scenarios.by_name
 

@@ -44,7 +44,7 @@ from mockserver.testing.unittest import (
 )
 from mockserver.web.admin.views import exchange_summary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from referencing.jsonschema import DRAFT202012
 Json = Any
 Place = tuple[str | int, ...]
 
-DOCUMENT: Json = yaml.safe_load((Path(__file__).parents[1] / "openapi.yaml").read_text(encoding="utf-8"))
+DOCUMENT: Json = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
 NAME = "urn:mockserver:document"
 REGISTRY: Registry[Json] = Registry().with_resource(NAME, DRAFT202012.create_resource(DOCUMENT))
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

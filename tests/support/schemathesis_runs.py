@@ -20,7 +20,7 @@ from mockserver.sandbox.blobs import Blob
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import Settings
 
-FUZZ = Path(__file__).parent / "fuzz"
+FUZZ = Path(__file__).parents[1] / "fuzz"
 ADA = {"authorization": "Bearer fuzz-ada", "x-mock-sandbox": "fuzz"}
 TIMEOUT = 120
 SETTINGS = Settings(

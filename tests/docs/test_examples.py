@@ -9,7 +9,7 @@ import pytest
 from node_sdk import install_sdk, needs_node
 from shell import Shell, reading_shell
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 TRIED = ("curl", "node", "pytest-openai", "unittest")
 
 Copy = Callable[[str], Shell]

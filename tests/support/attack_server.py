@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MEMORY = 3 * 1024**3
 """Bytes of address space the server may have (`ulimit -v`); what it needs at rest included."""
 

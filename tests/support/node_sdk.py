@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-NODE = Path(__file__).parent / "node"
+NODE = Path(__file__).parents[1] / "node"
 LOCK = NODE / "package-lock.json"
 INSTALLED = NODE / "node_modules" / ".installed.json"
 """A copy of the lock that the packages were installed from: while it holds, the registry is not asked again."""

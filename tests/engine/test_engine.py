@@ -210,7 +210,7 @@ for method, path, given in ASKED * 2:
 
 def told(seed: str, hash_seed: str) -> bytes:
     """What a fresh process answers."""
-    tests = Path(__file__).parent
+    tests = Path(__file__).parents[1]
     environ = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
     done = subprocess.run([sys.executable, "-c", PROGRAM, seed], env=environ, capture_output=True, check=True)
     return done.stdout

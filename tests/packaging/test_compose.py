@@ -13,7 +13,7 @@ from doc_pages import blocks_of, pages
 from mockserver.cli import _parser
 from mockserver.settings.load import read_settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 

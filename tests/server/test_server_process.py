@@ -18,7 +18,7 @@ from mockserver.server.process import EventDrivenServer, serve
 from mockserver.server.socket import listen
 from mockserver.settings.table import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import asyncio, sys
 from mockserver.server.process import serve

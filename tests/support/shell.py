@@ -9,7 +9,7 @@ from pathlib import Path
 
 from node_sdk import NODE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = {"./mockserver", "pytest", "pytest-xdist", "httpx", "openai", "requests"}
 """What readers are told to install; all of it is here."""
 

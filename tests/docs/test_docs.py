@@ -24,7 +24,7 @@ from mockserver.sandbox.stubs.schema import RULE_SCHEMA
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import ROWS, Settings, flag_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEFAULT_URL = "http://127.0.0.1:4024"
 

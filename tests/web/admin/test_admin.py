@@ -13,7 +13,7 @@ from mockserver import __version__
 from mockserver.redaction import account_key
 from mockserver.web.admin.routes import ROUTES
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 TABLE = [row.split("|")[1] for row in README.splitlines() if row.startswith("| `")]
 NOW = "2026-04-12T00:00:00.000000Z"
 UNIX = 1775952000.0

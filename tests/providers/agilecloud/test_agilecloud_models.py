@@ -15,7 +15,7 @@ from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, find_model, model_list, read_models
 from mockserver.providers.agilecloud.pricing import Prices, dollars, meter_event, read_prices
 
-FOLDER = Path(__file__).parent.parent / "fixtures"
+FOLDER = Path(__file__).parents[2].parent / "fixtures"
 SCHEMA = Schema(json.loads((FOLDER / "schema.json").read_text(encoding="utf-8")), {})
 OURS = read_fixtures([FOLDER], "agilecloud", SCHEMA)
 CHAT = Model("gpt-4o", "gpt-4o", ModelKind.CHAT)
