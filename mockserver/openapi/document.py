@@ -12,7 +12,7 @@ from mockserver.openapi.files import read_document
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.schema import Schema
 
-__all__ = ["JSON", "METHODS", "Content", "Operation", "Parameter", "ResponseSpec", "OpenApiDocument", "read_openapi"]
+__all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LOCATIONS = ("path", "query", "header", "cookie")

@@ -19,9 +19,9 @@ __all__ = [
     "SandboxApp",
     "SandboxTestCase",
     "asgi_app",
-    "running_pool",
+    "frozen_settings",
     "journal_text",
     "leased_sandbox",
+    "running_pool",
     "running_server",
-    "frozen_settings",
 ]

@@ -199,7 +199,8 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
 PROGRAM = """
 import sys
 from builders import ask, bytes_of, make_engine
-from test_engine import ASKED
+
+ASKED = eval(sys.argv[2])
 
 engine = make_engine(seed=sys.argv[1])
 for method, path, given in ASKED * 2:
@@ -210,9 +211,12 @@ for method, path, given in ASKED * 2:
 
 def told(seed: str, hash_seed: str) -> bytes:
     """What a fresh process answers."""
-    tests = Path(__file__).parents[1]
-    environ = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, seed], env=environ, capture_output=True, check=True)
+    root = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(root / "tests/support"), str(root)])
+    environ = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, seed, repr(ASKED)], env=environ, capture_output=True, check=True
+    )
     return done.stdout
 
 

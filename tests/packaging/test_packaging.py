@@ -115,7 +115,10 @@ def test_pytest_finds_the_plugin_of_the_wheel(installed: Path, tmp_path: Path) -
 
 def test_a_server_needs_no_pytest(installed: Path, tmp_path: Path) -> None:
     needed = distribution(installed).metadata.get_all("Requires-Dist", [])
-    script = "import sys, mockserver.cli, mockserver.testing.unittest; print([each for each in sys.modules if 'pytest' in each])"
+    script = (
+        "import sys, mockserver.cli, mockserver.testing.unittest; "
+        "print([each for each in sys.modules if 'pytest' in each])"
+    )
 
     assert [each for each in needed if "pytest" in each] == []
     assert run(sys.executable, "-c", script, cwd=tmp_path, installed=installed).strip() == "[]"

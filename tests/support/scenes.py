@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -91,7 +92,7 @@ def counts_of(batch: Batch) -> tuple[int, int, int]:
     return batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed
 
 
-def named_after(module: Any) -> set[str]:
-    """The scenarios that a module's tests are named after: `test_partial_failures__...` meets `partial-failures`."""
-    found = (re.fullmatch(r"test_(\w+?)__\w+", name) for name in vars(module))
-    return {each[1].replace("_", "-") for each in found if each}
+def named_after(file: Path) -> set[str]:
+    """The scenarios that a file's tests are named after: `test_partial_failures__...` meets `partial-failures`."""
+    found = re.findall(r"^def test_(\w+?)__\w+", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {each.replace("_", "-") for each in found}

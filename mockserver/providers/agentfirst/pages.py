@@ -10,7 +10,7 @@ import orjson
 
 from mockserver.providers.agentfirst.text import Answer, Source, fixture_answer, generated_answer
 
-__all__ = ["Answer", "Source", "fixture_answer", "completion", "generated_answer"]
+__all__ = ["Answer", "Source", "completion", "fixture_answer", "generated_answer"]
 
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
 UPPER_CASED = ("country", "subdivision")

@@ -9,7 +9,7 @@ from agilecloud_desk import Desk
 from mockserver.api.provider import Call
 from mockserver.errors import Reason, Refusal
 from mockserver.http import Request, Response, Upload
-from mockserver.providers.agilecloud import files as files
+from mockserver.providers.agilecloud import files
 from mockserver.redaction import account_key
 from mockserver.sandbox.blobs import CHUNK_BYTES, Blob
 

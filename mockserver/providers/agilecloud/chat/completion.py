@@ -37,7 +37,7 @@ from mockserver.providers.agilecloud.chat.tools import (
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.sandbox.ids import digest
 
-__all__ = ["EncodedCompletion", "chat_completion", "last_user_message", "encode_completion"]
+__all__ = ["EncodedCompletion", "chat_completion", "encode_completion", "last_user_message"]
 
 PLAIN = frozenset(
     (
