@@ -13,7 +13,7 @@ from mockserver.testing.pool import LeasedSandbox
 _MODULES = re.compile(r"\b(?:[a-z_]+\.)+(?=\w)")
 OPENING = (
     "# Python\n\n`sandbox`, what `make_sandbox()` gives, and `self.sandbox` under unittest have all that follows. So "
-    "has `Client(url).sandbox(name)` of `mockserver.client.client`, but for the first part. What is assigned or called asks "
+    "has `Client(url).sandbox(name)` of `mockserver.client`, but for the first part. What is assigned or called asks "
     "the [admin API](admin.md); what that refuses is an `AdminError` with `.status`, `.detail` and `.violations`."
 )
 
@@ -42,8 +42,8 @@ PARTS = (
     Part(
         Client,
         "The server",
-        "mockserver.client.client.",
-        "`mockserver.url` is its address; `mockserver.client.client` has these.",
+        "mockserver.client.",
+        "`mockserver.url` is its address; `mockserver.client` has these.",
     ),
 )
 

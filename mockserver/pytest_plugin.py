@@ -2,11 +2,10 @@
 
 Fixtures:
 
-- `sandbox`: a sandbox of the test's own (a `mockserver.testing.pool.Lent`), its clock frozen, its batches ageing by being
-  looked at. While the test runs, `OPENAI_BASE_URL`, `OPENAI_API_KEY`, `AGENT_FIRST_BASE_URL`, `AGENT_FIRST_TOKEN`,
-  `AGILECLOUD_BASE_URL`, `AGILECLOUD_API_KEY` and their kin lead there, and other keys of real accounts are gone from
-  the environment (`mockserver.testing.pool.OURS` and `ENV_REMOVED` are the lists). The token names the sandbox: no header is
-  needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
+- `sandbox`: a sandbox for one test (a `mockserver.testing.LeasedSandbox`). Its clock is frozen; a batch progresses each
+  time its status is read. While the test runs, the environment variables that SDKs and clients read
+  (`mockserver.testing.pool.ENV_SET`) lead to it, and other keys of real accounts (`ENV_REMOVED`) are removed. The token
+  names the sandbox: no header is needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
 - `make_sandbox`: a function that makes more of them, to which the environment does not lead.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.
 - `mockserver_app`: a server without a socket, as an ASGI app, for `httpx.ASGITransport`.

@@ -9,7 +9,7 @@ from mockserver.api.provider import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.openapi.budget import MAX_BATCH_STEPS, Budget
-from mockserver.providers.agilecloud import files as files
+from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import CHAT, EMBEDDINGS, rejection_error
 from mockserver.providers.agilecloud.batches.job import LIFECYCLE, BatchRecord, Status
 from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
