@@ -23,7 +23,7 @@ from mockserver.sandbox.stubs.faults import faults_json
 from mockserver.settings.table import GROUPS, ROWS, Settings, flag_of, variable_of
 from mockserver.web.admin.call import AdminRoute
 from mockserver.web.admin.routes import ROUTES
-from mockserver.web.app import ADMIN_PREFIX
+from mockserver.web.paths import ADMIN_PREFIX
 
 README = Path(__file__).parents[1] / "README.md"
 NARROW = partial(RawDescriptionHelpFormatter, width=92, max_help_position=26)

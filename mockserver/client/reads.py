@@ -4,7 +4,9 @@ from typing import Any
 
 from mockserver.client.poll import poll
 from mockserver.client.transport import AdminCaller, JsonObject
-from mockserver.sandbox.callbacks import UNDECIDED
+
+UNDECIDED = frozenset({"pending", "sending", "retrying"})
+"""States of a callback that is still to be delivered."""
 
 
 class SandboxReads(AdminCaller):

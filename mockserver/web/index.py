@@ -8,6 +8,7 @@ from mockserver.http import Request, Response
 from mockserver.settings.table import Settings
 from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminRefusal
+from mockserver.web.paths import ADMIN_PREFIX
 
 MAX_TITLE = 100
 
@@ -39,12 +40,12 @@ def _admin(settings: Settings, request: Request) -> Iterator[tuple[str, str, str
     try:
         AdminAuth(settings).admit(request.headers)
     except AdminRefusal as refusal:
-        yield "admin API", "/__admin", f"not open to this request: {refusal.detail}"
+        yield "admin API", ADMIN_PREFIX, f"not open to this request: {refusal.detail}"
         return
-    yield "admin API", "/__admin/requests", "what was asked in a sandbox, and how it was answered"
-    yield "", "/__admin/scenarios", "what a sandbox can be set up for"
-    yield "", "/__admin/openapi.json", "the document in force"
-    yield "", "/__admin/version", "name and version"
+    yield "admin API", f"{ADMIN_PREFIX}/requests", "what was asked in a sandbox, and how it was answered"
+    yield "", f"{ADMIN_PREFIX}/scenarios", "what a sandbox can be set up for"
+    yield "", f"{ADMIN_PREFIX}/openapi.json", "the document in force"
+    yield "", f"{ADMIN_PREFIX}/version", "name and version"
 
 
 def _line(base_url: str, name: str, path: str, said: str) -> str:

@@ -69,3 +69,7 @@ class LargeBodies:
             if not turn.done():
                 self._held += size
                 turn.set_result(None)
+
+
+LARGE_BODIES = LargeBodies()
+"""Those of this process."""

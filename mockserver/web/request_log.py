@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from mockserver.engine.engine import Engine
 from mockserver.redaction import secrets_in, shown_path
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.web.paths import HEALTH
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
     from starlette.types import Message, Receive, Scope, Send
 
 log = logging.getLogger("mockserver.requests")
-QUIET = frozenset({"/health", "/ready"})
+QUIET = frozenset(HEALTH)
 """Paths that are asked all the time: their requests are logged at the level `debug`."""
 MAX_METHOD = 20
 SANDBOX_HEADER = b"x-mock-sandbox"

@@ -9,8 +9,8 @@ from builders import make_engine, make_settings
 from wire import Wire
 
 from mockserver.errors import Reason, Refusal
-from mockserver.web.app import Gateway
 from mockserver.web.body_timeout import BodyTimeout
+from mockserver.web.gateway import Gateway
 
 BRIEF = 0.01
 

@@ -10,9 +10,9 @@ from builders import make_engine, make_settings
 from wire import Wire
 
 from mockserver.http import Request, Response
-from mockserver.web import app as web_app
-from mockserver.web.app import KEPT_LENGTH, KEPT_TEXTS, Gateway
+from mockserver.web import gateway as web_gateway
 from mockserver.web.body_timeout import BodyTimeout
+from mockserver.web.gateway import KEPT_LENGTH, KEPT_TEXTS, Gateway
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
@@ -158,8 +158,8 @@ def test_headers_come_as_they_were_sent_and_only_short_ones_are_kept(monkeypatch
         wire.through(gateway)
 
     assert [[*each.headers.values()] for each in seen] == [texts] * 2
-    assert len(web_app._texts) <= KEPT_TEXTS
-    assert max(map(len, web_app._texts)) <= KEPT_LENGTH
+    assert len(web_gateway._texts) <= KEPT_TEXTS
+    assert max(map(len, web_gateway._texts)) <= KEPT_LENGTH
 
 
 def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_late_answer_waits_no_longer_than_the_delay(monkeypatch: pytest.Monkey
     async def note(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("mockserver.web.app.asyncio.sleep", note)
+    monkeypatch.setattr("mockserver.web.gateway.asyncio.sleep", note)
     wire = Wire(method="GET")
     wire.scope |= {"path": "/ai", "query_string": b"prompt=%5Bmock:slow=30s%5D"}
 

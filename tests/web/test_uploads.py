@@ -20,11 +20,11 @@ from wire import Wire
 from mockserver.http import Request, Response, Upload
 from mockserver.sandbox.blobs import CHUNK_BYTES, MEMORY_BYTES
 from mockserver.server.process import ThreadedServer
-from mockserver.web import app as web_app
+from mockserver.web import gateway as web_gateway
 from mockserver.web import uploads
-from mockserver.web.app import Gateway
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.forms import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
+from mockserver.web.gateway import Gateway
 from mockserver.web.uploads import Form, read_form
 
 MEGABYTE = 1024 * 1024
@@ -294,7 +294,7 @@ def test_a_form_is_answered_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> None:
-    wire = UploadWire(GOOD, content_length=str(web_app.MAX_UPLOAD + 1))
+    wire = UploadWire(GOOD, content_length=str(web_gateway.MAX_UPLOAD + 1))
     wire.through(make_gateway())
 
     assert wire.status == 413
@@ -302,7 +302,7 @@ def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> No
 
 
 def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
+    monkeypatch.setattr(web_gateway, "MAX_UPLOAD", 3000)
     wire = UploadWire(part("file", b"x" * 10_000, "x"), piece=1000, transfer_encoding="chunked")
 
     wire.through(make_gateway())
@@ -313,7 +313,7 @@ def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unreadable_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
+    monkeypatch.setattr(web_gateway, "MAX_UPLOAD", 3000)
 
     assert UploadWire(b"x" * 10_000, piece=1000).through(make_gateway()).status == 413
 

@@ -32,9 +32,11 @@ from mockserver.text import nearest
 from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated
 from mockserver.web.admin.routes import ROUTES
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, internal_error
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
+from mockserver.web.gateway import internal_error
 from mockserver.web.lanes import busy, in_lane, own_lane
+from mockserver.web.large_bodies import LARGE_BODIES
+from mockserver.web.paths import ADMIN_PREFIX, HEALTH
 from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
