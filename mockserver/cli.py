@@ -6,15 +6,31 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescri
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver import __version__
 from mockserver.errors import MockServerError, SettingsError
+from mockserver.lazy import lazy_module
 from mockserver.settings.load import read_settings
 from mockserver.settings.table import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
 from mockserver.text import did_you_mean
 
-# ruff: noqa: PLC0415  each verb imports what it needs when it runs: `--help` and `healthcheck` do not wait for the engine
+if TYPE_CHECKING:
+    import json
+    from http import client
+    from urllib import parse
+
+    from mockserver.client import report
+    from mockserver.engine import build, check
+    from mockserver.server import process
+else:
+    json = lazy_module("json")
+    client = lazy_module("http.client")
+    parse = lazy_module("urllib.parse")
+    report = lazy_module("mockserver.client.report")
+    check = lazy_module("mockserver.engine.check")
+    build = lazy_module("mockserver.engine.build")
+    process = lazy_module("mockserver.server.process")
 
 DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -168,18 +184,13 @@ def _flags(parser: ArgumentParser) -> list[str]:
 
 
 def _serve(parsed: Namespace) -> int:
-    settings = _settings(parsed)
-    from mockserver.server.process import serve
-
-    return serve(settings)
+    return process.serve(_settings(parsed))
 
 
 def _check(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.engine.check import check
-
     try:
-        problems = check(settings)
+        problems = check.check(settings)
     except SettingsError:
         raise
     except MockServerError as error:
@@ -194,12 +205,8 @@ def _check(parsed: Namespace) -> int:
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.engine.build import build_engine
-
-    services = build_engine(settings).services
+    services = build.build_engine(settings).services
     if parsed.json:
-        import json
-
         _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
@@ -216,20 +223,17 @@ def _healthcheck(parsed: Namespace) -> int:
     if url is None:
         settings = _settings(parsed)
         url = url_of(settings.host, settings.port)
-    from http.client import HTTPConnection, HTTPException
-    from urllib.parse import urlsplit
-
     try:
-        target = urlsplit(url)
+        target = parse.urlsplit(url)
         if target.scheme != "http" or not target.hostname:
             raise ValueError
-        connection = HTTPConnection(target.hostname, target.port, timeout=parsed.timeout)
+        connection = client.HTTPConnection(target.hostname, target.port, timeout=parsed.timeout)
     except ValueError:
         raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from None
     try:
         connection.request("GET", f"{target.path.rstrip('/')}/health")
         status = connection.getresponse().status
-    except (OSError, HTTPException) as error:
+    except (OSError, client.HTTPException) as error:
         _complain(f"mockserver: {url} does not answer: {error}\n")
         return PROBLEMS
     finally:
@@ -240,23 +244,21 @@ def _healthcheck(parsed: Namespace) -> int:
 
 
 def _report(parsed: Namespace) -> int:
-    from mockserver.client.report import fetch_report, write_report
-
     settings = _settings(parsed)
     url = parsed.url or url_of(settings.host, settings.port)
     token = settings.admin_token
-    report = fetch_report(url, sandbox=parsed.sandbox, admin_token=token, timeout=parsed.timeout)
-    content = report.written(parsed.format)
+    fetched = report.fetch_report(url, sandbox=parsed.sandbox, admin_token=token, timeout=parsed.timeout)
+    content = fetched.written(parsed.format)
     if parsed.output:
-        write_report(content, parsed.output)
+        report.write_report(content, parsed.output)
     else:
         _write(content.decode())
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
-    if report.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
-        _complain(f"{report.summary()}\n")
-    if report.fails(parsed.fail_on):
+    if fetched.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
+        _complain(f"{fetched.summary()}\n")
+    if fetched.fails(parsed.fail_on):
         return PROBLEMS
-    return NOTHING_CHECKED if report.lacks(parsed.fail_on) else DONE
+    return NOTHING_CHECKED if fetched.lacks(parsed.fail_on) else DONE
 
 
 def _settings(parsed: Namespace) -> Settings:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import orjson
@@ -10,6 +9,7 @@ import orjson
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Request, Response
+from mockserver.lazy import lazy_function
 from mockserver.openapi.document import JSON, OpenApiDocument, Operation
 from mockserver.openapi.router import RouteNotFound
 from mockserver.sandbox.accounts import Account
@@ -164,22 +164,6 @@ class ClientRules(NamedTuple):
     """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
 
 
-class LazyFunction:
-    """A function of a module that is imported when it is first called, so that a start need not wait for it."""
-
-    __slots__ = ("_function", "_module", "_name")
-
-    def __init__(self, module: str, name: str) -> None:
-        self._module = module
-        self._name = name
-        self._function: Callable[..., Any] | None = None
-
-    def __call__(self, *args: Any) -> Any:
-        if self._function is None:
-            self._function = getattr(import_module(self._module), self._name)
-        return self._function(*args)
-
-
 class Provider:
     """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
 
@@ -257,9 +241,9 @@ class Provider:
 
         return register
 
-    def handles_later(self, module: str, **functions: str) -> None:
-        """Register functions of a module by operationId; it is imported when the first of them is called."""
-        self.handlers.update({operation: LazyFunction(module, name) for operation, name in functions.items()})
+    def handles_lazily(self, **handlers: Callable[[], Handler]) -> None:
+        """Register handlers of lazy modules by operationId: `cancelBatch=lambda: operations.cancel_batch`."""
+        self.handlers.update({operation: lazy_function(find) for operation, find in handlers.items()})
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
         """Register a check of what the document cannot say. It sees the fields that the schemas accept."""

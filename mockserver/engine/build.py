@@ -11,6 +11,7 @@ from mockserver.api.provider import ApiContext, BoundOperation, Provider
 from mockserver.engine.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
 from mockserver.openapi.files import read_document
 from mockserver.openapi.schema import Schema
@@ -26,7 +27,10 @@ from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
+    from mockserver.engine import scenarios
     from mockserver.fixtures.scenarios import ScenarioSet
+else:
+    scenarios = lazy_module("mockserver.engine.scenarios")
 
 PROVIDER_GROUP = "mockserver.providers"
 
@@ -56,9 +60,7 @@ def build_engine(settings: Settings) -> Engine:
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
-    from mockserver.engine.scenarios import load_scenarios  # noqa: PLC0415  ours are known to be good, and no start waits for them
-
-    return load_scenarios(fixture_folders(settings), services)
+    return scenarios.load_scenarios(fixture_folders(settings), services)
 
 
 def find_providers() -> list[Provider]:

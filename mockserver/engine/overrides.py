@@ -14,6 +14,7 @@ from mockserver.http import (
     Request,
     Response,
 )
+from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation, bare_media_type
 from mockserver.openapi.prefer import Preference, preference_applied, read_preference
 from mockserver.openapi.requests import check_reply, find_content
@@ -26,7 +27,10 @@ from mockserver.sandbox.stubs.rules import Rule
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
+    from mockserver.sandbox.stubs import schema
     from mockserver.sandbox.stubs.faults import Fault
+else:
+    schema = lazy_module("mockserver.sandbox.stubs.schema")
 
 FORBIDDEN = "forbidden"
 """The code of a violation that HTTP itself forbids, so that no rule can mean it."""
@@ -95,9 +99,7 @@ def read_rules(
 
     Raises ValueError for one that makes no sense or fits no operation, RuleError for one whose reply is undocumented.
     """
-    from mockserver.sandbox.stubs.schema import read_rule  # noqa: PLC0415  with all faults, for those who install some
-
-    rules = [read_rule(each, origin=origin, now=now, times=times) for each in definitions]
+    rules = [schema.read_rule(each, origin=origin, now=now, times=times) for each in definitions]
     for number, rule in enumerate(rules):
         _check_rule(rule, services, f"rule {number + 1}: " if len(rules) > 1 else "")
     return rules

@@ -2,15 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mockserver.errors import Reason, Violation
 from mockserver.http import Response
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import JSON, Content, Operation
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.requests import find_content
+
+if TYPE_CHECKING:
+    from mockserver.openapi.generate import values
+else:
+    values = lazy_module("mockserver.openapi.generate.values")
 
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS_HEADER = 4096
@@ -115,9 +121,7 @@ def _header_text(value: Any) -> str:
 def _generated_body(content: Content, key: bytes) -> Any:
     if content.schema is None:
         return {} if content.media_type == JSON else ""
-    from mockserver.openapi.generate.values import generate_value  # noqa: PLC0415  decimal and fractions cost 3 ms
-
-    return generate_value(content.schema.definition, root=content.schema.document, key=key)
+    return values.generate_value(content.schema.definition, root=content.schema.document, key=key)
 
 
 def violations_text(violations: Sequence[Violation]) -> str:

@@ -10,12 +10,18 @@ from urllib.parse import unquote
 import jsonschema_rs
 
 from mockserver.errors import SpecError, Violation
+from mockserver.lazy import lazy_module
 from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, linear_options
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
+    import jsonschema
+    import pycountry
     from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
+else:
+    jsonschema = lazy_module("jsonschema")
+    pycountry = lazy_module("pycountry")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
@@ -223,8 +229,6 @@ def _is_uri(text: str) -> bool:
 
 
 def _is_country(text: str) -> bool:
-    import pycountry  # noqa: PLC0415  costs 50 ms, and most requests name no country
-
     return len(text) == 2 and text.isascii() and pycountry.countries.get(alpha_2=text.upper()) is not None
 
 
@@ -235,8 +239,6 @@ def _is_language(text: str) -> bool:
 
 @cache
 def _languages() -> frozenset[str]:
-    import pycountry  # noqa: PLC0415  see _is_country
-
     coded = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
     spelled = {language.name.partition(" (")[0].lower() for language in coded}
     common = {language.common_name.lower() for language in coded if hasattr(language, "common_name")}
@@ -247,9 +249,7 @@ def _is_standard(name: str) -> Callable[[str], bool]:
     """A format of JSON Schema itself, judged for both validators by jsonschema's own checker."""
 
     def conforms(text: str) -> bool:
-        from jsonschema import FormatChecker  # noqa: PLC0415  costs 30 to 60 ms, and few documents use these
-
-        return bool(FormatChecker().conforms(text, name))
+        return bool(jsonschema.FormatChecker().conforms(text, name))
 
     return conforms
 
@@ -272,9 +272,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
 
 @cache
 def _format_checker() -> "FormatChecker":
-    from jsonschema import FormatChecker  # noqa: PLC0415  needed only to explain
-
-    checker = FormatChecker(formats=())
+    checker = jsonschema.FormatChecker(formats=())
     for name, conforms in FORMATS.items():
         checker.checks(name)(lambda value, conforms=conforms: not isinstance(value, str) or conforms(value))
     return checker
@@ -283,21 +281,18 @@ def _format_checker() -> "FormatChecker":
 @cache
 def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     """jsonschema's validator, which walks no array further than is worth it, and reads patterns as the fast judge."""
-    from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415  needed only to explain
-    from jsonschema.validators import extend  # noqa: PLC0415  needed only to explain
-
-    known = Draft202012Validator.VALIDATORS
+    known = jsonschema.Draft202012Validator.VALIDATORS
 
     def items(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, list):
             instance = instance[: min(schema.get("maxItems", MAX_EXPLAINED_ITEMS), MAX_EXPLAINED_ITEMS)]
         yield from known["items"](validator, definition, instance, schema) or ()
 
-    def pattern(validator: Any, definition: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+    def pattern(_validator: Any, definition: str, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
-            yield ValidationError(f"{instance!r} does not match {definition!r}")
+            yield jsonschema.ValidationError(f"{instance!r} does not match {definition!r}")
 
-    def named(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+    def named(validator: Any, definition: Any, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         for text, wanted in definition.items() if isinstance(instance, dict) else ():
             for name in [name for name in instance if _pattern(text).is_valid(name)]:
                 yield from validator.descend(instance[name], wanted, path=name, schema_path=text)
@@ -310,9 +305,9 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
             instance = {name: each for name, each in instance.items() if not any(p.is_valid(name) for p in patterns)}
         yield from known["additionalProperties"](validator, definition, instance, schema) or ()
 
-    def unique(validator: Any, definition: bool, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+    def unique(_validator: Any, definition: bool, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
-            yield ValidationError(f"{instance!r} has non-unique elements")
+            yield jsonschema.ValidationError(f"{instance!r} has non-unique elements")
 
     keywords: dict[str, Any] = {
         "items": items,
@@ -323,7 +318,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     }
     if leaves_unevaluated:
         keywords["unevaluatedProperties"] = lambda *_: ()
-    extended: type[Validator] = extend(Draft202012Validator, keywords)
+    extended: type[Validator] = jsonschema.validators.extend(jsonschema.Draft202012Validator, keywords)
     return extended
 
 

@@ -3,13 +3,19 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import SettingsError
+from mockserver.lazy import lazy_module
 from mockserver.redaction import REDACTED, is_secret_name
 from mockserver.settings.parse import SYNTAXES, invalid_value, is_digits, truncated_repr
 from mockserver.settings.table import PREFIX, ROWS, Settings, flag_of, variable_of
 from mockserver.text import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    import yaml
+else:
+    yaml = lazy_module("yaml")
 
 _SERVICE_VARIABLE = re.compile(
     r"MOCKSERVER_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
@@ -64,11 +70,9 @@ def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
 
 def _load_config(path: str) -> dict[str, object]:
     """The file's mapping, every scalar still text: what is written means the same as after a flag."""
-    import yaml  # noqa: PLC0415  few have a config file, all wait for the start
-
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123  pathlib would only add to the start-up time
-            loaded = yaml.load(file, Loader=yaml.BaseLoader)  # noqa: S506  makes text, lists and mappings only
+            loaded = yaml.load(file, Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot be read as a config file: {' '.join(str(error).split())}") from error
     if loaded in (None, ""):

@@ -2,8 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from mockserver.errors import SettingsError
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import datetime
+else:
+    datetime = lazy_module("datetime")
 
 CLOCK_WANTED = "'flowing', 'frozen', an ISO 8601 instant or 'frozen@INSTANT'"
 PROGRESSION_WANTED = "'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or more)"
@@ -56,11 +63,9 @@ def read_capacity(text: str, place: str = "capacity") -> float:
 
 def read_instant(text: str) -> float | None:
     """An ISO 8601 instant in Unix seconds, in UTC unless it says otherwise; None when it is none."""
-    from datetime import UTC, datetime  # noqa: PLC0415  few ask for an instant, all wait for the start
-
     try:
-        instant = datetime.fromisoformat(text)
-        instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        instant = datetime.datetime.fromisoformat(text)
+        instant = (instant if instant.tzinfo else instant.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
     except (ValueError, OverflowError):  # past the year 9999 in UTC
         return None
     return min(instant.timestamp(), LATEST_YEAR)

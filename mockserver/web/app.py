@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mockserver.engine.engine import Engine
 from mockserver.http import Response
+from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings
 from mockserver.web.gateway import Gateway, make_request, read_headers
 from mockserver.web.paths import ADMIN_PREFIX, BROWSER_PATHS, HEALTH, NO_CONTENT, ROOT
@@ -13,6 +14,13 @@ from mockserver.web.paths import ADMIN_PREFIX, BROWSER_PATHS, HEALTH, NO_CONTENT
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
     from starlette.types import Receive, Scope, Send
+
+    from mockserver.web import index, request_log
+    from mockserver.web.admin import app as admin_app
+else:
+    request_log = lazy_module("mockserver.web.request_log")
+    index = lazy_module("mockserver.web.index")
+    admin_app = lazy_module("mockserver.web.admin.app")
 
 Page = Callable[["Scope"], Response]
 
@@ -31,9 +39,7 @@ def build_app(engine: Engine, settings: Settings) -> "App":
 
     @cache
     def admin() -> "App":
-        from mockserver.web.admin.app import build_admin  # noqa: PLC0415  Starlette and the verbs cost 30 ms
-
-        return build_admin(engine, settings)
+        return admin_app.build_admin(engine, settings)
 
     async def app(scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
@@ -51,9 +57,7 @@ def build_app(engine: Engine, settings: Settings) -> "App":
 
 
 def _with_request_log(app: "App", engine: Engine) -> "App":
-    from mockserver.web.request_log import RequestLog  # noqa: PLC0415  off by default, and costs nothing then
-
-    return RequestLog(app, engine)
+    return request_log.RequestLog(app, engine)
 
 
 def _fixed_page(page: Response, _: "Scope") -> Response:
@@ -61,6 +65,4 @@ def _fixed_page(page: Response, _: "Scope") -> Response:
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
-    from mockserver.web.index import index_page  # noqa: PLC0415  most servers are never looked at
-
-    return index_page(engine, settings, make_request(scope, read_headers(scope), b""))
+    return index.index_page(engine, settings, make_request(scope, read_headers(scope), b""))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.lazy import lazy_module
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
@@ -23,6 +24,10 @@ from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+    from mockserver.web import uploads
+else:
+    uploads = lazy_module("mockserver.web.uploads")
 
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up other requests."""
@@ -118,17 +123,15 @@ class Gateway:
         body, as any other. Raises as _read_body does, and Refusal when the disk is full."""
         if not self._engine.takes_form(request):
             return request._replace(body=await self._read_body(dict(request.headers), receive))
-        from mockserver.web.uploads import read_form, skip_body, upload_too_large  # noqa: PLC0415  python-multipart
-
         if not self._engine.may_send_form(request):
-            if await self._upload_patience.wait(skip_body(receive, MAX_UPLOAD)):
+            if await self._upload_patience.wait(uploads.skip_body(receive, MAX_UPLOAD)):
                 return request
-            raise upload_too_large(MAX_UPLOAD)
+            raise uploads.upload_too_large(MAX_UPLOAD)
         stated = request.headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > MAX_UPLOAD:
-            raise upload_too_large(MAX_UPLOAD)
+            raise uploads.upload_too_large(MAX_UPLOAD)
         content_type = request.headers["content-type"]
-        form = await self._upload_patience.wait(read_form(content_type, receive, MAX_UPLOAD))
+        form = await self._upload_patience.wait(uploads.read_form(content_type, receive, MAX_UPLOAD))
         return request._replace(form=form.fields, form_problem=form.problem)
 
     def _too_large(self) -> Refusal:

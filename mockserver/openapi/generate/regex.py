@@ -3,10 +3,16 @@
 import re
 from collections.abc import Sequence
 from random import Random
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from mockserver.lazy import lazy_module
 from mockserver.openapi.budget import Budget, TooCostly
 from mockserver.openapi.regex import compile_pattern, pattern_weight
+
+if TYPE_CHECKING:
+    import rstr
+else:
+    rstr = lazy_module("rstr")
 
 Choice = TypeVar("Choice")
 
@@ -24,9 +30,7 @@ def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: 
 
     Raises TooCostly when the budget does not suffice.
     """
-    from rstr import Rstr  # noqa: PLC0415  rarely needed
-
-    maker = Rstr(_SeededChoice(seed, budget))
+    maker = rstr.Rstr(_SeededChoice(seed, budget))
     made = text
     try:
         # Its compilation is paid for as well.

@@ -7,8 +7,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from uuid import UUID
+
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    from faker.providers.address import en_US as address
+    from faker.providers.lorem import en_US as lorem
+    from faker.providers.person import en_US as person
+else:
+    address = lazy_module("faker.providers.address.en_US")
+    lorem = lazy_module("faker.providers.lorem.en_US")
+    person = lazy_module("faker.providers.person.en_US")
 
 Choice = TypeVar("Choice")
 
@@ -50,11 +61,7 @@ class WordLists(NamedTuple):
 @cache
 def word_lists() -> WordLists:
     """The lists, read once. Faker takes long to import, and most servers never need it before the first answer."""
-    from faker.providers.address.en_US import Provider as Addresses  # noqa: PLC0415  see above
-    from faker.providers.lorem.en_US import Provider as Texts  # noqa: PLC0415  see above
-    from faker.providers.person.en_US import Provider as People  # noqa: PLC0415  see above
-
-    speech = Texts.parts_of_speech
+    speech = lorem.Provider.parts_of_speech
     by_kind = {
         "n": _is_wanted(speech["noun"]),
         "a": _is_wanted(speech["adjective"]),
@@ -64,9 +71,9 @@ def word_lists() -> WordLists:
     return WordLists(
         by_kind=by_kind,
         sentences=tuple((frame, [by_kind[kind] for kind in kinds]) for frame, kinds in SENTENCES),
-        first_names=tuple(People.first_names),
-        last_names=tuple(People.last_names),
-        city_endings=tuple(Addresses.city_suffixes),
+        first_names=tuple(person.Provider.first_names),
+        last_names=tuple(person.Provider.last_names),
+        city_endings=tuple(address.Provider.city_suffixes),
     )
 
 

@@ -1,14 +1,20 @@
 """What Agent First answers to one prompt: the canned completion that fits, else a fabricated one."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from mockserver.api.provider import ApiContext
+from mockserver.lazy import lazy_module
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from mockserver.providers.agentfirst import pages
+else:
+    pages = lazy_module("mockserver.providers.agentfirst.pages")
 
 DEFAULT_MODEL = "chatgpt"
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
@@ -32,17 +38,13 @@ class Question(NamedTuple):
 
 def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
     """The completion object, in the field set of the chosen version."""
-    from mockserver.providers.agentfirst.pages import (  # noqa: PLC0415  a start need not wait for it
-        completion,
-        fixture_answer,
-        generated_answer,
-    )
-
     key = question.key(world.settings.seed)
     country = question.targeting.get("country")
     canned = world.fixtures.completion(question.prompt, question.model, country)
-    answer = fixture_answer(canned.entry) if canned else generated_answer(key, question.prompt, question.model)
-    return completion(
+    answer = (
+        pages.fixture_answer(canned.entry) if canned else pages.generated_answer(key, question.prompt, question.model)
+    )
+    return pages.completion(
         answer,
         prompt=question.prompt,
         model=question.model,

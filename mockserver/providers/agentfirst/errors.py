@@ -6,16 +6,22 @@ Only a few 422 texts of the vendor are known; the other wordings are invented in
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from mockserver.api.provider import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
+from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.requests import MAX_ARGUMENTS
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
+
+if TYPE_CHECKING:
+    import pycountry
+else:
+    pycountry = lazy_module("pycountry")
 
 _PLACES = ("subdivision", "city")
 
@@ -187,8 +193,6 @@ _PHRASES: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
 
 @lru_cache(maxsize=1024)
 def _is_subdivision(country: str, part: str) -> bool:
-    import pycountry  # noqa: PLC0415  costs 50 ms, and most requests name no subdivision
-
     found = pycountry.subdivisions.get(code=f"{country}-{part}")
     return found is not None and found.parent_code is None
 

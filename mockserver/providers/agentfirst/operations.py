@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mockserver.api.provider import ApiContext, Call, LazyFunction, Provider
+from mockserver.api.provider import ApiContext, Call, Provider
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
+from mockserver.lazy import lazy_function, lazy_module
 from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
 from mockserver.providers.agentfirst.completions import answer_source, completion_for, questions, targeting_of
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
@@ -17,6 +18,12 @@ from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
 from mockserver.settings.table import Settings
+
+if TYPE_CHECKING:
+    from mockserver.providers.agentfirst import archive, snapshot
+else:
+    snapshot = lazy_module("mockserver.providers.agentfirst.snapshot")
+    archive = lazy_module("mockserver.providers.agentfirst.archive")
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -79,7 +86,7 @@ api = Provider(
     charges=needs_credits,
     adapt=adapt,
     notice=callback_payload,
-    judge=LazyFunction("mockserver.providers.agentfirst.snapshot", "snapshot_problems"),
+    judge=lazy_function(lambda: snapshot.snapshot_problems),
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
@@ -156,8 +163,6 @@ def get_user(call: Call) -> Response:
 
 @api.handles("getArchive")
 def get_archive(call: Call) -> Response:
-    from mockserver.providers.agentfirst.archive import ndjson_archive, zip_archive  # noqa: PLC0415  zipfile costs 10 ms
-
     batch = call.sandbox.batches.get(call.arguments["id"].lower())
     is_here = call.arguments["sandbox"] == call.sandbox.key
     if (
@@ -171,9 +176,11 @@ def get_archive(call: Call) -> Response:
         raise Refusal(Reason.NOT_FOUND)
     batch, asked = batch.with_outcomes(), questions(batch, call.sandbox)
     if call.arguments.get("format") == "ndjson":
-        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, _world(call)), source="handler")
+        return Response(
+            200, "application/x-ndjson", archive.ndjson_archive(batch, asked, _world(call)), source="handler"
+        )
     name = ("Content-Disposition", f'attachment; filename="{batch.id}.zip"')
-    return Response(200, "application/zip", zip_archive(batch, asked, _world(call)), (name,), "handler")
+    return Response(200, "application/zip", archive.zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
 def _snapshot_types(call: Call, batch: Batch) -> Batch:

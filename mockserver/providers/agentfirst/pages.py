@@ -4,11 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import blake2b
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mockserver.lazy import lazy_module
 from mockserver.providers.agentfirst.text import Answer, Source, fixture_answer, generated_answer
+
+if TYPE_CHECKING:
+    import mistune
+else:
+    mistune = lazy_module("mistune")
 
 __all__ = ["Answer", "Source", "completion", "fixture_answer", "generated_answer"]
 
@@ -121,8 +127,6 @@ def _html(markdown: str) -> str:
 
 @cache
 def _renderer() -> Callable[[str], str]:
-    import mistune  # noqa: PLC0415  start-up time is a feature
-
     markdown = mistune.create_markdown(escape=True, plugins=["table"])
     return lambda text: str(markdown(text))
 

@@ -1,6 +1,15 @@
 """What a good client of AgileCloud does: the table that a verdict on one is read from."""
 
-from mockserver.api.provider import ClientRules, LazyFunction
+from typing import TYPE_CHECKING
+
+from mockserver.api.provider import ClientRules
+from mockserver.lazy import lazy_function, lazy_module
+
+# Most users need one API of two, so start-up imports none of the handlers.
+if TYPE_CHECKING:
+    from mockserver.providers.agilecloud.batches import job
+else:
+    job = lazy_module("mockserver.providers.agilecloud.batches.job")
 
 CLIENT_RULES = (
     ClientRules(
@@ -9,7 +18,7 @@ CLIENT_RULES = (
         id=("path", "batch_id"),
         ends=frozenset({"completed", "failed", "expired", "cancelled"}),
         lost=frozenset({"failed", "expired", "cancelled"}),
-        standing=LazyFunction("mockserver.providers.agilecloud.batches.job", "batch_state"),
+        standing=lazy_function(lambda: job.batch_state),
         failed=("request_counts", "failed"),
         download="downloadFile",
         error_file="error_file_id",

@@ -1,8 +1,11 @@
 """AgileCloud: an OpenAI-compatible API with batches, files, prompt templates and live calls."""
 
-from mockserver.api.provider import LazyFunction, Provider
+from typing import TYPE_CHECKING
+
+from mockserver.api.provider import Provider
 from mockserver.errors import Reason, Refusal
 from mockserver.http import FAULT_SOURCE, Request, Response
+from mockserver.lazy import lazy_function, lazy_module
 from mockserver.openapi.document import Operation
 from mockserver.openapi.requests import read_token
 from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
@@ -12,6 +15,22 @@ from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
+
+# Most users need one API of two, so start-up imports none of the handlers.
+if TYPE_CHECKING:
+    from mockserver.providers.agilecloud import collections, errors, files, snapshot, usage
+    from mockserver.providers.agilecloud.batches import operations as batches
+    from mockserver.providers.agilecloud.chat import operations as chat
+    from mockserver.providers.agilecloud.prompts import operations as prompts
+else:
+    errors = lazy_module("mockserver.providers.agilecloud.errors")
+    usage = lazy_module("mockserver.providers.agilecloud.usage")
+    collections = lazy_module("mockserver.providers.agilecloud.collections")
+    snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
+    batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
+    files = lazy_module("mockserver.providers.agilecloud.files")
+    chat = lazy_module("mockserver.providers.agilecloud.chat.operations")
+    prompts = lazy_module("mockserver.providers.agilecloud.prompts.operations")
 
 CHOSEN = frozenset({"stub", FAULT_SOURCE})
 """Sources of responses whose headers somebody has chosen for a test."""
@@ -53,9 +72,9 @@ def is_costly(request: Request) -> bool:
 api = Provider(
     "agilecloud",
     tag="AgileCloud",
-    word=LazyFunction("mockserver.providers.agilecloud.errors", "format_error"),
+    word=lazy_function(lambda: errors.format_error),
     prefixes=("/v1", "/api/v1"),
-    lost=LazyFunction("mockserver.providers.agilecloud.errors", "unknown_path"),
+    lost=lazy_function(lambda: errors.unknown_path),
     # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
     statuses={
         Reason.FORBIDDEN: (401,),
@@ -64,55 +83,44 @@ api = Provider(
     },
     guard=check_rate_limit,
     dress=add_headers,
-    report=LazyFunction("mockserver.providers.agilecloud.usage", "report"),
-    keeps=LazyFunction("mockserver.providers.agilecloud.collections", "snapshot_types"),
-    judge=LazyFunction("mockserver.providers.agilecloud.snapshot", "snapshot_problems"),
+    report=lazy_function(lambda: usage.report),
+    keeps=lazy_function(lambda: collections.snapshot_types),
+    judge=lazy_function(lambda: snapshot.snapshot_problems),
     listings={
-        "batches": LazyFunction("mockserver.providers.agilecloud.batches.operations", "batch_rows"),
-        "files": LazyFunction("mockserver.providers.agilecloud.files", "file_rows"),
+        "batches": lazy_function(lambda: batches.batch_rows),
+        "files": lazy_function(lambda: files.file_rows),
     },
     # Two thousand inputs of an embedding are six million numbers.
     slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
     costly=is_costly,
     guidance=CLIENT_RULES,
-    prompts=LazyFunction("mockserver.providers.agilecloud.chat.operations", "prompts"),
+    prompts=lazy_function(lambda: chat.prompts),
 )
 
-# Most users need one API of two: the handlers' modules are imported when they are first needed.
-api.handles_later(
-    "mockserver.providers.agilecloud.chat.operations",
-    createChatCompletion="create_chat_completion",
-    createEmbedding="create_embedding",
-    listModels="list_models",
-    retrieveModel="retrieve_model",
-)
-api.handles_later(
-    "mockserver.providers.agilecloud.files",
-    createFile="create_file",
-    retrieveFile="retrieve_file",
-    deleteFile="delete_file",
-    downloadFile="download_file",
-)
-api.handles_later(
-    "mockserver.providers.agilecloud.batches.operations",
-    createBatch="create_batch",
-    retrieveBatch="retrieve_batch",
-    listFiles="list_files",
-    listBatches="list_batches",
-    cancelBatch="cancel_batch",
-)
-api.handles_later(
-    "mockserver.providers.agilecloud.prompts.operations",
-    createPrompt="create_prompt",
-    listPrompts="list_prompts",
-    getPrompt="get_prompt",
-    updatePrompt="update_prompt",
-    archivePrompt="archive_prompt",
-    createPromptVersion="create_prompt_version",
-    listPromptVersions="list_prompt_versions",
-    publishPromptVersion="publish_prompt_version",
-    diffPromptVersions="diff_prompt_versions",
-    renderPrompt="render_prompt",
-    startAbTest="start_ab_test",
-    getAbResults="get_ab_results",
+api.handles_lazily(
+    createChatCompletion=lambda: chat.create_chat_completion,
+    createEmbedding=lambda: chat.create_embedding,
+    listModels=lambda: chat.list_models,
+    retrieveModel=lambda: chat.retrieve_model,
+    createFile=lambda: files.create_file,
+    retrieveFile=lambda: files.retrieve_file,
+    deleteFile=lambda: files.delete_file,
+    downloadFile=lambda: files.download_file,
+    createBatch=lambda: batches.create_batch,
+    retrieveBatch=lambda: batches.retrieve_batch,
+    listFiles=lambda: batches.list_files,
+    listBatches=lambda: batches.list_batches,
+    cancelBatch=lambda: batches.cancel_batch,
+    createPrompt=lambda: prompts.create_prompt,
+    listPrompts=lambda: prompts.list_prompts,
+    getPrompt=lambda: prompts.get_prompt,
+    updatePrompt=lambda: prompts.update_prompt,
+    archivePrompt=lambda: prompts.archive_prompt,
+    createPromptVersion=lambda: prompts.create_prompt_version,
+    listPromptVersions=lambda: prompts.list_prompt_versions,
+    publishPromptVersion=lambda: prompts.publish_prompt_version,
+    diffPromptVersions=lambda: prompts.diff_prompt_versions,
+    renderPrompt=lambda: prompts.render_prompt,
+    startAbTest=lambda: prompts.start_ab_test,
+    getAbResults=lambda: prompts.get_ab_results,
 )

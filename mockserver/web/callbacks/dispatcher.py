@@ -8,17 +8,24 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 import orjson
 
 from mockserver.engine.engine import Engine
+from mockserver.lazy import lazy_module
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
 from mockserver.workers import LaneFull
+
+if TYPE_CHECKING:
+    from mockserver.web.callbacks import http, sqs
+else:
+    sqs = lazy_module("mockserver.web.callbacks.sqs")
+    http = lazy_module("mockserver.web.callbacks.http")
 
 MAX_WORKERS = 16
 """How many deliveries may be under way at once, each of another sandbox."""
@@ -221,14 +228,11 @@ def _log_bug(work: "Future[None]") -> None:
 
 
 def _attempt(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
-    from mockserver.web.callbacks.http import post  # noqa: PLC0415  http.client and ssl, for those who have callbacks
-    from mockserver.web.callbacks.sqs import enqueue, read_queue  # noqa: PLC0415  as deliveries above
-
     try:
-        queue = read_queue(callback.target, rules.endpoint)
+        queue = sqs.read_queue(callback.target, rules.endpoint)
         if queue is not None:
-            return enqueue(queue, callback.payload, callback.id, rules)
-        return post(callback.target, callback.payload, callback.id, rules)
+            return sqs.enqueue(queue, callback.payload, callback.id, rules)
+        return http.post(callback.target, callback.payload, callback.id, rules)
     except Exception as error:
         _log.exception("the callback of %s met a bug in mockserver", callback.id)
         return DeliveryResult(State.FAILED, error=f"a bug in mockserver: {type(error).__name__}: {str(error)[:200]}")

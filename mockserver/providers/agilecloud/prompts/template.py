@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mockserver.lazy import lazy_module
 from mockserver.providers.agilecloud.prompts.problems import TemplateProblem
 
 if TYPE_CHECKING:
+    from mockserver.providers.agilecloud.prompts import render_pool, renderer
     from mockserver.providers.agilecloud.prompts.renderer import Reply
+else:
+    render_pool = lazy_module("mockserver.providers.agilecloud.prompts.render_pool")
+    renderer = lazy_module("mockserver.providers.agilecloud.prompts.renderer")
 
 __all__ = ["TemplateProblem", "placeholders", "placeholders_of", "render", "render_all"]
 
@@ -86,14 +91,9 @@ def _asked(templates: Sequence[str], variables: Mapping[str, Any], *, blank: boo
 
 
 def _reply(request: bytes, *, is_simple: bool) -> "Reply":
-    # Most servers never render.
     if is_simple:
-        from mockserver.providers.agilecloud.prompts.renderer import answer  # noqa: PLC0415
-
-        return answer(orjson.loads(request))
-    from mockserver.providers.agilecloud.prompts.render_pool import ask  # noqa: PLC0415
-
-    reply: Reply = orjson.loads(ask(request))
+        return renderer.answer(orjson.loads(request))
+    reply: Reply = orjson.loads(render_pool.ask(request))
     return reply
 
 
