@@ -53,7 +53,7 @@ HOMES = {
     "uvicorn": {"server"},
     "jsonschema": {"openapi.schema"},
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
-    "yaml": {"openapi.files", "settings.load"},
+    "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
     "minijinja": {"providers.agilecloud.prompts"},
 }
