@@ -64,7 +64,7 @@ class Violation(NamedTuple):
         return next((str(part) for part in reversed(self.location) if isinstance(part, str)), "")
 
 
-class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away is not an error of ours
+class Refusal(Exception):
     """A request turned away. Raised anywhere on the walk, answered by the engine in one place."""
 
     def __init__(

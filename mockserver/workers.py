@@ -42,7 +42,7 @@ class WorkStopped(BaseException):
     """Raised by `checkpoint` when the server ends. Not an Exception, so that no handler takes it for a bug."""
 
 
-class LaneFull(Exception):  # noqa: N818  a fact that is told, not an error of ours
+class LaneFull(Exception):
     """MAX_WAITING pieces of work wait in the lane already."""
 
 

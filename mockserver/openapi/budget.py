@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mockserver.openapi.regex import pattern_size, pattern_weight
+from mockserver.openapi.schema import resolve_ref
 
 MAX_STEPS = 500_000
 """Of one answer, all of its choices and attempts together."""
@@ -31,7 +32,7 @@ _OF_ITEMS = ("items", "contains", "unevaluatedItems")
 _UNSUPPORTED = ("$dynamicRef", "$recursiveRef")
 
 
-class TooCostly(ValueError):  # noqa: N818  a bound, not a mistake in the program
+class TooCostly(ValueError):
     """An answer that would take more steps than it may."""
 
 
@@ -152,8 +153,6 @@ class _Walk:
     def _parts(self, schema: Mapping[str, Any]) -> Iterable[Any]:
         """The schemas that are asked about the same value."""
         if "$ref" in schema:
-            from mockserver.openapi.schema import resolve_ref  # noqa: PLC0415  schema.py compiles what is counted here
-
             yield resolve_ref(schema["$ref"], self._root)
         for word in _LISTS:
             yield from schema.get(word, ())

@@ -40,10 +40,13 @@ def format_instant(unix: float) -> str:
     return text.replace("+00:00", "Z")
 
 
+FLOWING = ClockConfig()
+
+
 class Clock:
     """The time of one sandbox, in Unix seconds."""
 
-    def __init__(self, start: ClockConfig = ClockConfig(), wall: Callable[[], float] = time.time) -> None:  # noqa: B008  a value
+    def __init__(self, start: ClockConfig = FLOWING, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
         self._start = start
         self.reset()

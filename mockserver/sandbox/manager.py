@@ -18,7 +18,7 @@ MAX_NAME = 200
 """Characters."""
 
 
-class SandboxesFull(Exception):  # noqa: N818  a fact that is told, not an error of ours
+class SandboxesFull(Exception):
     """No sandbox can be made or pinned: there are as many as there may be, and too many are pinned."""
 
 

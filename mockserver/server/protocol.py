@@ -248,8 +248,10 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             if name == b"connection":
                 options = [each.strip() for each in value.split(b",")]
-                value = b", ".join(each for each in options if each.lower() != b"upgrade")  # noqa: PLW2901
-            if name != b"upgrade" and (value or name != b"connection"):
+                kept = b", ".join(each for each in options if each.lower() != b"upgrade")
+                if kept:
+                    headers.append(b"connection: %s\r\n" % kept)
+            elif name != b"upgrade":
                 headers.append(b"%s: %s\r\n" % (name, value))
         return b"".join([line, *headers, b"\r\n"])
 
@@ -342,14 +344,14 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             self._timer = None
 
 
-async def _options(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  an ASGI application
+async def _options(_scope: Any, _receive: Any, send: Any) -> None:
     """`OPTIONS *` asks about the server, not about a path."""
     headers = [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body"})
 
 
-async def _expectation_failed(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  an ASGI application
+async def _expectation_failed(_scope: Any, _receive: Any, send: Any) -> None:
     """An expectation other than 100-continue cannot be met."""
     detail = "The server meets no expectation but 100-continue."
     body = orjson.dumps({"type": "about:blank", "title": "Expectation Failed", "status": 417, "detail": detail})

@@ -84,7 +84,7 @@ def leased_sandbox(
             raise UnexpectedRequests(format_unexpected(odd))
 
 
-class UnexpectedRequests(AssertionError):  # noqa: N818  a failed test, not an error of ours
+class UnexpectedRequests(AssertionError):
     """The program under test sent what the documented APIs do not know."""
 
 

@@ -31,7 +31,7 @@ class DeliveryFaultError(ConnectionResetError):
     """The connection is broken on purpose, and the server offers no other way to do it."""
 
 
-class _Over(Exception):  # noqa: N818  no error: the delivery has come to its end
+class _Over(Exception):
     """What was to be let through is through."""
 
 

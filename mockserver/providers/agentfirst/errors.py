@@ -139,11 +139,11 @@ def _required(name: str, rule: Mapping[str, Any]) -> str:
     return f"{' and '.join(names)} must be provided"
 
 
-def _pattern(name: str, rule: Mapping[str, Any]) -> str:  # noqa: ARG001  as its neighbours
+def _pattern(name: str, _rule: Mapping[str, Any]) -> str:
     return f"{name} must be {_PATTERNS.get(name, 'valid')}"
 
 
-def _syntax(name: str, rule: Mapping[str, Any]) -> str:  # noqa: ARG001  as its neighbours
+def _syntax(name: str, _rule: Mapping[str, Any]) -> str:
     return "JSON was malformed" if name == "Body" else "Query was malformed"
 
 

@@ -139,15 +139,15 @@ def _missing(violation: Violation) -> str:
     return found[1] if found and violation.location[0] == "body" else ""
 
 
-def _required(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _required(_violation: Violation, param: str) -> str:
     return f"Missing required parameter: '{param}'."
 
 
-def _unknown(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _unknown(_violation: Violation, param: str) -> str:
     return f"Unknown parameter: '{param}'."
 
 
-def _enum(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _enum(violation: Violation, _param: str) -> str:
     rule = violation.rule
     values = [_quote(each) for each in rule.get("enum", [rule.get("const")]) if each is not None]
     return f"Invalid value: {_quote(violation.value)}. Supported values are: {_join_names(values, 'and')}."
@@ -208,19 +208,19 @@ def _pattern(violation: Violation, param: str) -> str:
     return f"Invalid '{param}': string does not match pattern. Expected {wanted}."
 
 
-def _invalid(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _invalid(_violation: Violation, param: str) -> str:
     return f"Invalid value for '{param}'."
 
 
-def _duplicate(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _duplicate(_violation: Violation, param: str) -> str:
     return f"Duplicate parameter: '{param}'."
 
 
-def _syntax(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _syntax(violation: Violation, _param: str) -> str:
     return f"The {violation.location[0]} could not be parsed{' as JSON' if violation.location[0] == 'body' else ''}."
 
 
-def _media_type(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _media_type(violation: Violation, _param: str) -> str:
     return f"Unsupported content type. Send the request with '{violation.rule.get('wanted', '')}'."
 
 

@@ -42,7 +42,7 @@ PROMPTS = "/api/v1/prompts"
 _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 
-def check_rate_limit(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
+def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
     """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
     bucket = counted(sandbox.buckets.get(account.key), settings.rate_limit, now)
     if bucket is None:

@@ -92,7 +92,7 @@ class Trickle(Fault):
     seconds: float = number_field(0, MAX_SECONDS)
     pieces: int = int_field(1, 1000, default=10)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.TRICKLE, self.seconds, self.pieces))
 
 
@@ -107,7 +107,7 @@ class Status(Fault):
     def headers(self) -> tuple[tuple[str, str], ...]:
         return () if self.retry_after is None else (("Retry-After", str(self.retry_after)),)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         """The engine gives the documented reply, if there is one; any other gives way to a problem."""
         if response.status != self.status:
             said = {"type": "about:blank", "title": _phrase(self.status), "status": self.status}
@@ -119,7 +119,7 @@ class Status(Fault):
 class Empty(Fault):
     sees = "The connection is closed without a byte."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.EMPTY))
 
 
@@ -127,7 +127,7 @@ class Empty(Fault):
 class Reset(Fault):
     sees = "The connection is reset (TCP RST) without a byte."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.RESET))
 
 
@@ -139,7 +139,7 @@ class Cut(Fault):
     after: int | None = int_field(0, MAX_BYTES, default=None)
     share: float | None = number_field(0, 1, default=None)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.CUT, amount=self._kept(_length(response))))
 
     def _kept(self, length: int | None) -> int:
@@ -153,7 +153,7 @@ class Cut(Fault):
 class MalformedChunk(Fault):
     sees = "Chunked encoding with half of the body and a size that is no number; then the connection is closed."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         kept = FIRST_PART if (length := _length(response)) is None else length // 2
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.MALFORMED_CHUNK, amount=kept))
 
@@ -178,7 +178,7 @@ class Garbage(Fault):
 class BrokenJson(Fault):
     sees = "The status and a well-framed body that is the first half of the JSON it should be."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         body = response.body
         return _framed(response, _half(body) if isinstance(body, bytes) else _first_half(body))
 
@@ -189,7 +189,7 @@ class Timeout(Fault):
 
     seconds: float = number_field(0, MAX_SECONDS, default=MAX_SECONDS)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.TIMEOUT, self.seconds))
 
 

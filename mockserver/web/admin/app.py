@@ -258,7 +258,7 @@ def _method_not_allowed(path: str, method: str, methods: Any) -> StarletteRespon
     return _problem(AdminRefusal(405, detail), headers)
 
 
-async def _not_found(request: StarletteRequest, error: Exception) -> StarletteResponse:  # noqa: ARG001  Starlette's signature
+async def _not_found(request: StarletteRequest, _: Exception) -> StarletteResponse:
     path = request.url.path
     near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in ROUTES))
     hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""

@@ -12,7 +12,7 @@ MAX_ROWS = 1000
 PAGE = frozenset({"limit", "after"})
 
 
-class AdminRefusal(Exception):  # noqa: N818  a glossary word
+class AdminRefusal(Exception):
     """An admin call turned away; nothing was changed."""
 
     def __init__(self, status: int, detail: str, violations: Sequence[Violation] = ()) -> None:

@@ -26,7 +26,7 @@ from mockserver.web.admin.views import unexpected
 MAX_ACCOUNTS = 1000
 
 
-def version(call: AdminCall) -> Any:  # noqa: ARG001  every verb takes the call
+def version(_: AdminCall) -> Any:
     return {"name": "mockserver", "version": __version__}
 
 

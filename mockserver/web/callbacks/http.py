@@ -21,7 +21,7 @@ _PATH = "/%:@!$&'()*+,;=-._~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class ForbiddenTarget(Exception):  # noqa: N818  it says what is wrong with the target
+class ForbiddenTarget(Exception):
     """A target that may not be called; nothing was sent, and no name server was asked."""
 
 

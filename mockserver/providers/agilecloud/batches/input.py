@@ -102,15 +102,19 @@ class InputValidator:
                 lines[0] = lines[0].removeprefix(BOM_UTF8)
             numbers: Sequence[int] = range(before + 1, before + 1 + len(lines))
             before += len(lines)
-            if not self._strict and not all(map(bytes.strip, lines)):
-                numbers, lines = self._without_blank(numbers, lines)  # noqa: PLW2901  the rest is read instead
-            yield from self._plain(lines, numbers) or self._one_by_one(lines, numbers)
+            if self._strict or all(map(bytes.strip, lines)):
+                yield from self._read(lines, numbers)
+            else:
+                yield from self._read(*self._without_blank(lines, numbers))
             if self._is_over:
                 return
         if not self._count and not self.errors:
             self._fail(LineError("empty_file", "The input file holds no request.", is_last=True), 0)
 
-    def _without_blank(self, numbers: Sequence[int], lines: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+    def _read(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line]:
+        return self._plain(lines, numbers) or self._one_by_one(lines, numbers)
+
+    def _without_blank(self, lines: Sequence[bytes], numbers: Sequence[int]) -> tuple[list[bytes], list[int]]:
         """The lines that are not blank, with their numbers."""
         kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if line.strip()]
         self._blank += len(lines) - len(kept)
@@ -118,7 +122,7 @@ class InputValidator:
             message = f"The input file has more than {MAX_BLANK_LINES} blank lines."
             self._fail(LineError("too_many_blank_lines", message, is_last=True), 0)
             return [], []
-        return [number for number, _ in kept], [line for _, line in kept]
+        return [line for _, line in kept], [number for number, _ in kept]
 
     def _plain(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line] | None:
         """The lines with these numbers at one go; None where one of them is not plain, or not right.

@@ -51,7 +51,7 @@ def check_rules(request: Body, model: Model) -> None:
                 raise RuleBroken(Reason.INVALID, violation.message, violations=[violation])
 
 
-def _unanswered_calls(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _unanswered_calls(request: Body, _model: Model) -> Violation | None:
     """Each call of an assistant is answered by the messages right after it, and these answer nothing else."""
     calls: set[str] = set()
     open_calls: dict[str, None] = {}
@@ -91,7 +91,7 @@ def _lost_answer(id_: str, n: int, *, has_calls: bool) -> Violation:
     return Violation(("body", "messages", n, "role"), "", message)
 
 
-def _without_json(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _without_json(request: Body, _model: Model) -> Violation | None:
     if request["response_format"].get("type") != "json_object":
         return None
     if any("json" in text.lower() for message in request["messages"] for text in _texts(message.get("content"))):
@@ -107,7 +107,7 @@ def _texts(content: Any) -> Iterator[str]:
         yield from (part["text"] for part in content or () if isinstance(part.get("text"), str))
 
 
-def _open_format(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _open_format(request: Body, _model: Model) -> Violation | None:
     wanted = request["response_format"].get("json_schema")
     if not wanted or not wanted.get("strict") or not isinstance(wanted.get("schema"), Mapping):
         return None
@@ -116,7 +116,7 @@ def _open_format(request: Body, model: Model) -> Violation | None:  # noqa: ARG0
     return Violation(("body", "response_format"), "", message) if problem else None
 
 
-def _open_parameters(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _open_parameters(request: Body, _model: Model) -> Violation | None:
     for n, tool in enumerate(request["tools"]):
         function = tool.get("function") or {}
         parameters = function.get("parameters")
@@ -134,7 +134,7 @@ def _open_parameters(request: Body, model: Model) -> Violation | None:  # noqa: 
     return None
 
 
-def _unsent_choice(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _unsent_choice(request: Body, _model: Model) -> Violation | None:
     sent = {tool_name(tool) for tool in request.get("tools") or ()}
     for kind, name in chosen_tools(request["tool_choice"]):
         if (kind, name) not in sent:
@@ -161,7 +161,7 @@ def chosen_tools(choice: Any) -> Sequence[tuple[str, str]]:
     return [tool_name(choice)]
 
 
-def _unsupported_limit(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _unsupported_limit(_request: Body, _model: Model) -> Violation | None:
     return _unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
 
 

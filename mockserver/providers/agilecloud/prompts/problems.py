@@ -1,7 +1,7 @@
 """Why a prompt template gives no text."""
 
 
-class TemplateProblem(Exception):  # noqa: N818  the word its users read: something to mend in a template
+class TemplateProblem(Exception):
     """A template that cannot be read or rendered; the message tells its author what to mend."""
 
     def __init__(self, kind: str, message: str, *, variable: str = "") -> None:

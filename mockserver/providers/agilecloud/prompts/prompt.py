@@ -25,7 +25,7 @@ LIFECYCLE = Lifecycle(
 )
 
 
-class IllegalTransition(Exception):  # noqa: N818  the lifecycle's word; STYLE shows it
+class IllegalTransition(Exception):
     """A version asked to become what the lifecycle does not let it become."""
 
 
