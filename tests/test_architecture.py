@@ -23,7 +23,8 @@ from mockserver.sandbox.stubs.faults import FAULTS
 # From the bottom up; "" is the package itself, which knows its version. A module imports from lower layers and from
 # its own package.
 LAYERS = (
-    {"", "errors", "http", "json_bodies", "lazy", "redaction", "text", "workers"},
+    {"", "lazy"},
+    {"errors", "http", "json_bodies", "redaction", "text", "workers"},
     {"settings", "openapi"},
     {"fixtures", "stores"},
     {"sandbox"},

@@ -103,15 +103,15 @@ class InputValidator:
             numbers: Sequence[int] = range(before + 1, before + 1 + len(lines))
             before += len(lines)
             if self._strict or all(map(bytes.strip, lines)):
-                yield from self._read(lines, numbers)
+                yield from self._check_lines(lines, numbers)
             else:
-                yield from self._read(*self._without_blank(lines, numbers))
+                yield from self._check_lines(*self._without_blank(lines, numbers))
             if self._is_over:
                 return
         if not self._count and not self.errors:
             self._fail(LineError("empty_file", "The input file holds no request.", is_last=True), 0)
 
-    def _read(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line]:
+    def _check_lines(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line]:
         return self._plain(lines, numbers) or self._one_by_one(lines, numbers)
 
     def _without_blank(self, lines: Sequence[bytes], numbers: Sequence[int]) -> tuple[list[bytes], list[int]]:
@@ -131,7 +131,7 @@ class InputValidator:
         """
         if self._is_plain is None or self.errors or self._count + len(lines) > MAX_LINES:
             return None
-        if max(map(len, lines)) > CHUNK_BYTES:
+        if max(map(len, lines), default=0) > CHUNK_BYTES:
             return None
         try:
             requests = list(map(orjson.loads, lines))
