@@ -42,7 +42,7 @@ FLOORS = (
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = {("contract", "state"), ("state", "contract")}
-# Plain values may speak of each other; the main module opens the command line; what checks also loads.
+# Plain values may speak of each other; the main module opens the command line; what checks, and the app, also load.
 NEIGHBOURS = {
     ("sources", "errors"),
     ("sources", "redaction"),
@@ -54,6 +54,7 @@ NEIGHBOURS = {
     ("messages", "errors"),
     ("__main__", "cli"),
     ("checking", "loading"),
+    ("web", "loading"),
 }
 
 HOMES = {
@@ -244,7 +245,7 @@ def test_a_fault_that_is_named_elsewhere_is_found(source: str) -> None:
         ("contract.spec", "from mockserver import engine"),
         ("contract.spec", "import mockserver.api.provider"),
         ("contract.spec", "from mockserver.stores import Store"),
-        ("contract.spec", "def late():\n    from mockserver.web.app import build_app"),
+        ("contract.spec", "def late():\n    from mockserver.web.app import create_app"),
         (
             "contract.spec",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mockserver.engine.engine import Engine",
@@ -257,8 +258,7 @@ def test_a_fault_that_is_named_elsewhere_is_found(source: str) -> None:
         ("settings", "from mockserver.openapi.files import read_document"),
         ("engine", "from mockserver.providers.agentfirst.operations import api"),
         ("providers.agentfirst", "from mockserver.engine.engine import Engine"),
-        ("loading", "from mockserver.web.app import build_app"),
-        ("web.app", "from mockserver.engine.build import load_engine"),
+        ("loading", "from mockserver.web.app import create_app"),
         ("web.app", "from mockserver.server.process import serve"),
         ("client", "from mockserver.server.process import serve"),
         ("attic", "from mockserver.errors import Refusal"),
@@ -274,7 +274,7 @@ def test_an_import_that_climbs_is_found(module: str, source: str) -> None:
         ("contract.spec", "from mockserver.openapi.schema import Schema\nfrom mockserver.errors import SpecError"),
         ("sources", "from mockserver.errors import SettingsError"),
         ("loading", "from mockserver.engine.engine import Engine\nfrom mockserver.stores import open_store"),
-        ("server", "from mockserver.engine.build import load_engine\nfrom mockserver.web.app import build_app"),
+        ("server", "from mockserver.engine.build import load_engine\nfrom mockserver.web.app import create_app"),
         ("web.verbs", "from mockserver import __version__"),
         ("contract.spec", "import re\nfrom mockserver_like import engine"),
     ],
