@@ -19,6 +19,7 @@ from mockserver.client.client import AdminError, Client
 from mockserver.client.transport import Answer, AsgiTransport, HttpTransport, read_answer
 from mockserver.errors import Reason
 from mockserver.http import Request, Response
+from mockserver.redaction import account_key
 from mockserver.sandbox.journal import Exchange
 from mockserver.testing.pool import (
     ENV_REMOVED,

@@ -378,7 +378,7 @@ ACCOUNT = {"$": "AccountSpec", "key": BOB, "email": "bob@example.com", "credits"
         (f"{STATE}/accounts/*/v/settled", -(2**63), "no Account: it has, or owes, more credits than there are"),
         (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
         (f"{STATE}/seen/*", "1", "'1' is not int"),
-        (f"{STATE}/jobs/x", {"$": "BatchRecord"}, "'Job' is no known tag"),
+        (f"{STATE}/jobs/x", {"$": "BatchRecord"}, "'BatchRecord' is no known tag"),
         (f"{STATE}/batches/*/body/v", "eyJwcm9tcHRzIjpbImEiLCJiIl0sIm1vZGVsIjo1fQ==", "its body says of model"),
         (f"{STATE}/files/x", FILE, "sandbox.shelves.files.x: its id is another"),
     ],
