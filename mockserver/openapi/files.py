@@ -66,12 +66,17 @@ def _is_bundled(path: Path) -> bool:
 
 def find_line(path: Path, location: Sequence[str | int]) -> int | None:
     """The line (from 1) on which the value at `location` starts, or the nearest one around it that exists."""
+    return find_lines(path, [location])[0]
+
+
+def find_lines(path: Path, locations: Sequence[Sequence[str | int]]) -> list[int | None]:
+    """What `find_line` says of each of several locations; the file is read once."""
     try:
         content = path.read_bytes()
     except (OSError, ValueError):
-        return None
+        return [None] * len(locations)
     content = _YAML_UNLIKE_JSON.sub(_as_in_yaml, content) if path.suffix == ".json" else content
-    return yaml_values.find_yaml_line(content, location)
+    return yaml_values.find_lines(content, locations)
 
 
 def _as_in_yaml(found: re.Match[bytes]) -> bytes:

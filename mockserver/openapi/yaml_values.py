@@ -34,12 +34,16 @@ def read_yaml(content: bytes, path: Path, error: type[MockServerError]) -> Any:
     return value
 
 
-def find_yaml_line(content: bytes, location: Sequence[str | int]) -> int | None:
-    """The line (from 1) on which the value at `location` starts, or the nearest one around it that exists."""
+def find_lines(content: bytes, locations: Sequence[Sequence[str | int]]) -> list[int | None]:
+    """For each location the line (from 1) on which its value starts, or the nearest one around it that exists."""
     try:
         node = _compose(content)[1]
     except (ValueError, yaml.YAMLError):
-        return None
+        return [None] * len(locations)
+    return [_line_of(node, location) for location in locations]
+
+
+def _line_of(node: yaml.Node | None, location: Sequence[str | int]) -> int | None:
     line = None
     while node is not None:
         line = node.start_mark.line + 1

@@ -1,15 +1,22 @@
-"""The server as one ASGI application: health checks, the admin API, the index page, and the gateway for the rest."""
+"""The server as a Starlette application: health checks, the admin API, the index page, and the gateway for the rest."""
 
-from collections.abc import Callable
-from functools import cache, partial
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+from weakref import proxy
 
+from starlette.applications import Starlette
+
+from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.http import Response
 from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings
-from mockserver.web.gateway import Gateway, make_request, read_headers
+from mockserver.web.callbacks.dispatcher import CallbackDispatcher
+from mockserver.web.gateway import Gateway
 from mockserver.web.paths import ADMIN_PREFIX, BROWSER_PATHS, HEALTH, NO_CONTENT, ROOT
+from mockserver.web.scopes import read_headers, read_request, route_path
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -25,39 +32,111 @@ else:
 Page = Callable[["Scope"], Response]
 
 
-def build_app(engine: Engine, settings: Settings) -> "App":
-    """The whole server as an ASGI app.
+class MockServer(Starlette):
+    """The whole server as one Starlette application: health, the admin API, and the gateway for everything else.
 
-    The imitated APIs bypass Starlette's router and middleware, which would cost each request as much as all else.
-    Starlette is imported for the first admin call, so that a start does not wait for it.
+    Requests go straight to what answers them while nothing was added to the application. With middleware, routes or
+    exception handlers of others, they go through Starlette's stack and router as usual.
     """
-    gateway = Gateway(engine, settings)
-    pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
-    if not engine.serves(ROOT):
-        pages[ROOT] = partial(_index, engine, settings)
-    pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
 
-    @cache
-    def admin() -> "App":
-        return admin_app.build_admin(engine, settings)
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._dispatch = _Dispatch(engine, settings)
+        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
+        super().__init__(lifespan=_lifespan)
+        self.state.engine = engine
+        self.router.redirect_slashes = False
+        # Starlette's router refers to itself, and would keep what it holds until the collector runs.
+        self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
 
-    async def app(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            return
-        path = scope["path"]
-        page = pages.get(path)
-        if page is not None and scope["method"] in {"GET", "HEAD"}:
-            await gateway.deliver(page(scope), scope["method"], receive, send)
-        elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
-            await admin()(scope, receive, send)
+    @property
+    def engine(self) -> Engine:
+        """What answers the requests."""
+        return self._engine
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        is_http = scope["type"] == "http"
+        is_direct = is_http and not (self.user_middleware or self.router.routes or self.exception_handlers)
+        answer: App = self._dispatch if is_direct else super().__call__
+        if self._log is not None and is_http:
+            await self._log.watch(answer, scope, receive, send)
         else:
-            await gateway(scope, receive, send)
+            await answer(scope, receive, send)
 
-    return _with_request_log(app, engine) if settings.log_level in {"debug", "info"} else app
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have callbacks delivered while the block runs; what the lifespan does."""
+        courier = self._dispatch.courier
+        courier.start()
+        try:
+            yield
+        finally:
+            courier.stop()
 
 
-def _with_request_log(app: "App", engine: Engine) -> "App":
-    return request_log.RequestLog(app, engine)
+class _Dispatch:
+    """Gives each request to what answers it."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._gateway = Gateway(engine, settings)
+        self._pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
+        if not engine.serves(ROOT):
+            self._pages[ROOT] = partial(_index, engine, settings)
+        self._pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
+        self._admin: App | None = None
+
+    @property
+    def courier(self) -> CallbackDispatcher:
+        """What delivers callbacks."""
+        return self._gateway.courier
+
+    def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
+        path = scope["path"]
+        if scope.get("root_path"):
+            path = route_path(scope)
+        page = self._pages.get(path)
+        if page is not None and scope["method"] in {"GET", "HEAD"}:
+            return self._gateway.deliver(page(scope), scope["method"], receive, send)
+        if path.startswith(ADMIN_PREFIX) or path in HEALTH:
+            return self._admin_app()(scope, receive, send)
+        return self._gateway(scope, receive, send)
+
+    def _admin_app(self) -> "App":
+        if self._admin is None:
+            self._admin = admin_app.build_admin(self._engine, self._settings)
+        return self._admin
+
+
+def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> MockServer:
+    """The whole server as a Starlette application: to be mounted, wrapped into middleware, or tested.
+
+    Without an engine, one is loaded as the settings ask; raises SpecError, FixtureError or SettingsError.
+    """
+    settings = settings or Settings()
+    return MockServer(engine or build_engine(settings), settings)
+
+
+def _lifespan(app: Any) -> AbstractAsyncContextManager[None]:
+    return cast(MockServer, app).running()
+
+
+async def _answer_unrouted(dispatch: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
+    """What the router does with everything that has no route."""
+    if scope["type"] == "http":
+        await dispatch(scope, receive, send)
+    else:
+        await _refuse_websocket(receive, send)
+
+
+async def _refuse_websocket(receive: "Receive", send: "Send") -> None:
+    if (await receive())["type"] == "websocket.connect":
+        await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
+def _request_log(engine: Engine) -> "request_log.RequestLog":
+    return request_log.RequestLog(engine)
 
 
 def _fixed_page(page: Response, _: "Scope") -> Response:
@@ -65,4 +144,4 @@ def _fixed_page(page: Response, _: "Scope") -> Response:
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
-    return index.index_page(engine, settings, make_request(scope, read_headers(scope), b""))
+    return index.index_page(engine, settings, read_request(scope, read_headers(scope), b""))

@@ -13,13 +13,14 @@ from mockserver.lazy import lazy_module
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
-from mockserver.settings.table import Settings, url_of
+from mockserver.settings.table import Settings
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.cors import CrossOrigin
 from mockserver.web.fault_delivery import close_stream, deliver_with_fault, wait_for_disconnect
 from mockserver.web.lanes import busy, in_lane, own_lane
 from mockserver.web.large_bodies import LARGE_BODIES
+from mockserver.web.scopes import read_headers, read_request
 from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ UPLOAD_TIMEOUT = 600
 """Longest wait for the rest of a form, in seconds."""
 MULTIPART = "multipart/"
 
-KEPT_TEXTS, KEPT_LENGTH = 1024, 100
-"""How many texts of headers are kept in memory, of at most how many bytes each."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -49,7 +48,7 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._engine.courier = self._courier = CallbackDispatcher(engine, settings)
+        self._engine.courier = self.courier = CallbackDispatcher(engine, settings)
         self._max_body = settings.max_body
         self._patience = BodyTimeout(settings.body_timeout)
         self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
@@ -82,12 +81,12 @@ class Gateway:
         try:
             has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
-                request = await self._read_multipart(make_request(scope, headers, b""), receive)
+                request = await self._read_multipart(read_request(scope, headers, b""), receive)
             else:
                 body = await self._read_body(headers, receive) if has_body else b""
-                request = make_request(scope, headers, body)
+                request = read_request(scope, headers, body)
         except Refusal as refusal:
-            response = await self._refuse(make_request(scope, headers, b""), refusal.without_frames(), receive)
+            response = await self._refuse(read_request(scope, headers, b""), refusal.without_frames(), receive)
             # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
             # One that waited for "100 Continue" may send its body all the same, or not.
             if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
@@ -158,7 +157,7 @@ class Gateway:
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
-        self._courier.loop = asyncio.get_running_loop()
+        self.courier.loop = asyncio.get_running_loop()
         try:
             return await self._in_turn(request, action, receive)
         except LaneFull as full:
@@ -208,42 +207,6 @@ def internal_error(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
-
-
-class _Texts(dict[bytes, str]):
-    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
-    hold them once."""
-
-    def __missing__(self, raw: bytes) -> str:
-        text = raw.decode("latin-1")
-        if len(raw) <= KEPT_LENGTH:
-            if len(self) >= KEPT_TEXTS:
-                self.clear()
-            self[raw] = text
-        return text
-
-
-_texts = _Texts()
-
-
-def read_headers(scope: "Scope") -> dict[str, str]:
-    return {_texts[name]: _texts[value] for name, value in scope["headers"]}
-
-
-def make_request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    return Request(
-        scope["method"],
-        scope["path"],
-        scope["query_string"].decode("latin-1"),
-        headers,
-        body,
-        _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
-    )
-
-
-@lru_cache(maxsize=64)
-def _origin(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://{url_of(host, port).partition('://')[2]}"
 
 
 def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
