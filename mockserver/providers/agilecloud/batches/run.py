@@ -118,8 +118,6 @@ def run_lines(
     `expires`, that they came too late.
     """
     fates: dict[int, ItemOutcome] = {}
-    sums: dict[str, list[int]] = {}
-    uses: list[VersionUse] = []
     refused = RejectedItems()
     good = bytearray()
     seed = seed_of(desk.batch_id.encode())
@@ -131,7 +129,7 @@ def run_lines(
     plain = FastPath(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
     accepts, strict = plain.accepts if plain else None, desk.world.settings.strict
     inspection = InputValidator(desk.endpoint, desk.models, desk.line_schema, accepts, strict=strict)
-    models = inspection.named
+    totals = _Totals(inspection.named, events)
     for index, (number, line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
         # A plain line has one bracket, that of its messages; a second one is found sooner than a marker.
@@ -141,34 +139,22 @@ def run_lines(
             good.append(1)
             output.add(short)
             continue
-        fate = read_outcome(line.decode()) if is_marked else PLAIN
-        if fate != PLAIN:
-            fates[index] = fate
-        if desk.plan is not None:
-            fate = apply_plan(fate, desk.plan, index, desk.batch_id)
-            if fate.slowness:
-                fates[index] = fate
+        fate = _item_outcome(line if is_marked else None, index, desk, fates)
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, model, trade, chosen, broken = _answer_line(request, fate, identity, desk)
-        if broken:
-            refused = refused.with_item(f"line {number}", broken)
-        good.append(trade is not None)
-        if chosen is not None and chosen.is_tested:
-            uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, UsageTotal(*trade) if trade else None))
-        (error if trade is None else output).add(answer)
-        if model is not None and trade is not None:
-            models.add(model.id)
-            _add(sums, model, trade)
-            events.of_model(model.name).note(request["custom_id"], *trade[1:])
+        answer = _answer_line(request, fate, identity, desk)
+        if answer.broken:
+            refused = refused.with_item(f"line {number}", answer.broken)
+        good.append(answer.trade is not None)
+        (error if answer.trade is None else output).add(answer.line)
+        totals.add(request["custom_id"], answer)
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
-        _add(sums, model, trade)
-    trades = {model: UsageTotal(*counts) for model, counts in sums.items()}
+        totals.add_trade(model, trade)
     return LineResults(
         len(good),
         (),
@@ -176,9 +162,9 @@ def run_lines(
         bytes(good),
         output.finish(),
         error.finish(),
-        trades,
-        models.pop() if len(models) == 1 else None,
-        tuple(uses),
+        totals.trades(),
+        totals.only_model(),
+        tuple(totals.uses),
         refused,
         events.finish(),
     )
@@ -189,10 +175,16 @@ def rejected_file(*errors: Mapping[str, Any]) -> LineResults:
     return LineResults(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
-def _add(sums: dict[str, list[int]], model: Model, trade: Sequence[int]) -> None:
-    counts = sums.setdefault(model.name, [0, 0, 0, 0])
-    for at, count in enumerate(trade):
-        counts[at] += count
+def _item_outcome(marked: bytes | None, index: int, desk: RunContext, outcomes: dict[int, ItemOutcome]) -> ItemOutcome:
+    """The outcome that markers in the line and the batch's plan ask for; noted in `outcomes` where it is unusual."""
+    outcome = PLAIN if marked is None else read_outcome(marked.decode())
+    if outcome != PLAIN:
+        outcomes[index] = outcome
+    if desk.plan is not None:
+        outcome = apply_plan(outcome, desk.plan, index, desk.batch_id)
+        if outcome.slowness:
+            outcomes[index] = outcome
+    return outcome
 
 
 class _Lines:
@@ -242,6 +234,40 @@ class _Answer(NamedTuple):
     """The prompt version it got."""
     broken: str = ""
     """How the request broke the document."""
+
+
+class _Totals:
+    """What the lines of a batch used: tokens and cost by model, and the prompt versions."""
+
+    def __init__(self, models: set[str], events: EventWriter) -> None:
+        """`models` are the ids of those that lines were answered by so far."""
+        self.uses: list[VersionUse] = []
+        self._models = models
+        self._events = events
+        self._sums: dict[str, list[int]] = {}
+
+    def add(self, custom_id: str, answer: _Answer) -> None:
+        chosen, trade, model = answer.chosen, answer.trade, answer.model
+        if chosen is not None and chosen.is_tested:
+            total = UsageTotal(*trade) if trade else None
+            self.uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, total))
+        if model is not None and trade is not None:
+            self._models.add(model.id)
+            self.add_trade(model, trade)
+            self._events.of_model(model.name).note(custom_id, *trade[1:])
+
+    def add_trade(self, model: Model, trade: Sequence[int]) -> None:
+        counts = self._sums.setdefault(model.name, [0, 0, 0, 0])
+        for at, count in enumerate(trade):
+            counts[at] += count
+
+    def trades(self) -> dict[str, UsageTotal]:
+        """The totals by the model's name."""
+        return {model: UsageTotal(*counts) for model, counts in self._sums.items()}
+
+    def only_model(self) -> str | None:
+        """The id of the model that answered all lines; None when there are several, or none."""
+        return next(iter(self._models)) if len(self._models) == 1 else None
 
 
 def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, desk: RunContext) -> _Answer:
