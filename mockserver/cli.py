@@ -13,7 +13,7 @@ from mockserver.errors import MockServerError, SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.settings.load import read_settings
 from mockserver.settings.table import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
-from mockserver.text import did_you_mean
+from mockserver.text import did_you_mean, format_count, format_table
 
 if TYPE_CHECKING:
     import json
@@ -197,9 +197,9 @@ def _check(parsed: Namespace) -> int:
         _complain(f"mockserver: nothing could be checked: {error}\n")
         return NOTHING_CHECKED
     for problem in problems:
-        _write(f"{problem.severity}: {problem.place}: {problem.message}\n")
+        _write(f"{problem.severity}: {problem}\n")
     errors = sum(problem.severity == "error" for problem in problems)
-    _complain(f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}\n")
+    _complain(f"{format_count(errors, 'error')}, {format_count(len(problems) - errors, 'warning')}\n")
     return PROBLEMS if errors else DONE
 
 
@@ -211,9 +211,7 @@ def _operations(parsed: Namespace) -> int:
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
     rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one, *_ in services]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for line in format_table(rows):
         _write(f"{line}\n")
     return DONE
 
@@ -371,7 +369,3 @@ def _looks(default: object, facts: Any) -> dict[str, Any]:
     metavar = f"{{{','.join(facts['choices'])}}}" if facts["choices"] else facts["metavar"]
     action = "append" if isinstance(default, tuple) else "store"
     return {"action": action, "default": None, "metavar": metavar, "help": about + shown}
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

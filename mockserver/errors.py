@@ -4,18 +4,36 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+ERROR, WARNING = "error", "warning"
+
+
+class Problem(NamedTuple):
+    """One thing to mend in a document or a fixture file (an error), or to think about (a warning)."""
+
+    place: str
+    """A file and line, or a document and an operation; empty where no place is known."""
+    message: str
+    severity: str = ERROR
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
 
 class MockServerError(Exception):
-    """Something to mend before the server can start; the message says where, what came, and what was wanted."""
+    """Something to mend before the server can start; the text says where, what came, and what was wanted."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        self.problem = Problem(place, message)
+        super().__init__(str(self.problem))
 
 
 class SpecError(MockServerError):
     """An OpenAPI document that cannot be served."""
 
-    def __init__(self, message: str, *others: str) -> None:
-        """`others` are further mistakes of the same document, each with its place."""
-        super().__init__(message)
-        self.others = others
+    def __init__(self, message: str, place: str = "", *, others: Sequence[Problem] = ()) -> None:
+        """`others` are further mistakes of the same document."""
+        super().__init__(message, place)
+        self.problems = (self.problem, *others)
 
 
 class FixtureError(MockServerError):

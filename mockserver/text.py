@@ -1,6 +1,6 @@
-"""Texts for people: which known name an unknown one was probably meant to be."""
+"""Texts for people: where a value stands, tables, numbers of things, and the name that was probably meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mockserver.lazy import lazy_module
@@ -12,6 +12,32 @@ else:
 
 MAX_COMPARED = 200
 """Characters of a word that are compared."""
+
+
+def format_location(location: Iterable[str | int]) -> str:
+    """Where a value stands in a JSON value: `completions[0].match`; empty for the whole value."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+
+
+def format_dotted(location: Iterable[str | int]) -> str:
+    """The same with nothing but dots: `body.messages.0.role`."""
+    return ".".join(map(str, location))
+
+
+def format_count(number: int, noun: str) -> str:
+    """A number of things: `1 error`, `2 errors`."""
+    return f"{number} {noun}{plural_ending(number)}"
+
+
+def plural_ending(number: int) -> str:
+    """What a noun ends with after a number: an `s`, or nothing after 1."""
+    return "" if number == 1 else "s"
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, with columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def nearest(word: str, known: Iterable[str], *, by_beginning: bool = True) -> str:

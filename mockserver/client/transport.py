@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mockserver.redaction import shown_path
+from mockserver.text import format_dotted
 
 JsonObject = dict[str, Any]
 """A JSON object as the server sent it."""
@@ -182,5 +183,4 @@ def _error_message(value: Mapping[str, Any]) -> str:
 
 
 def _format_error(violation: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, violation.get("location", ())))
-    return f"{place}: {violation.get('message', violation)}"
+    return f"{format_dotted(violation.get('location', ()))}: {violation.get('message', violation)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.api.provider import ApiContext, BoundOperation, Call, Provider, Served, call_with_defaults
 from mockserver.engine.engine import Engine
-from mockserver.errors import FixtureError, SpecError
+from mockserver.errors import FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
@@ -48,7 +48,7 @@ def build_engine(settings: Settings) -> Engine:
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
     for problem in handler_problems(providers, [bundled, *others]):
-        raise SpecError(problem)
+        raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
     sandboxes = SandboxManager(
         open_store(),
@@ -178,18 +178,16 @@ def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
     return OpenApiDocument(closed(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
-def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[str]:
-    """Every operation that a provider handles and no document has, a line each."""
+def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
+    """Every operation that a provider handles and no document has."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
         known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
         for key in (*provider.handlers, *provider.checkers):
             if key not in known:
                 names = ", ".join(spec.name for spec in specs)
-                yield (
-                    f"{names}: provider {provider.name!r} handles {key!r}; "
-                    f"no operation with the tag {provider.tag!r} has that name"
-                )
+                wanted = f"no operation with the tag {provider.tag!r} has that name"
+                yield Problem(names, f"provider {provider.name!r} handles {key!r}; {wanted}")
 
 
 Registered = TypeVar("Registered")

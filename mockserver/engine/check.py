@@ -1,7 +1,7 @@
 """Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
 
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from mockserver.engine.build import (
     served_specs,
 )
 from mockserver.engine.scenarios import scenario_problems, scenario_schema
-from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
+from mockserver.errors import WARNING, FixtureError, MockServerError, Problem, SpecError, Violation
 from mockserver.fixtures.files import (
     CannedResponse,
     Completion,
@@ -39,16 +39,7 @@ from mockserver.openapi.responses import canned_reply
 from mockserver.openapi.router import collisions, overlaps
 from mockserver.openapi.schema import FORMATS, Schema
 from mockserver.settings.table import Settings
-
-ERROR, WARNING = "error", "warning"
-
-
-class Problem(NamedTuple):
-    """One thing to mend (an error), or to think about (a warning)."""
-
-    place: str
-    message: str
-    severity: str = ERROR
+from mockserver.text import format_location
 
 
 def check(settings: Settings) -> list[Problem]:
@@ -59,7 +50,7 @@ def check(settings: Settings) -> list[Problem]:
     # What a broken document lacks, no provider need handle.
     handlers = [] if problems else handler_problems(providers, [bundled, *others])
     specs = served_specs(bundled, others)
-    problems += [*_format_problem(handlers), *_routing_problems(specs)]
+    problems += [*handlers, *_routing_problems(specs)]
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
@@ -88,7 +79,7 @@ def _read_specs(
         try:
             others.append(load_extra_spec(path, settings, providers, bundled))
         except SpecError as error:
-            problems += _format_problem([str(error), *error.others])
+            problems += error.problems
             with suppress(SpecError):
                 others.append(load_extra_spec(path, settings, providers, bundled, only_sound=True))
     return bundled, others, problems
@@ -97,10 +88,8 @@ def _read_specs(
 def _routing_problems(specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
     """What keeps the operations of all documents from being served together, or one of them from being reached."""
     operations = [operation for spec in specs for operation in spec.operations]
-    yield from _format_problem(collisions(operations))
-    for warning in overlaps(operations):
-        place, _, message = warning.partition(": ")
-        yield Problem(place, message, WARNING)
+    yield from collisions(operations)
+    yield from overlaps(operations)
 
 
 def _spec_problems(spec: OpenApiDocument) -> Iterator[Problem]:
@@ -135,7 +124,7 @@ def _violations(content: Content, value: object) -> list[Violation]:
 
 
 def _path(violation: Violation) -> str:
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location).lstrip(".")
+    path = format_location(violation.location)
     return f"{path}: " if path else ""
 
 
@@ -144,26 +133,19 @@ def _file_problems(folder: Path, schema: Schema, services: Sequence[BoundOperati
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        yield from ((folder, problem) for problem in _format_problem([str(error)]))
+        yield folder, error.problem
         return
     for file in files:
         is_scenario = file.provider == SCENARIOS
-        found = _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema)
-        yield from ((file.path, problem) for problem in _format_problem(found))
+        try:
+            for problem in _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema):
+                yield file.path, problem
+        except FixtureError as error:
+            yield file.path, error.problem
 
 
-def _scenario_problems(file: FixtureFile, services: Sequence[BoundOperation]) -> Iterator[str]:
+def _scenario_problems(file: FixtureFile, services: Sequence[BoundOperation]) -> Iterator[Problem]:
     yield from scenario_problems(file, scenario_schema(bundled_path("fixtures")), services)
-
-
-def _format_problem(problems: Iterable[str]) -> Iterator[Problem]:
-    try:
-        for problem in problems:
-            place, _, message = problem.partition(": ")
-            yield Problem(place, message)
-    except FixtureError as error:
-        place, _, message = str(error).partition(": ")
-        yield Problem(place, message)
 
 
 def _matching_problems(
@@ -188,8 +170,7 @@ def _matching_problems(
             fixtures = read_fixtures(folders, provider.name, schema, without=broken)
             own = len(read_fixtures(folders[:-1], provider.name, schema, without=broken).completions)
         except MockServerError as error:
-            place, _, message = str(error).partition(": ")
-            yield Problem(place, message)
+            yield error.problem
             continue
         tagged = [each for spec in specs for each in spec.operations if each.tag == provider.tag]
         yield from _unmatched_completions(fixtures, _limits(tagged), own)
@@ -236,8 +217,7 @@ def _unmatched_completions(fixtures: Fixtures, limits: Limits, own: int) -> Iter
 
 
 def _place(canned: Completion | CannedResponse) -> str:
-    *path, n = canned.location
-    return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
+    return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {format_location(canned.location)}"
 
 
 def _contradiction(match: PromptMatch, limits: Limits) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 
 from mockserver.api.provider import BoundOperation
 from mockserver.engine.overrides import read_rules
-from mockserver.errors import FixtureError
-from mockserver.fixtures.files import FixtureFile
+from mockserver.errors import FixtureError, Problem
+from mockserver.fixtures.files import FixtureFile, file_problem
 from mockserver.fixtures.scenarios import (
     Scenario,
     ScenarioSchema,
     ScenarioSet,
-    format_problem,
     read_scenario,
     read_scenario_schema,
     scenario_files,
@@ -26,7 +25,7 @@ from mockserver.sandbox.stubs.schema import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 RULES = ("stubs", "faults")
 Place = tuple[str | int, ...]
 """Where in a scenario's file a value stands."""
-Problem = tuple[Place, str]
+PlacedMessage = tuple[Place, str]
 Part = tuple[Place, Mapping[str, Any]]
 
 
@@ -45,13 +44,15 @@ def load_scenarios(folders: Sequence[Path], services: Sequence[BoundOperation]) 
     found: dict[str, Scenario] = {}
     for file in (file for folder in folders for file in scenario_files(folder)):
         for problem in scenario_problems(file, schema, services):
-            raise FixtureError(problem)
+            raise FixtureError(problem.message, problem.place)
         found.setdefault(file.path.stem, read_scenario(file))
     return ScenarioSet(dict(sorted(found.items())), schema.conditions)
 
 
-def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Sequence[BoundOperation]) -> Iterator[str]:
-    """Every reason why a scenario could not be applied, a line each; raises FixtureError when it cannot be read."""
+def scenario_problems(
+    file: FixtureFile, schema: ScenarioSchema, services: Sequence[BoundOperation]
+) -> Iterator[Problem]:
+    """Every reason why a scenario could not be applied; raises FixtureError when it cannot be read."""
     yield from schema_errors(file, schema.whole)
     content = read_document(file.path, FixtureError)
     if not isinstance(content, dict):
@@ -65,7 +66,7 @@ def scenario_problems(file: FixtureFile, schema: ScenarioSchema, services: Seque
         if place[0] in RULES and not any(each[0][:2] == place for each in problems):
             problems += _rule_problems(part[str(place[0])][0], place, services)
     for place, message in problems:
-        yield format_problem(file.path, place, message)
+        yield file_problem(file.path, place, message)
 
 
 def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequence[Place]) -> Iterator[Part]:
@@ -79,14 +80,14 @@ def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequ
                 yield place, {name: [value[place[1]]] if len(place) > 1 else value}
 
 
-def _rule_problems(entry: Any, place: Place, services: Sequence[BoundOperation]) -> Iterator[Problem]:
+def _rule_problems(entry: Any, place: Place, services: Sequence[BoundOperation]) -> Iterator[PlacedMessage]:
     try:
         read_rules([entry], services, origin="scenario", now=0.0)
     except ValueError as error:
         yield place, str(error)
 
 
-def _setup_problems(file: FixtureFile, content: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+def _setup_problems(file: FixtureFile, content: Mapping[str, Any], place: Place) -> Iterator[PlacedMessage]:
     try:
         read_actions(file.path.stem, content)
     except ScenarioError as error:

@@ -6,14 +6,14 @@ from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from mockserver.errors import SpecError
-from mockserver.fixtures.files import format_location
+from mockserver.errors import Problem, SpecError
 from mockserver.openapi.files import find_lines, read_document
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
+from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema
+from mockserver.text import format_location
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
@@ -42,7 +42,7 @@ class OpenApiDocument:
             if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
                 return node
             node = self._target(node["$ref"], place)
-        raise SpecError(f"{self.name}: {place}: its $ref goes round in circles")
+        raise SpecError(f"{place}: its $ref goes round in circles", self.name)
 
     def schema(self, definition: Any, place: str) -> Schema:
         """The definition as a Schema of this document."""
@@ -65,41 +65,35 @@ class OpenApiDocument:
     def _target(self, reference: str, place: str) -> Any:
         if not reference.startswith("#/"):
             raise SpecError(
-                f"{self.name}: {place}: $ref is {reference!r}; only references inside the document (#/…) are followed"
+                f"{place}: $ref is {reference!r}; only references inside the document (#/…) are followed", self.name
             )
-        node: Any = self.document
-        for escaped in reference[2:].split("/"):
-            step = unquote(escaped).replace("~1", "/").replace("~0", "~")
-            if isinstance(node, list) and step.isdecimal() and int(step) < len(node):
-                node = node[int(step)]
-                continue
-            if not isinstance(node, dict) or step not in node:
-                raise SpecError(f"{self.name}: {place}: $ref is {reference!r}; the document has no such thing")
-            node = node[step]
-        return node
+        try:
+            return resolve_ref(reference, self.document)
+        except LookupError:
+            raise SpecError(f"{place}: $ref is {reference!r}; the document has no such thing", self.name) from None
 
     def _mapping(self, node: Any, place: str) -> Mapping[str, Any]:
         if not isinstance(node, dict):
-            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a mapping")
+            raise SpecError(f"{place} is {type(node).__name__}; wanted a mapping", self.name)
         return node
 
     def _list(self, node: Any, place: str) -> list[Any]:
         if not isinstance(node, list):
-            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a list")
+            raise SpecError(f"{place} is {type(node).__name__}; wanted a list", self.name)
         return node
 
     def _read_operations(self) -> Iterator[Operation]:
         version = self._mapping(self.document, "the document").get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
-            raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
+            raise SpecError(f"openapi is {version!r}; wanted a version 3.x document", self.name)
         for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
             if path.startswith("x-"):  # an extension
                 continue
             if not path.startswith("/"):
-                raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
+                raise SpecError(f"paths.{path}: a path starts with '/'", self.name)
             names = _NAMED.findall(path)
             if len(names) > len(set(names)):
-                raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
+                raise SpecError(f"paths.{path}: a name in braces stands twice", self.name)
             item = self._mapping(self.resolved(stated, path), path)
             for method in METHODS:
                 if method in item:
@@ -157,7 +151,7 @@ class OpenApiDocument:
             if not (isinstance(found.get("name"), str) and found.get("in") in LOCATIONS):
                 came = f"name {found.get('name')!r}, in {found.get('in')!r}"
                 wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
-                raise SpecError(f"{self.name}: {place}: a parameter has {came}; wanted {wanted}")
+                raise SpecError(f"{place}: a parameter has {came}; wanted {wanted}", self.name)
             if found["in"] == "header" and found["name"].lower() in _IGNORED_HEADERS:
                 continue
             declared[found["in"], found["name"]] = found
@@ -215,7 +209,7 @@ class OpenApiDocument:
         index: dict[str, Operation] = {}
         for operation in self.operations:
             if operation.key in index:
-                raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
+                raise SpecError(f"the operationId {operation.key!r} stands twice", self.name)
             index[operation.key] = operation
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
@@ -280,11 +274,11 @@ def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
     """An error that tells of the mistakes in a file, each with its line and place."""
     found = list(mistakes)
     lines = find_lines(path, [each.location for each in found])
-    told = [
-        f"{path}:{line or 1}: {format_location(each.location)}: {each.message}"
+    first, *others = [
+        Problem(f"{path}:{line or 1}", f"{format_location(each.location) or 'the file'}: {each.message}")
         for line, each in zip(lines, found, strict=True)
     ]
-    return SpecError(*told)
+    return SpecError(first.message, first.place, others=others)
 
 
 # Where keys are names of the document's own and not words of OpenAPI.

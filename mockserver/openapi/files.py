@@ -32,7 +32,7 @@ def read_document(path: Path, error: type[MockServerError]) -> Any:
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as problem:  # a name with a NUL in it is a ValueError
-        raise error(f"{path}: {getattr(problem, 'strerror', None) or problem}") from problem
+        raise error(str(getattr(problem, "strerror", None) or problem), str(path)) from problem
     if path.suffix == ".json":
         return _read_json(content, path, error)
     if not _is_bundled(path):
@@ -88,9 +88,9 @@ def _read_json(content: bytes, path: Path, error: type[MockServerError]) -> Any:
         value = orjson.loads(content)
         orjson.dumps(value)  # refuses what is nested too deeply to be walked
     except orjson.JSONDecodeError as problem:
-        raise error(f"{path}:{problem.lineno}: not JSON: {problem.msg}") from problem
+        raise error(f"not JSON: {problem.msg}", f"{path}:{problem.lineno}") from problem
     except TypeError as problem:
-        raise error(f"{path}: cannot be used as JSON: {problem}") from problem
+        raise error(f"cannot be used as JSON: {problem}", str(path)) from problem
     return value
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mockserver.openapi.references import referred
+from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
 
 JSON = "application/json"
@@ -66,9 +66,9 @@ class Content:
         """The properties of an object whose texts may be form- or URL-encoded (extension `x-mock-encoded`)."""
         if self.schema is None:
             return ()
-        definition = _resolved(self.schema.definition, self.schema.document)
+        definition = resolved(self.schema.definition, self.schema.document)
         properties = definition.get("properties") or {}
-        return tuple(name for name, each in properties.items() if _resolved(each, self.schema.document).get(ENCODED))
+        return tuple(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
 
 
 @dataclass(frozen=True)
@@ -163,19 +163,3 @@ def _types(definition: Any) -> Iterator[str]:
         for keyword in ("anyOf", "oneOf", "allOf"):
             for each in definition.get(keyword, ()):
                 yield from _types(each)
-
-
-def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A definition with what its references inside the document lead to; nothing when they lead nowhere."""
-    found: dict[str, Any] = {}
-    for _ in range(32):
-        if not isinstance(definition, dict):
-            break
-        found = {**definition, **found}
-        if not isinstance(definition.get("$ref"), str):
-            break
-        try:
-            definition = referred(definition["$ref"], document)
-        except (LookupError, ValueError, TypeError):
-            break
-    return found

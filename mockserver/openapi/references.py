@@ -8,12 +8,17 @@ MAX_REFERENCES = 32
 """How long a chain of references may be."""
 
 
-def referred(reference: str, document: Mapping[str, Any]) -> Any:
-    """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
+def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
+    """What a reference within the document (`#/components/…`) points at; raises LookupError when that is nothing."""
     place: Any = document
     for part in reference.split("/")[1:]:
         name = unquote(part).replace("~1", "/").replace("~0", "~")
-        place = place[int(name)] if isinstance(place, list) else place[name]
+        if isinstance(place, list) and name.isdecimal():
+            place = place[int(name)]
+        elif isinstance(place, Mapping):
+            place = place[name]
+        else:
+            raise LookupError(f"{reference} points at nothing")
     return place
 
 
@@ -25,7 +30,7 @@ def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
             break
         beside = {**{name: each for name, each in definition.items() if name != "$ref"}, **beside}
         try:
-            definition = referred(definition["$ref"], document)
-        except (LookupError, ValueError, TypeError):
+            definition = resolve_ref(definition["$ref"], document)
+        except LookupError:
             return beside
     return {**definition, **beside} if isinstance(definition, dict) else beside

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from mockserver.errors import Reason, Refusal, SpecError
+from mockserver.errors import WARNING, Problem, Reason, Refusal, SpecError
 from mockserver.openapi.document import Operation
 from mockserver.text import nearest
 
@@ -49,7 +49,7 @@ class Router:
     def __init__(self, operations: Iterable[Operation]) -> None:
         operations = tuple(operations)
         for problem in collisions(operations):
-            raise SpecError(problem)
+            raise SpecError(problem.message, problem.place)
         self._concrete: dict[str, dict[str, Operation]] = {}
         self._templated: dict[str, dict[str, Operation]] = {}
         for operation in operations:
@@ -127,18 +127,18 @@ class Router:
         raise RouteNotFound(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
 
 
-def collisions(operations: Iterable[Operation]) -> Iterator[str]:
-    """Every operation that stands on the method and path of an earlier one, a line each."""
+def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
+    """Every operation that stands on the method and path of an earlier one."""
     taken: dict[tuple[str, str], Operation] = {}
     for operation in operations:
         other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)
         if other is not operation:
             came = f"{other.method} {other.path} in {other.document or 'another document'}"
-            yield f"{operation.document}: {operation.method} {operation.path} is described twice: {came}"
+            yield Problem(operation.document, f"{operation.method} {operation.path} is described twice: {came}")
 
 
-def overlaps(operations: Sequence[Operation]) -> Iterator[str]:
-    """Every pair of templated paths with one method that a request may mean both of, a line each."""
+def overlaps(operations: Sequence[Operation]) -> Iterator[Problem]:
+    """Every pair of templated paths with one method that a request may mean both of, as a warning."""
     templated: dict[tuple[str, int], list[Operation]] = {}
     for operation in operations:
         if "{" in operation.path:
@@ -148,15 +148,17 @@ def overlaps(operations: Sequence[Operation]) -> Iterator[str]:
             group.append(operation)
 
 
-def _overlap(earlier: Operation, later: Operation) -> Iterator[str]:
+def _overlap(earlier: Operation, later: Operation) -> Iterator[Problem]:
     pairs = list(zip(earlier.path.split("/"), later.path.split("/"), strict=True))
     if _NAME.sub("{}", earlier.path) == _NAME.sub("{}", later.path) or not all(_may_meet(*pair) for pair in pairs):
         return
-    name = f"{later.document}: {later.method} {later.path}"
+    name = f"{later.method} {later.path}"
     if all(_is_parameter(one) or one == other for one, other in pairs):
-        yield f"{name}: is never reached: {earlier.path} is described before it and takes all of its paths"
+        message = f"is never reached: {earlier.path} is described before it and takes all of its paths"
+        yield Problem(later.document, f"{name}: {message}", WARNING)
     elif not all(_is_parameter(other) or one == other for one, other in pairs):
-        yield f"{name}: some paths fit {earlier.path} as well, which is described before it and takes them"
+        message = f"some paths fit {earlier.path} as well, which is described before it and takes them"
+        yield Problem(later.document, f"{name}: {message}", WARNING)
 
 
 def _is_parameter(segment: str) -> bool:

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from mockserver.errors import SpecError, Violation
 from mockserver.lazy import lazy_module
-from mockserver.openapi.references import referred, resolved
+from mockserver.openapi.references import resolve_ref, resolved
 from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, linear_options
 from mockserver.text import nearest
 
@@ -182,7 +182,7 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
             if isinstance(reference, str) and reference not in references:
                 references.add(reference)
                 try:
-                    waiting.append(referred(reference, document))
+                    waiting.append(resolve_ref(reference, document))
                 except (LookupError, ValueError, TypeError):
                     return True
     return False

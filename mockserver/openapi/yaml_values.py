@@ -25,12 +25,12 @@ def read_yaml(content: bytes, path: Path, error: type[MockServerError]) -> Any:
         orjson.dumps(value)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
-        raise error(f"{path}:{mark.line + 1 if mark else 1}: not YAML: {problem.problem}") from problem
+        raise error(f"not YAML: {problem.problem}", f"{path}:{mark.line + 1 if mark else 1}") from problem
     except yaml.reader.ReaderError as problem:
         line = content.count(b"\n", 0, problem.position) + 1
-        raise error(f"{path}:{line}: not YAML: {problem.reason}") from problem
+        raise error(f"not YAML: {problem.reason}", f"{path}:{line}") from problem
     except (RecursionError, TypeError, ValueError) as problem:
-        raise error(f"{path}: cannot be written as JSON: {problem}") from problem
+        raise error(f"cannot be written as JSON: {problem}", str(path)) from problem
     return value
 
 

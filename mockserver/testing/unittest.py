@@ -23,6 +23,7 @@ from mockserver.testing.pool import (
     environment_for,
     sandbox_name,
 )
+from mockserver.text import format_dotted
 
 __all__ = [
     "LeasedSandbox",
@@ -139,7 +140,7 @@ def journal_text(exchanges: list[JsonObject], *, dropped: int = 0) -> str:
         told = each.get("detail", "")
         lines += [f"       {told}"] if told else []
         violations = each["violations"]
-        lines += [f"       {_place(one)}: {one['message']}" for one in violations[:MAX_VIOLATIONS]]
+        lines += [f"       {format_dotted(one['location'])}: {one['message']}" for one in violations[:MAX_VIOLATIONS]]
         if len(violations) > MAX_VIOLATIONS:
             lines.append(f"       and {len(violations) - MAX_VIOLATIONS} more violations")
     return "\n".join(lines)
@@ -183,10 +184,6 @@ def _latest_of(client: Client, name: str) -> str:
         return journal_text(client.sandbox(name).latest(1))
     except ValueError:  # a name that this client cannot send
         return "     (not shown)"
-
-
-def _place(violation: JsonObject) -> str:
-    return ".".join(map(str, violation["location"]))
 
 
 def _has_failed(case: unittest.TestCase) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from mockserver.text import format_table, plural_ending
+
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, not even escaped."""
 
@@ -17,9 +19,7 @@ def coverage_table(coverage: Mapping[str, Any]) -> str:
         missing = [status for status, count in each["responses"].items() if not count]
         more = [f"{status}x{count}" for status, count in each["undocumented"].items()]
         rows.append((f"{each['method']} {each['path']}", *(" ".join(part) or "-" for part in (met, missing, more))))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", coverage_sentence(coverage), ""])
+    return "\n".join([*format_table(rows), "", coverage_sentence(coverage), ""])
 
 
 def coverage_sentence(coverage: Mapping[str, Any]) -> str:
@@ -49,15 +49,11 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
 def verdict_sentence(verdict: Mapping[str, Any]) -> str:
     """The verdict in one line."""
     counts = [f"{count} {name}" for name, count in verdict["summary"].items() if count]
-    return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchange{_plural(verdict['judged'])}"
+    return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchange{plural_ending(verdict['judged'])}"
 
 
 def _numbers_text(exchanges: Sequence[int]) -> str:
-    return f"exchange{_plural(len(exchanges))} {', '.join(map(str, exchanges))}"
-
-
-def _plural(count: int) -> str:
-    return "" if count == 1 else "s"
+    return f"exchange{plural_ending(len(exchanges))} {', '.join(map(str, exchanges))}"
 
 
 def junit(coverage: Mapping[str, Any] | None, verdict: Mapping[str, Any] | None = None) -> bytes:

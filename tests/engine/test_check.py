@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from builders import make_document, make_operation, make_settings, write_json
 
-from mockserver.engine.check import ERROR, WARNING, Problem, check
-from mockserver.errors import MockServerError
+from mockserver.engine.check import check
+from mockserver.errors import ERROR, WARNING, MockServerError, Problem
 
 ANSWER = {"text": "An answer."}
 

@@ -7,8 +7,8 @@ import pytest
 from builders import ask, make_document, make_engine, make_operation, make_settings, queue, value_of, write_json
 
 from mockserver.engine.build import build_engine
-from mockserver.engine.check import ERROR, check
-from mockserver.errors import FixtureError, Reason
+from mockserver.engine.check import check
+from mockserver.errors import ERROR, FixtureError, Reason
 from mockserver.fixtures.scenarios import Scenario
 from mockserver.sandbox.scenario import read_actions
 from mockserver.settings.parse import PROGRESSION_WANTED

@@ -10,6 +10,7 @@ from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
 from mockserver.http import UNDOCUMENTED_SOURCE, Request, Response
 from mockserver.openapi.operations import JSON, is_json
 from mockserver.openapi.router import MAX_NAME, RouteNotFound
+from mockserver.text import format_location
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """The family of an error by its status, where it is not that of its class."""
@@ -116,7 +117,7 @@ def error_type(status: int) -> str:
 
 def param_of(violation: Violation) -> str | None:
     """The field or argument that is to blame, as OpenAI writes it: `metadata.tags`, `messages[0].role`."""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location[1:])
+    path = format_location(violation.location[1:])
     missing = _missing(violation) if violation.code in _NAMING else ""
     return f"{path}.{missing}".strip(".") or None if missing else path.lstrip(".") or None
 

@@ -15,6 +15,7 @@ from mockserver.providers.agilecloud.context import EMBEDDINGS
 from mockserver.providers.agilecloud.models import Model, Models, find_model
 from mockserver.sandbox.blobs import CHUNK_BYTES, MAX_LINE
 from mockserver.sandbox.conditions import InputRejection
+from mockserver.text import format_dotted
 from mockserver.workers import checkpoint
 
 MAX_LINES = 50_000
@@ -252,7 +253,7 @@ def _depth(value: Any) -> int:
 
 def _broken(violation: Violation) -> LineError:
     """The first way a line breaks the document, in the words that are known."""
-    path = ".".join(str(step) for step in violation.location)
+    path = format_dotted(violation.location)
     if violation.code == "required":
         name = next(iter(part for part in violation.message.split("'")[1::2]), "")
         if violation.location == ("body",) and name in _REQUIRED:

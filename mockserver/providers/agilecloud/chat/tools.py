@@ -15,6 +15,7 @@ from mockserver.providers.agilecloud.chat.text import generated_text
 from mockserver.providers.agilecloud.chat.tokens import count_tokens, first_tokens
 from mockserver.providers.agilecloud.chat.wire import ARGUMENTS
 from mockserver.sandbox.ids import digest
+from mockserver.text import format_dotted
 
 ATTEMPTS = 8
 CACHED_BYTES = 20_000
@@ -190,7 +191,7 @@ def _call_id(key: bytes) -> str:
 def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
     value = wrapper.get(name) if isinstance(wrapper, Mapping) else None
     if value is None:
-        path = ".".join(str(step) for step in (*location[1:], name))
+        path = format_dotted((*location[1:], name))
         raise refusal((*location, name), "missing_required_parameter", f"Missing required parameter: '{path}'.")
     return value
 
