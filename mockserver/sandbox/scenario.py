@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.errors import SettingsError
 from mockserver.sandbox.accounts import AccountOverrides, facts_of
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import format_instant
@@ -13,7 +12,7 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import LONGEST, is_progression
 from mockserver.sandbox.stubs.rules import Rule, Rules
 from mockserver.sandbox.stubs.schema import read_rule
-from mockserver.settings.parse import read_capacity, read_instant, read_progression
+from mockserver.settings.parse import InvalidValue, read_capacity, read_instant, read_progression
 
 
 class ScenarioError(ValueError):
@@ -160,8 +159,8 @@ def _read_progression(content: Mapping[str, Any]) -> Progression | None:
         return None
     try:
         progression = Progression(*read_progression(content["progression"]))
-    except SettingsError as error:
-        raise ScenarioError(("progression",), str(error).removeprefix("progression ")) from error
+    except InvalidValue as error:
+        raise ScenarioError(("progression",), f"is {error.came}; wanted {error.wanted}") from error
     if not is_progression(progression):
         raise ScenarioError(("progression",), f"its amount is no number up to {LONGEST:g}")
     return progression
@@ -177,9 +176,8 @@ def parse_conditions(value: Mapping[str, Any], location: tuple[str | int, ...]) 
     """The conditions of JSON that fits their schema; raises SetupError for what that cannot refuse."""
     try:
         read_capacity(value.get("capacity", "free"))
-    except SettingsError as error:
-        message = str(error).replace("capacity is ", "").replace("; wanted", " came; wanted")
-        raise ScenarioError((*location, "capacity"), message) from error
+    except InvalidValue as error:
+        raise ScenarioError((*location, "capacity"), f"{error.came} came; wanted {error.wanted}") from error
     return read_conditions(value)
 
 

@@ -150,8 +150,17 @@ def is_digits(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
-def invalid_value(place: str, came: object, wanted: str) -> SettingsError:
-    return SettingsError(f"{place} is {truncated_repr(came)}; wanted {wanted}")
+class InvalidValue(SettingsError):
+    """A setting's value that is not of the form it has to have."""
+
+    def __init__(self, name: str, came: str, wanted: str) -> None:
+        super().__init__(f"{name} is {came}; wanted {wanted}")
+        self.came = came
+        self.wanted = wanted
+
+
+def invalid_value(place: str, came: object, wanted: str) -> InvalidValue:
+    return InvalidValue(place, truncated_repr(came), wanted)
 
 
 def truncated_repr(came: object) -> str:
