@@ -5,65 +5,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import orjson
-
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.client_rules import ClientRules
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.fixtures.files import Fixtures
 from mockserver.http import Request, Response
-from mockserver.openapi.document import JSON, OpenApiDocument, Operation
+from mockserver.openapi.document import Operation
 from mockserver.openapi.router import RouteNotFound
 from mockserver.sandbox.accounts import Account
-from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import Inconsistency
 from mockserver.settings.table import Settings
-
-MAX_REJECTED_EXAMPLES = 3
-MAX_EXAMPLE = 300
-"""Characters of what is told of a refused item."""
-
-
-class ApiContext(NamedTuple):
-    """What does not change between requests: the document, the provider's fixtures, the settings."""
-
-    spec: OpenApiDocument
-    fixtures: Fixtures
-    settings: Settings
-
-
-class Call(NamedTuple):
-    """A request that was routed, admitted and validated, with the sandbox it happens in."""
-
-    operation: Operation
-    request: Request
-    sandbox: Sandbox
-    now: float
-    """Sandbox time, in Unix seconds; the same for the whole request."""
-    account: Account | None
-    """Who asks; None where the operation needs no credential."""
-    arguments: Mapping[str, Any]
-    """Path, query, header and cookie arguments by name, typed as documented."""
-    body: Any
-    """The body's value: JSON as Python values, anything else as bytes."""
-    world: ApiContext
-    canonical: bytes = b""
-    """The JSON body in the one form that all ways of writing it share; empty for any other body."""
-    broken: frozenset[str] = frozenset()
-    """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a
-    check ever sees such a call."""
-
-    @property
-    def asker(self) -> Account:
-        """Who asks, for operations that need a credential."""
-        if self.account is None:
-            raise LookupError(f"{self.operation.key} is open to everybody and has no account")
-        return self.account
-
-    def reply(self, value: Any, status: int | None = None) -> Response:
-        """A JSON answer; with the operation's documented success status unless another is given."""
-        return Response(status or self.operation.success, JSON, orjson.dumps(value), source="handler")
-
 
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
@@ -105,63 +58,6 @@ class RequestPrompt(NamedTuple):
 
 FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 """The prompts in a request to the operation of that key; none where it cannot be read."""
-
-
-class RejectedItems(NamedTuple):
-    """The items of a batch that the document refuses: all are counted, a few are told."""
-
-    total: int = 0
-    told: tuple[str, ...] = ()
-    """Of the first, which item it is and its first violation."""
-
-    def with_item(self, place: str, message: str) -> "RejectedItems":
-        told = (
-            (*self.told, f"{place}: {message}"[:MAX_EXAMPLE]) if len(self.told) < MAX_REJECTED_EXAMPLES else self.told
-        )
-        return RejectedItems(self.total + 1, told)
-
-
-class BatchState(NamedTuple):
-    """What the sandbox knows of a batch, whoever has looked."""
-
-    progression: Progression
-    is_over: bool
-    failed: int
-    """How many of its items have failed so far."""
-    was_told: bool = False
-    """Whether the client learned of the end without asking, by a callback."""
-    refused: RejectedItems = RejectedItems()
-    """Of its items those that broke the document, where the batch was accepted all the same."""
-
-
-class ClientRules(NamedTuple):
-    """How a good client lives with one kind of batch: which operation is what, and where its answers tell what.
-
-    The verdict on a client is read from this table; it knows no API by name.
-    """
-
-    create: str
-    """The operation that queues one; it costs money."""
-    status: tuple[str, ...]
-    """The operations that tell where one is, by the id in their argument `id`, or for several, in `data`."""
-    id: tuple[str, str]
-    """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
-    ends: frozenset[str]
-    """The statuses after which nothing changes; an answer without a status is the result itself."""
-    lost: frozenset[str]
-    """The ends that leave work to be done again."""
-    standing: Callable[[Sandbox, str, float], BatchState | None]
-    """What the sandbox knows of the batch with that id; None for one it does not know."""
-    failed: tuple[str, ...] = ()
-    """Where an answer tells how many items failed; empty when it does not."""
-    download: str = ""
-    """The operation that gives the results."""
-    error_file: str = ""
-    """Where an answer names the file of what failed; empty when there is none."""
-    patience: Mapping[int, int] = {}
-    """How often `create` may be sent again after an answer with that status, where it heals more than others."""
-    poll_seconds: float = 1.0
-    """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
 
 
 class LazyFunction:

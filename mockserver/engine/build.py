@@ -7,7 +7,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mockserver.api.provider import ApiContext, BoundOperation, Provider
+from mockserver.api.call import ApiContext
+from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures

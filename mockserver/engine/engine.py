@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mockserver.api.provider import BoundOperation, Call, owner_of_path
+from mockserver.api.call import Call
+from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response

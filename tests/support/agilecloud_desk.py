@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.errors import Refusal
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Request, Response

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.sandbox import Sandbox

@@ -4,7 +4,8 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from mockserver.api.provider import ApiContext, Call, LazyFunction, Provider
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.provider import LazyFunction, Provider
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
 from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
@@ -151,7 +152,7 @@ def ask_model(call: Call) -> Response:
 
 @api.handles("getUser")
 def get_user(call: Call) -> Response:
-    return call.reply([{"email": call.asker.email, "credits": call.asker.balance(call.sandbox.batches, call.now)}])
+    return call.reply([{"email": call.account.email, "credits": call.account.balance(call.sandbox.batches, call.now)}])
 
 
 @api.handles("getArchive")
@@ -178,7 +179,7 @@ def get_archive(call: Call) -> Response:
 
 def _snapshot_types(call: Call, batch: Batch) -> Batch:
     call.sandbox.batches[batch.id] = batch
-    call.asker.add_batch(batch)
+    call.account.add_batch(batch)
     return batch
 
 
@@ -208,7 +209,7 @@ def _new_batch(call: Call) -> Batch:
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=RequestKind.BATCH,
-        account=call.asker.key,
+        account=call.account.key,
         size=len(call.body["prompts"]),
         # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
         body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
@@ -229,7 +230,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
     return Batch(
         id=call.sandbox.next_id(call.operation.key, asked),
         kind=RequestKind.CONVERSATION,
-        account=call.asker.key,
+        account=call.account.key,
         size=1,
         body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
         texts_key="prompt",
@@ -242,13 +243,13 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
 
 
 def _read_batch(call: Call, kind: RequestKind) -> Batch:
-    """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
     if (
         batch is None
         or batch.kind != kind
-        or batch.account != call.asker.key
+        or batch.account != call.account.key
         or call.sandbox.conditions.forgets(batch.created, call.now)
     ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")

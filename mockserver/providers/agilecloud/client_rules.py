@@ -1,6 +1,7 @@
 """What a good client of AgileCloud does: the table that a verdict on one is read from."""
 
-from mockserver.api.provider import ClientRules, LazyFunction
+from mockserver.api.client_rules import ClientRules
+from mockserver.api.provider import LazyFunction
 
 CLIENT_RULES = (
     ClientRules(

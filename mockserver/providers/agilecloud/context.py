@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from xxhash import xxh3_64_intdigest
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.errors import Reason
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.document import JSON, OpenApiDocument

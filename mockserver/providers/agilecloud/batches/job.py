@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mockserver.api.provider import BatchState, RejectedItems
+from mockserver.api.client_rules import BatchState, RejectedItems
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
 from mockserver.sandbox.batches import Batch, Lifecycle

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.openapi.budget import MAX_BATCH_STEPS, Budget
@@ -61,11 +61,11 @@ def retrieve_batch(call: Call) -> Response:
 
 
 def list_batches(call: Call) -> Response:
-    conditions, asker = call.sandbox.conditions, call.asker.key
+    conditions, account = call.sandbox.conditions, call.account.key
     mine = [
         job
         for job in call.sandbox.jobs.values()
-        if job.batch.account == asker and not conditions.forgets(job.batch.created, call.now)
+        if job.batch.account == account and not conditions.forgets(job.batch.created, call.now)
     ][::-1]
     after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
     limit = min(limit, conditions.page_size or limit)
@@ -90,7 +90,7 @@ def list_batches(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     """The files, with those of batches that have ended since anybody looked."""
     for job in list(call.sandbox.jobs.values()):
-        if job.batch.account == call.asker.key and not job.is_collected:
+        if job.batch.account == call.account.key and not job.is_collected:
             _advance(call, job)
     return files.list_files(call)
 
@@ -150,7 +150,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
     return Batch(
         id=id_,
         kind="agilecloud",
-        account=call.asker.key,
+        account=call.account.key,
         size=1,
         body=b"",
         texts_key="",
@@ -169,7 +169,7 @@ def _find(call: Call) -> BatchRecord:
     job: BatchRecord | None = call.sandbox.jobs.get(id_)
     if (
         job is None
-        or job.batch.account != call.asker.key
+        or job.batch.account != call.account.key
         or call.sandbox.conditions.forgets(job.batch.created, call.now)
     ):
         raise _unknown(id_, ("path", "batch_id"))

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from agilecloud_desk import CREATED, Desk
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Response
