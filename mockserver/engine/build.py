@@ -22,14 +22,13 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
+from mockserver.settings.declarations import PROVIDER_GROUP
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
     from mockserver.fixtures.scenarios import ScenarioSet
-
-PROVIDER_GROUP = "mockserver.providers"
 
 _log = logging.getLogger("mockserver")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mockserver import __version__
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
+from mockserver.settings.declarations import declarations
 from mockserver.settings.table import Settings
 from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminRefusal
@@ -15,9 +16,7 @@ MAX_TITLE = 100
 def index_page(engine: Engine, settings: Settings, request: Request) -> Response:
     """The page as plain text, with addresses as the client knows the server, and nothing that is not open to it."""
     rows = [
-        ("Agent First", "", "the base URL; POST /ai/batches queues prompts"),
-        ("AgileCloud", "/v1", "the base URL for OpenAI's SDKs"),
-        ("", "/api/v1/prompts", "its prompt templates"),
+        *(row for each in declarations().values() for row in each.index),
         *_other_documents(engine),
         ("health", "/health", "says that the server is there"),
         *_admin(settings, request),

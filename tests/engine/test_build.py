@@ -23,7 +23,7 @@ def make_provider(*handled: str, tag: str = "Stranger", name: str = "stranger") 
 
     @provider.handles(*handled)
     def answer(call: Call) -> Response:
-        return call.reply({"by": name, "key": call.account.key if call.account else None})
+        return call.reply({"by": name, "key": call.account.key if call.optional_account else None})
 
     return provider
 

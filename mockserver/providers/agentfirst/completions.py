@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.api.call import ApiContext
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.table import provider_settings
 
 DEFAULT_MODEL = "chatgpt"
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
@@ -38,6 +40,7 @@ def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
         generated_answer,
     )
 
+    own = provider_settings(AgentFirstSettings, world.settings)
     key = question.key(world.settings.seed)
     country = question.targeting.get("country")
     canned = world.fixtures.completion(question.prompt, question.model, country)
@@ -47,8 +50,8 @@ def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
         prompt=question.prompt,
         model=question.model,
         targeting=question.targeting,
-        version=world.settings.agentfirst_version,
-        weight=world.settings.page_weight,
+        version=own.agentfirst_version,
+        weight=own.page_weight,
         key=key,
     )
 

@@ -1,6 +1,5 @@
 """Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,13 +10,14 @@ from mockserver.http import Response
 from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
 from mockserver.providers.agentfirst.completions import answer_source, completion_for, questions, targeting_of
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -53,7 +53,7 @@ LIFECYCLE = Lifecycle(
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
     """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
-    if settings.empty_prompts:
+    if provider_settings(AgentFirstSettings, settings).empty_prompts:
         prompts = document["components"]["schemas"]["BatchRequest"]["properties"]["prompts"]
         del prompts["items"]["minLength"]
         (prompt,) = (each for each in document["paths"]["/ai"]["get"]["parameters"] if each["name"] == "prompt")
@@ -135,7 +135,8 @@ def get_batch_status(call: Call) -> Response:
 @api.handles("getCompletion")
 def get_completion(call: Call) -> Response:
     # The July documents answer 200 here while the completion is not ready, and 202 on GET /ai?id=.
-    return _poll_conversation(call, pending=200 if call.world.settings.agentfirst_version == "2026-07" else 202)
+    version = provider_settings(AgentFirstSettings, call.world.settings).agentfirst_version
+    return _poll_conversation(call, pending=200 if version == "2026-07" else 202)
 
 
 @api.handles("askModel")
@@ -285,10 +286,8 @@ def _answer_now(call: Call) -> Response:
 
 def _world(call: Call) -> ApiContext:
     """The call's world, with pages of the weight that the sandbox wants."""
-    weight = call.sandbox.conditions.page_weight
-    if weight is None:
-        return call.world
-    return call.world._replace(settings=replace(call.world.settings, page_weight=weight))
+    settings = call.sandbox.conditions.applied_to(call.world.settings)
+    return call.world if settings is call.world.settings else call.world._replace(settings=settings)
 
 
 def _completed(call: Call, batch: Batch) -> Response:

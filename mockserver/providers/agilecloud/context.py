@@ -14,7 +14,9 @@ from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud.pricing import Prices, read_prices
 from mockserver.providers.agilecloud.prompts.select import refusal
+from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.sandbox.ids import canonical, seed_of
+from mockserver.settings.table import provider_settings
 
 EncodeMessage = TypeVar("EncodeMessage")
 Read = TypeVar("Read")
@@ -45,7 +47,8 @@ _prices: LastValueCache[Mapping[str, Any], Prices] = LastValueCache(read_prices)
 
 def context_models(world: ApiContext) -> Models:
     """The models that the fixtures list; with the setting `any_model`, others are found in it, too."""
-    return (_any_models if world.settings.any_model else _models)(world.fixtures.models)
+    accepts_any = provider_settings(AgileCloudSettings, world.settings).any_model
+    return (_any_models if accepts_any else _models)(world.fixtures.models)
 
 
 def context_prices(world: ApiContext) -> Prices:
@@ -53,9 +56,14 @@ def context_prices(world: ApiContext) -> Prices:
     return _prices(world.fixtures.prices)
 
 
+def own_settings(call: Call) -> AgileCloudSettings:
+    """The provider's settings, as the sandbox's conditions change them."""
+    return call.sandbox.conditions.applied_to(provider_settings(AgileCloudSettings, call.world.settings))
+
+
 def leaves_blank(call: Call) -> bool:
     """Whether a template's variables without a value are left empty, rather than refused."""
-    return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
+    return own_settings(call).missing_variables == "blank"
 
 
 def live_schema(spec: OpenApiDocument, path: str) -> Schema | None:

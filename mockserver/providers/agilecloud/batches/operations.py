@@ -13,7 +13,13 @@ from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import CHAT, EMBEDDINGS, rejection_error
 from mockserver.providers.agilecloud.batches.job import LIFECYCLE, BatchRecord, Status
 from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
-from mockserver.providers.agilecloud.context import context_models, context_prices, leaves_blank, live_schema
+from mockserver.providers.agilecloud.context import (
+    context_models,
+    context_prices,
+    leaves_blank,
+    live_schema,
+    own_settings,
+)
 from mockserver.providers.agilecloud.files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
 from mockserver.providers.agilecloud.prompts.operations import prompt_book
 from mockserver.providers.agilecloud.prompts.repository import PromptRepository
@@ -37,7 +43,7 @@ def create_batch(call: Call) -> Response:
     body = call.body
     found = find_file(call, body["input_file_id"])
     conditions = call.sandbox.conditions
-    is_openai = (conditions.agilecloud_profile or call.world.settings.agilecloud_profile) == OPENAI
+    is_openai = own_settings(call).agilecloud_profile == OPENAI
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
     expiry = body.get("output_expires_after") or {}
     job = BatchRecord(
@@ -158,7 +164,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
         progression=call.sandbox.progression,
         archives=is_openai,
         head=VALIDATING_SHARE,
-        held=read_capacity(conditions.capacity or call.world.settings.capacity),
+        held=read_capacity(conditions.capacity or own_settings(call).capacity),
         plan=conditions.items,
         fates={},
     )
@@ -257,7 +263,7 @@ def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) ->
 
 
 def _run_context(call: Call, job: BatchRecord) -> RunContext:
-    spec, settings, keeps_order = call.world.spec, call.world.settings, call.sandbox.conditions.keep_order
+    spec, settings = call.world.spec, call.world.settings
     book = PromptRepository(
         dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born
     )
@@ -272,7 +278,7 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
         line_schema=spec.component("BatchRequestLine"),
         body_schema=live_schema(spec, job.endpoint) if job.endpoint in {CHAT, EMBEDDINGS} else None,
         heeds_markers=settings.magic,
-        keeps_order=settings.keep_order if keeps_order is None else keeps_order,
+        keeps_order=own_settings(call).keep_order,
         plan=job.batch.plan,
         leaves_blank=leaves_blank(call),
         budget=Budget(MAX_BATCH_STEPS),
