@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from mockserver.openapi.schema import Schema, resolve_ref
+from mockserver.openapi.security import BEARER, Requirement
 
 JSON = "application/json"
 ENCODED = "x-mock-encoded"
@@ -101,10 +102,25 @@ class Operation:
     """By media type; None when the operation takes no body."""
     body_required: bool
     responses: Mapping[str, ResponseSpec]
-    is_open: bool
-    """Whether it can be called without a bearer token."""
+    security: tuple[Requirement, ...] = ()
+    """Of these one must be fulfilled; without any, no credential is needed."""
     document: str = ""
     """The name of the document that describes it."""
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether it can be called without a credential."""
+        return not self.security or () in self.security
+
+    @cached_property
+    def takes_credential(self) -> bool:
+        """Whether a credential is read, needed or not."""
+        return any(self.security)
+
+    @cached_property
+    def takes_token_only(self) -> bool:
+        """Whether its only credential is a bearer token."""
+        return {scheme for requirement in self.security for scheme in requirement} == {BEARER}
 
     @cached_property
     def statuses(self) -> tuple[int, ...]:

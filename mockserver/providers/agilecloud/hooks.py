@@ -4,7 +4,7 @@ from mockserver.api.provider import LazyFunction, Provider
 from mockserver.errors import Reason, Refusal
 from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.openapi.document import Operation
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
 from mockserver.providers.agilecloud.rate_limit import counted, limit_headers
 from mockserver.providers.agilecloud.request_ids import request_id

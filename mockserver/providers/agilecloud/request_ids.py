@@ -7,7 +7,7 @@ from itertools import islice
 import orjson
 
 from mockserver.http import Request, Upload
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
