@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mockserver.api.call import ApiContext, Call
@@ -98,6 +99,7 @@ class Provider:
         judge: SnapshotCheck | None = None,
         listings: Mapping[str, ListRows] = {},
         notice: CallbackPayload | None = None,
+        document: Path | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -105,7 +107,9 @@ class Provider:
         guidance: tuple[ClientRules, ...] = (),
         prompts: FindPrompts | None = None,
     ) -> None:
-        """`adapt` changes our document as settings ask; for the other functions see their types.
+        """`document` is an OpenAPI document of the provider's own, served beside the bundled one.
+
+        `adapt` changes the bundled document as settings ask; for the other functions see their types.
 
         `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
         with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
@@ -131,6 +135,7 @@ class Provider:
         self.judge = judge
         self.listings = listings
         self.notice = notice
+        self.document = document
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt
@@ -142,7 +147,11 @@ class Provider:
 
     def owns(self, path: str) -> bool:
         """Whether the path stands under one of the provider's prefixes."""
-        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
+        return self.longest_prefix(path) > 0
+
+    def longest_prefix(self, path: str) -> int:
+        """The length of the longest of the provider's prefixes that the path stands under; 0 for none."""
+        return max((len(each) for each in self.prefixes if path == each or path.startswith(f"{each}/")), default=0)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
         """Register a handler under operationIds."""
@@ -183,14 +192,14 @@ class BoundOperation(NamedTuple):
 
 
 def owner_of_path(path: str, refusal: Refusal | None, services: Mapping[Operation, BoundOperation]) -> Provider | None:
-    """Whose API a request means that no operation takes: that with the prefix, unless the path is like a neighbour's.
+    """Whose API a request means that no operation takes: that with the longest prefix, unless the path is like a neighbour's.
 
     Another document may have paths under the same prefix; None where the request may have been meant for that one.
     """
     if not isinstance(refusal, RouteNotFound):
         return None
-    providers = (each.provider for each in services.values())
-    owner = next((each for each in providers if each is not None and each.owns(path)), None)
+    providers = dict.fromkeys(each.provider for each in services.values() if each.provider and each.provider.owns(path))
+    owner = max(providers, key=lambda each: each.longest_prefix(path), default=None)
     if owner is None or refusal.near is None or not owner.owns(refusal.near.path):
         return owner
     return owner if services[refusal.near].provider is owner else None

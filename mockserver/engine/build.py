@@ -36,7 +36,8 @@ _log = logging.getLogger("mockserver")
 def build_engine(settings: Settings) -> Engine:
     """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
     providers = find_providers()
-    specs = [load_bundled_spec(settings, providers), *(load_extra_spec(path, settings) for path in settings.spec)]
+    extra = (*provider_documents(providers), *settings.spec)
+    specs = [load_bundled_spec(settings, providers), *(load_extra_spec(path, settings) for path in extra)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
     for problem in handler_problems(providers, specs):
@@ -98,6 +99,11 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
         if provider.adapt:
             provider.adapt(document, settings)
     return _apply_strict(OpenApiDocument(document, str(path)), settings)
+
+
+def provider_documents(providers: Sequence[Provider]) -> list[str]:
+    """The documents that providers bring along."""
+    return [str(each.document) for each in providers if each.document]
 
 
 def load_extra_spec(path: str, settings: Settings) -> OpenApiDocument:

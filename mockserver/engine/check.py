@@ -15,6 +15,7 @@ from mockserver.engine.build import (
     handler_problems,
     load_bundled_spec,
     load_extra_spec,
+    provider_documents,
 )
 from mockserver.engine.scenarios import scenario_problems, scenario_schema
 from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
@@ -73,7 +74,7 @@ def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list
     """The documents that can be read, each on its own, so that one broken document does not hide another."""
     specs: list[OpenApiDocument] = []
     problems: list[Problem] = []
-    for path in ("", *settings.spec):
+    for path in ("", *provider_documents(providers), *settings.spec):
         try:
             specs.append(load_extra_spec(path, settings) if path else load_bundled_spec(settings, providers))
         except SpecError as error:

@@ -1,6 +1,7 @@
 """The page at the root, for whoever opens the server in a browser: what runs here, and where each part of it is."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from mockserver import __version__
 from mockserver.engine.engine import Engine
@@ -27,9 +28,10 @@ def index_page(engine: Engine, settings: Settings, request: Request) -> Response
 
 
 def _other_documents(engine: Engine) -> Iterator[tuple[str, str, str]]:
-    """The documents that are served beside ours."""
-    documents = {id(each.world.spec): each.world.spec.document for each in engine.services}
-    for document in list(documents.values())[1:]:
+    """The documents that the settings name."""
+    named = {str(Path(each)) for each in engine.settings.spec}
+    documents = {spec.name: spec.document for each in engine.services if (spec := each.world.spec).name in named}
+    for document in documents.values():
         title = " ".join(str(document.get("info", {}).get("title", "")).split())
         yield "another API", "", title[:MAX_TITLE]
 
