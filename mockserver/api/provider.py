@@ -192,7 +192,9 @@ class BoundOperation(NamedTuple):
 
 
 def owner_of_path(path: str, refusal: Refusal | None, services: Mapping[Operation, BoundOperation]) -> Provider | None:
-    """Whose API a request means that no operation takes: that with the longest prefix, unless the path is like a neighbour's.
+    """The provider whose API a request without an operation means; None where the path is like a neighbour's.
+
+    Of several the one with the longest prefix is meant.
 
     Another document may have paths under the same prefix; None where the request may have been meant for that one.
     """

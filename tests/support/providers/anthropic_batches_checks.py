@@ -77,7 +77,7 @@ def test_a_cancelled_batch_keeps_what_was_done(sandbox: LeasedSandbox) -> None:
         ({"authorization": "Bearer token"}, "GET", PATH, 401, "authentication_error"),
     ],
 )
-def test_errors_have_the_vendors_envelope(
+def test_errors_have_the_vendors_envelope(  # noqa: PLR0917  a table's columns
     sandbox: LeasedSandbox, headers: dict[str, str], method: str, path: str, status: int, kind: str
 ) -> None:
     with make_client(sandbox, **headers) as client:

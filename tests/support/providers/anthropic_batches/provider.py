@@ -117,7 +117,7 @@ def retrieve(call: Call) -> Response:
 
 @api.handles("listMessageBatches")
 def list_batches(call: Call) -> Response:
-    mine = [each for each in call.sandbox.collection(COLLECTION, MessageBatch).values()]
+    mine = list(call.sandbox.collection(COLLECTION, MessageBatch).values())
     mine = [each for each in mine if each.batch.account == call.account.key][::-1]
     limit = int(call.arguments.get("limit", 20))
     shown = [batch_json(each, call.now, call.request.base_url) for each in mine[:limit]]
