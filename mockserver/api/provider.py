@@ -100,6 +100,7 @@ class Provider:
         listings: Mapping[str, ListRows] = {},
         notice: CallbackPayload | None = None,
         document: Path | None = None,
+        fixture_sections: Mapping[str, Any] = {},
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
         models: frozenset[str] = frozenset(),
         longest_prompt: int = sys.maxsize,
@@ -107,7 +108,8 @@ class Provider:
         guidance: tuple[ClientRules, ...] = (),
         prompts: FindPrompts | None = None,
     ) -> None:
-        """`document` is an OpenAPI document of the provider's own, served beside the bundled one.
+        """`document` is an OpenAPI document of the provider's own, served beside the bundled one; `fixture_sections`
+        are JSON Schemas of the parts of fixture files that the provider reads beside those of `fixtures/schema.json`.
 
         `adapt` changes the bundled document as settings ask; for the other functions see their types.
 
@@ -136,6 +138,7 @@ class Provider:
         self.listings = listings
         self.notice = notice
         self.document = document
+        self.fixture_sections = fixture_sections
         self.adapt = adapt
         self.models = models
         self.longest_prompt = longest_prompt

@@ -83,6 +83,8 @@ def fixture_folders(settings: Settings) -> list[Path]:
 def fixture_schema() -> Schema:
     """What a fixture file may say."""
     definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
+    for provider in find_providers():
+        definition["properties"] = {**provider.fixture_sections, **definition["properties"]}
     return Schema(definition, definition)
 
 

@@ -61,6 +61,18 @@ def test_its_document_is_checked_and_its_operations_are_listed(tmp_path: Path) -
     assert re.search(r"POST +/v1/messages/batches +createMessageBatch", listed.stdout)
 
 
+def test_its_section_of_fixture_files_is_known_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "openings.yaml").write_text("message_openings: [{text: Well}]")
+
+    there, here = (
+        run("-m", "mockserver", "check", "--fixtures", "mine", folder=tmp_path, **more)
+        for more in ({}, {"PYTHONPATH": ""})
+    )
+
+    assert (there.returncode, here.returncode) == (0, 1)
+
+
 def test_settings_are_read_without_its_handlers(tmp_path: Path) -> None:
     program = (
         "import sys; from mockserver.settings import Settings; Settings()\n"

@@ -12,7 +12,7 @@ from mockserver.fixtures.files import Completion
 from mockserver.openapi.document import JSON, OpenApiDocument
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model, read_models
-from mockserver.providers.agilecloud.pricing import Prices, read_prices
+from mockserver.providers.agilecloud.pricing import Prices, merged_prices, read_prices
 from mockserver.providers.agilecloud.prompts.select import refusal
 from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.sandbox.ids import canonical, seed_of
@@ -42,18 +42,20 @@ _models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(re
 _any_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(
     partial(read_models, accepts_any=True)
 )
-_prices: LastValueCache[Mapping[str, Any], Prices] = LastValueCache(read_prices)
+_prices: LastValueCache[Sequence[Mapping[str, Any]], Prices] = LastValueCache(
+    lambda found: read_prices(merged_prices(found))
+)
 
 
 def context_models(world: ApiContext) -> Models:
     """The models that the fixtures list; with the setting `any_model`, others are found in it, too."""
     accepts_any = provider_settings(AgileCloudSettings, world.settings).any_model
-    return (_any_models if accepts_any else _models)(world.fixtures.models)
+    return (_any_models if accepts_any else _models)(world.fixtures.section("models"))
 
 
 def context_prices(world: ApiContext) -> Prices:
     """The prices that the fixtures tell."""
-    return _prices(world.fixtures.prices)
+    return _prices(world.fixtures.section("prices"))
 
 
 def own_settings(call: Call) -> AgileCloudSettings:

@@ -265,7 +265,7 @@ def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) ->
 def _run_context(call: Call, job: BatchRecord) -> RunContext:
     spec, settings = call.world.spec, call.world.settings
     book = PromptRepository(
-        dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born
+        dict(job.prompts), job.batch.account, call.world.fixtures.section("prompts"), born=call.sandbox.clock.born
     )
     return RunContext(
         batch_id=job.batch.id,

@@ -38,8 +38,8 @@ _COMPARED = ("template", "messages", "model_config", "variables")
 
 def prompt_book(call: Call) -> PromptRepository:
     """The prompts that the account sees."""
-    sandbox = call.sandbox
-    return PromptRepository(sandbox.prompts, call.account.key, call.world.fixtures.prompts, born=sandbox.clock.born)
+    sandbox, canned = call.sandbox, call.world.fixtures.section("prompts")
+    return PromptRepository(sandbox.prompts, call.account.key, canned, born=sandbox.clock.born)
 
 
 def create_prompt(call: Call) -> Response:

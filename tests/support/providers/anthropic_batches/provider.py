@@ -63,6 +63,7 @@ api = Provider(
     "anthropic_batches",
     tag="Message Batches",
     document=Path(__file__).parent / "openapi.yaml",
+    fixture_sections={"message_openings": {"type": "array", "items": {"type": "object", "required": ["text"]}}},
     prefixes=("/v1/messages",),
     word=format_error,
     lost=unknown_path,
@@ -146,10 +147,11 @@ def results(call: Call) -> Response:
     if record.ended_at() > call.now:
         raise Refusal(Reason.NOT_FOUND, "The batch has not ended, so it has no results yet.")
     own = call.sandbox.conditions.applied_to(provider_settings(MessageBatchSettings, call.world.settings))
+    opening = next((each["text"] for each in call.world.fixtures.section("message_openings")), "You said")
     lines = []
     for index, prompt in enumerate(record.batch.texts()):
         canned = call.world.fixtures.completion(prompt, record.batch.request()["models"][index], None)
-        text = canned.entry["text"] if canned else f"You said: {prompt}"
+        text = canned.entry["text"] if canned else f"{opening}: {prompt}"
         lines.append(orjson.dumps(result_json(record, index, text, own.message_stop_reason)) + b"\n")
     return Response(200, "application/x-jsonl", b"".join(lines), source="handler")
 
