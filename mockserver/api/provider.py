@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,76 +78,54 @@ class LazyFunction:
         return self._function(*args)
 
 
+@dataclass(eq=False)
 class Provider:
-    """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
+    """An API we imitate: the tag of its operations, its handlers, and its way of saying things.
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        tag: str,
-        word: ErrorFormatter | None = None,
-        prefixes: tuple[str, ...] = (),
-        lost: UnknownPathHandler | None = None,
-        statuses: Mapping[Reason, tuple[int, ...]] = {},
-        guard: AdmissionHook | None = None,
-        charges: Charges | None = None,
-        dress: ResponseHook | None = None,
-        slow: tuple[str, ...] = (),
-        costly: Callable[[Request], bool] | None = None,
-        report: UsageReport | None = None,
-        keeps: SnapshotTypes | None = None,
-        judge: SnapshotCheck | None = None,
-        listings: Mapping[str, ListRows] = {},
-        notice: CallbackPayload | None = None,
-        document: Path | None = None,
-        fixture_sections: Mapping[str, Any] = {},
-        adapt: Callable[[dict[str, Any], Settings], None] | None = None,
-        models: frozenset[str] = frozenset(),
-        longest_prompt: int = sys.maxsize,
-        alone: Mapping[str, str] = {},
-        guidance: tuple[ClientRules, ...] = (),
-        prompts: FindPrompts | None = None,
-    ) -> None:
-        """`document` is an OpenAPI document of the provider's own, served beside the bundled one; `fixture_sections`
-        are JSON Schemas of the parts of fixture files that the provider reads beside those of `fixtures/schema.json`.
+    For the functions see their types. What the core needs without importing a provider's code stands in the module
+    `settings` of its package; see `mockserver.settings.declarations`.
+    """
 
-        `adapt` changes the bundled document as settings ask; for the other functions see their types.
-
-        `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
-        Budget). `lost` answers what no operation takes under
-        `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
-        `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
-        operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
-        on, `prompts` what near misses of fixtures are looked for in.
-        """
-        self.name = name
-        self.tag = tag
-        self.word = word
-        self.prefixes = prefixes
-        self.lost = lost
-        self.statuses = statuses
-        self.guard = guard
-        self.charges = charges
-        self.dress = dress
-        self.slow = slow
-        self.costly = costly
-        self.report = report
-        self.keeps = keeps
-        self.judge = judge
-        self.listings = listings
-        self.notice = notice
-        self.document = document
-        self.fixture_sections = fixture_sections
-        self.adapt = adapt
-        self.models = models
-        self.longest_prompt = longest_prompt
-        self.alone = alone
-        self.guidance = guidance
-        self.prompts = prompts
-        self.handlers: dict[str, Handler] = {}
-        self.checkers: dict[str, Check] = {}
+    name: str
+    _: KW_ONLY
+    tag: str
+    """Of its operations."""
+    document: Path | None = None
+    """An OpenAPI document of its own, served beside the bundled one."""
+    adapt: Callable[[dict[str, Any], Settings], None] | None = None
+    """Changes the bundled document as settings ask."""
+    prefixes: tuple[str, ...] = ()
+    """Beginnings of paths, each ending where a part of the path ends (`/v1`)."""
+    lost: UnknownPathHandler | None = None
+    word: ErrorFormatter | None = None
+    statuses: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
+    """Those that a reason picks from, where not from those all providers share."""
+    guard: AdmissionHook | None = None
+    charges: Charges | None = None
+    dress: ResponseHook | None = None
+    slow: tuple[str, ...] = ()
+    """Beginnings of paths whose requests may take so long that they are handled in a thread."""
+    costly: Callable[[Request], bool] | None = None
+    """Whether a request may spend a Budget: it is handled in a thread, too."""
+    report: UsageReport | None = None
+    keeps: SnapshotTypes | None = None
+    judge: SnapshotCheck | None = None
+    listings: Mapping[str, ListRows] = field(default_factory=dict)
+    notice: CallbackPayload | None = None
+    fixture_sections: Mapping[str, Any] = field(default_factory=dict)
+    """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
+    models: frozenset[str] = frozenset()
+    """Those that fixtures can match; empty is any."""
+    longest_prompt: int = sys.maxsize
+    """In code points; what fixtures can match."""
+    alone: Mapping[str, str] = field(default_factory=dict)
+    """By operationId a query argument that makes all others not matter."""
+    guidance: tuple[ClientRules, ...] = ()
+    """What the verdict on a client rests on."""
+    prompts: FindPrompts | None = None
+    """What near misses of fixtures are looked for in."""
+    handlers: dict[str, Handler] = field(init=False, default_factory=dict)
+    checkers: dict[str, Check] = field(init=False, default_factory=dict)
 
     def owns(self, path: str) -> bool:
         """Whether the path stands under one of the provider's prefixes."""
