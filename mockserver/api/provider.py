@@ -1,6 +1,5 @@
 """How an API is declared, and what one of its handlers is given."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from importlib import import_module
@@ -114,16 +113,14 @@ class Provider:
     notice: CallbackPayload | None = None
     fixture_sections: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
-    models: frozenset[str] = frozenset()
-    """Those that fixtures can match; empty is any."""
-    longest_prompt: int = sys.maxsize
-    """In code points; what fixtures can match."""
     alone: Mapping[str, str] = field(default_factory=dict)
     """By operationId a query argument that makes all others not matter."""
     guidance: tuple[ClientRules, ...] = ()
     """What the verdict on a client rests on."""
     prompts: FindPrompts | None = None
     """What near misses of fixtures are looked for in."""
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By operationId those that handlers apply by themselves; others that a document states are put into requests."""
     handlers: dict[str, Handler] = field(init=False, default_factory=dict)
     checkers: dict[str, Check] = field(init=False, default_factory=dict)
 
