@@ -78,9 +78,6 @@ EXCEPTIONS = frozenset(
         "mockserver/providers/agilecloud/batches/run.py run_lines",
         "mockserver/openapi/files.py _loader",
         "web.admin.app, web.app",
-        "names vendors: mockserver/sandbox/conditions.py",
-        "names vendors: mockserver/settings/table.py",
-        "names vendors: mockserver/web/index.py",
     }
 )
 

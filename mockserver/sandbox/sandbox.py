@@ -137,7 +137,7 @@ class Sandbox:
         """All that rests in the store, by collection."""
         return self._store.shelves(self.name)
 
-    def collection(self, name: str, type_: type[Value]) -> MutableMapping[str, Value]:  # noqa: ARG002  for the checker
+    def collection(self, name: str, _type: type[Value]) -> MutableMapping[str, Value]:
         """What a provider remembers of one kind, by id, in the order in which it was first put."""
         return self._store.shelf(self.name, name)
 

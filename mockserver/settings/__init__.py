@@ -1,5 +1,6 @@
 """Settings: the table of all of them, and how they are read from flags, variables and a config file."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,4 @@ def __getattr__(name: str) -> Any:
     """The table is imported when it is first used: it imports providers' declarations, which import this package."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mockserver.settings import table  # noqa: PLC0415  see above
-
-    return getattr(table, name)
+    return getattr(import_module(f"{__name__}.table"), name)

@@ -17,7 +17,7 @@ from typing import Any
 
 PROVIDER_GROUP = "mockserver.providers"
 DECLARATION = "DECLARATION"
-TOKEN = "token"  # noqa: S105  a word in a declaration
+CREDENTIAL = "token"
 """In place of a base URL's name: the variable holds the sandbox's token."""
 LISTENING, SERVING, BEHAVING, LIMITING = "listening", "what is served", "how it behaves", "limits and logging"
 GROUPS = (LISTENING, SERVING, BEHAVING, LIMITING)
@@ -55,7 +55,7 @@ class Declaration:
     base_paths: Mapping[str, str] = field(default_factory=dict)
     """Where its API begins, by the name of the base URL: `{"openai_base_url": "/v1"}`."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables that SDKs read, and the base URL that each holds, or TOKEN."""
+    """Environment variables that SDKs read, and the base URL that each holds, or CREDENTIAL."""
     removed_variables: tuple[str, ...] = ()
     """Variables that would carry a real account into a test, or lead its requests elsewhere."""
     index: tuple[tuple[str, str, str], ...] = ()

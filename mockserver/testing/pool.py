@@ -17,7 +17,7 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import MAX_NAME
 from mockserver.sandbox.sandbox import SandboxOptions
-from mockserver.settings.declarations import TOKEN, declarations
+from mockserver.settings.declarations import CREDENTIAL, declarations
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.web.admin.views import unexpected
@@ -150,7 +150,7 @@ class SandboxApp(LocalPool):
 @contextmanager
 def environment_for(sandbox: SandboxClient) -> Iterator[None]:
     """The environment leads to the sandbox, and holds no other key that we know of; afterwards it is as it was."""
-    values = {**sandbox.base_urls, TOKEN: sandbox.token}
+    values = {**sandbox.base_urls, CREDENTIAL: sandbox.token}
     wanted: dict[str, str | None] = {name: values[what] for name, what in variables_set().items()}
     wanted |= dict.fromkeys(variables_removed())
     host = urlsplit(sandbox.base_url).hostname or ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mockserver.settings.declarations import BEHAVING, SERVING, TOKEN, Declaration, setting
+from mockserver.settings.declarations import BEHAVING, CREDENTIAL, SERVING, Declaration, setting
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ DECLARATION = Declaration(
     base_paths={"base_url": ""},
     variables={
         "AGENT_FIRST_BASE_URL": "base_url",
-        "AGENT_FIRST_TOKEN": TOKEN,
-        "AGENT_FIRST_API_KEY": TOKEN,
+        "AGENT_FIRST_TOKEN": CREDENTIAL,
+        "AGENT_FIRST_API_KEY": CREDENTIAL,
         "AGENTFIRST_BASE_URL": "base_url",
-        "AGENTFIRST_TOKEN": TOKEN,
-        "AGENTFIRST_API_KEY": TOKEN,
+        "AGENTFIRST_TOKEN": CREDENTIAL,
+        "AGENTFIRST_API_KEY": CREDENTIAL,
     },
     index=(("Agent First", "", "the base URL; POST /ai/batches queues prompts"),),
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mockserver.settings.declarations import BEHAVING, SERVING, TOKEN, Declaration, setting
+from mockserver.settings.declarations import BEHAVING, CREDENTIAL, SERVING, Declaration, setting
 from mockserver.settings.parse import read_capacity
 
 
@@ -54,10 +54,10 @@ DECLARATION = Declaration(
     variables={
         "OPENAI_BASE_URL": "openai_base_url",
         "OPENAI_API_BASE": "openai_base_url",
-        "OPENAI_API_KEY": TOKEN,
+        "OPENAI_API_KEY": CREDENTIAL,
         "AGILECLOUD_BASE_URL": "openai_base_url",
-        "AGILECLOUD_API_KEY": TOKEN,
-        "AGILECLOUD_TOKEN": TOKEN,
+        "AGILECLOUD_API_KEY": CREDENTIAL,
+        "AGILECLOUD_TOKEN": CREDENTIAL,
     },
     removed_variables=(
         "OPENAI_ADMIN_KEY",

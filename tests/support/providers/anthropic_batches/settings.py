@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mockserver.settings.declarations import BEHAVING, TOKEN, Declaration, setting
+from mockserver.settings.declarations import BEHAVING, CREDENTIAL, Declaration, setting
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class MessageBatchSettings:
 DECLARATION = Declaration(
     settings=MessageBatchSettings,
     base_paths={"anthropic_base_url": ""},
-    variables={"ANTHROPIC_BASE_URL": "anthropic_base_url", "ANTHROPIC_API_KEY": TOKEN},
+    variables={"ANTHROPIC_BASE_URL": "anthropic_base_url", "ANTHROPIC_API_KEY": CREDENTIAL},
     removed_variables=("ANTHROPIC_AUTH_TOKEN",),
     index=(("Anthropic", "/v1/messages/batches", "Message Batches"),),
 )
