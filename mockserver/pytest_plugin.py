@@ -4,7 +4,7 @@ Fixtures:
 
 - `sandbox`: a sandbox for one test (a `mockserver.testing.LeasedSandbox`). Its clock is frozen; a batch progresses each
   time its status is read. While the test runs, the environment variables that SDKs and clients read
-  (`mockserver.testing.pool.ENV_SET`) lead to it, and other keys of real accounts (`ENV_REMOVED`) are removed. The token
+  (as the providers declare them) lead to it, and other keys of real accounts are removed. The token
   names the sandbox: no header is needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
 - `make_sandbox`: a function that makes more of them, to which the environment does not lead.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.

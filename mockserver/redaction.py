@@ -36,6 +36,8 @@ _MEMBER = re.compile(r'"([\w.-]{1,100})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)++)"'
 _NAMED_IN_PATH = re.compile(r"(?s)(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger\Z|\Z)")
 _PLAIN = "/!$&'()*+,:;=@~{}[]%"
 """What stays as it is in a path that is shown, beside letters, digits and `-._`."""
+_declared: set[str] = set()
+"""Names that documents of this process declare; they are only ever added."""
 _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
 """Members of an answer that hold no credential: `logprobs` has the text of each token there."""
 
@@ -48,6 +50,11 @@ def account_key(token: str) -> str:
 def is_account_key(text: str) -> bool:
     """Whether the text can be the key of an account."""
     return _KEY.fullmatch(text) is not None
+
+
+def declare_secrets(names: Iterable[str]) -> None:
+    """Have headers and arguments of these names redacted, too: a document says that they carry a credential."""
+    _declared.update(name.lower() for name in names)
 
 
 def is_secret_name(name: str) -> bool:
@@ -75,7 +82,11 @@ def redacted_value(value: str) -> str:
 
 def redacted_header(name: str, value: str, secrets: Iterable[str] = ()) -> str:
     """A header's value as it is shown."""
-    return redacted_value(value) if is_secret_name(name) else redacted_text(value, secrets)
+    return redacted_value(value) if _is_secret_header(name) else redacted_text(value, secrets)
+
+
+def _is_secret_header(name: str) -> bool:
+    return is_secret_name(name) or name.lower() in _declared
 
 
 def redacted_text(text: str, secrets: Iterable[str] = (), *, is_answer: bool = False) -> str:
@@ -110,7 +121,7 @@ def secrets_in(headers: Iterable[tuple[str, str]], query: str) -> list[str]:
     """The credentials that a message carries, in each way in which they may be written elsewhere; longest first."""
     found: set[str] = set()
     for name, value in headers:
-        if is_secret_name(name):
+        if _is_secret_header(name):
             scheme, _, rest = value.partition(" ")
             found.add(rest.strip() if scheme.lower() in _SCHEMES else value)
             if "cookie" in name.lower():
@@ -151,7 +162,7 @@ def _redacted_piece(text: str, *, is_answer: bool) -> str:
 
 def _is_secret_argument(name: str) -> bool:
     name = unquote_plus(name)
-    return name.lower() == "key" or is_secret_name(name)
+    return name.lower() == "key" or name.lower() in _declared or is_secret_name(name)
 
 
 def _redacted_argument(found: re.Match[str]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from mockserver import __version__, cli
-from mockserver.api.provider import ApiContext, BoundOperation, Handler
+from mockserver.api.call import ApiContext
+from mockserver.api.provider import BoundOperation, Handler
 from mockserver.cli import main
 from mockserver.engine import build as loading
 from mockserver.engine import check as checking

@@ -1,100 +1,23 @@
 """How an API is declared, and what one of its handlers is given."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.client_rules import ClientRules
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.fixtures.files import Fixtures
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_function
-from mockserver.openapi.document import JSON, OpenApiDocument, Operation
-from mockserver.openapi.replacement import Needs
+from mockserver.openapi.document import Operation
 from mockserver.openapi.router import RouteNotFound
-from mockserver.openapi.schema import Schema
 from mockserver.sandbox.accounts import Account
-from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import Inconsistency
 from mockserver.settings.table import Settings
-
-MAX_REJECTED_EXAMPLES = 3
-MAX_EXAMPLE = 300
-"""Characters of what is told of a refused item."""
-
-
-class ApiContext(NamedTuple):
-    """What does not change between requests: the document, the provider's fixtures, the settings."""
-
-    spec: OpenApiDocument
-    """The document that describes the operation."""
-    fixtures: Fixtures
-    settings: Settings
-    served: "Served | None" = None
-    """What else is served; None where the document is all."""
-
-    def operation(self, name: str) -> Operation | None:
-        """The served operation with that operationId or `POST /path`, of whichever document; None when none is."""
-        return (self.served.operations if self.served else self.spec.by_key).get(name)
-
-    def component(self, name: str) -> Schema:
-        """The schema of that name that a handler reads: the document's, else the bundled one."""
-        return self.served.needs.component(self.spec, name) if self.served else self.spec.component(name)
-
-    def bundled_component(self, name: str) -> Schema:
-        """The bundled schema of that name, whatever a served document says."""
-        return (self.served.bundled if self.served else self.spec).component(name)
-
-    def changed_defaults(self, name: str) -> Mapping[str, Any]:
-        """The defaults of an operation that are not those its handler has by itself."""
-        return self.served.defaults.get(name, {}) if self.served else {}
-
-
-class Served(NamedTuple):
-    """What all documents serve together, and the bundled one as it is without them."""
-
-    bundled: OpenApiDocument
-    needs: Needs
-    operations: Mapping[str, Operation]
-    """By operationId, and by method and path. Of two with one operationId the first counts."""
-    defaults: Mapping[str, Mapping[str, Any]]
-    """By operationId: the defaults that handlers do not have by themselves."""
-
-
-class Call(NamedTuple):
-    """A request that was routed, admitted and validated, with the sandbox it happens in."""
-
-    operation: Operation
-    request: Request
-    sandbox: Sandbox
-    now: float
-    """Sandbox time, in Unix seconds; the same for the whole request."""
-    account: Account | None
-    """Who asks; None where the operation needs no credential."""
-    arguments: Mapping[str, Any]
-    """Path, query, header and cookie arguments by name, typed as documented."""
-    body: Any
-    """The body's value: JSON as Python values, anything else as bytes."""
-    world: ApiContext
-    canonical: bytes = b""
-    """The JSON body in the one form that all ways of writing it share; empty for any other body."""
-    broken: frozenset[str] = frozenset()
-    """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a
-    check ever sees such a call."""
-
-    @property
-    def asker(self) -> Account:
-        """Who asks, for operations that need a credential."""
-        if self.account is None:
-            raise LookupError(f"{self.operation.key} is open to everybody and has no account")
-        return self.account
-
-    def reply(self, value: Any, status: int | None = None) -> Response:
-        """A JSON answer; with the operation's documented success status unless another is given."""
-        return Response(status or self.operation.success, JSON, orjson.dumps(value), source="handler")
-
 
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
@@ -138,128 +61,60 @@ FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 """The prompts in a request to the operation of that key; none where it cannot be read."""
 
 
-class RejectedItems(NamedTuple):
-    """The items of a batch that the document refuses: all are counted, a few are told."""
+@dataclass(eq=False)
+class Provider:
+    """An API we imitate: the tag of its operations, its handlers, and its way of saying things.
 
-    total: int = 0
-    told: tuple[str, ...] = ()
-    """Of the first, which item it is and its first violation."""
-
-    def with_item(self, place: str, message: str) -> "RejectedItems":
-        told = (
-            (*self.told, f"{place}: {message}"[:MAX_EXAMPLE]) if len(self.told) < MAX_REJECTED_EXAMPLES else self.told
-        )
-        return RejectedItems(self.total + 1, told)
-
-
-class BatchState(NamedTuple):
-    """What the sandbox knows of a batch, whoever has looked."""
-
-    progression: Progression
-    is_over: bool
-    failed: int
-    """How many of its items have failed so far."""
-    was_told: bool = False
-    """Whether the client learned of the end without asking, by a callback."""
-    refused: RejectedItems = RejectedItems()
-    """Of its items those that broke the document, where the batch was accepted all the same."""
-
-
-class ClientRules(NamedTuple):
-    """How a good client lives with one kind of batch: which operation is what, and where its answers tell what.
-
-    The verdict on a client is read from this table; it knows no API by name.
+    For the functions see their types. What the core needs without importing a provider's code stands in the module
+    `settings` of its package; see `mockserver.settings.declarations`.
     """
 
-    create: str
-    """The operation that queues one; it costs money."""
-    status: tuple[str, ...]
-    """The operations that tell where one is, by the id in their argument `id`, or for several, in `data`."""
-    id: tuple[str, str]
-    """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
-    ends: frozenset[str]
-    """The statuses after which nothing changes; an answer without a status is the result itself."""
-    lost: frozenset[str]
-    """The ends that leave work to be done again."""
-    standing: Callable[[Sandbox, str, float], BatchState | None]
-    """What the sandbox knows of the batch with that id; None for one it does not know."""
-    failed: tuple[str, ...] = ()
-    """Where an answer tells how many items failed; empty when it does not."""
-    download: str = ""
-    """The operation that gives the results."""
-    error_file: str = ""
-    """Where an answer names the file of what failed; empty when there is none."""
-    patience: Mapping[int, int] = {}
-    """How often `create` may be sent again after an answer with that status, where it heals more than others."""
-    poll_seconds: float = 1.0
-    """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
-
-
-class Provider:
-    """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        tag: str,
-        word: ErrorFormatter | None = None,
-        prefixes: tuple[str, ...] = (),
-        lost: UnknownPathHandler | None = None,
-        statuses: Mapping[Reason, tuple[int, ...]] = {},
-        guard: AdmissionHook | None = None,
-        charges: Charges | None = None,
-        dress: ResponseHook | None = None,
-        slow: tuple[str, ...] = (),
-        costly: Callable[[Request], bool] | None = None,
-        report: UsageReport | None = None,
-        keeps: SnapshotTypes | None = None,
-        judge: SnapshotCheck | None = None,
-        listings: Mapping[str, ListRows] = {},
-        notice: CallbackPayload | None = None,
-        adapt: Callable[[dict[str, Any], Settings], None] | None = None,
-        alone: Mapping[str, str] = {},
-        guidance: tuple[ClientRules, ...] = (),
-        prompts: FindPrompts | None = None,
-        defaults: Mapping[str, Mapping[str, Any]] = {},
-    ) -> None:
-        """`adapt` changes our document as settings ask; for the other functions see their types.
-
-        `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
-        Budget). `lost` answers what no operation takes under
-        `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
-        `alone` says by operationId which query argument makes all others not matter. `guidance` is what the verdict on
-        a client rests on, `prompts` what near misses of fixtures are looked for in. `defaults` are, by operationId,
-        those that handlers apply by themselves: others that a document states are put into the request for them.
-        """
-        self.name = name
-        self.tag = tag
-        self.word = word
-        self.prefixes = prefixes
-        self.lost = lost
-        self.statuses = statuses
-        self.guard = guard
-        self.charges = charges
-        self.dress = dress
-        self.slow = slow
-        self.costly = costly
-        self.report = report
-        self.keeps = keeps
-        self.judge = judge
-        self.listings = listings
-        self.notice = notice
-        self.adapt = adapt
-        self.alone = alone
-        self.guidance = guidance
-        self.prompts = prompts
-        self.defaults = defaults
-        self.handlers: dict[str, Handler] = {}
-        self.checkers: dict[str, Check] = {}
+    name: str
+    _: KW_ONLY
+    tag: str
+    """Of its operations."""
+    document: Path | None = None
+    """An OpenAPI document of its own, served beside the bundled one."""
+    adapt: Callable[[dict[str, Any], Settings], None] | None = None
+    """Changes the bundled document as settings ask."""
+    prefixes: tuple[str, ...] = ()
+    """Beginnings of paths, each ending where a part of the path ends (`/v1`)."""
+    lost: UnknownPathHandler | None = None
+    word: ErrorFormatter | None = None
+    statuses: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
+    """Those that a reason picks from, where not from those all providers share."""
+    guard: AdmissionHook | None = None
+    charges: Charges | None = None
+    dress: ResponseHook | None = None
+    slow: tuple[str, ...] = ()
+    """Beginnings of paths whose requests may take so long that they are handled in a thread."""
+    costly: Callable[[Request], bool] | None = None
+    """Whether a request may spend a Budget: it is handled in a thread, too."""
+    report: UsageReport | None = None
+    keeps: SnapshotTypes | None = None
+    judge: SnapshotCheck | None = None
+    listings: Mapping[str, ListRows] = field(default_factory=dict)
+    notice: CallbackPayload | None = None
+    fixture_sections: Mapping[str, Any] = field(default_factory=dict)
+    """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
+    alone: Mapping[str, str] = field(default_factory=dict)
+    """By operationId a query argument that makes all others not matter."""
+    guidance: tuple[ClientRules, ...] = ()
+    """What the verdict on a client rests on."""
+    prompts: FindPrompts | None = None
+    """What near misses of fixtures are looked for in."""
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By operationId those that handlers apply by themselves; others that a document states are put into requests."""
+    handlers: dict[str, Handler] = field(init=False, default_factory=dict)
+    checkers: dict[str, Check] = field(init=False, default_factory=dict)
 
     def owns(self, path: str) -> bool:
         """Whether the path stands under one of the provider's prefixes."""
-        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
+        return self.longest_prefix(path) > 0
+
+    def longest_prefix(self, path: str) -> int:
+        """The length of the longest of the provider's prefixes that the path stands under; 0 for none."""
+        return max((len(each) for each in self.prefixes if path == each or path.startswith(f"{each}/")), default=0)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
         """Register a handler under operationIds."""
@@ -284,23 +139,6 @@ class Provider:
         return register
 
 
-def with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with defaults for those that are missing or null."""
-    return {**given, **{name: each for name, each in defaults.items() if given.get(name) is None}}
-
-
-def call_with_defaults(call: Call, defaults: Mapping[str, Any]) -> Call:
-    """The call as if the client had sent the defaults that it left out."""
-    declared = {each.name for each in call.operation.parameters}
-    arguments = with_defaults(call.arguments, {name: each for name, each in defaults.items() if name in declared})
-    fields = {name: each for name, each in defaults.items() if name not in declared}
-    if not fields or not isinstance(call.body, dict):
-        return call._replace(arguments=arguments)
-    body = with_defaults(call.body, fields)
-    request = call.request if call.request.form is not None else call.request._replace(body=orjson.dumps(body))
-    return call._replace(arguments=arguments, body=body, request=request)
-
-
 class BoundOperation(NamedTuple):
     """An operation with what answers it."""
 
@@ -317,14 +155,16 @@ class BoundOperation(NamedTuple):
 
 
 def owner_of_path(path: str, refusal: Refusal | None, services: Mapping[Operation, BoundOperation]) -> Provider | None:
-    """Whose API a request means that no operation takes: that with the prefix, unless the path is like a neighbour's.
+    """The provider whose API a request without an operation means; None where the path is like a neighbour's.
+
+    Of several the one with the longest prefix is meant.
 
     Another document may have paths under the same prefix; None where the request may have been meant for that one.
     """
     if not isinstance(refusal, RouteNotFound):
         return None
-    providers = (each.provider for each in services.values())
-    owner = next((each for each in providers if each is not None and each.owns(path)), None)
+    providers = dict.fromkeys(each.provider for each in services.values() if each.provider and each.provider.owns(path))
+    owner = max(providers, key=lambda each: each.longest_prefix(path), default=None)
     if owner is None or refusal.near is None or not owner.owns(refusal.near.path):
         return owner
     return owner if services[refusal.near].provider is owner else None

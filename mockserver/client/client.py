@@ -11,6 +11,7 @@ from mockserver.client.controls import Clock, SandboxControls, sandbox_body
 from mockserver.client.reads import SandboxReads
 from mockserver.client.transport import AdminError, HttpTransport, JsonObject, Transport, read_answer
 from mockserver.redaction import shown_path
+from mockserver.settings.declarations import declarations
 from mockserver.text import nearest
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
@@ -145,13 +146,19 @@ class SandboxClient(SandboxControls, SandboxReads):
 
     @property
     def base_url(self) -> str:
-        """Where Agent First's API begins."""
+        """Where the server's APIs begin, for clients that add the whole path of an operation."""
         return self.client.url
 
     @property
+    def base_urls(self) -> Mapping[str, str]:
+        """Where each provider's API begins, by the names that providers declare: `base_urls["openai_base_url"]`."""
+        paths = {name: path for each in declarations().values() for name, path in each.base_paths.items()}
+        return {name: f"{self.client.url}{path}" for name, path in paths.items()}
+
+    @property
     def openai_base_url(self) -> str:
-        """Where AgileCloud's begins, for OpenAI's SDKs."""
-        return f"{self.client.url}/v1"
+        """Where the OpenAI-compatible API begins, for OpenAI's SDKs."""
+        return self.base_urls["openai_base_url"]
 
     @property
     def token(self) -> str:

@@ -7,7 +7,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mockserver.api.provider import ApiContext, BoundOperation, Call, Provider, Served, call_with_defaults
+from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
+from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
 from mockserver.errors import FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
@@ -23,6 +24,7 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
+from mockserver.settings.declarations import PROVIDER_GROUP
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
@@ -34,7 +36,6 @@ else:
     scenarios = lazy_module("mockserver.engine.scenarios")
 
 Answer = TypeVar("Answer")
-PROVIDER_GROUP = "mockserver.providers"
 
 _log = logging.getLogger("mockserver")
 
@@ -43,7 +44,8 @@ def build_engine(settings: Settings) -> Engine:
     """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
-    others = [load_extra_spec(path, settings, providers, bundled) for path in settings.spec]
+    extra = (*provider_documents(providers), *settings.spec)
+    others = [load_extra_spec(path, settings, providers, bundled) for path in extra]
     specs = served_specs(bundled, others)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
@@ -88,6 +90,8 @@ def fixture_folders(settings: Settings) -> list[Path]:
 def fixture_schema() -> Schema:
     """What a fixture file may say."""
     definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
+    for provider in find_providers():
+        definition["properties"] = {**provider.fixture_sections, **definition["properties"]}
     return Schema(definition, definition)
 
 
@@ -104,6 +108,11 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
         if provider.adapt:
             provider.adapt(document, settings)
     return _apply_strict(OpenApiDocument(document, str(path)), settings)
+
+
+def provider_documents(providers: Sequence[Provider]) -> list[str]:
+    """The documents that providers bring along."""
+    return [str(each.document) for each in providers if each.document]
 
 
 def load_extra_spec(

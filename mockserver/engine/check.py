@@ -17,6 +17,7 @@ from mockserver.engine.build import (
     handler_problems,
     load_bundled_spec,
     load_extra_spec,
+    provider_documents,
     served_specs,
 )
 from mockserver.engine.scenarios import scenario_problems, scenario_schema
@@ -75,7 +76,7 @@ def _read_specs(
     bundled = load_bundled_spec(settings, providers)
     others: list[OpenApiDocument] = []
     problems: list[Problem] = []
-    for path in settings.spec:
+    for path in (*provider_documents(providers), *settings.spec):
         try:
             others.append(load_extra_spec(path, settings, providers, bundled))
         except SpecError as error:

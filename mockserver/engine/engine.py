@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mockserver.api.provider import BoundOperation, Call, owner_of_path
+from mockserver.api.call import Call
+from mockserver.api.provider import BoundOperation, Provider, owner_of_path
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
-from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, read_token, takes_form
+from mockserver.openapi.operations import Operation
+from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import canned_reply, documented_reply, pick_status, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
+from mockserver.openapi.security import BEARER, format_challenges, missing_scheme, read_credential, read_token
+from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import Account, reserved_status
 from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.journal import ON_DEMAND
@@ -29,7 +33,9 @@ EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 VIOLATIONS_HEADER = "X-Mock-Violations"
 
+CHALLENGE = "www-authenticate"
 MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
+_PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
@@ -63,6 +69,9 @@ class Engine:
         """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
+        schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
+        self._key_schemes = tuple(sorted(schemes - {BEARER}))
+        declare_secrets(scheme.name for scheme in self._key_schemes)
         self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
 
@@ -74,7 +83,7 @@ class Engine:
     def handle(self, request: Request) -> Response:
         """The response to a request. It happens at once: no other request of its sandbox comes between."""
         match, service, refusal = self._route(request)
-        token = read_token(request)
+        token = self._token(request, match)
         try:
             sandbox = self._sandbox(request, match, token)
         except SandboxesFull as full:
@@ -111,9 +120,9 @@ class Engine:
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
-        _, service, _ = self._route(request)
+        match, service, _ = self._route(request)
         try:
-            sandbox = self.open_sandbox(request, read_token(request))
+            sandbox = self.open_sandbox(request, self._token(request, match))
         except SandboxesFull as full:
             return _no_room(full)
         with sandbox.transaction:
@@ -166,7 +175,7 @@ class Engine:
             return False
         if service.operation.is_open:
             return True
-        token = read_token(request)
+        token = self._token(request, match)
         try:
             sandbox = self._sandbox(request, match, token)
             self._admit(service, request, sandbox, sandbox.clock.now(), token)
@@ -178,7 +187,7 @@ class Engine:
         """The name of the sandbox that the request belongs to; none is made."""
         match, _, _ = self._route(request)
         key = match.arguments.get(match.operation.sandbox_parameter) if match else None
-        return self.sandboxes.name_of(key) or sandbox_name(request, read_token(request))
+        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))
 
     def _is_costly(self, request: Request) -> bool:
         for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
@@ -210,6 +219,18 @@ class Engine:
         """The token's account in the sandbox; None when the token is good for no provider."""
         return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
 
+    def _token(self, request: Request, match: RouteMatch | None) -> str | None:
+        """The credential that names account and sandbox: a token or a key, as the document of the operation says.
+
+        Where no operation asks for one, a credential that any operation knows still names the sandbox.
+        """
+        if match is None or not match.operation.takes_credential:
+            found = (scheme.read(request) for scheme in self._key_schemes)
+            return read_token(request) or next(filter(None, found), None) if self._key_schemes else read_token(request)
+        if match.operation.takes_token_only:
+            return read_token(request)
+        return read_credential(match.operation.security, request)
+
     def _sandbox(self, request: Request, match: RouteMatch | None, token: str | None) -> Sandbox:
         """The world the path names by its key, as a presigned URL does; else the one the request names."""
         if match is not None and match.operation.sandbox_parameter:
@@ -229,7 +250,7 @@ class Engine:
     ) -> Response:
         operation = service.operation
         account = None
-        if not operation.is_open:
+        if not operation.is_open or (token is not None and operation.takes_credential):
             provider = service.provider.name if service.provider else ""
             status = reserved_status(token) if token and self.settings.magic else None
             if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
@@ -251,18 +272,18 @@ class Engine:
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
     ) -> Account:
         """The account that asks. Checked in the order header, token, credits."""
-        where = ("header", "Authorization")
+        scheme = missing_scheme(service.operation.security, request)
+        where = (scheme.location, scheme.name)
         if token is None:
-            raise Refusal(
-                Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
-            )
+            message = f"the {scheme.name} {_PLACES[scheme.location]} is missing"
+            raise Refusal(Reason.UNAUTHENTICATED, violations=[Violation(where, "required", message)])
         name = service.provider.name if service.provider else ""
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
             message = (
                 "the token is revoked, or not among the accounts"
                 if token
-                else "the Authorization header holds no bearer token"
+                else f"the {scheme.name} {_PLACES[scheme.location]} holds no {scheme.noun}"
             )
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
         if self._needs_credits(service, request, sandbox) and not account.can_pay(sandbox.batches, now):
@@ -280,13 +301,15 @@ class Engine:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)
-        status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
+        status = refusal.status or _pick_status(operation, provider, refusal.reason)
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
             host = owner_of_path(request.path, refusal, self._by_operation)
             reply = host.lost(request, refusal, status) if host and host.lost else _problem_for(refusal, status)
         if provider is not None and provider.word is not None:
             reply = provider.word(refusal, reply)
+        if status == 401 and operation is not None:
+            reply = _with_challenge(reply, operation, provider, refusal)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
@@ -322,6 +345,23 @@ def _no_room(full: SandboxesFull) -> Response:
 def _problem_for(refusal: Refusal, status: int) -> Response:
     detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
     return problem(status, _TITLES.get(status, "Refused"), detail)
+
+
+def _pick_status(operation: Operation | None, provider: Provider | None, reason: Reason) -> int:
+    """The status of a rejection. Without a provider, a bad credential is 403 only where the document has that."""
+    if provider is None and operation is not None and reason is Reason.FORBIDDEN and 403 not in operation.statuses:
+        return 401
+    return pick_status(operation, reason, provider.statuses if provider else {})
+
+
+def _with_challenge(reply: Response, operation: Operation, provider: Provider | None, refusal: Refusal) -> Response:
+    """The 401 with what HTTP demands of one, WWW-Authenticate: a provider has it where its document does."""
+    stated = {name.lower(): value for name, value in reply.headers}
+    if not any(operation.security) or stated.get(CHALLENGE) or (provider is not None and CHALLENGE not in stated):
+        return reply
+    headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
+    challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
+    return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
 
 
 def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:

@@ -13,6 +13,7 @@ from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistak
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema
+from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
 from mockserver.text import format_location
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
@@ -31,7 +32,7 @@ class OpenApiDocument:
     def __init__(self, document: Mapping[str, Any], name: str) -> None:
         self.document = document
         self.name = name
-        self._tokens = self._bearer_schemes()
+        self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
@@ -105,10 +106,6 @@ class OpenApiDocument:
         place = f"{method} {path}"
         where = f"{place}: requestBody"
         body = self._mapping(self.resolved(node["requestBody"], where), where) if "requestBody" in node else {}
-        security = [
-            self._mapping(each, f"{place}: security")
-            for each in self._list(node.get("security", self.document.get("security", [])), f"{place}: security")
-        ]
         responses = self._mapping(node.get("responses", {}), f"{place}: responses")
         return Operation(
             key=str(node.get("operationId") or place),
@@ -127,21 +124,23 @@ class OpenApiDocument:
                     if not str(status).startswith("x-")
                 )
             },
-            is_open={} in security or not any(self._tokens.intersection(each) for each in security),
+            security=tuple(self._read_security(node, f"{place}: security")),
             document=self.name,
         )
 
-    def _bearer_schemes(self) -> frozenset[str]:
-        """The security schemes that a bearer token satisfies; a key or a password is nothing we ask for."""
-        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
-        schemes = self._mapping(components.get("securitySchemes", {}), "components.securitySchemes")
-        return frozenset(name for name, scheme in schemes.items() if self._takes_bearer_token(name, scheme))
+    def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
+        """The operation's alternatives, else the document's. What no request can be judged by is left out."""
+        for each in self._list(node.get("security", self.document.get("security", [])), place):
+            found = (self._schemes.get(name) for name in self._mapping(each, place))
+            yield tuple(scheme for scheme in found if scheme is not None)
 
-    def _takes_bearer_token(self, name: str, scheme: Any) -> bool:
-        place = f"components.securitySchemes.{name}"
-        found = self._mapping(self.resolved(scheme, place), place)
-        is_bearer = found.get("type") == "http" and str(found.get("scheme", "")).lower() == "bearer"
-        return is_bearer or found.get("type") in {"oauth2", "openIdConnect"}
+    def _read_schemes(self) -> Iterator[tuple[str, SecurityScheme]]:
+        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
+        for name, scheme in self._mapping(components.get("securitySchemes", {}), "components.securitySchemes").items():
+            place = f"components.securitySchemes.{name}"
+            found = read_scheme(self._mapping(self.resolved(scheme, place), place))
+            if found is not None:
+                yield name, found
 
     def _read_parameters(self, item: Mapping[str, Any], node: Mapping[str, Any], place: str) -> Iterator[Parameter]:
         declared: dict[tuple[str, str], Mapping[str, Any]] = {}

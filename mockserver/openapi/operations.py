@@ -7,6 +7,7 @@ from typing import Any
 
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
+from mockserver.openapi.security import BEARER, Requirement
 
 JSON = "application/json"
 ENCODED = "x-mock-encoded"
@@ -102,8 +103,8 @@ class Operation:
     """By media type; None when the operation takes no body."""
     body_required: bool
     responses: Mapping[str, ResponseSpec]
-    is_open: bool
-    """Whether it can be called without a bearer token."""
+    security: tuple[Requirement, ...] = ()
+    """Of these one must be fulfilled; without any, no credential is needed."""
     document: str = ""
     """The name of the document that describes it."""
     replaces: bool = False
@@ -122,6 +123,21 @@ class Operation:
             if content.schema is not None:
                 stated |= _defaults(content.schema)
         return stated
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether it can be called without a credential."""
+        return not self.security or () in self.security
+
+    @cached_property
+    def takes_credential(self) -> bool:
+        """Whether a credential is read, needed or not."""
+        return any(self.security)
+
+    @cached_property
+    def takes_token_only(self) -> bool:
+        """Whether its only credential is a bearer token."""
+        return {scheme for requirement in self.security for scheme in requirement} == {BEARER}
 
     @cached_property
     def statuses(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Read credential, arguments and body of a request, and judge our own replies."""
+"""Read arguments and body of a request, and judge our own replies."""
 
 import math
 import re
@@ -38,17 +38,6 @@ class ParsedInput(NamedTuple):
     canonical: bytes
     """The JSON body with sorted keys and no white space; empty for any other body."""
     violations: list[Violation]
-
-
-def read_token(request: Request) -> str | None:
-    """The bearer token; None when there is no Authorization header, empty when it holds no bearer token."""
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    if header[:7] == "Bearer ":  # as nearly everybody writes it
-        return header[7:].strip()
-    scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def parse_input(

@@ -2,11 +2,16 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mockserver.sandbox.ids import digest
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 DEFAULT_STATUS = 500
+AnySettings = TypeVar("AnySettings", bound="DataclassInstance")
 
 
 class ItemSelector(NamedTuple):
@@ -59,20 +64,21 @@ class InputRejection(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """How one sandbox differs. What is None is as the settings say; the first six have the names of settings."""
+    """How one sandbox differs. What is None is as the settings say."""
 
     capacity: str | None = None
-    agilecloud_profile: str | None = None
-    credit_check: str | None = None
-    keep_order: bool | None = None
-    missing_variables: str | None = None
-    page_weight: str | None = None
     page_size: int | None = None
     """The most entries a page of a list has, whatever is asked for."""
     items: ItemPlan | None = None
     input: InputRejection | None = None
     retention: float | None = None
     """Seconds of sandbox time after which batches and files are unknown."""
+    settings: tuple[tuple[str, str | bool], ...] = ()
+    """Settings of providers that have other values here, by name; those that their rows declare as conditions."""
+
+    def applied_to(self, settings: AnySettings) -> AnySettings:
+        """The settings, with the values that this sandbox has in their place."""
+        return replace(settings, **dict(self.settings)) if self.settings else settings
 
     def forgets(self, created: float, now: float) -> bool:
         """Whether what was made then is unknown by now."""
@@ -81,6 +87,7 @@ class Conditions(NamedTuple):
     def described(self) -> dict[str, Any]:
         """The conditions as JSON, only what differs; `read_conditions` takes it back."""
         found = {name: value for name, value in self._asdict().items() if value is not None}
+        found |= dict(found.pop("settings"))
         if self.items is not None:
             found["items"] = _plan_json(self.items)
         if self.input is not None:
@@ -101,7 +108,8 @@ def read_conditions(value: Mapping[str, Any]) -> Conditions:
         changes["items"] = _read_plan(changes["items"])
     if "input" in changes:
         changes["input"] = InputRejection(**changes["input"])
-    return Conditions(**changes)
+    settings = tuple((name, changes.pop(name)) for name in value if name not in Conditions._fields)
+    return Conditions(**changes, settings=settings)
 
 
 def _read_plan(value: Mapping[str, Any]) -> ItemPlan:

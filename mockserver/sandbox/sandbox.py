@@ -1,7 +1,7 @@
 """A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakMethod
 
 from mockserver.sandbox.accounts import Accounts, AccountSpec
@@ -15,6 +15,8 @@ from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.stubs.rules import Rules
 from mockserver.sandbox.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
+
+Value = TypeVar("Value")
 
 
 class SandboxOptions(NamedTuple):
@@ -134,6 +136,10 @@ class Sandbox:
     def shelves(self) -> Mapping[str, MutableMapping[str, Any]]:
         """All that rests in the store, by collection."""
         return self._store.shelves(self.name)
+
+    def collection(self, name: str, _type: type[Value]) -> MutableMapping[str, Value]:
+        """What a provider remembers of one kind, by id, in the order in which it was first put."""
+        return self._store.shelf(self.name, name)
 
     def open_outbox(self) -> Outbox:
         """Where callbacks are noted."""

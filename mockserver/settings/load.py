@@ -152,6 +152,7 @@ def _read_text(row: "Field[Any]", came: object, place: str) -> str:
 
 
 def _in_syntax(row: "Field[Any]", text: str, place: str) -> str:
-    if row.name in SYNTAXES:
-        SYNTAXES[row.name](text, place)
+    syntax = row.metadata["syntax"] or SYNTAXES.get(row.name)
+    if syntax is not None:
+        syntax(text, place)
     return text

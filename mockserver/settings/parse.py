@@ -136,7 +136,6 @@ def _origin(text: str) -> str | None:
 SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
     "clock": read_clock,
     "progression": read_progression,
-    "capacity": read_capacity,
     "callback_retries": read_retries,
     "callback_timeout": read_timeout,
     "callback_allow": read_place,

@@ -1,36 +1,34 @@
 """Every setting, once: this table feeds the flags, the environment variables, the config file and the docs."""
 
-import os
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from dataclasses import Field, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mockserver.errors import SettingsError
+from mockserver.settings.declarations import (
+    BEHAVING,
+    GROUPS,
+    LIMITING,
+    LISTENING,
+    SERVING,
+    declarations,
+    setting,
+)
+
+__all__ = [
+    "BEHAVING", "GROUPS", "LIMITING", "LISTENING", "PREFIX", "ROWS", "SERVING",
+    "CoreSettings", "Settings", "flag_of", "provider_settings", "url_of", "variable_of",
+]  # fmt: skip
 
 PREFIX = "MOCKSERVER_"
-LISTENING, SERVING, BEHAVING, LIMITING = "listening", "what is served", "how it behaves", "limits and logging"
-GROUPS = (LISTENING, SERVING, BEHAVING, LIMITING)
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    metavar: str = "TEXT",
-    choices: tuple[str, ...] = (),
-    minimum: int = 1,
-    maximum: int = 2**53,
-    separator: str = os.pathsep,
-) -> Any:
-    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense.
-
-    `separator` stands between the texts of a repeatable setting in its variable.
-    """
-    facts = {"help": help, "group": group, "metavar": metavar, "choices": choices, "range": (minimum, maximum)}
-    return field(default=default, metadata={**facts, "separator": separator})
+ProviderRows = TypeVar("ProviderRows")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the server is set up. A row's default says how its text is read: int, bool, tuple (repeatable) or str."""
+class CoreSettings:
+    """How the server is set up, as far as no provider declares it.
+
+    A row's default says how its text is read: int, bool, tuple (repeatable) or str.
+    """
 
     host: str = setting("127.0.0.1", "Address to listen on.", group=LISTENING, metavar="ADDRESS")
     port: int = setting(
@@ -55,24 +53,6 @@ class Settings:
     spec: tuple[str, ...] = setting(
         (), "An OpenAPI 3.x document to serve beside the bundled one. Repeatable.", group=SERVING, metavar="FILE"
     )
-    agentfirst_version: str = setting(
-        "2026-04",
-        "Agent First's completion field set: that of April or of July 2026.",
-        group=SERVING,
-        choices=("2026-04", "2026-07"),
-    )
-    page_weight: str = setting(
-        "light",
-        "Size of completion pages: a few kB, or the real 200 kB to 1.5 MB.",
-        group=SERVING,
-        choices=("light", "realistic"),
-    )
-    agilecloud_profile: str = setting(
-        "agilecloud",
-        "How AgileCloud's batches live: with its own five statuses, or with OpenAI's eight.",
-        group=SERVING,
-        choices=("agilecloud", "openai"),
-    )
     seed: str = setting("mockserver", "The string that all ids and fabricated values derive from.", group=BEHAVING)
     clock: str = setting(
         "flowing",
@@ -88,41 +68,11 @@ class Settings:
         group=BEHAVING,
         metavar="HOW",
     )
-    capacity: str = setting(
-        "free",
-        "What AgileCloud has left for batches: 'free', 'busy' (they wait), or an ISO 8601 instant of sandbox time "
-        "until which it is busy (UTC unless it says otherwise).",
-        group=BEHAVING,
-        metavar="WHEN",
-    )
-    keep_order: bool = setting(
-        False, "Write a batch's output in the order of its input (the real API does not).", group=BEHAVING
-    )
-    missing_variables: str = setting(
-        "error",
-        "What a prompt template of AgileCloud makes of a variable without a value: the request fails ('error'), or "
-        "nothing is written in its place ('blank').",
-        group=BEHAVING,
-        choices=("error", "blank"),
-    )
-    rate_limit: int = setting(
-        0, "Requests per minute and key that AgileCloud answers; 0 is no limit.", group=BEHAVING, minimum=0
-    )
     strict: bool = setting(
         False,
         "Refuse what the real API may forgive (null, unknown keys and arguments), and check every reply.",
         group=BEHAVING,
     )
-    credit_check: str = setting(
-        "paid",
-        "Which Agent First calls a balance of 0 refuses with 402: those that cost credits, or all that document a 402.",
-        group=BEHAVING,
-        choices=("paid", "documented"),
-    )
-    any_model: bool = setting(
-        False, "Accept any model's name at AgileCloud, not only the listed models and their snapshots.", group=BEHAVING
-    )
-    empty_prompts: bool = setting(False, "Accept empty prompts (whether the real API does is unknown).", group=BEHAVING)
     magic: bool = setting(
         True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )
@@ -198,7 +148,39 @@ class Settings:
     )
 
 
+if TYPE_CHECKING:
+
+    class Settings(CoreSettings):
+        """How the server is set up: the rows of the core, and those of the installed providers as attributes."""
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+
+    def _settings_class() -> type:
+        """The core's rows and those of all providers, as one dataclass."""
+        declared = {name: each.settings for name, each in declarations().items() if each.settings}
+        owners: dict[str, str] = {row.name: "mockserver" for row in fields(CoreSettings)}
+        for name, kind in declared.items():
+            for row in fields(kind):
+                owner = owners.setdefault(row.name, name)
+                if owner != name:
+                    raise SettingsError(f"the setting {row.name!r} is declared by both {owner} and {name}")
+        names = {"__module__": __name__, "__doc__": "How the server is set up.", "__qualname__": "Settings"}
+        return dataclass(frozen=True)(type("Settings", (*reversed(declared.values()), CoreSettings), names))
+
+    Settings = _settings_class()
+
+
 ROWS: dict[str, "Field[Any]"] = {row.name: row for row in fields(Settings)}
+
+
+def provider_settings(rows: type[ProviderRows], settings: Settings) -> ProviderRows:
+    """The settings as the provider's rows have them, with their types."""
+    if not isinstance(settings, rows):
+        raise TypeError(f"{rows.__name__} is no part of the settings: its package is not installed")
+    return settings
 
 
 def url_of(host: str, port: int) -> str:

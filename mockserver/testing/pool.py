@@ -17,6 +17,7 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import MAX_NAME
 from mockserver.sandbox.sandbox import SandboxOptions
+from mockserver.settings.declarations import CREDENTIAL, declarations
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.web.admin.views import unexpected
@@ -24,36 +25,6 @@ from mockserver.web.app import create_app
 
 CLOCK, PROGRESSION = "frozen", "polls:2"
 """How the world of a test begins: it moves when the test, or the client under test, moves it."""
-ENV_SET: Mapping[str, str] = {
-    "OPENAI_BASE_URL": "openai_base_url",
-    "OPENAI_API_BASE": "openai_base_url",
-    "OPENAI_API_KEY": "token",
-    "AGILECLOUD_BASE_URL": "openai_base_url",
-    "AGILECLOUD_API_KEY": "token",
-    "AGILECLOUD_TOKEN": "token",
-    "AGENT_FIRST_BASE_URL": "base_url",
-    "AGENT_FIRST_TOKEN": "token",
-    "AGENT_FIRST_API_KEY": "token",
-    "AGENTFIRST_BASE_URL": "base_url",
-    "AGENTFIRST_TOKEN": "token",
-    "AGENTFIRST_API_KEY": "token",
-}
-"""The variables a test's program finds its sandbox by, and what of the sandbox each holds."""
-ENV_REMOVED = (
-    "OPENAI_ADMIN_KEY",
-    "OPENAI_ORG_ID",
-    "OPENAI_ORGANIZATION",
-    "OPENAI_PROJECT",
-    "OPENAI_PROJECT_ID",
-    "OPENAI_WEBHOOK_SECRET",
-    "OPENAI_CUSTOM_HEADERS",
-    "OPENAI_API_TYPE",
-    "OPENAI_API_VERSION",
-    "AZURE_OPENAI_API_KEY",
-    "AZURE_OPENAI_AD_TOKEN",
-    "AZURE_OPENAI_ENDPOINT",
-)
-"""What would carry a real account into a test, or lead its requests elsewhere."""
 RUN = "MOCKSERVER_RUN"
 """The variable that holds the mark of a run on a server that others use at the same time."""
 MAX_OTHER_SANDBOXES = 1000
@@ -179,8 +150,9 @@ class SandboxApp(LocalPool):
 @contextmanager
 def environment_for(sandbox: SandboxClient) -> Iterator[None]:
     """The environment leads to the sandbox, and holds no other key that we know of; afterwards it is as it was."""
-    wanted: dict[str, str | None] = {name: getattr(sandbox, what) for name, what in ENV_SET.items()}
-    wanted |= dict.fromkeys(ENV_REMOVED)
+    values = {**sandbox.base_urls, CREDENTIAL: sandbox.token}
+    wanted: dict[str, str | None] = {name: values[what] for name, what in variables_set().items()}
+    wanted |= dict.fromkeys(variables_removed())
     host = urlsplit(sandbox.base_url).hostname or ""
     for name in ("NO_PROXY", "no_proxy"):
         wanted[name] = ",".join(filter(None, (os.environ.get(name), host)))
@@ -190,6 +162,16 @@ def environment_for(sandbox: SandboxClient) -> Iterator[None]:
         yield
     finally:
         _set_variable(before)
+
+
+def variables_set() -> Mapping[str, str]:
+    """The variables a test's program finds its sandbox by, and what each holds: a base URL's name, or `token`."""
+    return {name: what for each in declarations().values() for name, what in each.variables.items()}
+
+
+def variables_removed() -> tuple[str, ...]:
+    """The variables that would carry a real account into a test, or lead its requests elsewhere."""
+    return tuple(name for each in declarations().values() for name in each.removed_variables)
 
 
 def sandbox_name(test: str, worker: str = "") -> str:

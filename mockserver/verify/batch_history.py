@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from mockserver.api.provider import ClientRules
+from mockserver.api.client_rules import ClientRules
 from mockserver.http import Request
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import Operation

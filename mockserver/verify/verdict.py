@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from mockserver.api.provider import BatchState, ClientRules
+from mockserver.api.client_rules import BatchState, ClientRules
 from mockserver.http import Request
 from mockserver.openapi.document import Operation
 from mockserver.redaction import redacted_text, secrets_in

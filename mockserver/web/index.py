@@ -1,10 +1,12 @@
 """The page at the root, for whoever opens the server in a browser: what runs here, and where each part of it is."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from mockserver import __version__
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
+from mockserver.settings.declarations import declarations
 from mockserver.settings.table import Settings
 from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminRefusal
@@ -16,9 +18,7 @@ MAX_TITLE = 100
 def index_page(engine: Engine, settings: Settings, request: Request) -> Response:
     """The page as plain text, with addresses as the client knows the server, and nothing that is not open to it."""
     rows = [
-        ("Agent First", "", "the base URL; POST /ai/batches queues prompts"),
-        ("AgileCloud", "/v1", "the base URL for OpenAI's SDKs"),
-        ("", "/api/v1/prompts", "its prompt templates"),
+        *(row for each in declarations().values() for row in each.index),
         *_other_documents(engine),
         ("health", "/health", "says that the server is there"),
         *_admin(settings, request),
@@ -29,9 +29,10 @@ def index_page(engine: Engine, settings: Settings, request: Request) -> Response
 
 
 def _other_documents(engine: Engine) -> Iterator[tuple[str, str, str]]:
-    """The documents that are served beside ours."""
-    documents = {id(each.world.spec): each.world.spec.document for each in engine.services}
-    for document in list(documents.values())[1:]:
+    """The documents that the settings name."""
+    named = {str(Path(each)) for each in engine.settings.spec}
+    documents = {spec.name: spec.document for each in engine.services if (spec := each.world.spec).name in named}
+    for document in documents.values():
         title = " ".join(str(document.get("info", {}).get("title", "")).split())
         yield "another API", "", title[:MAX_TITLE]
 

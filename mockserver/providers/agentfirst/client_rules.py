@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mockserver.api.provider import BatchState, ClientRules, RequestPrompt
+from mockserver.api.client_rules import BatchState, ClientRules
+from mockserver.api.provider import RequestPrompt
 from mockserver.http import Request
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.providers.agentfirst.completions import DEFAULT_MODEL, targeting_of

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.lazy import lazy_module
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.table import provider_settings
 
 if TYPE_CHECKING:
     from mockserver.providers.agentfirst import pages
@@ -38,6 +40,7 @@ class Question(NamedTuple):
 
 def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
     """The completion object, in the field set of the chosen version."""
+    own = provider_settings(AgentFirstSettings, world.settings)
     key = question.key(world.settings.seed)
     country = question.targeting.get("country")
     canned = world.fixtures.completion(question.prompt, question.model, country)
@@ -49,8 +52,8 @@ def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
         prompt=question.prompt,
         model=question.model,
         targeting=question.targeting,
-        version=world.settings.agentfirst_version,
-        weight=world.settings.page_weight,
+        version=own.agentfirst_version,
+        weight=own.page_weight,
         key=key,
     )
 

@@ -9,14 +9,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.requests import MAX_ARGUMENTS
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
 
 if TYPE_CHECKING:
     import pycountry
@@ -64,10 +65,11 @@ def needs_credits(operation: Operation, request: Request, sandbox: Sandbox, sett
 
     Of the reads, only `GET /ai/completions` documents a 402 from July 2026 on; before, none did for certain.
     """
-    if (sandbox.conditions.credit_check or settings.credit_check) == "documented":
+    own = sandbox.conditions.applied_to(provider_settings(AgentFirstSettings, settings))
+    if own.credit_check == "documented":
         return True
     if operation.key == "getCompletion":
-        return settings.agentfirst_version == "2026-07"
+        return own.agentfirst_version == "2026-07"
     return operation.key == "queueBatch" or (operation.key == "askModel" and not _fetches(request.query))
 
 

@@ -1,10 +1,10 @@
 """Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from mockserver.api.provider import ApiContext, Call, Provider
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.provider import Provider
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
 from mockserver.lazy import lazy_function, lazy_module
@@ -19,13 +19,14 @@ from mockserver.providers.agentfirst.completions import (
     targeting_of,
 )
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
 
 if TYPE_CHECKING:
     from mockserver.providers.agentfirst import archive, snapshot
@@ -67,7 +68,7 @@ LIFECYCLE = Lifecycle(
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
     """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
-    if not settings.empty_prompts:
+    if not provider_settings(AgentFirstSettings, settings).empty_prompts:
         return
     spec = OpenApiDocument(document, "")
     queue, ask = spec.by_key.get("queueBatch"), spec.by_key.get("askModel")
@@ -164,7 +165,8 @@ def get_batch_status(call: Call) -> Response:
 @api.handles("getCompletion")
 def get_completion(call: Call) -> Response:
     # The July documents answer 200 here while the completion is not ready, and 202 on GET /ai?id=.
-    return _poll_conversation(call, pending=200 if call.world.settings.agentfirst_version == "2026-07" else 202)
+    version = provider_settings(AgentFirstSettings, call.world.settings).agentfirst_version
+    return _poll_conversation(call, pending=200 if version == "2026-07" else 202)
 
 
 @api.handles("askModel")
@@ -181,7 +183,7 @@ def ask_model(call: Call) -> Response:
 
 @api.handles("getUser")
 def get_user(call: Call) -> Response:
-    return call.reply([{"email": call.asker.email, "credits": call.asker.balance(call.sandbox.batches, call.now)}])
+    return call.reply([{"email": call.account.email, "credits": call.account.balance(call.sandbox.batches, call.now)}])
 
 
 @api.handles("getArchive")
@@ -208,7 +210,7 @@ def get_archive(call: Call) -> Response:
 
 def _snapshot_types(call: Call, batch: Batch) -> Batch:
     call.sandbox.batches[batch.id] = batch
-    call.asker.add_batch(batch)
+    call.account.add_batch(batch)
     return batch
 
 
@@ -238,7 +240,7 @@ def _new_batch(call: Call) -> Batch:
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=RequestKind.BATCH,
-        account=call.asker.key,
+        account=call.account.key,
         size=len(call.body["prompts"]),
         # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
         body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
@@ -259,7 +261,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
     return Batch(
         id=call.sandbox.next_id(call.operation.key, asked),
         kind=RequestKind.CONVERSATION,
-        account=call.asker.key,
+        account=call.account.key,
         size=1,
         body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
         texts_key="prompt",
@@ -272,13 +274,13 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
 
 
 def _read_batch(call: Call, kind: RequestKind) -> Batch:
-    """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
     if (
         batch is None
         or batch.kind != kind
-        or batch.account != call.asker.key
+        or batch.account != call.account.key
         or call.sandbox.conditions.forgets(batch.created, call.now)
     ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
@@ -314,10 +316,8 @@ def _answer_now(call: Call) -> Response:
 
 def _world(call: Call) -> ApiContext:
     """The call's world, with pages of the weight that the sandbox wants."""
-    weight = call.sandbox.conditions.page_weight
-    if weight is None:
-        return call.world
-    return call.world._replace(settings=replace(call.world.settings, page_weight=weight))
+    settings = call.sandbox.conditions.applied_to(call.world.settings)
+    return call.world if settings is call.world.settings else call.world._replace(settings=settings)
 
 
 def _completed(call: Call, batch: Batch) -> Response:

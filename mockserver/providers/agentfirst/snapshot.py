@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.providers.agentfirst.completions import TARGETING
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.snapshot.checks import Inconsistency

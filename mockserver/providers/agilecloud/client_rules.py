@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mockserver.api.provider import ClientRules
+from mockserver.api.client_rules import ClientRules
 from mockserver.lazy import lazy_function, lazy_module
 
 # Most users need one API of two, so start-up imports none of the handlers.

@@ -6,15 +6,17 @@ from typing import Any, Generic, TypeVar
 
 from xxhash import xxh3_64_intdigest
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.errors import Reason
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model, read_models
-from mockserver.providers.agilecloud.pricing import Prices, read_prices
+from mockserver.providers.agilecloud.pricing import Prices, merged_prices, read_prices
 from mockserver.providers.agilecloud.prompts.select import refusal
+from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.sandbox.ids import canonical, seed_of
+from mockserver.settings.table import provider_settings
 
 EncodeMessage = TypeVar("EncodeMessage")
 Read = TypeVar("Read")
@@ -40,22 +42,30 @@ _models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(re
 _any_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(
     partial(read_models, accepts_any=True)
 )
-_prices: LastValueCache[Mapping[str, Any], Prices] = LastValueCache(read_prices)
+_prices: LastValueCache[Sequence[Mapping[str, Any]], Prices] = LastValueCache(
+    lambda found: read_prices(merged_prices(found))
+)
 
 
 def context_models(world: ApiContext) -> Models:
     """The models that the fixtures list; with the setting `any_model`, others are found in it, too."""
-    return (_any_models if world.settings.any_model else _models)(world.fixtures.models)
+    accepts_any = provider_settings(AgileCloudSettings, world.settings).any_model
+    return (_any_models if accepts_any else _models)(world.fixtures.section("models"))
 
 
 def context_prices(world: ApiContext) -> Prices:
     """The prices that the fixtures tell."""
-    return _prices(world.fixtures.prices)
+    return _prices(world.fixtures.section("prices"))
+
+
+def own_settings(call: Call) -> AgileCloudSettings:
+    """The provider's settings, as the sandbox's conditions change them."""
+    return call.sandbox.conditions.applied_to(provider_settings(AgileCloudSettings, call.world.settings))
 
 
 def leaves_blank(call: Call) -> bool:
     """Whether a template's variables without a value are left empty, rather than refused."""
-    return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
+    return own_settings(call).missing_variables == "blank"
 
 
 CHAT = "/v1/chat/completions"

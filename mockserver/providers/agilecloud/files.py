@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.sandbox.blobs import Blob
@@ -61,10 +61,10 @@ def keep_file(
     account: str | None = None,
     created_at: int | None = None,
 ) -> FileRecord:
-    """Put a file on the shelf: the asker's, made now, under a new id, unless something else is given."""
+    """Put a file on the shelf: the account's, made now, under a new id, unless something else is given."""
     record = FileRecord(
         id=id or _next_id(call, filename, purpose, blob),
-        account=account or call.asker.key,
+        account=account or call.account.key,
         filename=filename,
         purpose=purpose,
         size=blob.size,
@@ -77,9 +77,9 @@ def keep_file(
 
 
 def find_file(call: Call, id: str) -> FileRecord | None:
-    """The asker's file, if there is one and its time is not over."""
+    """The account's file, if there is one and its time is not over."""
     record = call.sandbox.files.get(id)
-    if record is None or record.account != call.asker.key:
+    if record is None or record.account != call.account.key:
         return None
     record = _without_expired(call, record)
     return None if record.deleted else record
@@ -120,7 +120,7 @@ def create_file(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     wanted = call.arguments
     records = sorted(
-        (each for each in call.sandbox.files.values() if each.account == call.asker.key),
+        (each for each in call.sandbox.files.values() if each.account == call.account.key),
         key=lambda record: record.created_at,
     )
     if wanted.get("order", "desc") == "desc":
@@ -185,7 +185,7 @@ def _without_expired(call: Call, record: FileRecord) -> FileRecord:
 
 
 def _file_name(call: Call) -> FileRecord:
-    """The file that the path names; raises Refusal when the asker has no such file."""
+    """The file that the path names; raises Refusal when the account has no such file."""
     id_ = call.arguments["file_id"]
     record = find_file(call, id_)
     if record is None:

@@ -7,14 +7,15 @@ from mockserver.errors import Reason, Refusal
 from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.lazy import lazy_function, lazy_module
 from mockserver.openapi.document import Operation
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
 from mockserver.providers.agilecloud.rate_limit import counted, limit_headers
 from mockserver.providers.agilecloud.request_ids import request_id
+from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
 
 # Most users need one API of two, so start-up imports none of the handlers.
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
     """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
-    bucket = counted(sandbox.buckets.get(account.key), settings.rate_limit, now)
+    bucket = counted(sandbox.buckets.get(account.key), provider_settings(AgileCloudSettings, settings).rate_limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
     sandbox.buckets[account.key] = bucket
@@ -53,7 +54,8 @@ def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: floa
 def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
     """The response with the request's id, and with what is left of the account's requests and tokens."""
     bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
-    headers = limit_headers(bucket, settings.rate_limit, sandbox.clock.now(), response.status)
+    limit = provider_settings(AgileCloudSettings, settings).rate_limit
+    headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # what a stub says of limits is meant
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)

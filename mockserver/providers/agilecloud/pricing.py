@@ -1,7 +1,8 @@
 """What AgileCloud's tokens cost: prices from a fixture, live and in batches, to the nano-dollar."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import reduce
 from math import gcd
 from typing import Any, NamedTuple
 
@@ -64,6 +65,11 @@ class Prices(NamedTuple):
         return own or self.kinds.get(model.kind, FREE)
 
 
+def merged_prices(found: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The prices of several files; of a price that several give the first counts."""
+    return reduce(_with_defaults, found, {})
+
+
 def read_prices(section: Mapping[str, Any]) -> Prices:
     """The table in `prices` of the fixtures. What it leaves out costs nothing, and a batch without factor half."""
     return Prices(
@@ -106,3 +112,9 @@ def _millionths(number: float) -> int:
 def _read_rate(entry: Mapping[str, Any]) -> Rate:
     """Dollars for a million tokens, in millionths, are pico-dollars for one."""
     return Rate(*(_millionths(entry.get(side, 0)) for side in Rate._fields))
+
+
+def _with_defaults(prices: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The prices, with those of `more` for what they leave out."""
+    models = {**more.get("models", {}), **prices.get("models", {})}
+    return {**more, **prices, "models": models} if models else {**more, **prices}

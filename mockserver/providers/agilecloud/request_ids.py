@@ -7,7 +7,7 @@ from itertools import islice
 import orjson
 
 from mockserver.http import Request, Upload
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -37,8 +37,8 @@ def request_id(request: Request, sandbox: Sandbox) -> str:
         return kept
     token = read_token(request)
     # The salt stands for the sandbox's name already, and may be that of another sandbox (`ids_of`).
-    asker = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
-    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, asker))
+    other_token = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
+    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token))
     count, drops = _count(sandbox.asked, asked[:8].hex())
     return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()
 
@@ -56,10 +56,10 @@ def _count(asked: MutableMapping[str, int], key: str) -> tuple[int, int]:
     return count, drops
 
 
-def _content(request: Request, asker: str) -> bytes:
+def _content(request: Request, other_token: str) -> bytes:
     """What tells one request from another. A form counts by its fields, because its boundary is a random one."""
     query = "&".join(sorted(request.query.split("&"))) if request.query else ""
-    head = f"{request.method}\n{request.path}\n{query}\n{asker}\n\n".encode("utf-8", "surrogatepass")
+    head = f"{request.method}\n{request.path}\n{query}\n{other_token}\n\n".encode("utf-8", "surrogatepass")
     return head + (_body(request.body) if request.form is None else _form(request.form))
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.input import MAX_LINES, rejection_error
 from mockserver.providers.agilecloud.batches.job import BatchRecord

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import context_models, context_prices
@@ -138,9 +138,9 @@ def add_up(events: StoredBytes) -> UsageTotal:
 
 
 def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
-    """Note what a live request of the asker used; `sandbox.usage` holds a list for each account."""
+    """Note what a live request of the account used; `sandbox.usage` holds a list for each account."""
     entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
-    usage, account = call.sandbox.usage, call.asker.key
+    usage, account = call.sandbox.usage, call.account.key
     entries = usage.get(account) or usage.setdefault(account, [])
     entries.append(entry)
     if len(entries) > MAX_ENTRIES:

@@ -180,7 +180,7 @@ class Snapshots:
         _check_head(document)
         reader = Reader(self._registry, document["blobs"])
         snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
-        self._check(snapshot, frozenset(shelves))
+        self._check(snapshot, frozenset(shelves) | self._hints.keys())
         _check_values(snapshot)
         for sense in self._senses:
             for place, complaint in sense(snapshot.shelves):
@@ -218,7 +218,7 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
     sandbox.clock.set_to(snapshot.clock)
     sandbox.ids.salt = snapshot.salt
     for name, shelf in snapshot.shelves.items():
-        sandbox.shelves[name].update(shelf)
+        sandbox.collection(name, object).update(shelf)
     sandbox.progression = attributes.get("progression", sandbox.progression)
     sandbox.conditions = attributes.get("conditions", NORMAL)
     sandbox.accounts.terms = attributes.get("terms", NO_OVERRIDES)

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.engine.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
-from mockserver.openapi.requests import read_token
 from mockserver.openapi.responses import problem, violation_json
 from mockserver.openapi.router import MAX_NAME, allowed_methods
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.manager import SandboxesFull
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from mockserver.api.provider import ClientRules
+from mockserver.api.client_rules import ClientRules
 from mockserver.http import Response
 from mockserver.openapi.document import Operation
 from mockserver.sandbox.sandbox import Sandbox

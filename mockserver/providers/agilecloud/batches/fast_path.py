@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.chat.completion import completion_template

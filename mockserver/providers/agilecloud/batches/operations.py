@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.openapi.budget import MAX_BATCH_STEPS, Budget
@@ -13,7 +13,13 @@ from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import rejection_error
 from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status
 from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
-from mockserver.providers.agilecloud.context import context_models, context_prices, leaves_blank, live_schema
+from mockserver.providers.agilecloud.context import (
+    context_models,
+    context_prices,
+    leaves_blank,
+    live_schema,
+    own_settings,
+)
 from mockserver.providers.agilecloud.files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
 from mockserver.providers.agilecloud.prompts.operations import prompt_book
 from mockserver.providers.agilecloud.prompts.repository import PromptRepository
@@ -37,7 +43,7 @@ def create_batch(call: Call) -> Response:
     body = call.body
     found = find_file(call, body["input_file_id"])
     conditions = call.sandbox.conditions
-    is_openai = (conditions.agilecloud_profile or call.world.settings.agilecloud_profile) == OPENAI
+    is_openai = own_settings(call).agilecloud_profile == OPENAI
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
     expiry = body.get("output_expires_after") or {}
     job = BatchRecord(
@@ -62,11 +68,11 @@ def retrieve_batch(call: Call) -> Response:
 
 
 def list_batches(call: Call) -> Response:
-    conditions, asker = call.sandbox.conditions, call.asker.key
+    conditions, account = call.sandbox.conditions, call.account.key
     mine = [
         job
         for job in call.sandbox.jobs.values()
-        if job.batch.account == asker and not conditions.forgets(job.batch.created, call.now)
+        if job.batch.account == account and not conditions.forgets(job.batch.created, call.now)
     ][::-1]
     after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
     limit = min(limit, conditions.page_size or limit)
@@ -91,7 +97,7 @@ def list_batches(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     """The files, with those of batches that have ended since anybody looked."""
     for job in list(call.sandbox.jobs.values()):
-        if job.batch.account == call.asker.key and not job.is_collected:
+        if job.batch.account == call.account.key and not job.is_collected:
             _advance(call, job)
     return files.list_files(call)
 
@@ -151,7 +157,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
     return Batch(
         id=id_,
         kind="agilecloud",
-        account=call.asker.key,
+        account=call.account.key,
         size=1,
         body=b"",
         texts_key="",
@@ -159,7 +165,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
         progression=call.sandbox.progression,
         archives=is_openai,
         head=VALIDATING_SHARE,
-        held=read_capacity(conditions.capacity or call.world.settings.capacity),
+        held=read_capacity(conditions.capacity or own_settings(call).capacity),
         plan=conditions.items,
         fates={},
     )
@@ -170,7 +176,7 @@ def _find(call: Call) -> BatchRecord:
     job: BatchRecord | None = call.sandbox.jobs.get(id_)
     if (
         job is None
-        or job.batch.account != call.asker.key
+        or job.batch.account != call.account.key
         or call.sandbox.conditions.forgets(job.batch.created, call.now)
     ):
         raise _unknown(id_, ("path", "batch_id"))
@@ -258,9 +264,9 @@ def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) ->
 
 
 def _run_context(call: Call, job: BatchRecord) -> RunContext:
-    settings, keeps_order = call.world.settings, call.sandbox.conditions.keep_order
+    settings = call.world.settings
     book = PromptRepository(
-        dict(job.prompts), job.batch.account, call.world.fixtures.prompts, born=call.sandbox.clock.born
+        dict(job.prompts), job.batch.account, call.world.fixtures.section("prompts"), born=call.sandbox.clock.born
     )
     return RunContext(
         batch_id=job.batch.id,
@@ -273,7 +279,7 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
         line_schema=call.world.component("BatchRequestLine"),
         body_schema=live_schema(call.world, job.endpoint),
         heeds_markers=settings.magic,
-        keeps_order=settings.keep_order if keeps_order is None else keeps_order,
+        keeps_order=own_settings(call).keep_order,
         plan=job.batch.plan,
         leaves_blank=leaves_blank(call),
         budget=Budget(MAX_BATCH_STEPS),

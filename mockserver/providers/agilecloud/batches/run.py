@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.api.provider import ApiContext, RejectedItems, with_defaults
+from mockserver.api.call import ApiContext, with_defaults
+from mockserver.api.client_rules import RejectedItems
 from mockserver.errors import Reason, Refusal
 from mockserver.http import StoredBytes
 from mockserver.openapi.budget import MAX_STEPS, Budget

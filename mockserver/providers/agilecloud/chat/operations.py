@@ -7,7 +7,8 @@ the same words under another id, streamed or not. Ids follow from the sandbox, a
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mockserver.api.provider import Call, RequestPrompt
+from mockserver.api.call import Call
+from mockserver.api.provider import RequestPrompt
 from mockserver.errors import Reason, Refusal
 from mockserver.http import DeliveryFault, DeliveryFaultKind, Request, Response
 from mockserver.json_bodies import JsonError, parse_json

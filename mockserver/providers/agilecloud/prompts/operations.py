@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from difflib import unified_diff
 from typing import Any
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal
 from mockserver.http import Response
 from mockserver.providers.agilecloud.context import leaves_blank
@@ -37,9 +37,9 @@ _COMPARED = ("template", "messages", "model_config", "variables")
 
 
 def prompt_book(call: Call) -> PromptRepository:
-    """The prompts that the asker sees."""
-    sandbox = call.sandbox
-    return PromptRepository(sandbox.prompts, call.asker.key, call.world.fixtures.prompts, born=sandbox.clock.born)
+    """The prompts that the account sees."""
+    sandbox, canned = call.sandbox, call.world.fixtures.section("prompts")
+    return PromptRepository(sandbox.prompts, call.account.key, canned, born=sandbox.clock.born)
 
 
 def create_prompt(call: Call) -> Response:

@@ -183,7 +183,7 @@ def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
 
 
 def test_the_prompts_that_come_with_the_house_all_render() -> None:
-    prompts = load_fixtures(Settings(), "agilecloud").prompts
+    prompts = load_fixtures(Settings(), "agilecloud").section("prompts")
     values = {"text": "T", "company": "C", "question": "Q"}  # What has no default.
     book = PromptRepository({}, "t", prompts)
 
@@ -220,7 +220,7 @@ def test_prompts_of_earlier_folders_come_first(tmp_path: Any) -> None:
     (tmp_path / "p.yaml").write_text("prompts: [{slug: summarize, template: mine}]")
     fixtures = read_fixtures([tmp_path, *fixture_folders(Settings())], "agilecloud", fixture_schema())
 
-    assert PromptRepository({}, "t", fixtures.prompts).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
+    assert PromptRepository({}, "t", fixtures.section("prompts")).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
 
 
 def test_a_template_is_one_message_of_the_user() -> None:
