@@ -46,7 +46,7 @@ class Request(NamedTuple):
     """Names in lower case; of a repeated header the last value counts."""
     body: bytes = b""
     origin: str = "http://127.0.0.1:4024"
-    """Scheme and authority of the connection, used where the client sent no usable `SandboxPool`."""
+    """Scheme and authority of the connection, used where the client sent no usable `Host`."""
     form: Mapping[str, str | Upload] | None = None
     """Fields of a multipart body; of a repeated field the last counts. None when there is no such body, or one that
     cannot be read; `body` is empty then, too."""
