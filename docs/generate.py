@@ -56,7 +56,8 @@ def settings_page() -> str:
     ]
     for group in GROUPS:
         rows = [_setting(name) for name, row in ROWS.items() if row.metadata["group"] == group]
-        parts.append(f"## {group.capitalize()}\n\n{_table(('flag and variable', 'default', 'what it does'), rows)}")
+        table = _table(("flag and variable", "default", "what it does"), rows)
+        parts.append(f'## {group.capitalize()}\n\n<div class="settings" markdown="1">\n\n{table}\n\n</div>')
     return "\n\n".join(parts)
 
 
