@@ -139,7 +139,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_every_module_has_its_place_in_the_plan_of_the_house() -> None:
+def test_the_layout_in_contributing_names_every_module() -> None:
     plan = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     modules = {path.stem for path in (ROOT / "mockserver").glob("*.py")} - {"__init__", "__main__"}
     rooms = {path.parent.name for path in (ROOT / "mockserver").glob("*/__init__.py")}
