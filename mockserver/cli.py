@@ -1,4 +1,4 @@
-"""The command `mockserver`: its verbs, their flags, and what their exit codes say."""
+"""The command `mockserver`: subcommands, flags and exit codes."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ from mockserver.text import did_you_mean
 
 DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""What a shell reports for a command that SIGINT or SIGPIPE has ended."""
+"""Exit codes of a process that SIGINT or SIGPIPE ended, as shells report them."""
 
-# A width of its own choosing: to ask for the terminal's, argparse would import shutil and all archivers at every start.
+# A fixed width: to get the terminal's, argparse would import shutil and all archivers at every start.
 HELP_FORMATTER = partial(RawDescriptionHelpFormatter, width=110, max_help_position=30)
 ABOUT = "A sandbox server that stands in for two batch LLM APIs: no network, no account, no bill."
 EXIT_CODES = """\
@@ -63,7 +63,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code."""
+    """Runs one subcommand; returns the exit code."""
     code = DONE
     try:
         try:
@@ -77,19 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except _UnwritableError as error:
         _drop_output()
-        if code == DONE:  # else something went wrong before, and was told
+        if code == DONE:  # otherwise an earlier error was reported
             _complain(f"mockserver: standard output cannot be written: {error.__cause__}\n")
             return UNREADABLE
     return code
 
 
 class _UnwritableError(Exception):
-    """Standard output takes no more: its disk is full, say."""
+    """Standard output cannot be written, e.g. because its disk is full."""
 
 
 def _write(text: str) -> None:
-    """Write to standard output; raises _UnwritableError, and BrokenPipeError when nobody reads it."""
-    if sys.stdout is None:  # closed by whoever started us
+    """Writes to standard output. Raises _UnwritableError, or BrokenPipeError if the reader has closed it."""
+    if sys.stdout is None:  # the parent process closed it
         return
     try:
         sys.stdout.write(text)
@@ -111,15 +111,15 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Have what was not written thrown away: Python would complain once more when it ends."""
+    """Discards unwritten output, about which Python would complain again at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # no file is behind it
-        sys.stdout = None  # as Python itself has it where there is none
+    except (OSError, ValueError):  # not backed by a file descriptor
+        sys.stdout = None  # as Python sets it without standard output
 
 
 def _complain(text: str) -> None:
-    """Write to standard error, if that is possible; the exit code says the rest."""
+    """Writes to standard error if possible."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -149,7 +149,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _refuse(unknown: Sequence[str], verb: str, verbs: Mapping[str, ArgumentParser]) -> None:
-    """Leave with the flag that was probably meant. Values may be secrets, and are not told."""
+    """Exits with code 2 and suggests the nearest flag. Values may be secrets, and are not repeated."""
     flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
     if not flag:
         verbs[verb].error(f"unexpected argument {unknown[0]!r}")
@@ -252,7 +252,7 @@ def _report(parsed: Namespace) -> int:
     else:
         _write(content.decode())
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
-    if report.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
+    if report.lacks(parsed.fail_on) or not is_seen:  # the text ends with its own summary
         _complain(f"{report.summary()}\n")
     if report.fails(parsed.fail_on):
         return PROBLEMS
@@ -268,14 +268,14 @@ def _settings(parsed: Namespace) -> Settings:
 
 
 class _Parser(ArgumentParser):
-    """argparse, but that help which cannot be written is no success."""
+    """argparse, except that help that cannot be written is an error."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         (_write if file is not None and file is sys.stdout else _complain)(message)
 
 
 def _parser() -> ArgumentParser:
-    """The parser of the command; its default `verbs` holds those of the verbs by name."""
+    """The parser of the command. Its default `verbs` holds the subcommand parsers by name."""
     parser = _Parser(
         "mockserver",
         description=ABOUT,
@@ -357,7 +357,9 @@ def _add_config(parser: ArgumentParser) -> None:
 
 
 def _looks(default: object, facts: Any) -> dict[str, Any]:
-    """How argparse shows a row. It only collects the text: `read_settings` reads it, as it reads variables."""
+    """The arguments of add_argument for a row. They only collect text; `read_settings` parses it, as it parses
+    variables.
+    """
     about = facts["help"].replace("%", "%%")
     if isinstance(default, bool):
         return {

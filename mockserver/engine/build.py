@@ -1,4 +1,4 @@
-"""Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
+"""Builds an engine from settings: documents, fixtures, providers and the store."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ _log = logging.getLogger("mockserver")
 
 
 def build_engine(settings: Settings) -> Engine:
-    """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
     providers = find_providers()
     specs = [load_bundled_spec(settings, providers), *(load_extra_spec(path, settings) for path in settings.spec)]
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
@@ -51,7 +51,7 @@ def build_engine(settings: Settings) -> Engine:
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     if settings.fixtures:
-        _ = engine.scenarios  # or a bad one would be told only when it is applied
+        _ = engine.scenarios  # read now, so that an invalid one is reported at start
     return engine
 
 
@@ -62,25 +62,25 @@ def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "
 
 
 def find_providers() -> list[Provider]:
-    """Every installed provider, ours and strangers' alike."""
+    """All installed providers, by entry point."""
     return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
 
 
 def bundled_path(name: str) -> Path:
-    """A file or folder that comes with mockserver: inside the wheel, or at the top of a checkout."""
+    """The path of a bundled file or folder: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "_data" / name
     return inside if inside.exists() else package.parent / name
 
 
 def fixture_folders(settings: Settings) -> list[Path]:
-    """The folders of fixtures, in the order in which they are asked."""
+    """The folders of fixtures, in order of precedence."""
     return [*map(Path, settings.fixtures), bundled_path("fixtures")]
 
 
 @cache
 def fixture_schema() -> Schema:
-    """What a fixture file may say."""
+    """The JSON Schema of a fixture file."""
     definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
     return Schema(definition, definition)
 
@@ -91,7 +91,7 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
 
 
 def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> OpenApiDocument:
-    """The bundled document as it will be enforced."""
+    """The bundled document, with the changes that settings require."""
     path = bundled_path("openapi.yaml")
     document: dict[str, Any] = read_document(path, SpecError)
     for provider in providers:
@@ -101,14 +101,16 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
 
 
 def load_extra_spec(path: str, settings: Settings) -> OpenApiDocument:
-    """A document served beside ours, as it will be enforced."""
+    """An additional document (`--spec`), with the changes that settings require."""
     return _apply_strict(read_openapi(Path(path)), settings)
 
 
 def bind_operations(
     spec: OpenApiDocument, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
 ) -> Iterator[BoundOperation]:
-    """A document's operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    """A document's operations, each with its provider, handler and fixtures. `fixtures` are by provider name; `""`
+    holds those of no provider.
+    """
     by_tag = {provider.tag: provider for provider in providers}
     for operation in spec.operations:
         owner = by_tag.get(operation.tag)
@@ -125,7 +127,7 @@ def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
 
 
 def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[str]:
-    """Every operation that a provider handles and no document has, a line each."""
+    """One line for each operation that a provider handles and no document defines."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
         known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
@@ -142,7 +144,7 @@ Registered = TypeVar("Registered")
 
 
 def _find_registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
-    """What stands in the table under the operationId, else under `POST /path`."""
+    """The entry for the operationId, else for `POST /path`."""
     return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
@@ -167,7 +169,7 @@ def _sandbox_defaults(settings: Settings, fixtures: Mapping[str, Fixtures]) -> S
 
 
 def _log_evictions(count: int) -> None:
-    """Say so each time their number has doubled: the first is news, the thousandth is not."""
+    """Logs an eviction each time the count has doubled, so that the log stays short."""
     if count.bit_count() == 1:
         _log.warning(
             "%d idle sandbox%s forgotten to make room (setting --max-sandboxes); GET /__admin/sandboxes counts them",

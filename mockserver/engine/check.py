@@ -1,4 +1,4 @@
-"""Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
+"""Checks documents and fixtures without serving them: reports all errors, and fixtures that can never match."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ ERROR, WARNING = "error", "warning"
 
 
 class Problem(NamedTuple):
-    """One thing to mend (an error), or to think about (a warning)."""
+    """An error, or a warning."""
 
     place: str
     message: str
@@ -49,11 +49,13 @@ class Problem(NamedTuple):
 
 
 def check(settings: Settings) -> list[Problem]:
-    """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
+    """All problems of the documents and fixtures that the settings name. Raises MockServerError if a file or folder
+    does not exist.
+    """
     providers = find_providers()
-    # Strictness is for requests; examples show what the document itself allows.
+    # Strictness applies to requests only; examples may use what the document allows.
     specs, problems = _read_specs(replace(settings, strict=False), providers)
-    # What a broken document lacks, no provider need handle.
+    # A provider's handler may be missing from a broken document.
     problems += _routing_problems([] if problems else providers, specs)
     for spec in specs:
         problems += _spec_problems(spec)
@@ -70,7 +72,7 @@ def check(settings: Settings) -> list[Problem]:
 
 
 def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[OpenApiDocument], list[Problem]]:
-    """The documents that can be read, each on its own, so that one broken document does not hide another."""
+    """The documents that can be read. Each is read on its own, so that all errors are reported."""
     specs: list[OpenApiDocument] = []
     problems: list[Problem] = []
     for path in ("", *settings.spec):
@@ -84,7 +86,7 @@ def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list
 
 
 def _read_broken_spec(path: str) -> tuple[list[OpenApiDocument], list[str]]:
-    """What can be read of a document, and all its mistakes; nothing of one that is no document at all."""
+    """The readable part of a document, and all its errors; None for input that is not an OpenAPI document."""
     mistakes: list[str] = []
     try:
         return [read_openapi(Path(path) if path else bundled_path("openapi.yaml"), mistakes)], mistakes
@@ -93,7 +95,7 @@ def _read_broken_spec(path: str) -> tuple[list[OpenApiDocument], list[str]]:
 
 
 def _routing_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
-    """What keeps the operations of all documents from being served together, or one of them from being reached."""
+    """Conflicts between the operations of all documents, and operations that can never be reached."""
     operations = [operation for spec in specs for operation in spec.operations]
     yield from _format_problem([*collisions(operations), *handler_problems(providers, specs)])
     for warning in overlaps(operations):
@@ -171,7 +173,7 @@ def _matching_problems(
     specs: Sequence[OpenApiDocument],
     broken: Container[Path],
 ) -> Iterator[Problem]:
-    """Fixtures that can never match; the files that are broken are left out."""
+    """Fixtures that can never match. Files with errors are left out."""
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
     names = {provider.name for provider in providers} | {"", SCENARIOS}
@@ -194,7 +196,9 @@ def _matching_problems(
 
 
 def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> Iterator[Problem]:
-    """The first `own` completions are the user's; they may overrule bundled ones without a word."""
+    """Completions that can never match. The first `own` completions are the user's; they may override bundled ones
+    without a warning.
+    """
     for n, each in enumerate(fixtures.completions):
         earlier = fixtures.completions[own if n >= own else 0 : n]
         why = _contradiction(each.match, provider) or _shadowing_match(each, earlier)
@@ -208,7 +212,7 @@ def _place(canned: Completion | CannedResponse) -> str:
 
 
 def _contradiction(match: PromptMatch, provider: Provider) -> str:
-    """Why nothing can match, whatever comes before."""
+    """Why the matcher can never match, regardless of earlier entries."""
     if match.models is not None and provider.models and not match.models & provider.models:
         return f"model is {_join_names(match.models)}; the document knows {_join_names(provider.models)}"
     if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
@@ -228,7 +232,7 @@ def _shadowing_match(entry: Completion, earlier: Sequence[Completion]) -> str:
 
 
 def _covers(wide: PromptMatch, narrow: PromptMatch) -> bool:
-    """Whether everything that `narrow` fits is fitted by `wide`, as far as that can be told."""
+    """Whether `wide` certainly matches everything that `narrow` matches."""
     return (
         (wide.models is None or (narrow.models is not None and narrow.models <= wide.models))
         and (wide.country is None or wide.country == narrow.country)
