@@ -1,4 +1,4 @@
-"""How an API is declared, and what one of its handlers is given."""
+"""How an API is declared, and what its handlers are given."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,16 +39,18 @@ class Call(NamedTuple):
     request: Request
     sandbox: Sandbox
     now: float
-    """Sandbox time, in Unix seconds; the same for the whole request."""
+    """The account of the credential; None if the operation needs none."""
     account: Account | None
     """Who asks; None where the operation needs no credential."""
     arguments: Mapping[str, Any]
-    """Path, query, header and cookie arguments by name, typed as documented."""
+    """The body: JSON as Python values, anything else as bytes."""
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
     world: ApiContext
     canonical: bytes = b""
-    """The JSON body in the one form that all ways of writing it share; empty for any other body."""
+    """Invalid fields of the request, which are left out of `arguments` and `body`. Always empty in a handler; only a
+    check sees a call with invalid fields.
+    """
     broken: frozenset[str] = frozenset()
     """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a
     check ever sees such a call."""
@@ -61,42 +63,43 @@ class Call(NamedTuple):
         return self.account
 
     def reply(self, value: Any, status: int | None = None) -> Response:
-        """A JSON answer; with the operation's documented success status unless another is given."""
+        """A JSON response; its status is the operation's documented success status unless given."""
         return Response(status or self.operation.success, JSON, orjson.dumps(value), source="handler")
 
 
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
 ErrorFormatter = Callable[[Refusal, Response], Response]
-"""Turns the documented reply into what this refusal says."""
+"""Writes a rejection's message into the documented response, in the API's error format."""
 UnknownPathHandler = Callable[[Request, Refusal, int], Response]
-"""The answer, with that status, to a request under one of the provider's prefixes that no operation takes."""
+"""The response, with the given status, to a request under one of the provider's prefixes that matches no operation."""
 AdmissionHook = Callable[[Operation, Sandbox, Account, float, Settings], None]
-"""Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
+"""Raises Refusal for an account that may not send any request now, e.g. over its rate limit. Called before validation.
+"""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
-"""Whether a balance of 0 refuses the request with 402, where the operation documents a 402."""
+"""Whether a balance of 0 rejects the request with 402, where the operation documents a 402."""
 ResponseHook = Callable[[Request, Sandbox, Response, Settings], Response]
-"""Adds the headers that every reply of the provider carries, refusals included."""
+"""Adds the headers that every response of the provider has, rejections included."""
 
 
 UsageReport = Callable[[ApiContext, Sandbox, int, int], Mapping[str, Any]]
-"""What the accounts of a sandbox have used, as JSON; of its `events` the page that `after` and `limit` say."""
+"""What the accounts of a sandbox have used, as JSON; `after` and `limit` page its `events`."""
 CallbackPayload = Callable[[Batch, Callback, Sandbox], Any]
-"""What a callback says of its batch when it falls due, as JSON."""
+"""The JSON payload of a callback, made when the callback is due."""
 
 
 ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
-"""What a sandbox holds of one kind at an instant, as JSON, oldest first. Looking changes nothing."""
+"""A sandbox's objects of one kind at an instant, as JSON, oldest first. Has no side effects."""
 
 
 SnapshotTypes = Callable[[], Mapping[str, Any]]
-"""What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+"""The type of each collection's values. Exports write and imports accept these types only."""
 SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
-"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `SnapshotTypes` says."""
+"""Inconsistencies in the collections of an imported sandbox. Their types have been checked."""
 
 
 class RequestPrompt(NamedTuple):
-    """One prompt that a request holds, as fixtures are matched against it."""
+    """One prompt of a request, as fixtures are matched against it."""
 
     text: str
     model: str
@@ -104,15 +107,15 @@ class RequestPrompt(NamedTuple):
 
 
 FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
-"""The prompts in a request to the operation of that key; none where it cannot be read."""
+"""The prompts of a request to the operation with that key; empty if they cannot be parsed."""
 
 
 class RejectedItems(NamedTuple):
-    """The items of a batch that the document refuses: all are counted, a few are told."""
+    """Items of a batch that failed validation: the count, and a few examples."""
 
     total: int = 0
     told: tuple[str, ...] = ()
-    """Of the first, which item it is and its first violation."""
+    """Of the first items, which item it is and its first violation."""
 
     def with_item(self, place: str, message: str) -> "RejectedItems":
         told = (
@@ -122,44 +125,44 @@ class RejectedItems(NamedTuple):
 
 
 class BatchState(NamedTuple):
-    """What the sandbox knows of a batch, whoever has looked."""
+    """The state of a batch, which a verdict compares with the requests."""
 
     progression: Progression
     is_over: bool
     failed: int
-    """How many of its items have failed so far."""
+    """How many items have failed so far."""
     was_told: bool = False
-    """Whether the client learned of the end without asking, by a callback."""
+    """Whether a callback has reported the end to the client."""
     refused: RejectedItems = RejectedItems()
-    """Of its items those that broke the document, where the batch was accepted all the same."""
+    """Items that failed validation, of a batch that was accepted."""
 
 
 class ClientRules(NamedTuple):
-    """How a good client lives with one kind of batch: which operation is what, and where its answers tell what.
+    """Which operations and fields belong to one kind of batch, and how a well-behaved client uses them.
 
-    The verdict on a client is read from this table; it knows no API by name.
+    The verdict's checks read this table; they know no API by name.
     """
 
     create: str
-    """The operation that queues one; it costs money."""
+    """The operation that creates a batch, which costs credits."""
     status: tuple[str, ...]
-    """The operations that tell where one is, by the id in their argument `id`, or for several, in `data`."""
+    """The operations that report a batch's status: of one, by its id in the field `id`; of several, in `data`."""
     id: tuple[str, str]
     """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
     ends: frozenset[str]
-    """The statuses after which nothing changes; an answer without a status is the result itself."""
+    """The final statuses; a response without a status is the result itself."""
     lost: frozenset[str]
-    """The ends that leave work to be done again."""
+    """The final statuses after which work has to be repeated."""
     standing: Callable[[Sandbox, str, float], BatchState | None]
-    """What the sandbox knows of the batch with that id; None for one it does not know."""
+    """The state of the batch with that id at an instant; None for an unknown batch."""
     failed: tuple[str, ...] = ()
-    """Where an answer tells how many items failed; empty when it does not."""
+    """Where a response has the number of failed items; empty if it has none."""
     download: str = ""
     """The operation that gives the results."""
     error_file: str = ""
-    """Where an answer names the file of what failed; empty when there is none."""
+    """Where a response has the id of the error file; empty if there is none."""
     patience: Mapping[int, int] = {}
-    """How often `create` may be sent again after an answer with that status, where it heals more than others."""
+    """How often `create` may be retried after a response of that status, if more often than other operations."""
     poll_seconds: float = 1.0
     """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
 
@@ -249,7 +252,7 @@ class Provider:
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
-        """Register a handler under operationIds."""
+        """Whether the path is below one of the provider's prefixes."""
 
         def register(handler: Handler) -> Handler:
             self.handlers.update(dict.fromkeys(operations, handler))
@@ -262,7 +265,7 @@ class Provider:
         self.handlers.update({operation: LazyFunction(module, name) for operation, name in functions.items()})
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
-        """Register a check of what the document cannot say. It sees the fields that the schemas accept."""
+        """Registers functions of a module by operationId. The module is imported when the first of them is called."""
 
         def register(check: Check) -> Check:
             self.checkers.update(dict.fromkeys(operations, check))
