@@ -21,11 +21,11 @@ from mockserver.settings.table import Settings
 
 MAX_REJECTED_EXAMPLES = 3
 MAX_EXAMPLE = 300
-"""Characters of what is told of a refused item."""
+"""The most characters of an example of a rejected item."""
 
 
 class ApiContext(NamedTuple):
-    """What does not change between requests: the document, the provider's fixtures, the settings."""
+    """What is the same for all requests: the document, the provider's fixtures, the settings."""
 
     spec: OpenApiDocument
     fixtures: Fixtures
@@ -33,31 +33,30 @@ class ApiContext(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A request that was routed, admitted and validated, with the sandbox it happens in."""
+    """A request that was routed, authorised and validated, with its sandbox."""
 
     operation: Operation
     request: Request
     sandbox: Sandbox
     now: float
-    """The account of the credential; None if the operation needs none."""
+    """Sandbox time, in Unix seconds; the same for the whole request."""
     account: Account | None
-    """Who asks; None where the operation needs no credential."""
+    """The account of the credential; None if the operation needs none."""
     arguments: Mapping[str, Any]
-    """The body: JSON as Python values, anything else as bytes."""
+    """Path, query, header and cookie arguments by name, typed as documented."""
     body: Any
-    """The body's value: JSON as Python values, anything else as bytes."""
+    """The body: JSON as Python values, anything else as bytes."""
     world: ApiContext
     canonical: bytes = b""
+    """The JSON body in canonical form (sorted keys, no white space); empty for any other body."""
+    broken: frozenset[str] = frozenset()
     """Invalid fields of the request, which are left out of `arguments` and `body`. Always empty in a handler; only a
     check sees a call with invalid fields.
     """
-    broken: frozenset[str] = frozenset()
-    """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a
-    check ever sees such a call."""
 
     @property
     def asker(self) -> Account:
-        """Who asks, for operations that need a credential."""
+        """The account, for operations that need a credential."""
         if self.account is None:
             raise LookupError(f"{self.operation.key} is open to everybody and has no account")
         return self.account
@@ -74,8 +73,7 @@ ErrorFormatter = Callable[[Refusal, Response], Response]
 UnknownPathHandler = Callable[[Request, Refusal, int], Response]
 """The response, with the given status, to a request under one of the provider's prefixes that matches no operation."""
 AdmissionHook = Callable[[Operation, Sandbox, Account, float, Settings], None]
-"""Raises Refusal for an account that may not send any request now, e.g. over its rate limit. Called before validation.
-"""
+"""Raises Refusal if the account may not send any request now, e.g. over its rate limit. Called before validation."""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
 """Whether a balance of 0 rejects the request with 402, where the operation documents a 402."""
 ResponseHook = Callable[[Request, Sandbox, Response, Settings], Response]
@@ -164,11 +162,12 @@ class ClientRules(NamedTuple):
     patience: Mapping[int, int] = {}
     """How often `create` may be retried after a response of that status, if more often than other operations."""
     poll_seconds: float = 1.0
-    """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
+    """The shortest interval between two status requests, in seconds. Neither vendor documents one; 1 s is our default.
+    """
 
 
 class LazyFunction:
-    """A function of a module that is imported when it is first called, so that a start need not wait for it."""
+    """A function whose module is imported at the first call, which keeps start-up fast."""
 
     __slots__ = ("_function", "_module", "_name")
 
@@ -184,7 +183,7 @@ class LazyFunction:
 
 
 class Provider:
-    """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
+    """An imitated API: the tag of its operations, its handlers and hooks."""
 
     def __init__(
         self,
@@ -212,15 +211,13 @@ class Provider:
         guidance: tuple[ClientRules, ...] = (),
         prompts: FindPrompts | None = None,
     ) -> None:
-        """`adapt` changes our document as settings ask; for the other functions see their types.
+        """`adapt` patches the bundled document for the settings; for the other functions see their types.
 
-        `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
-        Budget). `lost` answers what no operation takes under
-        `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
-        `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
-        operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
-        on, `prompts` what near misses of fixtures are looked for in.
+        `statuses` overrides which statuses a reason selects from. Requests whose path begins with one of `slow`, or for
+        which `costly` is true, are handled in a worker thread. `lost` answers requests under `prefixes` that match no
+        operation; a prefix ends at a slash (`/v1`). `models` (empty: any) and `longest_prompt` (in code points) limit
+        what fixtures can match. `alone` maps an operationId to the query argument that excludes all others. `guidance`
+        is used by the verdict, `prompts` to find near misses of fixtures.
         """
         self.name = name
         self.tag = tag
@@ -248,11 +245,11 @@ class Provider:
         self.checkers: dict[str, Check] = {}
 
     def owns(self, path: str) -> bool:
-        """Whether the path stands under one of the provider's prefixes."""
+        """Whether the path is below one of the provider's prefixes."""
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
-        """Whether the path is below one of the provider's prefixes."""
+        """Registers a handler under operationIds."""
 
         def register(handler: Handler) -> Handler:
             self.handlers.update(dict.fromkeys(operations, handler))
@@ -261,11 +258,11 @@ class Provider:
         return register
 
     def handles_later(self, module: str, **functions: str) -> None:
-        """Register functions of a module by operationId; it is imported when the first of them is called."""
+        """Registers functions of a module by operationId. The module is imported when the first of them is called."""
         self.handlers.update({operation: LazyFunction(module, name) for operation, name in functions.items()})
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
-        """Registers functions of a module by operationId. The module is imported when the first of them is called."""
+        """Registers a check of rules that JSON Schema cannot express. It sees only fields that fit their schemas."""
 
         def register(check: Check) -> Check:
             self.checkers.update(dict.fromkeys(operations, check))
@@ -275,7 +272,7 @@ class Provider:
 
 
 class BoundOperation(NamedTuple):
-    """An operation with what answers it."""
+    """An operation with its provider, handler and check."""
 
     operation: Operation
     world: ApiContext
@@ -284,15 +281,16 @@ class BoundOperation(NamedTuple):
     check: Check | None
 
     def described(self) -> dict[str, Any]:
-        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
+        """The operation as JSON. Without a handler, fixtures, examples or the schema answer."""
         names = ("key", "method", "path", "summary", "tag", "statuses")
         return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
 
 
 def owner_of_path(path: str, refusal: Refusal | None, services: Mapping[Operation, BoundOperation]) -> Provider | None:
-    """Whose API a request means that no operation takes: that with the prefix, unless the path is like a neighbour's.
+    """The provider that answers an unknown path: the one with its prefix, unless the nearest operation belongs to
+    another one.
 
-    Another document may have paths under the same prefix; None where the request may have been meant for that one.
+    Returns None if the request may have been meant for another document with the same prefix.
     """
     if not isinstance(refusal, RouteNotFound):
         return None
