@@ -1,19 +1,19 @@
-"""The pytest plugin: `sandbox` is a fresh world for one test, `mockserver` the server that all tests share.
+"""The pytest plugin: `sandbox` is a fresh sandbox for one test, `mockserver` the server that all tests share.
 
 Fixtures:
 
 - `sandbox`: a sandbox for one test (a `mockserver.testing.LeasedSandbox`). Its clock is frozen; a batch progresses each
   time its status is read. While the test runs, the environment variables that SDKs and clients read
-  (`mockserver.testing.pool.ENV_SET`) lead to it, and other keys of real accounts (`ENV_REMOVED`) are removed. The token
-  names the sandbox: no header is needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
-- `make_sandbox`: a function that makes more of them, to which the environment does not lead.
+  (`mockserver.testing.pool.ENV_SET`) point at it, and other keys of real accounts (`ENV_REMOVED`) are removed. The
+  token names the sandbox: no header is needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
+- `make_sandbox`: a function that creates more of them; the environment does not point at these.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.
 - `mockserver_app`: a server without a socket, as an ASGI app, for `httpx.ASGITransport`.
 - `mockserver_settings`: override it, with `scope="session"`, to start the server with other settings.
 
-A test that sends what the documented APIs do not know (no such operation, or refused by the schema) fails at its end,
-unless it is marked `mockserver(allow_unexpected=True)` or calls `sandbox.allow_unexpected()`. With the ini option
-`mockserver_fail_on`, or the mark's `fail_on`, so does one whose verdict has findings. A test that fails shows the
+A test that sends a request that the documents do not allow (no such operation, or rejected by the schema) fails at its
+end, unless it is marked `mockserver(allow_unexpected=True)` or calls `sandbox.allow_unexpected()`. With the ini option
+`mockserver_fail_on`, or the mark's `fail_on`, so does a test whose verdict has findings. A failing test shows the
 latest requests of its sandboxes.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mockserver.settings.table import Settings
     from mockserver.testing.pool import LeasedSandbox, SandboxApp, SandboxPool
 
-# Every run of pytest imports this module wherever mockserver is installed: what fixtures need, they import.
+# Every run of pytest imports this module where mockserver is installed, so fixtures import what they need.
 
 MARKER = "mockserver(allow_unexpected=False, clock='frozen', progression='polls:2', scenario=None, fail_on='')"
 INI = (
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_options(config: pytest.Config) -> None:
-    """Warn of ini options of ours that no plugin knows, with the name that was meant; pytest warns without it."""
+    """Warns about unknown ini options with our prefix, with the nearest name. pytest's own warning has none."""
     known = [name for name, _, _ in INI] + ["mockserver_allow_unexpected"]
     for name in _stated_options(config):
         if name not in known and not _is_known(config, name):
@@ -84,7 +84,7 @@ def _check_options(config: pytest.Config) -> None:
 
 
 def _stated_options(config: pytest.Config) -> list[str]:
-    """The ini options whose names begin like ours: those of the file, and those of `-o`."""
+    """The ini options with our prefix: those of the file, and those of `-o`."""
     stated = [each.partition("=")[0].strip() for each in config.getoption("override_ini", None) or ()]
     if config.inipath is not None:
         text = config.inipath.read_text(encoding="utf-8", errors="replace")
@@ -96,7 +96,7 @@ def _stated_options(config: pytest.Config) -> list[str]:
 
 
 def _is_known(config: pytest.Config, name: str) -> bool:
-    """Whether some plugin has declared the ini option."""
+    """Whether a plugin has declared the ini option."""
     try:
         config.getini(name)
     except (KeyError, ValueError):
@@ -119,7 +119,7 @@ def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of the server in this process; override it, with `scope="session"`, to change them.
 
     They come from the ini options, else from variables (`MOCKSERVER_STRICT`, …), else from the file
-    `mockserver_config`. What says where to listen is not read: the server takes a free port, whatever is set here.
+    `mockserver_config`. Host and port are not read: the server always takes a free port.
     """
     from mockserver.settings.load import read_settings
     from mockserver.settings.table import LISTENING, ROWS, variable_of
@@ -153,7 +153,7 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
 
 @pytest.fixture(scope="session")
 def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
-    """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` turns its knobs."""
+    """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` controls its sandboxes."""
     from mockserver.testing.unittest import asgi_app
 
     app = asgi_app(mockserver_settings)
@@ -163,13 +163,13 @@ def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
 
 @pytest.fixture
 def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Iterator[Callable[..., LeasedSandbox]]:
-    """`make_sandbox()` is another sandbox of this test: it takes `clock` and `progression`."""
+    """`make_sandbox()` creates another sandbox for this test; it takes `clock` and `progression`."""
     from mockserver.testing.unittest import format_unexpected
 
     item: pytest.Item = request.node
     made = item.stash.setdefault(_leased, [])
     mark = _marker(item)
-    item.stash[_failed] = False  # a test that is run again begins anew
+    item.stash[_failed] = False  # a test that is repeated starts again
 
     def make(*, clock: str | None = None, progression: str | None = None) -> LeasedSandbox:
         it = request.config
@@ -182,7 +182,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
         if mark.get("scenario"):
             sandbox.scenario(mark["scenario"])
             if stated := progression or mark.get("progression"):
-                sandbox.progression = stated  # what a test says itself comes after what the scenario says
+                sandbox.progression = stated  # the test's own arguments override the scenario
         return sandbox
 
     yield make
@@ -200,7 +200,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., LeasedSandbox]) -> Iterator[LeasedSandbox]:
-    """A fresh sandbox, which the environment leads to."""
+    """A fresh sandbox that the environment points at."""
     from mockserver.testing.pool import environment_for
 
     fresh = make_sandbox()
@@ -217,7 +217,7 @@ def _release(host: SandboxPool, sandbox: LeasedSandbox) -> list[dict[str, Any]]:
 
 
 def _check_findings(sandbox: LeasedSandbox, fail_on: str) -> str:
-    """The findings of this severity or worse, for people; empty when there is none. A verdict is one admin call."""
+    """The findings of this severity or worse as text; empty if there is none. Costs one admin call."""
     from mockserver.client.report import format_findings
 
     return format_findings(sandbox.verdict(), fail_on)
@@ -237,7 +237,7 @@ def _name(item: pytest.Item, number: int) -> str:
 
 
 def _marker(item: pytest.Item) -> dict[str, Any]:
-    """What the test's marker says, the nearest one counting; raises UsageError for what it cannot say."""
+    """The arguments of the test's nearest marker; raises UsageError for unknown ones."""
     known = {"allow_unexpected", "clock", "progression", "scenario", "fail_on"}
     said: dict[str, Any] = {}
     for mark in item.iter_markers("mockserver"):

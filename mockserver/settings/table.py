@@ -1,4 +1,4 @@
-"""Every setting, once: this table feeds the flags, the environment variables, the config file and the docs."""
+"""All settings. Flags, environment variables, config file and docs are derived from this table."""
 
 import os
 from dataclasses import Field, dataclass, field, fields
@@ -20,9 +20,9 @@ def setting(
     maximum: int = 2**53,
     separator: str = os.pathsep,
 ) -> Any:
-    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense.
+    """One row of the table: default, help text, group in `--help`, and validation.
 
-    `separator` stands between the texts of a repeatable setting in its variable.
+    `separator` separates the values of a repeatable setting in its variable.
     """
     facts = {"help": help, "group": group, "metavar": metavar, "choices": choices, "range": (minimum, maximum)}
     return field(default=default, metadata={**facts, "separator": separator})
@@ -30,7 +30,7 @@ def setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """How the server is set up. A row's default says how its text is read: int, bool, tuple (repeatable) or str."""
+    """The settings of a server. The type of a row's default selects its parser: int, bool, tuple (repeatable), str."""
 
     host: str = setting("127.0.0.1", "Address to listen on.", group=LISTENING, metavar="ADDRESS")
     port: int = setting(
@@ -202,7 +202,7 @@ ROWS: dict[str, "Field[Any]"] = {row.name: row for row in fields(Settings)}
 
 
 def url_of(host: str, port: int) -> str:
-    """Where a client on this machine finds the server; an address that means "all" is no address to connect to."""
+    """The server's URL for clients on this machine; a wildcard address is replaced by loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
