@@ -1,4 +1,4 @@
-"""The door: ASGI in, ASGI out. The gateway turns HTTP into values and back; Starlette serves the admin API."""
+"""The ASGI application. The gateway converts HTTP to values and back; Starlette serves the admin API."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 THREAD_BYTES = 1024 * 1024
-"""A larger body is handled in a thread, so that reading it does not hold up everybody else."""
+"""Larger bodies are handled in a thread, so that parsing them does not block the event loop."""
 
 LARGE_BODIES = LargeBodies()
 ADMIN_PREFIX = "/__admin"
@@ -35,19 +35,19 @@ HEALTH = {
     f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
     for path, word in (("health", b"ok"), ("ready", b"ready"))
 }
-"""Says that the process is there. Needs no token, and no fault touches it."""
+"""Reports that the process is running. Needs no token, and no fault affects it."""
 ROOT = "/"
-"""Where whoever opens the server in a browser is told what runs here, unless a document has an operation there."""
+"""The index page, which lists what runs here, unless a document has an operation at this path."""
 Page = Callable[["Scope"], Response]
 
 MAX_UPLOAD = 513 * 1024 * 1024
-"""Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
+"""The largest form, in bytes: the largest documented file, and room for the other fields."""
 UPLOAD_TIMEOUT = 600
-"""Longest wait for the rest of a form, in seconds."""
+"""The longest wait for the rest of a form, in seconds."""
 MULTIPART = "multipart/"
 
 KEPT_TEXTS, KEPT_LENGTH = 1024, 100
-"""How many texts of headers are kept in memory, of at most how many bytes each."""
+"""The number of header texts that are cached, and their greatest length in bytes."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -56,8 +56,8 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 def build_app(engine: Engine, settings: Settings) -> "App":
     """The whole server as an ASGI app.
 
-    The imitated APIs bypass Starlette's router and middleware, which would cost each request as much as all else.
-    Starlette is imported for the first admin call, so that a start does not wait for it.
+    The imitated APIs bypass Starlette's router and middleware, which would double the time of a request. Starlette is
+    imported at the first admin call, which keeps start-up fast.
     """
     gateway = Gateway(engine, settings)
     pages: dict[str, Page] = {path: partial(_readiness, page) for path, page in HEALTH.items()}
@@ -103,7 +103,7 @@ def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
 
 
 class Gateway:
-    """Receives a request whole, has the engine answer it, and delivers the answer."""
+    """Reads a request, passes it to the engine, and delivers the response."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -136,7 +136,7 @@ class Gateway:
             await self.deliver(response, method, receive, send)
 
     async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
-        """The response; raises ConnectionResetError when the client left before there was one."""
+        """The response; raises ConnectionResetError if the client disconnects first."""
         try:
             has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
@@ -146,8 +146,8 @@ class Gateway:
                 request = _request(scope, headers, body)
         except Refusal as refusal:
             response = await self._refuse(_request(scope, headers, b""), refusal.without_frames(), receive)
-            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
-            # One that waited for "100 Continue" may send its body all the same, or not.
+            # A client whose connection is closed while it sends never sees the response, so a body of known length is
+            # read and discarded. A client that waited for "100 Continue" may or may not send its body.
             if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
                 response = response._replace(headers=(*response.headers, *_CLOSE))
             return response
@@ -156,7 +156,7 @@ class Gateway:
         return self._answer(request)
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
-        """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
+        """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError if the client disconnects."""
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
             raise self._too_large()
@@ -177,8 +177,9 @@ class Gateway:
                 return part if len(parts) == 1 else b"".join(parts)
 
     async def _read_multipart(self, request: Request, receive: "Receive") -> Request:
-        """The request with its form, files kept on disk, if the operation takes one from this account; else with its
-        body, as any other. Raises as _read_body does, and Refusal when the disk is full."""
+        """The request with its form, files stored on disk, if the operation takes a form from this account; else with
+        its body. Raises like _read_body, and Refusal if the disk is full.
+        """
         if not self._engine.takes_form(request):
             return request._replace(body=await self._read_body(dict(request.headers), receive))
         from mockserver.web.uploads import read_form, skip_body, upload_too_large  # noqa: PLC0415  python-multipart
@@ -198,7 +199,7 @@ class Gateway:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
 
     def _is_long(self, request: Request) -> bool:
-        """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
+        """Whether to handle the request in a thread: it may take long, or its sandbox is busy."""
         is_large = len(request.body) > THREAD_BYTES or request.form is not None
         return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
 
@@ -212,12 +213,14 @@ class Gateway:
             return internal_error(request.method, request.path)
 
     async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
-        """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
+        """The response to a request that was not read completely; raises ConnectionResetError if the client
+        disconnects.
+        """
         action = partial(self._engine.refuse, request, refusal)
         return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
-        """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
+        """The response, made in a thread in the lane of the request's sandbox; raises like in_lane, except LaneFull."""
         self._courier.loop = asyncio.get_running_loop()
         try:
             return await self._in_turn(request, action, receive)
@@ -225,7 +228,7 @@ class Gateway:
             return busy(full)
 
     async def _in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
-        """A large body waits for others to be parsed; but never while its sandbox is busy, which may take long."""
+        """Limits how many large bodies are parsed at once. Does not hold a place while the sandbox is busy."""
         lane = self._engine.lane(request)
         if len(request.body) > THREAD_BYTES and lane not in self._workers.lanes:
             async with LARGE_BODIES.hold(len(request.body)):
@@ -234,7 +237,7 @@ class Gateway:
         return await in_lane(self._workers, lane, action, receive)
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
-        """Send a response undisturbed."""
+        """Send a response without a fault."""
         body = response.body if response.status not in EMPTY_STATUSES else b""
         start = _start(response, shows_source=self._shows_source)
         if isinstance(body, bytes):
@@ -247,7 +250,7 @@ class Gateway:
             await self._stream(body, receive, send, only_head=method == "HEAD")
 
     async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
-        """Send parts as they are made; stop when the client leaves."""
+        """Send parts as they are produced; stop when the client disconnects."""
         lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             while not (only_head or leaving.done()):
@@ -257,7 +260,9 @@ class Gateway:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             if not leaving.done():
                 await send({"type": "http.response.body", "body": b""})
-        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
+        except (
+            ConnectionResetError
+        ):  # the server stops; without its last part the client sees that the response is incomplete
             return
         finally:
             leaving.cancel()
@@ -265,14 +270,13 @@ class Gateway:
 
 
 def internal_error(method: str, path: str) -> Response:
-    """The answer where a request met the exception that is being handled, which is logged."""
+    """The 500 for the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
 
 
 class _Texts(dict[bytes, str]):
-    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
-    hold them once."""
+    """Decoded header names and values. Short ones are cached, since most requests have the same ones."""
 
     def __missing__(self, raw: bytes) -> str:
         text = raw.decode("latin-1")

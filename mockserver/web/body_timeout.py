@@ -1,4 +1,4 @@
-"""How long a request may take to arrive: many waits, one timer."""
+"""Timeouts for reading requests, with one shared timer."""
 
 import asyncio
 from collections.abc import Coroutine, Generator
@@ -11,9 +11,9 @@ _Received = TypeVar("_Received")
 
 
 class BodyTimeout:
-    """Ends waits that last too long, as asyncio.timeout does, but for a tenth of its cost: all waits share one timer.
+    """Ends waits that last too long, like asyncio.timeout at a tenth of its cost: all waits share one timer.
 
-    It looks at most once a second, so a wait may last a second longer than it should.
+    The timer runs once a second, so a wait may last a second longer.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -25,13 +25,13 @@ class BodyTimeout:
         self._is_watching = False
 
     async def wait(self, receiving: Coroutine[Any, Any, _Received]) -> _Received:
-        """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
+        """The coroutine's result; raises Refusal TIMED_OUT if it takes too long."""
         try:
             awaited = receiving.send(None)
-        except StopIteration as over:  # as mostly: what a request brings is there when it begins
+        except StopIteration as over:  # the common case: the body is already there
             result: _Received = over.value
             return result
-        # Asking for the running loop is a system call until Python 3.12, so it is asked for only when it has changed.
+        # Until Python 3.12 asking for the running loop is a system call, so it is cached.
         task = asyncio.current_task(self._loop) if self._loop else None
         if self._loop is None or task is None:
             self._loop = asyncio.get_running_loop()
@@ -69,7 +69,7 @@ class BodyTimeout:
 
 @coroutine
 def _resume(begun: Coroutine[Any, Any, _Received], awaited: Any) -> Generator[Any, Any, _Received]:
-    """Goes on with a coroutine that was begun by hand and awaits something now."""
+    """Continues a coroutine that was started by hand and is now waiting."""
     try:
         while True:
             try:

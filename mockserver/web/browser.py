@@ -1,4 +1,4 @@
-"""Paths that browsers and crawlers ask for unasked: answered without a body, and kept out of every journal."""
+"""Paths that browsers and crawlers request by themselves. Answered without a body, and not recorded in journals."""
 
 from mockserver.http import Response
 
@@ -10,4 +10,4 @@ UNASKED_PATHS = (
     *(f"/apple-touch-icon{size}{kind}.png" for size in _SIZES for kind in ("", "-precomposed")),
 )
 NOTHING = Response(204, headers=(("Cache-Control", "max-age=86400"),))
-"""The answer; a browser need not ask again on the same day."""
+"""The response; a browser may cache it for a day."""

@@ -1,4 +1,4 @@
-"""The page at the root, for whoever opens the server in a browser: what runs here, and where each part of it is."""
+"""The index page at `/`: the version, the APIs' base URLs, and the admin API."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ MAX_TITLE = 100
 
 
 def index_page(engine: Engine, settings: Settings, request: Request) -> Response:
-    """The page as plain text, with addresses as the client knows the server, and nothing that is not open to it."""
+    """The page as plain text, with URLs as the client addresses the server. Lists only what the client may use."""
     rows = [
         ("Agent First", "", "the base URL; POST /ai/batches queues prompts"),
         ("AgileCloud", "/v1", "the base URL for OpenAI's SDKs"),
@@ -28,7 +28,7 @@ def index_page(engine: Engine, settings: Settings, request: Request) -> Response
 
 
 def _other_documents(engine: Engine) -> Iterator[tuple[str, str, str]]:
-    """The documents that are served beside ours."""
+    """The additional documents that are served."""
     documents = {id(each.world.spec): each.world.spec.document for each in engine.services}
     for document in list(documents.values())[1:]:
         title = " ".join(str(document.get("info", {}).get("title", "")).split())
