@@ -1,4 +1,4 @@
-"""What an OpenAPI document says of one operation, as values."""
+"""Operations, parameters and responses of an OpenAPI document, as values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mockserver.openapi.schema import Schema, resolve_ref
 
 JSON = "application/json"
 ENCODED = "x-mock-encoded"
-"""The extension that marks a text which may arrive form- or URL-encoded where no encoding is needed."""
+"""The extension for a text that may be form- or URL-encoded although the location needs no encoding."""
 
 
 def bare_media_type(media_type: str) -> str:
@@ -18,14 +18,14 @@ def bare_media_type(media_type: str) -> str:
 
 
 def is_json(media_type: str) -> bool:
-    """Whether a media type says JSON."""
+    """Whether a media type is JSON."""
     media_type = bare_media_type(media_type)
     return media_type == JSON or media_type.endswith("+json")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What the document declares; what a request supplies for it is an argument."""
+    """A declared parameter. The value that a request supplies is an argument."""
 
     name: str
     location: str
@@ -37,12 +37,12 @@ class Parameter:
 
     @cached_property
     def types(self) -> frozenset[str]:
-        """The JSON types the argument may have; empty when the schema does not say."""
+        """The JSON types that the schema allows; empty if it does not say."""
         return frozenset(_types(self.definition))
 
     @cached_property
     def is_encoded(self) -> bool:
-        """Whether the argument may be encoded once more than its place asks for (extension `x-mock-encoded`)."""
+        """Whether the argument may have an additional encoding (extension `x-mock-encoded`)."""
         return bool(self.definition.get(ENCODED))
 
 
@@ -57,12 +57,12 @@ class Content:
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether its media type says JSON."""
+        """Whether its media type is JSON."""
         return is_json(self.media_type)
 
     @cached_property
     def encoded(self) -> tuple[str, ...]:
-        """The properties of an object whose texts may be form- or URL-encoded (extension `x-mock-encoded`)."""
+        """The object's properties that may be form- or URL-encoded (extension `x-mock-encoded`)."""
         if self.schema is None:
             return ()
         definition = _resolved(self.schema.definition, self.schema.document)
@@ -88,7 +88,7 @@ class ResponseSpec:
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One method on one path. An operation equals itself only, so that it can be a key."""
+    """One method on one path. Compared by identity, so that it can be a key."""
 
     key: str
     """The operationId, else `POST /path`."""
@@ -98,33 +98,33 @@ class Operation:
     tag: str
     parameters: tuple[Parameter, ...]
     body: Mapping[str, Content] | None
-    """By media type; None when the operation takes no body."""
+    """By media type; None if the operation takes no body."""
     body_required: bool
     responses: Mapping[str, ResponseSpec]
     is_open: bool
-    """Whether it can be called without a bearer token."""
+    """Whether it needs no bearer token."""
     document: str = ""
-    """The name of the document that describes it."""
+    """The name of its document."""
 
     @cached_property
     def statuses(self) -> tuple[int, ...]:
-        """The documented statuses that are numbers."""
+        """The documented statuses, without classes and `default`."""
         return tuple(int(status) for status in self.responses if status.isdigit())
 
     @cached_property
     def success(self) -> int:
-        """The first documented 2xx status, 200 when there is none."""
+        """The first documented 2xx status; 200 if there is none."""
         return next((status for status in self.statuses if 200 <= status < 300), 200)
 
     @cached_property
     def sandbox_parameter(self) -> str:
-        """The path parameter that names the sandbox by its key (extension `x-mock-sandbox-key`), or nothing."""
+        """The path parameter with the sandbox's key (extension `x-mock-sandbox-key`); empty without one."""
         return next(
             (p.name for p in self.parameters if p.location == "path" and p.definition.get("x-mock-sandbox-key")), ""
         )
 
     def response(self, status: int) -> ResponseSpec | None:
-        """What the document says of a status: by number, by class (`4XX`), or by `default`."""
+        """The documented response of a status: by number, by class (`4XX`), or by `default`."""
         for name in (str(status), f"{status // 100}XX", "default"):
             if name in self.responses:
                 return self.responses[name]
@@ -132,7 +132,7 @@ class Operation:
 
 
 def _types(definition: Any) -> Iterator[str]:
-    """The types a schema names, itself or in its alternatives."""
+    """The types that a schema allows, itself or in its alternatives."""
     if isinstance(definition, dict):
         stated = definition.get("type", ())
         yield from [stated] if isinstance(stated, str) else stated
@@ -142,7 +142,7 @@ def _types(definition: Any) -> Iterator[str]:
 
 
 def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A definition with what its references inside the document lead to; nothing when they lead nowhere."""
+    """A definition with its references resolved; empty if they cannot be."""
     found: dict[str, Any] = {}
     for _ in range(32):
         if not isinstance(definition, dict):

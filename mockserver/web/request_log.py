@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mockserver.requests")
 QUIET = frozenset({"/health", "/ready"})
-"""Paths that are asked all the time: their requests are logged at the level `debug`."""
+"""Paths of frequent requests, which are logged at the level `debug`."""
 MAX_METHOD = 20
 SANDBOX_HEADER = b"x-mock-sandbox"
 _facts: ContextVar[dict[str, str] | None] = ContextVar("mockserver_request", default=None)
 
 
 class RequestLog:
-    """An ASGI app that logs each request of another one when its answer has been sent, or its client is gone."""
+    """An ASGI app that logs each request of another app when its response has been sent, or its client has
+    disconnected.
+    """
 
     def __init__(self, app: "App", engine: Engine) -> None:
         self._app = app
@@ -56,7 +58,7 @@ class RequestLog:
 
 
 def note(sandbox: Sandbox, reason: str) -> None:
-    """Remember what the engine knows of the request that is being answered."""
+    """Record what the engine knows of the current request."""
     facts = _facts.get()
     if facts is not None:
         facts |= {"sandbox": sandbox.shown_name, "reason": reason}
@@ -71,7 +73,7 @@ def _write(level: int, scope: "Scope", status: int, milliseconds: float, facts: 
     fields = {
         "method": shown_path(scope["method"])[:MAX_METHOD],
         "path": shown_path(scope["path"], _secrets_in(scope)),
-        "status": status,  # 0: the connection ended before an answer began
+        "status": status,  # 0: the connection ended before a response began
         "ms": milliseconds,
         "sandbox": shown_path(facts.get("sandbox", "")),
         "reason": facts.get("reason", ""),
