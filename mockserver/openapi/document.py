@@ -23,11 +23,12 @@ _NAMED = re.compile(r"\{([^{}]+)\}")
 
 
 class OpenApiDocument:
-    """An OpenAPI document, read once. `document` is what is served and enforced."""
+    """A parsed OpenAPI document. `document` is its JSON, which is served and enforced."""
 
     def __init__(self, document: Mapping[str, Any], name: str, mistakes: list[str] | None = None) -> None:
-        """Raises SpecError for the first mistake. With a list of `mistakes` all are put there, and their operations
-        are left out."""
+        """Raises SpecError for the first mistake. With a list of `mistakes`, all are added to it, and their operations
+        are left out.
+        """
         self.document = document
         self.name = name
         self._mistakes = mistakes
@@ -38,7 +39,7 @@ class OpenApiDocument:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note a SpecError instead of raising it, where mistakes are collected."""
+        """Add a SpecError to `mistakes` instead of raising it."""
         try:
             yield
         except SpecError as error:
@@ -48,7 +49,7 @@ class OpenApiDocument:
                 self._mistakes.append(str(error))
 
     def resolved(self, node: Any, place: str) -> Any:
-        """The node itself, or what its `$ref` points at in this document."""
+        """The node, or the target of its `$ref` in this document."""
         for _ in range(32):
             if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
                 return node
@@ -62,7 +63,7 @@ class OpenApiDocument:
         return Schema(self._mapping(definition, place), self.document)
 
     def component(self, name: str) -> Schema:
-        """The schema of that name among the document's components; raises SpecError when there is none."""
+        """The schema component with that name; raises SpecError if there is none."""
         if name not in self._components:
             reference = f"#/components/schemas/{name}"
             self._target(reference, "a provider")
@@ -107,7 +108,7 @@ class OpenApiDocument:
                         yield self._read_operation(method.upper(), path, item, node)
 
     def _methods(self, path: str, stated: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The methods of a path, each with the path's item."""
+        """The methods of a path, each with the path item."""
         if not path.startswith("/"):
             raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
         names = _NAMED.findall(path)
@@ -143,7 +144,7 @@ class OpenApiDocument:
         )
 
     def _bearer_schemes(self) -> frozenset[str]:
-        """The security schemes that a bearer token satisfies; a key or a password is nothing we ask for."""
+        """The security schemes that a bearer token satisfies; others are not enforced."""
         components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
         schemes = self._mapping(components.get("securitySchemes", {}), "components.securitySchemes")
         return frozenset(name for name, scheme in schemes.items() if self._takes_bearer_token(name, scheme))
@@ -226,14 +227,14 @@ class OpenApiDocument:
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
     def check_schemas(self) -> None:
-        """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
+        """Raises SpecError with the location of an invalid schema, so that it is found at start, not in a request."""
         components = self._mapping(self.document.get("components", {}), "components")
         for name, definition in self._mapping(components.get("schemas", {}), "components.schemas").items():
             with self.noted():
                 self.resolved(definition, f"components.schemas.{name}")
         try:
             self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
-        except SpecError:  # all at once is fast, one by one finds the place
+        except SpecError:  # checking all at once is fast; checking one by one finds the location
             for problem in self._unusable_schemas():
                 with self.noted():
                     raise SpecError(f"{self.name}: {problem}") from None
@@ -262,9 +263,9 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
 
 
 def read_openapi(path: Path, mistakes: list[str] | None = None) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served.
+    """Parse an OpenAPI 3.x document; raises SpecError with file and location if it is invalid.
 
-    With a list of `mistakes` those of its operations and schemas are all put there instead.
+    With a list of `mistakes`, those of its operations and schemas are added to it instead.
     """
     document = read_document(path, SpecError)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
@@ -276,7 +277,7 @@ def read_openapi(path: Path, mistakes: list[str] | None = None) -> OpenApiDocume
     return spec
 
 
-# Where keys are names of the document's own and not words of OpenAPI.
+# Keys whose children are the document's own names, not OpenAPI keywords.
 _NAMES = {
     "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
     "requestBodies", "paths", "content", "callbacks",
@@ -284,7 +285,7 @@ _NAMES = {
 
 
 def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
-    """An OpenAPI 3.0 document with its schemas said in JSON Schema 2020-12."""
+    """An OpenAPI 3.0 document with its schemas converted to JSON Schema 2020-12."""
     if isinstance(node, list):
         return [_as_openapi_31(each) for each in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Read YAML and JSON files as plain JSON values, and say on which line a value stands."""
+"""Reads YAML and JSON files as JSON values, and finds the line of a value."""
 
 import math
 import os
@@ -22,19 +22,19 @@ MAX_NODES = 2_000_000
 MAX_DEPTH = 250
 _CACHE_FORMAT = b"2"
 _TAG = "tag:yaml.org,2002:"
-# A tab between values and half a surrogate pair, which JSON may have and YAML may not.
+# Tabs between values and lone surrogates, which JSON allows and YAML does not.
 _YAML_UNLIKE_JSON = re.compile(rb"\t|\\u[dD][89a-fA-F]")
 
 
 def read_document(path: Path, error: type[MockServerError]) -> Any:
-    """The file's JSON value; raises `error` with file and line when it cannot be read.
+    """The file's JSON value; raises `error` with file and line if it is invalid.
 
-    Parsing YAML is the slowest part of a start, so the parsed value is kept as JSON in the user's cache
-    folder under a hash of the file's bytes. Without a writable cache folder everything works, only slower.
+    Parsing YAML is the slowest part of a start, so the result is cached as JSON in the user's cache folder, under a
+    hash of the file's bytes. Without a writable cache folder it works, but more slowly.
     """
     try:
         content = path.read_bytes()
-    except (OSError, ValueError) as problem:  # a name with a NUL in it is a ValueError
+    except (OSError, ValueError) as problem:  # a name that contains NUL is a ValueError
         raise error(f"{path}: {getattr(problem, 'strerror', None) or problem}") from problem
     if path.suffix == ".json":
         return _read_json(content, path, error)
@@ -48,7 +48,7 @@ def read_document(path: Path, error: type[MockServerError]) -> Any:
 
 
 def find_line(path: Path, location: Sequence[str | int]) -> int | None:
-    """The line (from 1) on which the value at `location` starts, or the nearest one around it that exists."""
+    """The line (from 1) of the value at `location`, or of the nearest existing value around it."""
     import yaml  # noqa: PLC0415  needed only for messages
 
     try:
@@ -83,7 +83,7 @@ def _as_in_yaml(found: re.Match[bytes]) -> bytes:
 def _read_json(content: bytes, path: Path, error: type[MockServerError]) -> Any:
     try:
         value = orjson.loads(content)
-        orjson.dumps(value)  # refuses what is nested too deeply to be walked
+        orjson.dumps(value)  # rejects nesting that is too deep for recursion
     except orjson.JSONDecodeError as problem:
         raise error(f"{path}:{problem.lineno}: not JSON: {problem.msg}") from problem
     except TypeError as problem:
@@ -111,8 +111,9 @@ def _read_yaml(content: bytes, path: Path, error: type[MockServerError]) -> Any:
 
 
 def _compose(content: bytes) -> "tuple[yaml.SafeLoader, yaml.Node | None]":
-    """A loader with the document's nodes. The depth is looked at first: libyaml's composer ends the process when it
-    is nested too deeply."""
+    """A loader with the document's nodes. The depth is checked first, since libyaml's composer crashes the process if
+    it is too deep.
+    """
     import yaml  # noqa: PLC0415  see _read_yaml
 
     kind = _loader()
@@ -141,7 +142,7 @@ def _read_float(text: str) -> float:
 
 @cache
 def _scalars() -> Mapping[str, tuple[re.Pattern[str], list[str], Callable[[str], Any]]]:
-    """What a plain scalar means: the pattern it has, the letters it begins with, how it is read. All else is text."""
+    """The types of plain scalars: pattern, possible first characters, and parser. All others are text."""
     return {
         "null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""], lambda _: None),
         "bool": (
@@ -160,7 +161,7 @@ def _scalars() -> Mapping[str, tuple[re.Pattern[str], list[str], Callable[[str],
 
 @cache
 def _loader() -> type["yaml.SafeLoader"]:
-    """A safe loader that reads YAML as YAML 1.2 does: `no` is a word, dates are text, keys are text and stand once."""
+    """A safe loader for YAML 1.2: `no` and dates are text; keys are text, and unique."""
     import yaml  # noqa: PLC0415  see _read_yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where there is one
@@ -180,7 +181,7 @@ def _loader() -> type["yaml.SafeLoader"]:
             return {key: self.construct_object(each, deep=deep) for key, each in self.entries(node).items()}
 
         def entries(self, node: yaml.MappingNode) -> dict[str, yaml.Node]:
-            """The mapping's own keys, and those merged in with `<<`: its own win, then those merged first."""
+            """The mapping's keys, and those merged with `<<`: its own have precedence, then earlier merges."""
             own: dict[str, yaml.Node] = {}
             merged: dict[str, yaml.Node] = {}
             for key, value in node.value:
@@ -195,7 +196,7 @@ def _loader() -> type["yaml.SafeLoader"]:
             if not merged:
                 return own
             whole = {**merged, **own}
-            # Once is enough: what is merged from here later is merged from what came of it.
+            # The result is cached, since other mappings may merge from here.
             node.value = [(yaml.ScalarNode(f"{_TAG}str", name), each) for name, each in whole.items()]
             return whole
 
@@ -235,7 +236,7 @@ def _loader() -> type["yaml.SafeLoader"]:
 
 
 def _check_size(value: Any) -> None:
-    """Refuse a document whose aliases unfold into millions of nodes, or that contains itself."""
+    """Reject a document whose aliases expand to millions of nodes, or that contains itself."""
     sizes: dict[int, int] = {}
 
     def size(node: Any) -> int:
@@ -256,7 +257,7 @@ def _check_size(value: Any) -> None:
 
 
 def _cache_path(content: bytes) -> Path:
-    """Where the content's value is kept. Without a home the place cannot be made, which is the same as no cache."""
+    """The path of the content's cache file. It cannot be created without a home folder, which disables the cache."""
     stated = os.environ.get("XDG_CACHE_HOME", "")
     home = Path(stated) if Path(stated).is_absolute() else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111  never raises
     name = f"{blake2b(content, digest_size=16, key=_CACHE_FORMAT).hexdigest()}.json"

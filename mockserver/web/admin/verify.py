@@ -1,4 +1,4 @@
-"""Admin verbs that judge: what the client did badly, and how much of the documents its tests have met."""
+"""Admin routes for verdict and coverage."""
 
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ SCOPES = ("sandbox", "server")
 FORMATS = ("json", "table", "junit", "cobertura")
 MAX_FINDINGS = 1000
 MAX_EXCHANGES = 20_000
-"""Exchanges after which no further sandbox is judged: everybody waits until a verdict is made."""
+"""Exchanges after which no further sandbox is examined, since other requests wait for a verdict."""
 XML = "application/xml"
 
 
@@ -59,7 +59,9 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
 def _judge(
     sandbox: Sandbox, guidance: Sequence[ClientRules], operations: Sequence[Operation]
 ) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
-    """The findings of one sandbox, how many exchanges were judged and dropped, and what could not be judged."""
+    """The findings of one sandbox, the numbers of examined and dropped exchanges, and notes on what could not be
+    checked.
+    """
     with sandbox.transaction:
         found = run_checks(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
         dropped = sandbox.journal.dropped
@@ -67,7 +69,7 @@ def _judge(
 
 
 def _notes(sandbox: Sandbox) -> Iterator[str]:
-    """What the verdict could not judge."""
+    """What the verdict could not check."""
     name = sandbox.shown_name
     if sandbox.journal.dropped:
         yield (
@@ -109,7 +111,7 @@ def delete_coverage(call: AdminCall) -> Any:
 
 
 def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
-    """What the query says; the first when it does not."""
+    """The query's value; by default the first."""
     chosen = call.query.get(name, choices[0])
     if chosen not in choices:
         raise AdminRefusal(
@@ -119,7 +121,7 @@ def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
 
 
 def _operations(call: AdminCall) -> list[Operation]:
-    """The documented operations, those of one API when the query names its tag."""
+    """The documented operations, or those of one tag."""
     operations = [service.operation for service in call.engine.services]
     tag = call.query.get("tag")
     tags = sorted({each.tag for each in operations})
