@@ -1,4 +1,17 @@
-"""Ids that are the same on every run: f(seed, sandbox, operation, canonical body, how often that body was seen)."""
+"""Ids that are the same on every run.
+
+An id is a digest of the seed, the sandbox's name, the operation, the canonical body, and how often this body was seen
+in this sandbox:
+
+- The canonical body (sorted keys, no white space) makes all spellings of one JSON value equal.
+
+- The count gives a repeated request another id. It is the only state, and it depends on equal requests only: other
+requests, their order, the number of workers and the clock have no effect.
+
+- An export contains the counts and the salt, so an imported sandbox continues with the ids of the original.
+
+Random ids and counters of all requests would break this, so neither is used anywhere.
+"""
 
 from collections.abc import Iterable, MutableMapping
 from typing import Any
