@@ -53,14 +53,16 @@ class Request(NamedTuple):
     """
     form_problem: str = ""
     """What is wrong with an invalid multipart body."""
+    prefix: str = ""
+    """The path that the server is mounted under in another application (`/llm`); empty where it is the whole."""
 
     @property
     def base_url(self) -> str:
-        """Scheme and authority as the client sent them, without a trailing slash."""
+        """Scheme and authority as the client typed them, with the prefix, and without a trailing slash."""
         scheme, _, authority = self.origin.partition("://")
         host = self._forwarded("x-forwarded-host") or self.headers.get("host", "")
         scheme = self._forwarded("x-forwarded-proto") or scheme
-        return f"{scheme if scheme.isalpha() else 'http'}://{host if _HOST.fullmatch(host) else authority}"
+        return f"{scheme if scheme.isalpha() else 'http'}://{host if _HOST.fullmatch(host) else authority}{self.prefix}"
 
     def _forwarded(self, name: str) -> str:
         """The value that the first of several proxies set, which is the one the client connected to."""

@@ -1,6 +1,7 @@
 """Builds documented responses from examples, or generates them from schemas."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,11 @@ from mockserver.openapi.document import JSON, Content, Operation
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.requests import find_content
 
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS_HEADER = 4096
+FRAMING_HEADERS = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "date"})
+"""Headers that follow from the answer and its connection, whatever a document says of them."""
 MAX_NAME = 100
 MAX_MESSAGE = 400
 """The most characters of a violation's message. It contains names from the client, which must not crowd out other
@@ -64,8 +68,11 @@ def documented_reply(
     documented = operation.response(status)
     if documented is None:
         return None
-    stated = ((name, _header_value(header)) for name, header in documented.headers.items())
-    headers = tuple((name, encode_body(value, "text/plain").decode()) for name, value in stated)
+    headers = tuple(
+        (name, _header_value(header))
+        for name, header in documented.headers.items()
+        if name.lower() not in FRAMING_HEADERS
+    )
     if not documented.content:
         return Response(status, headers=headers, source="example")
     content = _pick_example(documented.content, example, media_type)
@@ -105,13 +112,15 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
 
 
 def _header_value(header: Mapping[str, Any]) -> str:
-    schema = header.get("schema", {})
+    stated = header.get("schema")
+    schema = stated if isinstance(stated, dict) else {}
     default = schema.get("default", 1 if schema.get("type") == "integer" else "")
     return _header_text(header.get("example", schema.get("example", default)))
 
 
 def _header_text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return _UNPRINTABLE.sub(" ", text).strip()
 
 
 def _generated_body(content: Content, key: bytes) -> Any:

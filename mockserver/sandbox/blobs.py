@@ -83,6 +83,9 @@ class Blob:
         if line:
             yield [_bounded(line)]
 
+    def __repr__(self) -> str:
+        return f"<Blob of {self.size} bytes, {self.digest().hex()}>"
+
     def digest(self) -> bytes:
         """A digest of 16 bytes. Not for secrets."""
         hasher = xxhash.xxh3_128()

@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.openapi.budget import Budget, TooCostly
 from mockserver.openapi.generate.regex import text_matching
 from mockserver.openapi.generate.words import WordGenerator, text_for
-from mockserver.openapi.schema import resolve_ref
+from mockserver.openapi.references import referred
 
 __all__ = ["WordGenerator", "generate_value"]
 
@@ -102,7 +102,7 @@ class _Generation:
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
-            parts.append(resolve_ref(schema["$ref"], self.root))
+            parts.append(referred(schema["$ref"], self.root))
         if schema.get("anyOf"):
             parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
         if schema.get("oneOf"):

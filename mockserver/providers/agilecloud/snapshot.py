@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from mockserver.api.provider import ApiContext
 from mockserver.http import StoredBytes
-from mockserver.openapi.document import OpenApiDocument
 from mockserver.providers.agilecloud.batches.input import MAX_LINES, rejection_error
 from mockserver.providers.agilecloud.batches.job import BatchRecord
 from mockserver.providers.agilecloud.batches.run import LineResults
@@ -32,7 +31,7 @@ class _KnownIds(NamedTuple):
 
     models: Models
     files: Mapping[str, FileRecord]
-    spec: OpenApiDocument
+    world: ApiContext
 
     def has_model(self, id_: str) -> bool:
         """Whether a model has this id."""
@@ -47,7 +46,7 @@ class _KnownIds(NamedTuple):
 
 def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
     """Inconsistencies in the collections."""
-    known = _KnownIds(context_models(world), shelves.get("files", {}), world.spec)
+    known = _KnownIds(context_models(world), shelves.get("files", {}), world)
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
             yield from (Inconsistency(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
@@ -92,7 +91,7 @@ def _is_unknown_error(value: Mapping[str, Any], component: str, known: _KnownIds
     if not is_json(value):
         yield f"{component}: it is no JSON"
     else:
-        found = known.spec.component(component).violations(value, ())
+        found = known.world.bundled_component(component).violations(value, ())
         yield from (f"{'.'.join([component, *map(str, each.location)])}: {each.message}" for each in found)
 
 

@@ -324,7 +324,7 @@ FILE = {
     "deleted": True,
 }
 ANN, BOB = account_key("ann"), account_key("bob")
-ACCOUNT = {"$": "AccountFacts", "key": BOB, "email": "bob@example.com", "credits": -(2**63)}
+ACCOUNT = {"$": "AccountSpec", "key": BOB, "email": "bob@example.com", "credits": -(2**63)}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ ACCOUNT = {"$": "AccountFacts", "key": BOB, "email": "bob@example.com", "credits
         ("format", "other", "no export of a sandbox"),
         ("more", 1, "no export of a sandbox"),
         ("sandbox", {}, "sandbox: {} is not Snapshot"),
-        ("sandbox/own", None, "sandbox.own: None is not Own"),
+        ("sandbox/own", None, "sandbox.own: None is not SandboxOptions"),
         ("sandbox/salt", "x", "sandbox.salt: 'x' is not bytes"),
         ("sandbox/seen", 0, "sandbox.seen: it is less"),
         ("sandbox/clock/scale", 0, "sandbox.clock.scale: "),
@@ -346,8 +346,8 @@ ACCOUNT = {"$": "AccountFacts", "key": BOB, "email": "bob@example.com", "credits
         ("sandbox/attributes/progression", {"$": "Progression", "kind": "polls", "amount": 0}, "or no read at all"),
         ("sandbox/attributes/terms/credits", 2**63, "sandbox.attributes.terms: more credits than there are"),
         ("sandbox/own/progression", {"$": "Progression", "kind": "time", "amount": -1}, "sandbox.own.progression: no"),
-        ("sandbox/own/clock", {"$": "ClockStart", "instant": 1e300}, "sandbox.own.clock: it begins before 1970"),
-        ("sandbox/own/clock", {"$": "ClockStart", "scale": 0}, "sandbox.own.clock.scale: wanted a positive number"),
+        ("sandbox/own/clock", {"$": "ClockConfig", "instant": 1e300}, "sandbox.own.clock: it begins before 1970"),
+        ("sandbox/own/clock", {"$": "ClockConfig", "scale": 0}, "sandbox.own.clock.scale: wanted a positive number"),
         ("sandbox/own/accounts/v", [ACCOUNT], f"sandbox.own.accounts: {BOB} has more credits than there are"),
         (
             "sandbox/own/accounts/v",
@@ -364,7 +364,7 @@ ACCOUNT = {"$": "AccountFacts", "key": BOB, "email": "bob@example.com", "credits
         (f"{STATE}/batches/*/created", {"$": "float", "v": "inf"}, "it does not agree with itself"),
         (f"{STATE}/batches/*/progression", {"$": "Progression", "kind": "polls"}, "it does not agree with itself"),
         (f"{STATE}/batches/*/price", 2**63, "it does not agree with itself"),
-        (f"{STATE}/batches/*/fates", {"$": "dict", "v": [[-1, {"$": "Fate"}]]}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/fates", {"$": "dict", "v": [[-1, {"$": "ItemOutcome"}]]}, "it does not agree with itself"),
         (f"{STATE}/batches/*/head", 1e300, "it does not agree with itself"),
         (f"{STATE}/batches/*/progression/amount", {"$": "float", "v": "-inf"}, "it does not agree with itself"),
         ("sandbox/exchanges/v/0/at", 1e300, "sandbox.exchanges: one is from before 1970, or past 9999"),
@@ -378,7 +378,7 @@ ACCOUNT = {"$": "AccountFacts", "key": BOB, "email": "bob@example.com", "credits
         (f"{STATE}/accounts/*/v/settled", -(2**63), "no Account: it has, or owes, more credits than there are"),
         (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
         (f"{STATE}/seen/*", "1", "'1' is not int"),
-        (f"{STATE}/jobs/x", {"$": "Job"}, "'Job' is no known tag"),
+        (f"{STATE}/jobs/x", {"$": "BatchRecord"}, "'BatchRecord' is no known tag"),
         (f"{STATE}/batches/*/body/v", "eyJwcm9tcHRzIjpbImEiLCJiIl0sIm1vZGVsIjo1fQ==", "its body says of model"),
         (f"{STATE}/files/x", FILE, "sandbox.shelves.files.x: its id is another"),
     ],

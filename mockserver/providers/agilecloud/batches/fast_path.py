@@ -14,13 +14,11 @@ from typing import Any
 
 from mockserver.api.provider import ApiContext
 from mockserver.fixtures.files import Completion
-from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.schema import Schema
-from mockserver.providers.agilecloud.batches.input import CHAT
 from mockserver.providers.agilecloud.chat.completion import completion_template
 from mockserver.providers.agilecloud.chat.text import generated_text, topic_of
 from mockserver.providers.agilecloud.chat.tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud.context import conversation_key, extend_seed, live_schema, model_seed
+from mockserver.providers.agilecloud.context import CHAT, conversation_key, extend_seed, live_schema, model_seed
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud.pricing import Prices
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
@@ -65,7 +63,7 @@ class FastPath:
         self._lengths = {len(prompt) for prompt in self._canned}
         self._searches = [each.pattern.found_in for each in others if each.prompt is None and each.pattern is not None]
         self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
-        self._schema = _compile_validator(world.spec, completions)
+        self._schema = _compile_validator(live_schema(world, CHAT), completions)
 
     @property
     def accepts(self) -> Callable[[Any], bool]:
@@ -130,27 +128,26 @@ class _Validators:
     """The schema of plain lines, cached until document or fixtures change: compiling it takes 2 ms."""
 
     def __init__(self) -> None:
-        self._last: tuple[OpenApiDocument, Sequence[Completion], Schema] | None = None
+        self._last: tuple[Schema, Sequence[Completion], Schema] | None = None
 
-    def __call__(self, spec: OpenApiDocument, completions: Sequence[Completion]) -> Schema:
+    def __call__(self, live: Schema | None, completions: Sequence[Completion]) -> Schema:
+        assert live is not None, "only where live requests are served as bundled"
         last = self._last
-        if last is None or last[0] is not spec or last[1] is not completions:
+        if last is None or last[0] is not live or last[1] is not completions:
             needles = [each.match.contains for each in completions if each.match.contains is not None]
-            last = self._last = (spec, completions, Schema(_definition(spec, needles), spec.document))
+            last = self._last = (live, completions, Schema(_definition(live, needles), live.document))
         return last[2]
 
 
 _compile_validator = _Validators()
 
 
-def _definition(spec: OpenApiDocument, needles: Sequence[str]) -> dict[str, Any]:
+def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
     """The schema of a plain line, with the document's schemas of its fields; its texts contain none of the needles.
 
     References are resolved, since following them at each validation takes twice as long.
     """
-    live = live_schema(spec, CHAT)
-    assert live is not None
-    known = spec.resolved(live.definition, CHAT)["properties"]
+    known = live.resolved(live.definition)["properties"]
     # Generated texts are ASCII only.
     content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)

@@ -1,8 +1,10 @@
 """AgileCloud's batches as values: statuses and timeline."""
 
 import math
+import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mockserver.api.provider import BatchState, RejectedItems
@@ -13,12 +15,21 @@ from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.sandbox.sandbox import Sandbox
 
-WINDOW = DAY
-"""Seconds from a batch's creation to the end of its window; 24 hours are the only choice."""
+DEFAULT_WINDOW = "24h"
+"""How long a batch may take where neither the request nor the document says it."""
+_WINDOW = re.compile(r"([1-9]\d{0,8})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 CANCELLING_SHARE = 0.1
 """The share of a timed batch's duration that cancelling takes, in profiles that show it."""
 MAX_CANCELLING = 600.0
 """The longest cancelling, in seconds: "up to 10 minutes"."""
+
+
+@lru_cache(maxsize=128)
+def window_seconds(window: str) -> float:
+    """How long a completion window is: `24h`, `90m`, `2d`. A document's window in other words lasts a day."""
+    found = _WINDOW.fullmatch(window)
+    return float(int(found[1]) * _UNITS[found[2]]) if found else float(DAY)
 
 
 class Status(StrEnum):
@@ -76,6 +87,8 @@ class BatchRecord(NamedTuple):
     error_file_id: str | None = None
     is_collected: bool = False
     """Whether its files were created."""
+    window: str = DEFAULT_WINDOW
+    """Its completion window, as the request or the document says it: `24h`."""
 
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
@@ -110,7 +123,7 @@ class BatchRecord(NamedTuple):
     @property
     def expires_at(self) -> float:
         """The documented end of its window, in Unix seconds."""
-        return self.batch.created + WINDOW
+        return self.batch.created + window_seconds(self.window)
 
     def ended(self) -> float:
         """When it becomes final; infinite while unknown."""
@@ -134,8 +147,7 @@ class BatchRecord(NamedTuple):
         if worked is None or worked.errors or self.began() > now:
             return {"total": 0, "completed": 0, "failed": 0}
         if self.status(now) in {Status.COMPLETED, Status.EXPIRED, Status.FAILED}:
-            # Items that were not reached in time have failed; and rounding must leave no item of a completed batch
-            # open.
+            # What was not reached in time has failed; and rounding leaves nothing of a completed batch open.
             completed, ended = worked.good.count(1), worked.size
         else:
             completed, ended = self._completed(worked, self.stopped(now))
