@@ -22,24 +22,24 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 
 # A fixed width: to get the terminal's, argparse would import shutil and all archivers at every start.
 HELP_FORMATTER = partial(RawDescriptionHelpFormatter, width=110, max_help_position=30)
-ABOUT = "A sandbox server that stands in for two batch LLM APIs: no network, no account, no bill."
+ABOUT = "A sandbox server that imitates two batch LLM APIs: no network, no account, no bill."
 EXIT_CODES = """\
 exit codes:
   0  done
   1  checked, and found problems
   2  wrong usage, input that cannot be read, or output that cannot be written
   3  the server could not start
-  4  nothing could be checked, or judged
+  4  nothing could be checked
 """
 SERVE_EXAMPLES = """\
 Every flag is also a variable (--port-file is MOCKSERVER_PORT_FILE; repeatable ones are separated as in PATH) and a key
-of the config file (port-file: ...). A flag wins over a variable, a variable over the file, the file over the default.
+of the config file (port-file: ...). A flag overrides a variable, a variable the file, the file the default.
 
 examples:
   mockserver serve                                      a sandbox on http://127.0.0.1:4024
-  mockserver serve --port 0 --port-file port.txt        in CI: a free port, and a file that says which
-  mockserver serve --clock frozen --progression polls:3 nothing ages but by being asked for
-  mockserver serve --fixtures my-answers --seed 7       canned answers of your own, other ids
+  mockserver serve --port 0 --port-file port.txt        in CI: a free port, written to a file
+  mockserver serve --clock frozen --progression polls:3 batches progress with status requests only
+  mockserver serve --fixtures my-answers --seed 7       your own canned responses, other ids
   curl http://127.0.0.1:4024/user -H 'Authorization: Bearer anything'
 """
 CHECK_EXAMPLES = """\
@@ -47,17 +47,17 @@ Nothing is served. Problems go to standard output, one on a line, and a summary 
 
 examples:
   mockserver check                                      the bundled document and fixtures
-  mockserver check --fixtures my-answers                yours, too; also tells which can never match
+  mockserver check --fixtures my-answers                yours, too; reports those that can never match
 """
 
 REPORT_EXAMPLES = """\
-Verdict: what the clients did badly (polled too fast, retried what cannot heal, ...). Coverage: which documented
-responses they met. Exit code 1 for findings of the severity --fail-on or worse, 4 when no documented operation was met,
-or when no exchange is kept to be judged (unless --fail-on is never).
+Verdict: what the clients did badly (polled too fast, retried in vain, ...). Coverage: which documented responses
+occurred. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred, or if
+the journals are empty (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
-  mockserver report --sandbox test --fail-on error      one sandbox; only what is surely wrong fails
+  mockserver report --sandbox test --fail-on error      one sandbox; only errors fail
   mockserver report --format junit --output report.xml  for a CI
 """
 
@@ -307,10 +307,10 @@ def _parser() -> ArgumentParser:
     _add_settings(checking, (SERVING,))
 
     listing = verb("operations", _operations, "List the operations that would be served.")
-    listing.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    listing.add_argument("--json", action="store_true", help="as JSON, with all details")
     _add_settings(listing, (SERVING,))
 
-    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 when it is well.")
+    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 if it is healthy.")
     asking.add_argument("--url", help="the server's address (default: made from the settings host and port)")
     asking.add_argument(
         "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
@@ -327,16 +327,16 @@ def _parser() -> ArgumentParser:
 def _add_report(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--url", help="the server's address (default: made from the settings host and port)")
-    add("--sandbox", default="all", metavar="NAME", help="whose clients are judged (default: all)")
+    add("--sandbox", default="all", metavar="NAME", help="the sandbox to report on (default: all)")
     add("--format", default="text", choices=("text", "json", "junit", "cobertura"), help="(default: text)")
-    add("--output", metavar="FILE", help="where it is written (default: standard output)")
+    add("--output", metavar="FILE", help="the output file (default: standard output)")
     add(
         "--fail-on",
         default="warning",
         choices=("info", "warning", "error", "never"),
-        help="the least severity of a finding that is a problem (default: warning)",
+        help="the lowest severity that fails the report (default: warning)",
     )
-    add("--admin-token", metavar="TEXT", help="as the server has it")
+    add("--admin-token", metavar="TEXT", help="the server's admin token")
     add("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
 
 

@@ -57,7 +57,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Latency(Fault):
-    sees = "A whole reply, later. Fixed `seconds`, evenly between `min` and `max`, or lognormal up to `cap`."
+    sees = "The whole response, delayed: by fixed `seconds`, evenly between `min` and `max`, or lognormal up to `cap`."
     forms = (("seconds",), ("min", "max"), ("median", "sigma"), ("median", "sigma", "cap"))
 
     seconds: float | None = number_field(0, MAX_SECONDS, default=None)
@@ -89,7 +89,7 @@ class Latency(Fault):
 
 @dataclass(frozen=True)
 class Trickle(Fault):
-    sees = "The head at once, the body in so many pieces over so many seconds; whole in the end."
+    sees = "The head at once, the body in `pieces` over `seconds`; complete in the end."
 
     seconds: float = number_field(0, MAX_SECONDS)
     pieces: int = int_field(1, 1000, default=10)
@@ -100,7 +100,7 @@ class Trickle(Fault):
 
 @dataclass(frozen=True)
 class Status(Fault):
-    sees = "That status, with the documented reply where there is one, and `Retry-After` where it is given."
+    sees = "That status, with the documented response if there is one, and `Retry-After` if given."
 
     status: int = int_field(400, 599)
     retry_after: int | str | None = seconds_or_date(MAX_RETRY_AFTER, default=None)
@@ -135,7 +135,7 @@ class Reset(Fault):
 
 @dataclass(frozen=True)
 class Cut(Fault):
-    sees = "The head, and of the body so many bytes or that share, never all of it; then the connection is closed."
+    sees = "The head, and the first bytes or that share of the body, never all of it; then the connection is closed."
     forms = (("after",), ("share",))
 
     after: int | None = int_field(0, MAX_BYTES, default=None)
@@ -162,7 +162,7 @@ class MalformedChunk(Fault):
 
 @dataclass(frozen=True)
 class Garbage(Fault):
-    sees = "Random bytes in place of the body, or of the whole reply (no HTTP at all; then the connection is closed)."
+    sees = "Random bytes instead of the body, or of the whole response (not HTTP; then the connection is closed)."
 
     size: int = int_field(1, MAX_GARBAGE, default=256)
     instead_of: str = choice_field("body", "reply", default="body")
@@ -187,7 +187,7 @@ class BrokenJson(Fault):
 
 @dataclass(frozen=True)
 class Timeout(Fault):
-    sees = "Nothing, until the client leaves; the connection is closed after so many seconds at the latest."
+    sees = "Nothing until the client disconnects; the connection is closed after `seconds` at the latest."
 
     seconds: float = number_field(0, MAX_SECONDS, default=MAX_SECONDS)
 
