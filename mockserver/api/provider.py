@@ -29,38 +29,38 @@ class ApiContext(NamedTuple):
     """What is the same for all requests: the document, the provider's fixtures, the settings."""
 
     spec: OpenApiDocument
-    """The document that describes the operation."""
+    """The document of the operation."""
     fixtures: Fixtures
     settings: Settings
     served: "Served | None" = None
-    """What else is served; None where the document is all."""
+    """The other documents that are served; None if there are none."""
 
     def operation(self, name: str) -> Operation | None:
-        """The served operation with that operationId or `POST /path`, of whichever document; None when none is."""
+        """The served operation with that operationId or `POST /path`, of any document; None if there is none."""
         return (self.served.operations if self.served else self.spec.by_key).get(name)
 
     def component(self, name: str) -> Schema:
-        """The schema of that name that a handler reads: the document's, else the bundled one."""
+        """The schema component with that name for a handler: the document's, else the bundled one."""
         return self.served.needs.component(self.spec, name) if self.served else self.spec.component(name)
 
     def bundled_component(self, name: str) -> Schema:
-        """The bundled schema of that name, whatever a served document says."""
+        """The bundled schema component with that name."""
         return (self.served.bundled if self.served else self.spec).component(name)
 
     def changed_defaults(self, name: str) -> Mapping[str, Any]:
-        """The defaults of an operation that are not those its handler has by itself."""
+        """The operation's defaults that differ from those of its handler."""
         return self.served.defaults.get(name, {}) if self.served else {}
 
 
 class Served(NamedTuple):
-    """What all documents serve together, and the bundled one as it is without them."""
+    """All documents that are served, and the unchanged bundled one."""
 
     bundled: OpenApiDocument
     needs: Needs
     operations: Mapping[str, Operation]
     """By operationId, and by method and path. Of two with one operationId the first counts."""
     defaults: Mapping[str, Mapping[str, Any]]
-    """By operationId: the defaults that handlers do not have by themselves."""
+    """By operationId: defaults that differ from those of the handlers."""
 
 
 class Call(NamedTuple):
@@ -177,7 +177,7 @@ class ClientRules(NamedTuple):
     status: tuple[str, ...]
     """The operations that report a batch's status: of one, by its id in the field `id`; of several, in `data`."""
     id: tuple[str, str]
-    """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
+    """Where a status request has the id of the batch: `("query", "id")`, `("path", "batch_id")`."""
     ends: frozenset[str]
     """The final statuses; a response without a status is the result itself."""
     lost: frozenset[str]
@@ -241,15 +241,13 @@ class Provider:
         prompts: FindPrompts | None = None,
         defaults: Mapping[str, Mapping[str, Any]] = {},
     ) -> None:
-        """`adapt` changes our document as settings ask; for the other functions see their types.
+        """`adapt` patches the bundled document for the settings; for the other functions see their types.
 
-        `statuses` says which a reason picks from, where not from those all providers share. A request whose path starts
-        with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
-        Budget). `lost` answers what no operation takes under
-        `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
-        `alone` says by operationId which query argument makes all others not matter. `guidance` is what the verdict on
-        a client rests on, `prompts` what near misses of fixtures are looked for in. `defaults` are, by operationId,
-        those that handlers apply by themselves: others that a document states are put into the request for them.
+        `statuses` overrides which statuses a reason selects from. Requests whose path begins with one of `slow`, or for
+        which `costly` is true, are handled in a worker thread. `lost` answers requests under `prefixes` that match no
+        operation; a prefix ends at a slash (`/v1`). `alone` maps an operationId to the query argument that excludes all
+        others. `guidance` is used by the verdict, `prompts` to find near misses of fixtures. `defaults` are, by
+        operationId, those that handlers apply themselves; other defaults of a document are added to the request.
         """
         self.name = name
         self.tag = tag
@@ -303,7 +301,7 @@ class Provider:
 
 
 def with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with defaults for those that are missing or null."""
+    """The values, with defaults for those that are missing or null."""
     return {**given, **{name: each for name, each in defaults.items() if given.get(name) is None}}
 
 

@@ -107,7 +107,7 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
 def load_extra_spec(
     path: str, settings: Settings, providers: Sequence[Provider], bundled: OpenApiDocument, *, only_sound: bool = False
 ) -> OpenApiDocument:
-    """A document served beside the bundled one, or in its place, as it will be enforced; raises SpecError.
+    """A document served beside the bundled one, or instead of it, as it is enforced; raises SpecError.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
@@ -121,7 +121,7 @@ def load_extra_spec(
 
 
 def served_specs(bundled: OpenApiDocument, others: Sequence[OpenApiDocument]) -> list[OpenApiDocument]:
-    """The documents as they are served together: the bundled one without what others replace, and the others."""
+    """The documents that are served together: the bundled one without replaced operations, and the others."""
     left = remaining(bundled, others) if others else bundled
     if left is not bundled:
         served = {each.key for spec in others for each in spec.operations}
@@ -139,7 +139,9 @@ def bind_operations(
     fixtures: Mapping[str, Fixtures],
     settings: Settings,
 ) -> list[BoundOperation]:
-    """All operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    """All operations with their providers and handlers; `fixtures` are by provider name, `""` holds those of no
+    provider.
+    """
     by_tag = {provider.tag: provider for provider in providers}
     operations: dict[str, Operation] = {}
     for spec in specs:

@@ -79,9 +79,9 @@ def check(settings: Settings) -> list[Problem]:
 def _read_specs(
     settings: Settings, providers: Sequence[Provider]
 ) -> tuple[OpenApiDocument, list[OpenApiDocument], list[Problem]]:
-    """The bundled document, and the others without what is broken in them.
+    """The bundled document, and the others without their invalid parts.
 
-    Each is read on its own, so that a broken one does not hide another.
+    Each is read on its own, so that all errors are reported.
     """
     bundled = load_bundled_spec(settings, providers)
     others: list[OpenApiDocument] = []
@@ -199,16 +199,16 @@ def _matching_problems(
 
 
 class Limits(NamedTuple):
-    """What the documents let clients ask, as far as fixtures are matched against it."""
+    """The limits of requests, as far as fixtures are matched against them."""
 
     models: frozenset[str]
-    """Empty where any may be named."""
+    """Empty if any model is allowed."""
     longest_prompt: int
     """In code points."""
 
 
 def _limits(operations: Sequence[Operation]) -> Limits:
-    """The widest limits that any of the operations has."""
+    """The widest limits of any operation."""
     models, lengths = list[frozenset[str] | None](), list[int]()
     for operation in operations:
         fields = {each.name: each.schema for each in operation.parameters}

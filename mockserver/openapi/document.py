@@ -18,7 +18,7 @@ from mockserver.openapi.schema import Schema
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
 MAX_MISTAKES = 100
-"""How many mistakes of one document are told."""
+"""The most mistakes of one document that are reported."""
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
@@ -59,7 +59,7 @@ class OpenApiDocument:
         return self._components[name]
 
     def has_component(self, name: str) -> bool:
-        """Whether the document's components have a schema of that name."""
+        """Whether the document has a schema component with that name."""
         return name in self.document.get("components", {}).get("schemas", {})
 
     def _target(self, reference: str, place: str) -> Any:
@@ -220,7 +220,7 @@ class OpenApiDocument:
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
     def with_operations(self, operations: Iterable[Operation]) -> "OpenApiDocument":
-        """The same document with other operations; one that is known by a name already keeps it."""
+        """The same document with other operations; one with a known name keeps it."""
         changed = copy(self)
         changed.operations = tuple(operations)
         changed.by_key = changed._index()
@@ -241,7 +241,7 @@ class OpenApiDocument:
                 yield Mistake(operation.location, f"{place}: {problem}")
 
     def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
-        """The schemas of all operations, each with its operation and its place in it."""
+        """The schemas of all operations, each with its operation and location."""
         for operation in self.operations:
             for parameter in operation.parameters:
                 yield operation, f"parameter {parameter.name}", parameter.schema
@@ -259,7 +259,7 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
 
 
 def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file, line and place when it cannot be served.
+    """Read an OpenAPI 3.x document; raises SpecError with file, line and location if it is invalid.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
@@ -277,7 +277,7 @@ def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
 
 
 def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
-    """An error that tells of the mistakes in a file, each with its line and place."""
+    """An error with all mistakes in a file, each with its line and location."""
     found = list(mistakes)
     lines = find_lines(path, [each.location for each in found])
     told = [

@@ -107,16 +107,16 @@ class Operation:
     document: str = ""
     """The name of its document."""
     replaces: bool = False
-    """Whether it stands in the place of a bundled operation, whose handler answers it."""
+    """Whether it replaces a bundled operation, whose handler answers it."""
 
     @property
     def location(self) -> tuple[str, ...]:
-        """Where in its document it stands."""
+        """Its location in the document."""
         return ("paths", self.path, self.method.lower())
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
-        """The defaults that the document states for arguments and for fields of the body, by name."""
+        """The documented defaults of arguments and body fields, by name."""
         stated = {each.name: each.definition["default"] for each in self.parameters if "default" in each.definition}
         for content in (self.body or {}).values():
             if content.schema is not None:
@@ -149,7 +149,7 @@ class Operation:
 
 
 def _defaults(schema: Schema) -> dict[str, Any]:
-    """The defaults of an object's properties; those beside a `$ref` win over those of what it leads to."""
+    """The defaults of an object's properties; those beside a `$ref` have precedence over its target's."""
     properties = schema.resolved(schema.definition).get("properties", {})
     fields = {name: schema.resolved(each) for name, each in properties.items()}
     return {name: each["default"] for name, each in fields.items() if "default" in each}

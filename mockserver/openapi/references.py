@@ -1,15 +1,15 @@
-"""What references within a document lead to."""
+"""Resolves references within a document."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 MAX_REFERENCES = 32
-"""How long a chain of references may be."""
+"""The longest chain of references."""
 
 
 def referred(reference: str, document: Mapping[str, Any]) -> Any:
-    """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
+    """The target of a reference within the document (`#/components/…`); raises LookupError or ValueError."""
     place: Any = document
     for part in reference.split("/")[1:]:
         name = unquote(part).replace("~1", "/").replace("~0", "~")
@@ -18,7 +18,7 @@ def referred(reference: str, document: Mapping[str, Any]) -> Any:
 
 
 def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition with what its references inside the document lead to; its own keywords win."""
+    """The definition with its references resolved; its own keywords have precedence."""
     beside: dict[str, Any] = {}
     for _ in range(MAX_REFERENCES):
         if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):

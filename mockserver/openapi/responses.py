@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS_HEADER = 4096
 FRAMING_HEADERS = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "date"})
-"""Headers that follow from the answer and its connection, whatever a document says of them."""
+"""Headers that follow from the response and its connection, regardless of the document."""
 MAX_NAME = 100
 MAX_MESSAGE = 400
 """The most characters of a violation's message. It contains names from the client, which must not crowd out other
