@@ -89,7 +89,7 @@ class SandboxReads(AdminCaller):
                 if each["id"] == (id_ or each["id"]) and each["state"] not in UNDECIDED:
                     return each
         wanted = f"callback of {id_}" if id_ else "callback"
-        there = ", ".join(f"{each['id']} is {each['state']}" for each in found[:20]) or "nobody asked for one"
+        there = ", ".join(f"{each['id']} is {each['state']}" for each in found[:20]) or "there is none"
         raise TimeoutError(f"no {wanted} came to an end within {timeout:g} s: {there}")
 
     def forget_callbacks(self) -> int:

@@ -26,8 +26,8 @@ FAILING = {
 """By value of `--fail-on`, the severities that fail the report."""
 ALL = "all"
 NO_VERDICT = (
-    "nothing could be judged: no exchange is kept (a sandbox of the pytest fixture ends with its test; "
-    "mockserver_fail_on judges it before)"
+    "nothing could be checked: all journals are empty (a sandbox of the pytest fixture is deleted after its test; "
+    "mockserver_fail_on checks it before)"
 )
 
 

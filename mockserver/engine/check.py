@@ -183,7 +183,7 @@ def _matching_problems(
         for file in fixture_files(folder):
             if file.provider not in names:
                 yield Problem(
-                    str(file.path), f"no provider is called {file.provider!r}, so nobody reads this file", WARNING
+                    str(file.path), f"no provider is called {file.provider!r}, so this file is not used", WARNING
                 )
     for provider in providers:
         try:

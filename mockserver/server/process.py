@@ -275,7 +275,7 @@ def _print_ready(settings: Settings, listener: socket.socket) -> None:
     if not settings.admin_token and not address.startswith("127.") and address != "::1":
         warning = (
             f"mockserver: warning: {settings.host} can be reached from other machines, so /__admin is closed; "
-            "--admin-token opens it to whoever knows the token\n"
+            "--admin-token opens it to clients with the token\n"
         )
         with suppress(OSError, AttributeError):  # a server without standard error still works
             sys.stderr.write(warning)

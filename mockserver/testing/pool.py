@@ -66,7 +66,7 @@ class LeasedSandbox(SandboxClient):
     """A sandbox leased to one test."""
 
     __slots__ = {
-        "allows_unexpected": "Whether the test passes whatever was asked.",
+        "allows_unexpected": "Whether the test passes even with unexpected requests.",
         "lent_at": "How often the server's sandboxes had been used when it was lent: one with more was used since.",
     }
 

@@ -113,7 +113,7 @@ def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
                     "hopeless-retry",
                     f"The same {name} was sent {len(run)} times, and answered with {status} each time.",
                     run,
-                    f"A {status} does not heal by itself: mend the request, or give up; retry 408, 429 and 5xx only.",
+                    f"A {status} does not change by itself: fix the request, or give up; retry 408, 429 and 5xx only.",
                 )
 
 
@@ -125,7 +125,7 @@ def ignored_waits(scene: VerdictInput) -> Iterator[Finding]:
             seconds = retry_after_seconds(early[0][0].response, early[0][0].at)
             yield _finding(
                 "retry-after-ignored",
-                f"{_name(same[0])} was told to wait ({seconds:g} s), and came again too early {len(early)} times.",
+                f"{_name(same[0])} should have waited {seconds:g} s, and was repeated too early {len(early)} times.",
                 [each for pair in early for each in pair],
                 "Sleep for as long as Retry-After says before the same request is sent again.",
             )
@@ -154,9 +154,9 @@ def hasty_reads(scene: VerdictInput) -> Iterator[Finding]:
             if len(hasty) >= LOOP:
                 yield _finding(
                     "polled-too-fast",
-                    f"The status of {id_} was read {len(hasty)} times less than {wanted:g} s after the last time.",
+                    f"The status of {id_} was read {len(hasty)} times less than {wanted:g} s after the previous read.",
                     [pair[1].exchange for pair in hasty],
-                    f"Sleep {wanted:g} s or more between two reads, and longer with every one.",
+                    f"Sleep {wanted:g} s or more between two reads, and longer each time.",
                 )
 
 
@@ -178,7 +178,7 @@ def paid_twice(scene: VerdictInput) -> Iterator[Finding]:
             ):
                 yield _finding(
                     "batch-paid-twice",
-                    f"{id_} asks for the same as {earlier}, which was accepted before and had lost nothing.",
+                    f"{id_} is the same batch as {earlier}, which was accepted before and was not lost.",
                     [first.created, life.created],
                     "Keep the id of a batch at once, and read its status instead of queuing the same again.",
                 )
@@ -211,7 +211,7 @@ def unchecked_failures(scene: VerdictInput) -> Iterator[Finding]:
             if not ends and life.created and standing and _is_unseen(standing):
                 yield _finding(
                     "failed-unseen",
-                    f"{id_} is over, {standing.failed} of its items failed, and no status was read that says so.",
+                    f"{id_} is over, {standing.failed} of its items failed, and the client read no final status.",
                     [life.created, *(each.exchange for each in life.sightings[-1:])],
                     "Read the status until the batch has ended, and look at how many failed.",
                 )
@@ -220,7 +220,7 @@ def unchecked_failures(scene: VerdictInput) -> Iterator[Finding]:
             ):
                 yield _finding(
                     "failed-ignored",
-                    f"A status of {id_} told of failed items ({lives.failures(ends[0])}); nothing was queued after it.",
+                    f"A status of {id_} reported failed items ({lives.failures(ends[0])}); nothing was queued later.",
                     [ends[0].exchange],
                     "Look at the count of failed items, and ask again for those that have no answer.",
                 )
@@ -237,7 +237,7 @@ def refused_lines(scene: VerdictInput) -> Iterator[Finding]:
                 more = f"; and {count - len(told)} more" if count > len(told) else ""
                 yield _finding(
                     "refused-lines",
-                    f"{id_} has {count} of its lines refused by the document: {said}{more}.",
+                    f"{id_} has {count} lines that failed validation: {said}{more}.",
                     [life.created or life.sightings[0].exchange],
                     "Mend what writes these lines; each would be refused as a live request, too.",
                 )

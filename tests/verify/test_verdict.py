@@ -375,7 +375,7 @@ def test_lines_that_broke_the_document_are_blamed_whoever_read_the_error_file() 
 
     assert (found.code, found.severity, found.exchanges) == ("refused-lines", "warning", (1,))
     told = "; ".join(f"line {n}: Unknown parameter: 'tempratur'" for n in (2, 3, 4))
-    assert found.sentence == f"{batch['id']} has 5 of its lines refused by the document: {told}; and 2 more."
+    assert found.sentence == f"{batch['id']} has 5 lines that failed validation: {told}; and 2 more."
 
 
 def test_a_long_name_that_the_document_refuses_is_told_in_part() -> None:

@@ -30,7 +30,7 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     judged = dropped = more = 0
     for n, sandbox in enumerate(sandboxes):
         if judged > MAX_EXCHANGES:
-            notes.append(f"{len(sandboxes) - n} sandboxes were not judged; ask for them one by one.")
+            notes.append(f"{len(sandboxes) - n} sandboxes were not checked; request them one by one.")
             break
         if not sandbox.journal.seen:
             continue
@@ -73,13 +73,13 @@ def _notes(sandbox: Sandbox) -> Iterator[str]:
     name = sandbox.shown_name
     if sandbox.journal.dropped:
         yield (
-            f"Sandbox {name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
-            f"exchanges, and with them whatever they prove (setting --journal-size)."
+            f"Sandbox {name}: the journal dropped the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"exchanges, which were not checked (setting --journal-size)."
         )
     if sandbox.clock.is_frozen and sandbox.journal.seen:
-        yield f"Sandbox {name}: its clock stands, so how fast a status is polled cannot be judged."
+        yield f"Sandbox {name}: its clock is frozen, so the polling interval cannot be checked."
     elif sandbox.progression.kind != "time" and sandbox.journal.seen:
-        yield f"Sandbox {name}: its batches do not age with time, so how fast they are polled is not judged."
+        yield f"Sandbox {name}: its batches do not progress with the clock, so the polling interval is not checked."
 
 
 def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
