@@ -32,8 +32,9 @@ mutants: $(VENV)/mutants.stamp
 	$(BIN)/python -m bench.mutants $(ARGS)
 
 docs: $(VENV)/docs.stamp
+	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
-	@echo "Open site/index.html. With search, and while you write: $(BIN)/python -m mkdocs serve"
+	@echo "Open site/index.html. Search needs a server: $(BIN)/python -m http.server --directory site; while you write: $(BIN)/python -m mkdocs serve"
 
 lock: $(VENV)/test.stamp
 	$(PIP) install uv

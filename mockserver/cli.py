@@ -1,4 +1,4 @@
-"""The command `mockserver`: its verbs, their flags, and what their exit codes say."""
+"""The command `mockserver`: subcommands, flags and exit codes."""
 
 import os
 import sys
@@ -34,28 +34,28 @@ else:
 
 DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""What a shell reports for a command that SIGINT or SIGPIPE has ended."""
+"""Exit codes of a process that SIGINT or SIGPIPE ended, as shells report them."""
 
-# A width of its own choosing: to ask for the terminal's, argparse would import shutil and all archivers at every start.
+# A fixed width: to get the terminal's, argparse would import shutil and all archivers at every start.
 HELP_FORMATTER = partial(RawDescriptionHelpFormatter, width=110, max_help_position=30)
-ABOUT = "A sandbox server that stands in for two batch LLM APIs: no network, no account, no bill."
+ABOUT = "A sandbox server that imitates two batch LLM APIs: no network, no account, no bill."
 EXIT_CODES = """\
 exit codes:
   0  done
   1  checked, and found problems
   2  wrong usage, input that cannot be read, or output that cannot be written
   3  the server could not start
-  4  nothing could be checked, or judged
+  4  nothing could be checked
 """
 SERVE_EXAMPLES = """\
 Every flag is also a variable (--port-file is MOCKSERVER_PORT_FILE; repeatable ones are separated as in PATH) and a key
-of the config file (port-file: ...). A flag wins over a variable, a variable over the file, the file over the default.
+of the config file (port-file: ...). A flag overrides a variable, a variable the file, the file the default.
 
 examples:
   mockserver serve                                      a sandbox on http://127.0.0.1:4024
-  mockserver serve --port 0 --port-file port.txt        in CI: a free port, and a file that says which
-  mockserver serve --clock frozen --progression polls:3 nothing ages but by being asked for
-  mockserver serve --fixtures my-answers --seed 7       canned answers of your own, other ids
+  mockserver serve --port 0 --port-file port.txt        in CI: a free port, written to a file
+  mockserver serve --clock frozen --progression polls:3 batches progress with status requests only
+  mockserver serve --fixtures my-answers --seed 7       your own canned responses, other ids
   curl http://127.0.0.1:4024/user -H 'Authorization: Bearer anything'
 """
 CHECK_EXAMPLES = """\
@@ -63,23 +63,23 @@ Nothing is served. Problems go to standard output, one on a line, and a summary 
 
 examples:
   mockserver check                                      the bundled document and fixtures
-  mockserver check --fixtures my-answers                yours, too; also tells which can never match
+  mockserver check --fixtures my-answers                yours, too; reports those that can never match
 """
 
 REPORT_EXAMPLES = """\
-Verdict: what the clients did badly (polled too fast, retried what cannot heal, ...). Coverage: which documented
-responses they met. Exit code 1 for findings of the severity --fail-on or worse, 4 when no documented operation was met,
-or when no exchange is kept to be judged (unless --fail-on is never).
+Verdict: what the clients did badly (polled too fast, retried in vain, ...). Coverage: which documented responses
+occurred. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred, or if
+the journals are empty (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
-  mockserver report --sandbox test --fail-on error      one sandbox; only what is surely wrong fails
+  mockserver report --sandbox test --fail-on error      one sandbox; only errors fail
   mockserver report --format junit --output report.xml  for a CI
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code."""
+    """Runs one subcommand; returns the exit code."""
     code = DONE
     try:
         try:
@@ -93,19 +93,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except _UnwritableError as error:
         _drop_output()
-        if code == DONE:  # else something went wrong before, and was told
+        if code == DONE:  # otherwise an earlier error was reported
             _complain(f"mockserver: standard output cannot be written: {error.__cause__}\n")
             return UNREADABLE
     return code
 
 
 class _UnwritableError(Exception):
-    """Standard output takes no more: its disk is full, say."""
+    """Standard output cannot be written, e.g. because its disk is full."""
 
 
 def _write(text: str) -> None:
-    """Write to standard output; raises _UnwritableError, and BrokenPipeError when nobody reads it."""
-    if sys.stdout is None:  # closed by whoever started us
+    """Writes to standard output. Raises _UnwritableError, or BrokenPipeError if the reader has closed it."""
+    if sys.stdout is None:  # the parent process closed it
         return
     try:
         sys.stdout.write(text)
@@ -127,15 +127,15 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Have what was not written thrown away: Python would complain once more when it ends."""
+    """Discards unwritten output, about which Python would complain again at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # no file is behind it
-        sys.stdout = None  # as Python itself has it where there is none
+    except (OSError, ValueError):  # not backed by a file descriptor
+        sys.stdout = None  # as Python sets it without standard output
 
 
 def _complain(text: str) -> None:
-    """Write to standard error, if that is possible; the exit code says the rest."""
+    """Writes to standard error if possible."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -165,7 +165,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _refuse(unknown: Sequence[str], verb: str, verbs: Mapping[str, ArgumentParser]) -> None:
-    """Leave with the flag that was probably meant. Values may be secrets, and are not told."""
+    """Exits with code 2 and suggests the nearest flag. Values may be secrets, and are not repeated."""
     flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
     if not flag:
         verbs[verb].error(f"unexpected argument {unknown[0]!r}")
@@ -252,7 +252,7 @@ def _report(parsed: Namespace) -> int:
     else:
         _write(content.decode())
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
-    if fetched.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
+    if fetched.lacks(parsed.fail_on) or not is_seen:  # the text ends with its own summary
         _complain(f"{fetched.summary()}\n")
     if fetched.fails(parsed.fail_on):
         return PROBLEMS
@@ -268,14 +268,14 @@ def _settings(parsed: Namespace) -> Settings:
 
 
 class _Parser(ArgumentParser):
-    """argparse, but that help which cannot be written is no success."""
+    """argparse, except that help that cannot be written is an error."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         (_write if file is not None and file is sys.stdout else _complain)(message)
 
 
 def _parser() -> ArgumentParser:
-    """The parser of the command; its default `verbs` holds those of the verbs by name."""
+    """The parser of the command. Its default `verbs` holds the subcommand parsers by name."""
     parser = _Parser(
         "mockserver",
         description=ABOUT,
@@ -307,10 +307,10 @@ def _parser() -> ArgumentParser:
     _add_settings(checking, (SERVING,))
 
     listing = verb("operations", _operations, "List the operations that would be served.")
-    listing.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    listing.add_argument("--json", action="store_true", help="as JSON, with all details")
     _add_settings(listing, (SERVING,))
 
-    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 when it is well.")
+    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 if it is healthy.")
     asking.add_argument("--url", help="the server's address (default: made from the settings host and port)")
     asking.add_argument(
         "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
@@ -327,16 +327,16 @@ def _parser() -> ArgumentParser:
 def _add_report(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--url", help="the server's address (default: made from the settings host and port)")
-    add("--sandbox", default="all", metavar="NAME", help="whose clients are judged (default: all)")
+    add("--sandbox", default="all", metavar="NAME", help="the sandbox to report on (default: all)")
     add("--format", default="text", choices=("text", "json", "junit", "cobertura"), help="(default: text)")
-    add("--output", metavar="FILE", help="where it is written (default: standard output)")
+    add("--output", metavar="FILE", help="the output file (default: standard output)")
     add(
         "--fail-on",
         default="warning",
         choices=("info", "warning", "error", "never"),
-        help="the least severity of a finding that is a problem (default: warning)",
+        help="the lowest severity that fails the report (default: warning)",
     )
-    add("--admin-token", metavar="TEXT", help="as the server has it")
+    add("--admin-token", metavar="TEXT", help="the server's admin token")
     add("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
 
 
@@ -357,7 +357,9 @@ def _add_config(parser: ArgumentParser) -> None:
 
 
 def _looks(default: object, facts: Any) -> dict[str, Any]:
-    """How argparse shows a row. It only collects the text: `read_settings` reads it, as it reads variables."""
+    """The arguments of add_argument for a row. They only collect text; `read_settings` parses it, as it parses
+    variables.
+    """
     about = facts["help"].replace("%", "%%")
     if isinstance(default, bool):
         return {

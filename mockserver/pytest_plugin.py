@@ -94,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_options(config: pytest.Config) -> None:
-    """Warn of ini options of ours that no plugin knows, with the name that was meant; pytest warns without it."""
+    """Warns about unknown ini options with our prefix, with the nearest name. pytest's own warning has none."""
     known = [name for name, _, _ in INI] + ["mockserver_allow_unexpected"]
     for name in _stated_options(config):
         if name not in known and not _is_known(config, name):
@@ -103,7 +103,7 @@ def _check_options(config: pytest.Config) -> None:
 
 
 def _stated_options(config: pytest.Config) -> list[str]:
-    """The ini options whose names begin like ours: those of the file, and those of `-o`."""
+    """The ini options with our prefix: those of the file, and those of `-o`."""
     stated = [each.partition("=")[0].strip() for each in config.getoption("override_ini", None) or ()]
     if config.inipath is not None:
         content = config.inipath.read_text(encoding="utf-8", errors="replace")
@@ -113,7 +113,7 @@ def _stated_options(config: pytest.Config) -> list[str]:
 
 
 def _is_known(config: pytest.Config, name: str) -> bool:
-    """Whether some plugin has declared the ini option."""
+    """Whether a plugin has declared the ini option."""
     try:
         config.getini(name)
     except (KeyError, ValueError):
@@ -136,7 +136,7 @@ def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of the server in this process; override it, with `scope="session"`, to change them.
 
     They come from the ini options, else from variables (`MOCKSERVER_STRICT`, …), else from the file
-    `mockserver_config`. What says where to listen is not read: the server takes a free port, whatever is set here.
+    `mockserver_config`. Host and port are not read: the server always takes a free port.
     """
     config = request.config
     flags = {name: str(config.getini(f"mockserver_{name}")) for name in ("clock", "progression")}
@@ -163,7 +163,7 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
 
 @pytest.fixture(scope="session")
 def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
-    """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` turns its knobs."""
+    """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` controls its sandboxes."""
     app = testing.asgi_app(mockserver_settings)
     yield app
     app.client.close()
@@ -171,11 +171,11 @@ def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
 
 @pytest.fixture
 def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Iterator[Callable[..., LeasedSandbox]]:
-    """`make_sandbox()` is another sandbox of this test: it takes `clock` and `progression`."""
+    """`make_sandbox()` creates another sandbox for this test; it takes `clock` and `progression`."""
     item: pytest.Item = request.node
     made = item.stash.setdefault(_leased, [])
     mark = _marker(item)
-    item.stash[_failed] = False  # a test that is run again begins anew
+    item.stash[_failed] = False  # a test that is repeated starts again
 
     def make(*, clock: str | None = None, progression: str | None = None) -> LeasedSandbox:
         it = request.config
@@ -188,7 +188,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
         if mark.get("scenario"):
             sandbox.scenario(mark["scenario"])
             if stated := progression or mark.get("progression"):
-                sandbox.progression = stated  # what a test says itself comes after what the scenario says
+                sandbox.progression = stated  # the test's own arguments override the scenario
         return sandbox
 
     yield make
@@ -206,7 +206,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., LeasedSandbox]) -> Iterator[LeasedSandbox]:
-    """A fresh sandbox, which the environment leads to."""
+    """A fresh sandbox that the environment points at."""
     fresh = make_sandbox()
     case = request.instance
     if case is not None and _is_unittest(case):
@@ -221,7 +221,7 @@ def _release(host: SandboxPool, sandbox: LeasedSandbox) -> list[dict[str, Any]]:
 
 
 def _check_findings(sandbox: LeasedSandbox, fail_on: str) -> str:
-    """The findings of this severity or worse, for people; empty when there is none. A verdict is one admin call."""
+    """The findings of this severity or worse as text; empty if there is none. Costs one admin call."""
     return report.format_findings(sandbox.verdict(), fail_on)
 
 
@@ -235,7 +235,7 @@ def _name(item: pytest.Item, number: int) -> str:
 
 
 def _marker(item: pytest.Item) -> dict[str, Any]:
-    """What the test's marker says, the nearest one counting; raises UsageError for what it cannot say."""
+    """The arguments of the test's nearest marker; raises UsageError for unknown ones."""
     known = {"allow_unexpected", "clock", "progression", "scenario", "fail_on"}
     said: dict[str, Any] = {}
     for mark in item.iter_markers("mockserver"):

@@ -41,9 +41,9 @@ def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def nearest(word: str, known: Iterable[str], *, by_beginning: bool = True) -> str:
-    """The known name that was probably meant; empty when none is like the word. Case, `-` and `_` do not matter.
+    """The nearest known name; empty if none is similar. Ignores case, `-` and `_`.
 
-    With `by_beginning` a name that begins with the word comes first (`op` means `operation`), the shortest of several.
+    With `by_beginning` the shortest name that begins with the word comes first (`op` means `operation`).
     """
     folded = {_folded(each): each for each in reversed(list(known))}
     wanted = _folded(word[:MAX_COMPARED])
@@ -53,7 +53,7 @@ def nearest(word: str, known: Iterable[str], *, by_beginning: bool = True) -> st
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word; empty when no known name is like it."""
+    """A clause such as "; did you mean operation?"; empty if no known name is similar."""
     near = nearest(word, known)
     return f"; did you mean {near}?" if near else ""
 

@@ -493,7 +493,7 @@ def test_findings_fail_a_test_against_an_external_server_and_a_report_says_what_
 
     result.assert_outcomes(passed=1, errors=1)
     assert codes == [4, 4, 0]
-    assert told.err.count("of 1 of ") == told.err.count("nothing could be judged: no exchange is kept") == 3
+    assert told.err.count("of 1 of ") == told.err.count("nothing could be checked: all journals are empty") == 3
     assert "nothing found" not in told.out
 
 

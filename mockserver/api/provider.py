@@ -1,4 +1,4 @@
-"""How an API is declared, and what one of its handlers is given."""
+"""How an API is declared, and what its handlers are given."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -22,35 +22,35 @@ from mockserver.settings.table import Settings
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
 ErrorFormatter = Callable[[Refusal, Response], Response]
-"""Turns the documented reply into what this refusal says."""
+"""Writes a rejection's message into the documented response, in the API's error format."""
 UnknownPathHandler = Callable[[Request, Refusal, int], Response]
-"""The answer, with that status, to a request under one of the provider's prefixes that no operation takes."""
+"""The response, with the given status, to a request under one of the provider's prefixes that matches no operation."""
 AdmissionHook = Callable[[Operation, Sandbox, Account, float, Settings], None]
-"""Turns away an account that may not ask now, whatever it asks; raises Refusal. Called before the request is judged."""
+"""Raises Refusal if the account may not send any request now, e.g. over its rate limit. Called before validation."""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
-"""Whether a balance of 0 refuses the request with 402, where the operation documents a 402."""
+"""Whether a balance of 0 rejects the request with 402, where the operation documents a 402."""
 ResponseHook = Callable[[Request, Sandbox, Response, Settings], Response]
-"""Adds the headers that every reply of the provider carries, refusals included."""
+"""Adds the headers that every response of the provider has, rejections included."""
 
 
 UsageReport = Callable[[ApiContext, Sandbox, int, int], Mapping[str, Any]]
-"""What the accounts of a sandbox have used, as JSON; of its `events` the page that `after` and `limit` say."""
+"""What the accounts of a sandbox have used, as JSON; `after` and `limit` page its `events`."""
 CallbackPayload = Callable[[Batch, Callback, Sandbox], Any]
-"""What a callback says of its batch when it falls due, as JSON."""
+"""The JSON payload of a callback, made when the callback is due."""
 
 
 ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
-"""What a sandbox holds of one kind at an instant, as JSON, oldest first. Looking changes nothing."""
+"""A sandbox's objects of one kind at an instant, as JSON, oldest first. Has no side effects."""
 
 
 SnapshotTypes = Callable[[], Mapping[str, Any]]
-"""What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+"""The type of each collection's values. Exports write and imports accept these types only."""
 SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
-"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `SnapshotTypes` says."""
+"""Inconsistencies in the collections of an imported sandbox. Their types have been checked."""
 
 
 class RequestPrompt(NamedTuple):
-    """One prompt that a request holds, as fixtures are matched against it."""
+    """One prompt of a request, as fixtures are matched against it."""
 
     text: str
     model: str
@@ -58,7 +58,7 @@ class RequestPrompt(NamedTuple):
 
 
 FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
-"""The prompts in a request to the operation of that key; none where it cannot be read."""
+"""The prompts of a request to the operation with that key; empty if they cannot be parsed."""
 
 
 @dataclass(eq=False)
@@ -109,7 +109,7 @@ class Provider:
     checkers: dict[str, Check] = field(init=False, default_factory=dict)
 
     def owns(self, path: str) -> bool:
-        """Whether the path stands under one of the provider's prefixes."""
+        """Whether the path is below one of the provider's prefixes."""
         return self.longest_prefix(path) > 0
 
     def longest_prefix(self, path: str) -> int:
@@ -117,7 +117,7 @@ class Provider:
         return max((len(each) for each in self.prefixes if path == each or path.startswith(f"{each}/")), default=0)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:
-        """Register a handler under operationIds."""
+        """Registers a handler under operationIds."""
 
         def register(handler: Handler) -> Handler:
             self.handlers.update(dict.fromkeys(operations, handler))
@@ -130,7 +130,7 @@ class Provider:
         self.handlers.update({operation: lazy_function(find) for operation, find in handlers.items()})
 
     def checks(self, *operations: str) -> Callable[[Check], Check]:
-        """Register a check of what the document cannot say. It sees the fields that the schemas accept."""
+        """Registers a check of rules that JSON Schema cannot express. It sees only fields that fit their schemas."""
 
         def register(check: Check) -> Check:
             self.checkers.update(dict.fromkeys(operations, check))
@@ -140,7 +140,7 @@ class Provider:
 
 
 class BoundOperation(NamedTuple):
-    """An operation with what answers it."""
+    """An operation with its provider, handler and check."""
 
     operation: Operation
     world: ApiContext
@@ -149,7 +149,7 @@ class BoundOperation(NamedTuple):
     check: Check | None
 
     def described(self) -> dict[str, Any]:
-        """The operation as JSON. Where no code handles it, examples, fixtures or its schema answer."""
+        """The operation as JSON. Without a handler, fixtures, examples or the schema answer."""
         names = ("key", "method", "path", "summary", "tag", "statuses")
         return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
 

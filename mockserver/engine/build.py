@@ -1,4 +1,4 @@
-"""Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
+"""Builds an engine from settings: documents, fixtures, providers and the store."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ _log = logging.getLogger("mockserver")
 
 
 def build_engine(settings: Settings) -> Engine:
-    """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
     extra = (*provider_documents(providers), *settings.spec)
@@ -61,7 +61,7 @@ def build_engine(settings: Settings) -> Engine:
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     if settings.fixtures:
-        _ = engine.scenarios  # or a bad one would be told only when it is applied
+        _ = engine.scenarios  # read now, so that an invalid one is reported at start
     return engine
 
 
@@ -70,25 +70,25 @@ def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "
 
 
 def find_providers() -> list[Provider]:
-    """Every installed provider, ours and strangers' alike."""
+    """All installed providers, by entry point."""
     return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
 
 
 def bundled_path(name: str) -> Path:
-    """A file or folder that comes with mockserver: inside the wheel, or at the top of a checkout."""
+    """The path of a bundled file or folder: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "_data" / name
     return inside if inside.exists() else package.parent / name
 
 
 def fixture_folders(settings: Settings) -> list[Path]:
-    """The folders of fixtures, in the order in which they are asked."""
+    """The folders of fixtures, in order of precedence."""
     return [*map(Path, settings.fixtures), bundled_path("fixtures")]
 
 
 @cache
 def fixture_schema() -> Schema:
-    """What a fixture file may say."""
+    """The JSON Schema of a fixture file."""
     definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
     for provider in find_providers():
         definition["properties"] = {**provider.fixture_sections, **definition["properties"]}
@@ -101,7 +101,7 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
 
 
 def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> OpenApiDocument:
-    """The bundled document as it will be enforced."""
+    """The bundled document, with the changes that settings require."""
     path = bundled_path("openapi.yaml")
     document: dict[str, Any] = read_document(path, SpecError)
     for provider in providers:
@@ -118,7 +118,7 @@ def provider_documents(providers: Sequence[Provider]) -> list[str]:
 def load_extra_spec(
     path: str, settings: Settings, providers: Sequence[Provider], bundled: OpenApiDocument, *, only_sound: bool = False
 ) -> OpenApiDocument:
-    """A document served beside the bundled one, or in its place, as it will be enforced; raises SpecError.
+    """A document served beside the bundled one, or instead of it, as it is enforced; raises SpecError.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
@@ -132,7 +132,7 @@ def load_extra_spec(
 
 
 def served_specs(bundled: OpenApiDocument, others: Sequence[OpenApiDocument]) -> list[OpenApiDocument]:
-    """The documents as they are served together: the bundled one without what others replace, and the others."""
+    """The documents that are served together: the bundled one without replaced operations, and the others."""
     left = remaining(bundled, others) if others else bundled
     if left is not bundled:
         served = {each.key for spec in others for each in spec.operations}
@@ -150,7 +150,9 @@ def bind_operations(
     fixtures: Mapping[str, Fixtures],
     settings: Settings,
 ) -> list[BoundOperation]:
-    """All operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    """All operations with their providers and handlers; `fixtures` are by provider name, `""` holds those of no
+    provider.
+    """
     by_tag = {provider.tag: provider for provider in providers}
     operations: dict[str, Operation] = {}
     for spec in specs:
@@ -203,7 +205,7 @@ Registered = TypeVar("Registered")
 
 
 def _find_registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
-    """What stands in the table under the operationId, else under `POST /path`."""
+    """The entry for the operationId, else for `POST /path`."""
     return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
@@ -228,7 +230,7 @@ def _sandbox_defaults(settings: Settings, fixtures: Mapping[str, Fixtures]) -> S
 
 
 def _log_evictions(count: int) -> None:
-    """Say so each time their number has doubled: the first is news, the thousandth is not."""
+    """Logs an eviction each time the count has doubled, so that the log stays short."""
     if count.bit_count() == 1:
         _log.warning(
             "%d idle sandbox%s forgotten to make room (setting --max-sandboxes); GET /__admin/sandboxes counts them",

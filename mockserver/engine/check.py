@@ -1,4 +1,4 @@
-"""Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
+"""Checks documents and fixtures without serving them: reports all errors, and fixtures that can never match."""
 
 import sys
 from collections.abc import Container, Iterator, Sequence
@@ -44,11 +44,13 @@ from mockserver.text import format_location
 
 
 def check(settings: Settings) -> list[Problem]:
-    """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
+    """All problems of the documents and fixtures that the settings name. Raises MockServerError if a file or folder
+    does not exist.
+    """
     providers = find_providers()
-    # Strictness is for requests; examples show what the document itself allows.
+    # Strictness applies to requests only; examples may use what the document allows.
     bundled, others, problems = _read_specs(replace(settings, strict=False), providers)
-    # What a broken document lacks, no provider need handle.
+    # A provider's handler may be missing from a broken document.
     handlers = [] if problems else handler_problems(providers, [bundled, *others])
     specs = served_specs(bundled, others)
     problems += [*handlers, *_routing_problems(specs)]
@@ -69,9 +71,9 @@ def check(settings: Settings) -> list[Problem]:
 def _read_specs(
     settings: Settings, providers: Sequence[Provider]
 ) -> tuple[OpenApiDocument, list[OpenApiDocument], list[Problem]]:
-    """The bundled document, and the others without what is broken in them.
+    """The bundled document, and the others without their invalid parts.
 
-    Each is read on its own, so that a broken one does not hide another.
+    Each is read on its own, so that all errors are reported.
     """
     bundled = load_bundled_spec(settings, providers)
     others: list[OpenApiDocument] = []
@@ -87,7 +89,7 @@ def _read_specs(
 
 
 def _routing_problems(specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
-    """What keeps the operations of all documents from being served together, or one of them from being reached."""
+    """Conflicts between the operations of all documents, and operations that can never be reached."""
     operations = [operation for spec in specs for operation in spec.operations]
     yield from collisions(operations)
     yield from overlaps(operations)
@@ -156,7 +158,7 @@ def _matching_problems(
     specs: Sequence[OpenApiDocument],
     broken: Container[Path],
 ) -> Iterator[Problem]:
-    """Fixtures that can never match; the files that are broken are left out."""
+    """Fixtures that can never match. Files with errors are left out."""
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
     names = {provider.name for provider in providers} | {"", SCENARIOS}
@@ -164,7 +166,7 @@ def _matching_problems(
         for file in fixture_files(folder):
             if file.provider not in names:
                 yield Problem(
-                    str(file.path), f"no provider is called {file.provider!r}, so nobody reads this file", WARNING
+                    str(file.path), f"no provider is called {file.provider!r}, so this file is not used", WARNING
                 )
     for provider in providers:
         try:
@@ -179,16 +181,16 @@ def _matching_problems(
 
 
 class Limits(NamedTuple):
-    """What the documents let clients ask, as far as fixtures are matched against it."""
+    """The limits of requests, as far as fixtures are matched against them."""
 
     models: frozenset[str]
-    """Empty where any may be named."""
+    """Empty if any model is allowed."""
     longest_prompt: int
     """In code points."""
 
 
 def _limits(operations: Sequence[Operation]) -> Limits:
-    """The widest limits that any of the operations has."""
+    """The widest limits of any operation."""
     models, lengths = list[frozenset[str] | None](), list[int]()
     for operation in operations:
         fields = {each.name: each.schema for each in operation.parameters}
@@ -209,7 +211,9 @@ def _limits(operations: Sequence[Operation]) -> Limits:
 
 
 def _unmatched_completions(fixtures: Fixtures, limits: Limits, own: int) -> Iterator[Problem]:
-    """The first `own` completions are the user's; they may overrule bundled ones without a word."""
+    """Completions that can never match. The first `own` completions are the user's; they may override bundled ones
+    without a warning.
+    """
     for n, each in enumerate(fixtures.completions):
         earlier = fixtures.completions[own if n >= own else 0 : n]
         why = _contradiction(each.match, limits) or _shadowing_match(each, earlier)
@@ -222,7 +226,7 @@ def _place(canned: Completion | CannedResponse) -> str:
 
 
 def _contradiction(match: PromptMatch, limits: Limits) -> str:
-    """Why nothing can match, whatever comes before."""
+    """Why the matcher can never match, regardless of earlier entries."""
     if match.models is not None and limits.models and not match.models & limits.models:
         return f"model is {_join_names(match.models)}; the document knows {_join_names(limits.models)}"
     if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
@@ -242,7 +246,7 @@ def _shadowing_match(entry: Completion, earlier: Sequence[Completion]) -> str:
 
 
 def _covers(wide: PromptMatch, narrow: PromptMatch) -> bool:
-    """Whether everything that `narrow` fits is fitted by `wide`, as far as that can be told."""
+    """Whether `wide` certainly matches everything that `narrow` matches."""
     return (
         (wide.models is None or (narrow.models is not None and narrow.models <= wide.models))
         and (wide.country is None or wide.country == narrow.country)

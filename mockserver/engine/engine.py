@@ -1,4 +1,4 @@
-"""One request, start to finish."""
+"""Answers one request, start to finish."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -40,7 +40,7 @@ _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large"
 
 
 class Engine:
-    """Answers requests. It holds no state of its own; that rests in the sandboxes."""
+    """Answers requests. Stateless: all state is in the sandboxes."""
 
     def __init__(
         self,
@@ -49,24 +49,23 @@ class Engine:
         settings: Settings,
         scenarios: "ReadScenarios",
     ) -> None:
-        """Raises SpecError when two services stand on the same method and path."""
+        """Raises SpecError if two operations have the same method and path."""
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
         self._read_scenarios = scenarios
         self.met: dict[tuple[str, int], int] = {}
-        """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
-
-        Where two threads count the same at once, one of them may be missed, but never that it was met at all.
+        """Responses by operation key and status, including those of sandboxes that no longer exist. Two threads that
+        count at the same time may lose one of several counts, but never the only one.
         """
         self.demanded: dict[tuple[str, int], int] = {}
-        """How many of those answers a stub or a fault gave."""
+        """How many of those responses came from a stub or a fault."""
         self.workers = Workers()
-        """Where long work is done, and work for a sandbox that is busy; a lane has the name of its sandbox."""
+        """Worker threads for long work and for requests whose sandbox is busy. A lane has the name of its sandbox."""
         self.courier: Callable[[Sandbox], None] | None = None
-        """Sends what fell due; called within the sandbox's transaction."""
+        """Sends callbacks that are due. Called within the sandbox's transaction."""
         self.observer: Callable[[Sandbox, str], None] | None = None
-        """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
+        """Called for each exchange, with its sandbox and the reason of a rejection; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
@@ -77,11 +76,15 @@ class Engine:
 
     @cached_property
     def scenarios(self) -> "ScenarioSet":
-        """The scenarios that can be applied, read when they are first asked for."""
+        """The scenarios, read at the first access."""
         return self._read_scenarios()
 
     def handle(self, request: Request) -> Response:
-        """The response to a request. It happens at once: no other request of its sandbox comes between."""
+        """Answers one request inside its sandbox's transaction, so requests to one sandbox are serialised.
+
+        Order: route, sandbox, stubs and Prefer, credential, credits, input, handler, response check, faults, journal. A
+        Refusal becomes the documented error; other exceptions propagate.
+        """
         match, service, refusal = self._route(request)
         token = self._token(request, match)
         try:
@@ -119,7 +122,9 @@ class Engine:
             self.demanded[met] = self.demanded.get(met, 0) + 1
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
-        """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
+        """The response to a request that was rejected before it was read completely, e.g. 413 or 408. It is recorded in
+        the journal.
+        """
         match, service, _ = self._route(request)
         try:
             sandbox = self.open_sandbox(request, self._token(request, match))
@@ -138,7 +143,7 @@ class Engine:
         response: Response,
         refusal: Refusal | None,
     ) -> Response:
-        """The response as it goes out, with the headers that all have; counted, and in the journal."""
+        """The response with the common headers; it is counted and recorded in the journal."""
         provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
         if provider is not None and provider.dress is not None:
             response = provider.dress(request, sandbox, response, self.settings)
@@ -155,21 +160,21 @@ class Engine:
         return response
 
     def settle(self, sandbox: Sandbox) -> None:
-        """Have those told whose batches are done by now; called within the sandbox's transaction."""
+        """Sends the callbacks of batches that are done by now. Called within the sandbox's transaction."""
         if sandbox.outbox is not None and self.courier is not None:
             self.courier(sandbox)
 
     def is_slow(self, request: Request) -> bool:
-        """Whether handling the request may take so long that others should not wait for it."""
+        """Whether the request may take so long that it needs a worker thread."""
         return request.path.startswith(self._slow) or self._is_costly(request)
 
     def takes_form(self, request: Request) -> bool:
-        """Whether the operation reads the request's body as a form; `request` needs no body yet."""
+        """Whether the operation takes a multipart form. Called before the body of `request` is read."""
         _, service, _ = self._route(request)
         return service is not None and takes_form(service.operation, request.headers)
 
     def may_send_form(self, request: Request) -> bool:
-        """Whether the form is worth reading: its coding is known, and so is the account that sends it."""
+        """Whether the form should be read: its content coding is supported, and its credential is valid."""
         match, service, _ = self._route(request)
         if match is None or service is None or is_encoded(request.headers):
             return False
@@ -184,7 +189,7 @@ class Engine:
         return True
 
     def lane(self, request: Request) -> str:
-        """The name of the sandbox that the request belongs to; none is made."""
+        """The name of the request's sandbox, which is not created."""
         match, _, _ = self._route(request)
         key = match.arguments.get(match.operation.sandbox_parameter) if match else None
         return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))
@@ -196,7 +201,7 @@ class Engine:
         return False
 
     def serves(self, path: str) -> bool:
-        """Whether an operation has this path, whatever its method."""
+        """Whether an operation has this path, with any method."""
         return self._router.knows(path)
 
     def _route(self, request: Request) -> tuple[RouteMatch | None, BoundOperation | None, Refusal | None]:
@@ -207,16 +212,16 @@ class Engine:
         return match, self._by_operation[match.operation], None
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
-        """The world the request names; raises SandboxesFull."""
+        """The sandbox that the request names; raises SandboxesFull."""
         return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
-        """What tells a client that what it once had in this sandbox was forgotten; it is told once."""
+        """Headers that report the eviction of an earlier sandbox of this name. Sent once."""
         was_evicted, sandbox.was_evicted = sandbox.was_evicted, False
         return ((EVICTED_HEADER, "1"),) if was_evicted and self.settings.debug_headers else ()
 
     def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
-        """The token's account in the sandbox; None when the token is good for no provider."""
+        """The token's account in the sandbox; None if no provider accepts the token."""
         return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
 
     def _token(self, request: Request, match: RouteMatch | None) -> str | None:
@@ -232,7 +237,7 @@ class Engine:
         return read_credential(match.operation.security, request)
 
     def _sandbox(self, request: Request, match: RouteMatch | None, token: str | None) -> Sandbox:
-        """The world the path names by its key, as a presigned URL does; else the one the request names."""
+        """The sandbox whose key is in the path (presigned URLs), else the one that the request names."""
         if match is not None and match.operation.sandbox_parameter:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
@@ -271,7 +276,7 @@ class Engine:
     def _admit(
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
     ) -> Account:
-        """The account that asks. Checked in the order header, token, credits."""
+        """The account of the request. Checked in this order: header, token, credits."""
         scheme = missing_scheme(service.operation.security, request)
         where = (scheme.location, scheme.name)
         if token is None:
@@ -291,7 +296,7 @@ class Engine:
         return account
 
     def _needs_credits(self, service: BoundOperation, request: Request, sandbox: Sandbox) -> bool:
-        """Whether a balance of 0 refuses the request. Without a provider, wherever the document has a 402."""
+        """Whether a balance of 0 rejects the request. Without a provider, wherever the document has a 402."""
         if 402 not in service.operation.statuses:
             return False
         charges = service.provider.charges if service.provider else None
@@ -318,7 +323,9 @@ class Engine:
         return ((VIOLATIONS_HEADER, violations_text(violations)),)
 
     def _checked(self, service: BoundOperation | None, response: Response, refusal: Refusal | None) -> Response:
-        """The response, or a loud 500 when the document does not allow it. Some refusals it has no answer to."""
+        """The response, or a 500 if the document does not allow it. Rejections that the document does not define are
+        exempt.
+        """
         is_undocumented = refusal is not None and service and service.operation.response(response.status) is None
         if service is not None and not is_undocumented and response.media_type != "application/problem+json":
             broken = check_reply(service.operation, response)
@@ -329,12 +336,12 @@ class Engine:
 
 
 def sandbox_name(request: Request, token: str | None) -> str:
-    """The name of the world the request means: its header, else its bearer token, else `default`."""
+    """The name of the request's sandbox: its `X-Mock-Sandbox`, else its bearer token, else `default`."""
     return shortened_name(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
 
 
 def is_named_by_token(request: Request, token: str | None) -> bool:
-    """Whether the name of the request's sandbox is a token."""
+    """Whether the request's sandbox is named by its bearer token."""
     return bool(token) and not request.headers.get(SANDBOX_HEADER)
 
 
@@ -365,7 +372,7 @@ def _with_challenge(reply: Response, operation: Operation, provider: Provider | 
 
 
 def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
-    """The violations that count: beside an argument that stands alone, none does but its own."""
+    """The violations to report. If an exclusive parameter is given, only its own."""
     alone = service.provider.alone.get(service.operation.key) if service.provider else None
     if alone is None or alone not in supplied.arguments:
         return supplied.violations
@@ -373,7 +380,7 @@ def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list
 
 
 def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
-    """The call without the fields that already broke the document, so that a check can judge the others."""
+    """The call without its invalid fields, so that a check can validate the others."""
     broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
     arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
     body = supplied.body
@@ -383,7 +390,7 @@ def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
 
 
 def _canned(call: Call) -> Response:
-    """An answer without code: a fixture's, else the document's example, else one fabricated from its schema."""
+    """A response without code: a fixture, else the document's example, else a value generated from its schema."""
     canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
     if canned is not None:
         return canned_reply(call.operation, canned.entry, canned.source)

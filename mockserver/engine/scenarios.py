@@ -1,4 +1,4 @@
-"""Scenarios made ready: read from their files, and judged by everything that could keep them from being applied."""
+"""Loads scenarios from their files and validates them."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
@@ -24,21 +24,21 @@ from mockserver.sandbox.stubs.schema import RULE_SCHEMA, STANDING_FAULT_SCHEMA
 
 RULES = ("stubs", "faults")
 Place = tuple[str | int, ...]
-"""Where in a scenario's file a value stands."""
+"""The location of a value in a scenario's file."""
 PlacedMessage = tuple[Place, str]
 Part = tuple[Place, Mapping[str, Any]]
 
 
 @cache
 def scenario_schema(fixtures: Path) -> ScenarioSchema:
-    """What a scenario's file may say; `fixtures` is the folder that comes with mockserver."""
+    """The JSON Schema of a scenario's file. `fixtures` is the bundled folder."""
     return read_scenario_schema(fixtures, stubs=RULE_SCHEMA, faults=STANDING_FAULT_SCHEMA)
 
 
 def load_scenarios(folders: Sequence[Path], services: Sequence[BoundOperation]) -> ScenarioSet:
-    """The scenarios of all folders by name, sorted; of several with one name the first counts.
+    """The scenarios of all folders by name, sorted. Of several with one name the first counts.
 
-    The last folder is the one that comes with mockserver. Raises FixtureError for one that could not be applied.
+    The last folder is the bundled one. Raises FixtureError for an invalid scenario.
     """
     schema = scenario_schema(folders[-1])
     found: dict[str, Scenario] = {}
@@ -60,7 +60,7 @@ def scenario_problems(
     broken = [each.location for each in schema.whole.violations(content)]
     parts = dict(_valid_parts(content, schema.whole.definition["properties"], broken))
     problems = [each for place, part in parts.items() for each in _setup_problems(file, part, place)]
-    if not (broken or problems):  # what no part alone has: together there may be too many rules
+    if not (broken or problems):  # problems of the whole, such as too many rules together
         problems = list(_setup_problems(file, content, ()))
     for place, part in parts.items():
         if place[0] in RULES and not any(each[0][:2] == place for each in problems):
@@ -70,7 +70,7 @@ def scenario_problems(
 
 
 def _valid_parts(content: Mapping[str, Any], known: Container[str], broken: Sequence[Place]) -> Iterator[Part]:
-    """The parts that fit the schema, each as a scenario of its own; an entry of `stubs` or `faults` is a part."""
+    """The valid parts, each as a scenario of its own; an entry of `stubs` or `faults` is a part."""
     for name, value in content.items():
         places: list[Place] = [(name,)]
         if name in RULES and isinstance(value, list):

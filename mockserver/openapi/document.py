@@ -19,7 +19,7 @@ from mockserver.text import format_location
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
 MAX_MISTAKES = 100
-"""How many mistakes of one document are told."""
+"""The most mistakes of one document that are reported."""
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
@@ -27,7 +27,7 @@ _NAMED = re.compile(r"\{([^{}]+)\}")
 
 
 class OpenApiDocument:
-    """An OpenAPI document, read once. `document` is what is served and enforced."""
+    """A parsed OpenAPI document. `document` is its JSON, which is served and enforced."""
 
     def __init__(self, document: Mapping[str, Any], name: str) -> None:
         self.document = document
@@ -38,7 +38,7 @@ class OpenApiDocument:
         self.by_key: Mapping[str, Operation] = self._index()
 
     def resolved(self, node: Any, place: str) -> Any:
-        """The node itself, or what its `$ref` points at in this document."""
+        """The node, or the target of its `$ref` in this document."""
         for _ in range(32):
             if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
                 return node
@@ -52,7 +52,7 @@ class OpenApiDocument:
         return Schema(self._mapping(definition, place), self.document)
 
     def component(self, name: str) -> Schema:
-        """The schema of that name among the document's components; raises SpecError when there is none."""
+        """The schema component with that name; raises SpecError if there is none."""
         if name not in self._components:
             reference = f"#/components/schemas/{name}"
             self._target(reference, "a provider")
@@ -60,7 +60,7 @@ class OpenApiDocument:
         return self._components[name]
 
     def has_component(self, name: str) -> bool:
-        """Whether the document's components have a schema of that name."""
+        """Whether the document has a schema component with that name."""
         return name in self.document.get("components", {}).get("schemas", {})
 
     def _target(self, reference: str, place: str) -> Any:
@@ -213,17 +213,17 @@ class OpenApiDocument:
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
     def with_operations(self, operations: Iterable[Operation]) -> "OpenApiDocument":
-        """The same document with other operations; one that is known by a name already keeps it."""
+        """The same document with other operations; one with a known name keeps it."""
         changed = copy(self)
         changed.operations = tuple(operations)
         changed.by_key = changed._index()
         return changed
 
     def check_schemas(self) -> None:
-        """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
+        """Raises SpecError with the location of an invalid schema, so that it is found at start, not in a request."""
         try:
             self.schema({}, "the document").check_usable(*(schema.definition for _, _, schema in self._schemas()))
-        except SpecError:  # all at once is fast, one by one finds the place
+        except SpecError:  # checking all at once is fast; checking one by one finds the location
             raise mistakes_error(Path(self.name), self._unusable_schemas()) from None
 
     def _unusable_schemas(self) -> Iterator[Mistake]:
@@ -234,7 +234,7 @@ class OpenApiDocument:
                 yield Mistake(operation.location, f"{place}: {problem}")
 
     def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
-        """The schemas of all operations, each with its operation and its place in it."""
+        """The schemas of all operations, each with its operation and location."""
         for operation in self.operations:
             for parameter in operation.parameters:
                 yield operation, f"parameter {parameter.name}", parameter.schema
@@ -252,7 +252,7 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
 
 
 def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file, line and place when it cannot be served.
+    """Read an OpenAPI 3.x document; raises SpecError with file, line and location if it is invalid.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
@@ -270,7 +270,7 @@ def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
 
 
 def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
-    """An error that tells of the mistakes in a file, each with its line and place."""
+    """An error with all mistakes in a file, each with its line and location."""
     found = list(mistakes)
     lines = find_lines(path, [each.location for each in found])
     first, *others = [
@@ -280,7 +280,7 @@ def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
     return SpecError(first.message, first.place, others=others)
 
 
-# Where keys are names of the document's own and not words of OpenAPI.
+# Keys whose children are the document's own names, not OpenAPI keywords.
 _NAMES = {
     "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
     "requestBodies", "paths", "content", "callbacks",
@@ -288,7 +288,7 @@ _NAMES = {
 
 
 def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
-    """An OpenAPI 3.0 document with its schemas said in JSON Schema 2020-12."""
+    """An OpenAPI 3.0 document with its schemas converted to JSON Schema 2020-12."""
     if isinstance(node, list):
         return [_as_openapi_31(each) for each in node]
     if not isinstance(node, dict):

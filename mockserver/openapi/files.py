@@ -1,4 +1,4 @@
-"""Read YAML and JSON files as plain JSON values, and say on which line a value stands."""
+"""Reads YAML and JSON files as JSON values, and finds the line of a value."""
 
 import os
 import re
@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parents[1]
 CONVERTED = PACKAGE / "_data" / "converted"
 """The YAML that comes with mockserver, as JSON: written when a wheel is built, in a checkout when it is first read."""
 _FORMAT = b"2"
-# A tab between values and half a surrogate pair, which JSON may have and YAML may not.
+# Tabs between values and lone surrogates, which JSON allows and YAML does not.
 _YAML_UNLIKE_JSON = re.compile(rb"\t|\\u[dD][89a-fA-F]")
 
 
@@ -31,7 +31,7 @@ def read_document(path: Path, error: type[MockServerError]) -> Any:
     """The file's JSON value; raises `error` with file and line when it cannot be read."""
     try:
         content = path.read_bytes()
-    except (OSError, ValueError) as problem:  # a name with a NUL in it is a ValueError
+    except (OSError, ValueError) as problem:  # a name that contains NUL is a ValueError
         raise error(str(getattr(problem, "strerror", None) or problem), str(path)) from problem
     if path.suffix == ".json":
         return _read_json(content, path, error)
@@ -65,7 +65,7 @@ def _is_bundled(path: Path) -> bool:
 
 
 def find_line(path: Path, location: Sequence[str | int]) -> int | None:
-    """The line (from 1) on which the value at `location` starts, or the nearest one around it that exists."""
+    """The line (from 1) of the value at `location`, or of the nearest existing value around it."""
     return find_lines(path, [location])[0]
 
 
@@ -86,7 +86,7 @@ def _as_in_yaml(found: re.Match[bytes]) -> bytes:
 def _read_json(content: bytes, path: Path, error: type[MockServerError]) -> Any:
     try:
         value = orjson.loads(content)
-        orjson.dumps(value)  # refuses what is nested too deeply to be walked
+        orjson.dumps(value)  # rejects nesting that is too deep for recursion
     except orjson.JSONDecodeError as problem:
         raise error(f"not JSON: {problem.msg}", f"{path}:{problem.lineno}") from problem
     except TypeError as problem:

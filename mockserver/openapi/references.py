@@ -1,11 +1,11 @@
-"""What references within a document lead to."""
+"""Resolves references within a document."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 MAX_REFERENCES = 32
-"""How long a chain of references may be."""
+"""The longest chain of references."""
 
 
 def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
@@ -23,7 +23,7 @@ def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
 
 
 def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition with what its references inside the document lead to; its own keywords win."""
+    """The definition with its references resolved; its own keywords have precedence."""
     beside: dict[str, Any] = {}
     for _ in range(MAX_REFERENCES):
         if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):

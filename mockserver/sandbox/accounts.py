@@ -1,4 +1,4 @@
-"""Who pays, how much is left, and the book of charges."""
+"""Accounts: credits, balance and ledger."""
 
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -10,9 +10,9 @@ from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
 
 DEFAULT_CREDITS = 1_000_000_000
-"""Credits of an account nobody has described."""
+"""Credits of an account that no file describes."""
 MOST = 2**62
-"""Credits, had or owed: whatever is spent besides, JSON has digits for what is left."""
+"""The most credits or debts, so that a balance always fits into JSON."""
 
 _RESERVED = re.compile(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
@@ -20,7 +20,7 @@ _RESERVED = re.compile(
 
 
 class AccountSpec(NamedTuple):
-    """What an accounts file, or a reserved token, says of an account before anything happens."""
+    """What an accounts file or a reserved token specifies of an account."""
 
     key: str
     """The digest of its token (`account_key`); the token itself is not kept."""
@@ -28,23 +28,23 @@ class AccountSpec(NamedTuple):
     credits: int = DEFAULT_CREDITS
     revoked: bool = False
     revoked_at: float | None = None
-    """Sandbox time from which the token is refused, in Unix seconds; None is never."""
+    """Sandbox time from which the token is rejected, in Unix seconds; None is never."""
 
 
 class AccountOverrides(NamedTuple):
-    """What holds for every account of a sandbox, whatever else is said of it. What is None is left alone."""
+    """Values for every account of a sandbox; they override files and tokens. None leaves a value unchanged."""
 
     credits: int | None = None
     revoked: bool | None = None
     revoked_at: float | None = None
 
     def with_those_of(self, later: "AccountOverrides") -> "AccountOverrides":
-        """These terms, except for what later ones say."""
+        """These overrides, replaced by those that `later` sets."""
         terms = self if later.revoked is None else self._replace(revoked=later.revoked, revoked_at=later.revoked_at)
         return terms if later.credits is None else terms._replace(credits=later.credits)
 
     def applied(self, facts: AccountSpec) -> AccountSpec:
-        """The facts of an account that is opened under these terms."""
+        """The account's specification with these overrides."""
         return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
 
 
@@ -57,7 +57,7 @@ class Charge(NamedTuple):
     at: float
     """Sandbox time, in Unix seconds."""
     credits: int
-    """What it did to the balance: negative for what was spent, or for a `set` to less. All together are the balance."""
+    """The change of the balance: negative for a payment, or for a `set` to less. The balance is the sum of all."""
     entry: str
     """`opened`, `set` or `item`."""
     batch: str = ""
@@ -66,7 +66,7 @@ class Charge(NamedTuple):
 
 
 class AccountSnapshot(NamedTuple):
-    """All that an account remembers."""
+    """The complete state of an account."""
 
     key: str
     email: str
@@ -80,7 +80,7 @@ class AccountSnapshot(NamedTuple):
 
 
 class Account:
-    """Who pays. Its charges are not written down: they follow from the batches it queued."""
+    """An account. Its charges are not stored: they are computed from its batches."""
 
     __slots__ = (
         "_open",
@@ -101,7 +101,7 @@ class Account:
         self.revoked = facts.revoked
         self.revoked_at = facts.revoked_at
         self.is_operator_made = False
-        """Whether the operator opened or changed it, which makes it good for every provider."""
+        """Whether an admin call created or changed it; then every provider accepts its token."""
         self.entries = [Charge(now, facts.credits, "opened")]
         self.batches: list[str] = []
         self._settled = facts.credits
@@ -116,7 +116,7 @@ class Account:
 
     @classmethod
     def restored(cls, kept: AccountSnapshot) -> "Account":
-        """The account that a value says; raises ValueError for one that owes what it never bought, or too much."""
+        """The account of a snapshot. Raises ValueError if its debts are inconsistent or too large."""
         if not kept.open.keys() <= {*kept.batches}:
             raise ValueError("it owes for batches that are not its own")
         if not -MOST <= kept.settled <= MOST:
@@ -128,22 +128,22 @@ class Account:
         return account
 
     def add_batch(self, batch: Batch) -> None:
-        """Remember that the batch's successes will be paid from here."""
+        """Charge this account for the batch's successful items."""
         if batch.price:
             self.batches.append(batch.id)
             self._open[batch.id] = batch.price * batch.size
             self._promised += batch.price * batch.size
 
     def is_revoked(self, now: float) -> bool:
-        """Whether the token is refused."""
+        """Whether the token is rejected."""
         return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
     def can_pay(self, batches: MutableMapping[str, Batch], now: float) -> bool:
-        """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""
+        """Whether the balance is above 0. Charges are not computed while the credits cover the worst case."""
         return self._settled > self._promised or self.balance(batches, now) > 0
 
     def balance(self, batches: MutableMapping[str, Batch], now: float) -> int:
-        """The credits left: what the account began with, less every success that has fallen due."""
+        """The credits left: the initial credits, less the price of every item that has succeeded by now."""
         due = 0
         for id_ in list(self._open):
             batch = batches[id_]
@@ -158,8 +158,10 @@ class Account:
         return self._settled - due
 
     def set_balance(self, credits: int, batches: MutableMapping[str, Batch], now: float) -> None:
-        """Make the balance what the operator says, from now on."""
-        change = credits - self.balance(batches, now)  # A line of its own: reading the balance settles batches.
+        """Set the balance from now on."""
+        change = credits - self.balance(
+            batches, now
+        )  # Read before the new charge is added: reading the balance adds the charges of finished batches.
         self._settled += change
         self.entries.append(Charge(now, change, "set"))
 
@@ -178,18 +180,19 @@ class Accounts:
         closed: Mapping[str, frozenset[str]] = {},
         shelf: MutableMapping[str, Account],
     ) -> None:
-        """`known` is what files say, by account key; `closed` says by provider which accounts alone are good.
+        """`known` are the accounts of files, by account key. `closed` holds by provider the only valid accounts.
 
-        It names only providers whose accounts are closed; "" stands for operations of no provider and for the operator.
+        It has an entry for each provider whose accounts are closed; "" stands for operations without a provider and for
+        the admin API.
         """
         self._known = known
         self._closed = closed
         self._shelf = shelf
         self.terms = NO_OVERRIDES
-        """What accounts opened from now on begin with."""
+        """Overrides for accounts that are opened from now on."""
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
-        """The token's account, opened at first use; None when the token is not good for the provider."""
+        """The token's account, opened at first use; None if the provider does not accept the token."""
         key = account_key(token)
         account = self._shelf.get(key)
         if account is None:
@@ -201,11 +204,11 @@ class Accounts:
         return account
 
     def peek(self, token: str, now: float, *, magic: bool) -> Account | None:
-        """The account of a token, or with that key, as an operator sees it; not opened by the look."""
+        """The account of a token, or with that key, for the admin API. Does not open it."""
         return self.with_key(token) or self._shelf.get(account_key(token)) or self.draft(token, now, magic=magic)
 
     def with_key(self, key: str) -> Account | None:
-        """The account that is open under a key."""
+        """The open account with that key."""
         return self._shelf.get(key)
 
     def every(self) -> list[Account]:
@@ -213,13 +216,13 @@ class Accounts:
         return list(self._shelf.values())
 
     def open(self, facts: AccountSpec, now: float) -> Account:
-        """Put an account on the book, whatever files say of its token."""
+        """Open an account, even if files close the API to its token."""
         account = self._shelf[facts.key] = Account(facts, now)
         account.is_operator_made = True
         return account
 
     def draft(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
-        """What would be opened for the token; None when it is not good for the provider."""
+        """The account that would be opened for the token; None if the provider does not accept it."""
         key = account_key(token)
         if not self._admits(key, provider):
             return None
@@ -233,12 +236,14 @@ class Accounts:
 def facts_of(
     token: str, email: str | None = None, credits: int = DEFAULT_CREDITS, revoked: bool = False
 ) -> AccountSpec:
-    """The facts of the token's account; without an e-mail address of its own it has a made-up one."""
+    """The specification of the token's account. Without an e-mail address it gets a generated one."""
     return AccountSpec(account_key(token), email or email_of(token), credits, revoked)
 
 
 def account_from_token(token: str) -> AccountSpec:
-    """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty otherwise."""
+    """The account of a token with a magic prefix (`mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`); otherwise
+    DEFAULT_CREDITS.
+    """
     found = _RESERVED.match(token)
     if found is None:
         return facts_of(token)
@@ -248,13 +253,13 @@ def account_from_token(token: str) -> AccountSpec:
 
 
 def reserved_status(token: str) -> int | None:
-    """The status that `mock-status-NNN…` asks for; None for any other token."""
+    """The status of a token `mock-status-NNN…`; None for any other token."""
     found = _RESERVED.match(token) if token.startswith("mock-status-") else None
     return int(found.group(4)) if found else None
 
 
 def email_of(token: str) -> str:
-    """An address for an account nobody has described. It tells accounts apart and does not repeat the token."""
+    """A generated address for an account that no file describes. It is unique, and does not contain the token."""
     return f"account-{crc32(token.encode()):08x}@example.com"
 
 

@@ -1,4 +1,4 @@
-"""A cache of answers that holds none: it only knows when an answer to the same question would have been made anew."""
+"""Version numbers for Agent First's cached completions."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,11 @@ from mockserver.sandbox.clock import DAY
 
 
 class AnswerVersions:
-    """Which edition of an answer a question gets. An answer serves everybody who asks within a day of its making."""
+    """Counts the versions of cached completions.
+
+    Completions are regenerated, never stored; the version grows when the vendor would compute a new one, i.e. a day of
+    sandbox time after the previous one.
+    """
 
     def __init__(self) -> None:
         self._made: dict[bytes, list[float]] = {}
@@ -24,14 +28,14 @@ class AnswerVersions:
         batches: Mapping[str, Batch],
         questions: Callable[[Batch], Iterable[bytes]],
     ) -> int:
-        """0 for the first answer, 1 for the next one made at least a day later, and so on.
+        """0 for the first version, 1 for one computed at least a day later, and so on.
 
-        `asked` and `born` (the sandbox's first instant) are Unix seconds of sandbox time; `questions` says what a batch
-        asks of the cache. Batches are read only in a sandbox that is older than a day, and each of them once.
+        `asked` and `born` (the sandbox's first instant) are Unix seconds of sandbox time; `questions` returns the cache
+        keys of a batch. Batches are read only in a sandbox that is older than a day, and each of them once.
         """
         if asked < born + DAY:
             return 0
-        if self._read < len(batches):  # Skipping what was read costs a step for each.
+        if self._read < len(batches):  # Skipping batches that were read costs one step for each.
             self._read_on(batches, questions)
         return max(bisect_right(self._made.get(question, [asked]), asked) - 1, 0)
 

@@ -1,4 +1,4 @@
-"""Conditions: how a sandbox differs from what the settings say, and what shall become of its batches."""
+"""Conditions: how a sandbox differs from the settings, and the outcomes planned for its batches."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ AnySettings = TypeVar("AnySettings", bound="DataclassInstance")
 
 
 class ItemSelector(NamedTuple):
-    """Some items of a batch, said by one of three rules."""
+    """Selects items of a batch by one of three rules."""
 
     every: int = 0
-    """Every so manieth; 1 is all, 0 is not this rule."""
+    """Select every n-th item (1 = all items). 0 = not set; then `share` or `indexes` applies."""
     share: float = 0.0
-    """Each with this probability, drawn from the batch's id."""
+    """The probability of each item, seeded by the batch's id."""
     indexes: tuple[int, ...] = ()
-    """Just these, from 0, in rising order."""
+    """Indexes of items, from 0, ascending."""
 
     def takes(self, index: int, key: bytes) -> bool:
-        """Whether the item is among them. `key` is what a share is drawn from."""
+        """Whether the item is selected. `key` seeds the random numbers of `share`."""
         if self.every:
             return (index + 1) % self.every == 0
         if self.share:
@@ -35,18 +35,18 @@ class ItemSelector(NamedTuple):
 
 
 class ItemPlan(NamedTuple):
-    """What becomes of a batch's items, whatever their texts say."""
+    """The outcomes of a batch's items; it applies in addition to markers."""
 
     fail: ItemSelector | None = None
     status: int = DEFAULT_STATUS
-    """What the failing ones fail with."""
+    """The status of failed items."""
     hang: ItemSelector | None = None
-    """Those that never end."""
+    """The items that never end."""
     expires: bool = False
-    """Whether the batch's window closes with its last poll, under `polls`, or at once, under `immediate`."""
+    """Whether the batch expires with its last poll (under `polls`), or at once (under `immediate`)."""
 
     def failure(self, index: int, batch: str) -> int | None:
-        """The status an item fails with; None when it does not."""
+        """The status with which an item fails; None if it does not."""
         return self.status if self.fail is not None and self.fail.takes(index, b"fail/" + batch.encode()) else None
 
     def hangs(self, index: int, batch: str) -> bool:
@@ -54,13 +54,13 @@ class ItemPlan(NamedTuple):
 
 
 class InputRejection(NamedTuple):
-    """What is found wrong with the input of every batch, once it is looked at."""
+    """An error for which every batch fails when its input is validated."""
 
     code: str
     line: int | None = None
     param: str | None = None
     message: str | None = None
-    """None where the provider has words for the code."""
+    """None selects the provider's message for the code."""
 
 
 class Conditions(NamedTuple):
@@ -68,7 +68,7 @@ class Conditions(NamedTuple):
 
     capacity: str | None = None
     page_size: int | None = None
-    """The most entries a page of a list has, whatever is asked for."""
+    """The most entries of a page of a list, regardless of the requested limit."""
     items: ItemPlan | None = None
     input: InputRejection | None = None
     retention: float | None = None
@@ -81,11 +81,11 @@ class Conditions(NamedTuple):
         return replace(settings, **dict(self.settings)) if self.settings else settings
 
     def forgets(self, created: float, now: float) -> bool:
-        """Whether what was made then is unknown by now."""
+        """Whether an object created then has expired by now."""
         return self.retention is not None and created + self.retention <= now
 
     def described(self) -> dict[str, Any]:
-        """The conditions as JSON, only what differs; `read_conditions` takes it back."""
+        """The conditions as JSON, without those that are None; `read_conditions` parses it."""
         found = {name: value for name, value in self._asdict().items() if value is not None}
         found |= dict(found.pop("settings"))
         if self.items is not None:
@@ -96,11 +96,11 @@ class Conditions(NamedTuple):
 
 
 NORMAL = Conditions()
-"""As the settings say; every sandbox that nobody changed holds this very value."""
+"""No differences. Sandboxes without conditions share this value."""
 
 
 def read_conditions(value: Mapping[str, Any]) -> Conditions:
-    """The conditions that JSON of the documented form says (`$defs/conditions` in the scenarios' schema)."""
+    """Conditions from JSON that fits the schema (`$defs/conditions` in the scenarios' schema)."""
     if not value:
         return NORMAL
     changes = dict(value)

@@ -1,4 +1,4 @@
-"""Where settings come from: flags, variables, a config file; and what is said of a value that makes no sense."""
+"""Reads settings from flags, environment variables and a config file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def read_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Flag, else variable, else config file, else default; and a warning for each variable that nobody reads.
+    """Merges the sources: flag, else variable, else config file, else default. Warns about unknown variables.
 
     `flags` are settings by name, and `config`; None is a flag that was not given. An empty variable counts as unset.
     """
@@ -39,7 +39,7 @@ def read_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tu
 
 
 def read_value(row: "Field[Any]", came: object, place: str) -> Any:
-    """A setting's value from text, or from a value that has the row's type already; `place` is for the complaint."""
+    """A setting's value, from text or from a value of the row's type; `place` is named in errors."""
     if isinstance(row.default, tuple):
         texts = _read_texts(came, place)
         return tuple(_in_syntax(row, text, place) for text in texts)
@@ -51,7 +51,7 @@ def read_value(row: "Field[Any]", came: object, place: str) -> Any:
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:
-    """The end of a complaint about an unknown word: the known one that was probably meant, or all."""
+    """A hint for an unknown name: the nearest known one, or all of them."""
     return did_you_mean(word, known) or f"; known are {', '.join(known)}"
 
 
@@ -69,7 +69,7 @@ def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
 
 
 def _load_config(path: str) -> dict[str, object]:
-    """The file's mapping, every scalar still text: what is written means the same as after a flag."""
+    """The file's mapping. Scalars stay text, so that a value means the same as in a flag."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123  pathlib would only add to the start-up time
             loaded = yaml.load(file, Loader=yaml.BaseLoader)
@@ -104,7 +104,7 @@ def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_of_kubernetes(name: str, came: str) -> bool:
-    """Whether a variable is one that Kubernetes sets in every pod for a service called `mockserver`, or `mockserver-x`.
+    """Whether Kubernetes sets this variable in pods for a service called `mockserver`, or `mockserver-x`.
 
     These are `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_NAME`, `…_PORT` and `…_PORT_4024_TCP_ADDR`; Docker's
     links have `…_NAME` and `…_ENV_…`, too.

@@ -1,4 +1,4 @@
-"""Every setting, once: this table feeds the flags, the environment variables, the config file and the docs."""
+"""All settings. Flags, environment variables, config file and docs are derived from this table."""
 
 from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,39 +44,39 @@ class CoreSettings:
     )
     admin_token: str = setting(
         "",
-        "Token that /__admin asks for in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
+        "Token that /__admin requires in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
         group=LISTENING,
     )
     fixtures: tuple[str, ...] = setting(
-        (), "A folder of fixtures, asked before the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
+        (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
     )
     spec: tuple[str, ...] = setting(
         (), "An OpenAPI 3.x document to serve beside the bundled one. Repeatable.", group=SERVING, metavar="FILE"
     )
-    seed: str = setting("mockserver", "The string that all ids and fabricated values derive from.", group=BEHAVING)
+    seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)
     clock: str = setting(
         "flowing",
-        "Sandbox time: 'flowing' or 'frozen' from now on, an ISO 8601 instant to start from (UTC unless it says "
-        "otherwise), or 'frozen@INSTANT' to start and stay there.",
+        "Sandbox time: 'flowing' or 'frozen' from now on, an ISO 8601 instant to start from (UTC unless it has an "
+        "offset), or 'frozen@INSTANT' to start and stay there.",
         group=BEHAVING,
         metavar="CLOCK",
     )
     progression: str = setting(
         "time:2",
-        "How a batch gets to its end: at once ('immediate'), with the clock ('time:SECONDS'), or by being asked for "
+        "How a batch progresses: at once ('immediate'), with the clock ('time:SECONDS'), or with status requests "
         "('polls:COUNT').",
         group=BEHAVING,
         metavar="HOW",
     )
     strict: bool = setting(
         False,
-        "Refuse what the real API may forgive (null, unknown keys and arguments), and check every reply.",
+        "Reject what the real API may accept (null, unknown keys and arguments), and validate every response.",
         group=BEHAVING,
     )
     magic: bool = setting(
-        True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
+        True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )
-    debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendor would not.", group=BEHAVING)
+    debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendors do not send.", group=BEHAVING)
     cors: str = setting(
         "local",
         "Which web pages may call the imitated APIs: 'local' (pages served from localhost or a loopback address, any "
@@ -86,21 +86,21 @@ class CoreSettings:
     )
     callbacks: str = setting(
         "send",
-        "What is done with a callback that falls due: it is sent, or only shown ('inbox') by GET /__admin/callbacks.",
+        "What happens to a due callback: it is sent, or only listed ('inbox') by GET /__admin/callbacks.",
         group=BEHAVING,
         choices=("send", "inbox"),
     )
     callback_allow: tuple[str, ...] = setting(
         (),
-        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed without, as long as --host is loopback. "
-        "Repeatable; a variable separates them by commas.",
+        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed anyway, as long as --host is loopback. "
+        "Repeatable; in a variable separated by commas.",
         group=BEHAVING,
         metavar="HOST[:PORT]",
         separator=",",
     )
     callback_retries: str = setting(
         "0.5,2,8",
-        "Waits before a callback is tried again, in seconds; 'none' is one attempt.",
+        "Waits before a callback is retried, in seconds; 'none' is one attempt.",
         group=BEHAVING,
         metavar="SECONDS",
     )
@@ -120,7 +120,7 @@ class CoreSettings:
     max_head: int = setting(64 * 1024, "Largest head of a request, in bytes.", group=LIMITING, metavar="BYTES")
     send_timeout: int = setting(
         60,
-        "Longest time in which a client may read next to nothing of its response, in seconds.",
+        "Longest time in which a client may read almost nothing of its response, in seconds.",
         group=LIMITING,
         metavar="SECONDS",
     )
@@ -135,7 +135,10 @@ class CoreSettings:
         metavar="BYTES",
     )
     max_sandboxes: int = setting(
-        10_000, "Most sandboxes at a time; the idlest one that is not held makes room.", group=LIMITING, metavar="COUNT"
+        10_000,
+        "Most sandboxes at a time; beyond that the least recently used is evicted.",
+        group=LIMITING,
+        metavar="COUNT",
     )
     log_level: str = setting(
         "warning",
@@ -144,7 +147,7 @@ class CoreSettings:
         choices=("debug", "info", "warning", "error"),
     )
     log_format: str = setting(
-        "text", "How log lines look: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
+        "text", "Format of log lines: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
     )
 
 
@@ -184,7 +187,7 @@ def provider_settings(rows: type[ProviderRows], settings: Settings) -> ProviderR
 
 
 def url_of(host: str, port: int) -> str:
-    """Where a client on this machine finds the server; an address that means "all" is no address to connect to."""
+    """The server's URL for clients on this machine; a wildcard address is replaced by loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -1,4 +1,4 @@
-"""Documents in plain dictionaries, gone when the process ends."""
+"""Collections in dictionaries, lost when the process ends."""
 
 from collections import defaultdict
 from threading import RLock
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class MemoryStore:
-    """The store for one process. A transaction is a lock: requests of one sandbox never interleave."""
+    """A store in memory. A transaction is a lock: requests of one sandbox never interleave."""
 
     def __init__(self) -> None:
         self._locks: defaultdict[str, RLock] = defaultdict(RLock)

@@ -1,4 +1,4 @@
-"""The lives of batches as their client saw them, read from a journal with a provider's guidance."""
+"""Traces of batches as their client saw them, read from a journal with a provider's ClientRules."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,19 +14,19 @@ from mockserver.sandbox.journal import Exchange
 
 
 class Observation(NamedTuple):
-    """A batch as one answer showed it."""
+    """The state of a batch in one response."""
 
     exchange: Exchange
     value: Mapping[str, Any]
     is_read: bool
-    """Whether the client asked where this one batch is."""
+    """Whether it is a status request for this batch."""
 
 
 class BatchTrace(NamedTuple):
-    """One batch, as far as the journal tells."""
+    """One batch, as far as the journal shows."""
 
     created: Exchange | None
-    """None when its creation was forgotten, or never seen."""
+    """None if its creation is not in the journal."""
     sightings: list[Observation]
 
 
@@ -37,33 +37,33 @@ class BatchTraces(NamedTuple):
     by_id: dict[str, BatchTrace]
     creations: list[Exchange]
     downloads: list[Exchange]
-    """Results and files that were handed out, whole or in part."""
+    """Downloads of results and files, whole or in part."""
 
     def is_over(self, sighting: Observation) -> bool:
-        """Whether the answer said that nothing will change any more; a result says so without a word."""
+        """Whether the response had a final status; a result implies one."""
         status = sighting.value.get("status")
         return (status is None and sighting.is_read) or str(status) in self.guidance.ends
 
     def is_lost(self, sighting: Observation) -> bool:
-        """Whether the answer gave a reason to ask again."""
+        """Whether the response gave a reason to create the batch again."""
         return str(sighting.value.get("status")) in self.guidance.lost or self.failures(sighting) > 0
 
     def failures(self, sighting: Observation) -> int:
-        """How many items failed, as the answer told."""
+        """The number of failed items in the response."""
         value: Any = sighting.value
         for name in self.guidance.failed:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value if self.guidance.failed and isinstance(value, int) else 0
 
     def error_file(self, sighting: Observation) -> str:
-        """The file of what failed, as the answer told; empty when it did not."""
+        """The id of the error file in the response; empty without one."""
         return str(sighting.value.get(self.guidance.error_file) or "") if self.guidance.error_file else ""
 
 
 def read_traces(
     guidance: ClientRules, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]
 ) -> BatchTraces:
-    """The batches of one kind. What a fault did to an answer the client cannot know: it counts as never received."""
+    """The batches of one kind. A response that a fault disturbed counts as not received."""
     lives = BatchTraces(guidance, {}, [], [])
     for exchange in exchanges:
         if exchange.response.status >= 300 or exchange.response.source.startswith("fault"):
@@ -98,7 +98,7 @@ def _trace(lives: BatchTraces, id_: str) -> BatchTrace:
 
 
 def _requested_id(guidance: ClientRules, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
-    """The batch the request names; empty when it names none."""
+    """The id of the batch in the request; empty without one."""
     location, name = guidance.id
     if location == "query":
         return dict(parse_qsl(exchange.request.query)).get(name, "").lower()
@@ -119,7 +119,9 @@ def _value(exchange: Exchange) -> Mapping[str, Any]:
 
 
 def fingerprint(request: Request) -> bytes | None:
-    """What stands for everything that is asked, and by whom. None for a form: the journal does not keep what it has."""
+    """A value that identifies equal requests of one account. None for a form, since the journal does not keep its
+    content.
+    """
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return None
     head = (redacted_value(request.headers.get("authorization", "")), request.method, request.path, request.query)
@@ -127,7 +129,7 @@ def fingerprint(request: Request) -> bytes | None:
 
 
 def _body(body: bytes) -> bytes:
-    """The one form that all ways of writing a JSON body share; any other body as it is."""
+    """The canonical form of a JSON body; any other body unchanged."""
     try:
         return canonical(parse_json(body))
     except (JsonError, TypeError):
@@ -135,9 +137,9 @@ def _body(body: bytes) -> bytes:
 
 
 def elapsed(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> float | None:
-    """The seconds between two requests: by the sandbox's clock or the wall's, whichever went further.
+    """The seconds between two requests: by the sandbox clock or by wall-clock time, whichever is more.
 
-    None when neither can tell: the sandbox's clock stood, or the wait was over for long when the second request came.
+    None if neither is known: the sandbox's clock was frozen, and the wait was over long before the second request.
     """
     if first.number in waits and second.number not in waits:
         return None

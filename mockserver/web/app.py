@@ -35,8 +35,8 @@ Page = Callable[["Scope"], Response]
 class MockServer(Starlette):
     """The whole server as one Starlette application: health, the admin API, and the gateway for everything else.
 
-    Requests go straight to what answers them while nothing was added to the application. With middleware, routes or
-    exception handlers of others, they go through Starlette's stack and router as usual.
+    Requests bypass Starlette's stack and router, which would double their time, unless middleware, routes or exception
+    handlers were added to the application.
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
@@ -46,12 +46,12 @@ class MockServer(Starlette):
         super().__init__(lifespan=_lifespan)
         self.state.engine = engine
         self.router.redirect_slashes = False
-        # Starlette's router refers to itself, and would keep what it holds until the collector runs.
+        # Starlette's router forms reference cycles, which would keep its members until garbage collection.
         self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
 
     @property
     def engine(self) -> Engine:
-        """What answers the requests."""
+        """The engine."""
         return self._engine
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -65,7 +65,7 @@ class MockServer(Starlette):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have callbacks delivered while the block runs; what the lifespan does."""
+        """Delivers callbacks while the block runs; the lifespan calls it."""
         courier = self._dispatch.courier
         courier.start()
         try:
@@ -75,7 +75,7 @@ class MockServer(Starlette):
 
 
 class _Dispatch:
-    """Gives each request to what answers it."""
+    """Passes each request to the app for its path."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -89,7 +89,7 @@ class _Dispatch:
 
     @property
     def courier(self) -> CallbackDispatcher:
-        """What delivers callbacks."""
+        """The dispatcher of callbacks."""
         return self._gateway.courier
 
     def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
@@ -110,9 +110,9 @@ class _Dispatch:
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> MockServer:
-    """The whole server as a Starlette application: to be mounted, wrapped into middleware, or tested.
+    """The whole server as a Starlette application, which can be mounted, wrapped in middleware, or tested.
 
-    Without an engine, one is loaded as the settings ask; raises SpecError, FixtureError or SettingsError.
+    Without an engine, one is built from the settings; raises SpecError, FixtureError or SettingsError.
     """
     settings = settings or Settings()
     return MockServer(engine or build_engine(settings), settings)
@@ -123,7 +123,7 @@ def _lifespan(app: Any) -> AbstractAsyncContextManager[None]:
 
 
 async def _answer_unrouted(dispatch: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
-    """What the router does with everything that has no route."""
+    """Handles requests without a Starlette route."""
     if scope["type"] == "http":
         await dispatch(scope, receive, send)
     else:

@@ -17,7 +17,7 @@ class BodyTimeout:
         self._seconds = seconds
 
     async def wait(self, receiving: Coroutine[Any, Any, _Received]) -> _Received:
-        """The coroutine's result; raises Refusal TIMED_OUT when it takes too long."""
+        """The coroutine's result; raises Refusal TIMED_OUT if it takes too long."""
         try:
             awaited = receiving.send(None)
         except StopIteration as over:
@@ -36,7 +36,7 @@ class BodyTimeout:
 
 @coroutine
 def _resume(begun: Coroutine[Any, Any, _Received], awaited: Any) -> Generator[Any, Any, _Received]:
-    """Goes on with a coroutine that was begun by hand and awaits something now."""
+    """Continues a coroutine that was started by hand and is now waiting."""
     try:
         while True:
             try:

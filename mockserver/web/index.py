@@ -1,4 +1,4 @@
-"""The page at the root, for whoever opens the server in a browser: what runs here, and where each part of it is."""
+"""The index page at `/`: the version, the APIs' base URLs, and the admin API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ MAX_TITLE = 100
 
 
 def index_page(engine: Engine, settings: Settings, request: Request) -> Response:
-    """The page as plain text, with addresses as the client knows the server, and nothing that is not open to it."""
+    """The page as plain text, with URLs as the client addresses the server. Lists only what the client may use."""
     rows = [
         *(row for each in declarations().values() for row in each.index),
         *_other_documents(engine),

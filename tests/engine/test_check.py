@@ -204,7 +204,7 @@ def test_a_file_that_no_provider_reads_is_a_warning(tmp_path: Path) -> None:
 
     assert found == Problem(
         str(tmp_path / "agentlast" / "answers.json"),
-        "no provider is called 'agentlast', so nobody reads this file",
+        "no provider is called 'agentlast', so this file is not used",
         WARNING,
     )
 

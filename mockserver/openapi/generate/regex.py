@@ -1,4 +1,4 @@
-"""A text for a regular expression, made within bounds: patterns come from documents, and some would go on for ever."""
+"""Generates a text for a regular expression, in bounded time."""
 
 import re
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ Choice = TypeVar("Choice")
 
 TRIES = 60
 DRAW = 3
-"""Steps that a repetition costs, or a character to choose from."""
+"""Steps of a repetition, and of each character to choose from."""
 TRY = 20
-"""Steps that a try costs, beside what it makes."""
+"""Steps of an attempt, in addition to what it generates."""
 MOST_DRAWS = 400_000
-"""How many repetitions, and characters to choose from, are gone through before a pattern is given up."""
+"""The most repetitions and characters to choose from in one pattern."""
 
 
 def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: int, budget: Budget) -> str:
-    """The text when it happens to match the pattern, else one made for the pattern, else the text after all.
+    """The given text if it matches the pattern, else one generated for the pattern, else the given text.
 
-    Raises TooCostly when the budget does not suffice.
+    Raises TooCostly if the budget does not suffice.
     """
     maker = rstr.Rstr(_SeededChoice(seed, budget))
     made = text
     try:
-        # Its compilation is paid for as well.
+        # Includes the cost of compiling it.
         weight = pattern_weight(pattern)
         budget.spend(100 * weight)
         is_found = compile_pattern(pattern).found_in
@@ -48,12 +48,12 @@ def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: 
     except TooCostly:
         raise
     except (re.error, LookupError, ValueError, RecursionError, OverflowError):
-        pass  # a pattern in another dialect than Python's, or one that rstr cannot follow, or not in time
+        pass  # a pattern in another dialect than Python's, one that rstr does not support, or a timeout
     return text
 
 
 class _SeededChoice(Random):
-    """Chooses among characters in their order, since rstr keeps some of them in sets, whose order changes."""
+    """Chooses among characters in sorted order, since rstr keeps some in sets, whose order varies."""
 
     def __init__(self, seed: int, budget: Budget) -> None:
         super().__init__(seed)

@@ -1,4 +1,4 @@
-"""A seeded chooser of words, names and numbers; texts are put together here from Faker's lists."""
+"""Seeded words, names and numbers, from Faker's lists."""
 
 import re
 from base64 import b64encode
@@ -38,7 +38,7 @@ SENTENCES = (
 )
 HOSTS = ("example.com", "example.org", "example.net")
 ENDINGS = ("Ltd", "Group", "and Sons", "LLC", "Partners")
-# Real words that read badly in a page somebody shows to a customer, and determiners that no "the" may precede.
+# Words that read badly in a demo, and determiners that cannot follow "the".
 _AWKWARD = (
     "ago all another any each every few just many more most much numerous ok one other own same several some such "
     "alcohol ass beer bitter blood boob boot cancer cigarette damn dead death die drunk fat funeral gross hell horror "
@@ -48,11 +48,11 @@ UNWANTED = frozenset(_AWKWARD.split())
 
 
 class WordLists(NamedTuple):
-    """Faker's lists, as we use them."""
+    """The parts of Faker's lists that are used."""
 
     by_kind: dict[str, tuple[str, ...]]
     sentences: tuple[tuple[str, list[tuple[str, ...]]], ...]
-    """Each frame with the words that its blanks may take."""
+    """Sentence frames, each with the kinds of words for its blanks."""
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]
     city_endings: tuple[str, ...]
@@ -60,7 +60,7 @@ class WordLists(NamedTuple):
 
 @cache
 def word_lists() -> WordLists:
-    """The lists, read once. Faker takes long to import, and most servers never need it before the first answer."""
+    """The lists, loaded once. Importing Faker is slow, and most servers do not need it before the first response."""
     speech = lorem.Provider.parts_of_speech
     by_kind = {
         "n": _is_wanted(speech["noun"]),
@@ -82,7 +82,7 @@ def _is_wanted(words: Sequence[str]) -> tuple[str, ...]:
 
 
 class WordGenerator:
-    """The same key gives the same words, in every process and Python: it draws only as the language promises."""
+    """The same key gives the same words in every process and Python version."""
 
     def __init__(self, key: bytes) -> None:
         self._random = Random(int.from_bytes(blake2b(key, digest_size=32).digest(), "big"))  # noqa: S311  not a secret
@@ -140,7 +140,7 @@ class WordGenerator:
         return self.last_name() + self.pick(self._bank.city_endings)
 
     def domain(self) -> str:
-        """A name that is reserved for examples, so that nobody's server is ever asked."""
+        """A domain name that is reserved for examples, so that no real host is ever contacted."""
         return self.pick(HOSTS) if self.chance(0.3) else f"{self.word()}.{self.pick(HOSTS)}"
 
     def url(self) -> str:
@@ -150,19 +150,19 @@ class WordGenerator:
         return f"{self.first_name()}.{self.last_name()}@{self.domain()}".lower()
 
     def phone(self) -> str:
-        """A North American number of the range kept free for fiction."""
+        """A North American number of the range reserved for fiction."""
         return f"+1-202-555-01{self.integer(0, 99):02}"
 
     def moment(self) -> datetime:
-        """Some second of the year 2026."""
+        """A second of the year 2026."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.integer(0, 365 * 86400 - 1))
 
     def seed(self) -> int:
-        """A seed for a library's own draws, apart from ours."""
+        """A seed for a library's own random numbers."""
         return self._random.getrandbits(128)
 
     def fitted(self, text: str, low: int, high: int | None) -> str:
-        """The text with more words when it is shorter than low, cut when it is longer than high."""
+        """The text, extended with words if it is shorter than low, cut if it is longer than high."""
         pieces = [text]
         length = len(text)
         while length < low:
@@ -187,7 +187,7 @@ FORMATS: dict[str, Maker] = {
     "idn-email": WordGenerator.email,
     "hostname": WordGenerator.domain,
     "idn-hostname": WordGenerator.domain,
-    "ipv4": lambda words: f"203.0.113.{words.integer(1, 254)}",  # RFC 5737 keeps this net for documents
+    "ipv4": lambda words: f"203.0.113.{words.integer(1, 254)}",  # RFC 5737 reserves this network for documentation
     "ipv6": lambda words: f"2001:db8::{words.integer(1, 65535):x}",
     "date": lambda words: f"{words.moment():%Y-%m-%d}",
     "date-time": lambda words: f"{words.moment():%Y-%m-%dT%H:%M:%SZ}",
@@ -202,7 +202,7 @@ FORMATS: dict[str, Maker] = {
     "language": lambda words: words.pick(("de", "en", "es", "fr", "it", "ja", "nl", "no", "pt", "sv")),
 }
 
-# The last word of a property's name tells what its text is about.
+# The last word of a property's name suggests its content.
 NAMES: dict[str, Maker] = {
     **dict.fromkeys(("uuid", "guid"), FORMATS["uuid"]),
     "country": FORMATS["iso-3166-1-alpha-2"],

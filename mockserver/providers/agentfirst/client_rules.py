@@ -1,4 +1,4 @@
-"""What a good client of Agent First does, and which prompts its requests hold: tables for those who look back."""
+"""Tables for the verdict and for near misses: how clients use Agent First, and the prompts of its requests."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from mockserver.sandbox.sandbox import Sandbox
 
 
 def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
-    """What the sandbox knows of a batch or a conversation."""
+    """The state of a batch or a conversation."""
     found = sandbox.batches.get(id_.lower())
     if found is None:
         return None
@@ -42,7 +42,7 @@ CLIENT_RULES = (
         ends=frozenset({"failed"}),
         lost=frozenset({"failed"}),
         standing=batch_state,
-        patience={403: 2},  # a captcha may have stood before the answer
+        patience={403: 2},  # a captcha may have been returned before the completion
     ),
 )
 
@@ -63,7 +63,7 @@ def prompts(operation: str, request: Request) -> Iterator[RequestPrompt]:
 
 
 def _prompt(text: str, asked: Mapping[str, Any]) -> RequestPrompt:
-    """A stub takes any request, so that nothing here need be of the type it should have."""
+    """A prompt of an unvalidated request, since stubs answer any request."""
     model, country = asked.get("model"), targeting_of(asked).get("country")
     return RequestPrompt(
         text,

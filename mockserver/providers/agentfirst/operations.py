@@ -1,4 +1,4 @@
-"""Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
+"""Agent First's operations: batches of prompts, single conversations, and the account."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -41,14 +41,14 @@ CREATE_RETRIES = 180.0
 
 
 class RequestKind(StrEnum):
-    """What an id stands for."""
+    """The kind of object that an id identifies."""
 
     BATCH = "batch"
     CONVERSATION = "conversation"
 
 
 class Status(StrEnum):
-    """Where a batch or a conversation is."""
+    """The status of a batch or a conversation."""
 
     RETRIEVING = "retrieving"
     ARCHIVING = "archiving"
@@ -67,7 +67,7 @@ LIFECYCLE = Lifecycle(
 
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
-    """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
+    """Patch the bundled document for the settings: `--empty-prompts` removes the minimum length of a prompt."""
     if not provider_settings(AgentFirstSettings, settings).empty_prompts:
         return
     spec = OpenApiDocument(document, "")
@@ -88,9 +88,10 @@ def _lift(holder: Any, key: str, schema: Schema) -> None:
 
 
 def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
-    """What a callback says (our invention): the status as it is read when the batch is done, of a conversation a part.
+    """The payload of a callback (our assumption): the status response when the batch is done, reduced for a
+    conversation.
 
-    A completion itself could be too large for a queue's message.
+    A completion itself could exceed the size of a queue's message.
     """
     if batch.kind == RequestKind.CONVERSATION:
         return {"id": batch.id, "status": status_of(batch, callback.due)}
@@ -123,7 +124,7 @@ api.checks("askModel")(check_question)
 
 
 def status_of(batch: Batch, now: float) -> Status:
-    """Where the batch is. It failed only when every prompt failed; one success makes it successful."""
+    """The status of the batch. It is `failed` only if every prompt failed."""
     if now < batch.items_end():
         return Status.RETRIEVING
     if now < batch.end():
@@ -242,7 +243,7 @@ def _new_batch(call: Call) -> Batch:
         kind=RequestKind.BATCH,
         account=call.account.key,
         size=len(call.body["prompts"]),
-        # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
+        # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
         body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
         texts_key="prompts",
         created=call.now,
@@ -263,7 +264,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
         kind=RequestKind.CONVERSATION,
         account=call.account.key,
         size=1,
-        body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
+        body=bytes(memoryview(asked)),  # Copied, since orjson's output occupies at least 4 kB.
         texts_key="prompt",
         created=call.now,
         progression=progression,
@@ -293,7 +294,7 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
 
 
 def _poll_conversation(call: Call, *, pending: int) -> Response:
-    """A queued conversation's completion, or where it is. `failed` means that the call should be made again."""
+    """A queued conversation's completion, or its status. `failed` means that the client should repeat the call."""
     batch = _read_batch(call, RequestKind.CONVERSATION)
     status = status_of(batch, call.now)
     if status is not Status.SUCCESSFUL:
@@ -302,7 +303,7 @@ def _poll_conversation(call: Call, *, pending: int) -> Response:
 
 
 def _answer_now(call: Call) -> Response:
-    """A live conversation. What happens to it is decided at once; only the gateway waits."""
+    """A live conversation. The result is determined at once; only the gateway waits."""
     draft = _new_conversation(call, IMMEDIATE).with_outcomes()
     fate = draft.fate(0)
     if fate.slowness > CREATE_RETRIES:
@@ -315,7 +316,7 @@ def _answer_now(call: Call) -> Response:
 
 
 def _world(call: Call) -> ApiContext:
-    """The call's world, with pages of the weight that the sandbox wants."""
+    """The call's context, with the page weight of the sandbox's conditions."""
     settings = call.sandbox.conditions.applied_to(call.world.settings)
     return call.world if settings is call.world.settings else call.world._replace(settings=settings)
 

@@ -1,4 +1,4 @@
-"""What makes no sense of a batch or a conversation that Agent First keeps."""
+"""Consistency checks of imported batches and conversations."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ TEXTS = ("model", "format", *TARGETING, *(f"{name} (planned)" for name in TARGET
 
 
 def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
-    """Whatever making the answers would stumble over. That the bodies are JSON with texts in it was judged before."""
+    """Inconsistencies that would make completions fail. That bodies are JSON with texts has been checked."""
     del world
     batches: Mapping[str, Batch] = shelves.get("batches", {})
     for id_, batch in batches.items():

@@ -1,4 +1,4 @@
-"""What a good client of AgileCloud does: the table that a verdict on one is read from."""
+"""The table of AgileCloud's batches for the verdict on a client."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What AgileCloud keeps in a sandbox, shelf by shelf."""
+"""AgileCloud's collections in a sandbox."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from mockserver.providers.agilecloud.usage import UsageEntry
 
 
 def snapshot_types() -> Mapping[str, Any]:
-    """The type of what lies on each shelf."""
+    """The type of each collection's values."""
     return {
         "jobs": BatchRecord,
         "files": FileRecord,

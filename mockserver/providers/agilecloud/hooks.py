@@ -1,4 +1,4 @@
-"""AgileCloud: an OpenAI-compatible API with batches, files, prompt templates and live calls."""
+"""AgileCloud's provider: its hooks and the registration of its handlers."""
 
 from typing import TYPE_CHECKING
 
@@ -34,9 +34,9 @@ else:
     prompts = lazy_module("mockserver.providers.agilecloud.prompts.operations")
 
 CHOSEN = frozenset({"stub", FAULT_SOURCE})
-"""Sources of responses whose headers somebody has chosen for a test."""
+"""Sources of responses whose headers a test has set."""
 RETRY_AFTER = 1
-"""Seconds: what a client is told to wait when it asks too often."""
+"""The seconds of `Retry-After` when the rate limit is exceeded."""
 
 CHAT = "/v1/chat/completions"
 PROMPTS = "/api/v1/prompts"
@@ -44,7 +44,7 @@ _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 
 def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
-    """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
+    """Counts a request; raises Refusal for an account over the setting `rate_limit`."""
     bucket = counted(sandbox.buckets.get(account.key), provider_settings(AgileCloudSettings, settings).rate_limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
@@ -52,22 +52,22 @@ def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: floa
 
 
 def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
-    """The response with the request's id, and with what is left of the account's requests and tokens."""
+    """The response with the request's id, and the account's remaining requests and tokens."""
     bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
     headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
-    if response.headers and response.source in CHOSEN:  # what a stub says of limits is meant
+    if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
     return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
 
 
 def is_costly(request: Request) -> bool:
-    """Whether a client's own schema or template is to be filled in. A name may be written with escapes."""
+    """Whether the request has a schema or template of the client. Names may be written with JSON escapes."""
     path, body = request.path, request.body
     if path != CHAT:
         return path.startswith(PROMPTS)
-    # One character is found much faster than a word.
+    # Searching a single character is much faster than searching a word.
     return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
 
 
@@ -77,7 +77,7 @@ api = Provider(
     word=lazy_function(lambda: errors.format_error),
     prefixes=("/v1", "/api/v1"),
     lost=lazy_function(lambda: errors.unknown_path),
-    # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
+    # "Revoked keys → 401 at once": an unauthorised account never gets the 403, which is about the tier.
     statuses={
         Reason.FORBIDDEN: (401,),
         Reason.INVALID: (400,),

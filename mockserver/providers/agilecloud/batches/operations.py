@@ -1,4 +1,4 @@
-"""AgileCloud's batches: what is created, where it is, and what it leaves behind."""
+"""AgileCloud's batch operations: create, retrieve, list, cancel; and the files of a finished batch."""
 
 import math
 from collections.abc import Iterator
@@ -31,12 +31,12 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
 
 VALIDATING_SHARE = 0.1
-"""The part of a timed batch's life before its items."""
+"""The share of a timed batch's duration before its items."""
 OPENAI = "openai"
 FOREIGN_PURPOSE = "invalid_file_purpose"
-"""The code of the error that a file of another purpose is met with."""
+"""The code of the error for a file of another purpose."""
 DEFAULT_PAGE = 20
-"""Batches of a page, where none is asked for."""
+"""The default page size of the list."""
 
 
 def create_batch(call: Call) -> Response:
@@ -62,7 +62,7 @@ def create_batch(call: Call) -> Response:
 
 
 def retrieve_batch(call: Call) -> Response:
-    # What time alone has done to it comes first: an end is not undone by looking.
+    # Apply elapsed time first: a final status is not changed by a status request.
     job = _advance(call, _advance(call, _find(call)).read_at(call.now))
     return call.reply(batch_json(job, call.now))
 
@@ -95,7 +95,7 @@ def list_batches(call: Call) -> Response:
 
 
 def list_files(call: Call) -> Response:
-    """The files, with those of batches that have ended since anybody looked."""
+    """The files, including those of batches that have ended since the last request."""
     for job in list(call.sandbox.jobs.values()):
         if job.batch.account == call.account.key and not job.is_collected:
             _advance(call, job)
@@ -113,7 +113,7 @@ def cancel_batch(call: Call) -> Response:
 
 
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
-    """Every account's batches. One whose work is due, but that nobody has looked at since, is still validating."""
+    """Every account's batches. A batch that is due, but was not read since, is still validating."""
     for job in sandbox.jobs.values():
         is_due = job.worked is None and job.input is not None and now >= job.began()
         status = {"status": Status.VALIDATING} if is_due else {}
@@ -189,7 +189,7 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
 
 
 def _advance(call: Call, job: BatchRecord) -> BatchRecord:
-    """The batch with everything done that its age asks for, kept so."""
+    """The stored batch after everything that is due by now."""
     if job.worked is None and job.input is not None and job.began() <= min(call.now, job.cancelled):
         job = _run_batch(call, job, job.input)
     if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
@@ -207,7 +207,7 @@ def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
 
 
 def _work(blob: StoredBytes, desk: RunContext, **stopped: Any) -> LineResults:
-    """What `work` gives; raises Refusal, with nothing changed, when its files cannot be written."""
+    """The result of `run_lines`; raises Refusal, and then changes nothing, if its files cannot be written."""
     try:
         return run_lines(blob, desk, **stopped)
     except OSError as problem:
@@ -219,17 +219,17 @@ def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
 
 
 def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRecord:
-    """The batch with its output and error files. One that was stopped keeps what had come to an end."""
+    """The batch with its output and error files. A stopped batch keeps the items that had ended."""
     status = job.status(call.now)
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
         ended = partial(_has_ended, job.batch, stopped)
         again = _work(job.input, _run_context(call, job), ended=ended, expires=expires)
-        # What was sent broke the document, whether or not its turn came.
+        # Invalid lines failed validation, whether they were reached or not.
         worked = again._replace(refused=worked.refused)
     if not worked.errors:
-        # Files and bills are of the instant it ended, whenever somebody came to look.
+        # Files and usage have the time at which it ended, not that of this request.
         at = call._replace(now=job.ended())
         output, error = (
             _with_results(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
@@ -241,7 +241,7 @@ def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRe
 
 
 def _count_uses(call: Call, worked: LineResults) -> None:
-    """Tell version tests what came of the versions they chose."""
+    """Report results to the version tests of the prompts."""
     book = prompt_book(call)
     for use in worked.uses:
         trade = use.trade or UsageTotal()

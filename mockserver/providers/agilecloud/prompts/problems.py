@@ -1,8 +1,8 @@
-"""Why a prompt template gives no text."""
+"""Errors of prompt templates."""
 
 
 class TemplateProblem(Exception):
-    """A template that cannot be read or rendered; the message tells its author what to mend."""
+    """A template that cannot be parsed or rendered; the message tells its author why."""
 
     def __init__(self, kind: str, message: str, *, variable: str = "") -> None:
         """`kind` is `syntax`, `missing_variable`, `unsafe` or `too_much`; `variable` is the name that is missing."""

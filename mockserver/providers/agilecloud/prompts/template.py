@@ -1,4 +1,4 @@
-"""Renders prompt templates: Jinja2's language, bounded in time, memory and output whatever the template says."""
+"""Renders prompt templates in Jinja2's language, within bounds of time, memory and output."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,25 +20,25 @@ else:
 __all__ = ["TemplateProblem", "placeholders", "placeholders_of", "render", "render_all"]
 
 MAX_TEMPLATE = 1_000_000
-"""Characters of the templates of a request."""
+"""The most characters of all templates of a request."""
 MAX_VARIABLES = 4 * 1024 * 1024
-"""Bytes of the variables, as JSON."""
+"""The most bytes of the variables, as JSON."""
 MAX_SIMPLE = 100_000
-"""Characters that a template of nothing but names may have and give to be rendered without the other process."""
+"""The most characters of a template with only names, and of its output, that is rendered in this process."""
 CACHED_TEMPLATE = 10_000
 _NAME = re.compile(r"\{\{\s*[A-Za-z_]\w*\s*\}\}", re.ASCII)
 _TAG = re.compile(r"\{[{%#]")
 
 
 def render(template: str, variables: Mapping[str, Any], *, blank: bool = False) -> str:
-    """The text a template gives with these variables; raises TemplateProblem."""
+    """The rendered text; raises TemplateProblem."""
     return render_all([template], variables, blank=blank)[0]
 
 
 def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool = False) -> list[str]:
-    """The texts that several templates give, which together may cost what one may; raises TemplateProblem.
+    """The rendered texts of several templates, which share one limit; raises TemplateProblem.
 
-    A variable without a value is a problem, or, with `blank`, an empty text, as Jinja2 has it by default.
+    A variable without a value is an error, or, with `blank`, an empty text, as in Jinja2 by default.
     """
     _check_length(templates)
     if all(map(_is_plain, templates)):
@@ -47,12 +47,12 @@ def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank:
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """The variables a template needs, in alphabetical order; raises TemplateProblem when it cannot be read."""
+    """The variables of a template, sorted; raises TemplateProblem if it is invalid."""
     return placeholders_of([template])
 
 
 def placeholders_of(templates: Sequence[str]) -> tuple[str, ...]:
-    """The variables that several templates need; raises TemplateProblem when one cannot be read."""
+    """The variables of several templates; raises TemplateProblem if one is invalid."""
     _check_length(templates)
     if all(map(_is_plain, templates)):
         return ()
@@ -107,7 +107,7 @@ def _is_plain(template: str) -> bool:
 
 
 def _is_simple(templates: Sequence[str], given: int) -> bool:
-    """Whether the templates hold only names in braces, each of which gives at most all variables."""
+    """Whether the templates contain only names in braces, each of which outputs at most all variables."""
     if sum(map(len, templates)) > MAX_SIMPLE:
         return False
     count = 0
@@ -120,6 +120,6 @@ def _is_simple(templates: Sequence[str], given: int) -> bool:
 
 
 def _with_plain_ends(template: str) -> str:
-    """The template with `\\n` as line ends, and without a last one, as Jinja2 reads it."""
+    """The template with `\n` as line ends, and without a last one, as Jinja2 reads it."""
     text = re.sub(r"\r\n?", "\n", template)
     return text.removesuffix("\n")
