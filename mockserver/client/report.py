@@ -31,7 +31,7 @@ NO_VERDICT = (
 )
 
 
-class Report(NamedTuple):
+class ServerReport(NamedTuple):
     """Verdict and coverage of a server."""
 
     verdict: Mapping[str, Any]
@@ -81,14 +81,16 @@ def format_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
     return "\n".join([f"the client behaved badly (fail_on is {fail_on}):", *lines]) if found else ""
 
 
-def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:
+def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> ServerReport:
     """The report on one sandbox, or all; raises SettingsError if the server does not answer."""
     scope = {"scope": "server" if sandbox == ALL else "sandbox"}
     # Header values are bytes; the server decodes names as UTF-8.
     named = DEFAULT if sandbox == ALL else sandbox.encode().decode("latin-1")
     try:
         with Client(url, admin_token, timeout=timeout) as client:
-            return Report(*(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage")))
+            return ServerReport(
+                *(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage"))
+            )
     except ValueError as error:
         raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from error
     except AdminError as error:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, Provider, owner_of_path
+from mockserver.engine.canned import canned_response
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
-from mockserver.openapi.responses import canned_reply, documented_reply, pick_status, problem, violations_text
+from mockserver.openapi.responses import documented_reply, pick_status, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
 from mockserver.openapi.security import BEARER, format_challenges, missing_scheme, read_credential, read_token
 from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import Account, reserved_status
-from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.journal import ON_DEMAND
 from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -271,7 +271,7 @@ class Engine:
             violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
         if violations:
             raise Refusal(Reason.INVALID, violations=violations)
-        return service.handler(call) if service.handler else _canned(call)
+        return service.handler(call) if service.handler else canned_response(call)
 
     def _admit(
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
@@ -387,19 +387,3 @@ def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name not in broken}
     return call._replace(arguments=arguments, body=body, broken=broken)
-
-
-def _canned(call: Call) -> Response:
-    """A response without code: a fixture, else the document's example, else a value generated from its schema."""
-    canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
-    if canned is not None:
-        return canned_reply(call.operation, canned.entry, canned.source)
-    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _request_key(call))
-    if call.operation.method == "POST":
-        key = call.sandbox.ids.next(call.operation.key, _request_key(call))
-    return documented_reply(call.operation, call.operation.success, key=key) or Response(204, source="generated")
-
-
-def _request_key(call: Call) -> bytes:
-    body = call.body.hex() if isinstance(call.body, bytes) else call.body
-    return canonical([call.arguments, body])

@@ -92,7 +92,7 @@ def find_mistakes(document: Any) -> Iterator[Mistake]:
         return
     version = document.get("openapi")
     if not (isinstance(version, str) and version.startswith("3.")):
-        yield Mistake(("openapi",), f"openapi is {_shown(version)}; wanted a version 3.x document")
+        yield Mistake(("openapi",), f"openapi is {_format_value(version)}; wanted a version 3.x document")
         return
     if "paths" not in document:
         yield Mistake((), "paths is missing; there is nothing to serve")
@@ -198,7 +198,7 @@ class _Search:
             passed.add(reference)
             node, there = _followed(reference, self._document) or (None, ())
             if kind == "schema" and there[0] not in {"components", "paths"}:
-                return Mistake(place, f"$ref is {_shown(reference)}; wanted a schema in components or paths")
+                return Mistake(place, f"$ref is {_format_value(reference)}; wanted a schema in components or paths")
             if kind == "schema" or not (isinstance(node, dict) and "$ref" in node):
                 return node, there
             reference = node["$ref"]
@@ -208,11 +208,11 @@ class _Search:
         if not isinstance(reference, str):
             return f"is {_kind_of(reference)}; wanted text"
         if not reference.startswith("#/"):
-            return f"$ref is {_shown(reference)}; only references inside the document (#/…) are followed"
+            return f"$ref is {_format_value(reference)}; only references inside the document (#/…) are followed"
         if reference in passed:
-            return f"$ref is {_shown(reference)}; it goes round in circles"
+            return f"$ref is {_format_value(reference)}; it goes round in circles"
         has_end = _followed(reference, self._document) is not None
-        return "" if has_end else f"$ref is {_shown(reference)}; the document has no such thing"
+        return "" if has_end else f"$ref is {_format_value(reference)}; the document has no such thing"
 
     def path_item(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         """Checks a path, which is the last step of the location unless the item is referenced."""
@@ -230,12 +230,12 @@ class _Search:
     def _operation_id(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         key = node.get("operationId")
         if isinstance(key, str) and key and self._keys.setdefault(key, location) != location:
-            yield Mistake((*location, "operationId"), f"the operationId {_shown(key)} stands twice")
+            yield Mistake((*location, "operationId"), f"the operationId {_format_value(key)} stands twice")
 
     def parameter(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         """Checks a parameter's name and location."""
         if not (isinstance(node.get("name"), str) and node.get("in") in LOCATIONS):
-            came = f"name {_shown(node.get('name'))}, in {_shown(node.get('in'))}"
+            came = f"name {_format_value(node.get('name'))}, in {_format_value(node.get('in'))}"
             wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
             yield Mistake(location, f"a parameter has {came}; wanted {wanted}")
 
@@ -264,7 +264,7 @@ class _Search:
         if isinstance(found, Mistake):
             yield found
         elif self._leads_back(location):
-            yield Mistake((*location, "$ref"), f"$ref is {_shown(node['$ref'])}; it goes round in circles")
+            yield Mistake((*location, "$ref"), f"$ref is {_format_value(node['$ref'])}; it goes round in circles")
         else:
             self._waiting.append(("schema", *found))
 
@@ -335,9 +335,9 @@ def _broken_keywords(node: Any, location: Location) -> Iterator[Mistake]:
         told.add(there)
         keyword = there[-1] if there else ""
         if keyword == "type":
-            yield Mistake(there, f"type is {_shown(value)}; wanted one of {', '.join(TYPES)}, or a list of them")
+            yield Mistake(there, f"type is {_format_value(value)}; wanted one of {', '.join(TYPES)}, or a list of them")
         else:
-            yield Mistake(there, f"{keyword} cannot be {_shown(value)}: {message[: 2 * MAX_SHOWN]}")
+            yield Mistake(there, f"{keyword} cannot be {_format_value(value)}: {message[: 2 * MAX_SHOWN]}")
 
 
 def _unlike(location: Location, node: Any, wanted: str) -> Mistake:
@@ -348,7 +348,7 @@ def _kind_of(node: Any) -> str:
     return _NAMES.get(type(node), type(node).__name__)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 

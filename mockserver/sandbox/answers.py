@@ -19,7 +19,7 @@ class AnswerVersions:
         self._made: dict[bytes, list[float]] = {}
         self._read = 0
 
-    def edition(
+    def version(
         self,
         question: bytes,
         asked: float,

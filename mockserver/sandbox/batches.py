@@ -147,7 +147,7 @@ class Batch(NamedTuple):
             return self
         return self._replace(reads=(*self.reads, now))
 
-    def began(self) -> float:
+    def items_start(self) -> float:
         """The sandbox time at which the first items may end; infinite while unknown."""
         if self.progression.kind == "polls":
             return self._read_time(self._head_reads + 1)

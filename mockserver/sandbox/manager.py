@@ -4,11 +4,11 @@ import sys
 from collections.abc import Callable
 from threading import Lock
 
-from mockserver.sandbox.idle import Idle
+from mockserver.sandbox.deferred_free import DeferredFree
+from mockserver.sandbox.eviction import EvictionOrder
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.journal import JournalSpace
 from mockserver.sandbox.sandbox import NO_OPTIONS, Sandbox, SandboxDefaults, SandboxOptions
-from mockserver.sandbox.waste import Waste
 from mockserver.stores import Store, open_store
 
 MAX_SANDBOXES = 10_000
@@ -40,14 +40,14 @@ class SandboxManager:
         self.limit = limit
         self.evicted = 0
         """The number of evictions."""
-        self.waste = Waste()
+        self.waste = DeferredFree()
         self.journals = JournalSpace(journal_bytes)
         self._when_evicted = when_evicted
         self._by_name: dict[str, Sandbox] = {}
         self._by_key: dict[str, Sandbox] = {}
         self._evicted_names: dict[str, None] = {}
-        self._idle: Idle[Sandbox] = Idle()
-        self._waiting: Idle[Sandbox] = Idle()
+        self._idle: EvictionOrder[Sandbox] = EvictionOrder()
+        self._waiting: EvictionOrder[Sandbox] = EvictionOrder()
         self._uses = 0
         self._making = Lock()
 

@@ -10,10 +10,10 @@ from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.callbacks import Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig
 from mockserver.sandbox.conditions import NORMAL
+from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Heap
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
 from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.stubs.rules import Rules
-from mockserver.sandbox.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
 
 Value = TypeVar("Value")
@@ -79,7 +79,7 @@ class Sandbox:
         store: Store,
         beginnings: SandboxDefaults,
         own: SandboxOptions = NO_OPTIONS,
-        waste: Waste | None = None,
+        waste: DeferredFree | None = None,
         journals: JournalSpace | None = None,
     ) -> None:
         """Large collections that are dropped go to the `waste`; without one they are freed at once.
@@ -139,7 +139,7 @@ class Sandbox:
 
     def collection(self, name: str, _type: type[Value]) -> MutableMapping[str, Value]:
         """What a provider remembers of one kind, by id, in the order in which it was first put."""
-        return self._store.shelf(self.name, name)
+        return self._store.collection(self.name, name)
 
     def open_outbox(self) -> Outbox:
         """The outbox for callbacks, created if there is none."""
@@ -159,7 +159,7 @@ class Sandbox:
 
     def reset_state(self) -> None:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
-        for shelf in self._store.take(self.name):
+        for shelf in self._store.pop_collections(self.name):
             self._throw_away(shelf)
         self._furnish()
 
@@ -185,7 +185,7 @@ class Sandbox:
 
     def detach(self) -> None:
         """Give up its collections, so that a new sandbox can have this name. A running transaction can finish."""
-        for shelf in self._store.drop(self.name):
+        for shelf in self._store.forget(self.name):
             if len(shelf) > AT_ONCE:  # copies, because a running transaction needs the collections
                 self._throw_away(list(shelf))
                 self._throw_away(list(shelf.values()))
@@ -200,17 +200,17 @@ class Sandbox:
     def _furnish(self) -> None:
         """Open empty collections, and the objects that use them."""
         store, name, start = self._store, self.name, self._beginnings
-        self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
-        self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
-        self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
-        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
-        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
-        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
-        self.asked: MutableMapping[str, int] = store.shelf(name, "asked")
+        self.batches: MutableMapping[str, Batch] = store.collection(name, "batches")
+        self.jobs: MutableMapping[str, Any] = store.collection(name, "jobs")
+        self.prompts: MutableMapping[str, Any] = store.collection(name, "prompts")
+        self.files: MutableMapping[str, Any] = store.collection(name, "files")
+        self.usage: MutableMapping[str, Any] = store.collection(name, "usage")
+        self.buckets: MutableMapping[str, Any] = store.collection(name, "buckets")
+        self.asked: MutableMapping[str, int] = store.collection(name, "asked")
         self.answers = AnswerVersions()
         self.outbox = None
-        self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
-        self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))
+        self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.collection(name, "accounts"))
+        self.ids = IdSequence(start.seed, self.own.ids_of or name, store.collection(name, "seen"))
 
 
 def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:

@@ -13,7 +13,7 @@ class Store(Protocol):
     def transaction(self, sandbox: str) -> AbstractContextManager[Any]:
         """A transaction of the sandbox: other requests see all of its changes or none. May be nested."""
 
-    def shelf(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
+    def collection(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
         """The collection of a sandbox, empty at first."""
 
     def is_busy(self, sandbox: str) -> bool:
@@ -22,10 +22,10 @@ class Store(Protocol):
     def shelves(self, sandbox: str) -> Mapping[str, MutableMapping[str, Any]]:
         """The sandbox's collections by name, as far as they were opened."""
 
-    def take(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
+    def pop_collections(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
         """Remove all collections of the sandbox and return them; reopened collections are empty."""
 
-    def drop(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
+    def forget(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
         """Like `take`, and forget the sandbox. A running transaction can finish."""
 
 

@@ -15,7 +15,7 @@ class MemoryStore:
     def transaction(self, sandbox: str) -> RLock:
         return self._locks[sandbox]
 
-    def shelf(self, sandbox: str, collection: str) -> dict[str, Any]:
+    def collection(self, sandbox: str, collection: str) -> dict[str, Any]:
         return self._shelves[sandbox].setdefault(collection, {})
 
     def is_busy(self, sandbox: str) -> bool:
@@ -30,9 +30,9 @@ class MemoryStore:
     def shelves(self, sandbox: str) -> dict[str, dict[str, Any]]:
         return dict(self._shelves.get(sandbox, {}))
 
-    def take(self, sandbox: str) -> list[dict[str, Any]]:
+    def pop_collections(self, sandbox: str) -> list[dict[str, Any]]:
         return list(self._shelves.pop(sandbox, {}).values())
 
-    def drop(self, sandbox: str) -> list[dict[str, Any]]:
+    def forget(self, sandbox: str) -> list[dict[str, Any]]:
         self._locks.pop(sandbox, None)
-        return self.take(sandbox)
+        return self.pop_collections(sandbox)

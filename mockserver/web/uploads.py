@@ -18,14 +18,14 @@ INLINE_BYTES = 16 * 1024
 """Bytes up to which parsing stays on the event loop; more is parsed in a thread."""
 
 
-class Form(NamedTuple):
+class ReceivedForm(NamedTuple):
     """A received form: its fields (of a repeated one the last), or why it is invalid."""
 
     fields: dict[str, str | Upload] | None
     problem: str = ""
 
 
-async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
+async def read_form(content_type: str, receive: "Receive", limit: int) -> ReceivedForm:
     """The form of a request, received completely even if it is invalid.
 
     Raises Refusal if it is larger than `limit` bytes or the disk is full, and ConnectionResetError if the client
@@ -40,7 +40,7 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
                 await asyncio.to_thread(reader.feed, data)
             else:
                 reader.feed(data)
-        return Form(reader.finish())
+        return ReceivedForm(reader.finish())
     except FormError as problem:
         said = str(problem)
     except ConnectionResetError:
@@ -56,7 +56,7 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
     _close(reader)
     async for _ in stream:  # A client whose connection is closed while it sends does not read the response.
         pass
-    return Form(None, said)
+    return ReceivedForm(None, said)
 
 
 async def skip_body(receive: "Receive", limit: int) -> bool:

@@ -23,7 +23,7 @@ def asked_by(batch: Batch) -> Iterable[bytes]:
 
 
 def editions(book: AnswerVersions, batches: dict[str, Batch], question: bytes, moments: Iterable[float]) -> list[int]:
-    return [book.edition(question, at, born=BORN, batches=batches, questions=asked_by) for at in moments]
+    return [book.version(question, at, born=BORN, batches=batches, questions=asked_by) for at in moments]
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +101,7 @@ def test_a_young_sandbox_reads_no_batch(make_history: MakeHistory) -> None:
         raise AssertionError("no batch needs to be read")
 
     just_before = BORN + DAY - 1
-    assert AnswerVersions().edition(b"q", just_before, born=BORN, batches=batches, questions=refuse) == 0
+    assert AnswerVersions().version(b"q", just_before, born=BORN, batches=batches, questions=refuse) == 0
 
 
 def test_each_batch_is_read_once_and_not_walked_past_again(make_history: MakeHistory) -> None:
@@ -121,6 +121,6 @@ def test_each_batch_is_read_once_and_not_walked_past_again(make_history: MakeHis
 
     book = AnswerVersions()
     for _ in range(5):
-        assert book.edition(b"q", BORN + 2 * DAY, born=BORN, batches=batches, questions=noted) == 2
+        assert book.version(b"q", BORN + 2 * DAY, born=BORN, batches=batches, questions=noted) == 2
 
     assert (read, Counted.walks) == (["0", "1", "2"], 1)

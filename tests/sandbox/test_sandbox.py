@@ -25,7 +25,7 @@ def live_in(sandbox: Sandbox, batch: Batch, note: Note) -> str:
     note(sandbox.journal)
     sandbox.clock.advance(3 * DAY)
     sandbox.progression = Progression("polls", 3)
-    sandbox.answers.edition(
+    sandbox.answers.version(
         b"q", sandbox.clock.now(), born=sandbox.clock.born, batches=sandbox.batches, questions=lambda _: [b"q"]
     )
     return sandbox.next_id("queueBatch", b"{}")
@@ -106,7 +106,7 @@ def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: SandboxM
 
     def edition(*created: float) -> int:
         sandbox.batches.update({str(at): make_batch(id_=str(at), created=at) for at in created})
-        return sandbox.answers.edition(
+        return sandbox.answers.version(
             b"q", max(created), born=sandbox.clock.born, batches=sandbox.batches, questions=lambda _: [b"q"]
         )
 

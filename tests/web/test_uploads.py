@@ -25,7 +25,7 @@ from mockserver.web import uploads
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.forms import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
 from mockserver.web.gateway import Gateway
-from mockserver.web.uploads import Form, read_form
+from mockserver.web.uploads import ReceivedForm, read_form
 
 MEGABYTE = 1024 * 1024
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ class UploadWire(Wire):
         )
         super().__init__(*messages, path="/v1/files", **{"content_type": TYPE, **headers})
 
-    def read(self, limit: int = 64 * MEGABYTE) -> Form:
+    def read(self, limit: int = 64 * MEGABYTE) -> ReceivedForm:
         headers = {name.decode(): value.decode() for name, value in self.scope["headers"]}
         return asyncio.run(asyncio.wait_for(read_form(headers["content-type"], self.receive, limit), timeout=20))
 
@@ -195,7 +195,7 @@ def test_what_is_wrong_with_a_form_is_told_once_it_is_received(body: bytes, prob
     ],
 )
 def test_a_form_without_a_usable_boundary_says_so(content_type: str, problem: str) -> None:
-    assert UploadWire(GOOD, content_type=content_type).read() == Form(None, problem)
+    assert UploadWire(GOOD, content_type=content_type).read() == ReceivedForm(None, problem)
 
 
 @pytest.mark.parametrize("piece", [1, 65_536])

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 from mockserver.lazy import lazy_module
-from mockserver.openapi.budget import Budget, TooCostly
+from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.regex import compile_pattern, pattern_weight
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     rstr = lazy_module("rstr")
 
-Choice = TypeVar("Choice")
+Chooser = TypeVar("Chooser")
 
 TRIES = 60
 DRAW = 3
@@ -60,7 +60,7 @@ class _SeededChoice(Random):
         self._drawn = 0
         self._budget = budget
 
-    def choice(self, seq: Sequence[Choice]) -> Choice:  # type: ignore[override]  # typeshed's protocol is its own
+    def choice(self, seq: Sequence[Chooser]) -> Chooser:  # type: ignore[override]  # typeshed's protocol is its own
         self._count(len(seq))
         if all(isinstance(member, str) for member in seq):
             return super().choice(sorted(seq))  # type: ignore[type-var]  # all are str, as was just asked

@@ -5,8 +5,8 @@ from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 
-from mockserver.openapi.budget import Budget, TooCostly
 from mockserver.openapi.generate.regex import text_matching
+from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.generate.words import WordGenerator, text_for
 from mockserver.openapi.references import resolve_ref
 
@@ -16,7 +16,7 @@ Schema = Mapping[str, Any]
 
 SHALLOW = 4
 """Below this depth optional parts are left out, since a schema may contain itself."""
-PLENTY = 400
+MANY_PARTS = 400
 """Optional parts are left out once a value has this many parts."""
 BOTTOM = 24
 """The greatest depth. A schema that requires itself has no finite value; null is generated at this depth."""
@@ -61,7 +61,7 @@ class _Generation:
 
     def value(self, schema: Schema | bool, name: str = "", depth: int = 0) -> Any:
         self.parts += 1
-        if depth > BOTTOM or self.parts > 5 * PLENTY:
+        if depth > BOTTOM or self.parts > 5 * MANY_PARTS:
             return None
         try:
             return self.made(schema, name, depth)
@@ -72,7 +72,7 @@ class _Generation:
 
     def made(self, schema: Schema | bool, name: str, depth: int) -> Any:
         self.budget.spend(10)
-        is_enough = depth >= SHALLOW or self.parts > PLENTY
+        is_enough = depth >= SHALLOW or self.parts > MANY_PARTS
         self.looks = 0
         flat = self.flattened(schema, is_enough=is_enough)
         if "const" in flat:
@@ -97,7 +97,7 @@ class _Generation:
     def flattened(self, schema: Schema | bool, *, is_enough: bool, hops: int = 0) -> Schema:
         """The schema with references and combinations merged into one."""
         self.looks += 1
-        if isinstance(schema, bool) or hops > BOTTOM or self.looks > PLENTY:
+        if isinstance(schema, bool) or hops > BOTTOM or self.looks > MANY_PARTS:
             return {}
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
@@ -131,7 +131,7 @@ class _Generation:
 
     def object(self, schema: Schema, depth: int, *, is_enough: bool) -> dict[str, Any]:
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
-        least, most = min(int(schema.get("minProperties", 0)), MOST), int(schema.get("maxProperties", PLENTY))
+        least, most = min(int(schema.get("minProperties", 0)), MOST), int(schema.get("maxProperties", MANY_PARTS))
         # A dict, since it is ordered and fast to search.
         names = dict.fromkeys(schema.get("required", ()))
         self.budget.spend(len(properties) + len(names))

@@ -21,7 +21,7 @@ else:
     lorem = lazy_module("faker.providers.lorem.en_US")
     person = lazy_module("faker.providers.person.en_US")
 
-Choice = TypeVar("Choice")
+Chooser = TypeVar("Chooser")
 
 # Kinds of the blanks: n a noun, a an adjective, v a verb, r an adverb. No articles but "the", so that any word fits.
 SENTENCES = (
@@ -100,7 +100,7 @@ class WordGenerator:
             return low + int(self._draw() * span)
         return low + self._random.getrandbits(span.bit_length() + 64) % span
 
-    def pick(self, choices: Sequence[Choice]) -> Choice:
+    def pick(self, choices: Sequence[Chooser]) -> Chooser:
         return choices[int(self._draw() * len(choices))]
 
     def chance(self, likelihood: float) -> bool:

@@ -88,7 +88,7 @@ def _may_be_cached(request: Mapping[str, Any]) -> bool:
 
 
 def _version(question: Question, batch: Batch, sandbox: Sandbox) -> bytes:
-    number = sandbox.answers.edition(
+    number = sandbox.answers.version(
         question.key(""), batch.created, born=sandbox.clock.born, batches=sandbox.batches, questions=_cached_questions
     )
     return str(number).encode() if number else b""

@@ -156,7 +156,7 @@ class Snapshots:
             for hint in shelves.values():
                 self._registry.declare(hint, f"{provider}.")
 
-    def take(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
+    def snapshot_of(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
         """The current state of a sandbox. Call it inside the sandbox's transaction; it is fast."""
         return Snapshot(
             name=sandbox.shown_name,

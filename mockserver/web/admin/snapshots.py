@@ -52,7 +52,7 @@ def export(call: AdminCall) -> Generator[Step, Any, bytes]:
 
 def _take(snapshots: Snapshots, sandbox: Sandbox, *, journal: bool) -> Snapshot:
     with sandbox.transaction:
-        return snapshots.take(sandbox, journal=journal)
+        return snapshots.snapshot_of(sandbox, journal=journal)
 
 
 def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:

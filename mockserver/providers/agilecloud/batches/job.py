@@ -93,7 +93,7 @@ class BatchRecord(NamedTuple):
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
             return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
-        if now < self.began():
+        if now < self.items_start():
             return Status.VALIDATING
         if self.worked is None or self.worked.errors:
             return Status.FAILED
@@ -111,9 +111,9 @@ class BatchRecord(NamedTuple):
             return self._replace(cancel_seen=min(self.cancel_seen, now))
         return self if LIFECYCLE.is_final(self.status(now)) else self._replace(batch=self.batch.read_at(now))
 
-    def began(self) -> float:
+    def items_start(self) -> float:
         """When validation ends and its items begin: at the end of its window at the latest."""
-        return min(self.batch.began(), self.deadline())
+        return min(self.batch.items_start(), self.deadline())
 
     def deadline(self) -> float:
         """When its window closes, in Unix seconds; earlier than `expires_at` if the conditions set `expires`."""
@@ -144,7 +144,7 @@ class BatchRecord(NamedTuple):
     def counts(self, now: float) -> dict[str, int]:
         """The number of requests, and of those that have succeeded and failed by now."""
         worked = self.worked
-        if worked is None or worked.errors or self.began() > now:
+        if worked is None or worked.errors or self.items_start() > now:
             return {"total": 0, "completed": 0, "failed": 0}
         if self.status(now) in {Status.COMPLETED, Status.EXPIRED, Status.FAILED}:
             # What was not reached in time has failed; and rounding leaves nothing of a completed batch open.

@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
-from mockserver.openapi.budget import MAX_BATCH_STEPS, Budget
+from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, Budget
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import rejection_error
 from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status
@@ -115,7 +115,7 @@ def cancel_batch(call: Call) -> Response:
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
     """Every account's batches. A batch that is due, but was not read since, is still validating."""
     for job in sandbox.jobs.values():
-        is_due = job.worked is None and job.input is not None and now >= job.began()
+        is_due = job.worked is None and job.input is not None and now >= job.items_start()
         status = {"status": Status.VALIDATING} if is_due else {}
         yield {**batch_json(job, -math.inf if is_due else now), **status, "account": job.batch.account}
 
@@ -125,7 +125,7 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
     status = job.status(now)
     failed = status is Status.FAILED
     worked = job.worked if job.worked and not job.worked.errors and status is not Status.VALIDATING else None
-    began = job.began() if worked else math.inf
+    began = job.items_start() if worked else math.inf
     return {
         "id": job.batch.id,
         "object": "batch",
@@ -142,7 +142,7 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
         "expires_at": int(job.expires_at),
         "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
         "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
-        "failed_at": int(job.ended() if worked else job.began()) if failed else None,
+        "failed_at": int(job.ended() if worked else job.items_start()) if failed else None,
         "expired_at": _past(job.ended(), now) if status is Status.EXPIRED else None,
         "cancelling_at": _past(job.cancelled, now),
         "cancelled_at": _past(job.ended(), now) if status is Status.CANCELLED else None,
@@ -190,7 +190,7 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
 
 def _advance(call: Call, job: BatchRecord) -> BatchRecord:
     """The stored batch after everything that is due by now."""
-    if job.worked is None and job.input is not None and job.began() <= min(call.now, job.cancelled):
+    if job.worked is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
         job = _run_batch(call, job, job.input)
     if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
         job = _store_results(call, job, job.worked)
@@ -271,7 +271,7 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
     return RunContext(
         batch_id=job.batch.id,
         endpoint=job.endpoint,
-        created=int(job.began()),
+        created=int(job.items_start()),
         models=context_models(call.world),
         prices=context_prices(call.world),
         world=call.world,

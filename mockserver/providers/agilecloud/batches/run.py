@@ -22,7 +22,7 @@ from mockserver.api.call import ApiContext, with_defaults
 from mockserver.api.client_rules import RejectedItems
 from mockserver.errors import Reason, Refusal
 from mockserver.http import StoredBytes
-from mockserver.openapi.budget import MAX_STEPS, Budget
+from mockserver.openapi.generate.steps import MAX_STEPS, Budget
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.fixtures.files import Completion
-from mockserver.openapi.budget import Budget
+from mockserver.openapi.generate.steps import Budget
 from mockserver.providers.agilecloud.chat.logprobs import check_size, text_logprobs, wants_logprobs
 from mockserver.providers.agilecloud.chat.text import (
     generated_object,
@@ -123,7 +123,7 @@ class _ChatRequest(NamedTuple):
 
     def fabricated(self, key: bytes) -> str:
         if self.form is not None:
-            return self.form.filled(key, self.budget).decode()
+            return self.form.generate_json(key, self.budget).decode()
         topic = topic_of(last_user_message(self.request["messages"]))
         if self.wants_object():
             return orjson.dumps(generated_object(key, topic)).decode()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.errors import Reason, Refusal, SpecError, Violation
-from mockserver.openapi.budget import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
+from mockserver.openapi.generate.steps import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
 from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.chat.rules import chosen_tools, tool_name
@@ -36,7 +36,7 @@ class JsonSchemaFormat(NamedTuple):
     """`response_format 'invoice'` or `function 'find_city'`."""
     location: Location
 
-    def filled(self, key: bytes, budget: Budget) -> bytes:
+    def generate_json(self, key: bytes, budget: Budget) -> bytes:
         """JSON that fits, the same for the same key; raises Refusal if the schema is invalid, or no value is found."""
         try:
             # `generate_value` assumes a sound schema, but a client's may have circular or dangling references.
@@ -137,7 +137,7 @@ def generated_call(tool: Mapping[str, Any], key: bytes, budget: Budget) -> dict[
         custom = {"name": tool["custom"]["name"], "input": generated_text(key, tool["custom"]["name"])}
         return {"id": _call_id(key), "type": "custom", "custom": custom}
     function = tool["function"]
-    call = {"name": function["name"], "arguments": _parameters(function).filled(key, budget).decode()}
+    call = {"name": function["name"], "arguments": _parameters(function).generate_json(key, budget).decode()}
     return tool_call(call, key)
 
 
@@ -146,7 +146,7 @@ def adapted_call(call: Mapping[str, Any], function: Mapping[str, Any], key: byte
     form = _parameters(function)
     arguments = call.get("arguments", {})
     fits = form.accepts_text(arguments, budget) if isinstance(arguments, str) else form.accepts(arguments, budget)
-    return tool_call(call if fits else {**call, "arguments": form.filled(key, budget).decode()}, key)
+    return tool_call(call if fits else {**call, "arguments": form.generate_json(key, budget).decode()}, key)
 
 
 def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from mockserver.providers.agilecloud.prompts.select import (
     select_numbered,
     version_archived,
 )
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, placeholders_of
+from mockserver.providers.agilecloud.prompts.template import TemplateError, placeholders_of
 
 MAX_COMPARED = 1_000
 """The most lines of a version that are compared; a diff of more takes too long."""
@@ -223,7 +223,7 @@ def _variables(version: PromptVersion) -> tuple[str, ...]:
         return version.variables
     try:
         return placeholders_of([each["content"] for each in version.contents])
-    except TemplateProblem:  # Only a fixture's: requests with an invalid template are rejected.
+    except TemplateError:  # Only a fixture's: requests with an invalid template are rejected.
         return ()
 
 
@@ -274,11 +274,11 @@ def _check_content(body: Mapping[str, Any]) -> PromptVersion:
         raise refusal(Reason.INVALID, ("body", "messages"), "missing_required_parameter", message)
     try:
         names = placeholders_of([each["content"] for each in content.contents])
-    except TemplateProblem as problem:
+    except TemplateError as problem:
         raise _template_refused(problem, content) from problem
     return content if content.variables is not None else content._replace(variables=names)
 
 
-def _template_refused(problem: TemplateProblem, content: PromptVersion) -> Refusal:
+def _template_refused(problem: TemplateError, content: PromptVersion) -> Refusal:
     field = "template" if content.messages is None else "messages"
     return refusal(Reason.INVALID, ("body", field), "invalid_template", f"Invalid '{field}': {problem}")

@@ -1,7 +1,7 @@
 """Errors of prompt templates."""
 
 
-class TemplateProblem(Exception):
+class TemplateError(Exception):
     """A template that cannot be parsed or rendered; the message tells its author why."""
 
     def __init__(self, kind: str, message: str, *, variable: str = "") -> None:

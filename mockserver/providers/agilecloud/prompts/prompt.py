@@ -152,7 +152,7 @@ class Prompt(NamedTuple):
         """The prompt with a test that begins now."""
         return self._replace(ab_test=test, updated_at=test.started_at)
 
-    def used(
+    def with_use(
         self, number: int, *, failed: bool = False, prompt_tokens: int = 0, completion_tokens: int = 0
     ) -> "Prompt":
         """The prompt after one more request to a version, which counts if the version is under test."""

@@ -49,7 +49,7 @@ class PromptRepository:
         prompt = self.own(slug)
         if prompt is not None:
             self.put(
-                prompt.used(number, failed=failed, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+                prompt.with_use(number, failed=failed, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
             )
 
     def all(self) -> list[Prompt]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.providers.agilecloud.prompts.prompt import Prompt, PromptVersion, ab_version
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, render_all
+from mockserver.providers.agilecloud.prompts.template import TemplateError, render_all
 
 FindPrompt = Callable[[str], Prompt | None]
 
@@ -104,12 +104,12 @@ def rendered_messages(
     messages = version.contents
     try:
         texts = render_all([each["content"] for each in messages], variables, blank=blank)
-    except TemplateProblem as problem:
+    except TemplateError as problem:
         raise rendering_refused(problem, version) from problem
     return [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]
 
 
-def rendering_refused(problem: TemplateProblem, version: PromptVersion) -> Refusal:
+def rendering_refused(problem: TemplateError, version: PromptVersion) -> Refusal:
     """Why a template could not be rendered: because of a variable, or of the template."""
     if problem.kind == "missing_variable":
         location = ("body", "variables", *([problem.variable] if problem.variable else ()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mockserver.lazy import lazy_module
-from mockserver.providers.agilecloud.prompts.problems import TemplateProblem
+from mockserver.providers.agilecloud.prompts.problems import TemplateError
 
 if TYPE_CHECKING:
     from mockserver.providers.agilecloud.prompts import render_pool, renderer
@@ -17,7 +17,7 @@ else:
     render_pool = lazy_module("mockserver.providers.agilecloud.prompts.render_pool")
     renderer = lazy_module("mockserver.providers.agilecloud.prompts.renderer")
 
-__all__ = ["TemplateProblem", "placeholders", "placeholders_of", "render", "render_all"]
+__all__ = ["TemplateError", "placeholders", "placeholders_of", "render", "render_all"]
 
 MAX_TEMPLATE = 1_000_000
 """The most characters of all templates of a request."""
@@ -81,12 +81,12 @@ def _asked(templates: Sequence[str], variables: Mapping[str, Any], *, blank: boo
         )
     except orjson.JSONEncodeError as error:
         message = "The template or a variable is nested too deeply, or holds half of a surrogate pair."
-        raise TemplateProblem("too_much", message) from error
+        raise TemplateError("too_much", message) from error
     if len(given) > MAX_VARIABLES:
-        raise TemplateProblem("too_much", f"The variables have more than {MAX_VARIABLES} bytes.")
+        raise TemplateError("too_much", f"The variables have more than {MAX_VARIABLES} bytes.")
     reply = _reply(request, is_simple=_is_simple(templates, len(given)))
     if "kind" in reply:
-        raise TemplateProblem(reply["kind"], reply["message"], variable=reply.get("variable", ""))
+        raise TemplateError(reply["kind"], reply["message"], variable=reply.get("variable", ""))
     return reply["texts"]
 
 
@@ -99,7 +99,7 @@ def _reply(request: bytes, *, is_simple: bool) -> "Reply":
 
 def _check_length(templates: Sequence[str]) -> None:
     if sum(map(len, templates)) > MAX_TEMPLATE:
-        raise TemplateProblem("too_much", f"The template has more than {MAX_TEMPLATE} characters.")
+        raise TemplateError("too_much", f"The template has more than {MAX_TEMPLATE} characters.")
 
 
 def _is_plain(template: str) -> bool:

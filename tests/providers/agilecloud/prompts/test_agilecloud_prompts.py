@@ -119,11 +119,13 @@ def test_a_test_ends_when_one_of_its_versions_is_archived() -> None:
 
 
 def test_only_versions_under_test_are_counted() -> None:
-    prompt = make_tested().used(1, prompt_tokens=3).used(1, failed=True).used(2, completion_tokens=4).used(3)
+    prompt = (
+        make_tested().with_use(1, prompt_tokens=3).with_use(1, failed=True).with_use(2, completion_tokens=4).with_use(3)
+    )
 
     assert prompt.ab_test is not None
     assert prompt.ab_test.uses == {1: VersionStats(2, 1, 3, 0), 2: VersionStats(1, 0, 0, 4)}
-    assert make_prompt().used(1) == make_prompt()
+    assert make_prompt().with_use(1) == make_prompt()
 
 
 def test_a_fixture_with_one_version_is_published() -> None:

@@ -8,16 +8,16 @@ SHARE = 8
 """A search of all candidates remembers one in so many for later calls."""
 
 
-class Used(Protocol):
+class Evictable(Protocol):
     """An object that records when it was last used."""
 
     used: int
 
 
-Candidate = TypeVar("Candidate", bound=Used)
+Candidate = TypeVar("Candidate", bound=Evictable)
 
 
-class Idle(Generic[Candidate]):
+class EvictionOrder(Generic[Candidate]):
     """Finds the least recently used candidate without searching all of them each time."""
 
     def __init__(self) -> None:

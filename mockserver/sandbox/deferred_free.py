@@ -14,7 +14,7 @@ PAUSE = 0.001
 """Seconds, in which other threads run."""
 
 
-class Waste:
+class DeferredFree:
     """Collections to be freed."""
 
     def __init__(self) -> None:
