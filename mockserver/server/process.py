@@ -160,7 +160,11 @@ class EventDrivenServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         await self.on_tick(0)
-        self._when_ready()
+        try:
+            self._when_ready()
+        except BaseException:
+            await self.lifespan.shutdown()  # cut off, it would log a traceback
+            raise
 
     async def main_loop(self) -> None:
         while not self._stopping.is_set():
