@@ -20,10 +20,15 @@ R = TypeVar("R")
 
 
 class _LazyModule(ModuleType):
+    _module: ModuleType | None = None
+    """The real one, once it was needed. It is kept: pytest's pytester takes modules out of sys.modules."""
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # pytest, inspect and doctest ask every object for such names
             raise AttributeError(name)
-        return getattr(import_module(self.__name__), name)
+        if self._module is None:
+            self._module = import_module(self.__name__)
+        return getattr(self._module, name)
 
 
 def lazy_module(name: str) -> ModuleType:

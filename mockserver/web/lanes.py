@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.http import Response
 from mockserver.openapi.responses import problem
@@ -31,7 +33,7 @@ async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], re
     """
     work = workers.submit(lane, action)
     leaving = asyncio.ensure_future(wait_for_disconnect(receive))
-    leaving.add_done_callback(lambda _: work.cancel())
+    leaving.add_done_callback(partial(_cancel, work))
     try:
         return await asyncio.wrap_future(work)
     except asyncio.CancelledError:
@@ -40,6 +42,11 @@ async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], re
         raise
     finally:
         leaving.cancel()
+        del work  # it holds the exception, whose traceback holds this frame
+
+
+def _cancel(work: "Future[Any]", _: Any) -> None:
+    work.cancel()
 
 
 def busy(full: LaneFull) -> Response:
