@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := $(PIP) install --no-deps --require-hashes
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
-.PHONY: run test lint format bench mutants docs lock clean
+.PHONY: run test lint format bench fuzz soak mutants docs lock clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
@@ -26,6 +26,13 @@ format: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
+
+# Not a part of `make test`: a million random requests, and 15 minutes of mixed traffic.
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python tests/support/fuzzer.py --requests 1000000 $(ARGS)
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python tests/support/soak.py $(ARGS)
 
 # Not a part of `make test`: change the package in seeded places and see which changes no test notices.
 mutants: $(VENV)/mutants.stamp
