@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := $(PIP) install --no-deps --require-hashes
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
-.PHONY: run test lint format bench docs lock clean
+.PHONY: run test lint format bench fuzz soak mutants docs lock clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
@@ -27,9 +27,21 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
 
+# Not a part of `make test`: a million random requests, and 15 minutes of mixed traffic.
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python tests/support/fuzzer.py --requests 1000000 $(ARGS)
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python tests/support/soak.py $(ARGS)
+
+# Not a part of `make test`: change the package in seeded places and see which changes no test notices.
+mutants: $(VENV)/mutants.stamp
+	$(BIN)/python -m bench.mutants $(ARGS)
+
 docs: $(VENV)/docs.stamp
+	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
-	@echo "Open site/index.html. With search, and while you write: $(BIN)/python -m mkdocs serve"
+	@echo "Open site/index.html. Search needs a server: $(BIN)/python -m http.server --directory site; while you write: $(BIN)/python -m mkdocs serve"
 
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
@@ -37,6 +49,7 @@ lock: $(VENV)/test.stamp
 	$(COMPILE) --upgrade pyproject.toml --extra sqs --group test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt
+	$(COMPILE) --upgrade pyproject.toml --group mutants -c requirements/test.txt -o requirements/mutants.txt
 
 clean:
 	rm -rf $(VENV) dist build site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -59,5 +72,10 @@ $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp requirements/docs.txt
 	$(LOCKED) -r requirements/docs.txt
+	$(PIP) check
+	@touch $@
+
+$(VENV)/mutants.stamp: $(VENV)/test.stamp requirements/mutants.txt
+	$(LOCKED) -r requirements/mutants.txt
 	$(PIP) check
 	@touch $@

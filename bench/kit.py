@@ -47,17 +47,17 @@ def main(cycles: int) -> None:
     """Print as JSON the median microseconds of a loan and of a request."""
     from statistics import median  # noqa: PLC0415  as below
 
-    from mockserver.lending import pointed_at, sandbox_name  # noqa: PLC0415  only the process that is measured needs them
-    from mockserver.testing import hosting  # noqa: PLC0415  as above
+    from mockserver.testing.pool import environment_for, sandbox_name  # noqa: PLC0415  only the process that is measured needs them
+    from mockserver.testing.unittest import running_pool  # noqa: PLC0415  as above
 
     loans, requests = [], []
-    with hosting() as host, ExitStack() as stack:
+    with running_pool() as host, ExitStack() as stack:
         connection = stack.enter_context(Connection(urlsplit(host.url).port or 0))
         for number in range(cycles + 50):
             name = sandbox_name(f"tests/test_batches.py::test_it[{number}]")
             begun = perf_counter()
-            sandbox = host.lend(name)
-            leading = pointed_at(sandbox)
+            sandbox = host.acquire(name)
+            leading = environment_for(sandbox)
             leading.__enter__()
             lent = perf_counter()
             queued = connection.ask(
@@ -67,7 +67,7 @@ def main(cycles: int) -> None:
             answer = connection.ask(question("GET", "/user", token=name))
             answered = perf_counter()
             leading.__exit__(None, None, None)
-            odd = host.take_back(sandbox)
+            odd = host.release(sandbox)
             loans.append(lent - begun + perf_counter() - answered)
             requests.append(answered - asked)
             if (queued.status, answer.status, odd) != (202, 200, []):

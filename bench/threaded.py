@@ -16,8 +16,8 @@ from bench.references import open_socket, server_of, starlette_app
 @contextmanager
 def ours() -> Iterator[str]:
     # By name: an import of ours at the top would make every `python -m bench.threaded` fail without saying on what.
-    settings = importlib.import_module("mockserver.settings").Settings(port=0, seed="bench")
-    with importlib.import_module("mockserver.server").ThreadedServer(settings) as server:
+    settings = importlib.import_module("mockserver.settings.table").Settings(port=0, seed="bench")
+    with importlib.import_module("mockserver.server.process").ThreadedServer(settings) as server:
         yield server.url
 
 

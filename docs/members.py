@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Never, get_type_hints
 
-from mockserver.client import Client, Clock, SandboxClient
-from mockserver.kit.knobs import Knobs
-from mockserver.kit.records import Records
-from mockserver.lending import Lent
+from mockserver.client.client import Client, Clock, SandboxClient
+from mockserver.client.controls import SandboxControls
+from mockserver.client.reads import SandboxReads
+from mockserver.testing.pool import LeasedSandbox
 
 _MODULES = re.compile(r"\b(?:[a-z_]+\.)+(?=\w)")
 OPENING = (
@@ -29,17 +29,22 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part(Lent, "A test's own", "sandbox.", "Of what pytest and unittest lend."),
+    Part(LeasedSandbox, "A test's own", "sandbox.", "Of what pytest and unittest lend."),
     Part(SandboxClient, "Which one it is", "sandbox.", "How a program gets there, and the sandbox as a whole."),
     Part(Clock, "Its clock", "sandbox.clock.", "Sandbox time; see [time](../control/time.md)."),
     Part(
-        Knobs,
+        SandboxControls,
         "What a test turns",
         "sandbox.",
         "See [answers](../control/answers.md) and [faults](../control/faults.md).",
     ),
-    Part(Records, "What a test reads", "sandbox.", "See [verification](../control/verification.md)."),
-    Part(Client, "The server", "mockserver.client.", "`mockserver.url` is its address; `mockserver.client` has these."),
+    Part(SandboxReads, "What a test reads", "sandbox.", "See [verification](../control/verification.md)."),
+    Part(
+        Client,
+        "The server",
+        "mockserver.client.",
+        "`mockserver.url` is its address; `mockserver.client` has these.",
+    ),
 )
 
 

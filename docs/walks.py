@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from mockserver.contract.scenarios import Scenario
-from mockserver.engine import Engine
-from mockserver.loading import load_engine
-from mockserver.messages import Request, Response, Upload
-from mockserver.settings import Settings
-from mockserver.state.setups import read_setup
-from mockserver.stores.blobs import Blob
+from mockserver.engine.build import build_engine
+from mockserver.engine.engine import Engine
+from mockserver.fixtures.scenarios import Scenario
+from mockserver.http import Request, Response, Upload
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.scenario import read_actions
+from mockserver.settings.table import Settings
 
 START = "frozen@2026-04-12T00:00:00"
 TOKEN = "reader"  # noqa: S105  a name
@@ -43,9 +43,9 @@ class Visit:
     """A fresh engine whose one sandbox the scenario has set up."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._engine: Engine = load_engine(Settings(clock=START))
+        self._engine: Engine = build_engine(Settings(clock=START))
         self._sandbox = self._engine.open_sandbox(Request("GET", "/", "", {}, b""), TOKEN)
-        read_setup(scenario.name, scenario.content).apply(self._sandbox, magic=True)
+        read_actions(scenario.name, scenario.content).apply(self._sandbox, magic=True)
 
     def get(self, path: str, query: str = "") -> Response:
         return self._ask("GET", path, "", query=query)

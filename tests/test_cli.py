@@ -13,24 +13,28 @@ from typing import Any, cast
 
 import pytest
 
-from mockserver import __version__, checking, cli, loading, server
+from mockserver import __version__, cli
+from mockserver.api.call import ApiContext
+from mockserver.api.provider import BoundOperation, Handler
 from mockserver.cli import main
-from mockserver.contract.fixtures import Fixtures
-from mockserver.contract.spec import Operation, Spec
-from mockserver.errors import FixtureError, MockServerError, SettingsError, SpecError
-from mockserver.provider import Handler, Service, World
-from mockserver.server import ThreadedServer
-from mockserver.settings import ROWS, Settings, flag_of
+from mockserver.engine import build as loading
+from mockserver.engine import check as checking
+from mockserver.errors import FixtureError, MockServerError, Problem, SettingsError, SpecError
+from mockserver.fixtures.files import Fixtures
+from mockserver.openapi.document import OpenApiDocument, Operation
+from mockserver.server import process as server
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import ROWS, Settings, flag_of
 
 ROOT = Path(__file__).parents[1]
 POST = {"key": "queue", "method": "POST", "path": "/ai/batches", "summary": "Queue", "tag": "AI"}
 GET = {"key": "devices", "method": "GET", "path": "/ai/devices", "summary": "Devices", "tag": "AI"}
-WORLD = World(Spec({"openapi": "3.1.0"}, "a.yaml"), Fixtures(), Settings())
+WORLD = ApiContext(OpenApiDocument({"openapi": "3.1.0"}, "a.yaml"), Fixtures(), Settings())
 
 
-def a_service(described: dict[str, str], statuses: tuple[int, ...], handler: Handler | None) -> Service:
+def a_service(described: dict[str, str], statuses: tuple[int, ...], handler: Handler | None) -> BoundOperation:
     operation = SimpleNamespace(**described, statuses=statuses)
-    return Service(cast(Operation, operation), WORLD, None, handler, None)
+    return BoundOperation(cast(Operation, operation), WORLD, None, handler, None)
 
 
 SERVICES = (a_service(POST, (202, 401), lambda call: call.reply(None)), a_service(GET, (200,), None))
@@ -66,8 +70,8 @@ def raising(error: BaseException) -> Callable[..., Any]:
     return fail
 
 
-def problem(severity: str) -> SimpleNamespace:
-    return SimpleNamespace(place="a.yaml", message="is odd", severity=severity)
+def problem(severity: str) -> Problem:
+    return Problem("a.yaml", "is odd", severity)
 
 
 def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -79,7 +83,7 @@ def test_the_version_is_told_without_loading_the_engine() -> None:
     script = (
         "import sys; from mockserver.cli import main\n"
         "try: main(['--version'])\n"
-        "finally: assert not {'uvicorn', 'starlette', 'yaml', 'asyncio', 'mockserver.engine'} & set(sys.modules)"
+        "finally: assert not {'uvicorn', 'starlette', 'yaml', 'asyncio', 'mockserver.engine.engine'} & set(sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -199,7 +203,8 @@ def test_check_lists_every_problem_and_counts_them(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(SettingsError("no"), 2), (SpecError("no"), 4), (FixtureError("no"), 4), (MockServerError(), 4)]
+    ("error", "code"),
+    [(SettingsError("no"), 2), (SpecError("no"), 4), (FixtureError("no"), 4), (MockServerError("no"), 4)],
 )
 def test_check_tells_unreadable_settings_from_documents_that_could_not_be_checked(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
@@ -219,7 +224,7 @@ def test_check_is_given_the_documents_and_fixtures_named(monkeypatch: pytest.Mon
 
 
 def test_operations_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(loading, "load_engine", lambda settings: SimpleNamespace(services=SERVICES))
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
 
     assert main(["operations"]) == 0
 
@@ -231,7 +236,7 @@ def test_operations_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_operations_are_json_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(loading, "load_engine", lambda settings: SimpleNamespace(services=SERVICES))
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
 
     assert main(["operations", "--json"]) == 0
 
@@ -242,7 +247,7 @@ def test_operations_are_json_for_programs(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_operations_of_an_unreadable_document_are_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "load_engine", raising(SpecError("no")))
+    monkeypatch.setattr(loading, "build_engine", raising(SpecError("no")))
 
     assert main(["operations"]) == 2
 
@@ -288,7 +293,7 @@ def test_an_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys
 def test_output_that_nobody_reads_ends_the_verb(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    monkeypatch.setattr(loading, "load_engine", lambda settings: SimpleNamespace(services=SERVICES))
+    monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
 
     with open(writing, "w") as unread:  # noqa: PTH123  a descriptor
         monkeypatch.setattr(sys, "stdout", unread)

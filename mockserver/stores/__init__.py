@@ -1,4 +1,4 @@
-"""Where documents rest: a store holds a shelf of documents for every sandbox and collection."""
+"""Stores: where the records of all sandboxes are kept, by sandbox and collection."""
 
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
@@ -8,27 +8,27 @@ from mockserver.stores.memory import MemoryStore
 
 
 class Store(Protocol):
-    """What a store supplies. Documents on a shelf keep the order in which their keys were first put."""
+    """The interface of a store. A collection keeps the order in which its keys were first put."""
 
     def transaction(self, sandbox: str) -> AbstractContextManager[Any]:
-        """Everything inside happens at once as far as the sandbox's other requests can see; may be nested."""
+        """A transaction of the sandbox: other requests see all of its changes or none. May be nested."""
 
-    def shelf(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
-        """The sandbox's documents of one kind, by id; an empty one at first."""
+    def collection(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
+        """The collection of a sandbox, empty at first."""
 
     def is_busy(self, sandbox: str) -> bool:
         """Whether another thread is inside a transaction of the sandbox."""
 
     def shelves(self, sandbox: str) -> Mapping[str, MutableMapping[str, Any]]:
-        """The sandbox's shelves by collection, as far as they were ever opened."""
+        """The sandbox's collections by name, as far as they were opened."""
 
-    def take(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
-        """Take all shelves of the sandbox away and return them; whoever opens one anew finds it empty."""
+    def pop_collections(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
+        """Remove all collections of the sandbox and return them; reopened collections are empty."""
 
-    def drop(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
-        """What `take` does, and forget the sandbox. Who is inside a transaction of it ends it undisturbed."""
+    def forget(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
+        """Like `take`, and forget the sandbox. A running transaction can finish."""
 
 
 def open_store() -> Store:
-    """The store to use; memory is the only one so far."""
+    """The store to use; only the memory store exists."""
     return MemoryStore()

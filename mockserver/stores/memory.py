@@ -1,4 +1,4 @@
-"""Documents in plain dictionaries, gone when the process ends."""
+"""Collections in dictionaries, lost when the process ends."""
 
 from collections import defaultdict
 from threading import RLock
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class MemoryStore:
-    """The store for one process. A transaction is a lock: requests of one sandbox never interleave."""
+    """A store in memory. A transaction is a lock: requests of one sandbox never interleave."""
 
     def __init__(self) -> None:
         self._locks: defaultdict[str, RLock] = defaultdict(RLock)
@@ -15,7 +15,7 @@ class MemoryStore:
     def transaction(self, sandbox: str) -> RLock:
         return self._locks[sandbox]
 
-    def shelf(self, sandbox: str, collection: str) -> dict[str, Any]:
+    def collection(self, sandbox: str, collection: str) -> dict[str, Any]:
         return self._shelves[sandbox].setdefault(collection, {})
 
     def is_busy(self, sandbox: str) -> bool:
@@ -30,9 +30,9 @@ class MemoryStore:
     def shelves(self, sandbox: str) -> dict[str, dict[str, Any]]:
         return dict(self._shelves.get(sandbox, {}))
 
-    def take(self, sandbox: str) -> list[dict[str, Any]]:
+    def pop_collections(self, sandbox: str) -> list[dict[str, Any]]:
         return list(self._shelves.pop(sandbox, {}).values())
 
-    def drop(self, sandbox: str) -> list[dict[str, Any]]:
+    def forget(self, sandbox: str) -> list[dict[str, Any]]:
         self._locks.pop(sandbox, None)
-        return self.take(sandbox)
+        return self.pop_collections(sandbox)

@@ -145,7 +145,7 @@ def test_who_reads_nothing_is_cut_off_and_costs_little(hasty: AttackedServer) ->
         with ExitStack() as stack, others_are_served(server):
             wires = [stack.enter_context(dial(server, receive_buffer=4096)) for _ in range(10)]
             for wire in wires:
-                wire.sendall(b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"Accept: application/x-ndjson\r\n\r\n")
+                wire.sendall(b"GET " + path + b"?format=ndjson HTTP/1.1\r\n" + HOST + b"\r\n")
             for _ in range(300):
                 if server.open_files() <= files:
                     break

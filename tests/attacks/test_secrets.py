@@ -9,11 +9,11 @@ import pytest
 from builders import make_client, make_settings
 from starlette.testclient import TestClient
 
-from mockserver.lending import Lent
+from mockserver.client.report import fetch_report
 from mockserver.redaction import account_key
-from mockserver.reporting import fetch_report
-from mockserver.server import ThreadedServer
-from mockserver.testing import journal_text
+from mockserver.server.process import ThreadedServer
+from mockserver.testing.pool import LeasedSandbox
+from mockserver.testing.unittest import journal_text
 
 TOKEN = "sk-live-0T0ken5ecretValue"
 COOKIE = "c00kie5ecretValue"
@@ -157,10 +157,10 @@ def test_pytest_output_and_reports_hold_no_secret() -> None:
     with ThreadedServer(make_settings()) as server, httpx.Client(base_url=server.url, headers=HEADERS) as api:
         api.headers["X-Mock-Sandbox"] = "test-mine"
         plant(api)
-        from mockserver.client import Client
+        from mockserver.client.client import Client
 
         with Client(server.url) as admin:
-            lent = Lent(admin, "test-mine")
+            lent = LeasedSandbox(admin, "test-mine")
             told = journal_text(lent.latest(50)) + repr(lent)
             told += json.dumps(lent.delete())
             plant(api)

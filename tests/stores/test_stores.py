@@ -18,7 +18,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 def test_a_shelf_is_empty_at_first(store: Store) -> None:
-    shelf = store.shelf("sandbox", "things")
+    shelf = store.collection("sandbox", "things")
 
     assert (len(shelf), list(shelf), shelf.get("id")) == (0, [], None)
     assert "id" not in shelf
@@ -27,13 +27,13 @@ def test_a_shelf_is_empty_at_first(store: Store) -> None:
 
 
 def test_a_shelf_opened_again_holds_what_was_put_there(store: Store) -> None:
-    store.shelf("sandbox", "things")["id"] = (1, "two")
+    store.collection("sandbox", "things")["id"] = (1, "two")
 
-    assert dict(store.shelf("sandbox", "things")) == {"id": (1, "two")}
+    assert dict(store.collection("sandbox", "things")) == {"id": (1, "two")}
 
 
 def test_two_views_of_a_shelf_show_the_same_documents(store: Store) -> None:
-    one, other = store.shelf("sandbox", "things"), store.shelf("sandbox", "things")
+    one, other = store.collection("sandbox", "things"), store.collection("sandbox", "things")
 
     one["id"] = 1
     assert other["id"] == 1
@@ -43,7 +43,7 @@ def test_two_views_of_a_shelf_show_the_same_documents(store: Store) -> None:
 
 
 def test_documents_keep_the_order_in_which_their_keys_were_first_put(store: Store) -> None:
-    shelf = store.shelf("sandbox", "things")
+    shelf = store.collection("sandbox", "things")
     for id_ in ("b", "c", "a"):
         shelf[id_] = id_.upper()
 
@@ -54,7 +54,7 @@ def test_documents_keep_the_order_in_which_their_keys_were_first_put(store: Stor
 
 
 def test_a_key_that_was_removed_and_put_again_comes_last(store: Store) -> None:
-    shelf = store.shelf("sandbox", "things")
+    shelf = store.collection("sandbox", "things")
     shelf.update(a=1, b=2)
 
     assert shelf.pop("a") == 1
@@ -64,46 +64,46 @@ def test_a_key_that_was_removed_and_put_again_comes_last(store: Store) -> None:
 
 
 def test_shelves_of_other_sandboxes_and_collections_are_apart(store: Store) -> None:
-    store.shelf("one", "things")["id"] = 1
+    store.collection("one", "things")["id"] = 1
 
-    assert len(store.shelf("two", "things")) == 0
-    assert len(store.shelf("one", "others")) == 0
-    assert len(store.shelf("onethings", "")) == 0
+    assert len(store.collection("two", "things")) == 0
+    assert len(store.collection("one", "others")) == 0
+    assert len(store.collection("onethings", "")) == 0
 
 
 def test_taking_shelves_away_empties_every_shelf_of_one_sandbox(store: Store) -> None:
     for sandbox in ("one", "two"):
         for collection in ("things", "others"):
-            store.shelf(sandbox, collection)["id"] = 1
+            store.collection(sandbox, collection)["id"] = 1
 
-    store.take("one")
+    store.pop_collections("one")
 
-    assert [len(store.shelf("one", collection)) for collection in ("things", "others")] == [0, 0]
-    assert [len(store.shelf("two", collection)) for collection in ("things", "others")] == [1, 1]
+    assert [len(store.collection("one", collection)) for collection in ("things", "others")] == [0, 0]
+    assert [len(store.collection("two", collection)) for collection in ("things", "others")] == [1, 1]
 
 
 def test_what_is_put_on_a_shelf_that_was_taken_away_is_not_found_again(store: Store) -> None:
-    shelf = store.shelf("sandbox", "things")
+    shelf = store.collection("sandbox", "things")
 
-    store.take("sandbox")
+    store.pop_collections("sandbox")
     shelf["late"] = 1
 
-    assert dict(store.shelf("sandbox", "things")) == {}
+    assert dict(store.collection("sandbox", "things")) == {}
 
 
-@pytest.mark.parametrize("forget", [Store.take, Store.drop])
+@pytest.mark.parametrize("forget", [Store.pop_collections, Store.forget])
 def test_forgetting_a_sandbox_nobody_opened_does_nothing(store: Store, forget: Callable[[Store, str], Any]) -> None:
     getattr(store, forget.__name__)("nobody")
 
-    assert len(store.shelf("nobody", "things")) == 0
+    assert len(store.collection("nobody", "things")) == 0
 
 
 def test_the_shelves_of_a_sandbox_are_those_that_were_opened(store: Store) -> None:
     assert dict(store.shelves("sandbox")) == {}
 
-    store.shelf("sandbox", "things")["id"] = 1
-    store.shelf("sandbox", "others")
-    store.shelf("two", "more")
+    store.collection("sandbox", "things")["id"] = 1
+    store.collection("sandbox", "others")
+    store.collection("two", "more")
 
     assert {name: dict(shelf) for name, shelf in store.shelves("sandbox").items()} == {
         "things": {"id": 1},
@@ -112,15 +112,15 @@ def test_the_shelves_of_a_sandbox_are_those_that_were_opened(store: Store) -> No
 
 
 def test_a_sandbox_that_was_dropped_begins_anew_while_its_last_transaction_runs(store: Store) -> None:
-    store.shelf("sandbox", "things")["id"] = 1
+    store.collection("sandbox", "things")["id"] = 1
 
     with store.transaction("sandbox"):
-        store.drop("sandbox")
+        store.forget("sandbox")
         thread, inside = begin_elsewhere(store, "sandbox")
         assert inside.wait(10)
 
     thread.join()
-    assert dict(store.shelf("sandbox", "things")) == {}
+    assert dict(store.collection("sandbox", "things")) == {}
 
 
 def test_a_sandbox_is_busy_while_another_thread_is_inside(store: Store) -> None:
@@ -139,7 +139,7 @@ def test_a_sandbox_is_busy_while_another_thread_is_inside(store: Store) -> None:
 
 
 def test_transactions_may_be_nested_and_used_again(store: Store) -> None:
-    shelf, transaction = store.shelf("sandbox", "things"), store.transaction("sandbox")
+    shelf, transaction = store.collection("sandbox", "things"), store.transaction("sandbox")
 
     for id_ in ("a", "b"):
         with transaction, transaction, store.transaction("sandbox"):
@@ -189,7 +189,7 @@ def test_a_transaction_that_fails_lets_the_next_one_in(store: Store) -> None:
 
 
 def test_a_count_kept_by_many_threads_is_right(store: Store) -> None:
-    shelf: Any = store.shelf("sandbox", "counts")
+    shelf: Any = store.collection("sandbox", "counts")
 
     def count() -> None:
         for _ in range(200):

@@ -14,9 +14,10 @@ from builders import make_settings
 from openai import OpenAI
 from openai.types import Batch
 
-from mockserver import loading
-from mockserver.providers import agentfirst, agilecloud
-from mockserver.server import ThreadedServer
+from mockserver.engine import build as loading
+from mockserver.providers.agentfirst import operations as agentfirst
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.server.process import ThreadedServer
 
 CHAT: Any = "/v1/chat/completions"
 

@@ -11,12 +11,15 @@ import pytest
 from builders import ask, make_engine, make_settings, value_of
 from openai import OpenAI
 
-from mockserver import loading
-from mockserver.engine import Engine
-from mockserver.providers import agentfirst, agilecloud, agilecloud_limits
-from mockserver.providers.agilecloud_limits import REQUESTS, TOKENS
-from mockserver.providers.agilecloud_usage import Metered, report
-from mockserver.server import ThreadedServer
+from mockserver.engine import build as loading
+from mockserver.engine.engine import Engine
+from mockserver.providers.agentfirst import operations as agentfirst
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.providers.agilecloud import rate_limit as agilecloud_limits
+from mockserver.providers.agilecloud.rate_limit import REQUESTS, TOKENS
+from mockserver.providers.agilecloud.usage import UsageEntry, report
+from mockserver.redaction import account_key
+from mockserver.server.process import ThreadedServer
 
 MODEL = "gpt-4o-mini"
 RIVER: list[Any] = [{"role": "user", "content": "Name a river in Spain."}]
@@ -382,11 +385,11 @@ def test_what_is_answered_is_metered_at_the_live_price(engine: Engine) -> None:
 
     sandbox = engine.sandboxes.open("test")
     tokens = used["prompt_tokens"], used["completion_tokens"]
-    chat = Metered(sandbox.clock.now(), "createChatCompletion", "qwen2.5-3b-instruct", *tokens)
-    assert [each._replace(id="") for each in sandbox.usage["test"]] == [
+    chat = UsageEntry(sandbox.clock.now(), "createChatCompletion", "qwen2.5-3b-instruct", *tokens)
+    assert [each._replace(id="") for each in sandbox.usage[account_key("test")]] == [
         chat,
         chat,
-        Metered(sandbox.clock.now(), "createEmbedding", "bge-large-en-v1.5", 1, 0),
+        UsageEntry(sandbox.clock.now(), "createEmbedding", "bge-large-en-v1.5", 1, 0),
     ]
     cost = 1000 * tokens[0] + 2000 * tokens[1]
     world = next(each.world for each in engine.services if each.operation.key == "createChatCompletion")

@@ -10,9 +10,9 @@ from builders import make_settings
 from openai import OpenAI
 from pydantic import BaseModel, Field
 
-from mockserver import loading
-from mockserver.providers import agilecloud
-from mockserver.server import ThreadedServer
+from mockserver.engine import build as loading
+from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.server.process import ThreadedServer
 
 MODEL = "gpt-4o-2024-08-06"
 HI: list[Any] = [{"role": "user", "content": "hi"}]

@@ -7,7 +7,7 @@ import httpx
 from builders import make_settings
 
 from mockserver.redaction import account_key
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 
 MESSAGES = [{"role": "user", "content": "Name a river in Spain."}]
 CHAT = {"model": "gpt-4o-mini", "messages": MESSAGES}

@@ -15,13 +15,13 @@ import pytest
 import yaml
 from builders import bytes_of, make_settings, write_json
 
-from mockserver.contract.validation import read_token
-from mockserver.engine import Engine
-from mockserver.loading import load_engine
-from mockserver.messages import Request
-from mockserver.server import ThreadedServer
-from mockserver.settings import Settings
-from mockserver.state.sandbox import Sandbox
+from mockserver.engine.build import build_engine
+from mockserver.engine.engine import Engine
+from mockserver.http import Request
+from mockserver.openapi.security import read_token
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import Settings
 
 FOLDER = Path(__file__).parent.parent / "cases"
 STEP_KEYS = {"request", "query", "token", "headers", "json", "body", "expect", "save", "advance"}
@@ -72,7 +72,7 @@ def settings_of(story: dict[str, Any], folder: Path) -> Settings:
 
 
 def in_memory(settings: Settings) -> Target:
-    engine = load_engine(settings)
+    engine = build_engine(settings)
     return Target(
         lambda method, target, headers, body: handled(engine, method, target, headers, body),
         lambda seconds, headers: sandbox_of(engine, headers).clock.advance(seconds),

@@ -9,17 +9,17 @@ import pytest
 from builders import make_engine, make_settings
 from wire import Wire
 
-from mockserver.messages import Request, Response
+from mockserver.http import Request, Response
 from mockserver.web import scopes
-from mockserver.web.app import Gateway
-from mockserver.web.patience import Patience
+from mockserver.web.body_timeout import BodyTimeout
+from mockserver.web.gateway import Gateway
 from mockserver.web.scopes import KEPT_LENGTH, KEPT_TEXTS
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
     """A gateway that waits for bodies as long as a test can afford to, less than a setting may say."""
     gateway = Gateway(make_engine(**changes), make_settings(**changes))
-    gateway._patience = Patience(patience)  # whole seconds in settings, a moment in tests
+    gateway._patience = BodyTimeout(patience)  # whole seconds in settings, a moment in tests
     return gateway
 
 
@@ -200,7 +200,7 @@ def test_a_late_answer_waits_no_longer_than_the_delay(monkeypatch: pytest.Monkey
     async def note(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("mockserver.web.app.asyncio.sleep", note)
+    monkeypatch.setattr("mockserver.web.gateway.asyncio.sleep", note)
     wire = Wire(method="GET")
     wire.scope |= {"path": "/ai", "query_string": b"prompt=%5Bmock:slow=30s%5D"}
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from builders import make_settings
 
-from mockserver.messages import Response
-from mockserver.server import ThreadedServer
+from mockserver.http import Response
+from mockserver.server.process import ThreadedServer
 
 JSON_HEADERS = {"Authorization": "Bearer test", "Content-Type": "application/json"}
 MEGABYTE = 1024 * 1024
@@ -173,7 +173,8 @@ def test_others_are_answered_while_a_large_body_is_read(
     for worker in workers:
         worker.join(20)
 
-    assert (healthy, before, answers) == ([200, 200], [], [202, 200])
+    # The order of the two answers is that of the client threads, which no server decides.
+    assert (healthy, before, sorted(answers)) == ([200, 200], [], [200, 202])
     assert "mockserver" not in threads["Bearer test"], "what waits for the large one's sandbox must not hold the loop"
     assert threads["Bearer other"] == {"mockserver"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders import make_client, make_document, make_operation, make_settings, write_json
 
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 
 HEAD = b"Host: x\r\nAuthorization: Bearer test\r\n"
 

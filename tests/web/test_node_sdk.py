@@ -9,7 +9,7 @@ import pytest
 from builders import make_settings
 from node_sdk import LOCK, NODE, install_sdk, needs_node
 
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 
 TESTS = NODE / "sdk.test.js"
 

@@ -8,7 +8,7 @@ import pytest
 from builders import make_client
 from starlette.testclient import TestClient
 
-from mockserver.log_format import JsonFormatter, LineFormatter
+from mockserver.server.log_format import JsonFormatter, LineFormatter
 
 SECRET = "sk-live-0123456789abcdef"
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 from builders import make_settings
 
-from mockserver.server import ThreadedServer
+from mockserver.server.process import ThreadedServer
 
 CHAT = "createChatCompletion"
 TOO_MANY = {"operation": CHAT, "reply": {"status": 429, "headers": {"Retry-After": "0", "retry-after-ms": "1"}}}

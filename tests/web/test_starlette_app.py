@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.testing import asgi_app
+from mockserver.testing.unittest import asgi_app
 from mockserver.web.app import MockServer, create_app
 
 LOOPBACK = "http://127.0.0.1:4024"

@@ -1,0 +1,1 @@
+"""How a provider is declared, and what its handlers are given."""

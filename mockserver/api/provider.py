@@ -1,0 +1,170 @@
+"""How an API is declared, and what its handlers are given."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.client_rules import ClientRules
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Request, Response
+from mockserver.lazy import lazy_function
+from mockserver.openapi.document import Operation
+from mockserver.openapi.router import RouteNotFound
+from mockserver.sandbox.accounts import Account
+from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.callbacks import Callback
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.snapshot.checks import Inconsistency
+from mockserver.settings.table import Settings
+
+Handler = Callable[[Call], Response]
+Check = Callable[[Call], Iterator[Violation]]
+ErrorFormatter = Callable[[Refusal, Response], Response]
+"""Writes a rejection's message into the documented response, in the API's error format."""
+UnknownPathHandler = Callable[[Request, Refusal, int], Response]
+"""The response, with the given status, to a request under one of the provider's prefixes that matches no operation."""
+AdmissionHook = Callable[[Operation, Sandbox, Account, float, Settings], None]
+"""Raises Refusal if the account may not send any request now, e.g. over its rate limit. Called before validation."""
+Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
+"""Whether a balance of 0 rejects the request with 402, where the operation documents a 402."""
+ResponseHook = Callable[[Request, Sandbox, Response, Settings], Response]
+"""Adds the headers that every response of the provider has, rejections included."""
+
+
+UsageReport = Callable[[ApiContext, Sandbox, int, int], Mapping[str, Any]]
+"""What the accounts of a sandbox have used, as JSON; `after` and `limit` page its `events`."""
+CallbackPayload = Callable[[Batch, Callback, Sandbox], Any]
+"""The JSON payload of a callback, made when the callback is due."""
+
+
+ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
+"""A sandbox's objects of one kind at an instant, as JSON, oldest first. Has no side effects."""
+
+
+SnapshotTypes = Callable[[], Mapping[str, Any]]
+"""The type of each collection's values. Exports write and imports accept these types only."""
+SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
+"""Inconsistencies in the collections of an imported sandbox. Their types have been checked."""
+
+
+class RequestPrompt(NamedTuple):
+    """One prompt of a request, as fixtures are matched against it."""
+
+    text: str
+    model: str
+    country: str | None = None
+
+
+FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
+"""The prompts of a request to the operation with that key; empty if they cannot be parsed."""
+
+
+@dataclass(eq=False)
+class Provider:
+    """An API we imitate: the tag of its operations, its handlers, and its way of saying things.
+
+    For the functions see their types. What the core needs without importing a provider's code stands in the module
+    `settings` of its package; see `mockserver.settings.declarations`.
+    """
+
+    name: str
+    _: KW_ONLY
+    tag: str
+    """Of its operations."""
+    document: Path | None = None
+    """An OpenAPI document of its own, served beside the bundled one."""
+    adapt: Callable[[dict[str, Any], Settings], None] | None = None
+    """Changes the bundled document as settings ask."""
+    prefixes: tuple[str, ...] = ()
+    """Beginnings of paths, each ending where a part of the path ends (`/v1`)."""
+    lost: UnknownPathHandler | None = None
+    word: ErrorFormatter | None = None
+    statuses: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
+    """Those that a reason picks from, where not from those all providers share."""
+    guard: AdmissionHook | None = None
+    charges: Charges | None = None
+    dress: ResponseHook | None = None
+    slow: tuple[str, ...] = ()
+    """Beginnings of paths whose requests may take so long that they are handled in a thread."""
+    costly: Callable[[Request], bool] | None = None
+    """Whether a request may spend a Budget: it is handled in a thread, too."""
+    report: UsageReport | None = None
+    keeps: SnapshotTypes | None = None
+    judge: SnapshotCheck | None = None
+    listings: Mapping[str, ListRows] = field(default_factory=dict)
+    notice: CallbackPayload | None = None
+    fixture_sections: Mapping[str, Any] = field(default_factory=dict)
+    """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
+    alone: Mapping[str, str] = field(default_factory=dict)
+    """By operationId a query argument that makes all others not matter."""
+    guidance: tuple[ClientRules, ...] = ()
+    """What the verdict on a client rests on."""
+    prompts: FindPrompts | None = None
+    """What near misses of fixtures are looked for in."""
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By operationId those that handlers apply by themselves; others that a document states are put into requests."""
+    handlers: dict[str, Handler] = field(init=False, default_factory=dict)
+    checkers: dict[str, Check] = field(init=False, default_factory=dict)
+
+    def owns(self, path: str) -> bool:
+        """Whether the path is below one of the provider's prefixes."""
+        return self.longest_prefix(path) > 0
+
+    def longest_prefix(self, path: str) -> int:
+        """The length of the longest of the provider's prefixes that the path stands under; 0 for none."""
+        return max((len(each) for each in self.prefixes if path == each or path.startswith(f"{each}/")), default=0)
+
+    def handles(self, *operations: str) -> Callable[[Handler], Handler]:
+        """Registers a handler under operationIds."""
+
+        def register(handler: Handler) -> Handler:
+            self.handlers.update(dict.fromkeys(operations, handler))
+            return handler
+
+        return register
+
+    def handles_lazily(self, **handlers: Callable[[], Handler]) -> None:
+        """Register handlers of lazy modules by operationId: `cancelBatch=lambda: operations.cancel_batch`."""
+        self.handlers.update({operation: lazy_function(find) for operation, find in handlers.items()})
+
+    def checks(self, *operations: str) -> Callable[[Check], Check]:
+        """Registers a check of rules that JSON Schema cannot express. It sees only fields that fit their schemas."""
+
+        def register(check: Check) -> Check:
+            self.checkers.update(dict.fromkeys(operations, check))
+            return check
+
+        return register
+
+
+class BoundOperation(NamedTuple):
+    """An operation with its provider, handler and check."""
+
+    operation: Operation
+    world: ApiContext
+    provider: Provider | None
+    handler: Handler | None
+    check: Check | None
+
+    def described(self) -> dict[str, Any]:
+        """The operation as JSON. Without a handler, fixtures, examples or the schema answer."""
+        names = ("key", "method", "path", "summary", "tag", "statuses")
+        return {name: getattr(self.operation, name) for name in names} | {"handled": self.handler is not None}
+
+
+def owner_of_path(path: str, refusal: Refusal | None, services: Mapping[Operation, BoundOperation]) -> Provider | None:
+    """The provider whose API a request without an operation means; None where the path is like a neighbour's.
+
+    Of several the one with the longest prefix is meant.
+
+    Another document may have paths under the same prefix; None where the request may have been meant for that one.
+    """
+    if not isinstance(refusal, RouteNotFound):
+        return None
+    providers = dict.fromkeys(each.provider for each in services.values() if each.provider and each.provider.owns(path))
+    owner = max(providers, key=lambda each: each.longest_prefix(path), default=None)
+    if owner is None or refusal.near is None or not owner.owns(refusal.near.path):
+        return owner
+    return owner if services[refusal.near].provider is owner else None

@@ -1,1 +1,0 @@
-"""What the documents promise: operations, schemas, fixtures, and answers made from them."""

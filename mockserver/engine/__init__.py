@@ -1,0 +1,1 @@
+"""Answers requests: routing, overrides, credentials, validation, handlers, journal."""

@@ -1,0 +1,245 @@
+"""Builds an engine from settings: documents, fixtures, providers and the store."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
+from mockserver.api.provider import BoundOperation, Provider
+from mockserver.engine.engine import Engine
+from mockserver.errors import FixtureError, Problem, SpecError
+from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.lazy import lazy_module
+from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
+from mockserver.openapi.files import read_document
+from mockserver.openapi.replacement import PARTIAL, Needs, remaining, replace_bundled
+from mockserver.openapi.schema import Schema
+from mockserver.openapi.strict import closed
+from mockserver.redaction import account_key
+from mockserver.sandbox.accounts import DEFAULT_CREDITS, AccountSpec, facts_of
+from mockserver.sandbox.batches import Progression
+from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.manager import SandboxManager
+from mockserver.sandbox.sandbox import SandboxDefaults
+from mockserver.settings.declarations import PROVIDER_GROUP
+from mockserver.settings.parse import read_clock, read_progression
+from mockserver.settings.table import Settings
+from mockserver.stores import open_store
+
+if TYPE_CHECKING:
+    from mockserver.engine import scenarios
+    from mockserver.fixtures.scenarios import ScenarioSet
+else:
+    scenarios = lazy_module("mockserver.engine.scenarios")
+
+Answer = TypeVar("Answer")
+
+_log = logging.getLogger("mockserver")
+
+
+def build_engine(settings: Settings) -> Engine:
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
+    providers = find_providers()
+    bundled = load_bundled_spec(settings, providers)
+    extra = (*provider_documents(providers), *settings.spec)
+    others = [load_extra_spec(path, settings, providers, bundled) for path in extra]
+    specs = served_specs(bundled, others)
+    fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
+    fixtures[""] = load_fixtures(settings, "")
+    for problem in handler_problems(providers, [bundled, *others]):
+        raise SpecError(problem.message, problem.place)
+    services = bind_operations(specs, bundled, providers, fixtures, settings)
+    sandboxes = SandboxManager(
+        open_store(),
+        _sandbox_defaults(settings, fixtures),
+        limit=settings.max_sandboxes,
+        journal_bytes=settings.journal_bytes,
+        when_evicted=_log_evictions,
+    )
+    engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
+    if settings.fixtures:
+        _ = engine.scenarios  # read now, so that an invalid one is reported at start
+    return engine
+
+
+def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
+    return scenarios.load_scenarios(fixture_folders(settings), services)
+
+
+def find_providers() -> list[Provider]:
+    """All installed providers, by entry point."""
+    return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
+
+
+def bundled_path(name: str) -> Path:
+    """The path of a bundled file or folder: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "_data" / name
+    return inside if inside.exists() else package.parent / name
+
+
+def fixture_folders(settings: Settings) -> list[Path]:
+    """The folders of fixtures, in order of precedence."""
+    return [*map(Path, settings.fixtures), bundled_path("fixtures")]
+
+
+@cache
+def fixture_schema() -> Schema:
+    """The JSON Schema of a fixture file."""
+    definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
+    for provider in find_providers():
+        definition["properties"] = {**provider.fixture_sections, **definition["properties"]}
+    return Schema(definition, definition)
+
+
+def load_fixtures(settings: Settings, provider: str) -> Fixtures:
+    """The provider's fixtures from all folders."""
+    return read_fixtures(fixture_folders(settings), provider, fixture_schema())
+
+
+def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> OpenApiDocument:
+    """The bundled document, with the changes that settings require."""
+    path = bundled_path("openapi.yaml")
+    document: dict[str, Any] = read_document(path, SpecError)
+    for provider in providers:
+        if provider.adapt:
+            provider.adapt(document, settings)
+    return _apply_strict(OpenApiDocument(document, str(path)), settings)
+
+
+def provider_documents(providers: Sequence[Provider]) -> list[str]:
+    """The documents that providers bring along."""
+    return [str(each.document) for each in providers if each.document]
+
+
+def load_extra_spec(
+    path: str, settings: Settings, providers: Sequence[Provider], bundled: OpenApiDocument, *, only_sound: bool = False
+) -> OpenApiDocument:
+    """A document served beside the bundled one, or instead of it, as it is enforced; raises SpecError.
+
+    With `only_sound`, operations with mistakes are left out instead.
+    """
+    read = read_openapi(Path(path), only_sound=only_sound)
+    document = dict(read.document)
+    for provider in providers:
+        if provider.adapt:
+            provider.adapt(document, settings)
+    spec = _apply_strict(OpenApiDocument(document, read.name), settings)
+    return replace_bundled(spec, bundled, {each.tag for each in providers}, only_sound=only_sound)
+
+
+def served_specs(bundled: OpenApiDocument, others: Sequence[OpenApiDocument]) -> list[OpenApiDocument]:
+    """The documents that are served together: the bundled one without replaced operations, and the others."""
+    left = remaining(bundled, others) if others else bundled
+    if left is not bundled:
+        served = {each.key for spec in others for each in spec.operations}
+        lost = [f"{each.method} {each.path}" for each in bundled.operations if each.key not in served]
+        lost = [each for each in lost if left is None or each not in left.by_key]
+        if lost:
+            _log.warning("not served, because documents leave it out (%s: true keeps it): %s", PARTIAL, ", ".join(lost))
+    return [*([left] if left is not None else []), *others]
+
+
+def bind_operations(
+    specs: Sequence[OpenApiDocument],
+    bundled: OpenApiDocument,
+    providers: Sequence[Provider],
+    fixtures: Mapping[str, Fixtures],
+    settings: Settings,
+) -> list[BoundOperation]:
+    """All operations with their providers and handlers; `fixtures` are by provider name, `""` holds those of no
+    provider.
+    """
+    by_tag = {provider.tag: provider for provider in providers}
+    operations: dict[str, Operation] = {}
+    for spec in specs:
+        operations = {**spec.by_key, **operations}
+    changed: dict[str, Mapping[str, Any]] = {}
+    served = Served(bundled, Needs(bundled), operations, changed)
+    services = []
+    for spec in specs:
+        for operation in spec.operations:
+            owner = by_tag.get(operation.tag)
+            world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
+            if owner is None:
+                services.append(BoundOperation(operation, world, None, None, None))
+                continue
+            handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
+            defaults = _changed_defaults(operation, owner) if handler else {}
+            if handler is not None and defaults:
+                changed[operation.key] = defaults
+                handler, check = _defaulting(handler, defaults), check and _defaulting(check, defaults)
+            services.append(BoundOperation(operation, world, owner, handler, check))
+    return services
+
+
+def _changed_defaults(operation: Operation, owner: Provider) -> Mapping[str, Any]:
+    known, absent = owner.defaults.get(operation.key, {}), object()
+    return {name: each for name, each in operation.defaults.items() if known.get(name, absent) != each}
+
+
+def _defaulting(answer: Callable[[Call], Answer], defaults: Mapping[str, Any]) -> Callable[[Call], Answer]:
+    return lambda call: answer(call_with_defaults(call, defaults))
+
+
+def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
+    return OpenApiDocument(closed(spec.document, spec.name), spec.name) if settings.strict else spec
+
+
+def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
+    """Every operation that a provider handles and no document has."""
+    for provider in providers:
+        tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
+        known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
+        for key in (*provider.handlers, *provider.checkers):
+            if key not in known:
+                names = ", ".join(spec.name for spec in specs)
+                wanted = f"no operation with the tag {provider.tag!r} has that name"
+                yield Problem(names, f"provider {provider.name!r} handles {key!r}; {wanted}")
+
+
+Registered = TypeVar("Registered")
+
+
+def _find_registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
+    """The entry for the operationId, else for `POST /path`."""
+    return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
+
+
+def _sandbox_defaults(settings: Settings, fixtures: Mapping[str, Fixtures]) -> SandboxDefaults:
+    known: dict[str, AccountSpec] = {}
+    for each in fixtures.values():
+        known |= {account_key(account["token"]): _account(account) for account in each.accounts}
+    apis = {name: of for name, of in fixtures.items() if name}
+    closed = {
+        name: frozenset(account_key(each["token"]) for each in of.accounts) for name, of in apis.items() if of.closed
+    }
+    if closed.keys() == apis.keys():
+        closed[""] = frozenset().union(*closed.values())
+    return SandboxDefaults(
+        seed=settings.seed,
+        clock=ClockConfig(*read_clock(settings.clock)),
+        progression=Progression(*read_progression(settings.progression)),
+        accounts=known,
+        closed=closed,
+        journal_size=settings.journal_size,
+    )
+
+
+def _log_evictions(count: int) -> None:
+    """Logs an eviction each time the count has doubled, so that the log stays short."""
+    if count.bit_count() == 1:
+        _log.warning(
+            "%d idle sandbox%s forgotten to make room (setting --max-sandboxes); GET /__admin/sandboxes counts them",
+            count,
+            " was" if count == 1 else "es were",
+        )
+
+
+def _account(entry: Mapping[str, Any]) -> AccountSpec:
+    return facts_of(
+        entry["token"], entry.get("email"), entry.get("credits", DEFAULT_CREDITS), entry.get("revoked", False)
+    )

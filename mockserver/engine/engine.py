@@ -1,0 +1,389 @@
+"""Answers one request, start to finish."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mockserver.api.call import Call
+from mockserver.api.provider import BoundOperation, Provider, owner_of_path
+from mockserver.engine.canned import canned_response
+from mockserver.engine.overrides import find_override, forced_reply
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Request, Response
+from mockserver.openapi.operations import Operation
+from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
+from mockserver.openapi.responses import documented_reply, pick_status, problem, violations_text
+from mockserver.openapi.router import RouteMatch, Router
+from mockserver.openapi.security import BEARER, format_challenges, missing_scheme, read_credential, read_token
+from mockserver.redaction import declare_secrets
+from mockserver.sandbox.accounts import Account, reserved_status
+from mockserver.sandbox.journal import ON_DEMAND
+from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.table import Settings
+from mockserver.workers import Workers
+
+if TYPE_CHECKING:
+    from mockserver.fixtures.scenarios import ScenarioSet
+
+    ReadScenarios = Callable[[], ScenarioSet]
+
+SANDBOX_HEADER = "x-mock-sandbox"
+EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
+DEFAULT_SANDBOX = "default"
+VIOLATIONS_HEADER = "X-Mock-Violations"
+
+CHALLENGE = "www-authenticate"
+MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
+_PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
+_TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
+
+
+class Engine:
+    """Answers requests. Stateless: all state is in the sandboxes."""
+
+    def __init__(
+        self,
+        services: Sequence[BoundOperation],
+        sandboxes: SandboxManager,
+        settings: Settings,
+        scenarios: "ReadScenarios",
+    ) -> None:
+        """Raises SpecError if two operations have the same method and path."""
+        self.services = tuple(services)
+        self.sandboxes = sandboxes
+        self.settings = settings
+        self._read_scenarios = scenarios
+        self.met: dict[tuple[str, int], int] = {}
+        """Responses by operation key and status, including those of sandboxes that no longer exist. Two threads that
+        count at the same time may lose one of several counts, but never the only one.
+        """
+        self.demanded: dict[tuple[str, int], int] = {}
+        """How many of those responses came from a stub or a fault."""
+        self.workers = Workers()
+        """Worker threads for long work and for requests whose sandbox is busy. A lane has the name of its sandbox."""
+        self.courier: Callable[[Sandbox], None] | None = None
+        """Sends callbacks that are due. Called within the sandbox's transaction."""
+        self.observer: Callable[[Sandbox, str], None] | None = None
+        """Called for each exchange, with its sandbox and the reason of a rejection; None unless requests are logged."""
+        self._by_operation = {service.operation: service for service in services}
+        self._router = Router(self._by_operation)
+        schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
+        self._key_schemes = tuple(sorted(schemes - {BEARER}))
+        declare_secrets(scheme.name for scheme in self._key_schemes)
+        self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
+        self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
+
+    @cached_property
+    def scenarios(self) -> "ScenarioSet":
+        """The scenarios, read at the first access."""
+        return self._read_scenarios()
+
+    def handle(self, request: Request) -> Response:
+        """Answers one request inside its sandbox's transaction, so requests to one sandbox are serialised.
+
+        Order: route, sandbox, stubs and Prefer, credential, credits, input, handler, response check, faults, journal. A
+        Refusal becomes the documented error; other exceptions propagate.
+        """
+        match, service, refusal = self._route(request)
+        token = self._token(request, match)
+        try:
+            sandbox = self._sandbox(request, match, token)
+        except SandboxesFull as full:
+            return _no_room(full)
+        with sandbox.transaction:
+            now = sandbox.clock.now()
+            outcome = None
+            try:
+                if refusal is not None:
+                    raise refusal
+                assert service is not None and match is not None
+                if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
+                    outcome = find_override(service, request, sandbox, now, heeds_preference=self.settings.magic)
+                    response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
+                else:
+                    response = self._answer(service, match, request, sandbox, now, token)
+            except Refusal as raised:
+                refusal = raised.without_frames()
+                response = self._refused(service, request, refusal)
+            if self.settings.strict and not (outcome and outcome.is_settled):
+                response = self._checked(service, response, refusal)
+            if outcome:
+                response = outcome.disturbed(response)
+                self._count_demanded(service, response)
+            response = self._recorded(service, request, sandbox, now, response, refusal)
+            if sandbox.outbox is not None:
+                self.settle(sandbox)
+        return response
+
+    def _count_demanded(self, service: BoundOperation | None, response: Response) -> None:
+        if service is not None and response.source in ON_DEMAND:
+            met = service.operation.key, response.status
+            self.demanded[met] = self.demanded.get(met, 0) + 1
+
+    def refuse(self, request: Request, refusal: Refusal) -> Response:
+        """The response to a request that was rejected before it was read completely, e.g. 413 or 408. It is recorded in
+        the journal.
+        """
+        match, service, _ = self._route(request)
+        try:
+            sandbox = self.open_sandbox(request, self._token(request, match))
+        except SandboxesFull as full:
+            return _no_room(full)
+        with sandbox.transaction:
+            response = self._refused(service, request, refusal)
+            return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal)
+
+    def _recorded(  # noqa: PLR0917  the hot path
+        self,
+        service: BoundOperation | None,
+        request: Request,
+        sandbox: Sandbox,
+        now: float,
+        response: Response,
+        refusal: Refusal | None,
+    ) -> Response:
+        """The response with the common headers; it is counted and recorded in the journal."""
+        provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
+        if provider is not None and provider.dress is not None:
+            response = provider.dress(request, sandbox, response, self.settings)
+        if sandbox.was_evicted:
+            response = response.with_headers(*self.eviction_headers(sandbox))
+        met = service.operation.key if service else "", response.status
+        self.met[met] = self.met.get(met, 0) + 1
+        reason = refusal.reason if refusal and response.status >= 400 else ""
+        sandbox.journal.record(now, met[0], request, response, reason, refusal.violations if refusal else ())
+        if self.observer is not None:
+            self.observer(sandbox, reason)
+        if response.status >= 400 or sandbox.journal.waits_end:
+            sandbox.journal.note_wait(now, response, sandbox.clock.wall())
+        return response
+
+    def settle(self, sandbox: Sandbox) -> None:
+        """Sends the callbacks of batches that are done by now. Called within the sandbox's transaction."""
+        if sandbox.outbox is not None and self.courier is not None:
+            self.courier(sandbox)
+
+    def is_slow(self, request: Request) -> bool:
+        """Whether the request may take so long that it needs a worker thread."""
+        return request.path.startswith(self._slow) or self._is_costly(request)
+
+    def takes_form(self, request: Request) -> bool:
+        """Whether the operation takes a multipart form. Called before the body of `request` is read."""
+        _, service, _ = self._route(request)
+        return service is not None and takes_form(service.operation, request.headers)
+
+    def may_send_form(self, request: Request) -> bool:
+        """Whether the form should be read: its content coding is supported, and its credential is valid."""
+        match, service, _ = self._route(request)
+        if match is None or service is None or is_encoded(request.headers):
+            return False
+        if service.operation.is_open:
+            return True
+        token = self._token(request, match)
+        try:
+            sandbox = self._sandbox(request, match, token)
+            self._admit(service, request, sandbox, sandbox.clock.now(), token)
+        except (Refusal, SandboxesFull):
+            return False
+        return True
+
+    def lane(self, request: Request) -> str:
+        """The name of the request's sandbox, which is not created."""
+        match, _, _ = self._route(request)
+        key = match.arguments.get(match.operation.sandbox_parameter) if match else None
+        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))
+
+    def _is_costly(self, request: Request) -> bool:
+        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
+            if is_costly(request):
+                return True
+        return False
+
+    def serves(self, path: str) -> bool:
+        """Whether an operation has this path, with any method."""
+        return self._router.knows(path)
+
+    def _route(self, request: Request) -> tuple[RouteMatch | None, BoundOperation | None, Refusal | None]:
+        try:
+            match = self._router.match(request.method, request.path)
+        except Refusal as refusal:
+            return None, None, refusal.without_frames()
+        return match, self._by_operation[match.operation], None
+
+    def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
+        """The sandbox that the request names; raises SandboxesFull."""
+        return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
+
+    def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
+        """Headers that report the eviction of an earlier sandbox of this name. Sent once."""
+        was_evicted, sandbox.was_evicted = sandbox.was_evicted, False
+        return ((EVICTED_HEADER, "1"),) if was_evicted and self.settings.debug_headers else ()
+
+    def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
+        """The token's account in the sandbox; None if no provider accepts the token."""
+        return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
+
+    def _token(self, request: Request, match: RouteMatch | None) -> str | None:
+        """The credential that names account and sandbox: a token or a key, as the document of the operation says.
+
+        Where no operation asks for one, a credential that any operation knows still names the sandbox.
+        """
+        if match is None or not match.operation.takes_credential:
+            found = (scheme.read(request) for scheme in self._key_schemes)
+            return read_token(request) or next(filter(None, found), None) if self._key_schemes else read_token(request)
+        if match.operation.takes_token_only:
+            return read_token(request)
+        return read_credential(match.operation.security, request)
+
+    def _sandbox(self, request: Request, match: RouteMatch | None, token: str | None) -> Sandbox:
+        """The sandbox whose key is in the path (presigned URLs), else the one that the request names."""
+        if match is not None and match.operation.sandbox_parameter:
+            found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
+            if found is not None:
+                return found
+        return self.open_sandbox(request, token)
+
+    def _answer(  # noqa: PLR0917  the hot path
+        self,
+        service: BoundOperation,
+        match: RouteMatch,
+        request: Request,
+        sandbox: Sandbox,
+        now: float,
+        token: str | None,
+    ) -> Response:
+        operation = service.operation
+        account = None
+        if not operation.is_open or (token is not None and operation.takes_credential):
+            provider = service.provider.name if service.provider else ""
+            status = reserved_status(token) if token and self.settings.magic else None
+            if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
+                return forced_reply(operation, status, key=sandbox.ids.salt)
+            account = self._admit(service, request, sandbox, now, token)
+            if service.provider is not None and service.provider.guard is not None:
+                service.provider.guard(operation, sandbox, account, now, self.settings)
+        supplied = parse_input(operation, request, match.arguments, strict=self.settings.strict)
+        arguments, body, canonical_body, violations = supplied
+        call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
+        violations = violations and _relevant_violations(service, supplied)
+        if service.check is not None:
+            violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
+        if violations:
+            raise Refusal(Reason.INVALID, violations=violations)
+        return service.handler(call) if service.handler else canned_response(call)
+
+    def _admit(
+        self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
+    ) -> Account:
+        """The account of the request. Checked in this order: header, token, credits."""
+        scheme = missing_scheme(service.operation.security, request)
+        where = (scheme.location, scheme.name)
+        if token is None:
+            message = f"the {scheme.name} {_PLACES[scheme.location]} is missing"
+            raise Refusal(Reason.UNAUTHENTICATED, violations=[Violation(where, "required", message)])
+        name = service.provider.name if service.provider else ""
+        account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
+        if account is None or account.is_revoked(now):
+            message = (
+                "the token is revoked, or not among the accounts"
+                if token
+                else f"the {scheme.name} {_PLACES[scheme.location]} holds no {scheme.noun}"
+            )
+            raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
+        if self._needs_credits(service, request, sandbox) and not account.can_pay(sandbox.batches, now):
+            raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
+        return account
+
+    def _needs_credits(self, service: BoundOperation, request: Request, sandbox: Sandbox) -> bool:
+        """Whether a balance of 0 rejects the request. Without a provider, wherever the document has a 402."""
+        if 402 not in service.operation.statuses:
+            return False
+        charges = service.provider.charges if service.provider else None
+        return charges is None or charges(service.operation, request, sandbox, self.settings)
+
+    def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
+        if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
+            return Response(204, headers=refusal.headers)
+        operation, provider = (service.operation, service.provider) if service else (None, None)
+        status = refusal.status or _pick_status(operation, provider, refusal.reason)
+        reply = documented_reply(operation, status, key=b"") if operation else None
+        if reply is None:
+            host = owner_of_path(request.path, refusal, self._by_operation)
+            reply = host.lost(request, refusal, status) if host and host.lost else _problem_for(refusal, status)
+        if provider is not None and provider.word is not None:
+            reply = provider.word(refusal, reply)
+        if status == 401 and operation is not None:
+            reply = _with_challenge(reply, operation, provider, refusal)
+        return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
+
+    def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
+        if not (violations and self.settings.debug_headers):
+            return ()
+        return ((VIOLATIONS_HEADER, violations_text(violations)),)
+
+    def _checked(self, service: BoundOperation | None, response: Response, refusal: Refusal | None) -> Response:
+        """The response, or a 500 if the document does not allow it. Rejections that the document does not define are
+        exempt.
+        """
+        is_undocumented = refusal is not None and service and service.operation.response(response.status) is None
+        if service is not None and not is_undocumented and response.media_type != "application/problem+json":
+            broken = check_reply(service.operation, response)
+            if broken:
+                detail = f"{service.operation.key} may not be answered like this: {violations_text(broken)}"
+                return problem(500, "Undocumented Reply", detail)
+        return response
+
+
+def sandbox_name(request: Request, token: str | None) -> str:
+    """The name of the request's sandbox: its `X-Mock-Sandbox`, else its bearer token, else `default`."""
+    return shortened_name(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+
+
+def is_named_by_token(request: Request, token: str | None) -> bool:
+    """Whether the request's sandbox is named by its bearer token."""
+    return bool(token) and not request.headers.get(SANDBOX_HEADER)
+
+
+def _no_room(full: SandboxesFull) -> Response:
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
+
+
+def _problem_for(refusal: Refusal, status: int) -> Response:
+    detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
+    return problem(status, _TITLES.get(status, "Refused"), detail)
+
+
+def _pick_status(operation: Operation | None, provider: Provider | None, reason: Reason) -> int:
+    """The status of a rejection. Without a provider, a bad credential is 403 only where the document has that."""
+    if provider is None and operation is not None and reason is Reason.FORBIDDEN and 403 not in operation.statuses:
+        return 401
+    return pick_status(operation, reason, provider.statuses if provider else {})
+
+
+def _with_challenge(reply: Response, operation: Operation, provider: Provider | None, refusal: Refusal) -> Response:
+    """The 401 with what HTTP demands of one, WWW-Authenticate: a provider has it where its document does."""
+    stated = {name.lower(): value for name, value in reply.headers}
+    if not any(operation.security) or stated.get(CHALLENGE) or (provider is not None and CHALLENGE not in stated):
+        return reply
+    headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
+    challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
+    return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
+
+
+def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
+    """The violations to report. If an exclusive parameter is given, only its own."""
+    alone = service.provider.alone.get(service.operation.key) if service.provider else None
+    if alone is None or alone not in supplied.arguments:
+        return supplied.violations
+    return [each for each in supplied.violations if each.location[:2] == ("query", alone)]
+
+
+def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
+    """The call without its invalid fields, so that a check can validate the others."""
+    broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
+    arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
+    body = supplied.body
+    if isinstance(body, dict):
+        body = {name: value for name, value in body.items() if name not in broken}
+    return call._replace(arguments=arguments, body=body, broken=broken)

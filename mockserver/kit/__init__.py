@@ -1,1 +1,0 @@
-"""What a client of the admin API is made of."""

@@ -1,0 +1,311 @@
+"""An OpenAPI 3.x document as typed operations."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mockserver.errors import Problem, SpecError
+from mockserver.openapi.files import find_lines, read_document
+from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
+from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
+from mockserver.openapi.references import resolve_ref
+from mockserver.openapi.schema import Schema
+from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
+from mockserver.text import format_location
+
+__all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
+
+MAX_MISTAKES = 100
+"""The most mistakes of one document that are reported."""
+# "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
+# SHALL be ignored."
+_IGNORED_HEADERS = {"accept", "content-type", "authorization"}
+_NAMED = re.compile(r"\{([^{}]+)\}")
+
+
+class OpenApiDocument:
+    """A parsed OpenAPI document. `document` is its JSON, which is served and enforced."""
+
+    def __init__(self, document: Mapping[str, Any], name: str) -> None:
+        self.document = document
+        self.name = name
+        self._schemes = dict(self._read_schemes())
+        self._components: dict[str, Schema] = {}
+        self.operations: tuple[Operation, ...] = tuple(self._read_operations())
+        self.by_key: Mapping[str, Operation] = self._index()
+
+    def resolved(self, node: Any, place: str) -> Any:
+        """The node, or the target of its `$ref` in this document."""
+        for _ in range(32):
+            if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
+                return node
+            node = self._target(node["$ref"], place)
+        raise SpecError(f"{place}: its $ref goes round in circles", self.name)
+
+    def schema(self, definition: Any, place: str) -> Schema:
+        """The definition as a Schema of this document."""
+        if isinstance(definition, bool):
+            definition = {} if definition else {"not": {}}
+        return Schema(self._mapping(definition, place), self.document)
+
+    def component(self, name: str) -> Schema:
+        """The schema component with that name; raises SpecError if there is none."""
+        if name not in self._components:
+            reference = f"#/components/schemas/{name}"
+            self._target(reference, "a provider")
+            self._components[name] = self.schema({"$ref": reference}, reference)
+        return self._components[name]
+
+    def has_component(self, name: str) -> bool:
+        """Whether the document has a schema component with that name."""
+        return name in self.document.get("components", {}).get("schemas", {})
+
+    def _target(self, reference: str, place: str) -> Any:
+        if not reference.startswith("#/"):
+            raise SpecError(
+                f"{place}: $ref is {reference!r}; only references inside the document (#/…) are followed", self.name
+            )
+        try:
+            return resolve_ref(reference, self.document)
+        except LookupError:
+            raise SpecError(f"{place}: $ref is {reference!r}; the document has no such thing", self.name) from None
+
+    def _mapping(self, node: Any, place: str) -> Mapping[str, Any]:
+        if not isinstance(node, dict):
+            raise SpecError(f"{place} is {type(node).__name__}; wanted a mapping", self.name)
+        return node
+
+    def _list(self, node: Any, place: str) -> list[Any]:
+        if not isinstance(node, list):
+            raise SpecError(f"{place} is {type(node).__name__}; wanted a list", self.name)
+        return node
+
+    def _read_operations(self) -> Iterator[Operation]:
+        version = self._mapping(self.document, "the document").get("openapi")
+        if not (isinstance(version, str) and version.startswith("3.")):
+            raise SpecError(f"openapi is {version!r}; wanted a version 3.x document", self.name)
+        for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
+            if path.startswith("x-"):  # an extension
+                continue
+            if not path.startswith("/"):
+                raise SpecError(f"paths.{path}: a path starts with '/'", self.name)
+            names = _NAMED.findall(path)
+            if len(names) > len(set(names)):
+                raise SpecError(f"paths.{path}: a name in braces stands twice", self.name)
+            item = self._mapping(self.resolved(stated, path), path)
+            for method in METHODS:
+                if method in item:
+                    yield self._read_operation(
+                        method.upper(), path, item, self._mapping(item[method], f"{method.upper()} {path}")
+                    )
+
+    def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
+        place = f"{method} {path}"
+        where = f"{place}: requestBody"
+        body = self._mapping(self.resolved(node["requestBody"], where), where) if "requestBody" in node else {}
+        responses = self._mapping(node.get("responses", {}), f"{place}: responses")
+        return Operation(
+            key=str(node.get("operationId") or place),
+            method=method,
+            path=path,
+            summary=str(node.get("summary", "")),
+            tag=str(next(iter(self._list(node.get("tags", []), f"{place}: tags")), "")),
+            parameters=tuple(self._read_parameters(item, node, place)),
+            body=self._read_content(body, where) if body else None,
+            body_required=bool(body.get("required")),
+            responses={
+                each.status: each
+                for each in (
+                    self._read_response(str(status), node, place)
+                    for status, node in responses.items()
+                    if not str(status).startswith("x-")
+                )
+            },
+            security=tuple(self._read_security(node, f"{place}: security")),
+            document=self.name,
+        )
+
+    def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
+        """The operation's alternatives, else the document's. What no request can be judged by is left out."""
+        for each in self._list(node.get("security", self.document.get("security", [])), place):
+            found = (self._schemes.get(name) for name in self._mapping(each, place))
+            yield tuple(scheme for scheme in found if scheme is not None)
+
+    def _read_schemes(self) -> Iterator[tuple[str, SecurityScheme]]:
+        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
+        for name, scheme in self._mapping(components.get("securitySchemes", {}), "components.securitySchemes").items():
+            place = f"components.securitySchemes.{name}"
+            found = read_scheme(self._mapping(self.resolved(scheme, place), place))
+            if found is not None:
+                yield name, found
+
+    def _read_parameters(self, item: Mapping[str, Any], node: Mapping[str, Any], place: str) -> Iterator[Parameter]:
+        declared: dict[tuple[str, str], Mapping[str, Any]] = {}
+        where = f"{place}: parameters"
+        for each in (*self._list(item.get("parameters", []), where), *self._list(node.get("parameters", []), where)):
+            found = self._mapping(self.resolved(each, where), where)
+            if not (isinstance(found.get("name"), str) and found.get("in") in LOCATIONS):
+                came = f"name {found.get('name')!r}, in {found.get('in')!r}"
+                wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
+                raise SpecError(f"{place}: a parameter has {came}; wanted {wanted}", self.name)
+            if found["in"] == "header" and found["name"].lower() in _IGNORED_HEADERS:
+                continue
+            declared[found["in"], found["name"]] = found
+        for (location, name), found in declared.items():
+            where = f"{place}: parameter {name}"
+            stated = found.get("schema", {})
+            definition = {**self._mapping(self.resolved(stated, where), where), **self._mapping(stated, where)}
+            extensions = {key: value for key, value in found.items() if key.startswith("x-")}
+            yield Parameter(
+                name=name.lower() if location == "header" else name,
+                location=location,
+                required=bool(found.get("required")),
+                explode=bool(found.get("explode", location in {"query", "cookie"})),
+                definition={**definition, **extensions},
+                schema=self.schema(stated, where),
+            )
+
+    def _read_response(self, status: str, node: Any, place: str) -> ResponseSpec:
+        place = f"{place}: response {status}"
+        found = self._mapping(self.resolved(node, place), place)
+        stated = self._mapping(found.get("headers", {}), f"{place}: headers")
+        headers = {
+            name: self._mapping(self.resolved(each, place), f"{place}: header {name}") for name, each in stated.items()
+        }
+        return ResponseSpec(
+            status.upper() if status != "default" else status,
+            str(found.get("description", "")),
+            self._read_content(found, place),
+            headers,
+        )
+
+    def _read_content(self, node: Mapping[str, Any], place: str) -> dict[str, Content]:
+        read = {}
+        for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
+            each = self._mapping(stated, f"{place}: {media_type}")
+            schema = self.schema(each["schema"], f"{place}: {media_type}: schema") if "schema" in each else None
+            read[media_type.lower()] = Content(media_type.lower(), schema, self._read_examples(each, place))
+        return read
+
+    def _read_examples(self, node: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The media type's own examples, else those of its schema."""
+        stated = self._mapping(node.get("examples", {}), f"{place}: examples")
+        named = {
+            name: self._mapping(self.resolved(each, place), f"{place}: example {name}").get("value")
+            for name, each in stated.items()
+        }
+        if "example" in node:
+            named.setdefault("default", node["example"])
+        schema = self.resolved(node.get("schema", {}), place)
+        if not named and isinstance(schema, dict) and ("example" in schema or schema.get("examples")):
+            named["default"] = schema["example"] if "example" in schema else schema["examples"][0]
+        return named
+
+    def _index(self) -> dict[str, Operation]:
+        index: dict[str, Operation] = {}
+        for operation in self.operations:
+            if operation.key in index:
+                raise SpecError(f"the operationId {operation.key!r} stands twice", self.name)
+            index[operation.key] = operation
+        return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
+
+    def with_operations(self, operations: Iterable[Operation]) -> "OpenApiDocument":
+        """The same document with other operations; one with a known name keeps it."""
+        changed = copy(self)
+        changed.operations = tuple(operations)
+        changed.by_key = changed._index()
+        return changed
+
+    def check_schemas(self) -> None:
+        """Raises SpecError with the location of an invalid schema, so that it is found at start, not in a request."""
+        try:
+            self.schema({}, "the document").check_usable(*(schema.definition for _, _, schema in self._schemas()))
+        except SpecError:  # checking all at once is fast; checking one by one finds the location
+            raise mistakes_error(Path(self.name), self._unusable_schemas()) from None
+
+    def _unusable_schemas(self) -> Iterator[Mistake]:
+        for operation, place, schema in self._schemas():
+            try:
+                schema.check_usable()
+            except SpecError as problem:
+                yield Mistake(operation.location, f"{place}: {problem}")
+
+    def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
+        """The schemas of all operations, each with its operation and location."""
+        for operation in self.operations:
+            for parameter in operation.parameters:
+                yield operation, f"parameter {parameter.name}", parameter.schema
+            for place, schema in _content_schemas(operation.body or {}, "requestBody"):
+                yield operation, place, schema
+            for status, response in operation.responses.items():
+                for place, schema in _content_schemas(response.content, f"response {status}"):
+                    yield operation, place, schema
+
+
+def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tuple[str, Schema]]:
+    for media_type, content in contents.items():
+        if content.schema is not None:
+            yield f"{place}: {media_type}: schema", content.schema
+
+
+def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
+    """Read an OpenAPI 3.x document; raises SpecError with file, line and location if it is invalid.
+
+    With `only_sound`, operations with mistakes are left out instead.
+    """
+    document = read_document(path, SpecError)
+    if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
+        document = _as_openapi_31(document)
+    mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
+    if mistakes and only_sound and isinstance(document, dict):
+        document = sound_part(document)
+    elif mistakes:
+        raise mistakes_error(path, mistakes)
+    spec = OpenApiDocument(document, str(path))
+    spec.check_schemas()
+    return spec
+
+
+def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
+    """An error with all mistakes in a file, each with its line and location."""
+    found = list(mistakes)
+    lines = find_lines(path, [each.location for each in found])
+    first, *others = [
+        Problem(f"{path}:{line or 1}", f"{format_location(each.location) or 'the file'}: {each.message}")
+        for line, each in zip(lines, found, strict=True)
+    ]
+    return SpecError(first.message, first.place, others=others)
+
+
+# Keys whose children are the document's own names, not OpenAPI keywords.
+_NAMES = {
+    "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
+    "requestBodies", "paths", "content", "callbacks",
+}  # fmt: skip
+
+
+def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
+    """An OpenAPI 3.0 document with its schemas converted to JSON Schema 2020-12."""
+    if isinstance(node, list):
+        return [_as_openapi_31(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if is_names:
+        return {key: _as_openapi_31(value) for key, value in node.items()}
+    node = {
+        key: value
+        if key in {"example", "examples", "default", "enum"}
+        else _as_openapi_31(value, is_names=key in _NAMES)
+        for key, value in node.items()
+    }
+    if node.get("nullable") is True and isinstance(node.get("type"), str):
+        node["type"] = [node["type"], "null"]
+        if isinstance(node.get("enum"), list) and None not in node["enum"]:
+            node["enum"] = [*node["enum"], None]
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
+    return node

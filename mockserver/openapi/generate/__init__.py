@@ -1,0 +1,1 @@
+"""Values that fit a schema, the same for the same seed."""

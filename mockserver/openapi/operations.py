@@ -1,0 +1,181 @@
+"""Operations, parameters and responses of an OpenAPI document, as values."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mockserver.openapi.references import resolved
+from mockserver.openapi.schema import Schema
+from mockserver.openapi.security import BEARER, Requirement
+
+JSON = "application/json"
+ENCODED = "x-mock-encoded"
+"""The extension for a text that may be form- or URL-encoded although the location needs no encoding."""
+
+
+def bare_media_type(media_type: str) -> str:
+    """`application/json` for `Application/JSON; charset=utf-8`."""
+    return media_type.partition(";")[0].strip().lower()
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type is JSON."""
+    media_type = bare_media_type(media_type)
+    return media_type == JSON or media_type.endswith("+json")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A declared parameter. The value that a request supplies is an argument."""
+
+    name: str
+    location: str
+    """`path`, `query`, `header` or `cookie`."""
+    required: bool
+    explode: bool
+    definition: Mapping[str, Any]
+    schema: Schema
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The JSON types that the schema allows; empty if it does not say."""
+        return frozenset(_types(self.definition))
+
+    @cached_property
+    def is_encoded(self) -> bool:
+        """Whether the argument may have an additional encoding (extension `x-mock-encoded`)."""
+        return bool(self.definition.get(ENCODED))
+
+
+@dataclass(frozen=True)
+class Content:
+    """One media type of a request or response body."""
+
+    media_type: str
+    schema: Schema | None
+    examples: Mapping[str, Any]
+    """By name; the unnamed `example` is called `default`."""
+
+    @cached_property
+    def is_json(self) -> bool:
+        """Whether its media type is JSON."""
+        return is_json(self.media_type)
+
+    @cached_property
+    def encoded(self) -> tuple[str, ...]:
+        """The object's properties that may be form- or URL-encoded (extension `x-mock-encoded`)."""
+        if self.schema is None:
+            return ()
+        definition = resolved(self.schema.definition, self.schema.document)
+        properties = definition.get("properties") or {}
+        return tuple(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
+
+
+@dataclass(frozen=True)
+class ResponseSpec:
+    """One documented response."""
+
+    status: str
+    """`202`, `4XX` or `default`."""
+    description: str
+    content: Mapping[str, Content]
+    headers: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The names of the examples of all its media types."""
+        return tuple(dict.fromkeys(name for content in self.content.values() for name in content.examples))
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One method on one path. Compared by identity, so that it can be a key."""
+
+    key: str
+    """The operationId, else `POST /path`."""
+    method: str
+    path: str
+    summary: str
+    tag: str
+    parameters: tuple[Parameter, ...]
+    body: Mapping[str, Content] | None
+    """By media type; None if the operation takes no body."""
+    body_required: bool
+    responses: Mapping[str, ResponseSpec]
+    security: tuple[Requirement, ...] = ()
+    """Of these one must be fulfilled; without any, no credential is needed."""
+    document: str = ""
+    """The name of its document."""
+    replaces: bool = False
+    """Whether it replaces a bundled operation, whose handler answers it."""
+
+    @property
+    def location(self) -> tuple[str, ...]:
+        """Its location in the document."""
+        return ("paths", self.path, self.method.lower())
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The documented defaults of arguments and body fields, by name."""
+        stated = {each.name: each.definition["default"] for each in self.parameters if "default" in each.definition}
+        for content in (self.body or {}).values():
+            if content.schema is not None:
+                stated |= _defaults(content.schema)
+        return stated
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether it can be called without a credential."""
+        return not self.security or () in self.security
+
+    @cached_property
+    def takes_credential(self) -> bool:
+        """Whether a credential is read, needed or not."""
+        return any(self.security)
+
+    @cached_property
+    def takes_token_only(self) -> bool:
+        """Whether its only credential is a bearer token."""
+        return {scheme for requirement in self.security for scheme in requirement} == {BEARER}
+
+    @cached_property
+    def statuses(self) -> tuple[int, ...]:
+        """The documented statuses, without classes and `default`."""
+        return tuple(int(status) for status in self.responses if status.isdigit())
+
+    @cached_property
+    def success(self) -> int:
+        """The first documented 2xx status; 200 if there is none."""
+        return next((status for status in self.statuses if 200 <= status < 300), 200)
+
+    @cached_property
+    def sandbox_parameter(self) -> str:
+        """The path parameter with the sandbox's key (extension `x-mock-sandbox-key`); empty without one."""
+        return next(
+            (p.name for p in self.parameters if p.location == "path" and p.definition.get("x-mock-sandbox-key")), ""
+        )
+
+    def response(self, status: int) -> ResponseSpec | None:
+        """The documented response of a status: by number, by class (`4XX`), or by `default`."""
+        for name in (str(status), f"{status // 100}XX", "default"):
+            if name in self.responses:
+                return self.responses[name]
+        return None
+
+
+def _defaults(schema: Schema) -> dict[str, Any]:
+    """The defaults of an object's properties; those beside a `$ref` have precedence over its target's."""
+    properties = schema.resolved(schema.definition).get("properties", {})
+    fields = {name: schema.resolved(each) for name, each in properties.items()}
+    return {name: each["default"] for name, each in fields.items() if "default" in each}
+
+
+def _types(definition: Any) -> Iterator[str]:
+    """The types that a schema allows, itself or in its alternatives."""
+    if isinstance(definition, dict):
+        stated = definition.get("type", ())
+        yield from [stated] if isinstance(stated, str) else stated
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            for each in definition.get(keyword, ()):
+                yield from _types(each)

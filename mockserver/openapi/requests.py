@@ -1,0 +1,317 @@
+"""Read arguments and body of a request, and judge our own replies."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, unquote_plus
+
+import orjson
+
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Request, Response, Upload
+from mockserver.json_bodies import JsonError, parse_json
+from mockserver.openapi.document import Content, Operation, Parameter
+from mockserver.openapi.operations import bare_media_type, is_json
+from mockserver.openapi.references import resolved
+
+MAX_ARGUMENTS = 1000
+MAX_DEPTH = 230
+"""The most levels of nesting in a body."""
+NESTING_MARGIN = 24
+"""Levels that a response may add around a body, so that our JSON encoder's limit is not reached."""
+EVENT_STREAM = "text/event-stream"
+MAX_SHOWN_CODING = 100
+MAX_WHOLE = 19
+"""Characters up to which an integer certainly fits into 64 bits."""
+_INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NOTHING = object()
+FORM = "multipart/form-data"
+
+
+class ParsedInput(NamedTuple):
+    """The parsed input of a request: arguments by name, the body, and all violations of the document."""
+
+    arguments: Mapping[str, Any]
+    body: Any
+    canonical: bytes
+    """The JSON body with sorted keys and no white space; empty for any other body."""
+    violations: list[Violation]
+
+
+def parse_input(
+    operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool
+) -> ParsedInput:
+    """Parses and validates arguments and body. `strict` rejects undocumented arguments."""
+    violations: list[Violation] = []
+    arguments: dict[str, Any] = {}
+    if operation.parameters or (strict and request.query):
+        arguments = _read_arguments(operation, request, path_arguments, violations, strict=strict)
+    body, canonical = None, b""
+    if operation.body is not None:
+        body, canonical = _read_body(operation, request, violations)
+    return ParsedInput(arguments, body, canonical, violations)
+
+
+def check_reply(operation: Operation, response: Response) -> list[Violation]:
+    """All violations of the document in a response; empty if the document allows it."""
+    documented = operation.response(response.status)
+    if documented is None:
+        return [
+            Violation(("status",), "undocumented", f"{operation.key} does not document the status {response.status}")
+        ]
+    media_type = bare_media_type(response.media_type)
+    if not documented.content and not response.body:
+        return []
+    content = find_content(documented.content, media_type)
+    if content is None:
+        return [
+            Violation(
+                ("header", "Content-Type"),
+                "undocumented",
+                f"{operation.key} does not document {media_type!r} for {response.status}",
+            )
+        ]
+    if content.schema is None or not isinstance(response.body, bytes) or _is_opaque(content):
+        return []
+    try:
+        value = orjson.loads(response.body) if is_json(media_type) else response.body.decode(errors="replace")
+    except orjson.JSONDecodeError as problem:
+        return [Violation(("body",), "syntax", f"not JSON: {problem}")]
+    return content.schema.violations(value, ("body",))
+
+
+def _is_opaque(content: Content) -> bool:
+    """Whether no schema applies to the body: bytes, or a stream of events."""
+    definition = content.schema.definition if content.schema else {}
+    is_binary = isinstance(definition, dict) and definition.get("format") == "binary"
+    return is_binary or bare_media_type(content.media_type) == EVENT_STREAM
+
+
+def find_content(contents: Mapping[str, Content], media_type: str) -> Content | None:
+    """The documented content for a media type: exact, then with parameters, then `text/*`, then `*/*`."""
+    return (
+        contents.get(media_type)
+        or next((content for stated, content in contents.items() if bare_media_type(stated) == media_type), None)
+        or contents.get(f"{media_type.partition('/')[0]}/*")
+        or contents.get("*/*")
+    )
+
+
+def _read_arguments(
+    operation: Operation,
+    request: Request,
+    path_arguments: Mapping[str, str],
+    violations: list[Violation],
+    *,
+    strict: bool,
+) -> dict[str, Any]:
+    given = _read_query(request.query, violations)
+    arguments: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        where = (parameter.location, parameter.name)
+        value = _read_argument(parameter, request, path_arguments, given, violations)
+        if value is not _NOTHING:
+            if parameter.is_encoded and isinstance(value, str):
+                value = decoded(value)
+            arguments[parameter.name] = value
+            violations += parameter.schema.violations(value, where)
+        elif parameter.required:
+            violations.append(
+                Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter")
+            )
+    if strict:
+        known = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+        violations += [
+            Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}")
+            for name in given
+            if name not in known
+        ]
+    return arguments
+
+
+def _read_query(query: str, violations: list[Violation]) -> dict[str, list[str]]:
+    given: dict[str, list[str]] = {}
+    if query:
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_ARGUMENTS)
+        except ValueError as problem:  # or a UnicodeDecodeError, which is one
+            violations.append(Violation(("query",), "syntax", f"the query cannot be read: {problem}"))
+            return given
+        for name, value in pairs:
+            given.setdefault(name, []).append(value)
+    return given
+
+
+def _read_argument(
+    parameter: Parameter,
+    request: Request,
+    path: Mapping[str, str],
+    query: Mapping[str, list[str]],
+    violations: list[Violation],
+) -> Any:
+    if parameter.location == "query":
+        texts = query.get(parameter.name, [])
+    elif parameter.location == "path":
+        texts = [path[parameter.name]] if parameter.name in path else []
+    elif parameter.location == "header":
+        texts = [request.headers[parameter.name]] if parameter.name in request.headers else []
+    else:
+        texts = [value for name, value in _cookies(request) if name == parameter.name]
+    if not texts:
+        return _NOTHING
+    if "array" in parameter.types:
+        repeated = parameter.explode and parameter.location in {"query", "cookie"}
+        parts = texts if repeated else [part for text in texts for part in text.split(",")]
+        return [_parse_argument(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
+    if len(texts) > 1:
+        message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
+        violations.append(Violation((parameter.location, parameter.name), "duplicate", message))
+    return _parse_argument(texts[-1], parameter.types)
+
+
+def decoded(text: str) -> str:
+    """The decoded form of a form- or URL-encoded text; a text that is not encoded, or not as UTF-8, is unchanged.
+
+    A `+` is a space only in a text without other spaces: a text with `%20` or a space uses `+` literally.
+    """
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        return unquote(text, errors="strict") if " " in text or "%20" in text else unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def _stated_types(definition: Any) -> frozenset[str]:
+    stated = definition.get("type", ()) if isinstance(definition, dict) else ()
+    return frozenset([stated] if isinstance(stated, str) else stated)
+
+
+def _cookies(request: Request) -> Iterator[tuple[str, str]]:
+    for part in request.headers.get("cookie", "").split(";"):
+        name, found, value = part.strip().partition("=")
+        if found:
+            yield name, value
+
+
+def _parse_argument(text: str, types: frozenset[str]) -> Any:
+    """The argument in its documented type, or as text, which the schema then rejects, if it cannot be converted."""
+    if "integer" in types and _INTEGER.fullmatch(text):
+        whole = text.partition(".")[0]
+        return int(whole) if len(whole) <= MAX_WHOLE else float(whole)  # like numbers that orjson parses in a body
+    if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    if "boolean" in types and text in {"true", "false"}:
+        return text == "true"
+    return text
+
+
+def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
+    """Whether the body of a request with these headers is parsed as a form."""
+    if bare_media_type(headers.get("content-type", "")) != FORM or not operation.body:
+        return False
+    content = find_content(operation.body, FORM)
+    return content is not None and bare_media_type(content.media_type) == FORM
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Whether the body has a content coding, such as gzip."""
+    coding = headers.get("content-encoding")
+    return coding is not None and any(part.strip().lower() not in {"", "identity"} for part in coding.split(","))
+
+
+def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
+    if is_encoded(request.headers):
+        raise _encoded(request.headers["content-encoding"])
+    contents = operation.body or {}
+    media_type = request.headers.get("content-type", "")
+    content = contents.get(media_type) or find_content(contents, bare_media_type(media_type))
+    if content is None:
+        if not request.body and not operation.body_required and not media_type:
+            return None, b""
+        wanted = " or ".join(contents)
+        came = bare_media_type(media_type)[:100] or "missing"
+        violation = Violation(
+            ("header", "Content-Type"), "media-type", f"Content-Type is {came}; wanted {wanted}", {"wanted": wanted}
+        )
+        raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
+    if not content.is_json:
+        is_form = bare_media_type(content.media_type) == FORM
+        return _read_form(content, request, violations) if is_form else request.body, b""
+    if not request.body and not operation.body_required:
+        return None, b""
+    return _read_json(content, request, violations)
+
+
+def _encoded(coding: str) -> Refusal:
+    shown = coding.strip()[:MAX_SHOWN_CODING]
+    message = f"Content-Encoding '{shown}' is not supported; send the body as it is (identity)."
+    violation = Violation(("header", "Content-Encoding"), "unsupported_content_encoding", message)
+    accepted = (("Accept-Encoding", "identity"),)
+    return Refusal(Reason.UNSUPPORTED_CODING, message, violations=[violation], headers=accepted)
+
+
+def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
+    try:
+        value = parse_json(request.body)
+        if content.encoded and isinstance(value, dict):
+            value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
+        canonical = _canonical_body(value, len(request.body))
+    except JsonError as problem:
+        violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
+        return None, b""
+    except orjson.JSONEncodeError:  # parsed JSON may be nested too deeply to be encoded
+        violations.append(Violation(("body",), "depth", "is nested too deeply"))
+        return None, b""
+    if content.schema is not None:
+        violations += content.schema.violations(value, ("body",))
+    return value, canonical
+
+
+def _canonical_body(value: Any, size: int) -> bytes:
+    """The canonical form of a JSON value from a text of that size; raises JSONEncodeError if no response could contain
+    it.
+    """
+    if size < 2 * MAX_DEPTH:  # each level has an opening and a closing character
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    for _ in range(NESTING_MARGIN):  # measuring the depth of a large body would cost as much as encoding it
+        value = [value]
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[NESTING_MARGIN:-NESTING_MARGIN]
+
+
+def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
+    """The form's fields, converted to the types of the schema's properties; files are unchanged."""
+    if request.form is None:
+        problem = request.form_problem or "it is not multipart/form-data"
+        violations.append(Violation(("body",), "invalid_multipart", f"The form could not be read: {problem}."))
+        return None
+    if content.schema is None:
+        return dict(request.form)
+    document = content.schema.document
+    properties = resolved(content.schema.definition, document).get("properties", {})
+    needs = content.schema.needs
+    needed = needs.resolved(needs.definition).get("properties", {}) if needs else {}
+    form, judged = {}, {}
+    for name, value in request.form.items():
+        definition = resolved(properties.get(name, {}), document) or needed.get(name, {})
+        form[name] = value if isinstance(value, Upload) else _parse_argument(value, _stated_types(definition))
+        judged[name] = value.filename if isinstance(value, Upload) else form[name]
+        violations += [*_misplaced(name, value, definition)] or [*_misplaced(name, value, needed.get(name, {}))]
+    violations += content.schema.violations(judged, ("body",))
+    return form
+
+
+def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) -> Iterator[Violation]:
+    """A file instead of a text, or the reverse; a property without a type accepts both."""
+    wants_file = definition.get("format") == "binary" or "contentMediaType" in definition
+    where = ("body", name)
+    if not definition:
+        return
+    if wants_file and not isinstance(value, Upload):
+        yield Violation(where, "missing_filename", f"The part {name!r} has no filename, so it is no file.", definition)
+    elif wants_file and isinstance(value, Upload) and not value.filename:
+        yield Violation(where, "missing_filename", f"The part {name!r} has an empty filename.", definition)
+    elif isinstance(value, Upload) and not wants_file:
+        yield Violation(where, "unexpected_file", f"The part {name!r} is a file; wanted text.", definition)

@@ -1,0 +1,330 @@
+"""Agent First's operations: batches of prompts, single conversations, and the account."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.provider import Provider
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Response
+from mockserver.lazy import lazy_function, lazy_module
+from mockserver.openapi.document import OpenApiDocument
+from mockserver.openapi.schema import Schema
+from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
+from mockserver.providers.agentfirst.completions import (
+    DEFAULT_MODEL,
+    answer_source,
+    completion_for,
+    questions,
+    targeting_of,
+)
+from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Lifecycle, Progression
+from mockserver.sandbox.callbacks import Callback
+from mockserver.sandbox.conditions import NORMAL
+from mockserver.sandbox.ids import canonical
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.parse import read_capacity
+from mockserver.settings.table import Settings, provider_settings
+
+if TYPE_CHECKING:
+    from mockserver.providers.agentfirst import archive, snapshot
+else:
+    snapshot = lazy_module("mockserver.providers.agentfirst.snapshot")
+    archive = lazy_module("mockserver.providers.agentfirst.archive")
+
+PRICE = 5
+"""Credits for a successful prompt (API pricing page: AI 5 credits)."""
+CREATE_RETRIES = 180.0
+"""Seconds after which a live call times out ("up to 3 minutes")."""
+
+
+class RequestKind(StrEnum):
+    """The kind of object that an id identifies."""
+
+    BATCH = "batch"
+    CONVERSATION = "conversation"
+
+
+class Status(StrEnum):
+    """The status of a batch or a conversation."""
+
+    RETRIEVING = "retrieving"
+    ARCHIVING = "archiving"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+
+
+LIFECYCLE = Lifecycle(
+    {
+        Status.RETRIEVING: {Status.ARCHIVING, Status.SUCCESSFUL, Status.FAILED},
+        Status.ARCHIVING: {Status.SUCCESSFUL, Status.FAILED},
+        Status.SUCCESSFUL: set(),
+        Status.FAILED: set(),
+    }
+)
+
+
+def adapt(document: dict[str, Any], settings: Settings) -> None:
+    """Patch the bundled document for the settings: `--empty-prompts` removes the minimum length of a prompt."""
+    if not provider_settings(AgentFirstSettings, settings).empty_prompts:
+        return
+    spec = OpenApiDocument(document, "")
+    queue, ask = spec.by_key.get("queueBatch"), spec.by_key.get("askModel")
+    for content in (queue.body or {}).values() if queue else ():
+        if content.schema is not None:
+            fields = content.schema.resolved(content.schema.definition).get("properties", {})
+            _lift(fields.get("prompts"), "items", content.schema)
+    for parameter in document["paths"][ask.path]["get"].get("parameters", ()) if ask else ():
+        if parameter.get("name") == "prompt":
+            _lift(parameter, "schema", Schema({}, document))
+
+
+def _lift(holder: Any, key: str, schema: Schema) -> None:
+    """Take the least length out of the schema that stands under a key."""
+    if isinstance(holder, dict) and key in holder:
+        holder[key] = {name: each for name, each in schema.resolved(holder[key]).items() if name != "minLength"}
+
+
+def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
+    """The payload of a callback (our assumption): the status response when the batch is done, reduced for a
+    conversation.
+
+    A completion itself could exceed the size of a queue's message.
+    """
+    if batch.kind == RequestKind.CONVERSATION:
+        return {"id": batch.id, "status": status_of(batch, callback.due)}
+    status = _status(batch, callback.due)
+    if status["status"] is Status.SUCCESSFUL:
+        status["url"] = _archive_url(batch, sandbox, callback.base_url)
+    return status
+
+
+api = Provider(
+    "agentfirst",
+    tag="Agent First",
+    word=format_error,
+    charges=needs_credits,
+    adapt=adapt,
+    notice=callback_payload,
+    judge=lazy_function(lambda: snapshot.snapshot_problems),
+    defaults={
+        "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
+        "askModel": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1, "mode": "sync"},
+        "getArchive": {"format": "zip"},
+    },
+    alone={"askModel": "id"},
+    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.values())},
+    guidance=CLIENT_RULES,
+    prompts=prompts,
+)
+api.checks("queueBatch")(check_targeting)
+api.checks("askModel")(check_question)
+
+
+def status_of(batch: Batch, now: float) -> Status:
+    """The status of the batch. It is `failed` only if every prompt failed."""
+    if now < batch.items_end():
+        return Status.RETRIEVING
+    if now < batch.end():
+        return Status.ARCHIVING
+    return Status.SUCCESSFUL if batch.tally(now).successful else Status.FAILED
+
+
+def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:
+    tally = batch.tally(now)
+    return {
+        "id": batch.id,
+        "kind": batch.kind,
+        "account": batch.account,
+        "status": status_of(batch, now),
+        "count": batch.size,
+        "successful": tally.successful,
+        "failed": tally.failed,
+    }
+
+
+@api.handles("queueBatch")
+def queue_batch(call: Call) -> Response:
+    batch = _snapshot_types(call, _new_batch(call))
+    target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
+    if target:
+        _note_callback(call, batch, target)
+    return call.reply({"id": batch.id, "count": batch.size})
+
+
+@api.handles("getBatchStatus")
+def get_batch_status(call: Call) -> Response:
+    batch = _read_batch(call, RequestKind.BATCH)
+    status = _status(batch, call.now)
+    if status["status"] is Status.SUCCESSFUL:
+        status["url"] = _archive_url(batch, call.sandbox, call.request.base_url)
+    return call.reply(status)
+
+
+@api.handles("getCompletion")
+def get_completion(call: Call) -> Response:
+    # The July documents answer 200 here while the completion is not ready, and 202 on GET /ai?id=.
+    version = provider_settings(AgentFirstSettings, call.world.settings).agentfirst_version
+    return _poll_conversation(call, pending=200 if version == "2026-07" else 202)
+
+
+@api.handles("askModel")
+def ask_model(call: Call) -> Response:
+    if "id" in call.arguments:
+        return _poll_conversation(call, pending=202)
+    if call.arguments.get("mode") == "async":
+        batch = _snapshot_types(call, _new_conversation(call, call.sandbox.progression))
+        if "callback" in call.arguments:
+            _note_callback(call, batch, call.arguments["callback"])
+        return call.reply({"id": batch.id}, 202)
+    return _answer_now(call)
+
+
+@api.handles("getUser")
+def get_user(call: Call) -> Response:
+    return call.reply([{"email": call.account.email, "credits": call.account.balance(call.sandbox.batches, call.now)}])
+
+
+@api.handles("getArchive")
+def get_archive(call: Call) -> Response:
+    batch = call.sandbox.batches.get(call.arguments["id"].lower())
+    is_here = call.arguments["sandbox"] == call.sandbox.key
+    if (
+        batch is None
+        or not is_here
+        or batch.kind != RequestKind.BATCH
+        or status_of(batch, call.now) is not Status.SUCCESSFUL
+    ):
+        raise Refusal(Reason.NOT_FOUND)
+    if call.sandbox.conditions.forgets(batch.created, call.now):
+        raise Refusal(Reason.NOT_FOUND)
+    batch, asked = batch.with_outcomes(), questions(batch, call.sandbox)
+    if call.arguments.get("format") == "ndjson":
+        return Response(
+            200, "application/x-ndjson", archive.ndjson_archive(batch, asked, _world(call)), source="handler"
+        )
+    name = ("Content-Disposition", f'attachment; filename="{batch.id}.zip"')
+    return Response(200, "application/zip", archive.zip_archive(batch, asked, _world(call)), (name,), "handler")
+
+
+def _snapshot_types(call: Call, batch: Batch) -> Batch:
+    call.sandbox.batches[batch.id] = batch
+    call.account.add_batch(batch)
+    return batch
+
+
+def _note_callback(call: Call, batch: Batch, target: str) -> None:
+    call.sandbox.open_outbox().note(
+        batch.id, provider=api.name, target=target, base_url=call.request.base_url, due=batch.end()
+    )
+
+
+def _status(batch: Batch, now: float) -> dict[str, Any]:
+    tally = batch.tally(now)
+    return {
+        "id": batch.id,
+        "status": status_of(batch, now),
+        "count": batch.size,
+        "successful": tally.successful,
+        "failed": tally.failed,
+        "url": None,
+    }
+
+
+def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
+    return f"{base_url}/ai/archives/{sandbox.key}/{batch.id}"
+
+
+def _new_batch(call: Call) -> Batch:
+    batch = Batch(
+        id=call.sandbox.next_id(call.operation.key, call.canonical),
+        kind=RequestKind.BATCH,
+        account=call.account.key,
+        size=len(call.body["prompts"]),
+        # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
+        body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
+        texts_key="prompts",
+        created=call.now,
+        progression=call.sandbox.progression,
+        price=PRICE,
+        heeds_markers=call.world.settings.magic,
+    )
+    conditions = call.sandbox.conditions
+    if conditions is NORMAL:
+        return batch
+    return batch._replace(plan=conditions.items, held=read_capacity(conditions.capacity or "free"))
+
+
+def _new_conversation(call: Call, progression: Progression) -> Batch:
+    asked = canonical(call.arguments)
+    return Batch(
+        id=call.sandbox.next_id(call.operation.key, asked),
+        kind=RequestKind.CONVERSATION,
+        account=call.account.key,
+        size=1,
+        body=bytes(memoryview(asked)),  # Copied, since orjson's output occupies at least 4 kB.
+        texts_key="prompt",
+        created=call.now,
+        progression=progression,
+        archives=False,
+        price=PRICE,
+        heeds_markers=call.world.settings.magic,
+    )
+
+
+def _read_batch(call: Call, kind: RequestKind) -> Batch:
+    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    id_ = call.arguments["id"].lower()
+    batch = call.sandbox.batches.get(id_)
+    if (
+        batch is None
+        or batch.kind != kind
+        or batch.account != call.account.key
+        or call.sandbox.conditions.forgets(batch.created, call.now)
+    ):
+        violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
+        raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
+    batch = batch.read_at(call.now).with_outcomes()
+    call.sandbox.batches[id_] = batch
+    if call.sandbox.outbox is not None:
+        call.sandbox.outbox.reschedule(id_, batch.end())
+    return batch
+
+
+def _poll_conversation(call: Call, *, pending: int) -> Response:
+    """A queued conversation's completion, or its status. `failed` means that the client should repeat the call."""
+    batch = _read_batch(call, RequestKind.CONVERSATION)
+    status = status_of(batch, call.now)
+    if status is not Status.SUCCESSFUL:
+        return call.reply({"status": status}, pending)
+    return _completed(call, batch)
+
+
+def _answer_now(call: Call) -> Response:
+    """A live conversation. The result is determined at once; only the gateway waits."""
+    draft = _new_conversation(call, IMMEDIATE).with_outcomes()
+    fate = draft.fate(0)
+    if fate.slowness > CREATE_RETRIES:
+        raise Refusal(Reason.TIMED_OUT)
+    delay = 0.0 if call.sandbox.clock.is_frozen else min(fate.slowness / call.sandbox.clock.scale, CREATE_RETRIES)
+    if fate.failure is not None:
+        status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else 500
+        raise Refusal(Reason.FAILED, status=status)
+    return _completed(call, _snapshot_types(call, draft))._replace(delay=delay)
+
+
+def _world(call: Call) -> ApiContext:
+    """The call's context, with the page weight of the sandbox's conditions."""
+    settings = call.sandbox.conditions.applied_to(call.world.settings)
+    return call.world if settings is call.world.settings else call.world._replace(settings=settings)
+
+
+def _completed(call: Call, batch: Batch) -> Response:
+    question = questions(batch, call.sandbox)[0]
+    completion = completion_for(question, _world(call))
+    source = answer_source(question, call.world)
+    if batch.request().get("format") == "rendered":
+        return Response(200, "text/html; charset=utf-8", completion["html"].encode(), source=source)
+    return call.reply(completion, 200)._replace(source=source)

@@ -1,0 +1,1 @@
+"""Batches: input files, lines, output and error files."""

@@ -1,0 +1,172 @@
+"""AgileCloud's batches as values: statuses and timeline."""
+
+import math
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from mockserver.api.client_rules import BatchState, RejectedItems
+from mockserver.http import StoredBytes
+from mockserver.providers.agilecloud.batches.run import LineResults
+from mockserver.sandbox.batches import Batch, Lifecycle
+from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.conditions import InputRejection
+from mockserver.sandbox.sandbox import Sandbox
+
+DEFAULT_WINDOW = "24h"
+"""How long a batch may take where neither the request nor the document says it."""
+_WINDOW = re.compile(r"([1-9]\d{0,8})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
+CANCELLING_SHARE = 0.1
+"""The share of a timed batch's duration that cancelling takes, in profiles that show it."""
+MAX_CANCELLING = 600.0
+"""The longest cancelling, in seconds: "up to 10 minutes"."""
+
+
+@lru_cache(maxsize=128)
+def window_seconds(window: str) -> float:
+    """How long a completion window is: `24h`, `90m`, `2d`. A document's window in other words lasts a day."""
+    found = _WINDOW.fullmatch(window)
+    return float(int(found[1]) * _UNITS[found[2]]) if found else float(DAY)
+
+
+class Status(StrEnum):
+    """The status of a batch. The profile `agilecloud` shows neither `finalizing`, `expired` nor `cancelling`."""
+
+    VALIDATING = "validating"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+_RUNNING_ENDS = {Status.FAILED, Status.EXPIRED, Status.CANCELLING, Status.CANCELLED}
+LIFECYCLE = Lifecycle(
+    {
+        Status.VALIDATING: {Status.IN_PROGRESS, Status.FINALIZING, Status.COMPLETED, *_RUNNING_ENDS},
+        Status.IN_PROGRESS: {Status.FINALIZING, Status.COMPLETED, *_RUNNING_ENDS},
+        Status.FINALIZING: {Status.COMPLETED, *_RUNNING_ENDS},
+        Status.CANCELLING: {Status.CANCELLED},
+        Status.COMPLETED: set(),
+        Status.FAILED: set(),
+        Status.EXPIRED: set(),
+        Status.CANCELLED: set(),
+    }
+)
+
+
+class BatchRecord(NamedTuple):
+    """A batch. Its status at any instant is computed from these values."""
+
+    batch: Batch
+    """The timeline. Its size and outcomes are known when `worked` is set."""
+    endpoint: str
+    input_file_id: str
+    input: StoredBytes | None
+    """None if the file was not found, or is no longer needed."""
+    metadata: Mapping[str, str] | None
+    output_expires_after: int | None
+    """Seconds after which its files expire."""
+    is_openai: bool
+    """Whether it has all of OpenAI's statuses."""
+    rejection: InputRejection | None = None
+    """The error that its validation reports, regardless of its input."""
+    worked: LineResults | None = None
+    prompts: Mapping[str, Any] = {}
+    """The account's prompts at the time its items began."""
+    cancelled: float = math.inf
+    """The sandbox time at which it was cancelled."""
+    cancel_seen: float = math.inf
+    """When its status was first read after that; only under the progression `polls`."""
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    is_collected: bool = False
+    """Whether its files were created."""
+    window: str = DEFAULT_WINDOW
+    """Its completion window, as the request or the document says it: `24h`."""
+
+    def status(self, now: float) -> Status:
+        if self.cancelled <= now:
+            return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
+        if now < self.items_start():
+            return Status.VALIDATING
+        if self.worked is None or self.worked.errors:
+            return Status.FAILED
+        if self.ended() <= now:
+            if self.batch.end() <= self.deadline():
+                return Status.COMPLETED
+            return Status.EXPIRED if self.is_openai else Status.FAILED
+        return Status.FINALIZING if self.batch.items_end() <= now and self.is_openai else Status.IN_PROGRESS
+
+    def read_at(self, now: float) -> "BatchRecord":
+        """The batch after one more status request, which makes it progress unless it is final."""
+        if self.batch.progression.kind != "polls":
+            return self
+        if self.cancelled <= now:
+            return self._replace(cancel_seen=min(self.cancel_seen, now))
+        return self if LIFECYCLE.is_final(self.status(now)) else self._replace(batch=self.batch.read_at(now))
+
+    def items_start(self) -> float:
+        """When validation ends and its items begin: at the end of its window at the latest."""
+        return min(self.batch.items_start(), self.deadline())
+
+    def deadline(self) -> float:
+        """When its window closes, in Unix seconds; earlier than `expires_at` if the conditions set `expires`."""
+        plan = self.batch.plan
+        return min(self.expires_at, self.batch.progressed()) if plan and plan.expires else self.expires_at
+
+    @property
+    def expires_at(self) -> float:
+        """The documented end of its window, in Unix seconds."""
+        return self.batch.created + window_seconds(self.window)
+
+    def ended(self) -> float:
+        """When it becomes final; infinite while unknown."""
+        return self.cancelled_end() if self.cancelled < math.inf else min(self.batch.end(), self.deadline())
+
+    def cancelled_end(self) -> float:
+        """When cancelling ends; infinite while unknown."""
+        if not self.is_openai or self.batch.progression.kind == "immediate":
+            return self.cancelled
+        if self.batch.progression.kind == "time":
+            return self.cancelled + min(self.batch.progression.amount * CANCELLING_SHARE, MAX_CANCELLING)
+        return self.cancel_seen
+
+    def stopped(self, now: float) -> float:
+        """The instant after which no more items end."""
+        return min(now, self.cancelled, self.deadline())
+
+    def counts(self, now: float) -> dict[str, int]:
+        """The number of requests, and of those that have succeeded and failed by now."""
+        worked = self.worked
+        if worked is None or worked.errors or self.items_start() > now:
+            return {"total": 0, "completed": 0, "failed": 0}
+        if self.status(now) in {Status.COMPLETED, Status.EXPIRED, Status.FAILED}:
+            # What was not reached in time has failed; and rounding leaves nothing of a completed batch open.
+            completed, ended = worked.good.count(1), worked.size
+        else:
+            completed, ended = self._completed(worked, self.stopped(now))
+        return {"total": worked.size, "completed": completed, "failed": ended - completed}
+
+    def _completed(self, worked: LineResults, now: float) -> tuple[int, int]:
+        """The number of succeeded and of ended items."""
+        plain = sum(self.batch._replace(fates={}).tally(now))
+        completed = worked.good.count(1, 0, plain)
+        for index in worked.fates:
+            completed += worked.good[index] * ((self.batch.due(index) <= now) - (index < plain))
+        return completed, sum(self.batch.tally(now))
+
+
+def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
+    """The state of a batch. It is not over while its lines have not been processed."""
+    job: BatchRecord | None = sandbox.jobs.get(id_)
+    if job is None:
+        return None
+    is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
+    refused = job.worked.refused if job.worked else RejectedItems()
+    return BatchState(job.batch.progression, is_over, job.counts(now)["failed"], refused=refused)

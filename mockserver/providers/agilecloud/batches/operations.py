@@ -1,0 +1,320 @@
+"""AgileCloud's batch operations: create, retrieve, list, cancel; and the files of a finished batch."""
+
+import math
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import Any
+
+from mockserver.api.call import Call
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Response, StoredBytes
+from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, Budget
+from mockserver.providers.agilecloud import files
+from mockserver.providers.agilecloud.batches.input import rejection_error
+from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status
+from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
+from mockserver.providers.agilecloud.context import (
+    context_models,
+    context_prices,
+    leaves_blank,
+    live_schema,
+    own_settings,
+)
+from mockserver.providers.agilecloud.files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
+from mockserver.providers.agilecloud.prompts.operations import prompt_book
+from mockserver.providers.agilecloud.prompts.repository import PromptRepository
+from mockserver.providers.agilecloud.usage import UsageTotal, meter_batch
+from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.blobs import no_room
+from mockserver.sandbox.conditions import InputRejection
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.parse import read_capacity
+
+VALIDATING_SHARE = 0.1
+"""The share of a timed batch's duration before its items."""
+OPENAI = "openai"
+FOREIGN_PURPOSE = "invalid_file_purpose"
+"""The code of the error for a file of another purpose."""
+DEFAULT_PAGE = 20
+"""The default page size of the list."""
+
+
+def create_batch(call: Call) -> Response:
+    body = call.body
+    found = find_file(call, body["input_file_id"])
+    conditions = call.sandbox.conditions
+    is_openai = own_settings(call).agilecloud_profile == OPENAI
+    identity = call.sandbox.ids.next(call.operation.key, call.canonical)
+    expiry = body.get("output_expires_after") or {}
+    job = BatchRecord(
+        batch=_timeline(f"batch_{identity.hex()}", call, is_openai=is_openai),
+        endpoint=body["endpoint"],
+        input_file_id=body["input_file_id"],
+        input=found.blob if found and found.purpose == "batch" else None,
+        metadata=body.get("metadata"),
+        output_expires_after=expiry.get("seconds"),
+        is_openai=is_openai,
+        rejection=_purpose_rejection(found) if found and found.purpose != "batch" else conditions.input,
+        window=body.get("completion_window") or DEFAULT_WINDOW,
+    )
+    call.sandbox.jobs[job.batch.id] = job
+    return call.reply(batch_json(job, -math.inf))  # nothing has happened yet, not even under `immediate`
+
+
+def retrieve_batch(call: Call) -> Response:
+    # Apply elapsed time first: a final status is not changed by a status request.
+    job = _advance(call, _advance(call, _find(call)).read_at(call.now))
+    return call.reply(batch_json(job, call.now))
+
+
+def list_batches(call: Call) -> Response:
+    conditions, account = call.sandbox.conditions, call.account.key
+    mine = [
+        job
+        for job in call.sandbox.jobs.values()
+        if job.batch.account == account and not conditions.forgets(job.batch.created, call.now)
+    ][::-1]
+    after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
+    limit = min(limit, conditions.page_size or limit)
+    start = 0
+    if after is not None:
+        places = [n for n, job in enumerate(mine) if job.batch.id == after]
+        if not places:
+            raise _unknown(after, ("query", "after"))
+        start = places[0] + 1
+    page = [batch_json(_advance(call, job), call.now) for job in mine[start : start + limit]]
+    return call.reply(
+        {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": start + limit < len(mine),
+        }
+    )
+
+
+def list_files(call: Call) -> Response:
+    """The files, including those of batches that have ended since the last request."""
+    for job in list(call.sandbox.jobs.values()):
+        if job.batch.account == call.account.key and not job.is_collected:
+            _advance(call, job)
+    return files.list_files(call)
+
+
+def cancel_batch(call: Call) -> Response:
+    job = _advance(call, _find(call))
+    status = job.status(call.now)
+    if status in {Status.CANCELLING, Status.CANCELLED}:
+        return call.reply(batch_json(job, call.now))
+    if LIFECYCLE.is_final(status):
+        raise Refusal(Reason.CONFLICT, f"Cannot cancel a batch with status '{status}'.")
+    return call.reply(batch_json(_advance(call, job._replace(cancelled=call.now)), call.now))
+
+
+def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
+    """Every account's batches. A batch that is due, but was not read since, is still validating."""
+    for job in sandbox.jobs.values():
+        is_due = job.worked is None and job.input is not None and now >= job.items_start()
+        status = {"status": Status.VALIDATING} if is_due else {}
+        yield {**batch_json(job, -math.inf if is_due else now), **status, "account": job.batch.account}
+
+
+def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
+    """The batch object."""
+    status = job.status(now)
+    failed = status is Status.FAILED
+    worked = job.worked if job.worked and not job.worked.errors and status is not Status.VALIDATING else None
+    began = job.items_start() if worked else math.inf
+    return {
+        "id": job.batch.id,
+        "object": "batch",
+        "endpoint": job.endpoint,
+        "model": worked.model if worked else None,
+        "errors": _errors(job) if failed else None,
+        "input_file_id": job.input_file_id,
+        "completion_window": job.window,
+        "status": status,
+        "output_file_id": job.output_file_id,
+        "error_file_id": job.error_file_id,
+        "created_at": int(job.batch.created),
+        "in_progress_at": _past(began, job.stopped(now)),
+        "expires_at": int(job.expires_at),
+        "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
+        "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
+        "failed_at": int(job.ended() if worked else job.items_start()) if failed else None,
+        "expired_at": _past(job.ended(), now) if status is Status.EXPIRED else None,
+        "cancelling_at": _past(job.cancelled, now),
+        "cancelled_at": _past(job.ended(), now) if status is Status.CANCELLED else None,
+        "request_counts": job.counts(now),
+        "usage": _usage(worked) if job.is_collected and worked and worked.trades else None,
+        "metadata": job.metadata,
+    }
+
+
+def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
+    conditions = call.sandbox.conditions
+    return Batch(
+        id=id_,
+        kind="agilecloud",
+        account=call.account.key,
+        size=1,
+        body=b"",
+        texts_key="",
+        created=call.now,
+        progression=call.sandbox.progression,
+        archives=is_openai,
+        head=VALIDATING_SHARE,
+        held=read_capacity(conditions.capacity or own_settings(call).capacity),
+        plan=conditions.items,
+        fates={},
+    )
+
+
+def _find(call: Call) -> BatchRecord:
+    id_ = call.arguments["batch_id"]
+    job: BatchRecord | None = call.sandbox.jobs.get(id_)
+    if (
+        job is None
+        or job.batch.account != call.account.key
+        or call.sandbox.conditions.forgets(job.batch.created, call.now)
+    ):
+        raise _unknown(id_, ("path", "batch_id"))
+    return job
+
+
+def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
+    violation = Violation(location, "", f"no batch of this account has the id {id_[:100]!r}")
+    return Refusal(Reason.NOT_FOUND, f"No batch found with id '{id_[:100]}'.", violations=[violation])
+
+
+def _advance(call: Call, job: BatchRecord) -> BatchRecord:
+    """The stored batch after everything that is due by now."""
+    if job.worked is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
+        job = _run_batch(call, job, job.input)
+    if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
+        job = _store_results(call, job, job.worked)
+    call.sandbox.jobs[job.batch.id] = job
+    return job
+
+
+def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
+    if job.rejection is not None:
+        return job._replace(worked=rejected_file(rejection_error(job.rejection)))
+    job = job._replace(prompts=dict(call.sandbox.prompts))
+    worked = _work(blob, _run_context(call, job))
+    return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
+
+
+def _work(blob: StoredBytes, desk: RunContext, **stopped: Any) -> LineResults:
+    """The result of `run_lines`; raises Refusal, and then changes nothing, if its files cannot be written."""
+    try:
+        return run_lines(blob, desk, **stopped)
+    except OSError as problem:
+        raise no_room(problem) from None
+
+
+def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
+    return batch.due(index) <= stopped
+
+
+def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRecord:
+    """The batch with its output and error files. A stopped batch keeps the items that had ended."""
+    status = job.status(call.now)
+    if status is not Status.COMPLETED and job.input is not None and not worked.errors:
+        stopped = job.stopped(call.now)
+        expires = status is not Status.CANCELLED
+        ended = partial(_has_ended, job.batch, stopped)
+        again = _work(job.input, _run_context(call, job), ended=ended, expires=expires)
+        # Invalid lines failed validation, whether they were reached or not.
+        worked = again._replace(refused=worked.refused)
+    if not worked.errors:
+        # Files and usage have the time at which it ended, not that of this request.
+        at = call._replace(now=job.ended())
+        output, error = (
+            _with_results(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
+        )
+        job = job._replace(output_file_id=output, error_file_id=error)
+        meter_batch(at, job.batch.account, job.batch.id, worked.trades, worked.events)
+        _count_uses(call, worked)
+    return job._replace(worked=worked.without_files(), input=None, prompts={}, is_collected=True)
+
+
+def _count_uses(call: Call, worked: LineResults) -> None:
+    """Report results to the version tests of the prompts."""
+    book = prompt_book(call)
+    for use in worked.uses:
+        trade = use.trade or UsageTotal()
+        tokens = {"prompt_tokens": trade.prompt_tokens, "completion_tokens": trade.completion_tokens}
+        book.count(use.slug, use.version, failed=use.trade is None, **tokens)
+
+
+def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) -> str | None:
+    if not blob.size:
+        return None
+    life = BATCH_FILE_LIFE if job.output_expires_after is None else job.output_expires_after
+    return keep_file(
+        call,
+        filename=f"{job.batch.id}_{kind}.jsonl",
+        purpose="batch_output",
+        blob=blob,
+        expires_at=int(call.now) + life,
+        account=job.batch.account,
+    ).id
+
+
+def _run_context(call: Call, job: BatchRecord) -> RunContext:
+    settings = call.world.settings
+    book = PromptRepository(
+        dict(job.prompts), job.batch.account, call.world.fixtures.section("prompts"), born=call.sandbox.clock.born
+    )
+    return RunContext(
+        batch_id=job.batch.id,
+        endpoint=job.endpoint,
+        created=int(job.items_start()),
+        models=context_models(call.world),
+        prices=context_prices(call.world),
+        world=call.world,
+        find_prompt=cache(book.find),
+        line_schema=call.world.component("BatchRequestLine"),
+        body_schema=live_schema(call.world, job.endpoint),
+        heeds_markers=settings.magic,
+        keeps_order=own_settings(call).keep_order,
+        plan=job.batch.plan,
+        leaves_blank=leaves_blank(call),
+        budget=Budget(MAX_BATCH_STEPS),
+    )
+
+
+def _purpose_rejection(found: FileRecord) -> InputRejection:
+    message = f"Invalid file purpose: '{found.purpose}'. The file {found.id} must have the purpose 'batch'."
+    return InputRejection(FOREIGN_PURPOSE, param="file_id", message=message)
+
+
+def _past(instant: float, now: float) -> int | None:
+    return int(instant) if instant <= now else None
+
+
+def _errors(job: BatchRecord) -> dict[str, Any]:
+    data: list[dict[str, Any]]
+    if job.worked is None and job.rejection is not None and job.rejection.code == FOREIGN_PURPOSE:
+        data = [dict(rejection_error(job.rejection))]
+    elif job.worked is None:
+        message = f"Cannot find file {job.input_file_id}, or organization mockserver does not have access to it."
+        data = [{"code": "invalid_request", "message": message, "param": "file_id", "line": None}]
+    else:
+        late = {"code": "batch_expired", "message": "The completion window closed.", "param": None, "line": None}
+        data = [dict(each) for each in job.worked.errors] or [late]
+    return {"object": "list", "data": data}
+
+
+def _usage(worked: LineResults) -> dict[str, Any]:
+    prompt = sum(trade.prompt_tokens for trade in worked.trades.values())
+    said = sum(trade.completion_tokens for trade in worked.trades.values())
+    return {
+        "input_tokens": prompt,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": said,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": prompt + said,
+    }

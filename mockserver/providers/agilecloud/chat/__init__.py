@@ -1,0 +1,1 @@
+"""Chat completions and embeddings: text, tools, tokens, streams."""

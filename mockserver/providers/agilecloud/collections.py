@@ -1,0 +1,22 @@
+"""AgileCloud's collections in a sandbox."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mockserver.providers.agilecloud.batches.job import BatchRecord
+from mockserver.providers.agilecloud.files import FileRecord
+from mockserver.providers.agilecloud.prompts.prompt import Prompt
+from mockserver.providers.agilecloud.rate_limit import Bucket
+from mockserver.providers.agilecloud.usage import UsageEntry
+
+
+def snapshot_types() -> Mapping[str, Any]:
+    """The type of each collection's values."""
+    return {
+        "jobs": BatchRecord,
+        "files": FileRecord,
+        "prompts": Prompt,
+        "usage": list[UsageEntry],
+        "buckets": Bucket,
+        "asked": int,
+    }

@@ -1,0 +1,144 @@
+"""AgileCloud's provider: its hooks and the registration of its handlers."""
+
+from typing import TYPE_CHECKING
+
+from mockserver.api.provider import Provider
+from mockserver.errors import Reason, Refusal
+from mockserver.http import FAULT_SOURCE, Request, Response
+from mockserver.lazy import lazy_function, lazy_module
+from mockserver.openapi.document import Operation
+from mockserver.openapi.security import read_token
+from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
+from mockserver.providers.agilecloud.rate_limit import counted, limit_headers
+from mockserver.providers.agilecloud.request_ids import request_id
+from mockserver.providers.agilecloud.settings import AgileCloudSettings
+from mockserver.redaction import account_key
+from mockserver.sandbox.accounts import Account
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.table import Settings, provider_settings
+
+# Most users need one API of two, so start-up imports none of the handlers.
+if TYPE_CHECKING:
+    from mockserver.providers.agilecloud import collections, errors, files, snapshot, usage
+    from mockserver.providers.agilecloud.batches import operations as batches
+    from mockserver.providers.agilecloud.chat import operations as chat
+    from mockserver.providers.agilecloud.prompts import operations as prompts
+else:
+    errors = lazy_module("mockserver.providers.agilecloud.errors")
+    usage = lazy_module("mockserver.providers.agilecloud.usage")
+    collections = lazy_module("mockserver.providers.agilecloud.collections")
+    snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
+    batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
+    files = lazy_module("mockserver.providers.agilecloud.files")
+    chat = lazy_module("mockserver.providers.agilecloud.chat.operations")
+    prompts = lazy_module("mockserver.providers.agilecloud.prompts.operations")
+
+CHOSEN = frozenset({"stub", FAULT_SOURCE})
+"""Sources of responses whose headers a test has set."""
+RETRY_AFTER = 1
+"""The seconds of `Retry-After` when the rate limit is exceeded."""
+
+CHAT = "/v1/chat/completions"
+PROMPTS = "/api/v1/prompts"
+_COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
+
+
+def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
+    """Counts a request; raises Refusal for an account over the setting `rate_limit`."""
+    bucket = counted(sandbox.buckets.get(account.key), provider_settings(AgileCloudSettings, settings).rate_limit, now)
+    if bucket is None:
+        raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
+    sandbox.buckets[account.key] = bucket
+
+
+def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
+    """The response with the request's id, and the account's remaining requests and tokens."""
+    bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
+    limit = provider_settings(AgileCloudSettings, settings).rate_limit
+    headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
+    if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
+        given = {name.lower() for name, _ in response.headers}
+        headers = tuple(each for each in headers if each[0].lower() not in given)
+    return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
+
+
+def is_costly(request: Request) -> bool:
+    """Whether the request has a schema or template of the client. Names may be written with JSON escapes."""
+    path, body = request.path, request.body
+    if path != CHAT:
+        return path.startswith(PROMPTS)
+    # Searching a single character is much faster than searching a word.
+    return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
+
+
+api = Provider(
+    "agilecloud",
+    tag="AgileCloud",
+    word=lazy_function(lambda: errors.format_error),
+    prefixes=("/v1", "/api/v1"),
+    lost=lazy_function(lambda: errors.unknown_path),
+    # "Revoked keys → 401 at once": an unauthorised account never gets the 403, which is about the tier.
+    statuses={
+        Reason.FORBIDDEN: (401,),
+        Reason.INVALID: (400,),
+        **dict.fromkeys((Reason.UNSUPPORTED_MEDIA_TYPE, Reason.UNSUPPORTED_CODING), (400,)),
+    },
+    guard=check_rate_limit,
+    dress=add_headers,
+    report=lazy_function(lambda: usage.report),
+    keeps=lazy_function(lambda: collections.snapshot_types),
+    judge=lazy_function(lambda: snapshot.snapshot_problems),
+    listings={
+        "batches": lazy_function(lambda: batches.batch_rows),
+        "files": lazy_function(lambda: files.file_rows),
+    },
+    # Two thousand inputs of an embedding are six million numbers.
+    slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+    costly=is_costly,
+    guidance=CLIENT_RULES,
+    prompts=lazy_function(lambda: chat.prompts),
+    defaults={
+        "listFiles": {"limit": 10_000, "order": "desc"},
+        "createBatch": {"completion_window": "24h"},
+        "listBatches": {"limit": 20},
+        # Most of a chat's settings change no answer.
+        "createChatCompletion": {
+            "n": 1,
+            "stream": False,
+            "temperature": 1,
+            "top_p": 1,
+            "presence_penalty": 0,
+            "frequency_penalty": 0,
+        },
+        "createEmbedding": {"encoding_format": "float"},
+        "startAbTest": {"split": 0.5},
+    },
+)
+
+api.handles_lazily(
+    createChatCompletion=lambda: chat.create_chat_completion,
+    createEmbedding=lambda: chat.create_embedding,
+    listModels=lambda: chat.list_models,
+    retrieveModel=lambda: chat.retrieve_model,
+    createFile=lambda: files.create_file,
+    retrieveFile=lambda: files.retrieve_file,
+    deleteFile=lambda: files.delete_file,
+    downloadFile=lambda: files.download_file,
+    createBatch=lambda: batches.create_batch,
+    retrieveBatch=lambda: batches.retrieve_batch,
+    listFiles=lambda: batches.list_files,
+    listBatches=lambda: batches.list_batches,
+    cancelBatch=lambda: batches.cancel_batch,
+    createPrompt=lambda: prompts.create_prompt,
+    listPrompts=lambda: prompts.list_prompts,
+    getPrompt=lambda: prompts.get_prompt,
+    updatePrompt=lambda: prompts.update_prompt,
+    archivePrompt=lambda: prompts.archive_prompt,
+    createPromptVersion=lambda: prompts.create_prompt_version,
+    listPromptVersions=lambda: prompts.list_prompt_versions,
+    publishPromptVersion=lambda: prompts.publish_prompt_version,
+    diffPromptVersions=lambda: prompts.diff_prompt_versions,
+    renderPrompt=lambda: prompts.render_prompt,
+    startAbTest=lambda: prompts.start_ab_test,
+    getAbResults=lambda: prompts.get_ab_results,
+)

@@ -1,0 +1,1 @@
+"""Prompts: templates, versions, A/B tests."""

@@ -1,0 +1,74 @@
+"""AgileCloud's rate limit: a token bucket, enforced on request, and the counters of response headers."""
+
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+LEAST_BURST = 5
+"""The least capacity of a bucket, in requests; it is a tenth of the limit if that is more."""
+REQUESTS, TOKENS = 10_000, 10_000_000
+"""Limits per minute that are shown, and not enforced, without the setting `rate_limit`."""
+MINUTE = 60.0
+_LIMIT_REQUESTS, _LEFT_REQUESTS = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
+_LIMIT_TOKENS, _LEFT_TOKENS = "X-RateLimit-Limit-Tokens", "X-RateLimit-Remaining-Tokens"
+_TOKEN_LIMIT = (_LIMIT_TOKENS, str(TOKENS))
+_UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
+
+
+class Bucket(NamedTuple):
+    """An account's remaining requests, and its usage in the current minute."""
+
+    limit: int
+    """Requests per minute; 0 is unlimited."""
+    tokens: float
+    """Requests left in the bucket."""
+    at: float
+    """Sandbox time, in Unix seconds."""
+    since: float = 0.0
+    """When the current minute began; it begins with the first request after the last minute."""
+    asked: int = 0
+    """Requests in the current minute."""
+    spent: int = 0
+    """Model tokens in the current minute."""
+
+
+def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
+    """The bucket after one more request; None if that exceeds the limit."""
+    left = 0.0
+    if limit:
+        left = refill(bucket, limit, now).tokens
+        if left < 1:
+            return None
+        left -= 1
+    if bucket is None or not 0 <= now - bucket.since < MINUTE:
+        return Bucket(limit, left, now, now, 1, 0)
+    return Bucket(limit, left, now, bucket.since, bucket.asked + 1, bucket.spent)
+
+
+def spend(buckets: MutableMapping[str, Bucket], account: str, tokens: int) -> None:
+    """Count the tokens of a live request."""
+    bucket = buckets.get(account)
+    if bucket is not None:
+        buckets[account] = Bucket(*bucket[:5], bucket.spent + tokens)
+
+
+def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:
+    """The account's limits and what remains of them; after a 429 no request remains."""
+    asked = spent = 0
+    if bucket is not None and 0 <= now - bucket.since < MINUTE:
+        asked, spent = bucket.asked, bucket.spent
+    left = int(refill(bucket, limit, now).tokens) if limit else max(REQUESTS - asked, 0)
+    return (
+        (_LIMIT_REQUESTS, str(limit or REQUESTS)),
+        (_LEFT_REQUESTS, str(left if status != 429 else 0)),
+        _TOKEN_LIMIT,
+        (_LEFT_TOKENS, str(max(TOKENS - spent, 0))) if spent else _UNUSED_TOKENS,
+    )
+
+
+def refill(bucket: Bucket | None, limit: int, now: float) -> Bucket:
+    """The bucket as of now: full at first, and refilled at the rate of the limit."""
+    size = max(LEAST_BURST, limit / 10)
+    if bucket is None or bucket.limit != limit:
+        return Bucket(limit, size, now)
+    gained = max(now - bucket.at, 0) * limit / 60
+    return Bucket(limit, min(bucket.tokens + gained, size), now)

@@ -1,0 +1,279 @@
+"""Usage of AgileCloud's accounts: sums, and one meter event for each answered request.
+
+An account's usage is a list of entries. A live request is one entry, a batch one for each of its models, with the usage
+of each request in a blob beside it. Both are bounded: of older requests only the sums are kept.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.api.call import ApiContext, Call
+from mockserver.http import StoredBytes
+from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
+from mockserver.providers.agilecloud.context import context_models, context_prices
+from mockserver.providers.agilecloud.models import Model, ModelKind
+from mockserver.providers.agilecloud.pricing import dollars, meter_event
+from mockserver.providers.agilecloud.rate_limit import spend
+from mockserver.sandbox.blobs import Blob, BlobWriter
+from mockserver.sandbox.sandbox import Sandbox
+
+MAX_ENTRIES = 10_000
+"""The most entries of an account; beyond it the older half is summed up, by operation and model."""
+MAX_EVENTS = 100_000
+"""The most events of an account's batches; beyond it those of the oldest batch are dropped."""
+MAX_ID = 512
+"""The most characters of a `custom_id` in an event."""
+ROWS = 500
+"""The requests in one line of a batch's events."""
+
+
+class UsageEntry(NamedTuple):
+    """Usage and cost of a request, or of the requests of a batch."""
+
+    at: float
+    """Sandbox time, in Unix seconds."""
+    operation: str
+    model: str
+    """The model's own name, not the requested alias."""
+    prompt_tokens: int
+    completion_tokens: int
+    cost: int | None = None
+    """In nano-dollars, rounded per request; None for a live request, whose cost follows from its tokens."""
+    requests: int = 1
+    is_batch: bool = False
+    """Whether batch prices apply."""
+    id: str = ""
+    """The id of the completion, or of the batch; empty for a sum of older requests."""
+    events: StoredBytes | None = None
+    """The usage of each request of a batch, see ModelEvents; None for a live request, or if dropped."""
+
+    @property
+    def event_count(self) -> int:
+        """The number of meter events that are kept."""
+        if self.is_batch:
+            return self.requests if self.events is not None else 0
+        return 1 if self.cost is None else 0
+
+
+class UsageTotal(NamedTuple):
+    """The usage of a batch's requests to one model."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: int = 0
+    """In nano-dollars, rounded per request."""
+
+
+class ModelEvents:
+    """Writes the usage of each request to one model: lines of JSON, each a list of `[custom_id, prompt, said, cost]`.
+
+    A line holds many requests, since a line for each would take a tenth of the time of answering.
+    """
+
+    def __init__(self) -> None:
+        self._writer = BlobWriter()
+        self._rows: list[tuple[str, int, int, int]] = []
+
+    def note(self, custom_id: str, prompt_tokens: int, completion_tokens: int, cost: int) -> None:
+        self._rows.append((custom_id[:MAX_ID], prompt_tokens, completion_tokens, cost))
+        if len(self._rows) >= ROWS:
+            self._write()
+
+    def finish(self) -> Blob:
+        """The lines; no more events may be added."""
+        if self._rows:
+            self._write()
+        return self._writer.finish()
+
+    def _write(self) -> None:
+        self._writer.write(jsonl_bytes(self._rows), b"\n")
+        self._rows.clear()
+
+
+class EventWriter:
+    """Writes the usage of each request of a batch, by model."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, ModelEvents] = {}
+
+    def of_model(self, name: str) -> ModelEvents:
+        """The writer of a model's events."""
+        return self._models.get(name) or self._models.setdefault(name, ModelEvents())
+
+    def finish(self) -> dict[str, Blob]:
+        """The events by model; no more may be added."""
+        return {model: events.finish() for model, events in self._models.items()}
+
+
+def read_events(events: StoredBytes, start: int = 0) -> Iterator[tuple[str, int, int, int]]:
+    """The custom id, prompt tokens, completion tokens and cost of each request, from the `start`-th on.
+
+    Raises ValueError for invalid events.
+    """
+    for line in (line for group in events.line_groups() for line in group if line):
+        rows = orjson.loads(line)
+        if not isinstance(rows, list):
+            raise ValueError("wanted lists")
+        for row in rows[start:]:
+            match row:
+                case [str(id_), int(asked), int(said), int(cost)]:
+                    yield id_, asked, said, cost
+                case _:
+                    raise ValueError("wanted a text and three whole numbers")
+        start = max(0, start - len(rows))
+
+
+def add_up(events: StoredBytes) -> UsageTotal:
+    """The sum of the events; raises ValueError for invalid ones."""
+    requests = prompt = said = cost = 0
+    for _, *used in read_events(events):
+        if min(used) < 0:
+            raise ValueError("wanted numbers from 0")
+        requests, prompt, said, cost = requests + 1, prompt + used[0], said + used[1], cost + used[2]
+    return UsageTotal(requests, prompt, said, cost)
+
+
+def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
+    """Note what a live request of the account used; `sandbox.usage` holds a list for each account."""
+    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
+    usage, account = call.sandbox.usage, call.account.key
+    entries = usage.get(account) or usage.setdefault(account, [])
+    entries.append(entry)
+    if len(entries) > MAX_ENTRIES:
+        _fold(entries, call.world)
+    spend(call.sandbox.buckets, account, prompt_tokens + completion_tokens)
+
+
+def meter_batch(
+    call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
+) -> None:
+    """Record the usage of a batch, by model."""
+    entries = call.sandbox.usage.setdefault(account, [])
+    for model, (requests, prompt, said, cost) in trades.items():
+        kept = events.get(model)
+        used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
+        entries.append(used)
+    if len(entries) > MAX_ENTRIES:
+        _fold(entries, call.world)
+    _drop_events(entries)
+
+
+def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 1000) -> dict[str, Any]:
+    """Each account's usage, live and in batches, and a page of the meter events that would be sent to Stripe.
+
+    `next` is the `after` of the following page, None at the end; `dropped` is the number of requests without an event.
+    """
+    priced = _Pricing(world)
+    used = {key: [priced(each) for each in entries] for key, entries in sandbox.usage.items()}
+    entries = [each for of_account in used.values() for each in of_account]
+    total = sum(each.entry.event_count for each in entries)
+    return {
+        "unit": "nano-dollars",
+        "accounts": {key: _account_report(of_account) for key, of_account in used.items()},
+        "events": list(islice(_events(used, after), limit)),
+        "next": after + limit if after + limit < total else None,
+        "dropped": sum(each.entry.requests for each in entries) - total,
+    }
+
+
+class _Priced(NamedTuple):
+    """Usage, its cost, and its cost at live prices; in nano-dollars."""
+
+    entry: UsageEntry
+    cost: int
+    live: int
+
+
+class _Pricing:
+    """Computes the costs of entries."""
+
+    def __init__(self, world: ApiContext) -> None:
+        self._models = {model.name: model for model in context_models(world).values()}
+        self._prices = context_prices(world)
+
+    def __call__(self, entry: UsageEntry) -> _Priced:
+        # Of a model that is no longer listed, only embeddings have no completion tokens.
+        kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
+        model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
+        live = self._prices.cost(model, entry.prompt_tokens, entry.completion_tokens, batch=False)
+        return _Priced(entry, live if entry.cost is None else entry.cost, live)
+
+
+def _account_report(used: Sequence[_Priced]) -> dict[str, Any]:
+    batch = [each for each in used if each.entry.is_batch]
+    spared = sum(each.live for each in batch)
+    live = _sum_entries([each for each in used if not each.entry.is_batch])
+    return {"live": live, "batch": {**_sum_entries(batch), "cost_at_live_price": spared}}
+
+
+def _sum_entries(used: Sequence[_Priced]) -> dict[str, Any]:
+    cost = sum(each.cost for each in used)
+    return {
+        "requests": sum(each.entry.requests for each in used),
+        "prompt_tokens": sum(each.entry.prompt_tokens for each in used),
+        "completion_tokens": sum(each.entry.completion_tokens for each in used),
+        "cost": cost,
+        "dollars": dollars(cost),
+    }
+
+
+def _events(used: Mapping[str, Sequence[_Priced]], after: int) -> Iterator[dict[str, Any]]:
+    """The events after the first `after`, by account, oldest first."""
+    for key, entries in used.items():
+        for each in entries:
+            count = each.entry.event_count
+            if after < count:
+                yield from _events_of(each, key, after)
+            after = max(0, after - count)
+
+
+def _events_of(used: _Priced, customer: str, start: int) -> Iterator[dict[str, Any]]:
+    entry = used.entry
+    if entry.events is None:
+        tokens = entry.prompt_tokens, entry.completion_tokens
+        yield _event(entry, entry.id, customer, used.cost, tokens)
+        return
+    for custom_id, prompt, said, cost in read_events(entry.events, start):
+        yield _event(entry, custom_id, customer, cost, (prompt, said))
+
+
+def _event(entry: UsageEntry, id_: str, customer: str, cost: int, tokens: tuple[int, int]) -> dict[str, Any]:
+    batch = entry.id if entry.is_batch else None
+    return meter_event(
+        id=id_, customer=customer, cost=cost, tokens=tokens, model=entry.model, at=int(entry.at), batch=batch
+    )
+
+
+def _fold(entries: list[UsageEntry], world: ApiContext) -> None:
+    """Sum up the older half."""
+    priced = _Pricing(world)
+    sums: dict[tuple[str, str, bool], UsageEntry] = {}
+    half = entries[: MAX_ENTRIES // 2]
+    for each in half:
+        key = each.operation, each.model, each.is_batch
+        cost = priced(each).cost
+        before = sums.get(key) or each._replace(prompt_tokens=0, completion_tokens=0, cost=0, requests=0)
+        sums[key] = before._replace(
+            at=each.at,
+            prompt_tokens=before.prompt_tokens + each.prompt_tokens,
+            completion_tokens=before.completion_tokens + each.completion_tokens,
+            cost=(before.cost or 0) + cost,
+            requests=before.requests + each.requests,
+            id="",
+            events=None,
+        )
+    entries[: len(half)] = sums.values()
+
+
+def _drop_events(entries: list[UsageEntry]) -> None:
+    """Keep at most MAX_EVENTS of batches, the latest; a batch's events of a model are kept or dropped as a whole."""
+    kept = 0
+    for n in reversed(range(len(entries))):
+        if entries[n].events is not None:
+            kept += entries[n].requests
+            if kept > MAX_EVENTS:
+                entries[n] = entries[n]._replace(events=None)

@@ -1,1 +1,0 @@
-"""What is seen by looking back: matching requests, near misses, the verdict on a client, and coverage."""

@@ -1,0 +1,1 @@
+"""What one sandbox remembers: accounts, batches, files, clock, stubs, journal."""

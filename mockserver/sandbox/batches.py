@@ -1,0 +1,253 @@
+"""Batches: timelines, progressions, outcomes of items, and the table of allowed statuses."""
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import orjson
+
+from mockserver.sandbox.conditions import ItemPlan
+
+ARCHIVING_SHARE = 0.2
+"""The share of a timed batch's duration that follows its last item."""
+
+Status = TypeVar("Status", bound=StrEnum)
+
+
+class Lifecycle(Generic[Status]):
+    """Which status may follow which. Transitions that are not in the table cannot happen."""
+
+    def __init__(self, table: Mapping[Status, set[Status]]) -> None:
+        self._table = table
+
+    def allows(self, before: Status, after: Status) -> bool:
+        """Whether `after` is the same status as `before`, or can be reached from it."""
+        seen, open_ends = {before}, [before]
+        while open_ends:
+            reached = self._table[open_ends.pop()] - seen
+            seen |= reached
+            open_ends += reached
+        return after in seen
+
+    def is_final(self, status: Status) -> bool:
+        """Whether the status is final."""
+        return not self._table[status]
+
+
+class Progression(NamedTuple):
+    """What makes a batch progress: nothing (`immediate`: done at creation), the sandbox clock (`time`), or status
+    requests (`polls`).
+    """
+
+    kind: str
+    amount: float = 0
+    """Seconds of sandbox time, or number of status requests, until the end."""
+
+
+IMMEDIATE = Progression("immediate")
+
+
+class ItemOutcome(NamedTuple):
+    """The outcome of an item, as markers in its text set it."""
+
+    failure: int | None = None
+    """The status it fails with; None when it succeeds."""
+    slowness: float = 0.0
+    """Extra seconds of sandbox time; infinite if it hangs."""
+
+
+PLAIN = ItemOutcome()
+HANGING = ItemOutcome(slowness=math.inf)
+DEFAULT_FAILURE = 500
+_MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
+_SUSPICIOUS = re.compile(rb"\[mock:|\\u")
+"""JSON that may contain a marker, possibly with escaped characters."""
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def read_outcome(text: str) -> ItemOutcome:
+    """The outcome that an item's markers set.
+
+    They are `[mock:fail]`, `[mock:fail=429]`, `[mock:slow=30s]` (ms, s, m or h) and `[mock:hang]`.
+    """
+    failure, slowness = None, 0.0
+    for fails, status, number, unit, hangs in _MARKER.findall(text):
+        if fails:
+            failure = int(status or DEFAULT_FAILURE)
+        slowness += math.inf if hangs else float(number) * _UNITS[unit] if number else 0.0
+    return ItemOutcome(failure, slowness)
+
+
+def apply_plan(fate: ItemOutcome, plan: ItemPlan, index: int, batch: str) -> ItemOutcome:
+    """An item's outcome under a plan. A failure set by a marker has precedence."""
+    if plan.hangs(index, batch):
+        return HANGING
+    failure = plan.failure(index, batch)
+    return fate if failure is None or fate.failure is not None else ItemOutcome(failure, fate.slowness)
+
+
+class ItemCounts(NamedTuple):
+    """How many items have succeeded and failed."""
+
+    successful: int
+    failed: int
+
+
+class Batch(NamedTuple):
+    """A job of many items. Its status at any instant is computed from these values; there are no timers."""
+
+    id: str
+    kind: str
+    """The kind of batch. An id is only valid for operations of its kind."""
+    account: str
+    size: int
+    body: bytes
+    """The accepted request in JSON. Items are parsed when they are needed."""
+    texts_key: str
+    """The key of the body that holds the items' texts: a list, or one text."""
+    created: float
+    """Sandbox time, in Unix seconds."""
+    progression: Progression
+    archives: bool = True
+    """Whether an archiving phase follows the last item."""
+    head: float = 0.0
+    """The share of a timed batch's duration before its items; under `polls` one status request."""
+    held: float = -math.inf
+    """The sandbox time before which no item ends, in Unix seconds."""
+    price: int = 0
+    """Credits for each successful item."""
+    heeds_markers: bool = True
+    plan: ItemPlan | None = None
+    """The sandbox's conditions for items at the time the batch was created."""
+    reads: tuple[float, ...] = ()
+    """Sandbox times of the status requests that made it progress, oldest first; only under `polls`."""
+    fates: Mapping[int, ItemOutcome] | None = None
+    """Outcomes of the items that have a marker or a plan, by index; None until they are computed by `with_outcomes`."""
+
+    def with_outcomes(self) -> "Batch":
+        """The same batch with its outcomes computed."""
+        return self if self.fates is not None else self._replace(fates=self._read_fates())
+
+    def texts(self) -> list[str]:
+        """The items' texts, in input order."""
+        found = self.request()[self.texts_key]
+        return found if isinstance(found, list) else [found]
+
+    def request(self) -> dict[str, Any]:
+        """The accepted request."""
+        request: dict[str, Any] = orjson.loads(self.body)
+        return request
+
+    def read_at(self, now: float) -> "Batch":
+        """The batch after one more status request."""
+        if self.progression.kind != "polls" or len(self.reads) >= self.progression.amount:
+            return self
+        return self._replace(reads=(*self.reads, now))
+
+    def items_start(self) -> float:
+        """The sandbox time at which the first items may end; infinite while unknown."""
+        if self.progression.kind == "polls":
+            return self._read_time(self._head_reads + 1)
+        return self.created + (self.progression.amount * self.head if self.progression.kind == "time" else 0.0)
+
+    def progressed(self) -> float:
+        """The sandbox time of the last poll, under `polls`; infinite before it, and for other progressions."""
+        if self.progression.kind == "polls":
+            return self._read_time(int(self.progression.amount))
+        return self.created if self.progression.kind == "immediate" else math.inf
+
+    def fate(self, index: int) -> ItemOutcome:
+        """The final outcome of an item."""
+        return self._fates.get(index, PLAIN)
+
+    def due(self, index: int) -> float:
+        """The sandbox time at which an item ends; infinite while unknown."""
+        return self._base_due(index, self.fate(index).slowness)
+
+    def tally(self, now: float) -> ItemCounts:
+        """How many items have ended by now."""
+        ended = self._plainly_ended(now)
+        successful, failed = ended, 0
+        for index, fate in self._fates.items():
+            successful -= index < ended
+            if self._base_due(index, fate.slowness) <= now:
+                successful += fate.failure is None
+                failed += fate.failure is not None
+        return ItemCounts(successful, failed)
+
+    def items_end(self) -> float:
+        """The sandbox time at which the last item ends; infinite while unknown."""
+        return max(self._base_due(index, slowness) for index, slowness in self._last())
+
+    def end(self) -> float:
+        """The sandbox time at which the batch ends; infinite while unknown."""
+        if self.progression.kind == "time":
+            # Computed from the creation time, so that a batch without markers ends at exactly created + amount.
+            archiving = self.progression.amount - self._offset(self.size - 1)
+            return self._start + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
+        if self.progression.kind == "polls":
+            return max(self.items_end(), self._read_time(int(self.progression.amount)))
+        return self.items_end()
+
+    @property
+    def _fates(self) -> Mapping[int, ItemOutcome]:
+        return self.fates if self.fates is not None else self._read_fates()
+
+    def _last(self) -> Iterator[tuple[int, float]]:
+        """The items that may be the last to end, each with its slowness."""
+        yield self.size - 1, 0.0
+        for index, fate in self._fates.items():
+            yield index, fate.slowness
+
+    def _read_fates(self) -> dict[int, ItemOutcome]:
+        fates: dict[int, ItemOutcome] = {}
+        if self.heeds_markers and _SUSPICIOUS.search(self.body):
+            fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_outcome(text)) != PLAIN}
+        if self.plan is None:
+            return fates
+        whole = ((index, apply_plan(fates.get(index, PLAIN), self.plan, index, self.id)) for index in range(self.size))
+        return {index: fate for index, fate in whole if fate != PLAIN}
+
+    @property
+    def _share(self) -> float:
+        return ARCHIVING_SHARE if self.archives else 0.0
+
+    @property
+    def _steps(self) -> int:
+        """The number of status requests over which items end; the last one is reserved for archiving if there is such a
+        phase.
+        """
+        polls = int(self.progression.amount)
+        return polls - self._head_reads - (1 if self.archives and polls > 1 else 0)
+
+    @property
+    def _head_reads(self) -> int:
+        return 1 if self.head and self.progression.amount >= 3 else 0
+
+    @property
+    def _start(self) -> float:
+        """The start of a timed batch's duration, which `not_before` may delay."""
+        return max(self.created, self.held - self.progression.amount * self.head)
+
+    def _base_due(self, index: int, slowness: float) -> float:
+        if self.progression.kind == "time":
+            return self._start + (self._offset(index) + slowness)
+        if self.progression.kind == "polls":
+            needed = self._head_reads - (-(index + 1) * self._steps // self.size)
+            return max(self.created + slowness, self.held, self._read_time(needed))
+        return max(self.created, self.held) + slowness
+
+    def _offset(self, index: int) -> float:
+        amount = self.progression.amount
+        offset = amount * self.head + amount * (1 - self.head - self._share) * ((index + 1) / self.size)
+        return min(offset, amount)  # Rounding must not move an item past the end.
+
+    def _read_time(self, number: int) -> float:
+        return self.reads[number - 1] if len(self.reads) >= number else math.inf
+
+    def _plainly_ended(self, now: float) -> int:
+        """How many items would have ended by now without markers; does not look at each item."""
+        return bisect_right(range(self.size), now, key=lambda index: self._base_due(index, 0.0))

@@ -1,0 +1,148 @@
+"""Immutable bytes: small ones in memory, large ones in an unnamed file that is removed with its last reference."""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import xxhash
+
+from mockserver.errors import NO_STORAGE, Reason, Refusal
+
+MEMORY_BYTES = 1024 * 1024
+"""Larger content is stored on disk."""
+CHUNK_BYTES = 256 * 1024
+MAX_LINE = 16 * 1024 * 1024
+
+
+class _UnnamedFile:
+    """A file without a name, closed with its last reference."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
+
+
+class Blob:
+    """Immutable bytes. Safe to read from several threads."""
+
+    def __init__(self, content: "bytes | _UnnamedFile", size: int) -> None:
+        """Created by `in_memory`, `on_disk` and `BlobWriter.finish`."""
+        self._content = content
+        self.size = size
+
+    @classmethod
+    def in_memory(cls, content: bytes) -> "Blob":
+        """A blob in memory, of any size."""
+        return cls(content, len(content))
+
+    @classmethod
+    def on_disk(cls, file: BinaryIO) -> "Blob":
+        """The content of an open file, which must not change any more. The caller may close it, but must not pass it to
+        others.
+        """
+        file.flush()
+        descriptor = os.dup(file.fileno())
+        return cls(_UnnamedFile(descriptor), os.fstat(descriptor).st_size)
+
+    def read(self, start: int = 0, stop: int | None = None) -> bytes:
+        """The bytes from `start` up to `stop`, or up to the end."""
+        start, stop = self._within(start, stop)
+        if isinstance(self._content, bytes):
+            return self._content[start:stop]
+        parts = []
+        while start < stop:
+            part = os.pread(self._content.descriptor, stop - start, start)
+            if not part:
+                raise OSError(f"a file of {self.size} bytes ends at {start}")
+            parts.append(part)
+            start += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes as `read` returns them, in pieces."""
+        start, stop = self._within(start, stop)
+        for at in range(start, stop, CHUNK_BYTES):
+            yield self.read(at, min(at + CHUNK_BYTES, stop))
+
+    def line_groups(self) -> Iterator[list[bytes]]:
+        r"""The lines in order, without their `\n`, in groups of at most CHUNK_BYTES and one line.
+
+        Only `\n` ends a line; the last line may lack it. A line longer than MAX_LINE is cut to MAX_LINE bytes and a
+        NUL, which is invalid in JSON.
+        """
+        line = bytearray()
+        for chunk in self.chunks():
+            group = chunk.split(b"\n")
+            line += group[0][: max(0, MAX_LINE + 1 - len(line))]
+            if len(group) > 1:
+                group[0] = _bounded(line)
+                line = bytearray(group.pop())
+                yield group
+        if line:
+            yield [_bounded(line)]
+
+    def __repr__(self) -> str:
+        return f"<Blob of {self.size} bytes, {self.digest().hex()}>"
+
+    def digest(self) -> bytes:
+        """A digest of 16 bytes. Not for secrets."""
+        hasher = xxhash.xxh3_128()
+        for chunk in self.chunks():
+            hasher.update(chunk)
+        return hasher.digest()
+
+    def _within(self, start: int, stop: int | None) -> tuple[int, int]:
+        return max(start, 0), self.size if stop is None else min(stop, self.size)
+
+
+class BlobWriter:
+    """Writes a Blob sequentially. A writer that is dropped before `finish` frees its content."""
+
+    def __init__(self) -> None:
+        self._file: _UnnamedFile | None = None
+        self._size = 0
+        self._waiting: list[bytes] = []
+        self._written = 0
+
+    def write(self, *parts: bytes) -> None:
+        """Appends bytes; raises OSError if the disk is full."""
+        self._size += sum(map(len, parts))
+        self._waiting += parts
+        if self._size > MEMORY_BYTES and self._size - self._written >= CHUNK_BYTES:
+            self._spill()
+
+    def finish(self) -> Blob:
+        """The complete blob. No more writes are allowed."""
+        if self._size <= MEMORY_BYTES:
+            return Blob.in_memory(b"".join(self._waiting))
+        return Blob(self._spill(), self._size)
+
+    def _spill(self) -> _UnnamedFile:
+        if self._file is None:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                self._file = _UnnamedFile(os.dup(file.fileno()))
+        rest = memoryview(b"".join(self._waiting))
+        self._waiting.clear()
+        while rest:
+            rest = rest[os.write(self._file.descriptor, rest) :]
+        self._written = self._size
+        return self._file
+
+
+def no_room(problem: OSError) -> Refusal:
+    """The rejection of a request whose bytes could not be stored. The client may retry it."""
+    try:
+        folder = f" {tempfile.gettempdir()}"
+    except OSError:
+        folder = ""
+    detail = (
+        f"mockserver cannot write to its folder for temporary files{folder}: {problem.strerror or problem}. Free some "
+        "space, or let TMPDIR name another folder; then send the request again."
+    )
+    return Refusal(Reason.UNAVAILABLE, detail, status=NO_STORAGE)
+
+
+def _bounded(line: bytearray) -> bytes:
+    return bytes(line) if len(line) <= MAX_LINE else bytes(line[:MAX_LINE]) + b"\0"

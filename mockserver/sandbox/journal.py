@@ -1,0 +1,258 @@
+"""The journal of a sandbox: every request with its response, within bounds."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from typing import NamedTuple
+from weakref import WeakSet
+
+from mockserver.errors import Reason, Violation
+from mockserver.http import FAULT_SOURCE, Request, Response
+from mockserver.redaction import redacted_header, redacted_text, secrets_in
+
+MAX_BYTES = 16 * 1024 * 1024
+"""The most bytes of one journal."""
+EXCHANGE_BYTES, VIOLATION_BYTES = 1000, 300
+"""Memory that an exchange and a violation take in addition to their texts and bodies, which alone count for a journal's
+own bound.
+"""
+FREED_SHARE = 16
+"""Beyond the limit of all journals, one in so many bytes is freed, so that the search is rare."""
+
+_UNEXPECTED = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED, Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE})
+ON_DEMAND = frozenset({"stub", FAULT_SOURCE})
+"""Sources of responses that the user's stubs produced, documented or not."""
+
+
+class Exchange(NamedTuple):
+    """One request with its response."""
+
+    number: int
+    """From 1, in the order of arrival in this sandbox."""
+    at: float
+    """Sandbox time, in Unix seconds."""
+    operation: str
+    """The operation's key; empty when the request matched none."""
+    request: Request
+    response: Response
+    reason: str
+    """The reason of a rejection; empty without one."""
+    violations: tuple[Violation, ...]
+
+    @property
+    def is_unexpected(self) -> bool:
+        """Whether the document does not allow the request. A request that a stub answered was intended."""
+        return self.reason in _UNEXPECTED and self.response.source not in ON_DEMAND
+
+
+def without_secrets(exchange: Exchange, public: str = "", most: int | None = None) -> Exchange:
+    """The exchange with its credentials redacted, as it is shown and exported.
+
+    `public` is a text that is no secret even if used as a token, such as the name of the sandbox. Bodies are cut to
+    `most` bytes.
+    """
+    request, response = exchange.request, exchange.response
+    secrets = secrets_in((*request.headers.items(), *response.headers), request.query)
+    secrets = [each for each in secrets if each != public]
+    return exchange._replace(
+        request=request._replace(
+            path=redacted_text(request.path, secrets),
+            query=redacted_text(request.query, secrets),
+            headers={name: redacted_header(name, value, secrets) for name, value in request.headers.items()},
+            body=_redacted_body(request.body[:most], secrets, is_answer=False),
+        ),
+        response=response._replace(
+            headers=tuple((name, redacted_header(name, value, secrets)) for name, value in response.headers),
+            body=response.body
+            if not isinstance(response.body, bytes)
+            else _redacted_body(response.body[:most], secrets, is_answer=True),
+        ),
+        violations=tuple(_redacted_violation(each, secrets) for each in exchange.violations),
+    )
+
+
+def _redacted_body(body: bytes, secrets: Sequence[str], *, is_answer: bool) -> bytes:
+    text = body.decode("utf-8", "surrogateescape")
+    redacted = redacted_text(text, secrets, is_answer=is_answer)
+    return body if redacted == text else redacted.encode("utf-8", "surrogateescape")
+
+
+def _redacted_violation(violation: Violation, secrets: Sequence[str]) -> Violation:
+    location = tuple(redacted_text(step, secrets) if isinstance(step, str) else step for step in violation.location)
+    value = (
+        redacted_header(violation.name, violation.value, secrets)
+        if isinstance(violation.value, str)
+        else violation.value
+    )
+    return violation._replace(location=location, message=redacted_text(violation.message, secrets), value=value)
+
+
+Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]
+"""An exchange as it is stored. Creating an Exchange for every request would cost a third of recording; few are read."""
+
+
+class JournalSpace:
+    """Bounds the bytes that all journals of a server hold together."""
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        self.held = 0
+        """Bytes in all journals."""
+        self.dropped = 0
+        """Exchanges dropped because all journals together were too large."""
+        self.lock = Lock()
+        """Held by a thread that changes one of the journals."""
+        self.records = 0
+        """The number of exchanges recorded; orders the journals by use."""
+        self.journals: WeakSet[Journal] = WeakSet()
+
+    def make_room(self) -> None:
+        """Drop exchanges until all journals together are within the limit; called with the lock held.
+
+        Of the journals larger than average, the least recently used lose their oldest exchanges first.
+        """
+        target = self.limit - self.limit // FREED_SHARE
+        while self.held > target and self.journals:
+            average = self.held / len(self.journals)
+            large = sorted((each for each in self.journals if each.held >= average), key=lambda each: each.used)
+            for journal in large:
+                while self.held > target and journal.held > average / 2:
+                    journal.drop_oldest()
+                    self.dropped += 1
+
+
+class Journal:
+    """The latest exchanges, bounded in number and size. Dropped ones are counted."""
+
+    def __init__(self, limit: int, space: JournalSpace | None = None) -> None:
+        """`limit` is the most exchanges; `space` is shared by all journals of the server."""
+        self._limit = limit
+        self._space = space or JournalSpace()
+        self._rows: deque[Row] = deque()
+        self._weight = 0
+        self.used = 0
+        """When it was last added to; see JournalSpace.records."""
+        self.clear()
+        self._space.journals.add(self)
+
+    def clear(self) -> deque[Row]:
+        """Remove all exchanges and reset the counts; returns the removed ones."""
+        with self._space.lock:
+            self._space.held -= self.held
+            forgotten = self._rows
+            self._rows = deque()
+            self._weights: deque[int] = deque()
+            self._weight = 0
+        self.seen = 0
+        self.waits: dict[int, float] = {}
+        """Wall-clock times of requests, by number; only recorded while a response asks to wait (`Retry-After`), since a
+        frozen sandbox clock cannot show whether the client waited.
+        """
+        self.waits_end = 0.0
+        """When the last of these waits is over, in wall-clock time; 0 without one."""
+        return forgotten
+
+    def detach(self) -> None:
+        """Stop counting towards the server's space."""
+        with self._space.lock:
+            self._space.held -= self.held
+            self._space.journals.discard(self)
+        self._space = JournalSpace()
+        self._space.held = self.held
+
+    def fill(self, seen: int, exchanges: Iterable[Exchange]) -> None:
+        """Take over another journal's count and exchanges."""
+        self.clear()
+        for exchange in exchanges:
+            self.seen = exchange.number - 1
+            self.record(*exchange[1:])
+        self.seen = seen
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it takes."""
+        return self._weight + EXCHANGE_BYTES * len(self._rows)
+
+    @property
+    def dropped(self) -> int:
+        """Exchanges dropped because of the bounds."""
+        return self.seen - len(self._rows)
+
+    def record(  # noqa: PLR0917  called once, on the hot path
+        self,
+        at: float,
+        operation: str,
+        request: Request,
+        response: Response,
+        reason: str,
+        violations: tuple[Violation, ...],
+    ) -> None:
+        """Record an exchange."""
+        self.seen += 1
+        if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
+            request = request._replace(form=None)
+        weight = _weight(request, response, violations)
+        space = self._space
+        with space.lock:
+            self._rows.append((self.seen, at, operation, request, response, reason, violations))
+            self._weights.append(weight)
+            self._weight += weight
+            space.held += weight + EXCHANGE_BYTES
+            space.records = self.used = space.records + 1
+            while len(self._rows) > self._limit or self._weight > MAX_BYTES:
+                self.drop_oldest()
+            if space.held > space.limit:
+                space.make_room()
+
+    def drop_oldest(self) -> None:
+        """Drop the oldest exchange; called with the lock of the space held."""
+        self._rows.popleft()
+        weight = self._weights.popleft()
+        self._weight -= weight
+        self._space.held -= weight + EXCHANGE_BYTES
+        if self.waits:
+            self.waits.pop(self.seen - len(self._rows), None)
+
+    def note_wait(self, at: float, response: Response, wall: float) -> None:
+        """Record the latest exchange's wall-clock time if it asks the client to wait, or a wait is running."""
+        seconds = retry_after_seconds(response, at) if response.status >= 400 else 0.0
+        if self.waits_end < wall:
+            self.waits_end = 0.0
+        if seconds:
+            self.waits_end = max(self.waits_end, wall + seconds)
+        if self.waits_end and self._rows:
+            self.waits[self.seen] = wall
+
+    def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
+        """The exchanges that match, oldest first."""
+        return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
+
+
+def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:
+    """The bytes of an exchange's texts, bodies and violations."""
+    headers = request.headers
+    texts = "".join((request.path, request.query, *headers, *headers.values()))
+    weight = len(request.body) + (len(texts) if texts.isascii() else 4 * len(texts))
+    if isinstance(response.body, bytes):
+        weight += len(response.body)
+    for name, value in response.headers:
+        weight += len(name) + len(value)
+    for each in violations:
+        parts = (each.message, each.value, *each.location)
+        weight += VIOLATION_BYTES + sum(map(sys.getsizeof, parts))
+    return weight
+
+
+def retry_after_seconds(response: Response, at: float) -> float:
+    """The seconds that the response asks the client to wait; 0 if it does not."""
+    text = next((value.strip() for name, value in response.headers if name.lower() == "retry-after"), "")
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    with suppress(ValueError, IndexError):
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - at)
+    return 0.0

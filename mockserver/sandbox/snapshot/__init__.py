@@ -1,0 +1,1 @@
+"""A sandbox as one JSON document: export and import."""

@@ -1,0 +1,1 @@
+"""Stubs, standing faults, and the matchers that journal searches use too."""

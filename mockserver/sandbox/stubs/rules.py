@@ -1,0 +1,173 @@
+"""The rules installed in a sandbox: which requests get a stubbed response or a fault, and how often."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mockserver.http import Request
+from mockserver.sandbox.ids import canonical, digest
+from mockserver.sandbox.stubs.matcher import Matcher, RequestView
+
+if TYPE_CHECKING:  # importing faults costs milliseconds, and most servers use none
+    from mockserver.sandbox.stubs.faults import Fault
+
+MAX_RULES = 1000
+MAX_TOTAL = 16 * 1024 * 1024
+"""The most bytes of all definitions of a sandbox."""
+
+
+class RuleSnapshot(NamedTuple):
+    """A rule's state as plain values."""
+
+    definition: dict[str, Any]
+    origin: str
+    times: int | None
+    until: float | None
+    id: str
+    matched: int
+    claimed: int
+
+
+class Rule(NamedTuple):
+    """A rule: matching requests get this response, this fault, or both."""
+
+    definition: Mapping[str, Any]
+    """As it was sent."""
+    origin: str
+    """Its origin: `next`, `fault`, or `scenario:<name>`."""
+    matcher: Matcher
+    reply: Mapping[str, Any] | None = None
+    """A value that fits REPLY_SCHEMA; None for a rule with a fault only."""
+    fault: "Fault | None" = None
+    times: int | None = None
+    """How often it may be used; None is unlimited."""
+    after: int = 0
+    """How many matches to skip first."""
+    probability: float = 1.0
+    """The probability that a later match is used. Seeded by the rule's id and the number of the match."""
+    until: float | None = None
+    """When it ends, in Unix seconds of sandbox time; None is never."""
+    undocumented: bool = False
+    """Whether the response may be undocumented."""
+    size: int = 0
+    """The size of the definition, in bytes."""
+    id: str = ""
+    """Set when it is installed."""
+    matched: int = 0
+    """How many requests it matched. Requests that an earlier rule answered do not count."""
+    claimed: int = 0
+    """How many of these it answered or disturbed."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it determines the response, and not only its delivery."""
+        return self.reply is not None or (self.fault is not None and self.fault.status is not None)
+
+    def met(self) -> "Rule":
+        """The rule after one more match."""
+        met = self._replace(matched=self.matched + 1)
+        return met._replace(claimed=self.claimed + 1) if met._is_due() else met
+
+    def kept(self) -> RuleSnapshot:
+        """The state, for `restored_rule`."""
+        definition = dict(self.definition)
+        return RuleSnapshot(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
+
+    def key(self) -> bytes:
+        """16 bytes that seed the fault of the latest match."""
+        return digest(self.id.encode(), b"fault", b"%d" % self.matched)
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it cannot be used again."""
+        return (self.times is not None and self.claimed >= self.times) or (self.until is not None and self.until <= now)
+
+    def _is_due(self) -> bool:
+        if self.matched <= self.after:
+            return False
+        drawn = digest(self.id.encode(), b"%d" % self.matched)
+        return int.from_bytes(drawn[:8]) < self.probability * 2**64
+
+
+class Claim(NamedTuple):
+    """What the rules determine for one request."""
+
+    stub: Rule | None = None
+    """The rule that answers, by its response or its fault's status."""
+    faults: "tuple[tuple[Fault, bytes], ...]" = ()
+    """The faults of the response, in the order of the rules, each with the key of its random numbers."""
+
+
+class Rules:
+    """The rules of one sandbox, in order of precedence. Used-up and expired ones are removed."""
+
+    __slots__ = ("_new_id", "installed")
+
+    def __init__(self, new_id: Callable[[str, bytes], str]) -> None:
+        """`new_id` returns the id for a canonical body."""
+        self._new_id = new_id
+        self.installed: list[Rule] = []
+        """Checked first, so that requests of a sandbox without rules cost nothing."""
+
+    def claim(self, operation: str, request: Request, now: float, *, is_answered: bool = False) -> Claim:
+        """The rules for a request to this operation; counts the match.
+
+        The first rule that answers and is due wins, and later ones are not used up; other faults add up. With
+        `is_answered` rules that answer are ignored.
+        """
+        self.drop_gone(now)
+        asked, stub, faults = RequestView(operation, request), None, []
+        for place, rule in enumerate(self.installed):
+            if (rule.answers and (is_answered or stub is not None)) or not rule.matcher.fits(asked):
+                continue
+            met = self.installed[place] = rule.met()
+            if met.claimed == rule.claimed:
+                continue
+            stub = met if met.answers else stub
+            if met.fault is not None:
+                faults.append((met.fault, met.key()))
+        self.drop_gone(now)
+        return Claim(stub, tuple(faults))
+
+    def install(self, rules: Iterable[Rule], *, instead_of: str | None = None) -> list[Rule]:
+        """Append rules; returns them with their ids.
+
+        `instead_of` removes the rules of that origin first. A rule that has an id keeps it. Raises ValueError, and then
+        changes nothing, if there would be too many.
+        """
+        kept = [each for each in self.installed if each.origin != instead_of]
+        added = list(rules)
+        _check_bounds([*kept, *added])
+        taken = {each.id for each in kept}
+        named = []
+        for rule in added:
+            named.append(rule if rule.id else rule._replace(id=self._unused_id(rule, taken)))
+            taken.add(named[-1].id)
+        self.installed = [*kept, *named]
+        return named
+
+    def remove(self, matches: Callable[[Rule], bool] = lambda _: True) -> int:
+        """Remove the rules that match; returns their number."""
+        kept = [each for each in self.installed if not matches(each)]
+        dropped = len(self.installed) - len(kept)
+        self.installed = kept
+        return dropped
+
+    def drop_gone(self, now: float) -> None:
+        """Remove the rules that cannot be used again."""
+        if any(rule.is_gone(now) for rule in self.installed):
+            self.installed = [rule for rule in self.installed if not rule.is_gone(now)]
+
+    def _unused_id(self, rule: Rule, taken: set[str]) -> str:
+        """An id derived from the definition. It may be taken if ids were restarted and rules kept."""
+        body = canonical(rule.definition)
+        id_ = self._new_id("stub", body)
+        while id_ in taken:
+            id_ = self._new_id("stub", body)
+        return id_
+
+
+def _check_bounds(rules: Sequence[Rule]) -> None:
+    if len(rules) > MAX_RULES:
+        raise ValueError(f"there would be {len(rules)} rules; a sandbox holds at most {MAX_RULES}")
+    size = sum(each.size for each in rules)
+    if size > MAX_TOTAL:
+        raise ValueError(f"the rules would have {size} bytes; a sandbox holds at most {MAX_TOTAL}")

@@ -1,0 +1,360 @@
+"""HTTP/1.1 on one connection, within bounds of time and memory.
+
+uvicorn's protocol serves the requests. What is added here:
+
+- A head must arrive within `head_seconds` of its first byte, and of a new connection's beginning, and have at most
+  `head_bytes`. One timer a connection; a head that arrives whole, as most do, starts none.
+- Bytes behind a request whose response is under way wait unparsed. uvicorn would make a request of each, which takes a
+  hundred times their memory.
+- A request body that the application does not read is passed over for `body_seconds`.
+- A client that reads next to nothing of its response for `send_seconds` loses its connection.
+- Beyond `connections` connections, those that have been idle for longest are closed.
+- An offer to upgrade is ignored, as HTTP allows: the request is served.
+"""
+
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mockserver.server.socket import CoalescingTransport
+from mockserver.web.fault_delivery import TRANSPORT
+
+PIECE = 1024
+"""Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
+BODY_PIECE = 16 * 1024
+"""The same within a chunked body."""
+READ_AHEAD = 64 * 1024
+"""Unparsed bytes at which reading from the connection pauses."""
+LINGER = 2.0
+"""Seconds in which the client of a rejected request may read the response; what it sends meanwhile is discarded."""
+LEAST_READ = 16 * 1024
+"""Bytes of its response that a client must read in `send_seconds`."""
+CLOSED_SHARE = 16
+"""One in so many idle connections is closed when there are too many."""
+
+_log = logging.getLogger("mockserver")
+
+
+class ConnectionLimits(NamedTuple):
+    """See the module."""
+
+    head_seconds: float = 10.0
+    head_bytes: int = 64 * 1024
+    body_seconds: float = 30.0
+    send_seconds: float = 60.0
+    connections: int = 2000
+
+
+DEFAULT_LIMITS = ConnectionLimits()
+
+
+class _HeadTooLargeError(Exception):
+    """Raised inside the parser's callback."""
+
+
+class NoUpgradeProtocol(HttpToolsProtocol):
+    """One connection; see the module."""
+
+    def __init__(self, *given: Any, limits: ConnectionLimits = DEFAULT_LIMITS, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._limits = limits
+        self._before = 0
+        """Bytes of the current head, or of data between two pieces of a body, that were parsed earlier."""
+        self._body_received = 0
+        """Bytes of the current body."""
+        self._is_begun = self._is_in_body = self._has_ended = False
+        """Whether a head has begun; whether a body is read; whether a message has ended in the current piece."""
+        self._is_deaf = False
+        """Whether received data is discarded, because the connection is about to close."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._waiting = b""
+        """Data received after a request whose response is not complete."""
+        self._unknown_expectation = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        cork = CoalescingTransport(transport, self.loop, self._limits.send_seconds)
+        super().connection_made(cast(asyncio.Transport, cork))
+        self._timer = self.loop.call_later(self._limits.head_seconds, self._end_late_head)
+        if len(self.connections) > self._limits.connections:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_timer()
+        self._waiting = b""
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is running; an incomplete head does not count."""
+        return not self._is_in_body and (self.cycle is None or self.cycle.response_complete)
+
+    def idle_since(self) -> float:
+        """When an idle connection became idle, in seconds of the loop's clock."""
+        if self.timeout_keep_alive_task is not None:
+            return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
+        return self._timer.when() - self._limits.head_seconds if self._timer is not None else self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        if self._waiting:
+            data = self._waiting + data
+            self._waiting = b""
+        if len(data) > PIECE or self._must_wait():
+            self._parse_in_pieces(data)
+        elif again := self._parse(data):
+            self._parse_in_pieces(again)
+
+    def _must_wait(self) -> bool:
+        """Whether this data is the next request while the last response is incomplete."""
+        return not (self._is_in_body or self.cycle is None or self.cycle.response_complete)
+
+    def _parse_in_pieces(self, data: bytes) -> None:
+        at = 0
+        while at < len(data) and not self._is_deaf:
+            if self._must_wait():
+                self._waiting = data[at:]
+                if len(self._waiting) > READ_AHEAD:
+                    self.flow.pause_reading()
+                return
+            piece = memoryview(data)[at : at + (self._body_piece() if self._is_in_body else PIECE)]
+            at += len(piece)
+            again = self._parse(piece)
+            if again:
+                data, at = again + data[at:], 0
+
+    def _body_piece(self) -> int:
+        """How much of a body to parse at once: all of it, if its length is known."""
+        for name, value in self.headers:
+            if name == b"content-length":
+                return max(int(value) - self._body_received, 1)
+        return BODY_PIECE
+
+    def _parse(self, piece: bytes | memoryview) -> bytes:
+        """Parses data; returns what to parse again: a request without its upgrade offer."""
+        self._has_ended = False
+        self._before += len(piece)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as offer:
+            return self._without_offer() + bytes(piece[offer.args[0] :])
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _HeadTooLargeError):
+                self._refuse_head_size()
+            else:
+                self._refuse(HTTPStatus.BAD_REQUEST, str(error) or "Malformed.")
+            return b""
+        if self._is_in_body or self._is_begun or not self._has_ended:
+            if self._before > self._limits.head_bytes:
+                self._refuse_head_size()
+            elif self._timer is None and not self._is_in_body:
+                self._timer = self.loop.call_later(self._limits.head_seconds, self._end_late_head)
+        return b""
+
+    def on_message_begin(self) -> None:
+        self._is_begun = True
+        self._unknown_expectation = False
+        super().on_message_begin()
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]  # an entry of our own
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect":
+            self.expect_100_continue = value.strip().lower() == b"100-continue"
+            self._unknown_expectation = not self.expect_100_continue
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._before > self._limits.head_bytes:  # which may count more than the head
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self._limits.head_bytes:
+                raise _HeadTooLargeError
+        if self._timer is not None:
+            self._stop_timer()
+        self._before = self._body_received = 0
+        self._is_begun, self._is_in_body = False, True
+        if self.url[:1] == b"/" and not (self.expect_100_continue or self._unknown_expectation):
+            super().on_headers_complete()
+        else:
+            self._begin_unusual_request()
+        self.scope["headers"] = self.headers.copy()  # Trailers are no headers, but the parser would add them.
+
+    def on_body(self, body: bytes) -> None:
+        self._before = 0
+        self._body_received += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._before = 0
+        self._is_begun = self._is_in_body = False
+        self._has_ended = True
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete and not self.parser.should_upgrade():
+            # The rest of a body was skipped.
+            self._stop_timer()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not (self._is_in_body or self._waiting) or self.transport.is_closing():
+            return
+        if self._is_in_body and not self.pipeline and self._timer is None:
+            self._timer = self.loop.call_later(self._limits.body_seconds, self.transport.close)
+        if self._waiting and not self.pipeline:
+            data, self._waiting = self._waiting, b""
+            self._unset_keepalive_if_required()
+            self._parse_in_pieces(data)
+
+    def shutdown(self) -> None:
+        self._waiting = b""
+        cast(CoalescingTransport, self.transport).end()
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def _should_upgrade(self) -> bool:
+        """Keeps uvicorn from handling an upgrade; the request is parsed again without its offer."""
+        return True
+
+    def _without_offer(self) -> bytes:
+        """The head of the current request without its upgrade offer. The parser, which has stopped, is reset."""
+        self._before = 0
+        self._is_begun = self._is_in_body = False
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        headers = []
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [each.strip() for each in value.split(b",")]
+                kept = b", ".join(each for each in options if each.lower() != b"upgrade")
+                if kept:
+                    headers.append(b"connection: %s\r\n" % kept)
+            elif name != b"upgrade":
+                headers.append(b"%s: %s\r\n" % (name, value))
+        return b"".join([line, *headers, b"\r\n"])
+
+    def _begin_unusual_request(self) -> None:
+        """A target that is no path, or an `Expect` header."""
+        http_1_0 = self.parser.get_http_version() == "1.0"
+        self.expect_100_continue = self.expect_100_continue and not http_1_0
+        app = self.app
+        if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
+            self.app = _options
+        elif self._unknown_expectation and not http_1_0:
+            self.app = _expectation_failed
+        if b"://" in self.url and self.url[:1] != b"/":
+            path = self.url.partition(b"://")[2]
+            at = min((n for n in (path.find(mark) for mark in (b"/", b"?")) if n >= 0), default=len(path))
+            self.url = path[at:] if path[at : at + 1] == b"/" else b"/" + path[at:]
+        elif self.url[:1] != b"/" and self.app is not _options:
+            raise ValueError("the target is neither a path nor a URL")
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = app
+
+    def _end_late_head(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self._before or self._is_begun:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"No head within {self._limits.head_seconds:g} seconds.")
+        else:  # a client's spare connection: it has sent no request, so it gets no response
+            self.transport.close()
+
+    def _refuse_head_size(self) -> None:
+        detail = f"The head has more than {self._limits.head_bytes} bytes (setting --max-head)."
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Responds to data that cannot be parsed, and closes the connection after the running responses."""
+        client = "{}:{}".format(*self.client) if self.client else "a client"
+        _log.warning("invalid HTTP request from %s: %s (%d)", client, detail, status)
+        self._is_deaf = True
+        self._waiting = b""
+        self._stop_timer()
+        if self.cycle is not None and not self.cycle.response_complete:
+            if not self._is_in_body:
+                self.cycle.keep_alive = False  # the last of the running ones
+                return
+            self.cycle.disconnected = True  # the rest of its body will not arrive
+            self.cycle.message_event.set()
+            if self.pipeline or self.cycle.response_started:
+                self.transport.close()
+                return
+        title = status.phrase
+        body = orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail[:500]})
+        lines = [
+            f"HTTP/1.1 {status.value} {title}".encode(),
+            *(b"%s: %s" % header for header in self.server_state.default_headers),
+            b"content-type: application/problem+json",
+            b"content-length: %d" % len(body),
+            b"connection: close",
+        ]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        cast(CoalescingTransport, self.transport).finish(LINGER)
+
+    def _make_room(self) -> None:
+        """Close the longest idle connections, or this one if all others are busy."""
+        idle = [each for each in self.connections if isinstance(each, NoUpgradeProtocol) and each.is_idle]
+        idle = sorted((each for each in idle if each is not self), key=NoUpgradeProtocol.idle_since)
+        for each in idle[: len(idle) // CLOSED_SHARE + 1]:
+            each.transport.close()
+        if not idle:
+            detail = f"There are {self._limits.connections} connections (setting --max-connections)."
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+
+    def _watch_reader(self) -> None:
+        if self._reader_timer is None:
+            size = self.transport.get_write_buffer_size()
+            self._reader_timer = self.loop.call_later(self._limits.send_seconds, self._look_at_reader, size)
+
+    def _look_at_reader(self, before: int) -> None:
+        self._reader_timer = None
+        if before - self.transport.get_write_buffer_size() < LEAST_READ:
+            self.transport.abort()
+        else:
+            self._watch_reader()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+async def _options(_scope: Any, _receive: Any, send: Any) -> None:
+    """`OPTIONS *` is about the server, not about a path."""
+    headers = [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body"})
+
+
+async def _expectation_failed(_scope: Any, _receive: Any, send: Any) -> None:
+    """An expectation other than 100-continue cannot be met."""
+    detail = "The server meets no expectation but 100-continue."
+    body = orjson.dumps({"type": "about:blank", "title": "Expectation Failed", "status": 417, "detail": detail})
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 417, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,200 @@
+"""All settings. Flags, environment variables, config file and docs are derived from this table."""
+
+from dataclasses import Field, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mockserver.errors import SettingsError
+from mockserver.settings.declarations import (
+    BEHAVING,
+    GROUPS,
+    LIMITING,
+    LISTENING,
+    SERVING,
+    declarations,
+    setting,
+)
+
+__all__ = [
+    "BEHAVING", "GROUPS", "LIMITING", "LISTENING", "PREFIX", "ROWS", "SERVING",
+    "CoreSettings", "Settings", "flag_of", "provider_settings", "url_of", "variable_of",
+]  # fmt: skip
+
+PREFIX = "MOCKSERVER_"
+ProviderRows = TypeVar("ProviderRows")
+
+
+@dataclass(frozen=True)
+class CoreSettings:
+    """How the server is set up, as far as no provider declares it.
+
+    A row's default says how its text is read: int, bool, tuple (repeatable) or str.
+    """
+
+    host: str = setting("127.0.0.1", "Address to listen on.", group=LISTENING, metavar="ADDRESS")
+    port: int = setting(
+        4024,
+        "Port to listen on; 0 picks a free one. The variable PORT is honoured, too.",
+        group=LISTENING,
+        metavar="PORT",
+        minimum=0,
+        maximum=65535,
+    )
+    port_file: str = setting(
+        "", "Write the port to this file while the server listens.", group=LISTENING, metavar="FILE"
+    )
+    admin_token: str = setting(
+        "",
+        "Token that /__admin requires in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
+        group=LISTENING,
+    )
+    fixtures: tuple[str, ...] = setting(
+        (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
+    )
+    spec: tuple[str, ...] = setting(
+        (), "An OpenAPI 3.x document to serve beside the bundled one. Repeatable.", group=SERVING, metavar="FILE"
+    )
+    seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)
+    clock: str = setting(
+        "flowing",
+        "Sandbox time: 'flowing' or 'frozen' from now on, an ISO 8601 instant to start from (UTC unless it has an "
+        "offset), or 'frozen@INSTANT' to start and stay there.",
+        group=BEHAVING,
+        metavar="CLOCK",
+    )
+    progression: str = setting(
+        "time:2",
+        "How a batch progresses: at once ('immediate'), with the clock ('time:SECONDS'), or with status requests "
+        "('polls:COUNT').",
+        group=BEHAVING,
+        metavar="HOW",
+    )
+    strict: bool = setting(
+        False,
+        "Reject what the real API may accept (null, unknown keys and arguments), and validate every response.",
+        group=BEHAVING,
+    )
+    magic: bool = setting(
+        True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
+    )
+    debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendors do not send.", group=BEHAVING)
+    cors: str = setting(
+        "local",
+        "Which web pages may call the imitated APIs: 'local' (pages served from localhost or a loopback address, any "
+        "port), 'any', 'off', or origins separated by commas. Never /__admin.",
+        group=BEHAVING,
+        metavar="ORIGINS",
+    )
+    callbacks: str = setting(
+        "send",
+        "What happens to a due callback: it is sent, or only listed ('inbox') by GET /__admin/callbacks.",
+        group=BEHAVING,
+        choices=("send", "inbox"),
+    )
+    callback_allow: tuple[str, ...] = setting(
+        (),
+        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed anyway, as long as --host is loopback. "
+        "Repeatable; in a variable separated by commas.",
+        group=BEHAVING,
+        metavar="HOST[:PORT]",
+        separator=",",
+    )
+    callback_retries: str = setting(
+        "0.5,2,8",
+        "Waits before a callback is retried, in seconds; 'none' is one attempt.",
+        group=BEHAVING,
+        metavar="SECONDS",
+    )
+    callback_timeout: str = setting(
+        "5", "Longest time for one attempt to deliver a callback, in seconds.", group=BEHAVING, metavar="SECONDS"
+    )
+    sqs_endpoint: str = setting(
+        "", "Where callbacks to SQS queues go, such as http://127.0.0.1:5000.", group=BEHAVING, metavar="URL"
+    )
+    max_body: int = setting(32 * 1024 * 1024, "Largest request body, in bytes.", group=LIMITING, metavar="BYTES")
+    body_timeout: int = setting(
+        30, "Longest wait for the rest of a request body, in seconds.", group=LIMITING, metavar="SECONDS"
+    )
+    head_timeout: int = setting(
+        10, "Longest wait for the whole head of a request, in seconds.", group=LIMITING, metavar="SECONDS"
+    )
+    max_head: int = setting(64 * 1024, "Largest head of a request, in bytes.", group=LIMITING, metavar="BYTES")
+    send_timeout: int = setting(
+        60,
+        "Longest time in which a client may read almost nothing of its response, in seconds.",
+        group=LIMITING,
+        metavar="SECONDS",
+    )
+    max_connections: int = setting(
+        2000, "Most connections at a time; those idle for longest are closed.", group=LIMITING, metavar="COUNT"
+    )
+    journal_size: int = setting(1000, "How many exchanges a sandbox's journal keeps.", group=LIMITING, metavar="COUNT")
+    journal_bytes: int = setting(
+        256 * 1024 * 1024,
+        "Most bytes in the journals of all sandboxes; beyond that the oldest exchanges of large journals are dropped.",
+        group=LIMITING,
+        metavar="BYTES",
+    )
+    max_sandboxes: int = setting(
+        10_000,
+        "Most sandboxes at a time; beyond that the least recently used is evicted.",
+        group=LIMITING,
+        metavar="COUNT",
+    )
+    log_level: str = setting(
+        "warning",
+        "What is logged to standard error; 'info' has a line for each request.",
+        group=LIMITING,
+        choices=("debug", "info", "warning", "error"),
+    )
+    log_format: str = setting(
+        "text", "Format of log lines: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
+    )
+
+
+if TYPE_CHECKING:
+
+    class Settings(CoreSettings):
+        """How the server is set up: the rows of the core, and those of the installed providers as attributes."""
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+
+    def _settings_class() -> type:
+        """The core's rows and those of all providers, as one dataclass."""
+        declared = {name: each.settings for name, each in declarations().items() if each.settings}
+        owners: dict[str, str] = {row.name: "mockserver" for row in fields(CoreSettings)}
+        for name, kind in declared.items():
+            for row in fields(kind):
+                owner = owners.setdefault(row.name, name)
+                if owner != name:
+                    raise SettingsError(f"the setting {row.name!r} is declared by both {owner} and {name}")
+        names = {"__module__": __name__, "__doc__": "How the server is set up.", "__qualname__": "Settings"}
+        return dataclass(frozen=True)(type("Settings", (*reversed(declared.values()), CoreSettings), names))
+
+    Settings = _settings_class()
+
+
+ROWS: dict[str, "Field[Any]"] = {row.name: row for row in fields(Settings)}
+
+
+def provider_settings(rows: type[ProviderRows], settings: Settings) -> ProviderRows:
+    """The settings as the provider's rows have them, with their types."""
+    if not isinstance(settings, rows):
+        raise TypeError(f"{rows.__name__} is no part of the settings: its package is not installed")
+    return settings
+
+
+def url_of(host: str, port: int) -> str:
+    """The server's URL for clients on this machine; a wildcard address is replaced by loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def variable_of(name: str) -> str:
+    return PREFIX + name.upper()

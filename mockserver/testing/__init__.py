@@ -1,0 +1,27 @@
+"""Sandboxes and servers for tests, with unittest or any other runner; pytest has its plugin."""
+
+from mockserver.testing.unittest import (
+    LeasedSandbox,
+    RemotePool,
+    SandboxApp,
+    SandboxTestCase,
+    asgi_app,
+    frozen_settings,
+    journal_text,
+    leased_sandbox,
+    running_pool,
+    running_server,
+)
+
+__all__ = [
+    "LeasedSandbox",
+    "RemotePool",
+    "SandboxApp",
+    "SandboxTestCase",
+    "asgi_app",
+    "frozen_settings",
+    "journal_text",
+    "leased_sandbox",
+    "running_pool",
+    "running_server",
+]

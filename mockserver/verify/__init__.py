@@ -1,0 +1,1 @@
+"""Checks on clients, computed from the journal: verdict, coverage, near misses, reports."""

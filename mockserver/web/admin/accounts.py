@@ -1,0 +1,88 @@
+"""Admin routes for accounts: credits, ledger and usage."""
+
+from itertools import islice
+from typing import Any
+
+from mockserver.sandbox.accounts import Account, facts_of
+from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, object_schema, read_count
+from mockserver.web.admin.views import iso_instant
+
+
+def accounts(call: AdminCall) -> Any:
+    return {"accounts": [_account(call, each) for each in call.sandbox.accounts.every()]}
+
+
+def account(call: AdminCall) -> Any:
+    return _account(call, _find_account(call))
+
+
+def put_account(call: AdminCall) -> Any:
+    token, body = call.path["token"], call.body
+    found = call.sandbox.accounts.with_key(token) or call.engine.find_account(call.sandbox, token)
+    if found is None:
+        found = call.sandbox.accounts.open(facts_of(token), call.now)
+    if "credits" in body:
+        found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
+    found.is_operator_made = True
+    found.email = body.get("email", found.email)
+    if "revoked" in body:
+        found.revoked, found.revoked_at = body["revoked"], None
+    return _account(call, found)
+
+
+def usage(call: AdminCall) -> Any:
+    """By provider, what the sandbox's accounts used; providers without meters are left out.
+
+    `limit` and `after` page the meter events of each; `next` is the `after` of the following page, null at the end.
+    """
+    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    reporting = {service.provider: service.world for service in call.engine.services if service.provider}
+    return {
+        provider.name: provider.report(world, call.sandbox, after, limit)
+        for provider, world in reporting.items()
+        if provider.report
+    }
+
+
+def ledger(call: AdminCall) -> Any:
+    """The account's charges, oldest first; `next` is the `after` of the following page, null at the end."""
+    found = _find_account(call)
+    limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
+    rows = list(islice(found.ledger(call.sandbox.batches, call.now), after, after + limit + 1))
+    entries = [{**row._asdict(), "at": iso_instant(row.at)} for row in rows[:limit]]
+    more = after + limit if len(rows) > limit else None
+    return {"credits": found.balance(call.sandbox.batches, call.now), "entries": entries, "next": more}
+
+
+ACCOUNT: dict[str, Any] = {
+    "credits": {"type": "integer", "minimum": -(2**53), "maximum": 2**53},
+    "email": {"type": "string", "minLength": 1, "maxLength": 320},
+    "revoked": {"type": "boolean"},
+}
+"""The schema of the body: what can be set of an account."""
+
+VERBS = (
+    AdminRoute("GET", "/accounts", accounts),
+    AdminRoute("GET", "/accounts/{token}", account),
+    AdminRoute(
+        "PUT",
+        "/accounts/{token}",
+        put_account,
+        object_schema(**ACCOUNT),
+    ),
+    AdminRoute("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
+    AdminRoute("GET", "/usage", usage, parameters=PAGE),
+)
+
+
+def _find_account(call: AdminCall) -> Account:
+    """The account, open or as it would be opened. Does not open it."""
+    found = call.sandbox.accounts.peek(call.path["token"], call.now, magic=call.engine.settings.magic)
+    if found is None:
+        raise AdminRefusal(404, "The accounts are closed, and this token is not among them.")
+    return found
+
+
+def _account(call: AdminCall, found: Account) -> dict[str, Any]:
+    balance = found.balance(call.sandbox.batches, call.now)
+    return {"key": found.key, "email": found.email, "credits": balance, "revoked": found.is_revoked(call.now)}

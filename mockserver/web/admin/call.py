@@ -1,0 +1,106 @@
+"""Admin calls, routes and rejections."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mockserver.engine.engine import Engine
+from mockserver.errors import Violation
+from mockserver.openapi.schema import Schema
+from mockserver.sandbox.sandbox import Sandbox
+
+MAX_ROWS = 1000
+PAGE = frozenset({"limit", "after"})
+
+
+class AdminRefusal(Exception):
+    """A rejected admin call; nothing was changed."""
+
+    def __init__(self, status: int, detail: str, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.violations = violations
+
+
+class AdminCall(NamedTuple):
+    """An authorised and validated admin request, with its sandbox."""
+
+    engine: Engine
+    sandbox: Sandbox
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+
+    @property
+    def now(self) -> float:
+        return self.sandbox.clock.now()
+
+
+class Step(NamedTuple):
+    """A part of a route's work that runs in a sandbox's transaction; the result of `action` is sent back to the
+    generator.
+    """
+
+    sandbox: str
+    """The sandbox's name."""
+    action: Callable[[], Any]
+
+
+class AdminRoute(NamedTuple):
+    """One method on one admin path."""
+
+    method: str
+    path: str
+    answer: Callable[[AdminCall], Any]
+    body: Schema | None = None
+    """The schema of the body; None if the route takes none."""
+    parameters: frozenset[str] = frozenset()
+    opens: bool | None = None
+    """Whether the call creates its sandbox if necessary, and pins it; None means every method except GET."""
+    is_large: bool = False
+    """Whether request or response body may be as large as an export."""
+    in_steps: bool = False
+    """Whether `answer` is a generator. It runs in a thread and outside any transaction, except for the steps it yields.
+    """
+
+    @property
+    def sets_up(self) -> bool:
+        """Whether the call counts as set-up, which pins the sandbox."""
+        return self.method != "GET" if self.opens is None else self.opens
+
+
+def object_schema(*required: str, at_least: int = 0, **properties: Any) -> Schema:
+    """The schema of a JSON object with these properties and no others."""
+    definition = {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
+    return Schema({**definition, "minProperties": at_least}, {})
+
+
+def or_422(change: Callable[[], None]) -> None:
+    """Calls the function; a ValueError becomes a 422."""
+    try:
+        change()
+    except ValueError as error:
+        raise AdminRefusal(422, f"{error}.") from error
+
+
+def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
+    """An integer in the query."""
+    text = call.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 18 and int(text) <= most):
+        raise AdminRefusal(400, f"{name} is {text[:100]!r}; wanted a whole number up to {most}.")
+    return int(text)
+
+
+def deduplicated(violations: Sequence[Violation]) -> list[Violation]:
+    """The violations without repetitions, and with the schema's description for alternatives. If the type is wrong,
+    only that.
+    """
+    mistyped = {each.location for each in violations if each.code == "type"}
+    kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]
+    return list({(each.location, each.message): each for each in kept}.values())
+
+
+def _with_ways(violation: Violation) -> Violation:
+    if violation.code not in {"anyOf", "oneOf"} or "description" not in violation.rule:
+        return violation
+    return violation._replace(message=f"{violation.message} ({violation.rule['description']})")

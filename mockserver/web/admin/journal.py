@@ -1,0 +1,223 @@
+"""Admin routes for the journal: list, count, find, order."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from mockserver.api.provider import BoundOperation
+from mockserver.errors import Reason
+from mockserver.http import FIXTURE_SOURCE, SOURCES
+from mockserver.openapi.router import MAX_NAME
+from mockserver.openapi.schema import Schema
+from mockserver.redaction import redacted_json, secrets_in
+from mockserver.sandbox.journal import Exchange
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.stubs.matcher import ANY
+from mockserver.sandbox.stubs.search import SEARCH_PROPERTIES, Search, find_order, read_search
+from mockserver.text import nearest
+from mockserver.verify.near_miss import MAX_PROMPTS, NearMiss, NearMissFinder, UnmatchedPrompts
+from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, deduplicated, read_count
+from mockserver.web.admin.views import exchanges_json, public_name
+
+MAX_ORDER = 100
+MAX_EXPLAINED = 100
+KINDS = ("operation", "fixture")
+LOST = frozenset({"no-such-path", "method-not-allowed"})
+
+
+def requests(call: AdminCall) -> Any:
+    limit = read_count(call, "limit", 100, MAX_ROWS)
+    after = read_count(call, "after", 0, 2**53)
+    wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
+    if "status" in wanted:
+        wanted["status"] = read_count(call, "status", 0, 999)
+    violations = _SEARCH.violations(wanted, ("query",))
+    if violations:
+        raise AdminRefusal(422, "The query is not what this call takes.", deduplicated(violations))
+    search = _search(call, wanted | {"since": after + 1})
+    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+
+
+def delete_requests(call: AdminCall) -> Any:
+    forgotten = call.sandbox.journal.seen
+    call.sandbox.journal.clear()
+    return {"forgotten": forgotten}
+
+
+def count_requests(call: AdminCall) -> Any:
+    wanted = dict(call.body)
+    expected = {name: wanted.pop(name) for name in _EXPECTED if name in wanted}
+    count = sum(1 for _ in call.sandbox.journal.find(_search(call, wanted).finds))
+    answer = {"count": count, "dropped": call.sandbox.journal.dropped}
+    return answer | {"met": _is_met(count, expected, dropped=answer["dropped"])} if expected else answer
+
+
+def _is_met(count: int, expected: Mapping[str, int], *, dropped: int) -> bool | None:
+    """Whether the count is as expected; None if dropped exchanges could change the result."""
+    least = max(expected.get("exactly", 0), expected.get("at_least", 0))
+    most = min(expected.get("exactly", count), expected.get("at_most", count))
+    if count > most or (not dropped and count < least):
+        return False
+    is_certain = not dropped or (count >= least and not expected.keys() & {"exactly", "at_most"})
+    return True if is_certain else None
+
+
+def find_requests(call: AdminCall) -> Any:
+    found = call.sandbox.journal.find(_search(call, call.body).finds)
+    return exchanges_json(call.sandbox, islice(found, MAX_ROWS))
+
+
+def order_requests(call: AdminCall) -> Any:
+    searches = [_search(call, each) for each in call.body["requests"]]
+    order = find_order(searches, call.sandbox.journal.find(lambda _: True))
+    answer = {"met": order.missing is None, "numbers": order.numbers, "dropped": call.sandbox.journal.dropped}
+    if order.missing is None:
+        return answer
+    after = f"after exchange {order.numbers[-1]}" if order.numbers else "at all"
+    detail = f"requests[{order.missing}] does not occur {after}."
+    return answer | {"missing": order.missing, "detail": detail}
+
+
+def _search(call: AdminCall, definition: Mapping[str, Any]) -> Search:
+    """The search of the body. Unknown names are rejected, since a count of 0 would look like success."""
+    _check_operation(call, definition.get("operation", ""))
+    _check_reason(definition.get("reason", ""))
+    _check_source(definition.get("source", ""))
+    try:
+        return read_search(definition)
+    except ValueError as error:
+        raise AdminRefusal(422, f"{error}.") from error
+
+
+def _check_operation(call: AdminCall, key: str) -> None:
+    known = [service.operation.key for service in call.engine.services]
+    if key and key not in known:
+        raise AdminRefusal(422, f"No operation has the key {key[:MAX_NAME]!r}.{_hint(key, known)}")
+
+
+def _check_reason(word: str) -> None:
+    """An empty reason selects accepted requests."""
+    if word and word not in set(Reason):
+        raise _unknown("reason", word, tuple(Reason))
+
+
+def _check_source(word: str) -> None:
+    """An empty source selects responses without one, e.g. for an unknown path; a trailing `*` matches any rest."""
+    is_known = word in {"", *SOURCES} or word.startswith(FIXTURE_SOURCE)
+    if not is_known and not (word.endswith(ANY) and any(each.startswith(word[:-1]) for each in _SOURCES)):
+        raise _unknown("source", word, _SOURCES)
+
+
+def _unknown(name: str, word: str, known: Sequence[str]) -> AdminRefusal:
+    return AdminRefusal(422, f"{name} is {word[:MAX_NAME]!r}; wanted one of {', '.join(known)}.{_hint(word, known)}")
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = nearest(word, known)
+    return f" Did you mean {near}?" if near else ""
+
+
+def unmatched_requests(call: AdminCall) -> Any:
+    limit = read_count(call, "limit", 20, MAX_EXPLAINED)
+    after = read_count(call, "after", 0, 2**53)
+    kind = call.query.get("kind", "")
+    if kind not in {"", *KINDS}:
+        raise AdminRefusal(400, f"kind is {kind[:100]!r}; wanted {' or '.join(KINDS)}.")
+    services = {service.operation.key: service for service in call.engine.services}
+    nearness = NearMissFinder([service.operation for service in call.engine.services])
+    journal = call.sandbox.journal
+    found: list[dict[str, Any]] = []
+    upto = after
+    for exchange in journal.find(lambda each: each.number > after):
+        if len(found) >= limit or nearness.is_exhausted:
+            break
+        found += [_unmatched_json(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
+        upto = exchange.number
+    is_more = upto < journal.seen and journal.seen > journal.dropped
+    return {
+        "requests": found,
+        "next": upto if is_more else None,
+        "seen": journal.seen,
+        "dropped": journal.dropped,
+    }
+
+
+def _unmatched(
+    each: Exchange, services: Mapping[str, BoundOperation], nearness: NearMissFinder, kind: str
+) -> Iterator[UnmatchedPrompts]:
+    """The exchange, if it matched no operation or no fixture."""
+    if each.reason in LOST and not each.operation:
+        if kind != "fixture":
+            yield UnmatchedPrompts(each, (nearness.operation(each.request),), 1)
+    elif kind != "operation" and each.operation in services and each.response.status < 300:
+        yield from _without_fixture(each, services[each.operation], nearness)
+
+
+def _without_fixture(
+    exchange: Exchange, service: BoundOperation, nearness: NearMissFinder
+) -> Iterator[UnmatchedPrompts]:
+    """The exchange, if a fixture could have answered it and none did."""
+    fixtures, provider = service.world.fixtures, service.provider
+    if exchange.response.source.startswith("fixture"):
+        return
+    if service.handler is None:
+        canned = [each for each in fixtures.responses if each.operation == exchange.operation]
+        if canned:
+            yield UnmatchedPrompts(exchange, (nearness.response(exchange.request, canned),), 1)
+    elif provider is not None and provider.prompts is not None:
+        prompts = nearness.unmatched_prompts(provider.prompts(exchange.operation, exchange.request), fixtures)
+        if prompts:
+            misses = tuple(nearness.completion(each, fixtures) for each in prompts[:MAX_PROMPTS])
+            yield UnmatchedPrompts(exchange, misses, len(prompts))
+
+
+def _unmatched_json(each: UnmatchedPrompts, sandbox: Sandbox) -> dict[str, Any]:
+    request = each.exchange.request
+    secrets = secrets_in(request.headers.items(), request.query)
+    secrets = [secret for secret in secrets if secret != public_name(sandbox)]
+    shown: dict[str, Any] = redacted_json(_whole(each), secrets)
+    return shown
+
+
+def _whole(each: UnmatchedPrompts) -> dict[str, Any]:
+    request = each.exchange.request
+    return {
+        "number": each.exchange.number,
+        "method": request.method,
+        "path": request.path,
+        "status": each.exchange.response.status,
+        "operation": each.exchange.operation,
+        "unmatched": each.unfit,
+        "near_misses": [_miss(miss) for miss in each.misses],
+    }
+
+
+def _miss(miss: NearMiss) -> dict[str, Any]:
+    return miss._asdict()
+
+
+_SOURCES = (*SOURCES, f"{FIXTURE_SOURCE}{ANY}")
+_SIMPLE = frozenset({"operation", "method", "path", "status", "reason", "source"})
+_NUMBER = {"type": "integer", "minimum": 0}
+_EXPECTED = {"exactly": _NUMBER, "at_least": _NUMBER, "at_most": _NUMBER}
+
+
+def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+_SEARCH = Schema(_object(SEARCH_PROPERTIES), {})
+_ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
+
+VERBS = (
+    AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
+    AdminRoute("DELETE", "/requests", delete_requests, opens=False),
+    AdminRoute(
+        "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
+    ),
+    AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False),
+    AdminRoute(
+        "POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False
+    ),
+    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
+)

@@ -1,0 +1,144 @@
+"""Admin routes for verdict and coverage."""
+
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from mockserver.api.client_rules import ClientRules
+from mockserver.http import Response
+from mockserver.openapi.document import Operation
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.text import did_you_mean
+from mockserver.verify.coverage import count_hits, count_stubbed_hits, coverage_json
+from mockserver.verify.reports import cobertura, coverage_table, junit
+from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITIES, Finding, run_checks
+from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step
+
+SCOPES = ("sandbox", "server")
+FORMATS = ("json", "table", "junit", "cobertura")
+MAX_FINDINGS = 1000
+MAX_EXCHANGES = 20_000
+"""Exchanges after which no further sandbox is examined, since other requests wait for a verdict."""
+XML = "application/xml"
+
+
+def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
+    sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
+    guidance, operations = _guidance(call), _operations(call)
+    findings: list[dict[str, Any]] = []
+    notes: list[str] = []
+    judged = dropped = more = 0
+    for n, sandbox in enumerate(sandboxes):
+        if judged > MAX_EXCHANGES:
+            notes.append(f"{len(sandboxes) - n} sandboxes were not checked; request them one by one.")
+            break
+        if not sandbox.journal.seen:
+            continue
+        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, guidance, operations))
+        judged += counts[0]
+        dropped += counts[1]
+        notes += noted
+        room = MAX_FINDINGS - len(findings)
+        findings += [_finding(sandbox, each) for each in found[:room]]
+        more += len(found[room:])
+    if more:
+        notes.append(f"{more} more findings are not shown.")
+    return {
+        "findings": findings,
+        "summary": {name: sum(each["severity"] == name for each in findings) for name in reversed(SEVERITIES)},
+        "judged": judged,
+        "dropped": dropped,
+        "notes": notes[:MAX_FINDINGS],
+        "rules": {
+            "poll_seconds": {each.create: each.poll_seconds for each in guidance},
+            "retries": {str(status): count for status, count in RETRY_TOLERANCE.items()},
+        },
+    }
+
+
+def _judge(
+    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: Sequence[Operation]
+) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
+    """The findings of one sandbox, the numbers of examined and dropped exchanges, and notes on what could not be
+    checked.
+    """
+    with sandbox.transaction:
+        found = run_checks(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+        dropped = sandbox.journal.dropped
+        return found, (sandbox.journal.seen - dropped, dropped), list(_notes(sandbox))
+
+
+def _notes(sandbox: Sandbox) -> Iterator[str]:
+    """What the verdict could not check."""
+    name = sandbox.shown_name
+    if sandbox.journal.dropped:
+        yield (
+            f"Sandbox {name}: the journal dropped the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"exchanges, which were not checked (setting --journal-size)."
+        )
+    if sandbox.clock.is_frozen and sandbox.journal.seen:
+        yield f"Sandbox {name}: its clock is frozen, so the polling interval cannot be checked."
+    elif sandbox.progression.kind != "time" and sandbox.journal.seen:
+        yield f"Sandbox {name}: its batches do not progress with the clock, so the polling interval is not checked."
+
+
+def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
+    return {"sandbox": sandbox.shown_name, **finding._asdict()}
+
+
+def coverage(call: AdminCall) -> Any:
+    chosen = _choice(call, "format", FORMATS)
+    is_mine = _choice(call, "scope", SCOPES[::-1]) == "sandbox"
+    journal = call.sandbox.journal
+    if is_mine:
+        met, demanded = (count(journal.find(lambda _: True)) for count in (count_hits, count_stubbed_hits))
+    else:
+        met, demanded = call.engine.met, call.engine.demanded
+    found = coverage_json(_operations(call), met, demanded)
+    found |= {"scope": "sandbox", "dropped": journal.dropped} if is_mine else {"scope": "server"}
+    if chosen == "table":
+        return Response(200, "text/plain; charset=utf-8", coverage_table(found).encode())
+    if chosen == "junit":
+        return Response(200, XML, junit(found))
+    return Response(200, XML, cobertura(found, timestamp=call.now)) if chosen == "cobertura" else found
+
+
+def delete_coverage(call: AdminCall) -> Any:
+    forgotten = sum(call.engine.met.values())
+    call.engine.met.clear()
+    call.engine.demanded.clear()
+    return {"forgotten": forgotten}
+
+
+def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
+    """The query's value; by default the first."""
+    chosen = call.query.get(name, choices[0])
+    if chosen not in choices:
+        raise AdminRefusal(
+            400, f"{name} is {chosen[:100]!r}; wanted {', '.join(choices)}{did_you_mean(chosen, choices)}"
+        )
+    return chosen
+
+
+def _operations(call: AdminCall) -> list[Operation]:
+    """The documented operations, or those of one tag."""
+    operations = [service.operation for service in call.engine.services]
+    tag = call.query.get("tag")
+    tags = sorted({each.tag for each in operations})
+    if tag is None:
+        return operations
+    if tag not in tags:
+        raise AdminRefusal(400, f"tag is {tag[:100]!r}; the documents have {', '.join(tags)}{did_you_mean(tag, tags)}")
+    return [each for each in operations if each.tag == tag]
+
+
+def _guidance(call: AdminCall) -> list[ClientRules]:
+    providers = {service.provider.name: service.provider for service in call.engine.services if service.provider}
+    return [each for provider in providers.values() for each in provider.guidance]
+
+
+VERBS = (
+    AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True),
+    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
+    AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
+)

@@ -1,0 +1,1 @@
+"""Delivery of callbacks over HTTP and to SQS."""

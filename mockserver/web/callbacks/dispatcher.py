@@ -1,0 +1,251 @@
+"""Delivers callbacks when they are due, in order, with retries."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
+
+import orjson
+
+from mockserver.engine.engine import Engine
+from mockserver.lazy import lazy_module
+from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.table import Settings
+from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
+from mockserver.workers import LaneFull
+
+if TYPE_CHECKING:
+    from mockserver.web.callbacks import http, sqs
+else:
+    sqs = lazy_module("mockserver.web.callbacks.sqs")
+    http = lazy_module("mockserver.web.callbacks.http")
+
+MAX_WORKERS = 16
+"""The most deliveries at a time, each for another sandbox."""
+FULL_LANE_WAIT = 1.0
+"""Seconds until work for a sandbox whose lane is full is retried."""
+SHORTEST, LONGEST = 0.001, 86_400.0
+"""Bounds of a timer, in seconds: the system clock and the event loop's clock differ slightly."""
+
+_log = logging.getLogger("mockserver")
+
+
+class Delivery(NamedTuple):
+    """A callback to deliver."""
+
+    sandbox: Sandbox
+    outbox: Outbox
+    id: str
+    failures: int = 0
+
+    def callback(self) -> Callback | None:
+        """The current callback; None if it was removed, or its sandbox was."""
+        return self.outbox.claimed.get(self.id) if self.sandbox.outbox is self.outbox else None
+
+
+class CallbackDispatcher:
+    """Claims due callbacks and delivers them.
+
+    Called after each request in a sandbox with callbacks. Where the sandbox's clock flows, a timer of the event loop is
+    set for the next due time, and for retries. Daemon threads send, so that the server may stop at any time.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop of the timers. Must be set before a thread calls, since threads have no loop."""
+        providers = {service.provider for service in engine.services if service.provider}
+        self._notices = {each.name: each.notice for each in providers if each.notice}
+        self._sends = settings.callbacks == "send"
+        self._rules = policy_of(settings)
+        self._workers = engine.workers
+        self._rounds = KeyedExecutor()
+        self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._has_stopped = False
+
+    def start(self) -> None:
+        """Deliver from now on, and set alarms on the running loop; without it, the first request does so."""
+        self.loop = asyncio.get_running_loop()
+        self._has_stopped = False
+
+    def stop(self) -> None:
+        """Set no more alarms and begin no more deliveries; those under way come to their end in their threads."""
+        self._has_stopped = True
+        self.loop = None
+        alarms, self._alarms = self._alarms, {}
+        for alarm in alarms.values():
+            alarm.cancel()
+
+    def __call__(self, sandbox: Sandbox) -> None:
+        """Claim the sandbox's due callbacks and start their delivery; called within the sandbox's transaction."""
+        outbox = sandbox.outbox
+        if outbox is None:
+            return
+        for callback in outbox.claim_due(sandbox.clock.now()):
+            self._set_out(sandbox, outbox, callback._replace(payload=self._payload(sandbox, callback)))
+        self._set_alarm(sandbox, sandbox.clock.wait_for(outbox.next_due()))
+
+    def _payload(self, sandbox: Sandbox, callback: Callback) -> bytes:
+        """The payload; empty if the batch no longer exists."""
+        batch, notice = sandbox.batches.get(callback.id), self._notices.get(callback.provider)
+        return orjson.dumps(notice(batch, callback, sandbox)) if batch and notice else b""
+
+    def _set_out(self, sandbox: Sandbox, outbox: Outbox, callback: Callback) -> None:
+        if not callback.payload:
+            gone = Attempt(sandbox.clock.now(), None, "the batch is gone")
+            callback = callback.tried(gone, State.REFUSED)
+        else:
+            callback = callback._replace(state=State.SENDING if self._sends else State.KEPT)
+        outbox.update(callback)
+        if callback.state is State.SENDING:
+            self._go(Delivery(sandbox, outbox, callback.id))
+
+    def _go(self, errand: Delivery) -> None:
+        self._rounds.add(errand.sandbox.name, partial(self._deliver, errand))
+
+    def _deliver(self, errand: Delivery) -> None:
+        """Make an attempt, in a thread and outside the sandbox's transaction."""
+        callback = errand.callback()
+        if callback is None or self._has_stopped:
+            return
+        outcome = _attempt(callback, self._rules)
+        # Its sandbox may be busy: recording the result waits in the sandbox's lane, and not in this thread.
+        self._in_lane(errand.sandbox, partial(self._note, errand, outcome))
+
+    def _note(self, errand: Delivery, outcome: DeliveryResult) -> None:
+        """Record the result of an attempt, and schedule the next one."""
+        failures = errand.failures + 1
+        is_over = failures > len(self._rules.retries)
+        with errand.sandbox.transaction:
+            callback = errand.callback()
+            if callback is None:
+                return
+            attempt = Attempt(errand.sandbox.clock.now(), outcome.status, outcome.error)
+            state = State.FAILED if outcome.state is State.RETRYING and is_over else outcome.state
+            errand.outbox.update(callback.tried(attempt, state))
+        if state is State.RETRYING:
+            known = ref(errand.sandbox), ref(errand.outbox)
+            self._later(self._rules.retries[errand.failures], partial(self._go_again, *known, errand.id, failures))
+
+    def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
+        """Retry, unless the sandbox was deleted meanwhile."""
+        known, noted = sandbox(), outbox()
+        if known is not None and noted is not None:
+            self._go(Delivery(known, noted, id_, failures))
+
+    def _set_alarm(self, sandbox: Sandbox, wait: float | None) -> None:
+        try:
+            self.loop = asyncio.get_running_loop()
+        except RuntimeError:  # this is a worker thread
+            self._on_loop(partial(self._wind, sandbox, wait))
+        else:
+            self._wind(sandbox, wait)
+
+    def _wind(self, sandbox: Sandbox, wait: float | None) -> None:
+        """Set the sandbox's only timer to this delay, or cancel it."""
+        before = self._alarms.pop(sandbox.name, None)
+        if before is not None:
+            before.cancel()
+        if wait is not None and self.loop is not None and not self._has_stopped:
+            wait = min(max(wait, SHORTEST), LONGEST)
+            # A timer may run for a day; a deleted sandbox must be freed at once.
+            self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox.name, ref(sandbox))
+
+    def _ring(self, name: str, known: "ref[Sandbox]") -> None:
+        """Process the sandbox in its lane, so that a long request does not block the event loop."""
+        self._alarms.pop(name, None)
+        sandbox = known()
+        if sandbox is not None:
+            self._in_lane(sandbox, partial(self._look_after, sandbox))
+
+    def _in_lane(self, sandbox: Sandbox, action: Callable[[], None]) -> None:
+        try:
+            self._workers.submit(sandbox.name, action).add_done_callback(_log_bug)
+        except LaneFull:
+            self._later(FULL_LANE_WAIT, partial(self._in_lane, sandbox, action))
+
+    def _look_after(self, sandbox: Sandbox) -> None:
+        with sandbox.transaction:
+            self(sandbox)
+
+    def _later(self, wait: float, action: Callable[[], None]) -> None:
+        if self.loop is not None:
+            self._on_loop(partial(self.loop.call_later, wait, action))
+
+    def _on_loop(self, action: Callable[[], object]) -> None:
+        if self.loop is not None:
+            with suppress(RuntimeError):  # the loop has been closed: the server has stopped
+                self.loop.call_soon_threadsafe(action)
+
+
+class KeyedExecutor:
+    """Runs work in threads: that of one lane in sequence, that of different lanes in parallel."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lanes: dict[str, deque[Callable[[], None]]] = {}
+        """All lanes that have work, including running work."""
+        self._waiting: deque[str] = deque()
+        """Those of them that no thread works for."""
+        self._walkers = 0
+
+    def add(self, lane: str, work: Callable[[], None]) -> None:
+        """Run the work after the lane's earlier work."""
+        with self._lock:
+            if lane in self._lanes:
+                self._lanes[lane].append(work)
+                return
+            self._lanes[lane] = deque([work])
+            self._waiting.append(lane)
+            if self._walkers == MAX_WORKERS:
+                return
+            self._walkers += 1
+        # A daemon, so that the process can end without waiting for a slow receiver.
+        Thread(target=self._walk, name="mockserver-courier", daemon=True).start()
+
+    def _walk(self) -> None:
+        while (lane := self._take()) is not None:
+            try:
+                lane[1]()
+            except Exception:
+                _log.exception("the courier met a bug in mockserver")
+            finally:
+                self._give_back(lane[0])
+
+    def _take(self) -> tuple[str, Callable[[], None]] | None:
+        with self._lock:
+            if not self._waiting:
+                self._walkers -= 1
+                return None
+            lane = self._waiting.popleft()
+            return lane, self._lanes[lane][0]
+
+    def _give_back(self, lane: str) -> None:
+        with self._lock:
+            self._lanes[lane].popleft()
+            if self._lanes[lane]:
+                self._waiting.append(lane)
+            else:
+                del self._lanes[lane]
+
+
+def _log_bug(work: "Future[None]") -> None:
+    if not work.cancelled() and (error := work.exception()) and not isinstance(error, ConnectionResetError):
+        _log.error("the courier met a bug in mockserver", exc_info=error)
+
+
+def _attempt(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
+    try:
+        queue = sqs.read_queue(callback.target, rules.endpoint)
+        if queue is not None:
+            return sqs.enqueue(queue, callback.payload, callback.id, rules)
+        return http.post(callback.target, callback.payload, callback.id, rules)
+    except Exception as error:
+        _log.exception("the callback of %s met a bug in mockserver", callback.id)
+        return DeliveryResult(State.FAILED, error=f"a bug in mockserver: {type(error).__name__}: {str(error)[:200]}")

@@ -1,0 +1,37 @@
+"""Makes glibc return freed memory to the system."""
+
+import ctypes
+from contextlib import suppress
+from functools import cache
+
+# glibc keeps freed blocks for later. A block above its threshold is mapped by itself and returned when it is freed, but
+# each such block that is freed raises the threshold, up to 32 MiB: after one large body the next ones are in the heap,
+# where anything above them keeps them. A threshold that is set stays as it is. Each thread may have a heap of its own;
+# two are enough, because Python runs one thread at a time.
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+THRESHOLD = 1024 * 1024
+"""Bytes above which a block is mapped separately. A lower value would cost ordinary requests system calls and page
+faults.
+"""
+HEAPS = 2
+
+
+def return_freed_memory() -> None:
+    """Set the allocator's limits for the whole process; no effect with another C library."""
+    library = _library()
+    with suppress(AttributeError):  # musl and macOS have no mallopt
+        for option, value in ((_MMAP_THRESHOLD, THRESHOLD), (_TRIM_THRESHOLD, THRESHOLD), (_ARENA_MAX, HEAPS)):
+            library.mallopt(option, value)
+
+
+def trim() -> None:
+    """Return the free parts of all heaps, which takes some milliseconds; other threads run meanwhile."""
+    library = _library()
+    with suppress(AttributeError):
+        library.malloc_trim(0)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

@@ -1,0 +1,542 @@
+"""The client against a server on a socket: every admin verb has a method, and a refusal says what was wrong."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from receiver import receiving
+
+from mockserver.client.client import AdminError, Client, SandboxClient
+from mockserver.client.transport import Answer, HttpTransport
+from mockserver.errors import Reason
+from mockserver.http import Request, Response
+from mockserver.redaction import account_key
+from mockserver.sandbox.journal import Exchange
+from mockserver.testing.pool import LocalPool
+from mockserver.testing.unittest import frozen_settings, running_pool
+from mockserver.web.admin.routes import ROUTES
+from mockserver.web.admin.views import exchange_summary
+
+ROOT = Path(__file__).parents[2]
+PROMPT = {"prompts": ["Who repairs guitars?"]}
+
+
+def stub_id(it: SandboxClient) -> str:
+    return str(it.next("queueBatch", status=402)["id"])
+
+
+def set_(it: SandboxClient, name: str, value: Any) -> None:
+    setattr(it, name, value)
+
+
+# What asks each verb. A new verb needs a method of the client, and a line here.
+WALK: Mapping[str, Callable[[SandboxClient], Any]] = {
+    "GET /version": lambda it: it.client.version(),
+    "GET /openapi.json": lambda it: it.client.openapi(),
+    "POST /reset": lambda it: it.reset(),
+    "POST /reset/{part}": lambda it: it.reset("journal"),
+    "GET /sandboxes": lambda it: it.client.sandboxes(),
+    "POST /sandboxes": lambda it: it.client.create_sandbox("made", clock="frozen@2026-01-01", progression="time:2"),
+    "DELETE /sandboxes/{name}": lambda it: it.delete(),
+    "GET /export": lambda it: it.export(journal=True),
+    "POST /import": lambda it: it.import_(it.export()),
+    "GET /requests": lambda it: it.requests(limit=1),
+    "DELETE /requests": lambda it: it.forget_requests(),
+    "POST /requests/count": lambda it: it.count(method="POST"),
+    "POST /requests/find": lambda it: it.requests(method="POST"),
+    "POST /requests/order": lambda it: it.order({"method": "POST"}),
+    "GET /requests/unmatched": lambda it: it.unmatched("operation", limit=3),
+    "GET /verdict": lambda it: it.verdict(scope="sandbox"),
+    "GET /coverage": lambda it: it.coverage(),
+    "DELETE /coverage": lambda it: it.forget_coverage(),
+    "GET /clock": lambda it: it.clock.now,
+    "PUT /clock": lambda it: it.clock.set(datetime(2090, 1, 1, tzinfo=UTC)),
+    "POST /clock/advance": lambda it: it.clock.advance(hours=24),
+    "POST /clock/freeze": lambda it: it.clock.freeze(),
+    "POST /clock/resume": lambda it: it.clock.resume(),
+    "POST /clock/scale": lambda it: it.clock.scale(60),
+    "GET /progression": lambda it: it.progression,
+    "PUT /progression": lambda it: set_(it, "progression", "immediate"),
+    "GET /accounts": lambda it: it.accounts,
+    "GET /accounts/{token}": lambda it: it.credits,
+    "PUT /accounts/{token}": lambda it: set_(it, "credits", 7),
+    "GET /accounts/{token}/ledger": lambda it: it.ledger(limit=2),
+    "GET /usage": lambda it: it.usage(),
+    "GET /batches": lambda it: it.batches(),
+    "GET /files": lambda it: it.files(),
+    "POST /next": lambda it: it.next("queueBatch", status=402, times=2),
+    "GET /stubs": lambda it: it.stubs(),
+    "DELETE /stubs": lambda it: it.drop_stubs(),
+    "DELETE /stubs/{id}": lambda it: it.drop_stub(stub_id(it)),
+    "GET /faults": lambda it: it.faults,
+    "PUT /faults": lambda it: set_(it, "faults", [{"fault": {"type": "empty"}}]),
+    "DELETE /faults": lambda it: it.drop_faults(),
+    "GET /scenarios": lambda it: it.scenarios(),
+    "GET /scenarios/{name}": lambda it: it.read_scenario("happy-path"),
+    "POST /scenarios/{name}": lambda it: it.scenario("happy-path", reset=True),
+    "GET /conditions": lambda it: it.conditions,
+    "PUT /conditions": lambda it: set_(it, "conditions", {}),
+    "DELETE /conditions": lambda it: delattr(it, "conditions"),
+    "GET /callbacks": lambda it: it.callbacks(limit=2),
+    "DELETE /callbacks": lambda it: it.forget_callbacks(),
+    "POST /callbacks/{id}/redeliver": lambda it: it.redeliver("nothing"),
+}
+# Verbs whose subject has to be there first; that it is asked for at all is shown by the refusal.
+REFUSED = {"POST /callbacks/{id}/redeliver": 404}
+HERE = {f"{verb.method} {verb.path}" for verb in ROUTES}
+
+
+class Spy(HttpTransport):
+    """A way over the socket that remembers what was asked."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked: list[str] = []
+
+    def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        self.asked.append(f"{method} {target.partition('?')[0].removeprefix('/__admin')}")
+        return super().ask(method, target, headers, body)
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[LocalPool]:
+    with running_pool(frozen_settings(clock="frozen@2026-04-12T00:00:00")) as host:
+        yield host
+
+
+@pytest.fixture
+def client(host: LocalPool) -> Iterator[Client]:
+    with Client(host.url) as client:
+        yield client
+
+
+@pytest.fixture
+def mine(client: Client, request: pytest.FixtureRequest) -> Iterator[SandboxClient]:
+    """A sandbox that has seen one batch."""
+    sandbox = client.create_sandbox(re.sub(r"\W+", "-", request.node.name))
+    asked = httpx.post(
+        f"{sandbox.base_url}/ai/batches", json=PROMPT, headers={"Authorization": f"Bearer {sandbox.token}"}
+    )
+    assert asked.status_code == 202
+    yield sandbox
+    if any(row["name"] == sandbox.name for row in client.sandboxes(limit=1000)):
+        sandbox.delete()
+
+
+@pytest.mark.parametrize("verb", sorted(HERE))
+def test_every_verb_has_a_method_of_the_client(host: LocalPool, mine: SandboxClient, verb: str) -> None:
+    assert verb in WALK, f"no method of the client asks {verb}, or no line here says which"
+    spy = Spy(host.url)
+    sandbox = Client(host.url, door=spy).sandbox(mine.name)
+
+    try:
+        WALK[verb](sandbox)
+    except AdminError as error:
+        assert error.status == REFUSED.get(verb), error
+    finally:
+        spy.close()
+
+    method, _, path = verb.partition(" ")
+    pattern = re.escape(method) + " " + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+    assert any(re.fullmatch(pattern, asked) for asked in spy.asked), spy.asked
+
+
+def test_no_line_here_is_about_a_verb_that_is_gone() -> None:
+    assert WALK.keys() - HERE == set()
+
+
+def test_the_token_alone_leads_to_the_sandbox(mine: SandboxClient) -> None:
+    (seen,) = mine.requests()
+
+    assert (seen["operation"], seen["response"]["status"]) == ("queueBatch", 202)
+    assert "x-mock-sandbox" not in seen["request"]["headers"]
+
+
+def test_the_headers_lead_there_as_well(mine: SandboxClient) -> None:
+    httpx.get(f"{mine.base_url}/user", headers={**mine.headers, "Authorization": "Bearer somebody-else"})
+
+    assert mine.count(path="/user") == 1
+
+
+def test_addresses_are_those_of_the_two_apis(client: Client) -> None:
+    sandbox = client.sandbox("a")
+
+    assert (sandbox.base_url, sandbox.openai_base_url) == (client.url, f"{client.url}/v1")
+    assert sandbox.token == "a"
+
+
+def test_the_clock_answers_where_it_went(mine: SandboxClient) -> None:
+    before = mine.clock.now
+
+    assert before == datetime(2026, 4, 12, tzinfo=UTC)
+    assert mine.clock.advance(hours=24, minutes=1) == before + timedelta(days=1, minutes=1)
+    assert mine.clock.advance() == before + timedelta(days=1, minutes=1)
+    assert mine.clock.set("2026-05-01") == datetime(2026, 5, 1, tzinfo=UTC)
+    mine.clock.resume()
+    assert not mine.clock.is_frozen
+    assert mine.clock.scale(60) >= datetime(2026, 5, 1, tzinfo=UTC)
+    assert mine.clock.read()["scale"] == 60
+    mine.clock.freeze()
+    assert mine.clock.is_frozen
+
+
+@pytest.mark.parametrize("progression", ["immediate", "time:2.5", "polls:3"])
+def test_a_progression_reads_as_it_was_written(mine: SandboxClient, progression: str) -> None:
+    mine.progression = progression
+
+    assert mine.progression == progression
+
+
+def test_credits_are_a_number_that_can_be_assigned(mine: SandboxClient) -> None:
+    mine.credits = 0
+
+    assert mine.credits == 0
+    asked = httpx.post(f"{mine.base_url}/ai/batches", json=PROMPT, headers=mine.headers)
+    assert asked.status_code == 402
+    assert [account["key"] for account in mine.accounts] == [account_key(mine.token)]
+    assert mine.set_account("other", revoked=True)["revoked"]
+    assert mine.ledger()["entries"][-1]["entry"] == "set"
+
+
+def test_batches_are_listed_without_ageing(mine: SandboxClient) -> None:
+    looks = [mine.batches() for _ in range(4)]
+
+    assert looks[0][0]["status"] == "retrieving"
+    assert looks[0][0]["account"] == account_key(mine.token)
+    assert looks[-1] == looks[0]
+
+
+def test_files_and_batches_of_both_apis_are_listed(mine: SandboxClient) -> None:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+    line = json.dumps({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}).encode()
+    with httpx.Client(base_url=mine.openai_base_url, headers=mine.headers) as api:
+        file = api.post("/files", files={"file": ("in.jsonl", line)}, data={"purpose": "batch"}).json()
+        wanted = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = api.post("/batches", json=wanted).json()
+        before = {row["id"]: row["status"] for row in mine.batches()}
+        for _ in range(2):
+            api.get(f"/batches/{batch['id']}")
+        after = {row["id"]: row["status"] for row in mine.batches()}
+        api.delete(f"/files/{file['id']}")
+
+    assert before[batch["id"]] == "validating"
+    assert after[batch["id"]] == "completed"
+    assert [row["purpose"] for row in mine.files()] == ["batch_output"]
+    assert len(mine.batches(limit=1, after=1)) == 1
+
+
+def test_a_sandbox_starts_from_what_it_was_made_with(client: Client) -> None:
+    facts = [{"token": "rich", "credits": 5}]
+    with_clock = client.create_sandbox("begun", clock="frozen@2030-01-01", progression="time:9", accounts=facts)
+
+    assert with_clock.clock.now == datetime(2030, 1, 1, tzinfo=UTC)
+    assert with_clock.progression == "time:9"
+    assert with_clock.account("rich")["credits"] == 5
+    assert with_clock.delete() == {"deleted": "begun", "unexpected": []}
+
+
+def test_a_sandbox_gives_the_ids_of_the_name_it_is_told(client: Client) -> None:
+    ids = []
+    for sandbox in (client.create_sandbox("steady"), client.create_sandbox("steady-2", ids_of="steady")):
+        asked = httpx.post(f"{client.url}/ai/batches", json={"prompts": ["one"]}, headers=sandbox.headers)
+        ids.append(asked.json()["id"])
+        sandbox.delete()
+
+    assert ids[0] == ids[1]
+
+
+def test_a_misspelt_reason_is_an_error_and_no_zero(mine: SandboxClient) -> None:
+    for look in (mine.count, mine.happened, mine.requests):
+        with pytest.raises(AdminError, match=r"422: reason is 'no-credit'; .* Did you mean no-credits\?"):
+            look(reason="no-credit")
+
+
+def test_a_sandbox_without_a_name_is_given_one(client: Client) -> None:
+    first, second = client.create_sandbox(), client.create_sandbox()
+
+    assert first.name != second.name
+
+
+def test_a_forgotten_sandbox_tells_what_nobody_can_have_meant(mine: SandboxClient) -> None:
+    httpx.post(f"{mine.base_url}/ai/batches", json={"prompts": "one"}, headers=mine.headers)
+    httpx.get(f"{mine.base_url}/ai/batch", headers=mine.headers)
+    httpx.delete(f"{mine.base_url}/ai/batches", headers=mine.headers)
+    httpx.get(
+        f"{mine.base_url}/ai/batches", params={"id": "00000000-0000-0000-0000-000000000000"}, headers=mine.headers
+    )
+
+    told = mine.delete()["unexpected"]
+
+    assert [(row["status"], row["reason"]) for row in told] == [
+        (422, "invalid"),
+        (404, "no-such-path"),
+        (405, "method-not-allowed"),
+    ]
+    assert told[0]["violations"][0]["location"] == ["body", "prompts"]
+
+
+def test_of_many_that_nobody_can_have_meant_the_first_hundred_are_told(mine: SandboxClient) -> None:
+    with httpx.Client(base_url=mine.base_url, headers=mine.headers) as api:
+        for n in range(101):
+            api.get(f"/ai/nothing/{n}")
+
+    told = mine.delete()["unexpected"]
+
+    assert [row["path"] for row in told] == [f"/ai/nothing/{n}" for n in range(100)]
+
+
+@pytest.mark.parametrize("look", [SandboxClient.batches, SandboxClient.files, SandboxClient.requests])
+def test_a_page_has_a_thousand_rows_at_most(mine: SandboxClient, look: Callable[..., Any]) -> None:
+    assert look(mine, limit=1000) is not None
+    with pytest.raises(AdminError, match="limit is '1001'; wanted a whole number up to 1000"):
+        look(mine, limit=1001)
+
+
+def test_the_latest_requests_come_oldest_first(mine: SandboxClient) -> None:
+    for n in range(5):
+        httpx.get(f"{mine.base_url}/user", params={"n": n}, headers=mine.headers)
+
+    assert [each["request"]["query"] for each in mine.latest(2)] == ["n=3", "n=4"]
+    assert len(mine.latest(100)) == 6
+
+
+def test_an_exported_sandbox_is_imported_elsewhere(mine: SandboxClient, client: Client) -> None:
+    other = client.sandbox("elsewhere")
+
+    other.import_(mine.export())
+
+    assert [row["id"] for row in other.batches()] == [row["id"] for row in mine.batches()]
+    other.delete()
+
+
+def test_a_reset_sandbox_is_new(mine: SandboxClient) -> None:
+    mine.reset("state")
+    assert (mine.batches(), mine.count()) == ([], 1)
+
+    mine.reset()
+    assert mine.count() == 0
+
+
+def test_a_refusal_says_what_came_and_what_was_wanted(mine: SandboxClient) -> None:
+    with pytest.raises(AdminError) as caught:
+        mine.ask("POST /clock/advance", {"hours": -1, "fortnights": 1})
+
+    error = caught.value
+    assert error.status == 422
+    assert {tuple(each["location"]) for each in error.violations} >= {("body", "hours")}
+    assert "POST /__admin/clock/advance: 422" in str(error)
+    assert "body.hours" in str(error)
+
+
+def test_a_refusal_does_not_say_everything_twice(mine: SandboxClient) -> None:
+    with pytest.raises(AdminError) as caught:
+        mine.next("getUser", status=418)
+
+    assert str(caught.value).count("the status is 418") == 1
+    assert len(caught.value.violations) == 1
+
+
+def test_a_stub_in_the_place_of_a_key_is_a_mistake_of_the_caller(mine: SandboxClient) -> None:
+    stub: Any = {"operation": "getUser", "status": 500}
+
+    with pytest.raises(TypeError, match=r"next\(\*\*stub\)"):
+        mine.next(stub)
+
+
+def test_a_misspelt_knob_cannot_be_turned(mine: SandboxClient) -> None:
+    with pytest.raises(AttributeError, match="credit"):
+        setattr(mine, "credit", 0)  # noqa: B010  mypy would not let it pass
+
+
+def test_a_call_that_does_not_exist_is_an_error(mine: SandboxClient) -> None:
+    with pytest.raises(AdminError, match="404: No admin call has the path /__admin/nothing"):
+        mine.ask("GET /nothing")
+
+
+def test_without_the_admin_token_the_door_is_shut() -> None:
+    with running_pool(frozen_settings(admin_token="open-sesame")) as host:
+        assert host.client.version()["name"] == "mockserver"
+        with Client(host.url) as stranger, pytest.raises(AdminError, match="401"):
+            stranger.version()
+
+
+def test_nobody_there_is_an_error_of_the_same_kind() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with Client(f"http://127.0.0.1:{free.getsockname()[1]}") as client, pytest.raises(AdminError) as caught:
+            client.version()
+
+    assert caught.value.status == 0
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:4024", "ftp://host", "http://"])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="wanted http://HOST:PORT"):
+        Client(url)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "line\nbreak", "ü", "x" * 201])
+def test_a_name_that_no_header_can_carry_is_refused(client: Client, name: str) -> None:
+    with pytest.raises(ValueError, match="visible ASCII"):
+        client.sandbox(name)
+
+
+def test_a_connection_that_the_server_closed_is_opened_again() -> None:
+    with running_pool() as host:
+        door = HttpTransport(host.url)
+        client = Client(host.url, door=door)
+        client.version()
+        assert door._connection.sock is not None
+        door._connection.sock.shutdown(socket.SHUT_RDWR)
+
+        assert client.version()["name"] == "mockserver"
+        client.close()
+
+
+def test_the_client_needs_the_standard_library_alone() -> None:
+    script = (
+        "import sys; before = set(sys.modules)\nimport mockserver.client.client\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["mockserver"]
+
+
+def test_threads_share_a_client(mine: SandboxClient) -> None:
+    start = threading.Barrier(8)
+
+    def look(n: int) -> int:
+        start.wait()
+        return [mine.count(), mine.count(method="PUT")][n % 2]
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(look, range(8)))
+
+    assert counts == [1, 0] * 4
+
+
+def test_the_next_requests_fail_as_told(mine: SandboxClient) -> None:
+    mine.fail("getUser", status=503, times=2, retry_after=7)
+    mine.fail("getUser", fault="empty", after=2)
+
+    answers = [httpx.get(f"{mine.base_url}/user", headers=mine.headers) for _ in range(2)]
+
+    assert [(each.status_code, each.headers["retry-after"]) for each in answers] == [(503, "7")] * 2
+    assert len(mine.stubs()) == 1
+    mine.drop_stubs()
+    assert httpx.get(f"{mine.base_url}/user", headers=mine.headers).status_code == 200
+
+
+def queue_with_callback(it: SandboxClient, target: str) -> str:
+    asked = httpx.post(f"{it.base_url}/ai/batches", json={**PROMPT, "callback": target}, headers=it.headers)
+    return str(asked.json()["id"])
+
+
+def test_a_callback_is_waited_for_until_it_is_delivered(mine: SandboxClient) -> None:
+    mine.progression = "time:60"
+    with receiving() as receiver:
+        ids = [queue_with_callback(mine, receiver.url) for _ in range(2)]
+        mine.clock.advance(seconds=60)
+
+        last, first = mine.wait_for_callback(ids[1]), mine.wait_for_callback()
+
+    assert [(each["id"], each["state"]) for each in (first, last)] == [(id_, "delivered") for id_ in ids]
+    assert last["payload"]["status"] == "successful"
+
+
+def test_a_callback_to_an_address_off_loopback_is_refused_and_shows_what_it_would_have_said(
+    mine: SandboxClient,
+) -> None:
+    mine.progression = "immediate"
+    id_ = queue_with_callback(mine, "https://example.com/done")
+
+    told = mine.wait_for_callback(id_)
+
+    assert told["state"] == "refused"
+    assert told["payload"]["id"] == id_
+
+
+def test_a_callback_that_does_not_come_is_an_error_that_says_what_there_is(mine: SandboxClient) -> None:
+    with pytest.raises(TimeoutError, match=r"no callback came to an end within 0 s: there is none"):
+        mine.wait_for_callback(timeout=0)
+    mine.progression = "time:60"
+    id_ = queue_with_callback(mine, "http://127.0.0.1:9/done")
+
+    with pytest.raises(TimeoutError, match=f"no callback of other came to an end within 0 s: {id_} is pending"):
+        mine.wait_for_callback("other", timeout=0)
+
+
+def test_a_wait_that_makes_no_sense_is_refused(mine: SandboxClient) -> None:
+    with pytest.raises(ValueError, match="the timeout is -1; wanted 0 to 600 seconds"):
+        mine.wait_for_callback(timeout=-1)
+
+
+def test_weeks_are_a_unit_and_others_are_told(mine: SandboxClient) -> None:
+    before = mine.clock.now
+    advance: Any = mine.clock.advance
+
+    assert mine.clock.advance(weeks=1, days=1) == before + timedelta(days=8)
+    with pytest.raises(TypeError, match=r"advance\(months=1\): wanted seconds, minutes, hours, days and weeks"):
+        advance(months=1)
+    with pytest.raises(TypeError, match=r"advance\(3600\): wanted .* such as advance\(hours=24\)"):
+        advance(3600)
+
+
+def test_a_misspelt_member_is_told_what_was_meant(mine: SandboxClient) -> None:
+    with pytest.raises(AttributeError, match=r"^a sandbox has no 'batchs'; did you mean 'batches'\?$"):
+        getattr(mine, "batchs")  # noqa: B009  mypy would not let it pass
+    with pytest.raises(AttributeError, match=r"^a sandbox has no 'progresion'; did you mean 'progression'\?$"):
+        setattr(mine, "progresion", "polls:1")  # noqa: B010  as above
+    with pytest.raises(AttributeError, match=r"^a sandbox has no 'zzz'$"):
+        getattr(mine, "zzz")  # noqa: B009  as above
+
+
+def test_a_sandbox_says_who_it_is(mine: SandboxClient) -> None:
+    assert repr(mine) == f"<sandbox {mine.name!r} of {mine.client.url}>"
+    assert repr(mine.clock) == f"<clock of {mine!r}>"
+    assert repr(mine.client) == f"<client of {mine.client.url}>"
+
+
+def test_a_lost_request_is_told_what_it_was_told(mine: SandboxClient) -> None:
+    httpx.get(f"{mine.base_url}/ai/batch", headers=mine.headers)
+    httpx.head(f"{mine.base_url}/ai/batch", headers=mine.headers)
+    httpx.post(f"{mine.base_url}/ai/batches", json={"prompts": "one"}, headers=mine.headers)
+
+    told = [row["detail"] for row in mine.delete()["unexpected"]]
+
+    assert told[0] == "No operation has the path /ai/batch. Did you mean /ai/batches?"
+    assert told[1] == told[0], "the journal keeps what GET would have had"
+    assert told[2] == "", "its violations say it"
+
+
+@pytest.mark.parametrize("body", [b"", b'{"detail"', b"[]"])
+def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
+    lost = Exchange(1, 0.0, "", Request("GET", "/ai/batch"), Response(404, "", body), Reason.NO_SUCH_PATH, ())
+
+    assert exchange_summary(lost)["detail"] == ""
+
+
+def test_two_tokens_meet_in_one_sandbox_and_see_only_what_is_theirs(mine: SandboxClient) -> None:
+    with httpx.Client(base_url=mine.base_url) as api:
+        ours = api.post("/ai/batches", json=PROMPT, headers=mine.headers).json()["id"]
+        theirs = api.post("/ai/batches", json=PROMPT, headers=mine.headers_for("bob")).json()["id"]
+        seen = [
+            api.get("/ai/batches", params={"id": id_}, headers=mine.headers_for("bob")).status_code
+            for id_ in (ours, theirs)
+        ]
+
+    assert seen == [422, 200]
+    assert [batch["id"] for batch in mine.batches()][-2:] == [ours, theirs]
+    assert len(mine.accounts) == 2

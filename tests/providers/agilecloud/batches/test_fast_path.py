@@ -1,0 +1,276 @@
+"""The short way for plain lines says what the long way says, and takes no line that the document refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_desk import CHAT, BatchDesk, jsonl, request_of
+from builders import make_engine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mockserver.api.call import ApiContext
+from mockserver.engine.engine import Engine
+from mockserver.openapi.schema import Schema
+from mockserver.providers.agilecloud.batches import input as inspection
+from mockserver.providers.agilecloud.batches.fast_path import MAX_NEEDLES, FastPath
+from mockserver.providers.agilecloud.batches.run import NO_FILE, LineResults, RunContext, run_lines
+from mockserver.providers.agilecloud.context import context_models, context_prices, live_schema
+from mockserver.providers.agilecloud.usage import EventWriter
+from mockserver.sandbox import blobs
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.conditions import ItemPlan
+
+STEADY = settings(derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["", "strict"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return make_engine(strict=request.param)
+
+
+@pytest.fixture(scope="module")
+def world(engine: Engine) -> ApiContext:
+    return engine.services[0].world
+
+
+def live_chat(world: ApiContext) -> Schema:
+    schema = live_schema(world, CHAT)
+    assert schema is not None
+    return schema
+
+
+def desk_of(engine: Engine, *, keeps_order: bool = False) -> RunContext:
+    world = next(each.world for each in engine.services if each.operation.key == "createBatch")
+    return RunContext(
+        batch_id="batch_1",
+        endpoint=CHAT,
+        created=1_700_000_000,
+        models=context_models(world),
+        prices=context_prices(world),
+        world=world,
+        find_prompt=lambda _: None,
+        line_schema=world.spec.component("BatchRequestLine"),
+        body_schema=live_chat(world),
+        heeds_markers=True,
+        keeps_order=keeps_order,
+    )
+
+
+def plain_of(engine: Engine) -> FastPath:
+    desk = desk_of(engine)
+    return FastPath(desk.world, desk.models, desk.prices, desk.created, EventWriter())
+
+
+WORDS = st.text(max_size=20) | st.sampled_from(
+    [
+        "ping",
+        "Name a river, as JSON",
+        "WEATHER in Paris, please",
+        "weather İn paris",
+        "Summarize this document...",
+        "[mock:fail]",
+        'say "no" \\ or\n\u2028 [not a marker]',
+        "What do people buy after they have read about it?",
+        "x" * 5000,
+    ]
+)
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "system", "assistant", "tool", "wizard"]), "content": WORDS},
+        optional={"name": st.just("Ann")},
+    ),
+    max_size=3,
+)
+MODELS = st.sampled_from(
+    [
+        "gpt-4o-mini", "GPT-4o-mini", "QWEN-2.5-3b", "bge-large-en-v1.5", "unknown", "gpt-4o-2024-08-06", "o3",
+        "gpt-5.1",
+        "o4-mini-2025-04-16", "ft:gpt-4o-mini-2024-07-18:acme::abc",
+    ]
+)  # fmt: skip
+BODIES = st.fixed_dictionaries(
+    {"model": MODELS, "messages": MESSAGES},
+    optional={
+        "max_tokens": st.sampled_from([1, 50, 1000, 1.0, 0, None]),
+        "max_completion_tokens": st.sampled_from([1, 1000]),
+        "temperature": st.sampled_from([0, 1.5, 3, "1", None]),
+        "tempratur": st.just(1),
+        "n": st.just(2),
+        "logprobs": st.booleans(),
+        "top_logprobs": st.just(2),
+        "tools": st.sampled_from([[], [{"type": "function", "function": {"name": "look"}}]]),
+        "tool_choice": st.sampled_from(["required", "auto"]),
+        "response_format": st.sampled_from([{"type": "json_object"}, {"type": "text"}]),
+        "reasoning_effort": st.sampled_from(["high", "none", "most"]),
+        "stream": st.booleans(),
+        "stop": st.just("a"),
+    },
+)
+REQUESTS = st.builds(
+    lambda custom_id, body, more: {"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body} | more,
+    WORDS,
+    BODIES,
+    st.just({}) | st.sampled_from([{"url": "/v1/embeddings"}, {"method": "GET"}, {"more": 1}, {"custom_id": 7}]),
+)
+
+
+def contents(worked: LineResults) -> tuple[Any, ...]:
+    events = {model: each.read() for model, each in worked.events.items()}
+    rest = worked._replace(output=NO_FILE, error=NO_FILE, events={})
+    return (worked.output.read(), worked.error.read(), events, rest)
+
+
+@STEADY
+@given(requests=st.lists(REQUESTS, max_size=6, unique_by=lambda each: str(each["custom_id"])))
+def test_the_short_way_says_what_the_long_way_says(engine: Engine, requests: list[Any]) -> None:
+    blob = Blob.in_memory(b"\n".join(json.dumps(each).encode() for each in requests))
+
+    short = run_lines(blob, desk_of(engine))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FastPath, "accepts", staticmethod(lambda _: False))
+        long = run_lines(blob, desk_of(engine))
+
+    assert contents(short) == contents(long)
+
+
+LINES = st.builds(lambda each, plainly: json.dumps(each, ensure_ascii=plainly).encode(), REQUESTS, st.booleans())
+ORDINARY = st.builds(
+    lambda n: json.dumps(request_of(f"r{n}", f"Question {n} about rivers")).encode(), st.integers(0, 9)
+)
+MARKED = (
+    b'{"custom_id":"m","method":"POST","url":"/v1/chat/completions","body":{%b"model":"gpt-4o-mini","messages":%b}}'
+)
+NEARLY_ORDINARY = st.sampled_from(
+    [
+        *(json.dumps(each).encode() for each in (
+            request_of("ping", "ping"), request_of("unknown", model="gpt-0"),
+            request_of("canned", "Translate to Spanish..."), request_of("Unicode", "Ünlü"),
+            request_of("vectors", model="bge-large-en-v1.5"), request_of("short", max_tokens=3),
+        )),
+        MARKED % (b'"messages":"[mock:fail]",', b'[{"role":"user","content":"Which river?"}]'),
+        MARKED % (b"", rb'[{"role":"user","content":"Which \u005bmock:fail] river?"}]'),
+        MARKED % (b"", b'[{"content":"Which river?","role":"user"}]'),
+    ]
+)  # fmt: skip
+BROKEN = st.sampled_from(
+    [b"", b" ", b"{", b"7", b"null", b"\xef\xbb\xbf{}", b"\xff", b'{"custom_id": "a\\ud800"}', b"\x00"]
+)
+FILES = st.builds(
+    lambda lines, ends: ends[0].join(lines) + ends[1],
+    st.lists(ORDINARY | NEARLY_ORDINARY, max_size=9) | st.lists(ORDINARY | LINES | BROKEN, max_size=9),
+    st.sampled_from([(b"\n", b""), (b"\n", b"\n"), (b"\r\n", b"\r\n"), (b" \n\t", b" ")]),
+)
+
+
+@STEADY
+@given(
+    file=FILES,
+    chunk=st.sampled_from([1, 50, 400, 1000]),
+    keeps_order=st.booleans(),
+    bounds=st.sampled_from([(3, 2), (50_000, 100)]),
+)
+def test_however_a_file_is_looked_at_the_same_comes_of_it(
+    engine: Engine, file: bytes, chunk: int, keeps_order: bool, bounds: tuple[int, int]
+) -> None:
+    blob = Blob.in_memory(file)
+    desk = desk_of(engine, keeps_order=keeps_order)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(inspection, "MAX_LINES", bounds[0])
+        patched.setattr(inspection, "MAX_ERRORS", bounds[1])
+        at_once = contents(run_lines(blob, desk))
+        each_in_full = contents(run_lines(blob, desk, ended=lambda _: True))
+        by_a_plan = contents(run_lines(blob, desk._replace(plan=ItemPlan())))
+        patched.setattr(blobs, "CHUNK_BYTES", chunk)
+        in_groups = contents(run_lines(blob, desk))
+
+    assert each_in_full == at_once
+    assert by_a_plan == at_once
+    assert in_groups == at_once
+
+
+@STEADY
+@given(request=REQUESTS)
+def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, world: ApiContext, request: Any) -> None:
+    if plain_of(engine).accepts(request):
+        assert world.spec.component("BatchRequestLine").violations(request) == []
+        assert live_chat(world).violations(request["body"]) == []
+
+
+FREE = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "tempratur")
+
+
+@STEADY
+@given(fields=st.dictionaries(st.sampled_from(FREE), st.sampled_from([None, 1, 50, "1"]), max_size=2))
+def test_an_ordinary_line_with_more_fields_is_plain_only_if_a_live_request_may_have_them(
+    engine: Engine, world: ApiContext, fields: dict[str, Any]
+) -> None:
+    request = request_of("r1", "What do people buy after reading?", **fields)
+
+    # Both limits side by side, one of them null, are left to the long way.
+    is_known = "tempratur" not in fields and not {"max_tokens", "max_completion_tokens"} <= fields.keys()
+    assert plain_of(engine).accepts(request) == (is_known and live_chat(world).accepts(request["body"]))
+
+
+def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
+    plain = plain_of(engine)
+    request = request_of("r1", "What do people buy after reading?", temperature=0.5, max_tokens=500)
+
+    assert plain.accepts(request)
+    answer = plain.answered(request, "0" * 32)
+    assert answer is not None
+    assert json.loads(answer)["custom_id"] == "r1"
+
+
+def test_a_line_that_a_fixture_may_answer_goes_the_long_way(engine: Engine) -> None:
+    assert not plain_of(engine).accepts(request_of("r1", "The weather in PARIS?"))
+
+
+@pytest.mark.parametrize(
+    ("needles", "is_plain"),
+    [
+        ([], True),
+        (["Ünlü"], True),
+        (["tide"], True),
+        (["x" * (MAX_NEEDLES - 1000)], True),
+        (["x" * MAX_NEEDLES, "tide"], False),
+        (["x" * 60] * 20_000, False),
+        (["RIVER"], False),
+        (["(what|"], True),
+    ],
+)
+def test_no_fixtures_whatever_keep_lines_from_being_judged(
+    tmp_path: Path, needles: list[str], *, is_plain: bool
+) -> None:
+    completions = [{"match": {"contains": needle}, "text": "canned"} for needle in needles]
+    (tmp_path / "many.json").write_text(json.dumps({"completions": completions}))
+    engine = make_engine(fixtures=(str(tmp_path),))
+
+    assert plain_of(engine).accepts(request_of("r1", "Which river?")) == is_plain
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        request_of("r1", "ping"),
+        request_of("r1", "Translate to Spanish..."),
+        request_of("r1", "Ünlü"),
+        request_of("r1", "What is new?", max_tokens=5),
+    ],
+    ids=["a pattern fits", "a prompt fits", "not ASCII", "too long an answer"],
+)
+def test_a_line_is_not_answered_that_is_not_so_plain_after_all(engine: Engine, request_: Any) -> None:
+    plain, request = plain_of(engine), request_
+
+    assert plain.accepts(request)
+    assert plain.answered(request, "0" * 32) is None
+
+
+def test_a_custom_id_is_escaped_as_json_wants_it() -> None:
+    desk = BatchDesk(progression="immediate")
+
+    batch = desk.create(jsonl(request_of('say "hi"\u2028\\', "What is new?")), CHAT)
+
+    assert list(desk.lines(desk.read(batch["id"])["output_file_id"])) == ['say "hi"\u2028\\']

@@ -1,0 +1,426 @@
+"""A sandbox that was carried elsewhere: it answers the same bytes, and goes on as it would have gone on."""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import orjson
+import pytest
+from builders import ask, bytes_of, make_engine, value_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.engine.engine import Engine
+from mockserver.http import Response, Upload
+from mockserver.redaction import account_key
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.callbacks import Attempt, State
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.scenario import read_actions
+from mockserver.sandbox.snapshot.export import ATTRIBUTES, Snapshots, decode_fields, restore
+from mockserver.sandbox.snapshot.registry import SnapshotError
+from mockserver.sandbox.stubs.schema import read_rule
+from mockserver.web.admin.snapshots import snapshots_of
+
+WORLD = {"x-mock-sandbox": "world"}
+TOKENS = ("ann", "mock-credits-12", "mock/no slash")
+LINE = {"method": "POST", "url": "/v1/chat/completions"}
+Step = Callable[[Engine], Response]
+
+
+def in_world(engine: Engine, method: str, path: str, token: str = "ann", **given: Any) -> Response:
+    return ask(engine, method, path, token=token, headers={**WORLD, **given.pop("headers", {})}, **given)
+
+
+def carried(engine: Engine, name: str = "world", **changes: Any) -> Engine:
+    """A fresh server that has imported what the other exported."""
+    document = orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine)))
+    other = make_engine(**changes)
+    sandbox = other.sandboxes.open(name)
+    restore(sandbox, snapshots_of(other).read(document, sandbox.shelves))
+    return other
+
+
+def exported(sandbox: Sandbox, snapshots: Snapshots) -> bytes:
+    return orjson.dumps(snapshots.write(snapshots.snapshot_of(sandbox, journal=True)))
+
+
+# What a client may do.
+
+
+def queue(token: str, prompts: list[str]) -> Step:
+    return lambda engine: in_world(engine, "POST", "/ai/batches", token, json={"prompts": prompts})
+
+
+def ask_later(token: str, prompt: str) -> Step:
+    query = {"prompt": prompt, "mode": "async", "model": "chatgpt"}
+    return lambda engine: in_world(engine, "GET", "/ai", token, query=query)
+
+
+def chat(token: str) -> Step:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+    return lambda engine: in_world(engine, "POST", "/v1/chat/completions", token, json=body)
+
+
+def upload(token: str, marker: str) -> Step:
+    lines = [
+        {
+            **LINE,
+            "custom_id": f"r{n}",
+            "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]},
+        }
+        for n, text in enumerate(("one", f"two {marker}"))
+    ]
+    content = b"\n".join(map(orjson.dumps, lines))
+
+    def step(engine: Engine) -> Response:
+        form = {"purpose": "batch", "file": Upload("in.jsonl", "", Blob.in_memory(content))}
+        request = ask_request(token)._replace(form=form)
+        return engine.handle(request)
+
+    return step
+
+
+def ask_request(token: str) -> Any:
+    from builders import make_request
+
+    headers = {**WORLD, "content-type": "multipart/form-data; boundary=x"}
+    return make_request("POST", "/v1/files", token=token, headers=headers)
+
+
+def work_on(token: str) -> Step:
+    """A batch of the newest file, if there is one."""
+
+    def step(engine: Engine) -> Response:
+        files = value_of(in_world(engine, "GET", "/v1/files", token)).get("data")
+        body = {
+            "input_file_id": files[0]["id"] if files else "file-none",
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+            "metadata": {"$": "dict", "a": "b"},
+        }
+        return in_world(engine, "POST", "/v1/batches", token, json=body)
+
+    return step
+
+
+def write_prompt(token: str, slug: str) -> Step:
+    body = {"slug": slug, "name": slug, "template": "Say {{ word }}", "model_config": {"temperature": 1.0}}
+    return lambda engine: in_world(engine, "POST", "/api/v1/prompts", token, json=body)
+
+
+def install(token: str, times: int) -> Step:
+    """A stub that answers some later requests out of turn."""
+
+    def step(engine: Engine) -> Response:
+        sandbox = engine.sandboxes.open("world")
+        definition = {"operation": "getUser", "status": 403, "times": times, "probability": 0.5, "after": 1}
+        sandbox.rules.install([read_rule(definition, origin="next", now=sandbox.clock.now())])
+        return in_world(engine, "GET", "/user", token)
+
+    return step
+
+
+def set_up(scenario: str) -> Step:
+    def step(engine: Engine) -> Response:
+        found = engine.scenarios.by_name[scenario]
+        read_actions(found.name, found.content).apply(engine.sandboxes.open("world"), magic=True, reset=False)
+        return Response(200)
+
+    return step
+
+
+def ask_for_a_callback(token: str) -> Step:
+    body = {"prompts": ["one"], "callback": "http://127.0.0.1:9/done"}
+    return lambda engine: in_world(engine, "POST", "/ai/batches", token, json=body)
+
+
+def advance(seconds: int) -> Step:
+    def step(engine: Engine) -> Response:
+        engine.sandboxes.open("world").clock.advance(seconds)
+        return Response(200)
+
+    return step
+
+
+def look(token: str) -> Step:
+    return lambda engine: in_world(engine, "GET", "/v1/batches", token)
+
+
+tokens = st.sampled_from(TOKENS)
+prompts = st.sampled_from(["guitars", "[mock:fail]", "[mock:slow=30s] trains", "ключ"])
+steps = st.one_of(
+    st.builds(queue, tokens, st.lists(prompts, min_size=1, max_size=3)),
+    st.builds(ask_later, tokens, prompts),
+    st.builds(chat, tokens),
+    st.builds(upload, tokens, prompts),
+    st.builds(work_on, tokens),
+    st.builds(write_prompt, tokens, st.sampled_from(["greeting", "farewell"])),
+    st.builds(install, tokens, st.integers(1, 3)),
+    st.builds(ask_for_a_callback, tokens),
+    st.builds(
+        set_up, st.sampled_from(["partial-failures", "credits-run-out", "ids-vanish", "token-revoked", "huge-pages"])
+    ),
+    st.builds(advance, st.integers(0, 100_000)),
+    st.builds(look, tokens),
+)
+
+
+def seen(engine: Engine) -> Iterator[tuple[str, int, Any, bytes]]:
+    """Everything there is to read, as clients and operators see it."""
+    sandbox = engine.sandboxes.open("world")
+    for token in TOKENS:
+        for path in ("/user", "/v1/files", "/v1/batches", "/api/v1/prompts", "/api/v1/prompts/greeting"):
+            yield told(engine, token, path)
+        for id_ in list(sandbox.files):
+            yield told(engine, token, f"/v1/files/{id_}")
+            yield told(engine, token, f"/v1/files/{id_}/content")
+        for id_ in list(sandbox.jobs):
+            yield told(engine, token, f"/v1/batches/{id_}")
+        for id_, path in product(list(sandbox.batches), ("/ai/batches", "/ai/completions")):
+            yield told(engine, token, path, id=id_)
+    now = sandbox.clock.now()
+    yield (
+        repr([(each.kept(), list(each.ledger(sandbox.batches, now))) for each in sandbox.accounts.every()]),
+        0,
+        (),
+        b"",
+    )
+    yield repr((sandbox.usage, sandbox.progression, now, sandbox.clock.mark(), sandbox.journal.seen)), 0, (), b""
+
+
+def told(engine: Engine, token: str, path: str, **query: str) -> tuple[str, int, Any, bytes]:
+    response = in_world(engine, "GET", path, token, query=query)
+    return path, response.status, response.headers, bytes_of(response)
+
+
+@settings(max_examples=25)
+@given(
+    done=st.lists(steps, max_size=12),
+    after=st.lists(steps, max_size=4),
+    progression=st.sampled_from(["immediate", "time:50", "polls:3"]),
+    rate_limit=st.sampled_from([0, 6000]),
+)
+def test_a_sandbox_goes_on_elsewhere_as_it_would_have_gone_on_here(
+    done: list[Step], after: list[Step], progression: str, rate_limit: int
+) -> None:
+    changes: dict[str, Any] = {"progression": progression, "rate_limit": rate_limit}
+    engine = make_engine(**changes)
+    for step in done:
+        step(engine)
+
+    other = carried(engine, **changes)
+
+    documents = [exported(each.sandboxes.open("world"), snapshots_of(each)) for each in (engine, other)]
+    assert documents[0] == documents[1]
+    assert list(seen(engine)) == list(seen(other))
+    for step in after:
+        one, two = step(engine), step(other)
+        assert (one.status, one.headers, bytes_of(one)) == (two.status, two.headers, bytes_of(two))
+    assert list(seen(engine)) == list(seen(other))
+
+
+def test_under_another_name_it_gives_the_ids_it_would_have_given_under_the_old_one() -> None:
+    engine = make_engine()
+    queue("ann", ["one"])(engine)
+
+    other = carried(engine, "elsewhere")
+    wanted = value_of(queue("ann", ["one"])(engine))
+
+    body = {"prompts": ["one"]}
+    there = {"x-mock-sandbox": "elsewhere"}
+    assert value_of(ask(other, "POST", "/ai/batches", token="ann", json=body, headers=there)) == wanted
+    assert other.sandboxes.open("elsewhere").key != engine.sandboxes.open("world").key
+
+    other.sandboxes.open("elsewhere").reset()
+    assert value_of(ask(other, "POST", "/ai/batches", token="ann", json=body, headers=there)) != wanted
+
+
+def test_the_clock_flows_on_from_where_it_stood() -> None:
+    engine = make_engine(clock="2030-01-01T00:00:00")
+    clock = engine.sandboxes.open("world").clock
+    clock.scale_by(1e6)
+    clock.advance(1e6)
+    clock.freeze()
+    now = clock.now()
+
+    other = carried(engine, clock="flowing").sandboxes.open("world").clock
+
+    assert (other.now(), other.born, other.is_frozen, other.scale) == (now, clock.born, True, 1e6)
+    other.resume()
+    assert other.now() >= now
+
+
+def test_what_was_sent_piece_by_piece_is_in_the_journal_without_its_pieces() -> None:
+    engine = make_engine()
+    id_ = value_of(queue("ann", ["one"])(engine))["id"]
+    key = engine.sandboxes.open("world").key
+    in_world(engine, "GET", f"/ai/archives/{key}/{id_}", query={"format": "ndjson"})
+
+    kept = list(carried(engine).sandboxes.open("world").journal.find(lambda each: each.operation == "getArchive"))
+
+    assert not isinstance(kept[0].response.body, bytes)
+    assert (bytes_of(kept[0].response), kept[0].response.status) == (b"", 200)
+
+
+def test_a_callback_that_was_under_way_is_not_under_way_elsewhere(document: Any) -> None:
+    engine = make_engine()
+    sandbox = engine.sandboxes.open("world")
+
+    restore(sandbox, snapshots_of(engine).read(document, sandbox.shelves))
+
+    assert sandbox.outbox is not None
+    assert [(each.id, each.state, each.attempts[-1].error) for each in sandbox.outbox.every()] == [
+        ("done", State.DELIVERED, "down"),
+        ("under way", State.FAILED, "it was exported while under way"),
+    ]
+
+
+def test_a_batch_that_outlasts_all_time_travels() -> None:
+    engine = make_engine(progression="time:1e12")
+    queue("ann", ["one"])(engine)
+
+    assert len(carried(engine).sandboxes.open("world").batches) == 1
+
+
+# What is refused.
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    engine = make_engine()
+    queue("ann", ["one", "two"])(engine)
+    world = engine.sandboxes.open("world")
+    world.rules.install([read_rule({"status": 500, "for": 9}, origin="next", now=world.clock.now())])
+    outbox = world.open_outbox()
+    for id_ in ("done", "under way"):
+        outbox.note(id_, provider="agentfirst", target="http://127.0.0.1/", base_url="", due=0.0)
+    for each, state in zip(outbox.claim_due(0.0), (State.DELIVERED, State.SENDING), strict=True):
+        outbox.update(each.tried(Attempt(0.0, 500, "down"), state)._replace(payload=b"{}"))
+    engine.sandboxes.open("world").files["f"] = ()
+    engine.sandboxes.open("world").files.clear()
+    return {**orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine))), "blobs": [""]}
+
+
+def changed(document: Any, path: str, value: Any) -> Any:
+    """A copy of the document with one thing changed; `*` stands for the first key."""
+    copy = orjson.loads(orjson.dumps(document))
+    *steps_, last = path.split("/")
+    at = copy
+    for step in steps_:
+        at = at[next(iter(at)) if step == "*" else int(step) if isinstance(at, list) else step]
+    at[next(iter(at)) if last == "*" else last] = value
+    return copy
+
+
+STATE = "sandbox/shelves"
+NAMED = {"id": "file-x", "account": "ann", "filename": "x", "purpose": "batch", "size": 0}
+FILE = {
+    "$": "agilecloud.FileRecord",
+    **NAMED,
+    "created_at": 0,
+    "expires_at": None,
+    "blob": {"$": "blob", "v": 0},
+    "deleted": True,
+}
+ANN, BOB = account_key("ann"), account_key("bob")
+ACCOUNT = {"$": "AccountSpec", "key": BOB, "email": "bob@example.com", "credits": -(2**63)}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("version", 1, "version: 1, written by mockserver"),
+        ("format", "other", "no export of a sandbox"),
+        ("more", 1, "no export of a sandbox"),
+        ("sandbox", {}, "sandbox: {} is not Snapshot"),
+        ("sandbox/own", None, "sandbox.own: None is not SandboxOptions"),
+        ("sandbox/salt", "x", "sandbox.salt: 'x' is not bytes"),
+        ("sandbox/seen", 0, "sandbox.seen: it is less"),
+        ("sandbox/clock/scale", 0, "sandbox.clock.scale: "),
+        ("sandbox/clock/now", 5, "sandbox.clock: "),
+        ("sandbox/clock/now", 1e300, "sandbox.clock: "),
+        ("sandbox/attributes/more", 1, "sandbox.attributes.more: unknown"),
+        ("sandbox/attributes/progression", None, "sandbox.attributes.progression: None is not Progression"),
+        ("sandbox/attributes/progression/amount", -1, "sandbox.attributes.progression: its amount is"),
+        ("sandbox/attributes/progression", {"$": "Progression", "kind": "polls", "amount": 0}, "or no read at all"),
+        ("sandbox/attributes/terms/credits", 2**63, "sandbox.attributes.terms: more credits than there are"),
+        ("sandbox/own/progression", {"$": "Progression", "kind": "time", "amount": -1}, "sandbox.own.progression: no"),
+        ("sandbox/own/clock", {"$": "ClockConfig", "instant": 1e300}, "sandbox.own.clock: it begins before 1970"),
+        ("sandbox/own/clock", {"$": "ClockConfig", "scale": 0}, "sandbox.own.clock.scale: wanted a positive number"),
+        ("sandbox/own/accounts/v", [ACCOUNT], f"sandbox.own.accounts: {BOB} has more credits than there are"),
+        (
+            "sandbox/own/accounts/v",
+            [{**ACCOUNT, "key": "bob"}],
+            "sandbox.own.accounts: a key is no digest of a token",
+        ),
+        (f"{STATE}/accounts", {"sk-live": None}, "sandbox.shelves.accounts"),
+        ("sandbox/attributes/progression/kind", "warp", "sandbox.attributes.progression: no such kind"),
+        (f"{STATE}/more", {}, "sandbox.shelves.more: unknown"),
+        (f"{STATE}/batches/*", 5, "sandbox.shelves.batches."),
+        (f"{STATE}/batches/*/size", 3, "it does not agree with itself"),
+        (f"{STATE}/batches/*/id", "x", "it does not agree with itself"),
+        (f"{STATE}/batches/*/body/v", "", "it does not agree with itself"),
+        (f"{STATE}/batches/*/created", {"$": "float", "v": "inf"}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/progression", {"$": "Progression", "kind": "polls"}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/price", 2**63, "it does not agree with itself"),
+        (f"{STATE}/batches/*/fates", {"$": "dict", "v": [[-1, {"$": "ItemOutcome"}]]}, "it does not agree with itself"),
+        (f"{STATE}/batches/*/head", 1e300, "it does not agree with itself"),
+        (f"{STATE}/batches/*/progression/amount", {"$": "float", "v": "-inf"}, "it does not agree with itself"),
+        ("sandbox/exchanges/v/0/at", 1e300, "sandbox.exchanges: one is from before 1970, or past 9999"),
+        ("sandbox/attributes/rules/v/0/until", 1e300, "sandbox.attributes.rules: a rule lasts until"),
+        ("sandbox/attributes/outbox/v/0/due", -1, "sandbox.attributes.outbox: done has a time"),
+        ("sandbox/attributes/outbox/v/0/attempts/v/0/at", 1e300, "sandbox.attributes.outbox: done has a time"),
+        ("sandbox/attributes/outbox/v/0/payload/v", "gAA=", "sandbox.attributes.outbox: "),
+        (f"{STATE}/batches", {}, f"sandbox.shelves.accounts.{ANN}: it knows other batches"),
+        (f"{STATE}/accounts/*/v/entries/v/0/at", 1e300, f"sandbox.shelves.accounts.{ANN}: a charge"),
+        ("sandbox/attributes/rules/v/0/definition/status", {"$": "stream"}, "sandbox.attributes.rules: no JSON"),
+        (f"{STATE}/accounts/*/v/settled", -(2**63), "no Account: it has, or owes, more credits than there are"),
+        (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
+        (f"{STATE}/seen/*", "1", "'1' is not int"),
+        (f"{STATE}/jobs/x", {"$": "BatchRecord"}, "'BatchRecord' is no known tag"),
+        (f"{STATE}/batches/*/body/v", "eyJwcm9tcHRzIjpbImEiLCJiIl0sIm1vZGVsIjo1fQ==", "its body says of model"),
+        (f"{STATE}/files/x", FILE, "sandbox.shelves.files.x: its id is another"),
+    ],
+)
+def test_a_document_that_no_server_wrote_is_refused_with_the_place(
+    document: Any, path: str, value: Any, why: str
+) -> None:
+    engine = make_engine()
+    shelves = engine.sandboxes.open("world").shelves
+
+    with pytest.raises(SnapshotError) as refused:
+        decode_fields(snapshots_of(engine).read(changed(document, path, value), shelves))
+
+    assert why in str(refused.value)
+    assert snapshots_of(engine).read(document, shelves).name == "world"
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 5, {}])
+def test_what_is_no_export_at_all_is_refused(document: Any) -> None:
+    with pytest.raises(SnapshotError, match="no export of a sandbox"):
+        Snapshots().read(document, ())
+
+
+def test_a_sandbox_larger_than_allowed_is_not_written() -> None:
+    engine = make_engine()
+    queue("ann", ["x" * 2000])(engine)
+    snapshots = snapshots_of(engine)
+
+    with pytest.raises(SnapshotError, match="more than 2000 bytes"):
+        snapshots.write(snapshots.snapshot_of(engine.sandboxes.open("world")), most=2000)
+
+
+def test_everything_a_sandbox_remembers_travels_or_is_known_to_stay() -> None:
+    """Who gives sandboxes a new attribute adds it to ATTRIBUTES, or says here why it need not travel."""
+    engine = make_engine()
+    sandbox = engine.sandboxes.open("world")
+    shelves = set(sandbox.shelves) - {"seen"}
+    made_from_others = {"name", "key", "transaction", "answers", "ids"}
+    written_apart = {"own", "clock", "journal", "used", "is_held", "is_set_up", "was_evicted", "is_named_by_token"}
+
+    public = {name for name in vars(sandbox) if not name.startswith("_")}
+
+    parts_of_others = {"terms"}  # of accounts
+
+    assert public - shelves - made_from_others - written_apart == ATTRIBUTES.keys() - parts_of_others

@@ -1,0 +1,367 @@
+"""The rules of a sandbox: whose turn it is, how often, until when, and how many there may be."""
+
+from typing import Any
+
+import pytest
+from builders import make_engine, make_request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.http import Request
+from mockserver.openapi.schema import Schema
+from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.stubs.rules import MAX_RULES, MAX_TOTAL, Claim, Rule, Rules
+from mockserver.sandbox.stubs.schema import (
+    MAX_SIZE,
+    RULE_SCHEMA,
+    STANDING_FAULT_SCHEMA,
+    read_rule,
+    restored_rule,
+)
+
+NOW = 1000.0
+SLOW = {"type": "latency", "seconds": 2}
+OUTAGE = {"type": "status", "status": 503}
+
+
+_in_use: list[Sandbox] = []
+"""Rules do not keep their sandbox alive."""
+
+
+def make_sandbox(name: str = "box") -> Sandbox:
+    return make_engine().sandboxes.open(name)
+
+
+def make_rule(*, origin: str = "next", now: float = NOW, default_times: int | None = 1, **definition: Any) -> Rule:
+    return read_rule(definition, origin=origin, now=now, times=default_times)
+
+
+def make_rules(*definitions: dict[str, Any]) -> Rules:
+    sandbox = make_sandbox()
+    _in_use.append(sandbox)
+    sandbox.rules.install(make_rule(**each) for each in definitions)
+    return sandbox.rules
+
+
+def claim(rules: Rules, operation: str = "op", *, now: float = NOW, json: Any = None, **more: Any) -> Claim:
+    return rules.claim(operation, make_request("POST", "/x", json=json), now, **more)
+
+
+def statuses(rules: Rules, count: int, operation: str = "op") -> list[int]:
+    """The statuses that so many requests are answered with; 0 where no rule answers."""
+    found = (claim(rules, operation).stub for _ in range(count))
+    return [each.reply["status"] if each and each.reply else 0 for each in found]
+
+
+def test_it_fails_twice_and_then_succeeds() -> None:
+    assert statuses(make_rules({"status": 429, "times": 2}), 4) == [429, 429, 0, 0]
+
+
+def test_some_are_let_go_before() -> None:
+    assert statuses(make_rules({"status": 500, "after": 2}), 5) == [0, 0, 500, 0, 0]
+
+
+def test_stubs_answer_one_after_the_other() -> None:
+    assert statuses(make_rules({"status": 500}, {"status": 503, "times": 2}), 4) == [500, 503, 503, 0]
+
+
+def test_without_an_end_a_rule_stays() -> None:
+    rules = make_rules({"status": 500, "times": None})
+
+    assert statuses(rules, 50) == [500] * 50
+    assert rules.installed[0].claimed == 50
+
+
+def test_the_first_that_fits_answers_and_the_others_wait() -> None:
+    rules = make_rules({"status": 500, "operation": "other"}, {"status": 503}, {"status": 429})
+
+    assert statuses(rules, 1) == [503]
+    assert statuses(rules, 1, "other") == [500]
+    assert statuses(rules, 2) == [429, 0]
+    assert rules.installed == []
+
+
+def test_faults_add_up_and_disturb_what_a_stub_answers() -> None:
+    rules = make_rules({"fault": SLOW}, {"status": 500}, {"fault": {"type": "empty"}})
+
+    found = claim(rules)
+
+    assert found.stub is not None
+    assert [fault.described()["type"] for fault, _ in found.faults] == ["latency", "empty"]
+    assert claim(rules) == Claim()
+
+
+def test_a_fault_with_a_status_answers_and_takes_its_turn() -> None:
+    rules = make_rules({"fault": OUTAGE, "times": 2}, {"status": 500})
+
+    found = [claim(rules) for _ in range(4)]
+
+    assert [bool(each.faults) for each in found] == [True, True, False, False]
+    assert [each.stub.reply if each.stub else "ordinary" for each in found] == [
+        None, None, {"status": 500}, "ordinary",
+    ]  # fmt: skip
+
+
+def test_what_is_answered_already_uses_up_no_stub() -> None:
+    rules = make_rules({"status": 500}, {"fault": SLOW, "times": None})
+
+    found = claim(rules, is_answered=True)
+
+    assert found.stub is None
+    assert len(found.faults) == 1
+    assert statuses(rules, 1) == [500]
+
+
+def test_a_rule_heals_when_its_time_is_over() -> None:
+    rules = make_rules({"fault": SLOW, "times": None, "for": 30}, {"fault": SLOW, "times": None, "until": NOW + 60})
+
+    assert [len(claim(rules, now=NOW + passed).faults) for passed in (0, 29.9, 30, 59.9, 60)] == [2, 2, 1, 1, 0]
+    assert rules.installed == []
+
+
+def test_until_may_be_an_instant_as_people_write_it() -> None:
+    assert make_rule(status=500, until="1970-01-01T00:17:00Z").until == 1020.0
+    assert make_rule(status=500, until=1e300).until == 253_402_300_799.0
+
+
+@pytest.mark.parametrize("until", ["soon", 1000, 999.0, -1, float("nan"), "1970-01-01"])
+def test_until_lies_ahead(until: Any) -> None:
+    with pytest.raises(ValueError, match="until is"):
+        make_rule(status=500, until=until)
+
+
+def test_a_reply_with_a_fault_has_one_status() -> None:
+    with pytest.raises(ValueError, match="wanted one of them"):
+        make_rule(status=500, fault=OUTAGE)
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "CONTENT-LENGTH", "transfer-encoding", "Connection"])
+def test_a_reply_cannot_say_how_it_is_framed(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        make_rule(reply={"status": 500, "headers": {name: "1"}})
+
+
+@pytest.mark.parametrize("depth", [240, 252, 400])
+def test_a_rule_that_no_list_of_rules_could_show_is_refused(depth: int) -> None:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep]
+
+    with pytest.raises(ValueError, match="too deeply"):
+        make_rule(status=500, body=deep)
+
+
+def test_a_rule_has_a_bounded_size() -> None:
+    assert make_rule(reply={"text": "x" * (MAX_SIZE - 100)}).size <= MAX_SIZE
+    with pytest.raises(ValueError, match=f"at most {MAX_SIZE}"):
+        make_rule(reply={"text": "x" * MAX_SIZE})
+
+
+def test_a_sandbox_holds_a_bounded_number_of_rules() -> None:
+    rules = make_rules(*({"status": 500} for _ in range(MAX_RULES)))
+    before = list(rules.installed)
+
+    with pytest.raises(ValueError, match=f"at most {MAX_RULES}"):
+        rules.install([make_rule(status=500)])
+
+    assert rules.installed == before
+    rules.install([make_rule(status=500)], instead_of="next")
+    assert len(rules.installed) == 1
+
+
+def test_a_sandbox_holds_rules_of_a_bounded_size() -> None:
+    rules = make_rules()
+    large = make_rule(reply={"text": "x" * (MAX_SIZE - 100)})
+    rules.install([large] * (MAX_TOTAL // MAX_SIZE))
+
+    with pytest.raises(ValueError, match=f"at most {MAX_TOTAL}"):
+        rules.install([large])
+
+
+def test_rules_of_one_origin_are_replaced_and_removed() -> None:
+    rules = make_rules({"status": 500}, {"fault": SLOW, "origin": "fault"})
+
+    rules.install([make_rule(fault=OUTAGE, origin="fault")], instead_of="fault")
+
+    assert [each.origin for each in rules.installed] == ["next", "fault"]
+    assert rules.remove(lambda each: each.origin == "fault") == 1
+    assert rules.remove() == 1
+    assert rules.remove() == 0
+
+
+def test_ids_follow_from_the_definition_and_are_never_given_twice() -> None:
+    box, other = make_sandbox(), make_sandbox()
+
+    first, second = box.rules.install([make_rule(status=500), make_rule(status=500)])
+    other.rules.install([make_rule(status=503)])
+    assert other.rules.install([make_rule(status=500)])[0].id == first.id != second.id
+
+    box.reset_state()  # the ids begin anew, the rules stay
+    assert len({first.id, second.id, box.rules.install([make_rule(status=500)])[0].id}) == 3
+
+
+def test_a_rule_is_made_again_from_what_is_kept() -> None:
+    rules = make_rules({"status": 500, "times": 3, "for": 30, "probability": 0.5}, {"fault": OUTAGE, "times": None})
+    claim(rules, now=NOW + 10)
+
+    again = make_rules()
+    again.install(restored_rule(each.kept()) for each in rules.installed)
+
+    assert [each._replace(size=0) for each in again.installed] == [each._replace(size=0) for each in rules.installed]
+    found, expected = ([claim(each, now=NOW + 20) for _ in range(9)] for each in (again, rules))
+    assert [(each.stub and each.stub.id, each.faults) for each in found] == [
+        (each.stub and each.stub.id, each.faults) for each in expected
+    ]
+
+
+def test_a_reset_forgets_the_rules_and_a_reset_of_the_state_does_not() -> None:
+    box = make_sandbox()
+    box.rules.install([make_rule(status=500)])
+
+    box.reset_state()
+    assert len(box.rules.installed) == 1
+    box.reset()
+    assert box.rules.installed == []
+
+
+@pytest.mark.parametrize("probability", [0, 0.3, 1])
+def test_chance_is_the_same_on_every_run_and_about_what_is_asked(probability: float) -> None:
+    definition = {"status": 500, "times": None, "probability": probability}
+
+    first, again = (statuses(make_rules(definition), 1000) for _ in range(2))
+
+    assert first == again
+    assert abs(first.count(500) / 1000 - probability) < 0.05
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {},
+        {"operation": "op"},
+        {"status": 500, "reply": {"status": 500}},
+        {"status": 199},
+        {"status": 600},
+        {"status": 500, "headers": {"Retry-After": "1"}},
+        {"status": 500, "times": 0},
+        {"status": 500, "times": 1.5},
+        {"status": 500, "after": -1},
+        {"status": 500, "probability": 1.1},
+        {"status": 500, "for": 0},
+        {"status": 500, "for": 1, "until": "2027-01-01"},
+        {"status": 500, "path": "v1"},
+        {"status": 500, "body": None},
+        {"status": 500, "body_at": {"a": 1}},
+        {"status": 500, "body_at": {"/~2": 1}},
+        {"status": 500, "header": {}},
+        {"status": 500, "query": {"a": 1}},
+        {"status": 500, "query": {str(n): "1" for n in range(51)}},
+        {"reply": {}},
+        {"reply": {"body": 1, "text": "1"}},
+        {"reply": {"body": 1, "example": "x"}},
+        {"reply": {"text": "1", "message": "x"}},
+        {"reply": {"status": 500, "headers": {"a b": "1"}}},
+        {"reply": {"status": 500, "headers": {"a": "1\r\nb: 2"}}},
+        {"reply": {"status": 500, "media_type": "json"}},
+        {"fault": {"type": "gremlin"}},
+        {"fault": {"type": "latency", "seconds": -1}},
+    ],
+)
+def test_what_makes_no_sense_as_a_rule_is_refused_by_the_schema(definition: Any) -> None:
+    assert Schema(RULE_SCHEMA, {}).violations(definition)
+
+
+def test_a_standing_fault_has_no_reply() -> None:
+    schema = Schema(STANDING_FAULT_SCHEMA, {})
+
+    assert schema.accepts({"fault": SLOW, "operation": "op", "times": None, "for": 3})
+    assert not schema.accepts({"fault": SLOW, "status": 500})
+    assert not schema.accepts({"operation": "op"})
+
+
+# Against a small model.
+
+DEFINITIONS = st.fixed_dictionaries(
+    {"operation": st.sampled_from("ab"), "times": st.none() | st.integers(1, 3), "after": st.integers(0, 3)},
+    optional={"until": st.integers(1, 12), "probability": st.sampled_from([0, 0.5, 1])},
+).flatmap(lambda each: st.sampled_from([{**each, "status": 500}, {**each, "fault": SLOW}]))
+
+
+class Model:
+    """What one rule should do, said as plainly as can be."""
+
+    def __init__(self, definition: dict[str, Any], chances: list[bool]) -> None:
+        self.definition = definition
+        self.chances = chances
+        self.matched = self.claimed = 0
+
+    def is_gone(self, now: int) -> bool:
+        times = self.definition["times"]
+        return (times is not None and self.claimed >= times) or bool(now >= self.definition.get("until", 10**6))
+
+    def meet(self) -> bool:
+        self.matched += 1
+        due: bool = self.matched > self.definition["after"] and self.chances[self.matched]
+        self.claimed += due
+        return due
+
+
+def chances_of(rule: Rule, count: int) -> list[bool]:
+    """What the draws of a rule say for each match, from the first; asked of a rule that nothing else holds back."""
+    it, found = rule._replace(after=0, times=None), [False]
+    for _ in range(count):
+        before, it = it, it.met()
+        found.append(it.claimed > before.claimed)
+    return found
+
+
+@settings(max_examples=200)
+@given(st.lists(DEFINITIONS, max_size=5), st.lists(st.sampled_from("ab"), max_size=15))
+def test_the_rules_do_what_a_small_model_does(definitions: list[dict[str, Any]], asked: list[str]) -> None:
+    rules = Rules(Sandboxed())
+    rules.install(make_rule(now=0, **each) for each in definitions)
+    named = {each.id: f"{n}" for n, each in enumerate(rules.installed)}
+    models = [Model(each.definition, chances_of(each, len(asked))) for each in rules.installed]  # type: ignore[arg-type]  # a dict
+
+    for now, operation in enumerate(asked):
+        found = rules.claim(operation, Request("GET", "/x"), now)
+
+        answered, faults = "", 0
+        for number, model in enumerate(models):
+            replies = "status" in model.definition
+            if model.is_gone(now) or model.definition["operation"] != operation or (replies and answered):
+                continue
+            if model.meet():
+                answered, faults = (str(number), faults) if replies else (answered, faults + 1)
+        assert (named[found.stub.id] if found.stub else "") == answered
+        assert len(found.faults) == faults
+        assert [each.id for each in rules.installed if not each.is_gone(now)] == [
+            id_ for id_, number in named.items() if not models[int(number)].is_gone(now)
+        ]
+
+
+class Sandboxed:
+    """Ids as a sandbox gives them, without the sandbox."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def __call__(self, operation: str, body: bytes) -> str:
+        self.given += 1
+        return f"{operation}-{self.given}"
+
+
+@settings(max_examples=100)
+@given(DEFINITIONS, st.lists(st.booleans(), max_size=30))
+def test_requests_that_do_not_match_change_nothing(definition: dict[str, Any], matching: list[bool]) -> None:
+    """The same requests have the same outcomes, whatever was asked in between."""
+    definition = {name: value for name, value in definition.items() if name != "until"}
+    mixed, alone = (Rules(Sandboxed()) for _ in range(2))
+    for rules in (mixed, alone):
+        rules.install([make_rule(now=0, **definition)])
+
+    in_between = [mixed.claim(definition["operation"] if it else "z", Request("GET", "/x"), 0) for it in matching]
+    on_its_own = [alone.claim(definition["operation"], Request("GET", "/x"), 0) for it in matching if it]
+
+    assert [each for each, it in zip(in_between, matching, strict=True) if it] == on_its_own
+    assert all(each == Claim() for each, it in zip(in_between, matching, strict=True) if not it)

@@ -1,0 +1,173 @@
+"""Sandboxes: each is a whole world, and becomes a new one when it is reset."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
+from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.journal import Journal
+from mockserver.sandbox.manager import SandboxManager
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
+from mockserver.stores.memory import MemoryStore
+
+MakeBatch = Callable[..., Batch]
+MakeBeginnings = Callable[..., SandboxDefaults]
+Note = Callable[[Journal], None]
+
+
+def live_in(sandbox: Sandbox, batch: Batch, note: Note) -> str:
+    """Leave a trace in every part of the sandbox; the id it gave."""
+    sandbox.batches[batch.id] = batch
+    account = sandbox.accounts.find("some-token", sandbox.clock.now(), magic=True)
+    assert account is not None
+    account.add_batch(batch)
+    note(sandbox.journal)
+    sandbox.clock.advance(3 * DAY)
+    sandbox.progression = Progression("polls", 3)
+    sandbox.answers.version(
+        b"q", sandbox.clock.now(), born=sandbox.clock.born, batches=sandbox.batches, questions=lambda _: [b"q"]
+    )
+    return sandbox.next_id("queueBatch", b"{}")
+
+
+@pytest.fixture
+def sandboxes(make_beginnings: MakeBeginnings) -> SandboxManager:
+    return SandboxManager(MemoryStore(), make_beginnings())
+
+
+def test_a_new_sandbox_is_as_its_beginnings_say(sandboxes: SandboxManager) -> None:
+    sandbox = sandboxes.open("one")
+
+    assert (sandbox.name, sandbox.clock.now(), sandbox.clock.is_frozen) == ("one", 1000, True)
+    assert (sandbox.progression, dict(sandbox.batches), sandbox.accounts.every()) == (IMMEDIATE, {}, [])
+    assert sandbox.journal.seen == 0
+
+
+def test_a_name_always_opens_the_same_sandbox(sandboxes: SandboxManager) -> None:
+    assert sandboxes.open("one") is sandboxes.open("one")
+    assert sandboxes.open("one") is not sandboxes.open("two")
+
+
+def test_what_happens_in_one_sandbox_is_not_seen_in_another(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
+    one, two = sandboxes.open("one"), sandboxes.open("two")
+
+    id_ = live_in(one, make_batch(), note)
+
+    assert (dict(two.batches), two.accounts.every(), two.journal.seen) == ({}, [], 0)
+    assert (two.clock.now(), two.progression) == (1000, IMMEDIATE)
+    assert two.next_id("queueBatch", b"{}") != id_
+
+
+def test_resetting_one_sandbox_leaves_the_other_alone(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
+    one, two = sandboxes.open("one"), sandboxes.open("two")
+    live_in(two, make_batch(), note)
+
+    one.reset()
+
+    assert (len(two.batches), len(two.accounts.every()), two.journal.seen) == (1, 1, 1)
+    assert (two.clock.now(), two.progression) == (1000 + 3 * DAY, Progression("polls", 3))
+
+
+def test_after_a_reset_a_sandbox_lives_its_life_again(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
+    sandbox = sandboxes.open("one")
+    first = live_in(sandbox, make_batch(), note)
+
+    sandbox.reset()
+
+    assert (dict(sandbox.batches), sandbox.accounts.every(), sandbox.journal.seen) == ({}, [], 0)
+    assert (sandbox.clock.now(), sandbox.clock.is_frozen, sandbox.progression) == (1000, True, IMMEDIATE)
+    assert live_in(sandbox, make_batch(), note) == first
+
+
+def test_resetting_the_state_keeps_journal_clock_and_progression(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
+    sandbox = sandboxes.open("one")
+    first = live_in(sandbox, make_batch(), note)
+
+    sandbox.reset_state()
+
+    assert (dict(sandbox.batches), sandbox.accounts.every()) == ({}, [])
+    assert sandbox.next_id("queueBatch", b"{}") == first
+    assert (sandbox.journal.seen, sandbox.clock.now()) == (1, 1000 + 3 * DAY)
+    assert sandbox.progression == Progression("polls", 3)
+
+
+def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
+    sandbox = sandboxes.open("one")
+    sandbox.clock.advance(9 * DAY)
+
+    def edition(*created: float) -> int:
+        sandbox.batches.update({str(at): make_batch(id_=str(at), created=at) for at in created})
+        return sandbox.answers.version(
+            b"q", max(created), born=sandbox.clock.born, batches=sandbox.batches, questions=lambda _: [b"q"]
+        )
+
+    assert edition(1000, 1000 + 2 * DAY, 1000 + 4 * DAY) == 2
+    sandbox.reset_state()
+    assert edition(1000 + 5 * DAY) == 0
+
+
+def test_resetting_the_progression_keeps_everything_else(
+    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
+) -> None:
+    sandbox = sandboxes.open("one")
+    live_in(sandbox, make_batch(), note)
+
+    sandbox.reset_progression()
+
+    assert (sandbox.progression, len(sandbox.batches), sandbox.journal.seen) == (IMMEDIATE, 1, 1)
+    assert sandbox.clock.now() == 1000 + 3 * DAY
+
+
+def test_a_key_finds_its_sandbox_and_hides_its_name(sandboxes: SandboxManager) -> None:
+    sandbox = sandboxes.open("my-secret-token")
+
+    assert sandboxes.find(sandbox.key) is sandbox
+    assert len(sandbox.key) == 16
+    assert set(sandbox.key) <= set("0123456789abcdef")
+    assert b"my-secret-token".hex()[:16] != sandbox.key
+
+
+def test_a_key_of_no_sandbox_finds_none(sandboxes: SandboxManager, make_beginnings: MakeBeginnings) -> None:
+    elsewhere = SandboxManager(MemoryStore(), make_beginnings()).open("one")
+
+    assert sandboxes.find(elsewhere.key) is None
+    assert sandboxes.find("one") is None
+
+
+def test_keys_are_the_same_on_every_start_and_differ_by_name_and_seed(make_beginnings: MakeBeginnings) -> None:
+    def key(name: str, seed: str) -> str:
+        return SandboxManager(MemoryStore(), make_beginnings(seed=seed)).open(name).key
+
+    assert key("one", "seed") == key("one", "seed")
+    assert len({key("one", "seed"), key("two", "seed"), key("one", "other")}) == 3
+
+
+def test_inside_a_transaction_another_one_may_begin(sandboxes: SandboxManager) -> None:
+    sandbox = sandboxes.open("one")
+
+    with sandbox.transaction, sandbox.transaction:
+        sandbox.reset()
+
+    assert dict(sandbox.batches) == {}
+
+
+def test_a_clock_with_batches_behind_it_does_not_begin_again(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
+    sandbox = sandboxes.open("mine")
+    sandbox.batches["some-batch"] = make_batch()
+
+    with pytest.raises(ValueError, match="reset the state first"):
+        sandbox.reset_clock()
+
+    sandbox.reset_state()
+    sandbox.clock.advance(10)
+    sandbox.reset_clock()
+    assert sandbox.clock.now() == sandbox.clock.born

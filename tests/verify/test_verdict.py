@@ -1,0 +1,591 @@
+"""The verdict: each finding fires on a client that deserves it, and not on its neighbour who does not."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from batch_desk import BatchDesk, chats, jsonl, request_of
+from builders import ask, make_engine, queue, value_of
+from faulty_clients import Client, findings_of
+
+from mockserver.engine.build import find_providers
+from mockserver.http import Request, Response
+from mockserver.sandbox.callbacks import Callback, Outbox, State
+from mockserver.sandbox.conditions import ItemPlan, ItemSelector
+from mockserver.sandbox.journal import Exchange
+from mockserver.sandbox.snapshot.export import Snapshots, restore
+from mockserver.verify.batch_history import elapsed, fingerprint
+from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITY, Finding
+
+ROOT = Path(__file__).parents[2]
+
+
+def codes(found: list[Finding]) -> list[str]:
+    return [each.code for each in found]
+
+
+# A client that does everything right.
+
+
+def test_a_good_client_of_agent_first_has_nothing_to_hear() -> None:
+    client = Client(progression="time:60")
+    id_ = client.queue("one", "two")
+    for _ in range(4):
+        client.wait(20)
+        status = value_of(client.ask("GET", "/ai/batches", query={"id": id_}))
+    client.ask("GET", status["url"].partition("4024")[2])
+
+    assert status["status"] == "successful"
+    assert client.findings() == []
+
+
+def test_a_good_client_of_agilecloud_has_nothing_to_hear() -> None:
+    desk = BatchDesk(progression="time:60")
+    batch = desk.create(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
+    for _ in range(4):
+        desk.sandbox.clock.advance(20)
+        batch = desk.read(batch["id"])
+    desk.content(batch["output_file_id"])
+    desk.content(batch["error_file_id"])
+
+    assert batch["status"] == "completed"
+    assert findings_of(desk.engine, "ann") == []
+
+
+# Polling.
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pause", "blamed"),
+    [
+        (60, 0.5, True),
+        (60, 1.0, False),
+        (60, 0.95, False),  # a sleep may end a little early
+        (2, 0.5, False),  # a batch made short is asked for more often
+        (2, 0.1, True),
+    ],
+)
+def test_reading_a_status_in_a_fast_loop_is_blamed(seconds: int, pause: float, blamed: bool) -> None:
+    client = Client(progression=f"time:{seconds}")
+    id_ = client.queue("one")
+
+    numbers = [client.read_after(pause, id_) for _ in range(4)]
+
+    found = client.findings()
+    assert codes(found) == (["polled-too-fast"] if blamed else [])
+    assert not blamed or (found[0].exchanges, found[0].severity) == (tuple(numbers[1:]), "warning")
+
+
+def test_a_second_look_is_no_loop() -> None:
+    client = Client(progression="time:60")
+    id_ = client.queue("one")
+
+    for pause in (20, 0.1, 20, 20):
+        client.read_after(pause, id_)
+
+    assert client.findings() == []
+
+
+def test_two_batches_read_in_turns_are_no_loop() -> None:
+    client = Client(progression="time:60")
+    ids = [client.queue("one"), client.queue("two")]
+
+    for _ in range(5):
+        for id_ in ids:
+            client.read_after(0.6, id_)
+
+    assert client.findings() == []
+
+
+@pytest.mark.parametrize("progression", ["polls:9", "time:60"])
+def test_a_clock_that_stands_and_batches_that_age_by_reading_blame_nobody(progression: str) -> None:
+    client = Client(progression=progression)
+    id_ = client.queue("one")
+
+    for _ in range(5):
+        client.read_after(0.1 if progression.startswith("polls") else 0, id_)
+
+    assert client.findings() == []
+
+
+def test_reading_a_status_after_the_end_is_no_polling() -> None:
+    client = Client(progression="time:60")
+    id_ = client.queue("one")
+    client.wait(60)
+
+    for _ in range(5):
+        client.read_after(0.1, id_)
+
+    assert client.findings() == []
+
+
+def test_agilecloud_is_polled_too_fast_as_well() -> None:
+    desk = BatchDesk(progression="time:3600")
+    id_ = desk.create(chats(2))["id"]
+
+    for _ in range(4):
+        desk.sandbox.clock.advance(0.2)
+        desk.read(id_)
+
+    assert codes(findings_of(desk.engine, "ann")) == ["polled-too-fast"]
+
+
+def test_a_conversation_is_polled_too_fast_as_well() -> None:
+    client = Client(progression="time:60")
+    id_ = value_of(client.ask("GET", "/ai", query={"prompt": "one", "mode": "async"}))["id"]
+
+    for path in ("/ai/completions", "/ai", "/ai/completions", "/ai"):
+        client.wait(0.2)
+        client.ask("GET", path, query={"id": id_})
+
+    assert codes(client.findings()) == ["polled-too-fast"]
+
+
+# Retries.
+
+
+@pytest.mark.parametrize(
+    ("status", "retries"), [*RETRY_TOLERANCE.items(), (408, None), (429, None), (500, None), (503, None)]
+)
+def test_what_cannot_heal_may_be_sent_again_as_often_as_the_table_says(status: int, retries: int | None) -> None:
+    asked = 1 + (5 if retries is None else retries)
+
+    assert codes(blamed_for([status] * asked)) == []
+    if retries is not None:
+        assert codes(blamed_for([status] * (asked + 1))) == ["hopeless-retry"]
+
+
+@pytest.mark.parametrize("statuses", [[404, 200], [404, 200, 404], [403, 401, 403], [404, 500, 404]])
+def test_a_retry_that_gets_another_answer_is_not_blamed(statuses: list[int]) -> None:
+    assert blamed_for(statuses) == []
+
+
+def blamed_for(statuses: list[int]) -> list[Finding]:
+    """What is found when the same request was answered like this."""
+    client = Client()
+    for status in statuses:
+        client.note(Request("GET", "/v1/files/x"), Response(status))
+    return client.findings()
+
+
+def test_the_same_invalid_body_again_is_blamed_however_it_is_written() -> None:
+    client = Client()
+    client.ask("POST", "/ai/batches", json={"prompts": [], "model": "gemini"})
+    client.ask(
+        "POST", "/ai/batches", body=b'{ "model":"gemini", "prompts":[] }', headers={"content-type": "application/json"}
+    )
+
+    (found,) = client.findings()
+
+    assert (found.code, found.severity, found.exchanges) == ("hopeless-retry", "error", (1, 2))
+    assert "422" in found.sentence
+    assert "POST /ai/batches" in found.sentence
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"json": {"prompts": [], "model": "gemini"}}, {"json": {"prompts": []}, "token": "other"}],
+)
+def test_another_invalid_body_or_the_same_of_another_account_is_no_retry(other: Any) -> None:
+    client = Client(sandbox="one")
+    client.ask("POST", "/ai/batches", json={"prompts": []})
+    client.ask("POST", "/ai/batches", **other)
+
+    assert client.findings() == []
+
+
+def test_a_form_is_never_taken_for_a_retry_because_the_journal_does_not_keep_it() -> None:
+    client = Client()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+
+    for _ in range(2):
+        assert client.ask("POST", "/v1/files", headers=headers).status == 400
+
+    assert client.findings() == []
+
+
+def test_a_captcha_may_be_asked_again_but_not_a_bad_batch() -> None:
+    client = Client()
+    for _ in range(3):
+        assert client.ask("GET", "/ai", query={"prompt": "one"}, headers={"prefer": "code=403"}).status == 403
+    assert client.findings() == []
+
+    for _ in range(2):
+        assert client.ask("POST", "/ai/batches", json={"prompts": ["x"]}, headers={"prefer": "code=403"}).status == 403
+    assert codes(client.findings()) == ["hopeless-retry"]
+
+
+# Retry-After.
+
+
+def told_to_wait(wait: str, *, sandbox: float, wall: float, status: int = 429, path: str = "/user") -> list[Finding]:
+    """What is found when a client comes again after so many seconds of either clock."""
+    client = Client()
+    client.note(Request("GET", "/user"), Response(status, headers=(("Retry-After", wait),)))
+    client.wait(sandbox)
+    client.pass_wall(wall)
+    client.note(Request("GET", path), Response(200))
+    return client.findings()
+
+
+@pytest.mark.parametrize(
+    ("wait", "sandbox", "wall", "blamed"),
+    [
+        ("2", 0, 0.5, True),  # the clock stands, and the wall's tells
+        ("2", 0, 1.95, False),
+        ("2", 0, 3, False),
+        ("2", 0.5, 0.5, True),
+        ("2", 2, 0.001, False),  # the test moved the clock
+        ("2", 0.001, 2, False),  # a slow clock
+        ("0", 0, 0, False),
+        ("soon", 0, 0, False),
+        ("Sun, 12 Apr 2026 00:00:10 GMT", 0, 5, True),
+        ("Sun, 12 Apr 2026 00:00:10 GMT", 0, 10, False),
+        ("Sat, 11 Apr 2026 00:00:00 GMT", 0, 0, False),
+    ],
+)
+def test_coming_again_before_retry_after_is_over_is_blamed(
+    wait: str, sandbox: float, wall: float, blamed: bool
+) -> None:
+    assert codes(told_to_wait(wait, sandbox=sandbox, wall=wall)) == (["retry-after-ignored"] if blamed else [])
+
+
+def test_only_the_same_request_shows_that_a_wait_was_ignored() -> None:
+    """Others may have been on their way already."""
+    assert told_to_wait("2", sandbox=0, wall=0, path="/ai/devices") == []
+
+
+def test_a_success_asks_nobody_to_wait() -> None:
+    assert told_to_wait("2", sandbox=0, wall=0, status=202) == []
+
+
+def test_a_client_that_outruns_the_rate_limit_is_blamed() -> None:
+    client = Client(rate_limit=10)
+    answers = [client.ask("GET", "/v1/models").status for _ in range(15)]
+
+    assert 429 in answers
+    assert {each.code for each in client.findings()} == {"retry-after-ignored"}
+
+
+def test_without_any_wall_instants_a_clock_that_stands_proves_nothing() -> None:
+    def exchange(number: int, at: float) -> Exchange:
+        return Exchange(number, at, "", Request("GET", "/"), Response(429), "", ())
+
+    assert elapsed(exchange(1, 5.0), exchange(2, 5.0), {}) is None
+    assert elapsed(exchange(1, 5.0), exchange(2, 6.0), {}) == 1.0
+    assert elapsed(exchange(1, 5.0), exchange(2, 5.5), {1: 7.0, 2: 9.0}) == 2.0
+    assert elapsed(exchange(1, 5.0), exchange(2, 5.5), {1: 7.0}) is None
+
+
+# Paid twice.
+
+
+def test_queuing_the_same_batch_again_without_a_reason_is_blamed() -> None:
+    client = Client()
+    first, second = client.queue("one", "two"), client.queue("one", "two")
+
+    (found,) = client.findings()
+
+    assert (found.code, found.severity, found.exchanges) == ("batch-paid-twice", "error", (1, 2))
+    assert first in found.sentence
+    assert second in found.sentence
+
+
+def test_queuing_another_batch_is_not_blamed() -> None:
+    client = Client()
+    client.queue("one")
+    client.queue("one", model="gemini")
+
+    assert client.findings() == []
+
+
+def test_queuing_again_what_failed_is_not_blamed() -> None:
+    client = Client()
+    id_ = client.queue("[mock:fail]")
+    client.read_after(1, id_)
+    client.queue("[mock:fail]")
+
+    assert "batch-paid-twice" not in codes(client.findings())
+
+
+def test_queuing_again_what_failed_without_having_seen_it_is_blamed() -> None:
+    client = Client()
+    first = client.queue("[mock:fail]")
+    client.queue("[mock:fail]")
+    client.read_after(1, first)
+
+    assert "batch-paid-twice" in codes(client.findings())
+
+
+def test_a_batch_whose_answer_a_fault_garbled_is_not_known_to_be_paid() -> None:
+    client = Client()
+    client.engine.sandboxes.open("test").rules.install(client.faults({"type": "empty"}))
+    client.ask("POST", "/ai/batches", json={"prompts": ["one"]})
+    client.queue("one")
+
+    assert client.findings() == []
+
+
+def test_agilecloud_s_batch_of_the_same_file_is_blamed_unless_it_was_cancelled() -> None:
+    desk = BatchDesk(progression="time:60")
+    file = desk.put(chats(1))
+    first = desk.create(file)["id"]
+    desk.cancel(first)
+    desk.create(file)
+    assert findings_of(desk.engine, "ann") == []
+
+    desk.create(file)
+    assert codes(findings_of(desk.engine, "ann")) == ["batch-paid-twice"]
+
+
+# What failed.
+
+
+def test_an_error_file_that_nobody_reads_is_blamed_until_it_is_read() -> None:
+    desk = BatchDesk()
+    batch = desk.run(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
+    desk.content(batch["output_file_id"])
+
+    (found,) = findings_of(desk.engine, "ann")
+    assert (found.code, found.severity, found.exchanges) == ("error-file-unread", "warning", (2,))
+    assert batch["error_file_id"] in found.sentence
+
+    desk.content(batch["error_file_id"])
+    assert findings_of(desk.engine, "ann") == []
+
+
+def test_an_error_file_seen_in_a_list_counts_as_told() -> None:
+    desk = BatchDesk()
+    desk.create(jsonl(request_of("a", "[mock:fail]")))
+    desk.ask("GET", "/v1/batches")
+
+    assert codes(findings_of(desk.engine, "ann")) == ["error-file-unread"]
+
+
+def test_lines_that_broke_the_document_are_blamed_whoever_read_the_error_file() -> None:
+    desk = BatchDesk(strict=True)
+    bad = [request_of(f"b{n}", tempratur=n) for n in range(4)]
+    batch = desk.run(jsonl(request_of("a"), *bad, request_of("c", temperature=9)))
+    desk.content(batch["error_file_id"])
+
+    (found,) = findings_of(desk.engine, "ann")
+
+    assert (found.code, found.severity, found.exchanges) == ("refused-lines", "warning", (1,))
+    told = "; ".join(f"line {n}: Unknown parameter: 'tempratur'" for n in (2, 3, 4))
+    assert found.sentence == f"{batch['id']} has 5 lines that failed validation: {told}; and 2 more."
+
+
+def test_a_long_name_that_the_document_refuses_is_told_in_part() -> None:
+    desk = BatchDesk(strict=True)
+    fields: Any = {"x" * 100_000: 1}
+    desk.content(desk.run(jsonl(request_of("a", **fields)))["error_file_id"])
+
+    (found,) = findings_of(desk.engine, "ann")
+
+    assert found.code == "refused-lines"
+    assert len(found.sentence) < 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "[mock:fail=400]"},
+        {"prompt_slug": "nowhere"},
+        {"prompt_slug": "translate"},
+        {"model": "bge-large-en-v1.5"},
+    ],
+    ids=["marker", "unknown prompt", "missing variable", "another kind of model"],
+)
+def test_lines_that_failed_for_another_reason_broke_no_document(body: Any) -> None:
+    desk = BatchDesk(strict=True)
+    batch = desk.run(jsonl(request_of("a", **body)))
+    desk.content(batch["error_file_id"])
+
+    assert batch["request_counts"]["failed"] == 1
+    assert findings_of(desk.engine, "ann") == []
+
+
+def test_a_marker_spares_a_line_from_being_judged_and_so_do_conditions() -> None:
+    desk = BatchDesk()
+    desk.content(desk.run(jsonl(request_of("a", "[mock:fail]", temperature=9)))["error_file_id"])
+    assert findings_of(desk.engine, "ann") == []
+
+    desk.sandbox.conditions = desk.sandbox.conditions._replace(items=ItemPlan(ItemSelector(every=1)))
+    desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
+    assert findings_of(desk.engine, "ann") == []
+
+
+def test_cancelling_a_batch_does_not_mend_its_lines() -> None:
+    desk = BatchDesk(progression="time:60")
+    id_ = desk.create(jsonl(request_of("a"), request_of("b", temperature=9)))["id"]
+    desk.sandbox.clock.advance(7)
+    desk.read(id_)
+    desk.cancel(id_)
+
+    assert "refused-lines" in codes(findings_of(desk.engine, "ann"))
+
+
+def test_lines_are_blamed_where_only_a_list_named_their_batch() -> None:
+    desk = BatchDesk()
+    desk.create(jsonl(request_of("a", temperature=9)))
+    desk.sandbox.journal.clear()
+    desk.ask("GET", "/v1/batches")
+
+    assert [(each.code, each.exchanges) for each in findings_of(desk.engine, "ann")] == [
+        ("error-file-unread", (1,)),
+        ("refused-lines", (1,)),
+    ]
+
+
+def test_what_lines_broke_travels_with_an_exported_sandbox() -> None:
+    desk = BatchDesk()
+    desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
+    before = findings_of(desk.engine, "ann")
+
+    snapshots = Snapshots({each.name: each.keeps() for each in find_providers() if each.keeps})
+    written = orjson.loads(orjson.dumps(snapshots.write(snapshots.snapshot_of(desk.sandbox, journal=True))))
+    restore(desk.sandbox, snapshots.read(written, desk.sandbox.shelves))
+
+    assert codes(before) == ["refused-lines"]
+    assert findings_of(desk.engine, "ann") == before
+
+
+def test_failures_that_no_status_read_saw_are_blamed() -> None:
+    client = Client(progression="time:60")
+    id_ = client.queue("[mock:fail]", "one")
+    client.read_after(1, id_)
+    client.wait(30)  # the first has failed by now
+    assert client.findings() == []
+
+    client.wait(60)
+    (found,) = client.findings()
+    assert (found.code, found.severity, found.exchanges) == ("failed-unseen", "warning", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("state", "blamed"), [(State.DELIVERED, False), (State.KEPT, False), (State.FAILED, True), (State.PENDING, True)]
+)
+def test_a_callback_that_arrived_tells_of_failures_as_well(state: State, blamed: bool) -> None:
+    client = Client()
+    id_ = client.queue("[mock:fail]")
+    told = Callback(id_, 1, "agentfirst", "http://127.0.0.1:1", "http://127.0.0.1:4024", state=state)
+    client.sandbox.outbox = Outbox([told])
+
+    assert codes(client.findings()) == (["failed-unseen"] if blamed else [])
+
+
+def test_a_batch_without_failures_may_end_unseen() -> None:
+    client = Client(progression="time:60")
+    client.queue("one")
+    client.wait(60)
+
+    assert client.findings() == []
+
+
+def test_failures_after_which_nothing_is_queued_are_pointed_out() -> None:
+    client = Client()
+    client.read_after(1, client.queue("one", "[mock:fail]"))
+
+    (found,) = client.findings()
+    assert (found.code, found.severity, found.exchanges) == ("failed-ignored", "info", (2,))
+
+    client.queue("the failed one, asked again")
+    assert client.findings() == []
+
+
+# Downloads.
+
+
+def test_downloading_a_result_twice_is_blamed_but_not_two_formats_or_parts() -> None:
+    client = Client()
+    id_ = client.queue("one")
+    path = value_of(client.ask("GET", "/ai/batches", query={"id": id_}))["url"].partition("4024")[2]
+    client.ask("GET", path)
+    client.ask("GET", path, query={"format": "ndjson"})
+    client.ask("HEAD", path)
+    client.ask("HEAD", path)
+    assert client.findings() == []
+
+    client.ask("GET", path)
+    (found,) = client.findings()
+    assert (found.code, found.severity, found.exchanges) == ("downloaded-twice", "warning", (3, 7))
+
+
+def test_the_missing_part_of_a_file_may_be_downloaded_as_often_as_it_takes() -> None:
+    desk = BatchDesk()
+    batch = desk.run(chats(1))
+    path = f"/v1/files/{batch['output_file_id']}/content"
+
+    desk.ask("GET", path, headers={"range": "bytes=0-9"})
+    desk.ask("GET", path, headers={"range": "bytes=10-"})
+    assert desk.ask("GET", path, headers={"range": "bytes=10-"}).status == 206
+    assert findings_of(desk.engine, "ann") == []
+
+    desk.ask("GET", path)
+    desk.ask("GET", path)
+    assert codes(findings_of(desk.engine, "ann")) == ["downloaded-twice"]
+
+
+# What holds for all.
+
+
+REFERENCE = (ROOT / "docs" / "reference" / "verdict.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_names_every_finding_with_its_severity() -> None:
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (info|warning|error) \|", REFERENCE, re.MULTILINE)) == SEVERITY
+
+
+def test_the_reference_names_every_status_that_does_not_heal() -> None:
+    (row,) = (line for line in REFERENCE.splitlines() if "`hopeless-retry`" in line)
+
+    assert sorted(map(int, re.findall(r"\b4\d\d\b", row))) == sorted(RETRY_TOLERANCE)
+
+
+def play(desk: Callable[[], Client]) -> list[Finding]:
+    client = desk()
+    client.queue("one")
+    client.queue("one")
+    return client.findings()
+
+
+def test_the_verdict_is_the_same_however_often_it_is_asked_for() -> None:
+    assert play(Client) == play(Client)
+
+
+def test_a_verdict_changes_nothing() -> None:
+    client = Client(progression="polls:3")
+    id_ = client.queue("one", "[mock:fail]")
+    for _ in range(9):
+        client.findings()
+
+    assert value_of(client.ask("GET", "/ai/batches", query={"id": id_}))["status"] == "retrieving"
+
+
+def test_a_fingerprint_tells_everything_apart_that_is_asked() -> None:
+    base = Request("POST", "/a", "q=1", {"authorization": "Bearer a"}, b'{"a":1}')
+    others = [
+        base._replace(method="PUT"),
+        base._replace(path="/b"),
+        base._replace(query="q=2"),
+        base._replace(headers={}),
+        base._replace(body=b'{"a":2}'),
+        base._replace(body=b"{"),
+        base._replace(body=b"[" * 400 + b"]" * 400),
+    ]
+
+    assert len({fingerprint(each) for each in [base, *others]}) == len(others) + 1
+    assert fingerprint(base._replace(body=b'{ "a": 1 }')) == fingerprint(base)
+
+
+def test_sandboxes_are_judged_apart() -> None:
+    engine = make_engine()
+    queue(engine, "one", token="a")
+    queue(engine, "one", token="b")
+    ask(engine, "GET", "/nowhere", token="a")
+    ask(engine, "GET", "/nowhere", token="b")
+
+    assert findings_of(engine, "a") == findings_of(engine, "b") == []
