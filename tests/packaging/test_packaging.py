@@ -78,7 +78,7 @@ def test_the_wheel_declares_the_command_and_its_providers(installed: Path) -> No
 
     assert entries >= {
         ("console_scripts", "mockserver", "mockserver.cli:main"),
-        ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst.operations:api"),
+        ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst:api"),
     }
 
 
@@ -94,7 +94,7 @@ def test_the_wheel_says_what_it_is_and_what_it_needs(installed: Path) -> None:
 def test_code_document_and_providers_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     script = (
         "import mockserver.engine.build as loading, json;"
-        "paths = [loading.__file__, str(loading.bundled('openapi.yaml')), str(loading.bundled('fixtures'))];"
+        "paths = [loading.__file__, str(loading.bundled_path('openapi.yaml')), str(loading.bundled_path('fixtures'))];"
         "print(json.dumps([paths, [provider.name for provider in loading.find_providers()]]))"
     )
 
