@@ -199,6 +199,8 @@ def _keep_chat(case: Case[Any]) -> None:
         said = [{**each, "content": "."} if each.pop("tool_calls", None) else each for each in messages]
         # "`json_object` needs a message that holds the word JSON".
         body["messages"] = [*said, {"role": "user", "content": "As JSON, please."}]
+    if form.get("type") == "json_object" and (body.get("prompt_slug") or not body.get("messages")):
+        del body["response_format"]  # a prompt's messages take the place of these
     # What a template's placeholders stand for has to be given.
     if body.get("prompt_slug") is not None:
         body["prompt_slug"] = _draw(body["prompt_slug"], PROMPTS)
