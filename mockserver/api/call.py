@@ -34,7 +34,7 @@ class ApiContext(NamedTuple):
         return self.served.needs.component(self.spec, name) if self.served else self.spec.component(name)
 
     def bundled_component(self, name: str) -> Schema:
-        """The bundled schema of that name, whatever a served document says."""
+        """The bundled schema of that name, even if a served document replaces it."""
         return (self.served.bundled if self.served else self.spec).component(name)
 
     def changed_defaults(self, name: str) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ class RejectedItems(NamedTuple):
 
 
 class BatchState(NamedTuple):
-    """What the sandbox knows of a batch, whoever has looked."""
+    """What the sandbox knows of a batch, including what no client has read yet."""
 
     progression: Progression
     is_over: bool

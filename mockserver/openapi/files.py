@@ -52,7 +52,7 @@ def convert_document(path: Path) -> bytes:
 
 
 def converted_name(content: bytes) -> str:
-    """The name in CONVERTED of a YAML file with this content: an edited file is converted anew."""
+    """The name in CONVERTED of a YAML file with this content; an edited file gets another name."""
     return f"{blake2b(content, digest_size=16, key=_FORMAT).hexdigest()}.json"
 
 
