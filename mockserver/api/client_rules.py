@@ -52,9 +52,9 @@ class ClientRules(NamedTuple):
     """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
     ends: frozenset[str]
     """The statuses after which nothing changes; an answer without a status is the result itself."""
-    lost: frozenset[str]
+    unfinished_ends: frozenset[str]
     """The ends that leave work to be done again."""
-    standing: Callable[[Sandbox, str, float], BatchState | None]
+    batch_state: Callable[[Sandbox, str, float], BatchState | None]
     """What the sandbox knows of the batch with that id; None for one it does not know."""
     failed: tuple[str, ...] = ()
     """Where an answer tells how many items failed; empty when it does not."""

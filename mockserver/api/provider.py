@@ -63,48 +63,48 @@ FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 
 @dataclass(eq=False)
 class Provider:
-    """An API we imitate: the tag of its operations, its handlers, and its way of saying things.
+    """An imitated API: its handlers by operationId, and the hooks that the engine and the admin API call.
 
-    For the functions see their types. What the core needs without importing a provider's code stands in the module
-    `settings` of its package; see `mockserver.settings.declarations`.
+    The types of the hooks above say what each is given. What the core needs without importing a provider's code is
+    declared in the module `settings` of its package; see `mockserver.settings.declarations`.
     """
 
     name: str
     _: KW_ONLY
     tag: str
-    """Of its operations."""
+    """The OpenAPI tag of its operations."""
     document: Path | None = None
     """An OpenAPI document of its own, served beside the bundled one."""
-    adapt: Callable[[dict[str, Any], Settings], None] | None = None
+    patch_document: Callable[[dict[str, Any], Settings], None] | None = None
     """Changes the bundled document as settings ask."""
     prefixes: tuple[str, ...] = ()
     """Beginnings of paths, each ending where a part of the path ends (`/v1`)."""
-    lost: UnknownPathHandler | None = None
-    word: ErrorFormatter | None = None
+    unknown_path_response: UnknownPathHandler | None = None
+    format_error: ErrorFormatter | None = None
     statuses: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
-    """Those that a reason picks from, where not from those all providers share."""
-    guard: AdmissionHook | None = None
+    """By reason the statuses of its rejections, where they differ from those that all providers share."""
+    admission: AdmissionHook | None = None
     charges: Charges | None = None
-    dress: ResponseHook | None = None
-    slow: tuple[str, ...] = ()
+    add_headers: ResponseHook | None = None
+    threaded_prefixes: tuple[str, ...] = ()
     """Beginnings of paths whose requests may take so long that they are handled in a thread."""
     costly: Callable[[Request], bool] | None = None
     """Whether a request may spend a Budget: it is handled in a thread, too."""
-    report: UsageReport | None = None
-    keeps: SnapshotTypes | None = None
-    judge: SnapshotCheck | None = None
+    usage_report: UsageReport | None = None
+    snapshot_types: SnapshotTypes | None = None
+    check_snapshot: SnapshotCheck | None = None
     listings: Mapping[str, ListRows] = field(default_factory=dict)
-    notice: CallbackPayload | None = None
+    callback_payload: CallbackPayload | None = None
     fixture_sections: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
-    alone: Mapping[str, str] = field(default_factory=dict)
-    """By operationId a query argument that makes all others not matter."""
-    guidance: tuple[ClientRules, ...] = ()
-    """What the verdict on a client rests on."""
+    exclusive_parameters: Mapping[str, str] = field(default_factory=dict)
+    """By operationId the query parameter beside which all others are ignored."""
+    client_rules: tuple[ClientRules, ...] = ()
+    """One for each kind of batch; the verdict on a client is computed from them."""
     prompts: FindPrompts | None = None
-    """What near misses of fixtures are looked for in."""
+    """Finds the prompts that a request's fixtures could have matched."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By operationId those that handlers apply by themselves; others that a document states are put into requests."""
+    """By operationId the defaults that handlers apply; a document's other defaults are put into requests."""
     handlers: dict[str, Handler] = field(init=False, default_factory=dict)
     checkers: dict[str, Check] = field(init=False, default_factory=dict)
 

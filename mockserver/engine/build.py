@@ -105,8 +105,8 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
     path = bundled_path("openapi.yaml")
     document: dict[str, Any] = read_document(path, SpecError)
     for provider in providers:
-        if provider.adapt:
-            provider.adapt(document, settings)
+        if provider.patch_document:
+            provider.patch_document(document, settings)
     return _apply_strict(OpenApiDocument(document, str(path)), settings)
 
 
@@ -125,8 +125,8 @@ def load_extra_spec(
     read = read_openapi(Path(path), only_sound=only_sound)
     document = dict(read.document)
     for provider in providers:
-        if provider.adapt:
-            provider.adapt(document, settings)
+        if provider.patch_document:
+            provider.patch_document(document, settings)
     spec = _apply_strict(OpenApiDocument(document, read.name), settings)
     return replace_bundled(spec, bundled, {each.tag for each in providers}, only_sound=only_sound)
 

@@ -72,7 +72,7 @@ class Engine:
         self._key_schemes = tuple(sorted(schemes - {BEARER}))
         declare_secrets(scheme.name for scheme in self._key_schemes)
         self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
-        self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
+        self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.threaded_prefixes})
 
     @cached_property
     def scenarios(self) -> "ScenarioSet":
@@ -145,8 +145,8 @@ class Engine:
     ) -> Response:
         """The response with the common headers; it is counted and recorded in the journal."""
         provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
-        if provider is not None and provider.dress is not None:
-            response = provider.dress(request, sandbox, response, self.settings)
+        if provider is not None and provider.add_headers is not None:
+            response = provider.add_headers(request, sandbox, response, self.settings)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
@@ -261,8 +261,8 @@ class Engine:
             if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
                 return forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(service, request, sandbox, now, token)
-            if service.provider is not None and service.provider.guard is not None:
-                service.provider.guard(operation, sandbox, account, now, self.settings)
+            if service.provider is not None and service.provider.admission is not None:
+                service.provider.admission(operation, sandbox, account, now, self.settings)
         supplied = parse_input(operation, request, match.arguments, strict=self.settings.strict)
         arguments, body, canonical_body, violations = supplied
         call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
@@ -310,9 +310,13 @@ class Engine:
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
             host = owner_of_path(request.path, refusal, self._by_operation)
-            reply = host.lost(request, refusal, status) if host and host.lost else _problem_for(refusal, status)
-        if provider is not None and provider.word is not None:
-            reply = provider.word(refusal, reply)
+            reply = (
+                host.unknown_path_response(request, refusal, status)
+                if host and host.unknown_path_response
+                else _problem_for(refusal, status)
+            )
+        if provider is not None and provider.format_error is not None:
+            reply = provider.format_error(refusal, reply)
         if status == 401 and operation is not None:
             reply = _with_challenge(reply, operation, provider, refusal)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
@@ -373,7 +377,7 @@ def _with_challenge(reply: Response, operation: Operation, provider: Provider | 
 
 def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
     """The violations to report. If an exclusive parameter is given, only its own."""
-    alone = service.provider.alone.get(service.operation.key) if service.provider else None
+    alone = service.provider.exclusive_parameters.get(service.operation.key) if service.provider else None
     if alone is None or alone not in supplied.arguments:
         return supplied.violations
     return [each for each in supplied.violations if each.location[:2] == ("query", alone)]

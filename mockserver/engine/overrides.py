@@ -113,7 +113,7 @@ def stub_reply(service: BoundOperation, rule: Rule) -> Response:
         return canned_reply(operation, entry, "stub")
     reply = _documented_response(service, entry, status, rule)
     if "message" in entry:
-        if status < 400 or service.provider is None or service.provider.word is None:
+        if status < 400 or service.provider is None or service.provider.format_error is None:
             raise ValueError(f"{operation.key} has no wording for {status}; wanted a body or a text")
         reply = _format_body(service, entry["message"], reply)
     headers = ((name, str(value)) for name, value in entry.get("headers", {}).items())
@@ -223,9 +223,9 @@ def _complete_like_documented(service: BoundOperation, status: int) -> Response:
 
 def _format_body(service: BoundOperation, message: str, reply: Response) -> Response:
     """The response with this message in the API's error format, if it has one."""
-    if service.provider is None or service.provider.word is None:
+    if service.provider is None or service.provider.format_error is None:
         return reply
-    return service.provider.word(Refusal(Reason.FAILED, message), reply)
+    return service.provider.format_error(Refusal(Reason.FAILED, message), reply)
 
 
 def _preference_override(operation: Operation, request: Request, salt: bytes) -> tuple[Response | None, Request]:

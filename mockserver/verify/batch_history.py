@@ -33,7 +33,7 @@ class BatchTrace(NamedTuple):
 class BatchTraces(NamedTuple):
     """All batches of one kind."""
 
-    guidance: ClientRules
+    client_rules: ClientRules
     by_id: dict[str, BatchTrace]
     creations: list[Exchange]
     downloads: list[Exchange]
@@ -42,64 +42,64 @@ class BatchTraces(NamedTuple):
     def is_over(self, sighting: Observation) -> bool:
         """Whether the response had a final status; a result implies one."""
         status = sighting.value.get("status")
-        return (status is None and sighting.is_read) or str(status) in self.guidance.ends
+        return (status is None and sighting.is_read) or str(status) in self.client_rules.ends
 
     def is_lost(self, sighting: Observation) -> bool:
         """Whether the response gave a reason to create the batch again."""
-        return str(sighting.value.get("status")) in self.guidance.lost or self.failures(sighting) > 0
+        return str(sighting.value.get("status")) in self.client_rules.unfinished_ends or self.failures(sighting) > 0
 
     def failures(self, sighting: Observation) -> int:
         """The number of failed items in the response."""
         value: Any = sighting.value
-        for name in self.guidance.failed:
+        for name in self.client_rules.failed:
             value = value.get(name) if isinstance(value, Mapping) else None
-        return value if self.guidance.failed and isinstance(value, int) else 0
+        return value if self.client_rules.failed and isinstance(value, int) else 0
 
     def error_file(self, sighting: Observation) -> str:
         """The id of the error file in the response; empty without one."""
-        return str(sighting.value.get(self.guidance.error_file) or "") if self.guidance.error_file else ""
+        return str(sighting.value.get(self.client_rules.error_file) or "") if self.client_rules.error_file else ""
 
 
 def read_traces(
-    guidance: ClientRules, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]
+    client_rules: ClientRules, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]
 ) -> BatchTraces:
     """The batches of one kind. A response that a fault disturbed counts as not received."""
-    lives = BatchTraces(guidance, {}, [], [])
+    traces = BatchTraces(client_rules, {}, [], [])
     for exchange in exchanges:
         if exchange.response.status >= 300 or exchange.response.source.startswith("fault"):
             continue
-        if exchange.operation == guidance.download:
+        if exchange.operation == client_rules.download:
             if exchange.request.method != "HEAD":
-                lives.downloads.append(exchange)
-        elif exchange.operation == guidance.create or exchange.operation in guidance.status:
-            _note(lives, exchange, operations)
-    return lives
+                traces.downloads.append(exchange)
+        elif exchange.operation == client_rules.create or exchange.operation in client_rules.status:
+            _note(traces, exchange, operations)
+    return traces
 
 
-def _note(lives: BatchTraces, exchange: Exchange, operations: Mapping[str, Operation]) -> None:
-    asked = _requested_id(lives.guidance, exchange, operations)
+def _note(traces: BatchTraces, exchange: Exchange, operations: Mapping[str, Operation]) -> None:
+    asked = _requested_id(traces.client_rules, exchange, operations)
     value = _value(exchange)
-    if asked and exchange.operation in lives.guidance.status:
+    if asked and exchange.operation in traces.client_rules.status:
         is_read = exchange.request.method == "GET"
-        _trace(lives, asked).sightings.append(Observation(exchange, value, is_read))
+        _trace(traces, asked).sightings.append(Observation(exchange, value, is_read))
     elif isinstance(value.get("data"), list):
         for each in value["data"]:
             if isinstance(each, dict) and isinstance(each.get("id"), str):
-                _trace(lives, each["id"]).sightings.append(Observation(exchange, each, is_read=False))
-    elif exchange.operation == lives.guidance.create and isinstance(value.get("id"), str):
-        life = _trace(lives, value["id"])
-        lives.by_id[value["id"]] = life._replace(created=exchange)
-        life.sightings.append(Observation(exchange, value, is_read=False))
-        lives.creations.append(exchange)
+                _trace(traces, each["id"]).sightings.append(Observation(exchange, each, is_read=False))
+    elif exchange.operation == traces.client_rules.create and isinstance(value.get("id"), str):
+        trace = _trace(traces, value["id"])
+        traces.by_id[value["id"]] = trace._replace(created=exchange)
+        trace.sightings.append(Observation(exchange, value, is_read=False))
+        traces.creations.append(exchange)
 
 
-def _trace(lives: BatchTraces, id_: str) -> BatchTrace:
-    return lives.by_id.setdefault(id_, BatchTrace(None, []))
+def _trace(traces: BatchTraces, id_: str) -> BatchTrace:
+    return traces.by_id.setdefault(id_, BatchTrace(None, []))
 
 
-def _requested_id(guidance: ClientRules, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
+def _requested_id(client_rules: ClientRules, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
     """The id of the batch in the request; empty without one."""
-    location, name = guidance.id
+    location, name = client_rules.id
     if location == "query":
         return dict(parse_qsl(exchange.request.query)).get(name, "").lower()
     template = operations[exchange.operation].path if exchange.operation in operations else ""

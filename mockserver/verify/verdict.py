@@ -60,22 +60,22 @@ class VerdictInput(NamedTuple):
 
     waits: Mapping[int, float]
     """Wall-clock times of exchanges; see Journal."""
-    lives: Sequence[BatchTraces]
+    traces: Sequence[BatchTraces]
     repeated: Sequence[Sequence[Exchange]]
     """Requests that occurred more than once, identical by bytes or JSON value."""
-    standings: Mapping[str, BatchState | None]
+    states: Mapping[str, BatchState | None]
     """The state of each batch, by id."""
 
 
 def run_checks(
-    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: dict[str, Operation], now: float
+    sandbox: Sandbox, client_rules: Sequence[ClientRules], operations: dict[str, Operation], now: float
 ) -> list[Finding]:
     """All findings about the sandbox's clients, in order of occurrence."""
     exchanges = tuple(sandbox.journal.find(lambda _: True))
-    lives = [read_traces(each, exchanges, operations) for each in guidance]
-    standings = {id_: each.guidance.standing(sandbox, id_, now) for each in lives for id_ in each.by_id}
-    scene = VerdictInput(sandbox.journal.waits, lives, list(_repeated(exchanges)), standings)
-    found = [finding for judge in CHECKS for finding in judge(scene)]
+    traces = [read_traces(each, exchanges, operations) for each in client_rules]
+    states = {id_: each.client_rules.batch_state(sandbox, id_, now) for each in traces for id_ in each.by_id}
+    seen = VerdictInput(sandbox.journal.waits, traces, list(_repeated(exchanges)), states)
+    found = [finding for judge in CHECKS for finding in judge(seen)]
     return sorted(found, key=lambda each: (each.exchanges, each.code))
 
 
@@ -94,12 +94,14 @@ def _repeated(exchanges: Sequence[Exchange]) -> Iterator[list[Exchange]]:
             yield from (again for again in same.values() if len(again) > 1)
 
 
-def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
+def hopeless_retries(seen: VerdictInput) -> Iterator[Finding]:
     """The same request was repeated after a response that cannot change, and got it again."""
     patience = {
-        (each.guidance.create, status): n for each in scene.lives for status, n in each.guidance.patience.items()
+        (each.client_rules.create, status): n
+        for each in seen.traces
+        for status, n in each.client_rules.patience.items()
     }
-    for same in scene.repeated:
+    for same in seen.repeated:
         runs: list[list[Exchange]] = [[]]
         for each in same:
             if runs[-1] and runs[-1][-1].response.status != each.response.status:
@@ -117,10 +119,10 @@ def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
                 )
 
 
-def ignored_waits(scene: VerdictInput) -> Iterator[Finding]:
+def ignored_waits(seen: VerdictInput) -> Iterator[Finding]:
     """The same request was repeated before `Retry-After` was over."""
-    for same in scene.repeated:
-        early = [pair for pair in pairwise(same) if _is_early(*pair, scene.waits)]
+    for same in seen.repeated:
+        early = [pair for pair in pairwise(same) if _is_early(*pair, seen.waits)]
         if early:
             seconds = retry_after_seconds(early[0][0].response, early[0][0].at)
             yield _finding(
@@ -137,19 +139,19 @@ def _is_early(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> 
     return passed is not None and passed < seconds * POLL_TOLERANCE
 
 
-def hasty_reads(scene: VerdictInput) -> Iterator[Finding]:
+def hasty_reads(seen: VerdictInput) -> Iterator[Finding]:
     """A batch's status was polled faster than ClientRules allow; only if batches progress with the clock."""
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            standing = scene.standings.get(id_)
-            if standing is None or standing.progression.kind != "time":
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            state = seen.states.get(id_)
+            if state is None or state.progression.kind != "time":
                 continue
-            wanted = min(lives.guidance.poll_seconds, standing.progression.amount / SHORT_LIFE)
-            reads = [each for each in life.sightings if each.is_read]
+            wanted = min(traces.client_rules.poll_seconds, state.progression.amount / SHORT_LIFE)
+            reads = [each for each in trace.sightings if each.is_read]
             hasty = [
                 (first, second)
                 for first, second in pairwise(reads)
-                if not lives.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * POLL_TOLERANCE
+                if not traces.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * POLL_TOLERANCE
             ]
             if len(hasty) >= LOOP:
                 yield _finding(
@@ -160,37 +162,37 @@ def hasty_reads(scene: VerdictInput) -> Iterator[Finding]:
                 )
 
 
-def paid_twice(scene: VerdictInput) -> Iterator[Finding]:
+def paid_twice(seen: VerdictInput) -> Iterator[Finding]:
     """The same batch was created again, although the first one was accepted and not lost."""
-    for lives in scene.lives:
+    for traces in seen.traces:
         by_mark: dict[bytes | None, str] = {}
-        for id_, life in lives.by_id.items():
-            if life.created is None:
+        for id_, trace in traces.by_id.items():
+            if trace.created is None:
                 continue
-            mark = fingerprint(life.created.request)
+            mark = fingerprint(trace.created.request)
             earlier = by_mark.get(mark) if mark is not None else None
             by_mark[mark] = id_
             if earlier is None:
                 continue
-            first = lives.by_id[earlier]
+            first = traces.by_id[earlier]
             if first.created and not any(
-                lives.is_lost(each) for each in first.sightings if each.exchange.number < life.created.number
+                traces.is_lost(each) for each in first.sightings if each.exchange.number < trace.created.number
             ):
                 yield _finding(
                     "batch-paid-twice",
                     f"{id_} is the same batch as {earlier}, which was accepted before and was not lost.",
-                    [first.created, life.created],
+                    [first.created, trace.created],
                     "Keep the id of a batch at once, and read its status instead of queuing the same again.",
                 )
 
 
-def unread_error_files(scene: VerdictInput) -> Iterator[Finding]:
+def unread_error_files(seen: VerdictInput) -> Iterator[Finding]:
     """A status named an error file that was not downloaded."""
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            told = next((each for each in life.sightings if lives.error_file(each)), None)
-            name = lives.error_file(told) if told else ""
-            if told and not any(name in each.request.path for each in lives.downloads):
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            told = next((each for each in trace.sightings if traces.error_file(each)), None)
+            name = traces.error_file(told) if told else ""
+            if told and not any(name in each.request.path for each in traces.downloads):
                 yield _finding(
                     "error-file-unread",
                     f"{id_} has the error file {name}, which was never downloaded.",
@@ -199,58 +201,61 @@ def unread_error_files(scene: VerdictInput) -> Iterator[Finding]:
                 )
 
 
-def unchecked_failures(scene: VerdictInput) -> Iterator[Finding]:
+def unchecked_failures(seen: VerdictInput) -> Iterator[Finding]:
     """Items failed, and the client either did not see the final status, or did nothing about it although the API has no
     error file.
     """
-    latest = max((each.number for lives in scene.lives for each in lives.creations), default=0)
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            ends = [each for each in life.sightings if lives.is_over(each)]
-            standing = scene.standings.get(id_)
-            if not ends and life.created and standing and _is_unseen(standing):
+    latest = max((each.number for traces in seen.traces for each in traces.creations), default=0)
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            ends = [each for each in trace.sightings if traces.is_over(each)]
+            state = seen.states.get(id_)
+            if not ends and trace.created and state and _is_unseen(state):
                 yield _finding(
                     "failed-unseen",
-                    f"{id_} is over, {standing.failed} of its items failed, and the client read no final status.",
-                    [life.created, *(each.exchange for each in life.sightings[-1:])],
+                    f"{id_} is over, {state.failed} of its items failed, and the client read no final status.",
+                    [trace.created, *(each.exchange for each in trace.sightings[-1:])],
                     "Read the status until the batch has ended, and look at how many failed.",
                 )
             elif (
-                ends and not lives.guidance.error_file and lives.failures(ends[0]) and latest < ends[0].exchange.number
+                ends
+                and not traces.client_rules.error_file
+                and traces.failures(ends[0])
+                and latest < ends[0].exchange.number
             ):
                 yield _finding(
                     "failed-ignored",
-                    f"A status of {id_} reported failed items ({lives.failures(ends[0])}); nothing was queued later.",
+                    f"A status of {id_} reported failed items ({traces.failures(ends[0])}); nothing was queued later.",
                     [ends[0].exchange],
                     "Look at the count of failed items, and ask again for those that have no answer.",
                 )
 
 
-def refused_lines(scene: VerdictInput) -> Iterator[Finding]:
+def refused_lines(seen: VerdictInput) -> Iterator[Finding]:
     """A batch was accepted, and items of it failed validation: as live requests they would have been rejected."""
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            standing = scene.standings.get(id_)
-            if standing is not None and standing.refused.total:
-                count, told = standing.refused
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            state = seen.states.get(id_)
+            if state is not None and state.refused.total:
+                count, told = state.refused
                 said = "; ".join(each.rstrip(".") for each in told)
                 more = f"; and {count - len(told)} more" if count > len(told) else ""
                 yield _finding(
                     "refused-lines",
                     f"{id_} has {count} lines that failed validation: {said}{more}.",
-                    [life.created or life.sightings[0].exchange],
+                    [trace.created or trace.sightings[0].exchange],
                     "Mend what writes these lines; each would be refused as a live request, too.",
                 )
 
 
-def _is_unseen(standing: BatchState) -> bool:
-    return standing.is_over and standing.failed > 0 and not standing.was_told
+def _is_unseen(state: BatchState) -> bool:
+    return state.is_over and state.failed > 0 and not state.was_told
 
 
-def repeated_downloads(scene: VerdictInput) -> Iterator[Finding]:
+def repeated_downloads(seen: VerdictInput) -> Iterator[Finding]:
     """A complete result was downloaded more than once."""
-    downloads = {each.number for lives in scene.lives for each in lives.downloads}
-    for same in scene.repeated:
+    downloads = {each.number for traces in seen.traces for each in traces.downloads}
+    for same in seen.repeated:
         whole = [each for each in same if each.number in downloads and each.response.status == 200]
         if len(whole) > 1:
             yield _finding(

@@ -30,8 +30,8 @@ CLIENT_RULES = (
         status=("getBatchStatus",),
         id=("query", "id"),
         ends=frozenset({"successful", "failed"}),
-        lost=frozenset({"failed"}),
-        standing=batch_state,
+        unfinished_ends=frozenset({"failed"}),
+        batch_state=batch_state,
         failed=("failed",),
         download="getArchive",
     ),
@@ -40,8 +40,8 @@ CLIENT_RULES = (
         status=("getCompletion", "askModel"),
         id=("query", "id"),
         ends=frozenset({"failed"}),
-        lost=frozenset({"failed"}),
-        standing=batch_state,
+        unfinished_ends=frozenset({"failed"}),
+        batch_state=batch_state,
         patience={403: 2},  # a captcha may have been returned before the completion
     ),
 )

@@ -104,19 +104,19 @@ def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict
 api = Provider(
     "agentfirst",
     tag="Agent First",
-    word=format_error,
+    format_error=format_error,
     charges=needs_credits,
-    adapt=adapt,
-    notice=callback_payload,
-    judge=lazy_function(lambda: snapshot.snapshot_problems),
+    patch_document=adapt,
+    callback_payload=callback_payload,
+    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
     defaults={
         "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
         "askModel": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1, "mode": "sync"},
         "getArchive": {"format": "zip"},
     },
-    alone={"askModel": "id"},
+    exclusive_parameters={"askModel": "id"},
     listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.values())},
-    guidance=CLIENT_RULES,
+    client_rules=CLIENT_RULES,
     prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)

@@ -74,28 +74,28 @@ def is_costly(request: Request) -> bool:
 api = Provider(
     "agilecloud",
     tag="AgileCloud",
-    word=lazy_function(lambda: errors.format_error),
+    format_error=lazy_function(lambda: errors.format_error),
     prefixes=("/v1", "/api/v1"),
-    lost=lazy_function(lambda: errors.unknown_path),
+    unknown_path_response=lazy_function(lambda: errors.unknown_path),
     # "Revoked keys → 401 at once": an unauthorised account never gets the 403, which is about the tier.
     statuses={
         Reason.FORBIDDEN: (401,),
         Reason.INVALID: (400,),
         **dict.fromkeys((Reason.UNSUPPORTED_MEDIA_TYPE, Reason.UNSUPPORTED_CODING), (400,)),
     },
-    guard=check_rate_limit,
-    dress=add_headers,
-    report=lazy_function(lambda: usage.report),
-    keeps=lazy_function(lambda: collections.snapshot_types),
-    judge=lazy_function(lambda: snapshot.snapshot_problems),
+    admission=check_rate_limit,
+    add_headers=add_headers,
+    usage_report=lazy_function(lambda: usage.report),
+    snapshot_types=lazy_function(lambda: collections.snapshot_types),
+    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
     listings={
         "batches": lazy_function(lambda: batches.batch_rows),
         "files": lazy_function(lambda: files.file_rows),
     },
     # Two thousand inputs of an embedding are six million numbers.
-    slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+    threaded_prefixes=("/v1/batches", "/v1/files", "/v1/embeddings"),
     costly=is_costly,
-    guidance=CLIENT_RULES,
+    client_rules=CLIENT_RULES,
     prompts=lazy_function(lambda: chat.prompts),
     defaults={
         "listFiles": {"limit": 10_000, "order": "desc"},

@@ -40,7 +40,7 @@ MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
 """The most values in a document, and the minimum average size of a value in bytes; exports have 20 and more."""
 
 COLLECTIONS: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
-"""The types of the core's collections. A provider declares its own; see Provider.keeps."""
+"""The types of the core's collections. A provider declares its own; see Provider.snapshot_types."""
 
 
 class SnapshotField(NamedTuple):

@@ -38,9 +38,9 @@ def usage(call: AdminCall) -> Any:
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
     reporting = {service.provider: service.world for service in call.engine.services if service.provider}
     return {
-        provider.name: provider.report(world, call.sandbox, after, limit)
+        provider.name: provider.usage_report(world, call.sandbox, after, limit)
         for provider, world in reporting.items()
-        if provider.report
+        if provider.usage_report
     }
 
 

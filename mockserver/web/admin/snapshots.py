@@ -89,8 +89,10 @@ VERBS = (
 def snapshots_of(engine: Engine) -> Snapshots:
     """The snapshot codec for this server's providers."""
     providers = {service.provider: service.world for service in engine.services if service.provider}
-    kept = {each.name: each.keeps() for each in providers if each.keeps}
-    return Snapshots(kept, [partial(each.judge, world) for each, world in providers.items() if each.judge])
+    kept = {each.name: each.snapshot_types() for each in providers if each.snapshot_types}
+    return Snapshots(
+        kept, [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
+    )
 
 
 def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:

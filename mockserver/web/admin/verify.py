@@ -24,7 +24,7 @@ XML = "application/xml"
 
 def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
-    guidance, operations = _guidance(call), _operations(call)
+    client_rules, operations = _client_rules(call), _operations(call)
     findings: list[dict[str, Any]] = []
     notes: list[str] = []
     judged = dropped = more = 0
@@ -34,7 +34,7 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
             break
         if not sandbox.journal.seen:
             continue
-        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, guidance, operations))
+        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, client_rules, operations))
         judged += counts[0]
         dropped += counts[1]
         notes += noted
@@ -50,20 +50,20 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
         "dropped": dropped,
         "notes": notes[:MAX_FINDINGS],
         "rules": {
-            "poll_seconds": {each.create: each.poll_seconds for each in guidance},
+            "poll_seconds": {each.create: each.poll_seconds for each in client_rules},
             "retries": {str(status): count for status, count in RETRY_TOLERANCE.items()},
         },
     }
 
 
 def _judge(
-    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: Sequence[Operation]
+    sandbox: Sandbox, client_rules: Sequence[ClientRules], operations: Sequence[Operation]
 ) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
     """The findings of one sandbox, the numbers of examined and dropped exchanges, and notes on what could not be
     checked.
     """
     with sandbox.transaction:
-        found = run_checks(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+        found = run_checks(sandbox, client_rules, {each.key: each for each in operations}, now=sandbox.clock.now())
         dropped = sandbox.journal.dropped
         return found, (sandbox.journal.seen - dropped, dropped), list(_notes(sandbox))
 
@@ -132,9 +132,9 @@ def _operations(call: AdminCall) -> list[Operation]:
     return [each for each in operations if each.tag == tag]
 
 
-def _guidance(call: AdminCall) -> list[ClientRules]:
+def _client_rules(call: AdminCall) -> list[ClientRules]:
     providers = {service.provider.name: service.provider for service in call.engine.services if service.provider}
-    return [each for provider in providers.values() for each in provider.guidance]
+    return [each for provider in providers.values() for each in provider.client_rules]
 
 
 VERBS = (

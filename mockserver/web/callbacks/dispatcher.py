@@ -61,7 +61,7 @@ class CallbackDispatcher:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop of the timers. Must be set before a thread calls, since threads have no loop."""
         providers = {service.provider for service in engine.services if service.provider}
-        self._notices = {each.name: each.notice for each in providers if each.notice}
+        self._notices = {each.name: each.callback_payload for each in providers if each.callback_payload}
         self._sends = settings.callbacks == "send"
         self._rules = policy_of(settings)
         self._workers = engine.workers

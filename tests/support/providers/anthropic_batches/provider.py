@@ -65,12 +65,12 @@ api = Provider(
     document=Path(__file__).parent / "openapi.yaml",
     fixture_sections={"message_openings": {"type": "array", "items": {"type": "object", "required": ["text"]}}},
     prefixes=("/v1/messages",),
-    word=format_error,
-    lost=unknown_path,
+    format_error=format_error,
+    unknown_path_response=unknown_path,
     statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,)},
-    keeps=lambda: {COLLECTION: MessageBatch},
+    snapshot_types=lambda: {COLLECTION: MessageBatch},
     listings={"batches": batch_rows},
-    guidance=(
+    client_rules=(
         ClientRules(
             create="createMessageBatch",
             status=("retrieveMessageBatch",),
