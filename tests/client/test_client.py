@@ -531,6 +531,17 @@ def test_properties_that_are_only_read_cannot_be_assigned(mine: SandboxClient) -
         setattr(mine.clock, "now", 0)  # noqa: B010  as above
 
 
+@pytest.mark.parametrize(("count", "shown", "end"), [(20, 20, "wrong 19"), (21, 20, "and 1 more")])
+def test_an_error_shows_twenty_violations_and_holds_all(count: int, shown: int, end: str) -> None:
+    violations = [{"location": ["body", n], "message": f"wrong {n}"} for n in range(count)]
+
+    error = AdminError("PUT /__admin/faults", 422, "Refused.", violations)
+
+    assert str(error).count("wrong") == shown
+    assert str(error).endswith(end)
+    assert len(error.violations) == count
+
+
 def test_a_sandbox_says_who_it_is(mine: SandboxClient) -> None:
     assert repr(mine) == f"<sandbox {mine.name!r} of {mine.client.url}>"
     assert repr(mine.clock) == f"<clock of {mine!r}>"
