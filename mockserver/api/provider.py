@@ -89,10 +89,10 @@ ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
 """What a sandbox holds of one kind at an instant, as JSON, oldest first. Looking changes nothing."""
 
 
-SnapshotTypes = Callable[[], Mapping[str, Any]]
-"""What lies on which shelf of a sandbox, as type hints: exports write and imports read these types and no others."""
+CollectionTypes = Callable[[], Mapping[str, Any]]
+"""The type of the values in each collection, by its name (`agilecloud.files`), as type hints."""
 SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
-"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `SnapshotTypes` says."""
+"""What makes no sense on the shelves of a sandbox that is imported, whose types are what `CollectionTypes` says."""
 
 
 class RequestPrompt(NamedTuple):
@@ -198,7 +198,8 @@ class Provider:
         slow: tuple[str, ...] = (),
         costly: Callable[[Request], bool] | None = None,
         report: UsageReport | None = None,
-        keeps: SnapshotTypes | None = None,
+        collections: CollectionTypes | None = None,
+        dated: tuple[str, ...] = (),
         judge: SnapshotCheck | None = None,
         listings: Mapping[str, ListRows] = {},
         notice: CallbackPayload | None = None,
@@ -215,6 +216,8 @@ class Provider:
         with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
         Budget). `lost` answers what no operation takes under
         `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
+        `collections` are what the provider keeps in a sandbox, each with `sandbox.collection(name, type)`; those in
+        `dated` have timestamps, so the clock cannot begin again while one is not empty, and the admin API counts them.
         `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
         operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
         on, `prompts` what near misses of fixtures are looked for in.
@@ -231,7 +234,8 @@ class Provider:
         self.slow = slow
         self.costly = costly
         self.report = report
-        self.keeps = keeps
+        self.collections = collections
+        self.dated = dated
         self.judge = judge
         self.listings = listings
         self.notice = notice

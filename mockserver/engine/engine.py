@@ -265,7 +265,7 @@ class Engine:
                 else "the Authorization header holds no bearer token"
             )
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
-        if self._needs_credits(service, request, sandbox) and not account.can_pay(sandbox.batches, now):
+        if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
 

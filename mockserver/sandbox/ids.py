@@ -1,12 +1,13 @@
 """Ids that are the same on every run: f(seed, sandbox, operation, canonical body, how often that body was seen)."""
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 import xxhash
 
 from mockserver.http import Upload
+from mockserver.sandbox.collection import Collection
 
 NESTING_MARGIN = 24
 """Levels that an answer may have around what was given."""
@@ -66,14 +67,15 @@ def salt_of(seed: str, sandbox: str) -> bytes:
 class IdSequence:
     """The identities one sandbox gives. A body seen again gets another one, whatever was asked in between."""
 
-    def __init__(self, seed: str, sandbox: str, seen: MutableMapping[str, int]) -> None:
+    def __init__(self, seed: str, sandbox: str, seen: Collection[int]) -> None:
         """`seen` is where the sandbox counts how often each body came."""
         self.salt = salt_of(seed, sandbox)
-        self._seen = seen
+        self._get = seen.get
+        self._put = seen.put
 
     def next(self, operation: str, body: bytes) -> bytes:
         """The next identity for this operation and canonical body."""
         content = xxhash.xxh3_128_hexdigest(body) + operation
-        count = self._seen.get(content, 0)
-        self._seen[content] = count + 1
+        count = self._get(content) or 0
+        self._put(content, count + 1)
         return xxhash.xxh3_128_digest(b"%b%d:%b" % (self.salt, count, content.encode()))

@@ -1,20 +1,22 @@
 """A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
 
-from collections.abc import Mapping, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
 
 from mockserver.sandbox.accounts import Accounts, AccountSpec
-from mockserver.sandbox.answers import AnswerVersions
 from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.callbacks import Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig
+from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
 from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.stubs.rules import Rules
 from mockserver.sandbox.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
+
+Value = TypeVar("Value")
 
 
 class SandboxOptions(NamedTuple):
@@ -41,6 +43,8 @@ class SandboxDefaults(NamedTuple):
     closed: Mapping[str, frozenset[str]]
     """By provider, the only tokens that are good; see Accounts."""
     journal_size: int
+    dated: tuple[str, ...] = ("batches",)
+    """The collections whose values have timestamps; while one has any, the clock cannot begin again."""
 
     def of(self, own: SandboxOptions) -> "SandboxDefaults":
         """The same, but for what is the sandbox's own."""
@@ -86,8 +90,10 @@ class Sandbox:
         """
         self.name = name
         self.own = own
-        self.transaction = store.transaction(name)
         self._store = store
+        self._partition = store.open(name)
+        self._collections: dict[str, Collection[Any]] = {}
+        self.transaction = self._partition.transaction
         self._common = beginnings
         self._beginnings = beginnings.of(own)
         self._waste = waste
@@ -109,7 +115,18 @@ class Sandbox:
     @property
     def has_no_timestamps(self) -> bool:
         """Whether nothing is here that has a time, so that the clock may go anywhere."""
-        return not (self.batches or self.jobs or self.files)
+        return not any(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """How many values are in each collection whose values have timestamps."""
+        return {name: len(self.collection(name, object)) for name in self._common.dated}
+
+    def collection(self, name: str, type_: type[Value]) -> Collection[Value]:
+        """The collection of that name; its values are of the type with which it is declared."""
+        try:
+            return self._collections[name]
+        except KeyError:
+            return self._open_collection(name, type_)
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
@@ -128,12 +145,11 @@ class Sandbox:
     @property
     def may_be_evicted(self) -> bool:
         """Whether nobody counts on it to stay, and nothing happens in it right now."""
-        return not (self.is_in_use or self._store.is_busy(self.name))
+        return not (self.is_in_use or self.is_busy())
 
-    @property
-    def shelves(self) -> Mapping[str, MutableMapping[str, Any]]:
-        """All that rests in the store, by collection."""
-        return self._store.shelves(self.name)
+    def is_busy(self) -> bool:
+        """Whether another thread is inside a transaction."""
+        return self._partition.is_busy()
 
     def open_outbox(self) -> Outbox:
         """Where callbacks are noted."""
@@ -153,8 +169,8 @@ class Sandbox:
 
     def reset_state(self) -> None:
         """Forget batches, their callbacks, accounts and the ids that were given; keep clock and journal."""
-        for shelf in self._store.take(self.name):
-            self._throw_away(shelf)
+        for values in self._partition.clear():
+            self._throw_away(values)
         self._furnish()
 
     def reset_clock(self) -> None:
@@ -179,10 +195,10 @@ class Sandbox:
 
     def detach(self) -> None:
         """Give up the place in the store, where another sandbox of this name may begin. Who is inside goes on."""
-        for shelf in self._store.drop(self.name):
-            if len(shelf) > AT_ONCE:  # copies, because who is inside needs the shelves
-                self._throw_away(list(shelf))
-                self._throw_away(list(shelf.values()))
+        self._store.drop(self.name)
+        for collection in self._collections.values():
+            if len(collection) > AT_ONCE:  # copies, because requests that are inside need the collections
+                self._throw_away(list(collection.items()))
         self._store = open_store()
         self.journal.detach()
         self.outbox = None
@@ -192,19 +208,17 @@ class Sandbox:
             self._waste.add(heap)
 
     def _furnish(self) -> None:
-        """Open empty shelves, and what reads and writes on them."""
-        store, name, start = self._store, self.name, self._beginnings
-        self.batches: MutableMapping[str, Batch] = store.shelf(name, "batches")
-        self.jobs: MutableMapping[str, Any] = store.shelf(name, "jobs")
-        self.prompts: MutableMapping[str, Any] = store.shelf(name, "prompts")
-        self.files: MutableMapping[str, Any] = store.shelf(name, "files")
-        self.usage: MutableMapping[str, Any] = store.shelf(name, "usage")
-        self.buckets: MutableMapping[str, Any] = store.shelf(name, "buckets")
-        self.asked: MutableMapping[str, int] = store.shelf(name, "asked")
-        self.answers = AnswerVersions()
+        """Make what reads and writes the collections."""
+        start = self._beginnings
+        self.batches = self.collection("batches", Batch)
         self.outbox = None
-        self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.shelf(name, "accounts"))
-        self.ids = IdSequence(start.seed, self.own.ids_of or name, store.shelf(name, "seen"))
+        self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection)
+        self.ids = IdSequence(start.seed, self.own.ids_of or self.name, self.collection("seen", int))
+
+    def _open_collection(self, name: str, type_: type[Value]) -> Collection[Value]:
+        del type_  # The store knows it from the provider's declaration.
+        found = cast("Collection[Value]", self._partition.rows(name))
+        return self._collections.setdefault(name, found)
 
 
 def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:

@@ -1,32 +1,64 @@
-"""Where documents rest: a store holds a shelf of documents for every sandbox and collection."""
+"""Where a sandbox's values are kept: immutable values by key, in collections, one partition for each sandbox.
 
-from collections.abc import Iterable, Mapping, MutableMapping
+A store that holds bytes encodes values by the types that collections are declared with; see `Provider.collections`.
+"""
+
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from mockserver.stores.memory import MemoryStore
 
 
-class Store(Protocol):
-    """What a store supplies. Documents on a shelf keep the order in which their keys were first put."""
+class Rows(Protocol):
+    """One collection of one sandbox. Keys keep the order in which they were first put.
 
-    def transaction(self, sandbox: str) -> AbstractContextManager[Any]:
+    Nothing in it is changed in place: a change is a `put` of a new value, inside the partition's transaction.
+    """
+
+    def get(self, key: str, /) -> Any:
+        """The value; None where the key is unknown."""
+
+    def put(self, key: str, value: Any, /) -> None:
+        """Add a value, or replace the one under that key, which keeps its place."""
+
+    def delete(self, key: str, /) -> None:
+        """Remove a key; an unknown one is ignored."""
+
+    def scan(self) -> Iterator[Any]:
+        """The values as they are now; the collection may change meanwhile."""
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """The keys and values as they are now; the collection may change meanwhile."""
+
+    def __len__(self) -> int: ...
+
+
+class Partition(Protocol):
+    """All values of one sandbox."""
+
+    @property
+    def transaction(self) -> AbstractContextManager[Any]:
         """Everything inside happens at once as far as the sandbox's other requests can see; may be nested."""
 
-    def shelf(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
-        """The sandbox's documents of one kind, by id; an empty one at first."""
+    def is_busy(self) -> bool:
+        """Whether another thread is inside a transaction."""
 
-    def is_busy(self, sandbox: str) -> bool:
-        """Whether another thread is inside a transaction of the sandbox."""
+    def rows(self, collection: str) -> Rows:
+        """The collection of that name; an empty one at first."""
 
-    def shelves(self, sandbox: str) -> Mapping[str, MutableMapping[str, Any]]:
-        """The sandbox's shelves by collection, as far as they were ever opened."""
+    def clear(self) -> Iterable[MutableMapping[Any, Any]]:
+        """Empty every collection. Returns what was in memory, for the caller to free at leisure."""
 
-    def take(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
-        """Take all shelves of the sandbox away and return them; whoever opens one anew finds it empty."""
 
-    def drop(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
-        """What `take` does, and forget the sandbox. Who is inside a transaction of it ends it undisturbed."""
+class Store(Protocol):
+    """A partition for each sandbox."""
+
+    def open(self, sandbox: str) -> Partition:
+        """The sandbox's partition; an empty one at first."""
+
+    def drop(self, sandbox: str) -> None:
+        """Forget the partition. Requests that are inside its transaction finish with it, undisturbed."""
 
 
 def open_store() -> Store:

@@ -58,7 +58,7 @@ def facts_of(sandbox: Sandbox) -> Any:
     opened = [sandbox.accounts.find(token, now, magic=True) for token in ("a", "b", "new")]
     return (
         (now, clock.is_frozen, clock.scale, clock.born),
-        [(it.key, it.email, it.balance(sandbox.batches, now), it.is_revoked(now)) for it in opened if it],
+        [(it.key, it.email, sandbox.accounts.balance(it, now), it.is_revoked(now)) for it in opened if it],
         (sandbox.progression, sandbox.conditions, sandbox.accounts.terms, sandbox.rules.installed),
     )
 
@@ -109,7 +109,7 @@ def test_an_account_without_a_token_is_everybody_those_that_come_later_too(
     now = sandbox.clock.now()
     assert met is not None
     found = [met, *(sandbox.accounts.find(token, now, magic=True) for token in ("named", "new", "mock-no-credits"))]
-    assert [(it.balance({}, now), it.is_revoked(now)) for it in found if it] == [
+    assert [(sandbox.accounts.balance(it, now), it.is_revoked(now)) for it in found if it] == [
         (7, True),
         (9, True),
         (7, True),
@@ -147,7 +147,7 @@ def test_the_clock_goes_only_forward_under_batches_and_a_refused_set_up_changes_
     make_sandbox: Callable[[], Sandbox], make_batch: Callable[..., Batch]
 ) -> None:
     sandbox = make_sandbox()
-    sandbox.batches["one"] = make_batch()
+    sandbox.batches.put("one", make_batch())
     before = facts_of(sandbox)
     rest: Any = {
         "accounts": [{"credits": 1}],
@@ -215,7 +215,7 @@ def test_resetting_the_state_forgets_what_holds_for_every_account(make_sandbox: 
 
     found = sandbox.accounts.find("a", 1000, magic=True)
     assert found is not None
-    assert found.balance({}, 1000) > 0
+    assert sandbox.accounts.balance(found, 1000) > 0
     assert sandbox.conditions is NORMAL
 
 

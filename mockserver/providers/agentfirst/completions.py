@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.api.provider import ApiContext
+from mockserver.providers.agentfirst.answer_versions import AnswerVersions
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.sandbox import Sandbox
@@ -83,9 +84,7 @@ def _may_be_cached(request: Mapping[str, Any]) -> bool:
 
 
 def _version(question: Question, batch: Batch, sandbox: Sandbox) -> bytes:
-    number = sandbox.answers.edition(
-        question.key(""), batch.created, born=sandbox.clock.born, batches=sandbox.batches, questions=_cached_questions
-    )
+    number = AnswerVersions(sandbox).version(question.key(""), batch.created, _cached_questions)
     return str(number).encode() if number else b""
 
 

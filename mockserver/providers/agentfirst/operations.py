@@ -7,6 +7,7 @@ from typing import Any
 from mockserver.api.provider import ApiContext, Call, LazyFunction, Provider
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
+from mockserver.providers.agentfirst.answer_versions import COMPUTED, READ
 from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
 from mockserver.providers.agentfirst.completions import answer_source, completion_for, questions, targeting_of
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
@@ -79,11 +80,12 @@ api = Provider(
     charges=needs_credits,
     adapt=adapt,
     notice=callback_payload,
+    collections=lambda: {COMPUTED: tuple[float, ...], READ: int},
     judge=LazyFunction("mockserver.providers.agentfirst.snapshot", "snapshot_problems"),
     models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
     longest_prompt=2047,
     alone={"askModel": "id"},
-    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.values())},
+    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
     guidance=CLIENT_RULES,
     prompts=prompts,
 )
@@ -115,7 +117,7 @@ def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:
 
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
-    batch = _snapshot_types(call, _new_batch(call))
+    batch = _add_batch(call, _new_batch(call))
     target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
     if target:
         _note_callback(call, batch, target)
@@ -142,7 +144,7 @@ def ask_model(call: Call) -> Response:
     if "id" in call.arguments:
         return _poll_conversation(call, pending=202)
     if call.arguments.get("mode") == "async":
-        batch = _snapshot_types(call, _new_conversation(call, call.sandbox.progression))
+        batch = _add_batch(call, _new_conversation(call, call.sandbox.progression))
         if "callback" in call.arguments:
             _note_callback(call, batch, call.arguments["callback"])
         return call.reply({"id": batch.id}, 202)
@@ -151,7 +153,7 @@ def ask_model(call: Call) -> Response:
 
 @api.handles("getUser")
 def get_user(call: Call) -> Response:
-    return call.reply([{"email": call.asker.email, "credits": call.asker.balance(call.sandbox.batches, call.now)}])
+    return call.reply([{"email": call.asker.email, "credits": call.sandbox.accounts.balance(call.asker, call.now)}])
 
 
 @api.handles("getArchive")
@@ -176,9 +178,8 @@ def get_archive(call: Call) -> Response:
     return Response(200, "application/zip", zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
-def _snapshot_types(call: Call, batch: Batch) -> Batch:
-    call.sandbox.batches[batch.id] = batch
-    call.asker.add_batch(batch)
+def _add_batch(call: Call, batch: Batch) -> Batch:
+    call.sandbox.accounts.add_batch(batch)
     return batch
 
 
@@ -254,7 +255,7 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
     batch = batch.read_at(call.now).with_outcomes()
-    call.sandbox.batches[id_] = batch
+    call.sandbox.batches.put(id_, batch)
     if call.sandbox.outbox is not None:
         call.sandbox.outbox.reschedule(id_, batch.end())
     return batch
@@ -279,7 +280,7 @@ def _answer_now(call: Call) -> Response:
     if fate.failure is not None:
         status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else 500
         raise Refusal(Reason.FAILED, status=status)
-    return _completed(call, _snapshot_types(call, draft))._replace(delay=delay)
+    return _completed(call, _add_batch(call, draft))._replace(delay=delay)
 
 
 def _world(call: Call) -> ApiContext:

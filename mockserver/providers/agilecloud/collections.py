@@ -1,4 +1,4 @@
-"""What AgileCloud keeps in a sandbox, shelf by shelf."""
+"""The collections that AgileCloud has in a sandbox."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +10,15 @@ from mockserver.providers.agilecloud.rate_limit import Bucket
 from mockserver.providers.agilecloud.usage import UsageEntry
 
 
-def snapshot_types() -> Mapping[str, Any]:
-    """The type of what lies on each shelf."""
+def collection_types() -> Mapping[str, Any]:
+    """The type of the values in each collection."""
     return {
-        "jobs": BatchRecord,
-        "files": FileRecord,
-        "prompts": Prompt,
-        "usage": list[UsageEntry],
-        "buckets": Bucket,
-        "asked": int,
+        "agilecloud.jobs": BatchRecord,
+        "agilecloud.files": FileRecord,
+        "agilecloud.prompts": Prompt,
+        "agilecloud.usage": UsageEntry,
+        "agilecloud.usage_starts": int,
+        "agilecloud.usage_ends": int,
+        "agilecloud.buckets": Bucket,
+        "agilecloud.asked": int,
     }

@@ -1,8 +1,12 @@
 """How much an account may ask AgileCloud: a bucket of requests, enforced if asked for, and counters that are shown."""
 
-from collections.abc import MutableMapping
 from typing import NamedTuple
 
+from mockserver.sandbox.collection import Collection
+from mockserver.sandbox.sandbox import Sandbox
+
+BUCKETS = "agilecloud.buckets"
+"""The collection of buckets, by account."""
 LEAST_BURST = 5
 """Requests that a full bucket holds at least; more where the limit's tenth is more."""
 REQUESTS, TOKENS = 10_000, 10_000_000
@@ -44,11 +48,17 @@ def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
     return Bucket(limit, left, now, bucket.since, bucket.asked + 1, bucket.spent)
 
 
-def spend(buckets: MutableMapping[str, Bucket], account: str, tokens: int) -> None:
+def buckets_of(sandbox: Sandbox) -> Collection[Bucket]:
+    """The buckets of a sandbox, by account."""
+    return sandbox.collection(BUCKETS, Bucket)
+
+
+def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
     """Count tokens that a live request of the account used."""
+    buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = buckets.get(account)
     if bucket is not None:
-        buckets[account] = Bucket(*bucket[:5], bucket.spent + tokens)
+        buckets.put(account, Bucket(*bucket[:5], bucket.spent + tokens))
 
 
 def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,7 @@
 """What makes no sense on AgileCloud's shelves, such as a file whose stated size is not that of its bytes."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from mockserver.providers.agilecloud.files import FileRecord, file_json
 from mockserver.providers.agilecloud.models import Models
 from mockserver.providers.agilecloud.prompts.prompt import AbTest, Prompt, PromptVersion, VersionStatus
 from mockserver.providers.agilecloud.rate_limit import Bucket
-from mockserver.providers.agilecloud.usage import UsageEntry, UsageTotal, add_up
+from mockserver.providers.agilecloud.usage import MAX_ENTRIES, UsageEntry, UsageTotal, add_up
 from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.snapshot.checks import Inconsistency, are_valid_outcomes, is_json, is_time, is_valid_batch
 
@@ -32,7 +33,14 @@ class _KnownIds(NamedTuple):
 
     models: Models
     files: Mapping[str, FileRecord]
+    usage: Mapping[str, UsageEntry]
+    starts: Mapping[str, int]
+    ends: Mapping[str, int]
     spec: OpenApiDocument
+
+    def numbers(self, account: str) -> range:
+        """The numbers that an account's usage has."""
+        return range(self.starts.get(account, 0), self.ends.get(account, 0))
 
     def has_model(self, id_: str) -> bool:
         """Whether a model can be asked for by this id."""
@@ -47,7 +55,10 @@ class _KnownIds(NamedTuple):
 
 def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
     """Whatever reading the sandbox would stumble over."""
-    known = _KnownIds(context_models(world), shelves.get("files", {}), world.spec)
+    files, usage, starts, ends = (
+        shelves.get(f"agilecloud.{name}", {}) for name in ("files", "usage", "usage_starts", "usage_ends")
+    )
+    known = _KnownIds(context_models(world), files, usage, starts, ends, world.spec)
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
             yield from (Inconsistency(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
@@ -179,17 +190,28 @@ def _is_test(test: AbTest, prompt: Prompt) -> bool:
     return has_versions and 0 <= test.split <= 1 and is_time(test.started_at) and all(0 <= n <= MOST for n in counts)
 
 
-def _of_usage(key: str, entries: list[UsageEntry], known: _KnownIds) -> Iterator[str]:
-    del key
-    unknown = [name for name in {each.model for each in entries} if not known.has_own_name(name)]
-    if unknown:
-        yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
-    if not all(each.events is None or _adds_up(each.events, UsageTotal(*_used(each))) for each in entries):
-        yield "the events of an entry are not those of its sums"
-    if not all(is_time(each.at) for each in entries):
-        yield "an entry is from before 1970, or past the year 9999"
-    columns = [*zip(*map(_used, entries), strict=True)]
-    if any(min(column) < 0 for column in columns) or not _is_trade(UsageTotal(*map(sum, columns))):
+def _of_usage(key: str, entry: UsageEntry, known: _KnownIds) -> Iterator[str]:
+    account, _, number = key.partition("\n")
+    if not re.fullmatch(r"0|[1-9][0-9]{0,15}", number, re.ASCII) or int(number) not in known.numbers(account):
+        yield "its number is none of its account's"
+    if not known.has_own_name(entry.model):
+        yield f"it names the model {entry.model[:100]}, which this server does not serve"
+    if entry.events is not None and not _adds_up(entry.events, UsageTotal(*_used(entry))):
+        yield "its events are not those of its sums"
+    if not is_time(entry.at):
+        yield "it is from before 1970, or past the year 9999"
+
+
+def _of_usage_end(key: str, end: int, known: _KnownIds) -> Iterator[str]:
+    numbers = known.numbers(key)
+    if not 0 <= numbers.start <= end <= MOST or len(numbers) > MAX_ENTRIES:
+        yield f"wanted numbers from 0, and at most {MAX_ENTRIES} of them"
+        return
+    entries = [known.usage.get(f"{key}\n{number}") for number in numbers]
+    columns = [*zip(*(_used(each) for each in entries if each is not None), strict=True)]
+    if None in entries:
+        yield "an entry of it is not there"
+    elif any(min(column) < 0 for column in columns) or not _is_trade(UsageTotal(*map(sum, columns))):
         yield f"an entry is of less than nothing, or all are of more than {MOST} tokens"
 
 
@@ -212,11 +234,12 @@ def _of_asked(key: str, count: int, known: _KnownIds) -> Iterator[str]:
 
 
 _LOOKS: Mapping[str, Callable[[str, Any, _KnownIds], Iterator[str]]] = {
-    "files": _of_file,
-    "jobs": _of_job,
-    "prompts": _of_prompt,
-    "usage": _of_usage,
-    "buckets": _of_bucket,
-    "asked": _of_asked,
+    "agilecloud.files": _of_file,
+    "agilecloud.jobs": _of_job,
+    "agilecloud.prompts": _of_prompt,
+    "agilecloud.usage": _of_usage,
+    "agilecloud.usage_ends": _of_usage_end,
+    "agilecloud.buckets": _of_bucket,
+    "agilecloud.asked": _of_asked,
 }
 """What is wrong with one thing on a shelf."""

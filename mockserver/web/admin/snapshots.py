@@ -58,7 +58,7 @@ def _take(snapshots: Snapshots, sandbox: Sandbox, *, journal: bool) -> Snapshot:
 def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
     """Make the sandbox what the document says, whatever it was; one that cannot be read changes nothing."""
     try:
-        snapshot = snapshots_of(call.engine).read(call.body, call.sandbox.shelves)
+        snapshot = snapshots_of(call.engine).read(call.body)
         _check_definitions(call.engine, snapshot)
         decode_fields(snapshot)
     except SnapshotError as error:
@@ -67,7 +67,7 @@ def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
         raise AdminRefusal(507, no_room(problem).detail) from None
     call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
     yield Step(call.sandbox.name, partial(_restore, call, snapshot))
-    counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
+    counts = {name.rpartition(".")[2]: len(shelf) for name, shelf in snapshot.shelves.items()}
     kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
     return {"name": call.sandbox.shown_name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
 
@@ -89,7 +89,7 @@ VERBS = (
 def snapshots_of(engine: Engine) -> Snapshots:
     """What writes and reads this server's sandboxes, and judges what is read as its providers do."""
     providers = {service.provider: service.world for service in engine.services if service.provider}
-    kept = {each.name: each.keeps() for each in providers if each.keeps}
+    kept = {each.name: each.collections() for each in providers if each.collections}
     return Snapshots(kept, [partial(each.judge, world) for each, world in providers.items() if each.judge])
 
 

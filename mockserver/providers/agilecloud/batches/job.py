@@ -10,6 +10,7 @@ from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
 from mockserver.sandbox.batches import Batch, Lifecycle
 from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.sandbox.sandbox import Sandbox
 
@@ -149,9 +150,14 @@ class BatchRecord(NamedTuple):
         return completed, sum(self.batch.tally(now))
 
 
+def jobs_of(sandbox: Sandbox) -> Collection[BatchRecord]:
+    """The batches of a sandbox, by id."""
+    return sandbox.collection("agilecloud.jobs", BatchRecord)
+
+
 def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
     """What is known of a batch. One whose lines nobody has yet had reason to read is not over."""
-    job: BatchRecord | None = sandbox.jobs.get(id_)
+    job = jobs_of(sandbox).get(id_)
     if job is None:
         return None
     is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
