@@ -22,8 +22,9 @@ REQUESTS = [(operation, body) for operation in ("queueBatch", "askModel") for bo
 
 ELSEWHERE = """
 from mockserver.sandbox.ids import IdSequence, as_uuid
+from mockserver.stores.memory import MemoryRows
 
-ids = IdSequence("seed", "sandbox", {})
+ids = IdSequence("seed", "sandbox", MemoryRows())
 for operation, body in %r:
     print(as_uuid(ids.next(operation, body)))
 """

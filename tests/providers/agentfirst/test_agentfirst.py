@@ -53,10 +53,8 @@ def test_a_batch_never_goes_back_and_its_counters_add_up(prompts: list[str], how
     failures = sum("fail" in prompt for prompt in prompts)
     assert (before["failed"], before["successful"]) == (failures, len(prompts) - failures)
     assert before["status"] == ("failed" if failures == len(prompts) else "successful")
-    account, accounts = (
-        engine.find_account(engine.sandboxes.open("test"), "test"),
-        engine.sandboxes.open("test").accounts,
-    )
+    sandbox = engine.sandboxes.open("test")
+    account = engine.find_account(sandbox, "test")
     assert account is not None
     assert sandbox.accounts.balance(account, clock.now()) == 10**9 - PRICE * before["successful"]
 
