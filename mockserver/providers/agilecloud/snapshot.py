@@ -1,7 +1,6 @@
 """What makes no sense on AgileCloud's shelves, such as a file whose stated size is not that of its bytes."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -190,28 +189,24 @@ def _is_test(test: AbTest, prompt: Prompt) -> bool:
     return has_versions and 0 <= test.split <= 1 and is_time(test.started_at) and all(0 <= n <= MOST for n in counts)
 
 
-def _of_usage(key: str, entry: UsageEntry, known: _KnownIds) -> Iterator[str]:
-    account, _, number = key.partition("\n")
-    if not re.fullmatch(r"0|[1-9][0-9]{0,15}", number, re.ASCII) or int(number) not in known.numbers(account):
-        yield "its number is none of its account's"
-    if not known.has_own_name(entry.model):
-        yield f"it names the model {entry.model[:100]}, which this server does not serve"
-    if entry.events is not None and not _adds_up(entry.events, UsageTotal(*_used(entry))):
-        yield "its events are not those of its sums"
-    if not is_time(entry.at):
-        yield "it is from before 1970, or past the year 9999"
-
-
-def _of_usage_end(key: str, end: int, known: _KnownIds) -> Iterator[str]:
+def _of_usage(key: str, end: int, known: _KnownIds) -> Iterator[str]:
     numbers = known.numbers(key)
     if not 0 <= numbers.start <= end <= MOST or len(numbers) > MAX_ENTRIES:
         yield f"wanted numbers from 0, and at most {MAX_ENTRIES} of them"
         return
-    entries = [known.usage.get(f"{key}\n{number}") for number in numbers]
-    columns = [*zip(*(_used(each) for each in entries if each is not None), strict=True)]
-    if None in entries:
+    found = [known.usage.get(f"{key}\n{number}") for number in numbers]
+    entries = [each for each in found if each is not None]
+    unknown = [name for name in {each.model for each in entries} if not known.has_own_name(name)]
+    if len(entries) < len(found):
         yield "an entry of it is not there"
-    elif any(min(column) < 0 for column in columns) or not _is_trade(UsageTotal(*map(sum, columns))):
+    if unknown:
+        yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
+    if not all(each.events is None or _adds_up(each.events, UsageTotal(*_used(each))) for each in entries):
+        yield "the events of an entry are not those of its sums"
+    if not all(is_time(each.at) for each in entries):
+        yield "an entry is from before 1970, or past the year 9999"
+    columns = [*zip(*map(_used, entries), strict=True)]
+    if any(min(column) < 0 for column in columns) or not _is_trade(UsageTotal(*map(sum, columns))):
         yield f"an entry is of less than nothing, or all are of more than {MOST} tokens"
 
 
@@ -237,8 +232,7 @@ _LOOKS: Mapping[str, Callable[[str, Any, _KnownIds], Iterator[str]]] = {
     "agilecloud.files": _of_file,
     "agilecloud.jobs": _of_job,
     "agilecloud.prompts": _of_prompt,
-    "agilecloud.usage": _of_usage,
-    "agilecloud.usage_ends": _of_usage_end,
+    "agilecloud.usage_ends": _of_usage,
     "agilecloud.buckets": _of_bucket,
     "agilecloud.asked": _of_asked,
 }

@@ -231,7 +231,7 @@ def test_a_prompt_that_does_not_agree_with_itself(desk: BatchDesk, changes: dict
 
 ENTRY = UsageEntry(5.0, "createChatCompletion", "gpt-4o-mini", 10, 20)
 AGE, LIMITS = (
-    "it is from before 1970, or past the year 9999",
+    "an entry is from before 1970, or past the year 9999",
     f"an entry is of less than nothing, or all are of more than {2**40} tokens",
 )
 
@@ -253,8 +253,7 @@ def usage_of(*entries: UsageEntry) -> dict[str, Any]:
 )
 def test_a_usage_that_could_not_be_reported(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
     assert complaints(desk) == complaints(desk, **usage_of()) == complaints(desk, **usage_of(ENTRY)) == []
-    place = "usage_ends.ann" if complaint is LIMITS else "usage.ann\n1"
-    assert complaints(desk, **usage_of(ENTRY, ENTRY._replace(**changes))) == [(place, complaint)]
+    assert complaints(desk, **usage_of(ENTRY, ENTRY._replace(**changes))) == [("usage_ends.ann", complaint)]
 
 
 @pytest.mark.parametrize(
@@ -264,13 +263,12 @@ def test_a_usage_that_could_not_be_reported(desk: BatchDesk, changes: dict[str, 
         (-1, 2, "wanted numbers from 0, and at most 10000 of them"),
         (3, 2, "wanted numbers from 0, and at most 10000 of them"),
         (0, 2**30, "wanted numbers from 0, and at most 10000 of them"),
-        (1, 2, "its number is none of its account's"),
     ],
 )
 def test_a_usage_whose_numbers_are_others(desk: BatchDesk, start: int, end: int, complaint: str) -> None:
     numbers = {"usage_starts": {"ann": start}, "usage_ends": {"ann": end}}
 
-    assert complaint in [said for _, said in complaints(desk, **{**usage_of(ENTRY, ENTRY), **numbers})]
+    assert complaints(desk, **{**usage_of(ENTRY, ENTRY), **numbers}) == [("usage_ends.ann", complaint)]
 
 
 @pytest.mark.parametrize(
