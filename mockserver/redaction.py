@@ -40,6 +40,7 @@ _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
 """Members of an answer that hold no credential: `logprobs` has the text of each token there."""
 
 
+@lru_cache(maxsize=256)  # every request asks for its token's, and the digest takes a microsecond
 def account_key(token: str) -> str:
     """The digest that an account is known by, in place of its token: 32 hexadecimal digits."""
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, person=b"mocks-account").hexdigest()

@@ -154,11 +154,12 @@ class Accounts:
 
     def add_batch(self, batch: Batch) -> None:
         """Add a batch, whose successes its account pays for."""
-        self._batches.put(batch.id, batch)
-        if batch.price:
-            key = batch.account
-            self._promised.put(key, (self._promised.get(key) or 0) + batch.price * batch.size)
-            self._unpaid.put(batch.id, key)
+        id_, price = batch.id, batch.price
+        self._batches.put(id_, batch)
+        if price:
+            key, promised = batch.account, self._promised
+            promised.put(key, (promised.get(key) or 0) + price * batch.size)
+            self._unpaid.put(id_, key)
 
     def can_pay(self, account: Account, now: float) -> bool:
         """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""

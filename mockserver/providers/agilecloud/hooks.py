@@ -6,7 +6,7 @@ from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.openapi.document import Operation
 from mockserver.openapi.requests import read_token
 from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
-from mockserver.providers.agilecloud.rate_limit import buckets_of, counted, limit_headers
+from mockserver.providers.agilecloud.rate_limit import BUCKETS, Bucket, counted, limit_headers
 from mockserver.providers.agilecloud.request_ids import request_id
 from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import Account
@@ -25,7 +25,7 @@ _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 def check_rate_limit(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
     """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
-    buckets = buckets_of(sandbox)
+    buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = counted(buckets.get(account.key), settings.rate_limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
@@ -34,7 +34,7 @@ def check_rate_limit(operation: Operation, sandbox: Sandbox, account: Account, n
 
 def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
     """The response with the request's id, and with what is left of the account's requests and tokens."""
-    bucket = buckets_of(sandbox).get(account_key(read_token(request) or ""))
+    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(read_token(request) or ""))
     headers = limit_headers(bucket, settings.rate_limit, sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # what a stub says of limits is meant
         given = {name.lower() for name, _ in response.headers}

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.sandbox import Sandbox
 
 BUCKETS = "agilecloud.buckets"
@@ -46,11 +45,6 @@ def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
     if bucket is None or not 0 <= now - bucket.since < MINUTE:
         return Bucket(limit, left, now, now, 1, 0)
     return Bucket(limit, left, now, bucket.since, bucket.asked + 1, bucket.spent)
-
-
-def buckets_of(sandbox: Sandbox) -> Collection[Bucket]:
-    """The buckets of a sandbox, by account."""
-    return sandbox.collection(BUCKETS, Bucket)
 
 
 def spend(sandbox: Sandbox, account: str, tokens: int) -> None:

@@ -143,9 +143,10 @@ def add_up(events: StoredBytes) -> UsageTotal:
 
 def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Note what a live request of the asker used."""
-    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
-    _add_entry(call, call.asker.key, entry)
-    spend(call.sandbox, call.asker.key, prompt_tokens + completion_tokens)
+    account = call.asker.key
+    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, None, 1, False, id_)
+    _add_entry(call, account, entry)
+    spend(call.sandbox, account, prompt_tokens + completion_tokens)
 
 
 def meter_batch(
@@ -172,9 +173,10 @@ def _numbers(sandbox: Sandbox, account: str) -> range:
 
 
 def _add_entry(call: Call, account: str, entry: UsageEntry) -> None:
-    ends = call.sandbox.collection(ENDS, int)
+    collection = call.sandbox.collection
+    ends = collection(ENDS, int)
     number = ends.get(account) or 0
-    call.sandbox.collection(USAGE, UsageEntry).put(f"{account}\n{number}", entry)
+    collection(USAGE, UsageEntry).put(f"{account}\n{number}", entry)
     ends.put(account, number + 1)
     if number >= MAX_ENTRIES and len(_numbers(call.sandbox, account)) > MAX_ENTRIES:
         _fold(call.sandbox, account, call.world)
