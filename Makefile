@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := $(PIP) install --no-deps --require-hashes
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
-.PHONY: run test lint format bench docs lock clean
+.PHONY: run test lint format bench mutants docs lock clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
@@ -27,6 +27,10 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
 
+# Not a part of `make test`: change the package in seeded places and see which changes no test notices.
+mutants: $(VENV)/mutants.stamp
+	$(BIN)/python -m bench.mutants $(ARGS)
+
 docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
 	@echo "Open site/index.html. With search, and while you write: $(BIN)/python -m mkdocs serve"
@@ -37,6 +41,7 @@ lock: $(VENV)/test.stamp
 	$(COMPILE) --upgrade pyproject.toml --extra sqs --group test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt
+	$(COMPILE) --upgrade pyproject.toml --group mutants -c requirements/test.txt -o requirements/mutants.txt
 
 clean:
 	rm -rf $(VENV) dist build site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -59,5 +64,10 @@ $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp requirements/docs.txt
 	$(LOCKED) -r requirements/docs.txt
+	$(PIP) check
+	@touch $@
+
+$(VENV)/mutants.stamp: $(VENV)/test.stamp requirements/mutants.txt
+	$(LOCKED) -r requirements/mutants.txt
 	$(PIP) check
 	@touch $@

@@ -12,6 +12,11 @@ class MockServerError(Exception):
 class SpecError(MockServerError):
     """An OpenAPI document that cannot be served."""
 
+    def __init__(self, message: str, *others: str) -> None:
+        """`others` are further mistakes of the same document, each with its place."""
+        super().__init__(message)
+        self.others = others
+
 
 class FixtureError(MockServerError):
     """A fixture file that cannot be used."""

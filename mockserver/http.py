@@ -52,14 +52,16 @@ class Request(NamedTuple):
     cannot be read; `body` is empty then, too."""
     form_problem: str = ""
     """What is wrong with a multipart body that cannot be read."""
+    prefix: str = ""
+    """The path that the server is mounted under in another application (`/llm`); empty where it is the whole."""
 
     @property
     def base_url(self) -> str:
-        """Scheme and authority as the client typed them, without a trailing slash."""
+        """Scheme and authority as the client typed them, with the prefix, and without a trailing slash."""
         scheme, _, authority = self.origin.partition("://")
         host = self._forwarded("x-forwarded-host") or self.headers.get("host", "")
         scheme = self._forwarded("x-forwarded-proto") or scheme
-        return f"{scheme if scheme.isalpha() else 'http'}://{host if _HOST.fullmatch(host) else authority}"
+        return f"{scheme if scheme.isalpha() else 'http'}://{host if _HOST.fullmatch(host) else authority}{self.prefix}"
 
     def _forwarded(self, name: str) -> str:
         """What the first of several proxies says, which is the one the client spoke to."""

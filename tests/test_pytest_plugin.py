@@ -397,7 +397,7 @@ def test_the_plugin_imports_nothing_that_costs_time() -> None:
 
 
 RETRIES = """
-    from mockserver.testing.pool import pointed_at
+    from mockserver.testing.pool import environment_for
 
     def retry_what_cannot_heal():
         for _ in range(3):

@@ -1,6 +1,5 @@
 """How an API is declared, and what one of its handlers is given."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -11,7 +10,9 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Request, Response
 from mockserver.openapi.document import JSON, OpenApiDocument, Operation
+from mockserver.openapi.replacement import Needs
 from mockserver.openapi.router import RouteNotFound
+from mockserver.openapi.schema import Schema
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.callbacks import Callback
@@ -28,8 +29,38 @@ class ApiContext(NamedTuple):
     """What does not change between requests: the document, the provider's fixtures, the settings."""
 
     spec: OpenApiDocument
+    """The document that describes the operation."""
     fixtures: Fixtures
     settings: Settings
+    served: "Served | None" = None
+    """What else is served; None where the document is all."""
+
+    def operation(self, name: str) -> Operation | None:
+        """The served operation with that operationId or `POST /path`, of whichever document; None when none is."""
+        return (self.served.operations if self.served else self.spec.by_key).get(name)
+
+    def component(self, name: str) -> Schema:
+        """The schema of that name that a handler reads: the document's, else the bundled one."""
+        return self.served.needs.component(self.spec, name) if self.served else self.spec.component(name)
+
+    def bundled_component(self, name: str) -> Schema:
+        """The bundled schema of that name, whatever a served document says."""
+        return (self.served.bundled if self.served else self.spec).component(name)
+
+    def changed_defaults(self, name: str) -> Mapping[str, Any]:
+        """The defaults of an operation that are not those its handler has by itself."""
+        return self.served.defaults.get(name, {}) if self.served else {}
+
+
+class Served(NamedTuple):
+    """What all documents serve together, and the bundled one as it is without them."""
+
+    bundled: OpenApiDocument
+    needs: Needs
+    operations: Mapping[str, Operation]
+    """By operationId, and by method and path. Of two with one operationId the first counts."""
+    defaults: Mapping[str, Mapping[str, Any]]
+    """By operationId: the defaults that handlers do not have by themselves."""
 
 
 class Call(NamedTuple):
@@ -204,11 +235,10 @@ class Provider:
         listings: Mapping[str, ListRows] = {},
         notice: CallbackPayload | None = None,
         adapt: Callable[[dict[str, Any], Settings], None] | None = None,
-        models: frozenset[str] = frozenset(),
-        longest_prompt: int = sys.maxsize,
         alone: Mapping[str, str] = {},
         guidance: tuple[ClientRules, ...] = (),
         prompts: FindPrompts | None = None,
+        defaults: Mapping[str, Mapping[str, Any]] = {},
     ) -> None:
         """`adapt` changes our document as settings ask; for the other functions see their types.
 
@@ -218,9 +248,9 @@ class Provider:
         `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
         `collections` are what the provider keeps in a sandbox, each with `sandbox.collection(name, type)`; those in
         `dated` have timestamps, so the clock cannot begin again while one is not empty, and the admin API counts them.
-        `models` (empty: any) and `longest_prompt` (in code points) are what fixtures can hope to match. `alone` says by
-        operationId which query argument makes all others not matter. `guidance` is what the verdict on a client rests
-        on, `prompts` what near misses of fixtures are looked for in.
+        `alone` says by operationId which query argument makes all others not matter. `guidance` is what the verdict on
+        a client rests on, `prompts` what near misses of fixtures are looked for in. `defaults` are, by operationId,
+        those that handlers apply by themselves: others that a document states are put into the request for them.
         """
         self.name = name
         self.tag = tag
@@ -240,11 +270,10 @@ class Provider:
         self.listings = listings
         self.notice = notice
         self.adapt = adapt
-        self.models = models
-        self.longest_prompt = longest_prompt
         self.alone = alone
         self.guidance = guidance
         self.prompts = prompts
+        self.defaults = defaults
         self.handlers: dict[str, Handler] = {}
         self.checkers: dict[str, Check] = {}
 
@@ -273,6 +302,23 @@ class Provider:
             return check
 
         return register
+
+
+def with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with defaults for those that are missing or null."""
+    return {**given, **{name: each for name, each in defaults.items() if given.get(name) is None}}
+
+
+def call_with_defaults(call: Call, defaults: Mapping[str, Any]) -> Call:
+    """The call as if the client had sent the defaults that it left out."""
+    declared = {each.name for each in call.operation.parameters}
+    arguments = with_defaults(call.arguments, {name: each for name, each in defaults.items() if name in declared})
+    fields = {name: each for name, each in defaults.items() if name not in declared}
+    if not fields or not isinstance(call.body, dict):
+        return call._replace(arguments=arguments)
+    body = with_defaults(call.body, fields)
+    request = call.request if call.request.form is not None else call.request._replace(body=orjson.dumps(body))
+    return call._replace(arguments=arguments, body=body, request=request)
 
 
 class BoundOperation(NamedTuple):

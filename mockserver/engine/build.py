@@ -1,18 +1,19 @@
 """Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mockserver.api.provider import ApiContext, BoundOperation, Provider
+from mockserver.api.provider import ApiContext, BoundOperation, Call, Provider, Served, call_with_defaults
 from mockserver.engine.engine import Engine
 from mockserver.errors import FixtureError, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
 from mockserver.openapi.files import read_document
+from mockserver.openapi.replacement import PARTIAL, Needs, remaining, replace_bundled
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.strict import closed
 from mockserver.redaction import account_key
@@ -28,6 +29,7 @@ from mockserver.stores import open_store
 if TYPE_CHECKING:
     from mockserver.fixtures.scenarios import ScenarioSet
 
+Answer = TypeVar("Answer")
 PROVIDER_GROUP = "mockserver.providers"
 
 _log = logging.getLogger("mockserver")
@@ -36,12 +38,14 @@ _log = logging.getLogger("mockserver")
 def build_engine(settings: Settings) -> Engine:
     """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
     providers = find_providers()
-    specs = [load_bundled_spec(settings, providers), *(load_extra_spec(path, settings) for path in settings.spec)]
+    bundled = load_bundled_spec(settings, providers)
+    others = [load_extra_spec(path, settings, providers, bundled) for path in settings.spec]
+    specs = served_specs(bundled, others)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
-    for problem in handler_problems(providers, specs):
+    for problem in handler_problems(providers, [bundled, *others]):
         raise SpecError(problem)
-    services = [service for spec in specs for service in bind_operations(spec, providers, fixtures, settings)]
+    services = bind_operations(specs, bundled, providers, fixtures, settings)
     sandboxes = SandboxManager(
         open_store(),
         _sandbox_defaults(settings, fixtures, providers),
@@ -100,24 +104,72 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
     return _apply_strict(OpenApiDocument(document, str(path)), settings)
 
 
-def load_extra_spec(path: str, settings: Settings) -> OpenApiDocument:
-    """A document served beside ours, as it will be enforced."""
-    return _apply_strict(read_openapi(Path(path)), settings)
+def load_extra_spec(
+    path: str, settings: Settings, providers: Sequence[Provider], bundled: OpenApiDocument, *, only_sound: bool = False
+) -> OpenApiDocument:
+    """A document served beside the bundled one, or in its place, as it will be enforced; raises SpecError.
+
+    With `only_sound`, operations with mistakes are left out instead.
+    """
+    read = read_openapi(Path(path), only_sound=only_sound)
+    document = dict(read.document)
+    for provider in providers:
+        if provider.adapt:
+            provider.adapt(document, settings)
+    spec = _apply_strict(OpenApiDocument(document, read.name), settings)
+    return replace_bundled(spec, bundled, {each.tag for each in providers}, only_sound=only_sound)
+
+
+def served_specs(bundled: OpenApiDocument, others: Sequence[OpenApiDocument]) -> list[OpenApiDocument]:
+    """The documents as they are served together: the bundled one without what others replace, and the others."""
+    left = remaining(bundled, others) if others else bundled
+    if left is not bundled:
+        served = {each.key for spec in others for each in spec.operations}
+        lost = [f"{each.method} {each.path}" for each in bundled.operations if each.key not in served]
+        lost = [each for each in lost if left is None or each not in left.by_key]
+        if lost:
+            _log.warning("not served, because documents leave it out (%s: true keeps it): %s", PARTIAL, ", ".join(lost))
+    return [*([left] if left is not None else []), *others]
 
 
 def bind_operations(
-    spec: OpenApiDocument, providers: Sequence[Provider], fixtures: Mapping[str, Fixtures], settings: Settings
-) -> Iterator[BoundOperation]:
-    """A document's operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    specs: Sequence[OpenApiDocument],
+    bundled: OpenApiDocument,
+    providers: Sequence[Provider],
+    fixtures: Mapping[str, Fixtures],
+    settings: Settings,
+) -> list[BoundOperation]:
+    """All operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
     by_tag = {provider.tag: provider for provider in providers}
-    for operation in spec.operations:
-        owner = by_tag.get(operation.tag)
-        if owner is None:
-            yield BoundOperation(operation, ApiContext(spec, fixtures[""], settings), None, None, None)
-        else:
-            world = ApiContext(spec, fixtures[owner.name], settings)
+    operations: dict[str, Operation] = {}
+    for spec in specs:
+        operations = {**spec.by_key, **operations}
+    changed: dict[str, Mapping[str, Any]] = {}
+    served = Served(bundled, Needs(bundled), operations, changed)
+    services = []
+    for spec in specs:
+        for operation in spec.operations:
+            owner = by_tag.get(operation.tag)
+            world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
+            if owner is None:
+                services.append(BoundOperation(operation, world, None, None, None))
+                continue
             handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
-            yield BoundOperation(operation, world, owner, handler, check)
+            defaults = _changed_defaults(operation, owner) if handler else {}
+            if handler is not None and defaults:
+                changed[operation.key] = defaults
+                handler, check = _defaulting(handler, defaults), check and _defaulting(check, defaults)
+            services.append(BoundOperation(operation, world, owner, handler, check))
+    return services
+
+
+def _changed_defaults(operation: Operation, owner: Provider) -> Mapping[str, Any]:
+    known, absent = owner.defaults.get(operation.key, {}), object()
+    return {name: each for name, each in operation.defaults.items() if known.get(name, absent) != each}
+
+
+def _defaulting(answer: Callable[[Call], Answer], defaults: Mapping[str, Any]) -> Callable[[Call], Answer]:
+    return lambda call: answer(call_with_defaults(call, defaults))
 
 
 def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:

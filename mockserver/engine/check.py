@@ -1,6 +1,8 @@
 """Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
 
+import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from mockserver.engine.build import (
     handler_problems,
     load_bundled_spec,
     load_extra_spec,
+    served_specs,
 )
 from mockserver.engine.scenarios import scenario_problems, scenario_schema
 from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
@@ -29,7 +32,7 @@ from mockserver.fixtures.files import (
     read_fixtures,
 )
 from mockserver.fixtures.scenarios import SCENARIOS
-from mockserver.openapi.document import Content, OpenApiDocument, Operation, read_openapi
+from mockserver.openapi.document import Content, OpenApiDocument, Operation
 from mockserver.openapi.files import find_line
 from mockserver.openapi.requests import check_reply
 from mockserver.openapi.responses import canned_reply
@@ -52,14 +55,16 @@ def check(settings: Settings) -> list[Problem]:
     """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
     providers = find_providers()
     # Strictness is for requests; examples show what the document itself allows.
-    specs, problems = _read_specs(replace(settings, strict=False), providers)
+    bundled, others, problems = _read_specs(replace(settings, strict=False), providers)
     # What a broken document lacks, no provider need handle.
-    problems += _routing_problems([] if problems else providers, specs)
+    handlers = [] if problems else handler_problems(providers, [bundled, *others])
+    specs = served_specs(bundled, others)
+    problems += [*_format_problem(handlers), *_routing_problems(specs)]
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
     none = dict.fromkeys(("", *(provider.name for provider in providers)), Fixtures())
-    services = [service for spec in specs for service in bind_operations(spec, providers, none, settings)]
+    services = bind_operations(specs, bundled, providers, none, settings)
     found = {folder: list(_file_problems(folder, schema, services)) for folder in folders}
     problems += [problem for each in found.values() for _, problem in each]
     broken = frozenset(path for each in found.values() for path, _ in each)
@@ -69,33 +74,30 @@ def check(settings: Settings) -> list[Problem]:
     return problems
 
 
-def _read_specs(settings: Settings, providers: Sequence[Provider]) -> tuple[list[OpenApiDocument], list[Problem]]:
-    """The documents that can be read, each on its own, so that one broken document does not hide another."""
-    specs: list[OpenApiDocument] = []
+def _read_specs(
+    settings: Settings, providers: Sequence[Provider]
+) -> tuple[OpenApiDocument, list[OpenApiDocument], list[Problem]]:
+    """The bundled document, and the others without what is broken in them.
+
+    Each is read on its own, so that a broken one does not hide another.
+    """
+    bundled = load_bundled_spec(settings, providers)
+    others: list[OpenApiDocument] = []
     problems: list[Problem] = []
-    for path in ("", *settings.spec):
+    for path in settings.spec:
         try:
-            specs.append(load_extra_spec(path, settings) if path else load_bundled_spec(settings, providers))
+            others.append(load_extra_spec(path, settings, providers, bundled))
         except SpecError as error:
-            found, mistakes = _read_broken_spec(path)
-            specs += found
-            problems += _format_problem(mistakes or [str(error)])
-    return specs, problems
+            problems += _format_problem([str(error), *error.others])
+            with suppress(SpecError):
+                others.append(load_extra_spec(path, settings, providers, bundled, only_sound=True))
+    return bundled, others, problems
 
 
-def _read_broken_spec(path: str) -> tuple[list[OpenApiDocument], list[str]]:
-    """What can be read of a document, and all its mistakes; nothing of one that is no document at all."""
-    mistakes: list[str] = []
-    try:
-        return [read_openapi(Path(path) if path else bundled_path("openapi.yaml"), mistakes)], mistakes
-    except SpecError as error:
-        return [], [*mistakes, str(error)]
-
-
-def _routing_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
+def _routing_problems(specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
     """What keeps the operations of all documents from being served together, or one of them from being reached."""
     operations = [operation for spec in specs for operation in spec.operations]
-    yield from _format_problem([*collisions(operations), *handler_problems(providers, specs)])
+    yield from _format_problem(collisions(operations))
     for warning in overlaps(operations):
         place, _, message = warning.partition(": ")
         yield Problem(place, message, WARNING)
@@ -189,15 +191,46 @@ def _matching_problems(
             place, _, message = str(error).partition(": ")
             yield Problem(place, message)
             continue
-        yield from _unmatched_completions(fixtures, provider, own)
+        tagged = [each for spec in specs for each in spec.operations if each.tag == provider.tag]
+        yield from _unmatched_completions(fixtures, _limits(tagged), own)
         yield from _unmatched_responses(fixtures, operations, handled)
 
 
-def _unmatched_completions(fixtures: Fixtures, provider: Provider, own: int) -> Iterator[Problem]:
+class Limits(NamedTuple):
+    """What the documents let clients ask, as far as fixtures are matched against it."""
+
+    models: frozenset[str]
+    """Empty where any may be named."""
+    longest_prompt: int
+    """In code points."""
+
+
+def _limits(operations: Sequence[Operation]) -> Limits:
+    """The widest limits that any of the operations has."""
+    models, lengths = list[frozenset[str] | None](), list[int]()
+    for operation in operations:
+        fields = {each.name: each.schema for each in operation.parameters}
+        for content in (operation.body or {}).values():
+            if content.schema is not None:
+                stated = content.schema.resolved(content.schema.definition).get("properties", {})
+                fields |= {name: Schema(each, content.schema.document) for name, each in stated.items()}
+        for name in {"model", "prompt", "prompts"} & fields.keys():
+            schema = fields[name]
+            definition = schema.resolved(schema.definition)
+            if name == "model":
+                models.append(frozenset(filter(None, definition["enum"])) if "enum" in definition else None)
+            else:
+                text = schema.resolved(definition.get("items")) if name == "prompts" else definition
+                lengths.append(int(text.get("maxLength", sys.maxsize)))
+    known = frozenset[str]() if None in models else frozenset().union(*(each for each in models if each is not None))
+    return Limits(known, max(lengths, default=sys.maxsize))
+
+
+def _unmatched_completions(fixtures: Fixtures, limits: Limits, own: int) -> Iterator[Problem]:
     """The first `own` completions are the user's; they may overrule bundled ones without a word."""
     for n, each in enumerate(fixtures.completions):
         earlier = fixtures.completions[own if n >= own else 0 : n]
-        why = _contradiction(each.match, provider) or _shadowing_match(each, earlier)
+        why = _contradiction(each.match, limits) or _shadowing_match(each, earlier)
         if why:
             yield Problem(_place(each), f"can never match: {why}", WARNING)
 
@@ -207,14 +240,14 @@ def _place(canned: Completion | CannedResponse) -> str:
     return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
 
 
-def _contradiction(match: PromptMatch, provider: Provider) -> str:
+def _contradiction(match: PromptMatch, limits: Limits) -> str:
     """Why nothing can match, whatever comes before."""
-    if match.models is not None and provider.models and not match.models & provider.models:
-        return f"model is {_join_names(match.models)}; the document knows {_join_names(provider.models)}"
+    if match.models is not None and limits.models and not match.models & limits.models:
+        return f"model is {_join_names(match.models)}; the document knows {_join_names(limits.models)}"
     if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
         return f"country is {match.country!r}, which is no ISO 3166-1 code"
-    if match.prompt is not None and len(match.prompt) > provider.longest_prompt:
-        return f"prompt has {len(match.prompt)} characters; the document allows {provider.longest_prompt}"
+    if match.prompt is not None and len(match.prompt) > limits.longest_prompt:
+        return f"prompt has {len(match.prompt)} characters; the document allows {limits.longest_prompt}"
     if match.prompt is not None and not match._replace(models=None, country=None).fits(match.prompt, "", None):
         return "its prompt does not fit its own contains or pattern"
     return ""

@@ -6,6 +6,7 @@ A step is about a microsecond of work: a keyword read, a few characters made, a 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mockserver.openapi.references import referred
 from mockserver.openapi.regex import pattern_size, pattern_weight
 
 MAX_STEPS = 500_000
@@ -152,9 +153,7 @@ class _Walk:
     def _parts(self, schema: Mapping[str, Any]) -> Iterable[Any]:
         """The schemas that are asked about the same value."""
         if "$ref" in schema:
-            from mockserver.openapi.schema import resolve_ref  # noqa: PLC0415  schema.py compiles what is counted here
-
-            yield resolve_ref(schema["$ref"], self._root)
+            yield referred(schema["$ref"], self._root)
         for word in _LISTS:
             yield from schema.get(word, ())
         for word in _IN_PLACE:

@@ -1,21 +1,24 @@
 """An OpenAPI 3.x document as typed operations."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from mockserver.errors import SpecError
-from mockserver.openapi.files import read_document
+from mockserver.fixtures.files import format_location
+from mockserver.openapi.files import find_lines, read_document
+from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.schema import Schema
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-LOCATIONS = ("path", "query", "header", "cookie")
+MAX_MISTAKES = 100
+"""How many mistakes of one document are told."""
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
@@ -25,27 +28,13 @@ _NAMED = re.compile(r"\{([^{}]+)\}")
 class OpenApiDocument:
     """An OpenAPI document, read once. `document` is what is served and enforced."""
 
-    def __init__(self, document: Mapping[str, Any], name: str, mistakes: list[str] | None = None) -> None:
-        """Raises SpecError for the first mistake. With a list of `mistakes` all are put there, and their operations
-        are left out."""
+    def __init__(self, document: Mapping[str, Any], name: str) -> None:
         self.document = document
         self.name = name
-        self._mistakes = mistakes
         self._tokens = self._bearer_schemes()
         self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note a SpecError instead of raising it, where mistakes are collected."""
-        try:
-            yield
-        except SpecError as error:
-            if self._mistakes is None:
-                raise
-            if str(error) not in self._mistakes:
-                self._mistakes.append(str(error))
 
     def resolved(self, node: Any, place: str) -> Any:
         """The node itself, or what its `$ref` points at in this document."""
@@ -68,6 +57,10 @@ class OpenApiDocument:
             self._target(reference, "a provider")
             self._components[name] = self.schema({"$ref": reference}, reference)
         return self._components[name]
+
+    def has_component(self, name: str) -> bool:
+        """Whether the document's components have a schema of that name."""
+        return name in self.document.get("components", {}).get("schemas", {})
 
     def _target(self, reference: str, place: str) -> Any:
         if not reference.startswith("#/"):
@@ -100,21 +93,19 @@ class OpenApiDocument:
         if not (isinstance(version, str) and version.startswith("3.")):
             raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
         for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
-            with self.noted():
-                for method, item in self._methods(path, stated):
-                    with self.noted():
-                        node = self._mapping(item[method], f"{method.upper()} {path}")
-                        yield self._read_operation(method.upper(), path, item, node)
-
-    def _methods(self, path: str, stated: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The methods of a path, each with the path's item."""
-        if not path.startswith("/"):
-            raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
-        names = _NAMED.findall(path)
-        if len(names) > len(set(names)):
-            raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
-        item = self._mapping(self.resolved(stated, path), path)
-        return iter([(method, item) for method in METHODS if method in item])
+            if path.startswith("x-"):  # an extension
+                continue
+            if not path.startswith("/"):
+                raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
+            names = _NAMED.findall(path)
+            if len(names) > len(set(names)):
+                raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
+            item = self._mapping(self.resolved(stated, path), path)
+            for method in METHODS:
+                if method in item:
+                    yield self._read_operation(
+                        method.upper(), path, item, self._mapping(item[method], f"{method.upper()} {path}")
+                    )
 
     def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
         place = f"{method} {path}"
@@ -136,7 +127,11 @@ class OpenApiDocument:
             body_required=bool(body.get("required")),
             responses={
                 each.status: each
-                for each in (self._read_response(str(status), node, place) for status, node in responses.items())
+                for each in (
+                    self._read_response(str(status), node, place)
+                    for status, node in responses.items()
+                    if not str(status).startswith("x-")
+                )
             },
             is_open={} in security or not any(self._tokens.intersection(each) for each in security),
             document=self.name,
@@ -219,40 +214,42 @@ class OpenApiDocument:
     def _index(self) -> dict[str, Operation]:
         index: dict[str, Operation] = {}
         for operation in self.operations:
-            with self.noted():
-                if operation.key in index:
-                    raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
+            if operation.key in index:
+                raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
             index[operation.key] = operation
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
+    def with_operations(self, operations: Iterable[Operation]) -> "OpenApiDocument":
+        """The same document with other operations; one that is known by a name already keeps it."""
+        changed = copy(self)
+        changed.operations = tuple(operations)
+        changed.by_key = changed._index()
+        return changed
+
     def check_schemas(self) -> None:
         """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
-        components = self._mapping(self.document.get("components", {}), "components")
-        for name, definition in self._mapping(components.get("schemas", {}), "components.schemas").items():
-            with self.noted():
-                self.resolved(definition, f"components.schemas.{name}")
         try:
-            self.schema({}, "the document").check_usable(*(schema.definition for _, schema in self._schemas()))
+            self.schema({}, "the document").check_usable(*(schema.definition for _, _, schema in self._schemas()))
         except SpecError:  # all at once is fast, one by one finds the place
-            for problem in self._unusable_schemas():
-                with self.noted():
-                    raise SpecError(f"{self.name}: {problem}") from None
+            raise mistakes_error(Path(self.name), self._unusable_schemas()) from None
 
-    def _unusable_schemas(self) -> Iterator[str]:
-        for place, schema in self._schemas():
+    def _unusable_schemas(self) -> Iterator[Mistake]:
+        for operation, place, schema in self._schemas():
             try:
                 schema.check_usable()
             except SpecError as problem:
-                yield f"{place}: {problem}"
+                yield Mistake(operation.location, f"{place}: {problem}")
 
-    def _schemas(self) -> Iterator[tuple[str, Schema]]:
+    def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
+        """The schemas of all operations, each with its operation and its place in it."""
         for operation in self.operations:
-            place = f"{operation.method} {operation.path}"
             for parameter in operation.parameters:
-                yield f"{place}: parameter {parameter.name}", parameter.schema
-            yield from _content_schemas(operation.body or {}, f"{place}: requestBody")
+                yield operation, f"parameter {parameter.name}", parameter.schema
+            for place, schema in _content_schemas(operation.body or {}, "requestBody"):
+                yield operation, place, schema
             for status, response in operation.responses.items():
-                yield from _content_schemas(response.content, f"{place}: response {status}")
+                for place, schema in _content_schemas(response.content, f"response {status}"):
+                    yield operation, place, schema
 
 
 def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tuple[str, Schema]]:
@@ -261,19 +258,33 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
             yield f"{place}: {media_type}: schema", content.schema
 
 
-def read_openapi(path: Path, mistakes: list[str] | None = None) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file and place when it cannot be served.
+def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
+    """Read an OpenAPI 3.x document; raises SpecError with file, line and place when it cannot be served.
 
-    With a list of `mistakes` those of its operations and schemas are all put there instead.
+    With `only_sound`, operations with mistakes are left out instead.
     """
     document = read_document(path, SpecError)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
         document = _as_openapi_31(document)
-    spec = OpenApiDocument(document, str(path), mistakes)
-    if "paths" not in spec.document:
-        raise SpecError(f"{path}: paths is missing; there is nothing to serve")
+    mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
+    if mistakes and only_sound and isinstance(document, dict):
+        document = sound_part(document)
+    elif mistakes:
+        raise mistakes_error(path, mistakes)
+    spec = OpenApiDocument(document, str(path))
     spec.check_schemas()
     return spec
+
+
+def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
+    """An error that tells of the mistakes in a file, each with its line and place."""
+    found = list(mistakes)
+    lines = find_lines(path, [each.location for each in found])
+    told = [
+        f"{path}:{line or 1}: {format_location(each.location)}: {each.message}"
+        for line, each in zip(lines, found, strict=True)
+    ]
+    return SpecError(*told)
 
 
 # Where keys are names of the document's own and not words of OpenAPI.
@@ -299,7 +310,7 @@ def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
     }
     if node.get("nullable") is True and isinstance(node.get("type"), str):
         node["type"] = [node["type"], "null"]
-        if "enum" in node and None not in node["enum"]:
+        if isinstance(node.get("enum"), list) and None not in node["enum"]:
             node["enum"] = [*node["enum"], None]
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:

@@ -49,13 +49,22 @@ def read_document(path: Path, error: type[MockServerError]) -> Any:
 
 def find_line(path: Path, location: Sequence[str | int]) -> int | None:
     """The line (from 1) on which the value at `location` starts, or the nearest one around it that exists."""
+    return find_lines(path, [location])[0]
+
+
+def find_lines(path: Path, locations: Sequence[Sequence[str | int]]) -> list[int | None]:
+    """What `find_line` says of each of several locations; the file is read once."""
     import yaml  # noqa: PLC0415  needed only for messages
 
     try:
         content = path.read_bytes()
         node = _compose(_YAML_UNLIKE_JSON.sub(_as_in_yaml, content) if path.suffix == ".json" else content)[1]
     except (OSError, ValueError, yaml.YAMLError):
-        return None
+        return [None] * len(locations)
+    return [_line_of(node, location) for location in locations]
+
+
+def _line_of(node: "yaml.Node | None", location: Sequence[str | int]) -> int | None:
     line = None
     while node is not None:
         line = node.start_mark.line + 1

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mockserver.openapi.schema import Schema, resolve_ref
+from mockserver.openapi.references import referred
+from mockserver.openapi.schema import Schema
 
 JSON = "application/json"
 ENCODED = "x-mock-encoded"
@@ -105,6 +106,22 @@ class Operation:
     """Whether it can be called without a bearer token."""
     document: str = ""
     """The name of the document that describes it."""
+    replaces: bool = False
+    """Whether it stands in the place of a bundled operation, whose handler answers it."""
+
+    @property
+    def location(self) -> tuple[str, ...]:
+        """Where in its document it stands."""
+        return ("paths", self.path, self.method.lower())
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The defaults that the document states for arguments and for fields of the body, by name."""
+        stated = {each.name: each.definition["default"] for each in self.parameters if "default" in each.definition}
+        for content in (self.body or {}).values():
+            if content.schema is not None:
+                stated |= _defaults(content.schema)
+        return stated
 
     @cached_property
     def statuses(self) -> tuple[int, ...]:
@@ -131,6 +148,13 @@ class Operation:
         return None
 
 
+def _defaults(schema: Schema) -> dict[str, Any]:
+    """The defaults of an object's properties; those beside a `$ref` win over those of what it leads to."""
+    properties = schema.resolved(schema.definition).get("properties", {})
+    fields = {name: schema.resolved(each) for name, each in properties.items()}
+    return {name: each["default"] for name, each in fields.items() if "default" in each}
+
+
 def _types(definition: Any) -> Iterator[str]:
     """The types a schema names, itself or in its alternatives."""
     if isinstance(definition, dict):
@@ -151,7 +175,7 @@ def _resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]
         if not isinstance(definition.get("$ref"), str):
             break
         try:
-            definition = resolve_ref(definition["$ref"], document)
+            definition = referred(definition["$ref"], document)
         except (LookupError, ValueError, TypeError):
             break
     return found

@@ -13,6 +13,7 @@ from mockserver.http import Request, Response, Upload
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
+from mockserver.openapi.references import resolved
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
@@ -194,8 +195,8 @@ def decoded(text: str) -> str:
         return text
 
 
-def _stated_types(definition: Mapping[str, Any]) -> frozenset[str]:
-    stated = definition.get("type", ())
+def _stated_types(definition: Any) -> frozenset[str]:
+    stated = definition.get("type", ()) if isinstance(definition, dict) else ()
     return frozenset([stated] if isinstance(stated, str) else stated)
 
 
@@ -298,13 +299,15 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
     if content.schema is None:
         return dict(request.form)
     document = content.schema.document
-    properties = _follow_reference(content.schema.definition, document).get("properties", {})
+    properties = resolved(content.schema.definition, document).get("properties", {})
+    needs = content.schema.needs
+    needed = needs.resolved(needs.definition).get("properties", {}) if needs else {}
     form, judged = {}, {}
     for name, value in request.form.items():
-        definition = _follow_reference(properties.get(name, {}), document)
+        definition = resolved(properties.get(name, {}), document) or needed.get(name, {})
         form[name] = value if isinstance(value, Upload) else _parse_argument(value, _stated_types(definition))
         judged[name] = value.filename if isinstance(value, Upload) else form[name]
-        violations += _misplaced(name, value, definition)
+        violations += [*_misplaced(name, value, definition)] or [*_misplaced(name, value, needed.get(name, {}))]
     violations += content.schema.violations(judged, ("body",))
     return form
 
@@ -321,16 +324,3 @@ def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) ->
         yield Violation(where, "missing_filename", f"The part {name!r} has an empty filename.", definition)
     elif isinstance(value, Upload) and not wants_file:
         yield Violation(where, "unexpected_file", f"The part {name!r} is a file; wanted text.", definition)
-
-
-def _follow_reference(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a definition's references inside the document lead to; nothing when they lead nowhere."""
-    for _ in range(32):
-        if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):
-            break
-        steps = unquote(definition["$ref"]).removeprefix("#/").split("/")
-        definition = document
-        for step in steps:
-            found = definition if isinstance(definition, dict) else {}
-            definition = found.get(step.replace("~1", "/").replace("~0", "~"), {})
-    return definition if isinstance(definition, dict) else {}

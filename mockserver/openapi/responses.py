@@ -1,6 +1,7 @@
 """Build a documented response: given by an example, or fabricated from its schema."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,11 @@ from mockserver.openapi.document import JSON, Content, Operation
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.requests import find_content
 
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS_HEADER = 4096
+FRAMING_HEADERS = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "date"})
+"""Headers that follow from the answer and its connection, whatever a document says of them."""
 MAX_NAME = 100
 MAX_MESSAGE = 400
 """Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
@@ -62,8 +66,11 @@ def documented_reply(
     documented = operation.response(status)
     if documented is None:
         return None
-    stated = ((name, _header_value(header)) for name, header in documented.headers.items())
-    headers = tuple((name, encode_body(value, "text/plain").decode()) for name, value in stated)
+    headers = tuple(
+        (name, _header_value(header))
+        for name, header in documented.headers.items()
+        if name.lower() not in FRAMING_HEADERS
+    )
     if not documented.content:
         return Response(status, headers=headers, source="example")
     content = _pick_example(documented.content, example, media_type)
@@ -103,13 +110,15 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
 
 
 def _header_value(header: Mapping[str, Any]) -> str:
-    schema = header.get("schema", {})
+    stated = header.get("schema")
+    schema = stated if isinstance(stated, dict) else {}
     default = schema.get("default", 1 if schema.get("type") == "integer" else "")
     return _header_text(header.get("example", schema.get("example", default)))
 
 
 def _header_text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return _UNPRINTABLE.sub(" ", text).strip()
 
 
 def _generated_body(content: Content, key: bytes) -> Any:

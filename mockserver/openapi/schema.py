@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import jsonschema_rs
 
 from mockserver.errors import SpecError, Violation
+from mockserver.openapi.references import referred, resolved
 from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, linear_options
 from mockserver.text import nearest
 
@@ -31,6 +31,9 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 
 class Schema:
     """A JSON Schema inside a document, in whose `components` its references are looked up."""
+
+    needs: "Schema | None" = None
+    """What the code behind an operation needs, where a served document may describe it otherwise."""
 
     def __init__(
         self, definition: Mapping[str, Any], document: Mapping[str, Any], *, pattern_bytes: int | None = None
@@ -84,6 +87,13 @@ class Schema:
             return [Violation((*location, *error.instance_path), code, _shorten(error.message))]
         return []
 
+    def resolved(self, definition: Any) -> Mapping[str, Any]:
+        """What a part of the schema says: what its references lead to, and the keywords beside them.
+
+        Empty for `true` and `false`, and for a reference that leads nowhere.
+        """
+        return resolved(definition, self.document)
+
     def check_usable(self, *others: Mapping[str, Any]) -> None:
         """Raises SpecError when this definition, or another one of the same document, cannot judge anything."""
         _compile({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
@@ -120,13 +130,22 @@ def _release(errors: "Iterable[ValidationError]") -> None:
         error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
 
 
-def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
-    """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
-    place: Any = document
-    for part in reference.split("/")[1:]:
-        name = unquote(part).replace("~1", "/").replace("~0", "~")
-        place = place[int(name)] if isinstance(place, list) else place[name]
-    return place
+def is_pattern(text: str) -> bool:
+    """Whether the text is a regular expression that can be judged by."""
+    try:
+        _pattern(text)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return False
+    return True
+
+
+def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
+    """What keywords of a schema, and of those inside it, have values that JSON Schema does not allow.
+
+    Of each where it stands, its value, and why; references are not followed.
+    """
+    for error in _metaschema().iter_errors(definition):
+        yield tuple(error.instance_path), error.instance, error.message
 
 
 def _names_all(node: Any, words: set[str]) -> bool:
@@ -157,7 +176,7 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
             if isinstance(reference, str) and reference not in references:
                 references.add(reference)
                 try:
-                    waiting.append(resolve_ref(reference, document))
+                    waiting.append(referred(reference, document))
                 except (LookupError, ValueError, TypeError):
                     return True
     return False
@@ -187,20 +206,13 @@ def _pattern_problem(node: Any) -> str:
             waiting += node.values()
             named = node.get("patternProperties")
             for text in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
-                if isinstance(text, str) and not _is_pattern(text):
-                    return _why_unusable(text)
+                if isinstance(text, str) and not is_pattern(text):
+                    return why_unusable(text)
     return ""
 
 
-def _is_pattern(text: str) -> bool:
-    try:
-        _pattern(text)
-    except jsonschema_rs.ValidationError:
-        return False
-    return True
-
-
-def _why_unusable(text: str) -> str:
+def why_unusable(text: str) -> str:
+    """Why a text is no pattern that can be judged by; begins with the text."""
     try:
         compile_pattern(text)
     except PatternError as problem:
@@ -353,6 +365,11 @@ def _meant_names(error: "ValidationError") -> str:
             free = [name for name in known if name not in each.instance]
             meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_MEANT])))
     return f"; did you mean {', '.join(meant)}?" if meant else ""
+
+
+@cache
+def _metaschema() -> Any:
+    return jsonschema_rs.Draft202012Validator({"$ref": DIALECT})
 
 
 def _format_schema(value: Any) -> Any:

@@ -81,6 +81,9 @@ class Blob:
         if line:
             yield [_bounded(line)]
 
+    def __repr__(self) -> str:
+        return f"<Blob of {self.size} bytes, {self.digest().hex()}>"
+
     def digest(self) -> bytes:
         """16 bytes that stand for the content; not for secrets."""
         hasher = xxhash.xxh3_128()

@@ -20,13 +20,12 @@ from typing import Any, cast
 
 import uvicorn
 
-from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.server.log_format import JsonFormatter, LineFormatter
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.server.socket import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
 from mockserver.settings.table import Settings, url_of
-from mockserver.web.app import build_app
+from mockserver.web.app import MockServer, create_app
 from mockserver.web.malloc import return_freed_memory
 
 App = Callable[..., Awaitable[None]]
@@ -55,8 +54,8 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     workers = None
     with _signal_handlers(_leave):
         if app is None:
-            engine = build_engine(settings)
-            app, workers = build_app(engine, settings), engine.workers
+            ours = create_app(settings)
+            app, workers = ours, ours.engine.workers
         # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
@@ -125,8 +124,8 @@ class ThreadedServer:
         self.stop()
 
     def _load(self) -> App:
-        self._engine = build_engine(self.settings)
-        app: App = build_app(self._engine, self.settings)
+        app = create_app(self.settings)
+        self._engine = app.engine
         return app
 
 
@@ -180,6 +179,8 @@ class EventDrivenServer(uvicorn.Server):
         end = asyncio.get_running_loop().time() + GRACE
         while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.0005)
+        if not self.force_exit:
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
         """A signal asks for an end; a second one asks for it at once."""
@@ -299,7 +300,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         loop="auto",  # uvloop where it can be imported
         http=cast(Any, partial(NoUpgradeProtocol, limits=limits)),  # uvicorn calls it as it does a class
         ws="none",
-        lifespan="off",
+        lifespan="on" if isinstance(app, MockServer) else "off",  # an app that stands in for ours may have none
         interface="asgi3",
         workers=1,
         proxy_headers=False,

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from mockserver.client.client import Client, SandboxClient
 from mockserver.client.controls import sandbox_body
 from mockserver.client.transport import AdminError, AsgiTransport, JsonObject
-from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
@@ -21,7 +20,7 @@ from mockserver.sandbox.sandbox import SandboxOptions
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.web.admin.views import unexpected
-from mockserver.web.app import build_app
+from mockserver.web.app import create_app
 
 CLOCK, PROGRESSION = "frozen", "polls:2"
 """How the world of a test begins: it moves when the test, or the client under test, moves it."""
@@ -158,16 +157,19 @@ class RemotePool:
 
 
 class SandboxApp(LocalPool):
-    """The whole server, admin API included, as an ASGI app: for `httpx.ASGITransport`, or to be mounted."""
+    """The whole server, admin API included, as an ASGI app: for `httpx.ASGITransport`, or to be mounted.
+
+    `app` is the Starlette application, which takes middleware and works with Starlette's TestClient.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        engine = build_engine(settings)
-        self._app = build_app(engine, settings)
-        door = AsgiTransport(self._app)
+        self.app = create_app(settings)
+        engine = self.app.engine
+        door = AsgiTransport(self.app)
         super().__init__(engine, Client("http://127.0.0.1", settings.admin_token or None, door=door))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
     def sandbox(self, name: str) -> SandboxClient:
         """The sandbox of that name; its admin calls go into the app, too."""

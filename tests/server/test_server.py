@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from mockserver.errors import SpecError
 from mockserver.server import process as server_module
 from mockserver.server.process import EventDrivenServer, ThreadedServer
 from mockserver.settings.table import Settings
-from mockserver.workers import Workers
+from mockserver.web.app import MockServer, create_app
 
 FREE = Settings(port=0)
 
@@ -100,13 +99,17 @@ def test_two_servers_run_side_by_side() -> None:
 
 
 def test_a_threaded_server_has_the_engine_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine: Any = SimpleNamespace(workers=Workers())
-    monkeypatch.setattr(server_module, "build_engine", lambda settings: engine)
-    monkeypatch.setattr(server_module, "build_app", lambda engine, settings: hello)
+    made = []
+
+    def create(settings: Settings) -> MockServer:
+        made.append(create_app(settings))
+        return made[0]
+
+    monkeypatch.setattr(server_module, "create_app", create)
 
     with ThreadedServer(FREE) as server, connected(server.url) as connection:
-        assert server.engine is engine
-        assert get(connection) == (200, b"hello")
+        assert server.engine is made[0].engine
+        assert get(connection, "/health") == (200, b'{"status":"ok"}')
 
 
 def test_a_server_given_an_app_has_no_engine() -> None:
@@ -118,7 +121,7 @@ def test_start_raises_what_keeps_the_engine_from_loading(monkeypatch: pytest.Mon
     def refuse(settings: Settings) -> None:
         raise SpecError("openapi.yaml: is no document")
 
-    monkeypatch.setattr(server_module, "build_engine", refuse)
+    monkeypatch.setattr(server_module, "create_app", refuse)
 
     with pytest.raises(SpecError, match="is no document"):
         ThreadedServer(FREE).start()

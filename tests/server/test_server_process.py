@@ -85,7 +85,7 @@ def test_a_signal_before_the_server_is_ready_ends_it_cleanly(monkeypatch: pytest
     def interrupt(settings: Settings) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(server_module, "build_engine", interrupt)
+    monkeypatch.setattr(server_module, "create_app", interrupt)
     before = signal.getsignal(signal.SIGTERM)
 
     with pytest.raises(SystemExit) as ended:

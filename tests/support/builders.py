@@ -97,10 +97,10 @@ def make_client(**changes: Any) -> Iterator["TestClient"]:
     """The whole app without a socket."""
     from starlette.testclient import TestClient
 
-    from mockserver.web.app import build_app
+    from mockserver.web.app import create_app
 
     client = TestClient(
-        build_app(make_engine(**changes), make_settings(**changes)),
+        create_app(make_settings(**changes), engine=make_engine(**changes)),
         base_url="http://127.0.0.1:4024",
         headers={"Authorization": "Bearer test"},
     )

@@ -10,7 +10,7 @@ from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
 from mockserver.sandbox.stubs.faults import read_fault
 from mockserver.server.process import ThreadedServer
-from mockserver.web.app import build_app
+from mockserver.web.app import create_app
 
 KEY = bytes(range(16))
 
@@ -45,5 +45,5 @@ def faulty_server(*faults: dict[str, Any] | None) -> Iterator[tuple[ThreadedServ
     """A server the first answers of which are disturbed."""
     engine = FaultyEngine(*faults)
     settings = make_settings()
-    with ThreadedServer(settings, app=build_app(cast(Engine, engine), settings)) as server:
+    with ThreadedServer(settings, app=create_app(settings, engine=cast(Engine, engine))) as server:
         yield server, engine

@@ -12,7 +12,7 @@ from wire import Wire
 from mockserver.errors import SettingsError
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.parse import read_cors
-from mockserver.web.app import Gateway, build_app
+from mockserver.web.app import Gateway, create_app
 
 PAGE = "http://localhost:5173"
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -217,7 +217,7 @@ def test_a_downloaded_file_may_be_read_by_the_page() -> None:
 @pytest.mark.parametrize("cors", ["local", "any"])
 def test_the_admin_api_and_health_admit_no_page(cors: str) -> None:
     settings = make_settings(cors=cors)
-    app = build_app(make_engine(cors=cors), settings)
+    app = create_app(settings, engine=make_engine(cors=cors))
 
     async def both() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app=app)

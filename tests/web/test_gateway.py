@@ -10,9 +10,10 @@ from builders import make_engine, make_settings
 from wire import Wire
 
 from mockserver.http import Request, Response
-from mockserver.web import app as web_app
-from mockserver.web.app import KEPT_LENGTH, KEPT_TEXTS, Gateway
+from mockserver.web import scopes
+from mockserver.web.app import Gateway
 from mockserver.web.body_timeout import BodyTimeout
+from mockserver.web.scopes import KEPT_LENGTH, KEPT_TEXTS
 
 
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
@@ -158,8 +159,8 @@ def test_headers_come_as_they_were_sent_and_only_short_ones_are_kept(monkeypatch
         wire.through(gateway)
 
     assert [[*each.headers.values()] for each in seen] == [texts] * 2
-    assert len(web_app._texts) <= KEPT_TEXTS
-    assert max(map(len, web_app._texts)) <= KEPT_LENGTH
+    assert len(scopes._texts) <= KEPT_TEXTS
+    assert max(map(len, scopes._texts)) <= KEPT_LENGTH
 
 
 def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,8 +148,8 @@ def test_the_page_comes_over_a_socket_with_the_servers_own_address() -> None:
 
 def test_a_start_asks_for_the_root_without_what_only_lost_clients_need() -> None:
     program = (
-        "import sys; from mockserver.engine.build import load_engine; from mockserver.settings.table import Settings;"
-        "from mockserver.web.app import build_app; build_app(load_engine(Settings()), Settings());"
+        "import sys; from mockserver.engine.build import build_engine; from mockserver.settings.table import Settings;"
+        "from mockserver.web.app import create_app; create_app(Settings());"
         "print([name for name in ('difflib', 'mockserver.web.index') if name in sys.modules])"
     )
 

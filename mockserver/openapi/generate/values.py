@@ -1,6 +1,6 @@
 """Fabricate a value that a JSON Schema accepts: stable for a key, and in words that fit the names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.openapi.budget import Budget, TooCostly
 from mockserver.openapi.generate.regex import text_matching
 from mockserver.openapi.generate.words import WordGenerator, text_for
-from mockserver.openapi.schema import resolve_ref
+from mockserver.openapi.references import referred
 
 __all__ = ["WordGenerator", "generate_value"]
 
@@ -102,7 +102,7 @@ class _Generation:
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
-            parts.append(resolve_ref(schema["$ref"], self.root))
+            parts.append(referred(schema["$ref"], self.root))
         if schema.get("anyOf"):
             parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
         if schema.get("oneOf"):
@@ -176,8 +176,8 @@ class _Generation:
         return next((value for value in choices if low < value < high), float(low))
 
     def multiple(self, schema: Schema, *, is_whole: bool) -> int | float:
-        step = schema.get("multipleOf", 1)
-        unit = Fraction(str(step))
+        steps = _steps(schema.get("multipleOf", 1))
+        unit = _common_multiple(Fraction(str(step)) for step in steps)
         if is_whole:
             unit = Fraction(unit.numerator)  # the smallest whole multiple of a/b is a
         low, high = _bounds(schema, unit)
@@ -188,7 +188,7 @@ class _Generation:
             self.budget.spend(4)
             value = self.words.integer(least, max(least, most)) * unit
             # Validators divide floating-point numbers, and 0.3 / 0.1 is not 3.
-            if (value.denominator == 1 and isinstance(step, int)) or (float(value) / float(step)).is_integer():
+            if all(_divides(step, value) for step in steps):
                 break
         if value.denominator == 1 and LEAST <= value < 2**64:
             return value.numerator
@@ -271,8 +271,21 @@ def _common_properties(one: Schema, other: Schema) -> Schema:
     return {**one, **other, **{name: _both(one[name], other[name]) for name in one if name in other}}
 
 
-def _common_multiple(one: float, other: float) -> float:
-    return lcm(one, other) if isinstance(one, int) and isinstance(other, int) else max(one, other)
+def _steps(multiple_of: Any) -> list[Any]:
+    """What `multipleOf` says: a number, or several once schemas that have it were merged."""
+    return multiple_of if isinstance(multiple_of, list) else [multiple_of]
+
+
+def _common_multiple(units: Iterable[Fraction]) -> Fraction:
+    """The least number above 0 that is a whole multiple of each."""
+    found = list(units)
+    scale = lcm(*(unit.denominator for unit in found))
+    return Fraction(lcm(*(int(unit * scale) for unit in found)), scale)
+
+
+def _divides(step: Any, value: Fraction) -> bool:
+    """Whether validators, which divide floating-point numbers, agree that the value is a multiple."""
+    return (value.denominator == 1 and isinstance(step, int)) or (float(value) / float(step)).is_integer()
 
 
 MEETINGS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -282,7 +295,7 @@ MEETINGS: Mapping[str, Callable[[Any, Any], Any]] = {
     "additionalProperties": _both,
     "enum": lambda one, other: [value for value in one if value in other],
     "type": _common_types,
-    "multipleOf": _common_multiple,
+    "multipleOf": lambda one, other: [*_steps(one), *_steps(other)],
     "uniqueItems": max,
 }
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from mockserver.api.provider import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
-from mockserver.openapi.operations import Operation
+from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.requests import MAX_ARGUMENTS
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
@@ -35,8 +35,10 @@ def check_targeting(call: Call) -> Iterator[Violation]:
             f"{subdivision!r} is no first-level subdivision of {country.upper()} in ISO 3166-2",
         )
     device = given.get("device")
-    if device is not None and device.lower() not in _devices(call):
-        yield Violation((where, "device"), "device", f"{device[:100]!r} is not a name that GET /ai/devices lists")
+    if device is not None:
+        devices = _devices(call)
+        if devices is not None and device.lower() not in devices:
+            yield Violation((where, "device"), "device", f"{device[:100]!r} is not a name that GET /ai/devices lists")
 
 
 def check_question(call: Call) -> Iterator[Violation]:
@@ -198,11 +200,20 @@ def _lower_names(devices: tuple[str, ...]) -> frozenset[str]:
     return frozenset(device.lower() for device in devices)
 
 
-def _devices(call: Call) -> frozenset[str]:
-    """The documented devices, in lower case; a fixture that replaces them counts."""
-    operation = call.world.spec.by_key["listDevices"]
+def _devices(call: Call) -> frozenset[str] | None:
+    """The documented devices, in lower case; a fixture that replaces them counts. None where no list is served."""
+    operation = call.world.operation("listDevices")
+    if operation is None:
+        return None
     canned = call.world.fixtures.response("listDevices", {}, None)
     names = canned.entry.get("body") if canned else None
     if not isinstance(names, list):  # a canned answer of another kind, perhaps an error, lists none
-        names = next(iter(operation.responses["200"].content["application/json"].examples.values()))
-    return _lower_names(tuple(name for name in names if isinstance(name, str)))
+        names = _example(operation)
+    return _lower_names(tuple(name for name in names if isinstance(name, str))) if isinstance(names, list) else None
+
+
+def _example(operation: Operation) -> Any:
+    """The first example of what the operation answers; None where the document has none."""
+    documented = operation.response(operation.success)
+    content = documented.content.get(JSON) if documented else None
+    return next(iter(content.examples.values()), None) if content else None

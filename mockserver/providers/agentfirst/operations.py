@@ -7,9 +7,17 @@ from typing import Any
 from mockserver.api.provider import ApiContext, Call, LazyFunction, Provider
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
+from mockserver.openapi.document import OpenApiDocument
+from mockserver.openapi.schema import Schema
 from mockserver.providers.agentfirst.answer_versions import COMPUTED, READ
 from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
-from mockserver.providers.agentfirst.completions import answer_source, completion_for, questions, targeting_of
+from mockserver.providers.agentfirst.completions import (
+    DEFAULT_MODEL,
+    answer_source,
+    completion_for,
+    questions,
+    targeting_of,
+)
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.sandbox.callbacks import Callback
@@ -53,11 +61,23 @@ LIFECYCLE = Lifecycle(
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
     """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
-    if settings.empty_prompts:
-        prompts = document["components"]["schemas"]["BatchRequest"]["properties"]["prompts"]
-        del prompts["items"]["minLength"]
-        (prompt,) = (each for each in document["paths"]["/ai"]["get"]["parameters"] if each["name"] == "prompt")
-        del prompt["schema"]["minLength"]
+    if not settings.empty_prompts:
+        return
+    spec = OpenApiDocument(document, "")
+    queue, ask = spec.by_key.get("queueBatch"), spec.by_key.get("askModel")
+    for content in (queue.body or {}).values() if queue else ():
+        if content.schema is not None:
+            fields = content.schema.resolved(content.schema.definition).get("properties", {})
+            _lift(fields.get("prompts"), "items", content.schema)
+    for parameter in document["paths"][ask.path]["get"].get("parameters", ()) if ask else ():
+        if parameter.get("name") == "prompt":
+            _lift(parameter, "schema", Schema({}, document))
+
+
+def _lift(holder: Any, key: str, schema: Schema) -> None:
+    """Take the least length out of the schema that stands under a key."""
+    if isinstance(holder, dict) and key in holder:
+        holder[key] = {name: each for name, each in schema.resolved(holder[key]).items() if name != "minLength"}
 
 
 def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
@@ -82,8 +102,11 @@ api = Provider(
     notice=callback_payload,
     collections=lambda: {COMPUTED: tuple[float, ...], READ: int},
     judge=LazyFunction("mockserver.providers.agentfirst.snapshot", "snapshot_problems"),
-    models=frozenset({"chatgpt", "gemini", "perplexity", "copilot"}),
-    longest_prompt=2047,
+    defaults={
+        "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
+        "askModel": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1, "mode": "sync"},
+        "getArchive": {"format": "zip"},
+    },
     alone={"askModel": "id"},
     listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
     guidance=CLIENT_RULES,

@@ -9,7 +9,7 @@ from xxhash import xxh3_64_intdigest
 from mockserver.api.provider import ApiContext, Call
 from mockserver.errors import Reason
 from mockserver.fixtures.files import Completion
-from mockserver.openapi.document import JSON, OpenApiDocument
+from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model, read_models
 from mockserver.providers.agilecloud.pricing import Prices, read_prices
@@ -58,11 +58,30 @@ def leaves_blank(call: Call) -> bool:
     return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
 
 
-def live_schema(spec: OpenApiDocument, path: str) -> Schema | None:
-    """What the body of a live request to the path is judged by; None where the document has no such request."""
-    operation = spec.by_key.get(f"POST {path}")
+CHAT = "/v1/chat/completions"
+EMBEDDINGS = "/v1/embeddings"
+LIVE = {CHAT: "createChatCompletion", EMBEDDINGS: "createEmbedding"}
+"""The operation that answers one request to an endpoint of batches."""
+
+
+def live_operation(world: ApiContext, endpoint: str) -> Operation | None:
+    """The operation that answers live what batches answer under that endpoint; None where none is served."""
+    return world.operation(LIVE[endpoint]) if endpoint in LIVE else None
+
+
+def live_schema(world: ApiContext, endpoint: str) -> Schema | None:
+    """What the body of a live request to the endpoint is judged by; None where no such request is served."""
+    operation = live_operation(world, endpoint)
     content = operation.body.get(JSON) if operation and operation.body else None
     return content.schema if content else None
+
+
+def is_bundled(world: ApiContext, endpoint: str) -> bool:
+    """Whether requests of batches, and live ones to the endpoint, are read as the bundled document says."""
+    operation = live_operation(world, endpoint)
+    if operation is None or world.changed_defaults(operation.key):
+        return False
+    return world.served is None or world.served.bundled.name == world.spec.name == operation.document
 
 
 def known_model(

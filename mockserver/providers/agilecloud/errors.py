@@ -51,7 +51,12 @@ def format_error(refusal: Refusal, reply: Response) -> Response:
         return reply
     if not (refusal.detail or refusal.violations):
         return reply
-    documented = None if reply.source == UNDOCUMENTED_SOURCE else orjson.loads(reply.body).get("error")
+    documented = None
+    if reply.source != UNDOCUMENTED_SOURCE:
+        stated = orjson.loads(reply.body)
+        documented = stated.get("error") if isinstance(stated, dict) else None
+        if not isinstance(documented, dict):  # a document that words its errors otherwise
+            return reply
     error = validation_error_json(refusal, reply.status, documented)
     return reply._replace(media_type=JSON, body=orjson.dumps({"error": error}), source="handler")
 

@@ -138,7 +138,8 @@ def list_files(call: Call) -> Response:
         for aged in (_without_expired(call, each) for each in records)
         if not aged.deleted and aged.purpose == wanted.get("purpose", aged.purpose)
     ]
-    page = found[: min(wanted.get("limit", MAX_PAGE), call.sandbox.conditions.page_size or MAX_PAGE)]
+    limit = wanted.get("limit", MAX_PAGE)
+    page = found[: min(limit, call.sandbox.conditions.page_size or limit)]
     return call.reply(
         {
             "object": "list",

@@ -78,6 +78,22 @@ api = Provider(
     costly=is_costly,
     guidance=CLIENT_RULES,
     prompts=LazyFunction("mockserver.providers.agilecloud.chat.operations", "prompts"),
+    defaults={
+        "listFiles": {"limit": 10_000, "order": "desc"},
+        "createBatch": {"completion_window": "24h"},
+        "listBatches": {"limit": 20},
+        # Most of a chat's settings change no answer.
+        "createChatCompletion": {
+            "n": 1,
+            "stream": False,
+            "temperature": 1,
+            "top_p": 1,
+            "presence_penalty": 0,
+            "frequency_penalty": 0,
+        },
+        "createEmbedding": {"encoding_format": "float"},
+        "startAbTest": {"split": 0.5},
+    },
 )
 
 # Most users need one API of two: the handlers' modules are imported when they are first needed.

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from mockserver.api.provider import ApiContext
 from mockserver.http import StoredBytes
-from mockserver.openapi.document import OpenApiDocument
 from mockserver.providers.agilecloud.batches.input import MAX_LINES, rejection_error
 from mockserver.providers.agilecloud.batches.job import BatchRecord
 from mockserver.providers.agilecloud.batches.run import LineResults
@@ -35,7 +34,7 @@ class _KnownIds(NamedTuple):
     usage: Mapping[str, UsageEntry]
     starts: Mapping[str, int]
     ends: Mapping[str, int]
-    spec: OpenApiDocument
+    world: ApiContext
 
     def numbers(self, account: str) -> range:
         """The numbers that an account's usage has."""
@@ -57,7 +56,7 @@ def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]
     files, usage, starts, ends = (
         shelves.get(f"agilecloud.{name}", {}) for name in ("files", "usage", "usage_starts", "usage_ends")
     )
-    known = _KnownIds(context_models(world), files, usage, starts, ends, world.spec)
+    known = _KnownIds(context_models(world), files, usage, starts, ends, world)
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
             yield from (Inconsistency(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
@@ -102,7 +101,7 @@ def _is_unknown_error(value: Mapping[str, Any], component: str, known: _KnownIds
     if not is_json(value):
         yield f"{component}: it is no JSON"
     else:
-        found = known.spec.component(component).violations(value, ())
+        found = known.world.bundled_component(component).violations(value, ())
         yield from (f"{'.'.join([component, *map(str, each.location)])}: {each.message}" for each in found)
 
 

@@ -35,6 +35,7 @@ from mockserver.web.admin.routes import ROUTES
 from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, internal_error
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.lanes import busy, in_lane, own_lane
+from mockserver.web.scopes import route_path
 from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
@@ -62,7 +63,8 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
 
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
         # Going through all routes would cost a reset, which tests do all the time, more than the reset itself.
-        await plain.get(scope["path"], app)(scope, receive, send)
+        path = route_path(scope)
+        await plain.get(path, app)({**scope, "path": path, "root_path": ""}, receive, send)
 
     return admin
 

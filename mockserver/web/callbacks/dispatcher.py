@@ -61,6 +61,20 @@ class CallbackDispatcher:
         self._workers = engine.workers
         self._rounds = KeyedExecutor()
         self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._has_stopped = False
+
+    def start(self) -> None:
+        """Deliver from now on, and set alarms on the running loop; without it, the first request does so."""
+        self.loop = asyncio.get_running_loop()
+        self._has_stopped = False
+
+    def stop(self) -> None:
+        """Set no more alarms and begin no more deliveries; those under way come to their end in their threads."""
+        self._has_stopped = True
+        self.loop = None
+        alarms, self._alarms = self._alarms, {}
+        for alarm in alarms.values():
+            alarm.cancel()
 
     def __call__(self, sandbox: Sandbox) -> None:
         """Claim what fell due in the sandbox and set out with it; within the sandbox's transaction."""
@@ -92,7 +106,7 @@ class CallbackDispatcher:
     def _deliver(self, errand: Delivery) -> None:
         """Make an attempt, in a thread; the sandbox is free while it lasts."""
         callback = errand.callback()
-        if callback is None:
+        if callback is None or self._has_stopped:
             return
         outcome = _attempt(callback, self._rules)
         # Its sandbox may be busy: noting what came of it waits in the sandbox's lane, and not in this thread.
@@ -132,7 +146,7 @@ class CallbackDispatcher:
         before = self._alarms.pop(sandbox.name, None)
         if before is not None:
             before.cancel()
-        if wait is not None and self.loop is not None:
+        if wait is not None and self.loop is not None and not self._has_stopped:
             wait = min(max(wait, SHORTEST), LONGEST)
             # An alarm may be a day away; a sandbox that is deleted before is freed at once.
             self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox.name, ref(sandbox))

@@ -127,8 +127,8 @@ def test_the_same_key_gives_the_same_value_and_other_keys_give_others() -> None:
 def test_another_process_with_other_hashes_fabricates_the_same() -> None:
     schema = {"type": "array", "minItems": 5, "items": {"type": "string", "pattern": r"^[^a-z]{3}\W.*(a|b)$"}}
     program = (
-        "import json; from mockserver.openapi.generate.values import fabricated;"
-        f"print(json.dumps(fabricated({schema!r}, root={{}}, key=b'key')))"
+        "import json; from mockserver.openapi.generate.values import generate_value;"
+        f"print(json.dumps(generate_value({schema!r}, root={{}}, key=b'key')))"
     )
 
     outputs = [

@@ -262,7 +262,7 @@ def test_sources_are_rare_for_chatgpt_and_many_for_perplexity_and_only_some_mode
 def test_another_process_fabricates_the_same_completion() -> None:
     program = (
         "from mockserver.providers.agentfirst.pages import *;"
-        "a = fabricated_answer(b'key', 'vintage guitar', 'perplexity');"
+        "a = generated_answer(b'key', 'vintage guitar', 'perplexity');"
         "import json; print(json.dumps(completion(a, prompt='p', model='perplexity', targeting={}, version='2026-07',"
         " weight='realistic', key=b'key')))"
     )

@@ -379,7 +379,7 @@ ACCOUNT = {"$": "AccountSpec", "key": BOB, "email": "bob@example.com", "credits"
         (f"{STATE}/settled/*", -(2**63), f"sandbox.shelves.settled.{ANN}: more credits than there are"),
         (f"{STATE}/unpaid/*", BOB, "it is no batch of that account"),
         (f"{STATE}/seen/*", "1", "'1' is not int"),
-        (f"{STATE}/agilecloud.jobs/x", {"$": "Job"}, "'Job' is no known tag"),
+        (f"{STATE}/agilecloud.jobs/x", {"$": "BatchRecord"}, "'BatchRecord' is no known tag"),
         (f"{STATE}/batches/*/body/v", "eyJwcm9tcHRzIjpbImEiLCJiIl0sIm1vZGVsIjo1fQ==", "its body says of model"),
         (f"{STATE}/agilecloud.files/x", FILE, "sandbox.shelves.agilecloud.files.x: its id is another"),
     ],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from mockserver.engine.engine import Engine
-from mockserver.web.app import build_app
+from mockserver.web.app import create_app
 
 HERE = {"X-Mock-Sandbox": TOKEN}
 CHANGES: Any = {"rate_limit": 60_000, "callbacks": "inbox"}
@@ -45,7 +45,7 @@ class Imports:
 @pytest.fixture(scope="module")
 def imports() -> Iterator[Imports]:
     engine = make_engine(**CHANGES)
-    client = TestClient(build_app(engine, make_settings(**CHANGES)), base_url="http://127.0.0.1:4024")
+    client = TestClient(create_app(make_settings(**CHANGES), engine=engine), base_url="http://127.0.0.1:4024")
     fill(engine)
     yield Imports(client, engine, client.get("/__admin/export?journal=true", headers=HERE).content)
     client.close()

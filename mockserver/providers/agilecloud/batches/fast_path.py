@@ -5,13 +5,11 @@ from typing import Any
 
 from mockserver.api.provider import ApiContext
 from mockserver.fixtures.files import Completion
-from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.schema import Schema
-from mockserver.providers.agilecloud.batches.input import CHAT
 from mockserver.providers.agilecloud.chat.completion import completion_template
 from mockserver.providers.agilecloud.chat.text import generated_text, topic_of
 from mockserver.providers.agilecloud.chat.tokens import MESSAGE, REPLY
-from mockserver.providers.agilecloud.context import conversation_key, extend_seed, live_schema, model_seed
+from mockserver.providers.agilecloud.context import CHAT, conversation_key, extend_seed, live_schema, model_seed
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model
 from mockserver.providers.agilecloud.pricing import Prices
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
@@ -59,7 +57,7 @@ class FastPath:
         self._lengths = {len(prompt) for prompt in self._canned}
         self._searches = [each.pattern.found_in for each in others if each.prompt is None and each.pattern is not None]
         self._answers_all = any(each.prompt is None and each.pattern is None for each in others)
-        self._schema = _compile_validator(world.spec, completions)
+        self._schema = _compile_validator(live_schema(world, CHAT), completions)
 
     @property
     def accepts(self) -> Callable[[Any], bool]:
@@ -124,27 +122,26 @@ class _Validators:
     """The schema of plain lines, kept until another document or other fixtures come: a judge costs 2 ms to make."""
 
     def __init__(self) -> None:
-        self._last: tuple[OpenApiDocument, Sequence[Completion], Schema] | None = None
+        self._last: tuple[Schema, Sequence[Completion], Schema] | None = None
 
-    def __call__(self, spec: OpenApiDocument, completions: Sequence[Completion]) -> Schema:
+    def __call__(self, live: Schema | None, completions: Sequence[Completion]) -> Schema:
+        assert live is not None, "only where live requests are served as bundled"
         last = self._last
-        if last is None or last[0] is not spec or last[1] is not completions:
+        if last is None or last[0] is not live or last[1] is not completions:
             needles = [each.match.contains for each in completions if each.match.contains is not None]
-            last = self._last = (spec, completions, Schema(_definition(spec, needles), spec.document))
+            last = self._last = (live, completions, Schema(_definition(live, needles), live.document))
         return last[2]
 
 
 _compile_validator = _Validators()
 
 
-def _definition(spec: OpenApiDocument, needles: Sequence[str]) -> dict[str, Any]:
+def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
     """What a plain line is, in the document's own words for its fields; no text in it holds one of the needles.
 
     Made whole, because a judge that is sent from reference to reference takes twice as long.
     """
-    live = live_schema(spec, CHAT)
-    assert live is not None
-    known = spec.resolved(live.definition, CHAT)["properties"]
+    known = live.resolved(live.definition)["properties"]
     # Nothing but ASCII is ever found in the texts that are answered here.
     content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)

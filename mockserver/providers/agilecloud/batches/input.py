@@ -11,13 +11,12 @@ from mockserver.errors import Violation
 from mockserver.http import StoredBytes
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.schema import Schema
+from mockserver.providers.agilecloud.context import EMBEDDINGS
 from mockserver.providers.agilecloud.models import Model, Models, find_model
 from mockserver.sandbox.blobs import CHUNK_BYTES, MAX_LINE
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.workers import checkpoint
 
-CHAT = "/v1/chat/completions"
-EMBEDDINGS = "/v1/embeddings"
 MAX_LINES = 50_000
 """Requests of a file; blank lines do not count."""
 MAX_BLANK_LINES = 50_000
@@ -127,7 +126,7 @@ class InputValidator:
         """
         if self._is_plain is None or self.errors or self._count + len(lines) > MAX_LINES:
             return None
-        if max(map(len, lines)) > CHUNK_BYTES:
+        if max(map(len, lines), default=0) > CHUNK_BYTES:
             return None
         try:
             requests = list(map(orjson.loads, lines))

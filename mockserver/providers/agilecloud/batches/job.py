@@ -1,8 +1,10 @@
 """AgileCloud's batches as values: which statuses there are, and which one a batch has at an instant."""
 
 import math
+import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mockserver.api.provider import BatchState, RejectedItems
@@ -14,12 +16,21 @@ from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.sandbox.sandbox import Sandbox
 
-WINDOW = DAY
-"""Seconds from a batch's creation to the end of its window; 24 hours are the only choice there is."""
+DEFAULT_WINDOW = "24h"
+"""How long a batch may take where neither the request nor the document says it."""
+_WINDOW = re.compile(r"([1-9]\d{0,8})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 CANCELLING_SHARE = 0.1
 """The part of a timed batch's life that cancelling takes, where that is shown at all."""
 MAX_CANCELLING = 600.0
 """Seconds: "up to 10 minutes"."""
+
+
+@lru_cache(maxsize=128)
+def window_seconds(window: str) -> float:
+    """How long a completion window is: `24h`, `90m`, `2d`. A document's window in other words lasts a day."""
+    found = _WINDOW.fullmatch(window)
+    return float(int(found[1]) * _UNITS[found[2]]) if found else float(DAY)
 
 
 class Status(StrEnum):
@@ -77,6 +88,8 @@ class BatchRecord(NamedTuple):
     error_file_id: str | None = None
     is_collected: bool = False
     """Whether its files were made."""
+    window: str = DEFAULT_WINDOW
+    """Its completion window, as the request or the document says it: `24h`."""
 
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
@@ -111,7 +124,7 @@ class BatchRecord(NamedTuple):
     @property
     def expires_at(self) -> float:
         """The documented end of its window, in Unix seconds."""
-        return self.batch.created + WINDOW
+        return self.batch.created + window_seconds(self.window)
 
     def ended(self) -> float:
         """When nothing more happens to it; infinite while that is not in sight."""

@@ -10,8 +10,8 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.openapi.budget import MAX_BATCH_STEPS, Budget
 from mockserver.providers.agilecloud import files
-from mockserver.providers.agilecloud.batches.input import CHAT, EMBEDDINGS, rejection_error
-from mockserver.providers.agilecloud.batches.job import LIFECYCLE, BatchRecord, Status, jobs_of
+from mockserver.providers.agilecloud.batches.input import rejection_error
+from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status, jobs_of
 from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
 from mockserver.providers.agilecloud.context import context_models, context_prices, leaves_blank, live_schema
 from mockserver.providers.agilecloud.files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
@@ -49,6 +49,7 @@ def create_batch(call: Call) -> Response:
         output_expires_after=expiry.get("seconds"),
         is_openai=is_openai,
         rejection=_purpose_rejection(found) if found and found.purpose != "batch" else conditions.input,
+        window=body.get("completion_window") or DEFAULT_WINDOW,
     )
     jobs_of(call.sandbox).put(job.batch.id, job)
     return call.reply(batch_json(job, -math.inf))  # nothing has happened yet, not even under `immediate`
@@ -126,7 +127,7 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
         "model": worked.model if worked else None,
         "errors": _errors(job) if failed else None,
         "input_file_id": job.input_file_id,
-        "completion_window": "24h",
+        "completion_window": job.window,
         "status": status,
         "output_file_id": job.output_file_id,
         "error_file_id": job.error_file_id,
@@ -257,7 +258,7 @@ def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) ->
 
 
 def _run_context(call: Call, job: BatchRecord) -> RunContext:
-    spec, settings, keeps_order = call.world.spec, call.world.settings, call.sandbox.conditions.keep_order
+    settings, keeps_order = call.world.settings, call.sandbox.conditions.keep_order
     find = partial(
         find_prompt, job.prompts.get, job.batch.account, call.world.fixtures.prompts, call.sandbox.clock.born
     )
@@ -269,8 +270,8 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
         prices=context_prices(call.world),
         world=call.world,
         find_prompt=cache(find),
-        line_schema=spec.component("BatchRequestLine"),
-        body_schema=live_schema(spec, job.endpoint) if job.endpoint in {CHAT, EMBEDDINGS} else None,
+        line_schema=call.world.component("BatchRequestLine"),
+        body_schema=live_schema(call.world, job.endpoint),
         heeds_markers=settings.magic,
         keeps_order=settings.keep_order if keeps_order is None else keeps_order,
         plan=job.batch.plan,

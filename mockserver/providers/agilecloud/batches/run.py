@@ -3,18 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.api.provider import ApiContext, RejectedItems
+from mockserver.api.provider import ApiContext, RejectedItems, with_defaults
 from mockserver.errors import Reason, Refusal
 from mockserver.http import StoredBytes
 from mockserver.openapi.budget import MAX_STEPS, Budget
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
-from mockserver.providers.agilecloud.batches.input import CHAT, EMBEDDINGS, InputValidator
+from mockserver.providers.agilecloud.batches.input import InputValidator
 from mockserver.providers.agilecloud.chat.completion import encode_completion, last_user_message
 from mockserver.providers.agilecloud.chat.embeddings import embeddings
 from mockserver.providers.agilecloud.chat.rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
-from mockserver.providers.agilecloud.context import answer_key, canned_answer, require_model
+from mockserver.providers.agilecloud.context import (
+    CHAT,
+    EMBEDDINGS,
+    LIVE,
+    answer_key,
+    canned_answer,
+    is_bundled,
+    require_model,
+)
 from mockserver.providers.agilecloud.errors import error_type, validation_error_json
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models
 from mockserver.providers.agilecloud.pricing import Prices
@@ -118,7 +126,7 @@ def run_lines(
     order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
     output, error = _Lines(order), _Lines(order)
     # Where lines meet different ends, each is looked at in full.
-    is_even = desk.endpoint == CHAT and ended is None and desk.plan is None
+    is_even = desk.endpoint == CHAT and ended is None and desk.plan is None and is_bundled(desk.world, CHAT)
     events = EventWriter()
     plain = FastPath(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
     accepts, strict = plain.accepts if plain else None, desk.world.settings.strict
@@ -273,6 +281,9 @@ def _body(
     asked: Mapping[str, Any], chosen: SelectedVersion | None, identity: str, desk: RunContext
 ) -> tuple[bytes, Model, int, int]:
     """The answer in JSON, the model that gives it, and the tokens of prompt and completion."""
+    defaults = desk.world.changed_defaults(LIVE[desk.endpoint])
+    if defaults:
+        asked = with_defaults(asked, defaults)
     if desk.endpoint == EMBEDDINGS:
         model = require_model(desk.world, asked["model"], ModelKind.EMBEDDING)
         shown = embeddings(asked, model=model, seed=desk.world.settings.seed)

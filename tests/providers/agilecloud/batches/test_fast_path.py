@@ -10,8 +10,8 @@ from builders import make_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mockserver.api.provider import ApiContext
 from mockserver.engine.engine import Engine
-from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches import input as inspection
 from mockserver.providers.agilecloud.batches.fast_path import MAX_NEEDLES, FastPath
@@ -31,12 +31,12 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def spec(engine: Engine) -> OpenApiDocument:
-    return engine.services[0].world.spec
+def world(engine: Engine) -> ApiContext:
+    return engine.services[0].world
 
 
-def live_chat(spec: OpenApiDocument) -> Schema:
-    schema = live_schema(spec, CHAT)
+def live_chat(world: ApiContext) -> Schema:
+    schema = live_schema(world, CHAT)
     assert schema is not None
     return schema
 
@@ -52,7 +52,7 @@ def desk_of(engine: Engine, *, keeps_order: bool = False) -> RunContext:
         world=world,
         find_prompt=lambda _: None,
         line_schema=world.spec.component("BatchRequestLine"),
-        body_schema=live_chat(world.spec),
+        body_schema=live_chat(world),
         heeds_markers=True,
         keeps_order=keeps_order,
     )
@@ -193,10 +193,10 @@ def test_however_a_file_is_looked_at_the_same_comes_of_it(
 
 @STEADY
 @given(request=REQUESTS)
-def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, spec: OpenApiDocument, request: Any) -> None:
+def test_a_plain_line_is_one_that_the_document_accepts(engine: Engine, world: ApiContext, request: Any) -> None:
     if plain_of(engine).accepts(request):
-        assert spec.component("BatchRequestLine").violations(request) == []
-        assert live_chat(spec).violations(request["body"]) == []
+        assert world.spec.component("BatchRequestLine").violations(request) == []
+        assert live_chat(world).violations(request["body"]) == []
 
 
 FREE = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "tempratur")
@@ -205,13 +205,13 @@ FREE = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "
 @STEADY
 @given(fields=st.dictionaries(st.sampled_from(FREE), st.sampled_from([None, 1, 50, "1"]), max_size=2))
 def test_an_ordinary_line_with_more_fields_is_plain_only_if_a_live_request_may_have_them(
-    engine: Engine, spec: OpenApiDocument, fields: dict[str, Any]
+    engine: Engine, world: ApiContext, fields: dict[str, Any]
 ) -> None:
     request = request_of("r1", "What do people buy after reading?", **fields)
 
     # Both limits side by side, one of them null, are left to the long way.
     is_known = "tempratur" not in fields and not {"max_tokens", "max_completion_tokens"} <= fields.keys()
-    assert plain_of(engine).accepts(request) == (is_known and live_chat(spec).accepts(request["body"]))
+    assert plain_of(engine).accepts(request) == (is_known and live_chat(world).accepts(request["body"]))
 
 
 def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:

@@ -7,7 +7,7 @@ import pytest
 from batch_desk import BatchDesk, chats, jsonl, request_of
 from builders import ask, bytes_of, make_engine, queue, value_of
 
-LIMITS = " ".join((Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8").split())
+LIMITS = " ".join((Path(__file__).parents[1].parent / "docs" / "limits.md").read_text(encoding="utf-8").split())
 
 
 def says(sentence: str) -> None:

@@ -12,7 +12,7 @@ from builders import ask, make_engine, make_request, make_settings
 from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.web.app import build_app
+from mockserver.web.app import create_app
 
 Call = tuple[str, str, bytes, str]
 """Method, path, body and media type."""
@@ -74,7 +74,7 @@ def uncollected() -> Iterator[Callable[[], list[str]]]:
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_a_request_leaves_nothing_for_the_collector(call: Call, uncollected: Callable[[], list[str]]) -> None:
-    app = build_app(make_engine(), make_settings())
+    app = create_app(make_settings(), engine=make_engine())
 
     async def twice() -> list[str]:
         await send(app, *call)  # what is imported and kept on first use
@@ -186,7 +186,7 @@ def test_a_sandbox_whose_callback_is_due_tomorrow_is_freed_when_it_is_deleted(
     uncollected: Callable[[], list[str]],
 ) -> None:
     engine = make_engine(progression="time:80000", clock="flowing")
-    app = build_app(engine, make_settings())
+    app = create_app(make_settings(), engine=engine)
     body = b'{"prompts":["a"],"callback":"http://127.0.0.1:9/"}'
 
     async def queue_and_delete() -> "weakref.ref[Sandbox]":
@@ -214,7 +214,7 @@ def test_what_a_reset_forgets_is_freed(uncollected: Callable[[], list[str]]) -> 
 def test_a_server_within_a_test_is_freed_when_the_test_ends(uncollected: Callable[[], list[str]]) -> None:
     def use() -> "tuple[weakref.ref[Any], ...]":
         engine = make_engine()
-        app = build_app(engine, make_settings())
+        app = create_app(make_settings(), engine=engine)
         for call in (CALLS["a wrong type"], CALLS["an unknown admin path"], CALLS["a stub"]):
             asyncio.run(send(app, *call))
         return weakref.ref(engine), weakref.ref(app), weakref.ref(engine.sandboxes)

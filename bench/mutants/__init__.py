@@ -1,0 +1,1 @@
+"""Mutation testing: which seeded changes of the package do the tests not notice."""

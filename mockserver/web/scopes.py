@@ -1,0 +1,62 @@
+"""What an ASGI scope says of a request."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from mockserver.http import Request
+from mockserver.settings.table import url_of
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+KEPT_TEXTS, KEPT_LENGTH = 1024, 100
+"""How many texts of headers are kept in memory, of at most how many bytes each."""
+
+
+class _Texts(dict[bytes, str]):
+    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
+    hold them once."""
+
+    def __missing__(self, raw: bytes) -> str:
+        text = raw.decode("latin-1")
+        if len(raw) <= KEPT_LENGTH:
+            if len(self) >= KEPT_TEXTS:
+                self.clear()
+            self[raw] = text
+        return text
+
+
+_texts = _Texts()
+
+
+def read_headers(scope: "Scope") -> dict[str, str]:
+    """The headers; of a repeated one the last counts."""
+    return {_texts[name]: _texts[value] for name, value in scope["headers"]}
+
+
+def read_request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
+    """The request with a body that was received, as if the application were not mounted under a path."""
+    request = Request(
+        scope["method"],
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        headers,
+        body,
+        _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
+    )
+    if not scope.get("root_path"):
+        return request
+    path = route_path(scope)
+    return request._replace(path=path, prefix=scope["root_path"] if path != scope["path"] else "")
+
+
+def route_path(scope: "Scope") -> str:
+    """The path below the one that the application is mounted under, which ASGI calls `root_path`."""
+    path, root = scope["path"], scope.get("root_path", "")
+    rest = path.removeprefix(root)
+    return rest or "/" if path.startswith(root) and rest[:1] in {"", "/"} else path
+
+
+@lru_cache(maxsize=64)
+def _origin(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://{url_of(host, port).partition('://')[2]}"

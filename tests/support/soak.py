@@ -1,0 +1,115 @@
+"""Mixed traffic at full rate against one server: memory and open files must come to rest.
+
+`python tests/support/soak.py --minutes 15` starts a server, asks it from several threads, and compares resident memory
+and open files at the end with those after the first minute.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from attack_server import AttackedServer, attacked_server
+
+CLIENTS = 4
+SANDBOXES = 40
+"""Names in use at a time: each is deleted and made again after SANDBOX_USES rounds."""
+SANDBOX_USES = 25
+GROWTH = 1.2
+"""How much larger resident memory may be at the end than after the first minute."""
+
+
+class Client:
+    """One thread's requests, on a connection that is kept."""
+
+    def __init__(self, server: AttackedServer, number: int) -> None:
+        self._connection = server.connect()
+        self._number = number
+        self.statuses: Counter[int] = Counter()
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
+        """The body of the answer."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._connection.request(method, path, body, {"Content-Type": "application/json", **given})
+        response = self._connection.getresponse()
+        self.statuses[response.status] += 1
+        return response.read()
+
+    def round(self, number: int) -> None:
+        """One of everything that clients do."""
+        name = f"soak-{self._number}-{number // SANDBOX_USES % SANDBOXES}"
+        to = {"Authorization": "Bearer soak", "X_Mock_Sandbox": name}
+        prompts = json.dumps({"prompts": [f"prompt {number} {n}" for n in range(20)]}).encode()
+        batch = json.loads(self.ask("POST", "/ai/batches", prompts, **to))["id"]
+        self.ask("GET", f"/ai/batches?id={batch}", **to)
+        self.ask("POST", "/ai/batches", b'{"prompts": []}', **to)
+        self.ask("POST", "/ai/batches", prompts[: number % len(prompts)], **to)
+        chat = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"hello {number}"}]}
+        self.ask("POST", "/v1/chat/completions", json.dumps(chat).encode(), **to)
+        lines = b"".join(
+            json.dumps({"custom_id": f"{n}", "method": "POST", "url": "/v1/chat/completions", "body": chat}).encode()
+            + b"\n"
+            for n in range(50)
+        )
+        self._run_batch(lines, to)
+        self._run_batch(b"[" * 100_000, to)
+        if number % SANDBOX_USES == SANDBOX_USES - 1:
+            self.ask("DELETE", f"/__admin/sandboxes/{name}", **to)
+
+    def _run_batch(self, lines: bytes, to: dict[str, str]) -> None:
+        form = (
+            b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n' + lines + b"\r\n--B--\r\n"
+        )
+        sent = {**to, "Content_Type": "multipart/form-data; boundary=B"}
+        file = json.loads(self.ask("POST", "/v1/files", form, **sent))
+        wanted = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = json.loads(self.ask("POST", "/v1/batches", json.dumps(wanted).encode(), **to))["id"]
+        self.ask("POST", "/__admin/clock/advance", b'{"seconds": 10}', **to)
+        state = json.loads(self.ask("GET", f"/v1/batches/{batch}", **to))
+        for id_ in filter(None, (state.get("output_file_id"), state.get("error_file_id"))):
+            self.ask("GET", f"/v1/files/{id_}/content", **to)
+            self.ask("DELETE", f"/v1/files/{id_}", **to)
+
+
+def repeat(action: Callable[[int], None], end: float, failures: list[BaseException]) -> None:
+    """Call the action with 0, 1, 2, … until the monotonic clock shows `end`, or it fails."""
+    try:
+        for number in itertools.count():
+            if time.monotonic() >= end:
+                return
+            action(number)
+    except BaseException as error:
+        failures.append(error)
+
+
+def soak(seconds: float, first: float) -> bool:
+    """Whether memory and files came to rest; `first` seconds after the begin is what the end is compared with."""
+    with attacked_server("--log-level", "error") as server:
+        clients = [Client(server, number) for number in range(CLIENTS)]
+        end, failures = time.monotonic() + seconds, list[BaseException]()
+        threads = [threading.Thread(target=repeat, args=(each.round, end, failures)) for each in clients]
+        for thread in threads:
+            thread.start()
+        threads[0].join(first)
+        before = server.resident(), server.open_files()
+        for thread in threads:
+            thread.join()
+        after = server.resident(), server.open_files()
+        code = server.stop()
+    statuses = sum((each.statuses for each in clients), Counter())
+    print(f"{statuses.total():,} requests in {seconds:.0f} s; statuses {dict(sorted(statuses.items()))}")
+    print(f"resident {before[0] / 1e6:.0f} MB after {first:.0f} s, {after[0] / 1e6:.0f} MB at the end")
+    print(f"open files {before[1]} and {after[1]}; exit code {code}; failures {failures}")
+    is_quiet = after[0] <= GROWTH * before[0] and after[1] <= before[1] + CLIENTS
+    return is_quiet and not failures and code == 0 and not any(status >= 500 for status in statuses)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=15.0)
+    sys.exit(0 if soak(parser.parse_args().minutes * 60, 60.0) else 1)
