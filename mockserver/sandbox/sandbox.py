@@ -128,6 +128,10 @@ class Sandbox:
         except KeyError:
             return self._open_collection(name, type_)
 
+    def collections(self) -> list[str]:
+        """The names of the collections that were opened so far."""
+        return list(self._collections)
+
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID for what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))

@@ -163,6 +163,7 @@ class Snapshots:
 
     def take(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
         """The sandbox as it is now. To be called inside its transaction; takes little time."""
+        names = dict.fromkeys((*self._hints, *sandbox.collections()))
         return Snapshot(
             name=sandbox.shown_name,
             salt=sandbox.ids.salt,
@@ -171,7 +172,7 @@ class Snapshots:
             seen=sandbox.journal.seen,
             exchanges=tuple(sandbox.journal.find(lambda _: True)) if journal else None,
             attributes={name: each.take(sandbox) for name, each in ATTRIBUTES.items()},
-            shelves={name: frozen_copy(dict(sandbox.collection(name, object).items())) for name in self._hints},
+            shelves={name: frozen_copy(dict(sandbox.collection(name, object).items())) for name in names},
         )
 
     def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
