@@ -212,7 +212,11 @@ class LazyFunction:
 
 
 class Provider:
-    """An API we imitate: the tag of its operations, its handlers, and its way of saying things."""
+    """An API we imitate: the tag of its operations, its handlers, and its way of saying things.
+
+    `dated` names those of its `collections` that have timestamps: while one of them is not empty, the sandbox clock
+    cannot begin again. The admin API says how many values each has.
+    """
 
     def __init__(
         self,
@@ -246,8 +250,6 @@ class Provider:
         with one of `slow` may take so long that it is handled in a thread; so is one that is `costly` (may spend a
         Budget). `lost` answers what no operation takes under
         `prefixes`, which are beginnings of paths that end where a part of the path ends (`/v1`).
-        `collections` are what the provider keeps in a sandbox, each with `sandbox.collection(name, type)`; those in
-        `dated` have timestamps, so the clock cannot begin again while one is not empty, and the admin API counts them.
         `alone` says by operationId which query argument makes all others not matter. `guidance` is what the verdict on
         a client rests on, `prompts` what near misses of fixtures are looked for in. `defaults` are, by operationId,
         those that handlers apply by themselves: others that a document states are put into the request for them.
