@@ -123,6 +123,10 @@ class _Work:
         self.action = action
         self.future: Future[Any] = Future()
 
+    def release(self) -> None:
+        """Let go of what was asked and answered: the future's callbacks hold this, and would keep both in a circle."""
+        del self.action, self.future
+
 
 def _run(future: "Future[Any]", action: Callable[[], Any]) -> None:
     if not future.set_running_or_notify_cancel():
@@ -159,10 +163,11 @@ class Workers:
     def submit(self, lane: str, action: Callable[[], _Result]) -> "Future[_Result]":
         """Have the action run after what the lane has to do already; raises LaneFull. Cancelling drops what waits."""
         work = _Work(lane, action)
+        future = work.future  # once it is in the queue, a thread may finish and release it at any time
         with self._lock:
             if self.is_stopping:
-                work.future.cancel()
-                return work.future
+                future.cancel()
+                return future
             waiting = self.lanes.get(lane)
             if waiting is None:
                 waiting = self.lanes[lane] = OrderedDict()
@@ -170,8 +175,8 @@ class Workers:
             elif len(waiting) >= MAX_WAITING:
                 raise LaneFull(f"{MAX_WAITING} requests wait already")
             waiting[work] = None
-        work.future.add_done_callback(lambda future: self._drop(work) if future.cancelled() else None)
-        return work.future
+        future.add_done_callback(lambda done: self._drop(work) if done.cancelled() else None)
+        return future
 
     async def run(self, lane: str, action: Callable[[], _Result]) -> _Result:
         """The action's result; raises LaneFull. Dropped when the waiting task is cancelled before it began."""
@@ -194,10 +199,10 @@ class Workers:
         """Drop what waits, and end what runs at its next checkpoint; whether all ended in so many seconds."""
         with self._lock:
             self.is_stopping = True
-            waiting = [work for lane in self.lanes.values() for work in lane]
+            waiting = [work.future for lane in self.lanes.values() for work in lane]
             self._is_ready.notify_all()
-        for work in waiting:
-            work.future.cancel()
+        for future in waiting:
+            future.cancel()
         with self._lock:
             return self._has_ended.wait_for(lambda: not self._busy, within)
 
@@ -219,8 +224,8 @@ class Workers:
     def _drop(self, work: _Work) -> None:
         with self._lock:
             waiting = self.lanes.get(work.lane)
-            if waiting is not None:
-                waiting.pop(work, None)  # an empty lane goes when its turn comes
+            if waiting is not None and waiting.pop(work, work) is None:  # an empty lane goes when its turn comes
+                work.release()
 
     def _work(self) -> None:
         _current.pool = self
@@ -236,6 +241,7 @@ class Workers:
             finally:
                 if _current.has_slot:
                     self._slots.give()
+            work.release()
             work = None
 
     def _next(self, done: str | None) -> _Work | None:

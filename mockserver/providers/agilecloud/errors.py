@@ -9,6 +9,7 @@ import orjson
 from mockserver.errors import NO_STORAGE, Reason, Refusal, Violation
 from mockserver.http import UNDOCUMENTED_SOURCE, Request, Response
 from mockserver.openapi.operations import JSON, is_json
+from mockserver.openapi.responses import PROBLEM
 from mockserver.openapi.router import MAX_NAME, RouteNotFound
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -52,7 +53,7 @@ def format_error(refusal: Refusal, reply: Response) -> Response:
     if not (refusal.detail or refusal.violations):
         return reply
     documented = None
-    if reply.source != UNDOCUMENTED_SOURCE:
+    if reply.source != UNDOCUMENTED_SOURCE and reply.media_type != PROBLEM:
         stated = orjson.loads(reply.body)
         documented = stated.get("error") if isinstance(stated, dict) else None
         if not isinstance(documented, dict):  # a document that words its errors otherwise

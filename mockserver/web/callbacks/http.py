@@ -74,7 +74,7 @@ def _find_places(address: _Address, rules: DeliveryPolicy) -> list[str]:
     host, port = address.host, address.port
     is_allowed = _is_allowed(host, port, rules)
     # "localhost" is in every hosts file; a resolver may ask the network for what stands before it.
-    name = "localhost" if is_loopback_name(host) and not is_allowed else host
+    name = "localhost" if is_loopback_name(host) else host
     is_here = is_loopback_name(host) or is_loopback(host)
     if is_here and not (is_allowed or rules.allows_loopback):
         raise ForbiddenTarget(f"{host[:200]} is loopback, and the server listens beyond it; {_NAMES}")

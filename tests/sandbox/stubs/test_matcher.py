@@ -94,7 +94,7 @@ def test_a_body_is_parsed_once_and_only_when_it_is_wanted(monkeypatch: pytest.Mo
         parsed.append(text)
         return {"a": 1}
 
-    monkeypatch.setattr("mockserver.sandbox.stubs.matcher.orjson.loads", loads)
+    monkeypatch.setattr("mockserver.sandbox.stubs.matcher.parse_json", loads)
     asked = RequestView("op", Request("POST", "/x", body=b"{}"))
 
     assert read_matcher({"operation": "op", "path": "/x"}).fits(asked)

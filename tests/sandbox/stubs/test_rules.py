@@ -24,6 +24,10 @@ SLOW = {"type": "latency", "seconds": 2}
 OUTAGE = {"type": "status", "status": 503}
 
 
+_in_use: list[Sandbox] = []
+"""Rules do not keep their sandbox alive."""
+
+
 def make_sandbox(name: str = "box") -> Sandbox:
     return make_engine().sandboxes.open(name)
 
@@ -33,9 +37,10 @@ def make_rule(*, origin: str = "next", now: float = NOW, default_times: int | No
 
 
 def make_rules(*definitions: dict[str, Any]) -> Rules:
-    rules = make_sandbox().rules
-    rules.install(make_rule(**each) for each in definitions)
-    return rules
+    sandbox = make_sandbox()
+    _in_use.append(sandbox)
+    sandbox.rules.install(make_rule(**each) for each in definitions)
+    return sandbox.rules
 
 
 def claim(rules: Rules, operation: str = "op", *, now: float = NOW, json: Any = None, **more: Any) -> Claim:
@@ -165,7 +170,7 @@ def test_a_sandbox_holds_a_bounded_number_of_rules() -> None:
 
 
 def test_a_sandbox_holds_rules_of_a_bounded_size() -> None:
-    rules = make_sandbox().rules
+    rules = make_rules()
     large = make_rule(reply={"text": "x" * (MAX_SIZE - 100)})
     rules.install([large] * (MAX_TOTAL // MAX_SIZE))
 
@@ -199,7 +204,7 @@ def test_a_rule_is_made_again_from_what_is_kept() -> None:
     rules = make_rules({"status": 500, "times": 3, "for": 30, "probability": 0.5}, {"fault": OUTAGE, "times": None})
     claim(rules, now=NOW + 10)
 
-    again = make_sandbox().rules
+    again = make_rules()
     again.install(restored_rule(each.kept()) for each in rules.installed)
 
     assert [each._replace(size=0) for each in again.installed] == [each._replace(size=0) for each in rules.installed]

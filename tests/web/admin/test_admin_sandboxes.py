@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -447,13 +448,14 @@ def test_an_admin_call_for_a_busy_sandbox_holds_up_nobody_else() -> None:
         def reset() -> None:
             answered.append(httpx.post(f"{server.url}/__admin/reset", headers=in_sandbox("busy")).status_code)
 
-        thread = threading.Thread(target=reset)
-        with server.engine.sandboxes.open("busy").transaction:
-            thread.start()
-            for _ in range(20):
-                assert client.get("/__admin/version").status_code == 200
-                assert client.get("/user", headers={"Authorization": "Bearer other"}).status_code == 200
-            assert answered == []
+        thread, work_ends = threading.Thread(target=reset), threading.Event()
+        server.engine.workers.submit("busy", partial(work_ends.wait, 30))
+        thread.start()
+        for _ in range(20):
+            assert client.get("/__admin/version").status_code == 200
+            assert client.get("/user", headers={"Authorization": "Bearer other"}).status_code == 200
+        assert answered == []
+        work_ends.set()
         thread.join()
         assert answered == [200]
 
