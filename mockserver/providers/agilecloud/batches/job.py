@@ -5,11 +5,12 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mockserver.api.provider import BatchState, RejectedItems
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
+from mockserver.providers.agilecloud.prompts.prompt import Prompt
 from mockserver.sandbox.batches import Batch, Lifecycle
 from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.collection import Collection
@@ -78,7 +79,7 @@ class BatchRecord(NamedTuple):
     rejection: InputRejection | None = None
     """What will be found wrong with its input, whatever stands there."""
     worked: LineResults | None = None
-    prompts: Mapping[str, Any] = {}
+    prompts: Mapping[str, Prompt] = {}
     """The account's prompts as they were when the items' turn came."""
     cancelled: float = math.inf
     """The sandbox time at which it was cancelled."""
