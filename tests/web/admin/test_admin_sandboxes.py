@@ -363,9 +363,7 @@ def test_a_refused_import_changes_nothing(client: TestClient) -> None:
     for name in ("mine", "new"):
         refused = client.post("/__admin/import", json=document, headers=in_sandbox(name))
         assert refused.status_code == 422
-        assert (
-            f"sandbox.shelves.accounts.{account_key('test')}.email: 5 is not str" in refused.json()["detail"]
-        )
+        assert f"sandbox.shelves.accounts.{account_key('test')}.email: 5 is not str" in refused.json()["detail"]
 
     assert client.get("/ai/batches", params={"id": id_}, headers=in_sandbox("mine")).status_code == 200
     assert names(client) == ["mine"]
