@@ -12,7 +12,7 @@ RUN python -m venv /opt/mockserver && python -m venv /opt/build
 COPY requirements/run.txt requirements/build.txt requirements/
 RUN /opt/mockserver/bin/python -m pip install --no-deps --require-hashes -r requirements/run.txt \
  && /opt/build/bin/python -m pip install --no-deps --require-hashes -r requirements/build.txt
-COPY pyproject.toml README.md LICENSE* openapi.yaml ./
+COPY pyproject.toml hatch_build.py README.md LICENSE* openapi.yaml ./
 COPY fixtures fixtures
 COPY mockserver mockserver
 RUN /opt/build/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-dir /tmp/wheels . \
@@ -27,14 +27,12 @@ FROM ${BASE}
 RUN python -m compileall -q --invalidation-mode unchecked-hash \
         -x '/(ensurepip|idlelib|pydoc_data|site-packages|test|tkinter|turtledemo)/' /usr/local/lib/python3.13 \
  && groupadd --system --gid 10001 mockserver \
- && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin mockserver \
- && install -d -o mockserver -g mockserver /var/cache/mockserver
+ && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin mockserver
 COPY --from=build /opt/mockserver /opt/mockserver
 ENV PATH=/opt/mockserver/bin:$PATH \
-    XDG_CACHE_HOME=/var/cache/mockserver \
     MOCKSERVER_HOST=0.0.0.0
 USER 10001:10001
-# Proves that what was packed can be served, and leaves the read documents in the cache for the first start.
+# Proves that what was packed can be served.
 RUN ["mockserver", "check"]
 EXPOSE 4024
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["mockserver", "healthcheck"]

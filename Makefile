@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := $(PIP) install --no-deps --require-hashes
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
-.PHONY: run test test-store lint format bench mutants docs lock clean
+.PHONY: run test test-store lint format bench fuzz soak mutants docs lock clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
@@ -31,13 +31,21 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
 
+# Not a part of `make test`: a million random requests, and 15 minutes of mixed traffic.
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python tests/support/fuzzer.py --requests 1000000 $(ARGS)
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python tests/support/soak.py $(ARGS)
+
 # Not a part of `make test`: change the package in seeded places and see which changes no test notices.
 mutants: $(VENV)/mutants.stamp
 	$(BIN)/python -m bench.mutants $(ARGS)
 
 docs: $(VENV)/docs.stamp
+	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
-	@echo "Open site/index.html. With search, and while you write: $(BIN)/python -m mkdocs serve"
+	@echo "Open site/index.html. Search needs a server: $(BIN)/python -m http.server --directory site; while you write: $(BIN)/python -m mkdocs serve"
 
 lock: $(VENV)/test.stamp
 	$(PIP) install uv

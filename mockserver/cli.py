@@ -1,4 +1,4 @@
-"""The command `mockserver`: its verbs, their flags, and what their exit codes say."""
+"""The command `mockserver`: subcommands, flags and exit codes."""
 
 import os
 import sys
@@ -6,40 +6,56 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescri
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver import __version__
 from mockserver.errors import MockServerError, SettingsError
+from mockserver.lazy import lazy_module
 from mockserver.settings.load import read_settings
 from mockserver.settings.table import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
-from mockserver.text import did_you_mean
+from mockserver.text import did_you_mean, format_count, format_table
 
-# ruff: noqa: PLC0415  each verb imports what it needs when it runs: `--help` and `healthcheck` do not wait for the engine
+if TYPE_CHECKING:
+    import json
+    from http import client
+    from urllib import parse
+
+    from mockserver.client import report
+    from mockserver.engine import build, check
+    from mockserver.server import process
+else:
+    json = lazy_module("json")
+    client = lazy_module("http.client")
+    parse = lazy_module("urllib.parse")
+    report = lazy_module("mockserver.client.report")
+    check = lazy_module("mockserver.engine.check")
+    build = lazy_module("mockserver.engine.build")
+    process = lazy_module("mockserver.server.process")
 
 DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""What a shell reports for a command that SIGINT or SIGPIPE has ended."""
+"""Exit codes of a process that SIGINT or SIGPIPE ended, as shells report them."""
 
-# A width of its own choosing: to ask for the terminal's, argparse would import shutil and all archivers at every start.
+# A fixed width: to get the terminal's, argparse would import shutil and all archivers at every start.
 HELP_FORMATTER = partial(RawDescriptionHelpFormatter, width=110, max_help_position=30)
-ABOUT = "A sandbox server that stands in for two batch LLM APIs: no network, no account, no bill."
+ABOUT = "A sandbox server that imitates two batch LLM APIs: no network, no account, no bill."
 EXIT_CODES = """\
 exit codes:
   0  done
   1  checked, and found problems
   2  wrong usage, input that cannot be read, or output that cannot be written
   3  the server could not start
-  4  nothing could be checked, or judged
+  4  nothing could be checked
 """
 SERVE_EXAMPLES = """\
 Every flag is also a variable (--port-file is MOCKSERVER_PORT_FILE; repeatable ones are separated as in PATH) and a key
-of the config file (port-file: ...). A flag wins over a variable, a variable over the file, the file over the default.
+of the config file (port-file: ...). A flag overrides a variable, a variable the file, the file the default.
 
 examples:
   mockserver serve                                      a sandbox on http://127.0.0.1:4024
-  mockserver serve --port 0 --port-file port.txt        in CI: a free port, and a file that says which
-  mockserver serve --clock frozen --progression polls:3 nothing ages but by being asked for
-  mockserver serve --fixtures my-answers --seed 7       canned answers of your own, other ids
+  mockserver serve --port 0 --port-file port.txt        in CI: a free port, written to a file
+  mockserver serve --clock frozen --progression polls:3 batches progress with status requests only
+  mockserver serve --fixtures my-answers --seed 7       your own canned responses, other ids
   curl http://127.0.0.1:4024/user -H 'Authorization: Bearer anything'
 """
 CHECK_EXAMPLES = """\
@@ -47,23 +63,23 @@ Nothing is served. Problems go to standard output, one on a line, and a summary 
 
 examples:
   mockserver check                                      the bundled document and fixtures
-  mockserver check --fixtures my-answers                yours, too; also tells which can never match
+  mockserver check --fixtures my-answers                yours, too; reports those that can never match
 """
 
 REPORT_EXAMPLES = """\
-Verdict: what the clients did badly (polled too fast, retried what cannot heal, ...). Coverage: which documented
-responses they met. Exit code 1 for findings of the severity --fail-on or worse, 4 when no documented operation was met,
-or when no exchange is kept to be judged (unless --fail-on is never).
+Verdict: what the clients did badly (polled too fast, retried in vain, ...). Coverage: which documented responses
+occurred. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred, or if
+the journals are empty (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
-  mockserver report --sandbox test --fail-on error      one sandbox; only what is surely wrong fails
+  mockserver report --sandbox test --fail-on error      one sandbox; only errors fail
   mockserver report --format junit --output report.xml  for a CI
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code."""
+    """Runs one subcommand; returns the exit code."""
     code = DONE
     try:
         try:
@@ -77,19 +93,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except _UnwritableError as error:
         _drop_output()
-        if code == DONE:  # else something went wrong before, and was told
+        if code == DONE:  # otherwise an earlier error was reported
             _complain(f"mockserver: standard output cannot be written: {error.__cause__}\n")
             return UNREADABLE
     return code
 
 
 class _UnwritableError(Exception):
-    """Standard output takes no more: its disk is full, say."""
+    """Standard output cannot be written, e.g. because its disk is full."""
 
 
 def _write(text: str) -> None:
-    """Write to standard output; raises _UnwritableError, and BrokenPipeError when nobody reads it."""
-    if sys.stdout is None:  # closed by whoever started us
+    """Writes to standard output. Raises _UnwritableError, or BrokenPipeError if the reader has closed it."""
+    if sys.stdout is None:  # the parent process closed it
         return
     try:
         sys.stdout.write(text)
@@ -111,15 +127,15 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Have what was not written thrown away: Python would complain once more when it ends."""
+    """Discards unwritten output, about which Python would complain again at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # no file is behind it
-        sys.stdout = None  # as Python itself has it where there is none
+    except (OSError, ValueError):  # not backed by a file descriptor
+        sys.stdout = None  # as Python sets it without standard output
 
 
 def _complain(text: str) -> None:
-    """Write to standard error, if that is possible; the exit code says the rest."""
+    """Writes to standard error if possible."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -149,7 +165,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _refuse(unknown: Sequence[str], verb: str, verbs: Mapping[str, ArgumentParser]) -> None:
-    """Leave with the flag that was probably meant. Values may be secrets, and are not told."""
+    """Exits with code 2 and suggests the nearest flag. Values may be secrets, and are not repeated."""
     flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
     if not flag:
         verbs[verb].error(f"unexpected argument {unknown[0]!r}")
@@ -168,45 +184,34 @@ def _flags(parser: ArgumentParser) -> list[str]:
 
 
 def _serve(parsed: Namespace) -> int:
-    settings = _settings(parsed)
-    from mockserver.server.process import serve
-
-    return serve(settings)
+    return process.serve(_settings(parsed))
 
 
 def _check(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.engine.check import check
-
     try:
-        problems = check(settings)
+        problems = check.check(settings)
     except SettingsError:
         raise
     except MockServerError as error:
         _complain(f"mockserver: nothing could be checked: {error}\n")
         return NOTHING_CHECKED
     for problem in problems:
-        _write(f"{problem.severity}: {problem.place}: {problem.message}\n")
+        _write(f"{problem.severity}: {problem}\n")
     errors = sum(problem.severity == "error" for problem in problems)
-    _complain(f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}\n")
+    _complain(f"{format_count(errors, 'error')}, {format_count(len(problems) - errors, 'warning')}\n")
     return PROBLEMS if errors else DONE
 
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    from mockserver.engine.build import build_engine
-
-    services = build_engine(settings).services
+    services = build.build_engine(settings).services
     if parsed.json:
-        import json
-
         _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
     rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one, *_ in services]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for line in format_table(rows):
         _write(f"{line}\n")
     return DONE
 
@@ -216,20 +221,17 @@ def _healthcheck(parsed: Namespace) -> int:
     if url is None:
         settings = _settings(parsed)
         url = url_of(settings.host, settings.port)
-    from http.client import HTTPConnection, HTTPException
-    from urllib.parse import urlsplit
-
     try:
-        target = urlsplit(url)
+        target = parse.urlsplit(url)
         if target.scheme != "http" or not target.hostname:
             raise ValueError
-        connection = HTTPConnection(target.hostname, target.port, timeout=parsed.timeout)
+        connection = client.HTTPConnection(target.hostname, target.port, timeout=parsed.timeout)
     except ValueError:
         raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from None
     try:
         connection.request("GET", f"{target.path.rstrip('/')}/health")
         status = connection.getresponse().status
-    except (OSError, HTTPException) as error:
+    except (OSError, client.HTTPException) as error:
         _complain(f"mockserver: {url} does not answer: {error}\n")
         return PROBLEMS
     finally:
@@ -240,23 +242,21 @@ def _healthcheck(parsed: Namespace) -> int:
 
 
 def _report(parsed: Namespace) -> int:
-    from mockserver.client.report import fetch_report, write_report
-
     settings = _settings(parsed)
     url = parsed.url or url_of(settings.host, settings.port)
     token = settings.admin_token
-    report = fetch_report(url, sandbox=parsed.sandbox, admin_token=token, timeout=parsed.timeout)
-    content = report.written(parsed.format)
+    fetched = report.fetch_report(url, sandbox=parsed.sandbox, admin_token=token, timeout=parsed.timeout)
+    content = fetched.written(parsed.format)
     if parsed.output:
-        write_report(content, parsed.output)
+        report.write_report(content, parsed.output)
     else:
         _write(content.decode())
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
-    if report.lacks(parsed.fail_on) or not is_seen:  # the text ends with a summary of its own
-        _complain(f"{report.summary()}\n")
-    if report.fails(parsed.fail_on):
+    if fetched.lacks(parsed.fail_on) or not is_seen:  # the text ends with its own summary
+        _complain(f"{fetched.summary()}\n")
+    if fetched.fails(parsed.fail_on):
         return PROBLEMS
-    return NOTHING_CHECKED if report.lacks(parsed.fail_on) else DONE
+    return NOTHING_CHECKED if fetched.lacks(parsed.fail_on) else DONE
 
 
 def _settings(parsed: Namespace) -> Settings:
@@ -268,14 +268,14 @@ def _settings(parsed: Namespace) -> Settings:
 
 
 class _Parser(ArgumentParser):
-    """argparse, but that help which cannot be written is no success."""
+    """argparse, except that help that cannot be written is an error."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         (_write if file is not None and file is sys.stdout else _complain)(message)
 
 
 def _parser() -> ArgumentParser:
-    """The parser of the command; its default `verbs` holds those of the verbs by name."""
+    """The parser of the command. Its default `verbs` holds the subcommand parsers by name."""
     parser = _Parser(
         "mockserver",
         description=ABOUT,
@@ -307,10 +307,10 @@ def _parser() -> ArgumentParser:
     _add_settings(checking, (SERVING,))
 
     listing = verb("operations", _operations, "List the operations that would be served.")
-    listing.add_argument("--json", action="store_true", help="as JSON, with all that is known of each")
+    listing.add_argument("--json", action="store_true", help="as JSON, with all details")
     _add_settings(listing, (SERVING,))
 
-    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 when it is well.")
+    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 if it is healthy.")
     asking.add_argument("--url", help="the server's address (default: made from the settings host and port)")
     asking.add_argument(
         "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
@@ -327,16 +327,16 @@ def _parser() -> ArgumentParser:
 def _add_report(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--url", help="the server's address (default: made from the settings host and port)")
-    add("--sandbox", default="all", metavar="NAME", help="whose clients are judged (default: all)")
+    add("--sandbox", default="all", metavar="NAME", help="the sandbox to report on (default: all)")
     add("--format", default="text", choices=("text", "json", "junit", "cobertura"), help="(default: text)")
-    add("--output", metavar="FILE", help="where it is written (default: standard output)")
+    add("--output", metavar="FILE", help="the output file (default: standard output)")
     add(
         "--fail-on",
         default="warning",
         choices=("info", "warning", "error", "never"),
-        help="the least severity of a finding that is a problem (default: warning)",
+        help="the lowest severity that fails the report (default: warning)",
     )
-    add("--admin-token", metavar="TEXT", help="as the server has it")
+    add("--admin-token", metavar="TEXT", help="the server's admin token")
     add("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
 
 
@@ -357,7 +357,9 @@ def _add_config(parser: ArgumentParser) -> None:
 
 
 def _looks(default: object, facts: Any) -> dict[str, Any]:
-    """How argparse shows a row. It only collects the text: `read_settings` reads it, as it reads variables."""
+    """The arguments of add_argument for a row. They only collect text; `read_settings` parses it, as it parses
+    variables.
+    """
     about = facts["help"].replace("%", "%%")
     if isinstance(default, bool):
         return {
@@ -369,7 +371,3 @@ def _looks(default: object, facts: Any) -> dict[str, Any]:
     metavar = f"{{{','.join(facts['choices'])}}}" if facts["choices"] else facts["metavar"]
     action = "append" if isinstance(default, tuple) else "store"
     return {"action": action, "default": None, "metavar": metavar, "help": about + shown}
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,21 +1,39 @@
-"""What can go wrong: at start (documents, fixtures, settings), and in one request (a refusal and its violations)."""
+"""Errors at start (documents, fixtures, settings) and rejections of a request (a Refusal and its violations)."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+ERROR, WARNING = "error", "warning"
+
+
+class Problem(NamedTuple):
+    """One thing to mend in a document or a fixture file (an error), or to think about (a warning)."""
+
+    place: str
+    """A file and line, or a document and an operation; empty where no place is known."""
+    message: str
+    severity: str = ERROR
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
 
 class MockServerError(Exception):
-    """Something to mend before the server can start; the message says where, what came, and what was wanted."""
+    """Something to mend before the server can start; the text says where, what came, and what was wanted."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        self.problem = Problem(place, message)
+        super().__init__(str(self.problem))
 
 
 class SpecError(MockServerError):
     """An OpenAPI document that cannot be served."""
 
-    def __init__(self, message: str, *others: str) -> None:
-        """`others` are further mistakes of the same document, each with its place."""
-        super().__init__(message)
-        self.others = others
+    def __init__(self, message: str, place: str = "", *, others: Sequence[Problem] = ()) -> None:
+        """`others` are further mistakes of the same document."""
+        super().__init__(message, place)
+        self.problems = (self.problem, *others)
 
 
 class FixtureError(MockServerError):
@@ -23,11 +41,11 @@ class FixtureError(MockServerError):
 
 
 class SettingsError(MockServerError):
-    """A flag, variable or config entry that makes no sense."""
+    """An invalid flag, variable or config entry."""
 
 
 class Reason(StrEnum):
-    """Why a request is turned away. The reason picks the status among those the operation documents."""
+    """Why a request is rejected. The reason selects the status among those that the operation documents."""
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -47,7 +65,7 @@ class Reason(StrEnum):
 
 
 NO_STORAGE = 507
-"""The status where the server's disk takes no more: no document has it, because no vendor tells."""
+"""The status when the server's disk is full. No vendor documents one."""
 
 
 class Violation(NamedTuple):
@@ -56,21 +74,21 @@ class Violation(NamedTuple):
     location: tuple[str | int, ...]
     """Where: `("body", "prompts", 3)`, `("query", "id")`, `("header", "Authorization")`."""
     code: str
-    """The JSON Schema keyword that was broken, or a word of the same kind (`duplicate`, `syntax`, `media-type`)."""
+    """The violated JSON Schema keyword, or a similar code (`duplicate`, `syntax`, `media-type`)."""
     message: str
     rule: Mapping[str, Any] = {}
-    """The subschema that was broken, for whoever phrases the refusal."""
+    """The violated subschema. Error formatters read its limits."""
     value: Any = None
-    """What stands there: a number, the beginning of a text; of a list or an object only that it is one."""
+    """The value: a number, or the beginning of a string; for a list or an object only its type."""
 
     @property
     def name(self) -> str:
-        """The nearest name around the value: `prompts` for `("body", "prompts", 3)`."""
+        """The innermost name that contains the value: `prompts` for `("body", "prompts", 3)`."""
         return next((str(part) for part in reversed(self.location) if isinstance(part, str)), "")
 
 
-class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away is not an error of ours
-    """A request turned away. Raised anywhere on the walk, answered by the engine in one place."""
+class Refusal(Exception):
+    """A rejected request. May be raised anywhere; the engine turns it into the documented error in one place."""
 
     def __init__(
         self,
@@ -81,7 +99,9 @@ class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away 
         status: int | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """`detail` is the client's text where the document leaves it open; `status` overrides the reason's pick."""
+        """`detail` is the message where the document leaves it open; `status` overrides the status that the reason
+        selects.
+        """
         super().__init__(detail or reason.value)
         self.reason = reason
         self.detail = detail
@@ -90,7 +110,7 @@ class Refusal(Exception):  # noqa: N818  a glossary word: a request turned away 
         self.headers = headers
 
     def without_frames(self) -> "Refusal":
-        """The same, without the frames that it passed and the exceptions behind it: these hold the request's body."""
+        """The same exception without traceback and causes, whose frames would keep the request's body in memory."""
         behind: BaseException | None = self
         while behind is not None:
             behind.__traceback__, behind = None, behind.__cause__ or behind.__context__

@@ -1,4 +1,4 @@
-"""The two values that cross the engine: a request as it came in, and the response that goes out."""
+"""The two values that pass through the engine: Request and Response."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})
 
 @runtime_checkable
 class StoredBytes(Protocol):
-    """Bytes that rest somewhere and need not fit into memory; what a store's Blob supplies."""
+    """Bytes that may be too large for memory, such as a Blob."""
 
     @property
     def size(self) -> int: ...
@@ -31,12 +31,12 @@ class Upload(NamedTuple):
 
     filename: str
     media_type: str
-    """As the client calls it; empty when it does not."""
+    """As sent by the client; empty if it sent none."""
     blob: StoredBytes
 
 
 class Request(NamedTuple):
-    """An HTTP request, received whole."""
+    """An HTTP request, read completely."""
 
     method: str
     path: str
@@ -47,12 +47,13 @@ class Request(NamedTuple):
     """Names in lower case; of a repeated header the last value counts."""
     body: bytes = b""
     origin: str = "http://127.0.0.1:4024"
-    """Scheme and authority of the connection, used where the client sent no usable `SandboxPool`."""
+    """Scheme and authority of the connection. Used if the client sent no valid `Host`."""
     form: Mapping[str, str | Upload] | None = None
-    """Fields of a multipart body; of a repeated field the last counts. None when there is no such body, or one that
-    cannot be read; `body` is empty then, too."""
+    """Fields of a multipart body; of a repeated field the last counts. None without a multipart body, or if it is
+    invalid; `body` is empty then, too.
+    """
     form_problem: str = ""
-    """What is wrong with a multipart body that cannot be read."""
+    """What is wrong with an invalid multipart body."""
     prefix: str = ""
     """The path that the server is mounted under in another application (`/llm`); empty where it is the whole."""
 
@@ -65,49 +66,49 @@ class Request(NamedTuple):
         return f"{scheme if scheme.isalpha() else 'http'}://{host if _HOST.fullmatch(host) else authority}{self.prefix}"
 
     def _forwarded(self, name: str) -> str:
-        """What the first of several proxies says, which is the one the client spoke to."""
+        """The value that the first of several proxies set, which is the one the client connected to."""
         return self.headers.get(name, "").partition(",")[0].strip()
 
 
 class DeliveryFaultKind(StrEnum):
-    """The ways in which a delivery goes wrong; web/disturbances.py performs each."""
+    """The ways in which a delivery fails; web/fault_delivery.py implements them."""
 
     TRICKLE = "trickle"
     CUT = "cut"
     MALFORMED_CHUNK = "malformed_chunk"
     GARBAGE = "garbage"
-    """The body is all that is sent, without a head."""
+    """Only the body is sent, without a head."""
     EMPTY = "empty"
     RESET = "reset"
     TIMEOUT = "timeout"
 
 
 class DeliveryFault(NamedTuple):
-    """How the delivery of a response goes wrong."""
+    """A fault in the delivery of a response."""
 
     kind: DeliveryFaultKind
     seconds: float = 0.0
-    """How long a trickle takes; how long a client that hangs is held at most."""
+    """Duration of a trickle; the longest wait of a hanging response."""
     amount: int = 0
-    """Pieces of a trickle; bytes of the body that are let through before a cut, or FIRST_PART."""
+    """Pieces of a trickle; bytes of the body before a cut, or FIRST_PART."""
 
 
 EMPTY_STATUSES = frozenset({204, 205, 304})
-"""Statuses whose answers have no body (RFC 9110): what followed the head of most would be read as the next answer."""
+"""Statuses without a body (RFC 9110). A client would read a body as the beginning of the next response."""
 FAULT_SOURCE = "fault"
-"""The source of a response that a fault put in the place of another."""
+"""The source of a response that a fault replaced."""
 SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)
-"""Every source of a response but the fixtures, which have names."""
+"""All sources of a response, except fixtures, which have names."""
 UNDOCUMENTED_SOURCE = "undocumented"
-"""While a reply is made: the source of one whose status the document does not have, with the body of another status."""
+"""Internal: the source of a response with an undocumented status, before its body is completed."""
 FIXTURE_SOURCE = "fixture:"
-"""How the source of a response from a fixture begins."""
+"""Prefix of the source of a response from a fixture."""
 FIRST_PART = -1
-"""Of a stream whose length nobody knows, what is let through before a cut."""
+"""Bytes sent before a cut of a stream of unknown length."""
 
 
 class Response(NamedTuple):
-    """An HTTP response: a value until the gateway delivers it."""
+    """An HTTP response. A value: web/ delivers it."""
 
     status: int
     media_type: str = ""
@@ -117,12 +118,12 @@ class Response(NamedTuple):
     source: str = ""
     """Where the answer came from (`X-Mock-Source`): `handler`, `example`, `generated`, `fixture:<file>#<n>`, …"""
     delay: float = 0.0
-    """Seconds of wall time the gateway waits before it answers."""
+    """Seconds of wall-clock time before the response is sent."""
     disturbance: DeliveryFault | None = None
-    """How the delivery goes wrong; None when it does not."""
+    """The delivery fault; None without one."""
 
     def with_headers(self, *headers: tuple[str, str]) -> "Response":
-        """The response with these headers, in place of those of the same names."""
+        """The response with these headers; they replace headers of the same names."""
         if not self.headers:  # as most; and `_replace` would take twice as long
             return Response(self.status, self.media_type, self.body, headers, self.source, self.delay, self.disturbance)
         names = {name.lower() for name, _ in headers}

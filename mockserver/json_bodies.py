@@ -1,4 +1,4 @@
-"""Reads JSON that clients send, and bounds the number of its values before any of them is made."""
+"""Parses JSON of clients, and limits the number of its values before they are created."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,14 @@ import orjson
 # strings make that count too high; only text that exceeds it is scanned again with its strings left out.
 
 MAX_VALUES = 300_000
-"""Values in a body: each object, list, string, number and literal is one; the names in objects are not counted."""
+"""The most values in a body: objects, lists, strings, numbers and literals; names in objects do not count."""
 MAX_VALUES_LARGE = 1_000_000
 BYTES_PER_VALUE = 16
 """A large body may hold a value for each so many of its bytes, up to MAX_VALUES_LARGE."""
 _LEAST_BYTES = 2
-"""A value takes at least so many: `1,`."""
+"""The least bytes of a value: `1,`."""
 _PIECE = 1024 * 1024
-"""Bytes that are scanned at a time, so that other threads run in between."""
+"""Bytes that are scanned at once, so that other threads can run in between."""
 _NO_MARKS = bytes(set(range(256)) - set(b",[{"))
 _OTHERS = bytes(set(_NO_MARKS) - set(b'"'))
 
@@ -60,7 +60,7 @@ def count_values(text: bytes, enough: int | None = None) -> int:
     while start < len(text) and (enough is None or count <= enough):
         piece = text[start : start + _PIECE]
         if len(piece) > 1 and (len(piece) - len(piece.rstrip(b"\\"))) % 2:
-            piece = piece[:-1]  # the last backslash belongs to what comes next
+            piece = piece[:-1]  # the last backslash escapes the next piece
         start += len(piece)
         parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS).split(b'"')
         count += sum(map(len, parts[is_string::2]))

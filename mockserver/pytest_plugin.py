@@ -4,7 +4,7 @@ Fixtures:
 
 - `sandbox`: a sandbox for one test (a `mockserver.testing.LeasedSandbox`). Its clock is frozen; a batch progresses each
   time its status is read. While the test runs, the environment variables that SDKs and clients read
-  (`mockserver.testing.pool.ENV_SET`) lead to it, and other keys of real accounts (`ENV_REMOVED`) are removed. The token
+  (as the providers declare them) lead to it, and other keys of real accounts are removed. The token
   names the sandbox: no header is needed. A `unittest.TestCase` that uses the fixture has it as `self.sandbox`.
 - `make_sandbox`: a function that makes more of them, to which the environment does not lead.
 - `mockserver`: the server (`.url`, `.client`), in a thread of this process, or the one of `--mockserver-url`.
@@ -20,16 +20,37 @@ latest requests of its sandboxes.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from mockserver.settings.table import Settings
-    from mockserver.testing.pool import LeasedSandbox, SandboxApp, SandboxPool
+# Every run of pytest imports this module wherever mockserver is installed, so it imports little.
+from mockserver.lazy import lazy_module
 
-# Every run of pytest imports this module wherever mockserver is installed: what fixtures need, they import.
+if TYPE_CHECKING:
+    import dataclasses
+    import re
+    import unittest
+
+    from mockserver import text
+    from mockserver.client import report
+    from mockserver.settings import load, table
+    from mockserver.settings.table import Settings
+    from mockserver.testing import pool
+    from mockserver.testing import unittest as testing
+    from mockserver.testing.pool import LeasedSandbox, SandboxApp, SandboxPool
+else:
+    dataclasses = lazy_module("dataclasses")
+    re = lazy_module("re")
+    unittest = lazy_module("unittest")
+    text = lazy_module("mockserver.text")
+    report = lazy_module("mockserver.client.report")
+    table = lazy_module("mockserver.settings.table")
+    load = lazy_module("mockserver.settings.load")
+    pool = lazy_module("mockserver.testing.pool")
+    testing = lazy_module("mockserver.testing.unittest")
 
 MARKER = "mockserver(allow_unexpected=False, clock='frozen', progression='polls:2', scenario=None, fail_on='')"
 INI = (
@@ -73,30 +94,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_options(config: pytest.Config) -> None:
-    """Warn of ini options of ours that no plugin knows, with the name that was meant; pytest warns without it."""
+    """Warns about unknown ini options with our prefix, with the nearest name. pytest's own warning has none."""
     known = [name for name, _, _ in INI] + ["mockserver_allow_unexpected"]
     for name in _stated_options(config):
         if name not in known and not _is_known(config, name):
-            from mockserver.text import did_you_mean
-
-            warning = pytest.PytestConfigWarning(f"unknown ini option {name}{did_you_mean(name, known)}")
+            warning = pytest.PytestConfigWarning(f"unknown ini option {name}{text.did_you_mean(name, known)}")
             config.issue_config_time_warning(warning, stacklevel=2)
 
 
 def _stated_options(config: pytest.Config) -> list[str]:
-    """The ini options whose names begin like ours: those of the file, and those of `-o`."""
+    """The ini options with our prefix: those of the file, and those of `-o`."""
     stated = [each.partition("=")[0].strip() for each in config.getoption("override_ini", None) or ()]
     if config.inipath is not None:
-        text = config.inipath.read_text(encoding="utf-8", errors="replace")
-        if "mockserver_" in text:
-            import re
-
-            stated += re.findall(r"(?m)^[ \t]*[\"']?(mockserver_\w+)[\"']?[ \t]*[=:]", text)
+        content = config.inipath.read_text(encoding="utf-8", errors="replace")
+        if "mockserver_" in content:
+            stated += re.findall(r"(?m)^[ \t]*[\"']?(mockserver_\w+)[\"']?[ \t]*[=:]", content)
     return [name for name in dict.fromkeys(stated) if name.startswith("mockserver_")]
 
 
 def _is_known(config: pytest.Config, name: str) -> bool:
-    """Whether some plugin has declared the ini option."""
+    """Whether a plugin has declared the ini option."""
     try:
         config.getini(name)
     except (KeyError, ValueError):
@@ -119,57 +136,46 @@ def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of the server in this process; override it, with `scope="session"`, to change them.
 
     They come from the ini options, else from variables (`MOCKSERVER_STRICT`, …), else from the file
-    `mockserver_config`. What says where to listen is not read: the server takes a free port, whatever is set here.
+    `mockserver_config`. Host and port are not read: the server always takes a free port.
     """
-    from mockserver.settings.load import read_settings
-    from mockserver.settings.table import LISTENING, ROWS, variable_of
-
     config = request.config
     flags = {name: str(config.getini(f"mockserver_{name}")) for name in ("clock", "progression")}
     path = config.getini("mockserver_config")
     given = {"config": str(config.rootpath / path)} if path else {}
-    names = [variable_of(name) for name, row in ROWS.items() if row.metadata["group"] != LISTENING]
+    names = [table.variable_of(name) for name, row in table.ROWS.items() if row.metadata["group"] != table.LISTENING]
     environ = {name: os.environ[name] for name in names if name in os.environ}
-    return read_settings({**given, **flags, "port": "0"}, environ)[0]
+    return load.read_settings({**given, **flags, "port": "0"}, environ)[0]
 
 
 @pytest.fixture(scope="session")
 def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
     """The server that all tests of this process share; one in this process takes a free port."""
-    from dataclasses import replace
-
-    from mockserver.testing.unittest import RemotePool, running_pool
-
     url, token = (_option(request.config, name) for name in ("url", "admin_token"))
     if url:
-        remote = RemotePool(url, token or None, run=request.config.getoption("mockserver_run"))
+        remote = testing.RemotePool(url, token or None, run=request.config.getoption("mockserver_run"))
         yield remote
         remote.client.close()
     else:
         settings = request.getfixturevalue("mockserver_settings")
-        with running_pool(replace(settings, port=0, port_file="")) as host:
+        with testing.running_pool(dataclasses.replace(settings, port=0, port_file="")) as host:
             yield host
 
 
 @pytest.fixture(scope="session")
 def mockserver_app(mockserver_settings: Settings) -> Iterator[SandboxApp]:
-    """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` turns its knobs."""
-    from mockserver.testing.unittest import asgi_app
-
-    app = asgi_app(mockserver_settings)
+    """A server without a socket, as an ASGI app; `mockserver_app.sandbox(name)` controls its sandboxes."""
+    app = testing.asgi_app(mockserver_settings)
     yield app
     app.client.close()
 
 
 @pytest.fixture
 def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Iterator[Callable[..., LeasedSandbox]]:
-    """`make_sandbox()` is another sandbox of this test: it takes `clock` and `progression`."""
-    from mockserver.testing.unittest import format_unexpected
-
+    """`make_sandbox()` creates another sandbox for this test; it takes `clock` and `progression`."""
     item: pytest.Item = request.node
     made = item.stash.setdefault(_leased, [])
     mark = _marker(item)
-    item.stash[_failed] = False  # a test that is run again begins anew
+    item.stash[_failed] = False  # a test that is repeated starts again
 
     def make(*, clock: str | None = None, progression: str | None = None) -> LeasedSandbox:
         it = request.config
@@ -182,7 +188,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
         if mark.get("scenario"):
             sandbox.scenario(mark["scenario"])
             if stated := progression or mark.get("progression"):
-                sandbox.progression = stated  # what a test says itself comes after what the scenario says
+                sandbox.progression = stated  # the test's own arguments override the scenario
         return sandbox
 
     yield make
@@ -192,7 +198,7 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
     odd = [each for sandbox in made for each in _release(mockserver, sandbox)]
     made.clear()
     allowed = mark.get("allow_unexpected", request.config.getini("mockserver_allow_unexpected"))
-    told = [format_unexpected(odd)] if odd and not (allowed or has_failed) else []
+    told = [testing.format_unexpected(odd)] if odd and not (allowed or has_failed) else []
     told += filter(None, verdicts)
     if told:
         pytest.fail("\n".join(told), pytrace=False)
@@ -200,14 +206,12 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[..., LeasedSandbox]) -> Iterator[LeasedSandbox]:
-    """A fresh sandbox, which the environment leads to."""
-    from mockserver.testing.pool import environment_for
-
+    """A fresh sandbox that the environment points at."""
     fresh = make_sandbox()
     case = request.instance
     if case is not None and _is_unittest(case):
         case.sandbox = fresh
-    with environment_for(fresh):
+    with pool.environment_for(fresh):
         yield fresh
 
 
@@ -217,34 +221,26 @@ def _release(host: SandboxPool, sandbox: LeasedSandbox) -> list[dict[str, Any]]:
 
 
 def _check_findings(sandbox: LeasedSandbox, fail_on: str) -> str:
-    """The findings of this severity or worse, for people; empty when there is none. A verdict is one admin call."""
-    from mockserver.client.report import format_findings
-
-    return format_findings(sandbox.verdict(), fail_on)
+    """The findings of this severity or worse as text; empty if there is none. Costs one admin call."""
+    return report.format_findings(sandbox.verdict(), fail_on)
 
 
 def _format_failure(config: pytest.Config, sandbox: LeasedSandbox) -> str:
-    from mockserver.testing.unittest import format_journal
-
-    return format_journal(sandbox, int(config.getini("mockserver_journal")))
+    return testing.format_journal(sandbox, int(config.getini("mockserver_journal")))
 
 
 def _name(item: pytest.Item, number: int) -> str:
-    from mockserver.testing.pool import sandbox_name
-
     more = f"#{number + 1}" if number else ""
-    return sandbox_name(item.nodeid + more, os.environ.get("PYTEST_XDIST_WORKER", ""))
+    return pool.sandbox_name(item.nodeid + more, os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
 def _marker(item: pytest.Item) -> dict[str, Any]:
-    """What the test's marker says, the nearest one counting; raises UsageError for what it cannot say."""
+    """The arguments of the test's nearest marker; raises UsageError for unknown ones."""
     known = {"allow_unexpected", "clock", "progression", "scenario", "fail_on"}
     said: dict[str, Any] = {}
     for mark in item.iter_markers("mockserver"):
         if mark.args or mark.kwargs.keys() - known:
-            from mockserver.text import did_you_mean
-
-            meant = "".join(did_you_mean(name, known) for name in list(mark.kwargs.keys() - known)[:1])
+            meant = "".join(text.did_you_mean(name, known) for name in list(mark.kwargs.keys() - known)[:1])
             raise pytest.UsageError(f"{item.nodeid}: the marker mockserver takes {MARKER}, by name{meant}")
         said = {**mark.kwargs, **said}
     if said.get("fail_on", "") not in FAIL_ON:
@@ -258,6 +254,4 @@ def _option(config: pytest.Config, name: str) -> str:
 
 
 def _is_unittest(case: object) -> bool:
-    import unittest
-
-    return isinstance(case, unittest.TestCase)
+    return "unittest" in sys.modules and isinstance(case, unittest.TestCase)

@@ -1,4 +1,4 @@
-"""Credentials in what is shown, logged and exported: which names carry them, and what stands in their place."""
+"""Redacts credentials in everything that is shown, logged and exported."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,12 +10,12 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 REDACTED = "[redacted]"
 LEAST_SECRET, LEAST_WORD = 8, 16
-"""Characters that a credential needs to be looked for in other texts: with digits or punctuation, and without."""
+"""The least characters of a credential that is searched in other texts: with digits or punctuation, and without."""
 MAX_NAME = 100
-"""Characters of a name that may be one of a credential's."""
+"""The most characters of a name that may be that of a credential."""
 MAX_PATH = 200
 PIECE = 65_536
-"""Characters of a long text that are searched at a time, so that other threads run in between."""
+"""Characters of a long text that are searched at once, so that other threads can run in between."""
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _SECRET_WORDS = frozenset(
@@ -35,14 +35,16 @@ _SPOKEN = re.compile(r"\b(bearer|basic)(\s{1,5})(?=[A-Za-z.~+/-]*[0-9_=])([A-Za-
 _MEMBER = re.compile(r'"([\w.-]{1,100})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)++)"')
 _NAMED_IN_PATH = re.compile(r"(?s)(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger\Z|\Z)")
 _PLAIN = "/!$&'()*+,:;=@~{}[]%"
-"""What stays as it is in a path that is shown, beside letters, digits and `-._`."""
+"""Characters that are not escaped in a path, in addition to letters, digits and `-._`."""
+_declared: set[str] = set()
+"""Names that documents of this process declare; they are only ever added."""
 _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
-"""Members of an answer that hold no credential: `logprobs` has the text of each token there."""
+"""Fields of a response that hold no credential: in `logprobs` they have the text of each token."""
 
 
 @lru_cache(maxsize=256)  # every request asks for its token's, and the digest takes a microsecond
 def account_key(token: str) -> str:
-    """The digest that an account is known by, in place of its token: 32 hexadecimal digits."""
+    """The digest that identifies an account in place of its token: 32 hexadecimal digits."""
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, person=b"mocks-account").hexdigest()
 
 
@@ -51,8 +53,13 @@ def is_account_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+def declare_secrets(names: Iterable[str]) -> None:
+    """Have headers and arguments of these names redacted, too: a document says that they carry a credential."""
+    _declared.update(name.lower() for name in names)
+
+
 def is_secret_name(name: str) -> bool:
-    """Whether a header, an argument or a member of this name carries a credential: `x-api-key`, `accessToken`."""
+    """Whether a header, an argument or a field with this name holds a credential: `x-api-key`, `accessToken`."""
     return len(name) <= MAX_NAME and _is_secret_name(name)
 
 
@@ -64,7 +71,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 def redacted_value(value: str) -> str:
-    """What stands in place of a credential. Of a bearer token the account's key remains, which tells accounts apart."""
+    """The replacement of a credential. For a bearer token it contains the account's key."""
     scheme, _, rest = value.partition(" ")
     rest = rest.strip()
     if not rest or scheme.lower() not in _SCHEMES:
@@ -76,13 +83,17 @@ def redacted_value(value: str) -> str:
 
 def redacted_header(name: str, value: str, secrets: Iterable[str] = ()) -> str:
     """A header's value as it is shown."""
-    return redacted_value(value) if is_secret_name(name) else redacted_text(value, secrets)
+    return redacted_value(value) if _is_secret_header(name) else redacted_text(value, secrets)
+
+
+def _is_secret_header(name: str) -> bool:
+    return is_secret_name(name) or name.lower() in _declared
 
 
 def redacted_text(text: str, secrets: Iterable[str] = (), *, is_answer: bool = False) -> str:
-    """A text without the credentials that are known (`secrets`) or can be told by their place.
+    """A text without known credentials (`secrets`) and those that are recognised by their context.
 
-    These are arguments of URLs, user names and passwords in URLs, bearer tokens, and members of JSON objects.
+    These are arguments of URLs, user names and passwords in URLs, bearer tokens, and fields of JSON objects.
     """
     for secret in secrets:
         if secret in text:
@@ -91,7 +102,7 @@ def redacted_text(text: str, secrets: Iterable[str] = (), *, is_answer: bool = F
 
 
 def redacted_json(value: Any, secrets: Sequence[str] = (), *, name: str = "") -> Any:
-    """A JSON value whose members that carry credentials are redacted; `*` stands for any value and stays."""
+    """A JSON value in which fields with credentials are redacted; `*` is a wildcard and stays."""
     if isinstance(value, Mapping):
         return {key: redacted_json(each, secrets, name=key) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -108,10 +119,10 @@ def shown_path(path: str, secrets: Iterable[str] = ()) -> str:
 
 
 def secrets_in(headers: Iterable[tuple[str, str]], query: str) -> list[str]:
-    """The credentials that a message carries, in each way in which they may be written elsewhere; longest first."""
+    """The credentials in a message, in every encoding in which they may appear elsewhere; longest first."""
     found: set[str] = set()
     for name, value in headers:
-        if is_secret_name(name):
+        if _is_secret_header(name):
             scheme, _, rest = value.partition(" ")
             found.add(rest.strip() if scheme.lower() in _SCHEMES else value)
             if "cookie" in name.lower():
@@ -128,7 +139,7 @@ def _is_worth_a_search(secret: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces of bounded length, cut behind commas and line breaks where there are some."""
+    """The text in pieces of bounded length, cut after commas and line breaks if there are any."""
     start = 0
     while len(text) - start > PIECE:
         end = 1 + max(text.rfind(",", start, start + PIECE), text.rfind("\n", start, start + PIECE))
@@ -152,7 +163,7 @@ def _redacted_piece(text: str, *, is_answer: bool) -> str:
 
 def _is_secret_argument(name: str) -> bool:
     name = unquote_plus(name)
-    return name.lower() == "key" or is_secret_name(name)
+    return name.lower() == "key" or name.lower() in _declared or is_secret_name(name)
 
 
 def _redacted_argument(found: re.Match[str]) -> str:

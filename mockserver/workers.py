@@ -1,14 +1,14 @@
-"""Threads for long work: requests of one sandbox one after another, sandboxes in turn.
+"""Worker threads for long work: requests of one sandbox in sequence, sandboxes in turn.
 
-A lane is a queue of work that must not run at the same time: a sandbox's requests. Lanes that have work take turns
-(round robin), so a lane with thousands of waiting requests delays another one by one piece of work at most. Work that
-waits is an entry of a queue, never a thread.
+A lane is a queue of work that must not run concurrently: a sandbox's requests. Lanes that have work take turns (round
+robin), so a lane with thousands of waiting requests delays another one by at most one piece of work. Waiting work is a
+queue entry, never a thread.
 
-Threads share one interpreter lock, so more than RUNNING of them at once only make the event loop slower. Work gets a
-slot to run in; at a `checkpoint` it gives its slot to work that waits for one, new work first. Work that has no
-checkpoints keeps its slot; where none is given up, new work runs without one after a while, one piece at a time.
+Threads share one interpreter lock, so more than RUNNING of them at once would only slow down the event loop. Work needs
+a slot to run; at a `checkpoint` it gives its slot to waiting work, new work first. Work without checkpoints keeps its
+slot; if no slot is released for SLOT_WAIT, new work runs without one, one piece at a time.
 
-Threads are daemons: a process that ends does not join them. `stop` makes each running piece of work end at its next
+Threads are daemons, which an ending process does not join. `stop` ends each running piece of work at its next
 checkpoint.
 """
 
@@ -22,32 +22,32 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 MAX_THREADS = 64
-"""Threads of one pool: pieces of work that have begun and not ended, paused ones included."""
+"""The most threads of a pool: pieces of work that have begun and not ended, including paused ones."""
 MAX_WAITING = 2000
-"""Pieces of work that may wait in one lane."""
+"""The most pieces of work that wait in one lane."""
 RUNNING = 2
-"""Pieces of work that compute at the same time."""
+"""The pieces of work that run at the same time."""
 SLICE = 0.01
-"""Seconds after which work gives its slot to other work, at its next checkpoint."""
+"""Seconds after which work releases its slot at its next checkpoint."""
 SLOT_WAIT = 0.05
-"""Seconds in which no slot was handed on, after which one piece of new work runs without."""
+"""Seconds without a released slot after which one piece of new work runs without one."""
 IDLE = 10.0
-"""Seconds after which a thread without work ends."""
+"""Seconds after which an idle thread ends."""
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger("mockserver")
 
 
 class WorkStopped(BaseException):
-    """Raised by `checkpoint` when the server ends. Not an Exception, so that no handler takes it for a bug."""
+    """Raised by `checkpoint` when the server stops. Not an Exception, so that no handler catches it."""
 
 
-class LaneFull(Exception):  # noqa: N818  a fact that is told, not an error of ours
-    """MAX_WAITING pieces of work wait in the lane already."""
+class LaneFull(Exception):
+    """The lane already has MAX_WAITING waiting pieces of work."""
 
 
 class _Current(threading.local):
-    """What the thread works for; None in threads that are not a pool's."""
+    """The thread's current work; None in threads that are not a pool's."""
 
     pool: "Workers | None" = None
     since = 0.0
@@ -59,14 +59,14 @@ _current = _Current()
 
 
 def checkpoint() -> None:
-    """To be called between slices of long work: raises WorkStopped when the server ends, and lets other work run."""
+    """Call this between parts of long work: raises WorkStopped when the server stops, and lets other work run."""
     pool = _current.pool
     if pool is not None:
         pool.pause()
 
 
 class _Slots:
-    """RUNNING slots to compute in, handed on in order: to new work first, every other time to work that was paused."""
+    """RUNNING slots, given in order: to new work first, every other time to paused work."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,14 +75,14 @@ class _Slots:
         self._paused: deque[threading.Event] = deque()
         self._is_turn_of_paused = False
         self._moved = 0.0
-        """When a slot was last handed on, or done without."""
+        """When a slot was last given, or new work ran without one."""
 
     @property
     def is_wanted(self) -> bool:
         return bool(self._new or self._paused)
 
     def take(self, *, is_new: bool) -> bool:
-        """Wait for a slot; whether there was one. Only new work gives up waiting."""
+        """Wait for a slot; returns whether there was one. Only new work stops waiting."""
         queue = self._new if is_new else self._paused
         with self._lock:
             if self._free:
@@ -101,7 +101,7 @@ class _Slots:
         return True
 
     def give(self) -> None:
-        """Hand the slot on."""
+        """Pass the slot on."""
         with self._lock:
             self._moved = time.monotonic()
             first, second = (self._paused, self._new) if self._is_turn_of_paused else (self._new, self._paused)
@@ -148,7 +148,7 @@ class Workers:
 
     def __init__(self, name: str = "mockserver-worker", *, threads: int = MAX_THREADS) -> None:
         self.lanes: dict[str, OrderedDict[_Work, None]] = {}
-        """The lanes that have work, with what waits there; work that has begun is no longer listed."""
+        """The lanes that have work, with their waiting work."""
         self.is_stopping = False
         self._name = name
         self._most = threads
@@ -156,12 +156,12 @@ class Workers:
         self._is_ready = threading.Condition(self._lock)
         self._has_ended = threading.Condition(self._lock)
         self._ready: deque[str] = deque()
-        """Lanes that have work waiting and none running."""
+        """Lanes that have waiting work and no running work."""
         self._threads = self._idle = self._busy = 0
         self._slots = _Slots()
 
     def submit(self, lane: str, action: Callable[[], _Result]) -> "Future[_Result]":
-        """Have the action run after what the lane has to do already; raises LaneFull. Cancelling drops what waits."""
+        """Run the action after the lane's earlier work; raises LaneFull. Cancelling the future drops waiting work."""
         work = _Work(lane, action)
         future = work.future  # once it is in the queue, a thread may finish and release it at any time
         with self._lock:
@@ -179,11 +179,11 @@ class Workers:
         return future
 
     async def run(self, lane: str, action: Callable[[], _Result]) -> _Result:
-        """The action's result; raises LaneFull. Dropped when the waiting task is cancelled before it began."""
+        """The action's result; raises LaneFull. Dropped if the waiting task is cancelled before it began."""
         return await asyncio.wrap_future(self.submit(lane, action))
 
     def pause(self) -> None:
-        """What `checkpoint` does in a thread of this pool."""
+        """Implements `checkpoint` in a thread of this pool."""
         if self.is_stopping:
             raise WorkStopped
         is_alone = _current.has_slot and not self._slots.is_wanted
@@ -196,7 +196,7 @@ class Workers:
                 raise WorkStopped
 
     def stop(self, within: float = 0.0) -> bool:
-        """Drop what waits, and end what runs at its next checkpoint; whether all ended in so many seconds."""
+        """Drop waiting work, and end running work at its next checkpoint; returns whether all ended in that time."""
         with self._lock:
             self.is_stopping = True
             waiting = [work.future for lane in self.lanes.values() for work in lane]
@@ -213,7 +213,7 @@ class Workers:
         elif self._threads < self._most:
             try:
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
-            except RuntimeError:  # the system has no more threads: those that there are do it later
+            except RuntimeError:  # no more threads are available: the existing ones do it later
                 if not self._threads:
                     self._ready.remove(lane)
                     del self.lanes[lane]
@@ -224,7 +224,7 @@ class Workers:
     def _drop(self, work: _Work) -> None:
         with self._lock:
             waiting = self.lanes.get(work.lane)
-            if waiting is not None and waiting.pop(work, work) is None:  # an empty lane goes when its turn comes
+            if waiting is not None and waiting.pop(work, work) is None:  # an empty lane is removed at its turn
                 work.release()
 
     def _work(self) -> None:
@@ -245,7 +245,7 @@ class Workers:
             work = None
 
     def _next(self, done: str | None) -> _Work | None:
-        """What to do next, in a thread that has just worked for the lane `done`; None when the thread is to end."""
+        """The next work, for a thread that has just worked for the lane `done`; None if the thread should end."""
         with self._lock:
             if done is not None:
                 self._busy -= 1
@@ -269,7 +269,7 @@ class Workers:
             del self.lanes[lane]
 
     def _wait(self) -> bool:
-        """Whether there is work, or may be."""
+        """Wait for work; returns whether there may be some."""
         self._idle += 1
         is_called = self._is_ready.wait(IDLE)
         self._idle -= 1

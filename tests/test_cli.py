@@ -14,11 +14,12 @@ from typing import Any, cast
 import pytest
 
 from mockserver import __version__, cli
-from mockserver.api.provider import ApiContext, BoundOperation, Handler
+from mockserver.api.call import ApiContext
+from mockserver.api.provider import BoundOperation, Handler
 from mockserver.cli import main
 from mockserver.engine import build as loading
 from mockserver.engine import check as checking
-from mockserver.errors import FixtureError, MockServerError, SettingsError, SpecError
+from mockserver.errors import FixtureError, MockServerError, Problem, SettingsError, SpecError
 from mockserver.fixtures.files import Fixtures
 from mockserver.openapi.document import OpenApiDocument, Operation
 from mockserver.server import process as server
@@ -69,8 +70,8 @@ def raising(error: BaseException) -> Callable[..., Any]:
     return fail
 
 
-def problem(severity: str) -> SimpleNamespace:
-    return SimpleNamespace(place="a.yaml", message="is odd", severity=severity)
+def problem(severity: str) -> Problem:
+    return Problem("a.yaml", "is odd", severity)
 
 
 def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -202,7 +203,8 @@ def test_check_lists_every_problem_and_counts_them(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(SettingsError("no"), 2), (SpecError("no"), 4), (FixtureError("no"), 4), (MockServerError(), 4)]
+    ("error", "code"),
+    [(SettingsError("no"), 2), (SpecError("no"), 4), (FixtureError("no"), 4), (MockServerError("no"), 4)],
 )
 def test_check_tells_unreadable_settings_from_documents_that_could_not_be_checked(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch

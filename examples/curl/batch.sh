@@ -22,7 +22,7 @@ queued=$(ask "$url/ai/batches" --json '{"prompts": ["Where can I buy a vintage g
 id=$(grep -o '[0-9a-f-]\{36\}' <<< "$queued")
 echo "queued $id"
 
-# Poll. With --progression polls:3 the third look sees the end; on the real API, leave more time between looks.
+# Poll. With --progression polls:3 the third poll returns the final status; poll the real API less often.
 batch=""
 until grep -q -e '"status":"successful"' -e '"status":"failed"' <<< "$batch"; do
   batch=$(ask "$url/ai/batches?id=$id")

@@ -11,6 +11,7 @@ from mockserver.client.controls import Clock, SandboxControls, sandbox_body
 from mockserver.client.reads import SandboxReads
 from mockserver.client.transport import AdminError, HttpTransport, JsonObject, Transport, read_answer
 from mockserver.redaction import shown_path
+from mockserver.settings.declarations import declarations
 from mockserver.text import nearest
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
@@ -26,7 +27,7 @@ class Client:
     def __init__(
         self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, door: Transport | None = None
     ) -> None:
-        """`url` is the server's, without a path of an API. `door` is another way to it than a socket."""
+        """`url` is the server's, without an API's path. `door` replaces the HTTP transport."""
         self.url = url.rstrip("/")
         self._headers = {"X-Mock-Admin-Token": admin_token} if admin_token else {}
         self._door = door or HttpTransport(url, timeout)
@@ -40,14 +41,14 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection; another call opens it again."""
+        """Close the connection; another call opens it again."""
         self._door.close()
 
     def __repr__(self) -> str:
         return f"<client of {self.url}>"
 
     def sandbox(self, name: str = DEFAULT) -> "SandboxClient":
-        """The sandbox of that name; there need not be one yet, and asking for it makes none."""
+        """The sandbox of that name. It is created by its first request, not by this call."""
         return SandboxClient(self, name)
 
     def create_sandbox(
@@ -60,17 +61,17 @@ class Client:
         hold: bool = True,
         ids_of: str | None = None,
     ) -> "SandboxClient":
-        """Make a sandbox that starts from this (written as the settings are), and hold it until it is deleted.
+        """Create a sandbox with this initial state (in the syntax of settings), and pin it until it is deleted.
 
-        One that is there can only be held. Without a name the server gives one. `ids_of` is the name of the sandbox
-        whose ids it shall give, in place of those that follow from its own name.
+        An existing one can only be pinned. Without a name the server generates one. `ids_of` is the name of the sandbox
+        whose ids it produces.
         """
         wanted = sandbox_body(name=name, clock=clock, progression=progression, ids_of=ids_of)
         wanted |= {"hold": hold} | ({"accounts": list(accounts)} if accounts else {})
         return self.sandbox(str(self.ask("POST /sandboxes", wanted)["name"]))
 
     def sandboxes(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
-        """The sandboxes there are, the last used first."""
+        """All sandboxes, the most recently used first."""
         return list(self.ask("GET /sandboxes", query={"limit": limit, "after": after})["sandboxes"])
 
     def version(self) -> JsonObject:
@@ -78,7 +79,7 @@ class Client:
         return self.ask("GET /version")
 
     def openapi(self) -> JsonObject:
-        """The document in force."""
+        """The OpenAPI document that is served."""
         return self.ask("GET /openapi.json")
 
     def ask(
@@ -90,11 +91,11 @@ class Client:
         path: Mapping[str, str] = {},
         query: Mapping[str, Any] = {},
     ) -> JsonObject:
-        """The answer of an admin verb, named as the README names it: `ask("POST /reset/{part}", path={"part": …})`.
+        """The response of an admin route, named as in the reference: `ask("POST /reset/{part}", path={"part": …})`.
 
-        What is None in the query is left out. Raises AdminError when the call is refused.
+        None values in the query are left out. Raises AdminError if the call is rejected.
         """
-        __tracebackhide__ = True  # a test that fails shows its own line
+        __tracebackhide__ = True  # hides this frame in pytest's tracebacks
         method, _, template = verb.partition(" ")
         target = "/__admin" + _PLACE.sub(lambda found: quote(path[found[1]], safe=""), template)
         given = {
@@ -112,7 +113,7 @@ class Client:
 
 
 class SandboxClient(SandboxControls, SandboxReads):
-    """One isolated world: how the program under test gets there, and how a test turns its knobs."""
+    """One sandbox: its URLs and token for the program under test, and its controls for the test."""
 
     __slots__ = {
         "client": "The client of its server.",
@@ -121,7 +122,7 @@ class SandboxClient(SandboxControls, SandboxReads):
     }
 
     def __init__(self, client: Client, name: str) -> None:
-        """Raises ValueError for a name that cannot stand in a header, as it has to."""
+        """Raises ValueError for a name that is not valid in a header."""
         if not _SAFE.fullmatch(name):
             raise ValueError(f"the sandbox's name is {name!r}; wanted 1 to 200 visible ASCII characters, no space")
         self.client = client
@@ -131,7 +132,7 @@ class SandboxClient(SandboxControls, SandboxReads):
     def __repr__(self) -> str:
         return f"<sandbox {self.name!r} of {self.client.url}>"
 
-    if not TYPE_CHECKING:  # a checker knows the names by itself
+    if not TYPE_CHECKING:  # type checkers know the names themselves
 
         def __getattr__(self, name: str) -> Never:
             __tracebackhide__ = True
@@ -139,45 +140,51 @@ class SandboxClient(SandboxControls, SandboxReads):
 
         def __setattr__(self, name: str, value: object) -> None:
             __tracebackhide__ = True
-            if not hasattr(type(self), name):  # a misspelt knob would turn nothing
+            if not hasattr(type(self), name):  # so that assigning to a misspelt name raises AttributeError
                 raise AttributeError(_no_member(type(self), name))
             super().__setattr__(name, value)
 
     @property
     def base_url(self) -> str:
-        """Where Agent First's API begins."""
+        """Where the server's APIs begin, for clients that add the whole path of an operation."""
         return self.client.url
 
     @property
+    def base_urls(self) -> Mapping[str, str]:
+        """Where each provider's API begins, by the names that providers declare: `base_urls["openai_base_url"]`."""
+        paths = {name: path for each in declarations().values() for name, path in each.base_paths.items()}
+        return {name: f"{self.client.url}{path}" for name, path in paths.items()}
+
+    @property
     def openai_base_url(self) -> str:
-        """Where AgileCloud's begins, for OpenAI's SDKs."""
-        return f"{self.client.url}/v1"
+        """Where the OpenAI-compatible API begins, for OpenAI's SDKs."""
+        return self.base_urls["openai_base_url"]
 
     @property
     def token(self) -> str:
-        """A token, or API key, whose requests come to this sandbox with no header."""
+        """A token, or API key, that selects this sandbox without a header."""
         return self.name
 
     @property
     def headers(self) -> dict[str, str]:
-        """For clients that take headers only."""
+        """For clients that accept headers only."""
         return self.headers_for(self.token)
 
     def headers_for(self, token: str) -> dict[str, str]:
-        """The headers of another client of this sandbox, with a token of its own, and so an account of its own."""
+        """Headers of another client of this sandbox, with its own token and so its own account."""
         return {"Authorization": f"Bearer {token}", "X-Mock-Sandbox": self.name}
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
-        """The answer of an admin verb in this sandbox; the client's `ask` says how."""
+        """The response of an admin route for this sandbox; see the client's `ask`."""
         __tracebackhide__ = True
         return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
 
     def delete(self) -> JsonObject:
-        """Forget it, held or not. The answer tells the requests that nobody can have meant (`unexpected`)."""
+        """Delete it, pinned or not. The response lists its `unexpected` requests, which no document allows."""
         return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})
 
     def import_(self, document: JsonObject) -> JsonObject:
-        """Become what an exported document says."""
+        """Replace its state by an exported one."""
         return self.ask("POST /import", document)
 
 

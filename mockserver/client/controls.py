@@ -1,4 +1,4 @@
-"""What a test turns in a sandbox: its clock, how batches age, what is answered next, and who has how many credits."""
+"""Controls of a sandbox: clock, progression, stubs, faults, scenarios, accounts."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,19 +12,19 @@ _UNITS = "seconds, minutes, hours, days and weeks"
 
 
 def progression_body(text: str) -> JsonObject:
-    """What the admin API takes for `immediate`, `time:SECONDS`, `polls:COUNT`; raises SettingsError."""
+    """The admin API's value of `immediate`, `time:SECONDS`, `polls:COUNT`; raises SettingsError."""
     kind, amount = read_progression(text)
     return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
 
 
 def clock_body(text: str) -> JsonObject:
-    """What it takes for `flowing`, `frozen`, an ISO 8601 instant, `frozen@INSTANT`; raises SettingsError."""
+    """The admin API's value of `flowing`, `frozen`, an ISO 8601 instant, `frozen@INSTANT`; raises SettingsError."""
     is_frozen, instant = read_clock(text)
     return {"frozen": is_frozen} | ({} if instant is None else {"now": instant})
 
 
 def sandbox_body(*, name: str | None, clock: str | None, progression: str | None, ids_of: str | None) -> JsonObject:
-    """What a sandbox starts from, as the admin API takes it; what is None or empty is left to the server."""
+    """A sandbox's initial state for the admin API; the server chooses what is None or empty."""
     said: JsonObject = {"name": name, "ids_of": ids_of}
     said["clock"] = clock_body(clock) if clock else None
     said["progression"] = progression_body(progression) if progression else None
@@ -32,7 +32,7 @@ def sandbox_body(*, name: str | None, clock: str | None, progression: str | None
 
 
 class Clock:
-    """Sandbox time. Every change answers the instant it led to."""
+    """Sandbox time. Every change returns the new time."""
 
     def __init__(self, sandbox: AdminCaller) -> None:
         self._sandbox = sandbox
@@ -42,16 +42,16 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        """What time it is in the sandbox, in UTC."""
+        """The sandbox's time, in UTC."""
         return _instant(self.read())
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it stands until it is moved."""
+        """Whether it is frozen."""
         return bool(self.read()["frozen"])
 
     def read(self) -> JsonObject:
-        """All there is to know: `now`, `unix`, `frozen`, `scale`."""
+        """The whole state: `now`, `unix`, `frozen`, `scale`."""
         return self._sandbox.ask("GET /clock")
 
     def advance(
@@ -64,8 +64,8 @@ class Clock:
         weeks: float = 0,
         **unknown: Never,
     ) -> datetime:
-        """Move forward by the sum; what falls due on the way has happened afterwards."""
-        __tracebackhide__ = True  # a test that fails shows its own line
+        """Advance by the sum. Batches and callbacks that are due by then are processed."""
+        __tracebackhide__ = True  # hides this frame in pytest's tracebacks
         if unnamed or unknown:
             came = ", ".join([*map(repr, unnamed), *map("{0[0]}={0[1]!r}".format, unknown.items())])
             raise TypeError(f"advance({came}): wanted {_UNITS}, by name, such as advance(hours=24)")
@@ -75,34 +75,34 @@ class Clock:
         )
 
     def set(self, now: datetime | str | float) -> datetime:
-        """Jump to an instant (UTC unless it says otherwise), never back."""
+        """Set the time (UTC unless it has an offset), never back."""
         return _instant(self._sandbox.ask("PUT /clock", {"now": now.isoformat() if isinstance(now, datetime) else now}))
 
     def freeze(self) -> datetime:
-        """Let it stand."""
+        """Freeze it."""
         return _instant(self._sandbox.ask("POST /clock/freeze"))
 
     def resume(self) -> datetime:
-        """Let it flow from where it stands."""
+        """Resume it from its current time."""
         return _instant(self._sandbox.ask("POST /clock/resume"))
 
     def scale(self, scale: float) -> datetime:
-        """Let one second of the wall be `scale` seconds here."""
+        """Set how many seconds pass per real second."""
         return _instant(self._sandbox.ask("POST /clock/scale", {"scale": scale}))
 
 
 class SandboxControls(AdminCaller):
-    """The part of a sandbox's client that changes things."""
+    """The methods of a sandbox's client that change it."""
 
     __slots__ = ()
 
     @property
     def token(self) -> str:
-        """The account that is meant where none is named."""
+        """The account used where none is named."""
         raise NotImplementedError
 
     def reset(self, part: str = "") -> None:
-        """Become new, or only in one part: `journal`, `state`, `stubs`, `clock`, `progression` or `conditions`."""
+        """Reset it, or only one part: `journal`, `state`, `stubs`, `clock`, `progression` or `conditions`."""
         if part:
             self.ask("POST /reset/{part}", path={"part": part})
         else:
@@ -110,7 +110,7 @@ class SandboxControls(AdminCaller):
 
     @property
     def progression(self) -> str:
-        """What batches queued from now on age by: `immediate`, `time:SECONDS` or `polls:COUNT`."""
+        """What makes batches progress that are queued from now on: `immediate`, `time:SECONDS` or `polls:COUNT`."""
         shown = self.ask("GET /progression")
         kind = str(shown["progression"])
         return f"{kind}:{shown[_AMOUNTS[kind]]:g}" if kind in _AMOUNTS else kind
@@ -120,9 +120,9 @@ class SandboxControls(AdminCaller):
         self.ask("PUT /progression", progression_body(wanted))
 
     def next(self, operation: str | None = None, **rule: Any) -> JsonObject:
-        """Install a stub for the next requests: `next("createBatch", status=503, times=2)`.
+        """Install a stub for the next matching requests: `next("createBatch", status=503, times=2)`.
 
-        It takes what `POST /next` takes (`reply`, `status`, `fault`, `times`, `body`, `header`, …; `for_` is `for`).
+        Takes the fields of `POST /next` (`reply`, `status`, `fault`, `times`, `body`, `header`, …; `for_` is `for`).
         """
         if not isinstance(operation, str | None):
             raise TypeError("next() takes an operation's key, and a stub's other fields by name: next(**stub)")
@@ -139,7 +139,7 @@ class SandboxControls(AdminCaller):
         fault: str | Mapping[str, Any] | None = None,
         **rule: Any,
     ) -> JsonObject:
-        """Let the next requests fail: with a status, or with a fault (its type is enough where it needs no more)."""
+        """Let the next requests fail: with a status, or with a fault (as its type, or as an object)."""
         if fault is None:
             wait = {} if retry_after is None else {"retry_after": retry_after}
             fault = {"type": "status", "status": status, **wait}
@@ -148,24 +148,24 @@ class SandboxControls(AdminCaller):
         )
 
     def stubs(self) -> list[JsonObject]:
-        """The rules that may still be claimed, faults and those of scenarios included."""
+        """The installed rules, including faults and those of scenarios."""
         return list(self.ask("GET /stubs")["stubs"])
 
     def unused_stubs(self) -> list[JsonObject]:
-        """Those of `next` and `fail` that no request got anything from: `assert sandbox.unused_stubs() == []`."""
+        """Stubs of `next` and `fail` that no request has used: `assert sandbox.unused_stubs() == []`."""
         return [each for each in self.stubs() if each["origin"] == "next" and not each["claimed"]]
 
     def drop_stubs(self) -> int:
-        """Take back all stubs and faults. How many they were."""
+        """Remove all stubs and faults; returns their number."""
         return int(self.ask("DELETE /stubs")["removed"])
 
     def drop_stub(self, id_: str) -> None:
-        """Take back the stub of that id, which `next` and `stubs` tell."""
+        """Remove the stub with that id, which `next` and `stubs` return."""
         self.ask("DELETE /stubs/{id}", path={"id": id_})
 
     @property
     def faults(self) -> list[JsonObject]:
-        """What goes wrong until it is taken back. Assign definitions: `[{"fault": {"type": "reset"}}]`."""
+        """The standing faults. Assign definitions: `[{"fault": {"type": "reset"}}]`."""
         return list(self.ask("GET /faults")["faults"])
 
     @faults.setter
@@ -173,24 +173,24 @@ class SandboxControls(AdminCaller):
         self.ask("PUT /faults", {"faults": definitions})
 
     def drop_faults(self) -> int:
-        """Take back the standing faults. How many they were."""
+        """Remove the standing faults; returns their number."""
         return int(self.ask("DELETE /faults")["removed"])
 
     def scenario(self, name: str, *, reset: bool = False) -> JsonObject:
-        """Set the sandbox up as the scenario says; with `reset` after making it new."""
+        """Apply a scenario; with `reset` after a reset."""
         return self.ask("POST /scenarios/{name}", path={"name": name}, reset=reset or None)
 
     def scenarios(self) -> list[JsonObject]:
-        """The scenarios there are, each with what it does."""
+        """The available scenarios, each with its description."""
         return list(self.ask("GET /scenarios")["scenarios"])
 
     def read_scenario(self, name: str) -> JsonObject:
-        """What the scenario's file says."""
+        """The content of the scenario's file."""
         return self.ask("GET /scenarios/{name}", path={"name": name})
 
     @property
     def conditions(self) -> JsonObject:
-        """How the sandbox differs from the settings. Assign a mapping; `{}` is as the settings say."""
+        """How the sandbox differs from the settings. Assign a mapping; `{}` removes all."""
         return dict(self.ask("GET /conditions")["conditions"])
 
     @conditions.setter
@@ -203,7 +203,7 @@ class SandboxControls(AdminCaller):
 
     @property
     def credits(self) -> int:
-        """What is left to the sandbox's own token. Assign a number."""
+        """The credits of the sandbox's own token. Assign a number."""
         return int(self.account()["credits"])
 
     @credits.setter
@@ -212,11 +212,11 @@ class SandboxControls(AdminCaller):
 
     @property
     def accounts(self) -> list[JsonObject]:
-        """The accounts met so far."""
+        """The accounts used so far."""
         return list(self.ask("GET /accounts")["accounts"])
 
     def account(self, token: str | None = None) -> JsonObject:
-        """An account, that of the sandbox's own token unless another is named."""
+        """An account; that of the sandbox's own token unless another is named."""
         return self.ask("GET /accounts/{token}", path={"token": token or self.token})
 
     def set_account(self, token: str | None = None, **facts: Any) -> JsonObject:
@@ -224,7 +224,7 @@ class SandboxControls(AdminCaller):
         return self.ask("PUT /accounts/{token}", facts, path={"token": token or self.token})
 
     def ledger(self, token: str | None = None, *, limit: int | None = None, after: int | None = None) -> JsonObject:
-        """Its charges: `entries`, oldest first, and the `after` of the `next` page."""
+        """Its charges: `entries`, oldest first, and `next`, the `after` of the next page."""
         return self.ask("GET /accounts/{token}/ledger", path={"token": token or self.token}, limit=limit, after=after)
 
 

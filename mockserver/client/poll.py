@@ -1,10 +1,10 @@
-"""Looking again until something has happened: how often, and for how long."""
+"""Polling with increasing intervals until a timeout."""
 
 import time
 from collections.abc import Callable, Iterator
 
 MAX_POLLS = 600.0
-"""Seconds that anybody may wait at all."""
+"""The longest timeout, in seconds."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 
@@ -14,9 +14,9 @@ def poll(
     now: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """One for each look: the first at once, the last when the time is over; raises ValueError for a time that is none.
+    """Yields for each attempt: at once, then at intervals until the timeout; raises ValueError for an invalid timeout.
 
-    What is waited for happens on the wall's clock, outside the sandbox: nothing else may sleep.
+    Uses real time, since callbacks are delivered in real time.
     """
     if not 0 <= timeout <= MAX_POLLS:
         raise ValueError(f"the timeout is {timeout!r}; wanted 0 to {MAX_POLLS:g} seconds")

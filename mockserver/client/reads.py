@@ -1,21 +1,23 @@
-"""What a test reads from a sandbox: requests and answers, what was queued, what the client did badly, what it cost."""
+"""What a test reads from a sandbox: requests, batches, callbacks, verdict, usage."""
 
 from typing import Any
 
 from mockserver.client.poll import poll
 from mockserver.client.transport import AdminCaller, JsonObject
-from mockserver.sandbox.callbacks import UNDECIDED
+
+UNDECIDED = frozenset({"pending", "sending", "retrying"})
+"""States of a callback that is still to be delivered."""
 
 
 class SandboxReads(AdminCaller):
-    """The part of a sandbox's client that looks back."""
+    """The methods of a sandbox's client that read from it."""
 
     __slots__ = ()
 
     def requests(self, *, limit: int | None = None, after: int | None = None, **matcher: Any) -> list[JsonObject]:
         """The exchanges that match (`operation`, `method`, `path`, `status`, `reason`, `source`, …), oldest first.
 
-        The first 1,000; with `limit` or `after` a page of them, behind the exchange of that number.
+        The first 1,000; with `limit` or `after` a page of them, after the exchange of that number.
         """
         if limit is None and after is None:
             return list(self.ask("POST /requests/find", matcher)["requests"])
@@ -27,38 +29,38 @@ class SandboxReads(AdminCaller):
         return self.requests(limit=count, after=max(0, seen - count))
 
     def count(self, **matcher: Any) -> int:
-        """How many exchanges match."""
+        """The number of exchanges that match."""
         return int(self.ask("POST /requests/count", matcher)["count"])
 
     def happened(self, **matcher: Any) -> bool:
-        """Whether as many exchanges match as `exactly`, `at_least` and `at_most` say; at least one without them.
+        """Whether as many exchanges match as `exactly`, `at_least` and `at_most` require; by default at least one.
 
-        False, too, where the journal forgot requests that might decide it.
+        Also False if dropped exchanges could change the result.
         """
         expected = {"exactly", "at_least", "at_most"} & matcher.keys()
         found = self.ask("POST /requests/count", matcher if expected else {**matcher, "at_least": 1})
         return bool(found["met"])
 
     def order(self, *matchers: JsonObject) -> JsonObject:
-        """Whether such exchanges happened one after another: `met`, and what is `missing`."""
+        """Whether such exchanges occurred in this order: `met`, and the index of the first one `missing`."""
         return self.ask("POST /requests/order", {"requests": list(matchers)})
 
     def unmatched(
         self, kind: str | None = None, *, limit: int | None = None, after: int | None = None
     ) -> list[JsonObject]:
-        """Requests that met no operation, or no fixture, each with what came nearest."""
+        """Requests that matched no operation, or no fixture, each with the nearest one."""
         return list(self.ask("GET /requests/unmatched", kind=kind, limit=limit, after=after)["requests"])
 
     def forget_requests(self) -> int:
-        """Empty the journal, and count anew. How many requests it had seen."""
+        """Clear the journal and its counts; returns how many requests it had seen."""
         return int(self.ask("DELETE /requests")["forgotten"])
 
     def verdict(self, *, scope: str | None = None) -> JsonObject:
-        """What the client did badly: `findings`, with a `summary`."""
+        """Checks on the client's behaviour: `findings`, with a `summary`."""
         return self.ask("GET /verdict", scope=scope)
 
     def coverage(self, *, scope: str | None = None, tag: str | None = None) -> JsonObject:
-        """Which documented operations and responses were met."""
+        """The documented operations and responses that occurred."""
         return self.ask("GET /coverage", scope=scope, tag=tag)
 
     def coverage_text(self, format_: str = "table", *, scope: str | None = None, tag: str | None = None) -> str:
@@ -66,20 +68,20 @@ class SandboxReads(AdminCaller):
         return str(self.ask("GET /coverage", format=format_, scope=scope, tag=tag))
 
     def forget_coverage(self) -> int:
-        """Let the server's coverage begin anew. How many answers had counted."""
+        """Reset the server's coverage; returns how many responses had been counted."""
         return int(self.ask("DELETE /coverage")["forgotten"])
 
     def callbacks(
         self, state: str | None = None, *, limit: int | None = None, after: int | None = None
     ) -> list[JsonObject]:
-        """What was, or would have been, delivered. One may still be on its way: see wait_for_callback."""
+        """Delivered and pending callbacks. One may still be `sending`: see wait_for_callback."""
         return list(self.ask("GET /callbacks", state=state, limit=limit, after=after)["callbacks"])
 
     def wait_for_callback(self, id_: str | None = None, *, timeout: float = 10) -> JsonObject:
-        """The callback of the batch `id_`, or the first there is, once it has come to an end; looks again until then.
+        """Waits until the callback of the batch `id_`, or the first one, has finished, and returns it.
 
-        Its `state` is `delivered`, `failed`, `refused` or `kept`. Raises TimeoutError after so many seconds of the
-        wall. A batch's end has to come first: advance the clock, or let the client look.
+        Its `state` is `delivered`, `failed`, `refused` or `kept`. Raises TimeoutError after `timeout` real seconds. The
+        batch has to end first: advance the clock, or let the client poll.
         """
         __tracebackhide__ = True
         found: list[JsonObject] = []
@@ -89,23 +91,23 @@ class SandboxReads(AdminCaller):
                 if each["id"] == (id_ or each["id"]) and each["state"] not in UNDECIDED:
                     return each
         wanted = f"callback of {id_}" if id_ else "callback"
-        there = ", ".join(f"{each['id']} is {each['state']}" for each in found[:20]) or "nobody asked for one"
+        there = ", ".join(f"{each['id']} is {each['state']}" for each in found[:20]) or "there is none"
         raise TimeoutError(f"no {wanted} came to an end within {timeout:g} s: {there}")
 
     def forget_callbacks(self) -> int:
-        """Forget the callbacks; what was not sent yet never will be. How many they were."""
+        """Remove the callbacks, including those not sent yet; returns their number."""
         return int(self.ask("DELETE /callbacks")["forgotten"])
 
     def redeliver(self, id_: str) -> JsonObject:
-        """Send a callback again that has come to an end."""
+        """Send a finished callback again."""
         return self.ask("POST /callbacks/{id}/redeliver", path={"id": id_})
 
     def export(self, *, journal: bool | None = None) -> JsonObject:
-        """The whole sandbox as one JSON document; with `journal` its exchanges, too."""
+        """Export the sandbox as one JSON document; `journal` includes its exchanges."""
         return self.ask("GET /export", journal=journal)
 
     def batches(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
-        """The batches of both APIs as they are now, the first 100; looking does not age them."""
+        """The batches of both APIs as they are now, the first 100. This is not a poll: no batch progresses."""
         return list(self.ask("GET /batches", limit=limit, after=after)["batches"])
 
     def files(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
@@ -113,5 +115,5 @@ class SandboxReads(AdminCaller):
         return list(self.ask("GET /files", limit=limit, after=after)["files"])
 
     def usage(self, *, limit: int | None = None, after: int | None = None) -> JsonObject:
-        """By API, what was used and what it would have cost, and the first 100 meter events, or a page of them."""
+        """By API, usage and costs, and the first 100 meter events, or a page of them."""
         return self.ask("GET /usage", limit=limit, after=after)

@@ -1,4 +1,4 @@
-"""What `mockserver report` does: ask a running server for verdict and coverage, and write them down."""
+"""The command `mockserver report`: fetches verdict and coverage from a running server and writes them."""
 
 import json
 from collections.abc import Mapping
@@ -23,16 +23,16 @@ FAILING = {
     "error": {"error"},
     NEVER: set[str](),
 }
-"""By the value of `--fail-on`, the severities of findings that make the report one of problems."""
+"""By value of `--fail-on`, the severities that fail the report."""
 ALL = "all"
 NO_VERDICT = (
-    "nothing could be judged: no exchange is kept (a sandbox of the pytest fixture ends with its test; "
-    "mockserver_fail_on judges it before)"
+    "nothing could be checked: all journals are empty (a sandbox of the pytest fixture is deleted after its test; "
+    "mockserver_fail_on checks it before)"
 )
 
 
-class Report(NamedTuple):
-    """What a server says of its clients."""
+class ServerReport(NamedTuple):
+    """Verdict and coverage of a server."""
 
     verdict: Mapping[str, Any]
     coverage: Mapping[str, Any]
@@ -49,46 +49,48 @@ class Report(NamedTuple):
         return f"{coverage_table(self.coverage)}\n{verdict}".encode()
 
     def summary(self) -> str:
-        """All of it in one line."""
+        """A summary in one line."""
         if self.is_empty:
             return f"nothing was checked: {coverage_sentence(self.coverage)}"
         verdict = NO_VERDICT if self.has_no_verdict else verdict_sentence(self.verdict)
         return f"{coverage_sentence(self.coverage)}; {verdict}"
 
     def fails(self, fail_on: str) -> bool:
-        """Whether there is a finding that counts as a problem."""
+        """Whether it has a finding of a failing severity."""
         return any(each["severity"] in FAILING[fail_on] for each in self.verdict["findings"])
 
     @property
     def is_empty(self) -> bool:
-        """Whether no documented operation was met at all, so that the report says nothing about any client."""
+        """Whether no documented operation occurred, so that nothing can be checked."""
         return not self.coverage["checked"]
 
     @property
     def has_no_verdict(self) -> bool:
-        """Whether no exchange is kept that a verdict could rest on, though there may have been many."""
+        """Whether all journals are empty, so that there is no verdict."""
         return not (self.verdict["judged"] or self.verdict["dropped"])
 
     def lacks(self, fail_on: str) -> bool:
-        """Whether what is asked for cannot be had: any answer at all, or a verdict where findings would count."""
+        """Whether there is no result: no response at all, or no verdict if findings matter."""
         return self.is_empty or (self.has_no_verdict and fail_on != NEVER)
 
 
 def format_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
-    """The findings of this severity or worse, for people; empty when there is none."""
+    """The findings of this severity or worse as text; empty if there is none."""
     found = [each for each in verdict["findings"] if each["severity"] in FAILING[fail_on]]
     lines = [f"{each['severity']}: {each['code']}: {each['sentence']}\n  {each['advice']}" for each in found]
     return "\n".join([f"the client behaved badly (fail_on is {fail_on}):", *lines]) if found else ""
 
 
-def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> Report:
-    """What the server says of one sandbox, or of all; raises SettingsError when it cannot be asked."""
+def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> ServerReport:
+    """The report on one sandbox, or all; raises SettingsError if the server does not answer."""
     scope = {"scope": "server" if sandbox == ALL else "sandbox"}
-    # A header holds bytes; those of UTF-8 are what the server reads a name from.
+    # Header values are bytes; the server decodes names as UTF-8.
     named = DEFAULT if sandbox == ALL else sandbox.encode().decode("latin-1")
     try:
         with Client(url, admin_token, timeout=timeout) as client:
-            return Report(*(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage")))
+            return ServerReport(
+                *(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage"))
+            )
     except ValueError as error:
         raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from error
     except AdminError as error:
@@ -97,7 +99,7 @@ def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) ->
 
 
 def write_report(content: bytes, path: str) -> None:
-    """Write to a file; raises SettingsError when that fails."""
+    """Write to a file; raises SettingsError if that fails."""
     try:
         Path(path).write_bytes(content)
     except OSError as error:

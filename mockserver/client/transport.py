@@ -1,4 +1,4 @@
-"""The ways into a server's admin API: over a socket, or straight into an ASGI app of this process."""
+"""Transports to a server's admin API: HTTP, or an ASGI app in this process."""
 
 import asyncio
 import json
@@ -10,24 +10,25 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mockserver.redaction import shown_path
+from mockserver.text import format_dotted
 
 JsonObject = dict[str, Any]
 """A JSON object as the server sent it."""
 MAX_MESSAGE = 20
-"""Violations in the text of an error; `violations` has them all."""
+"""The most violations in an error's text; `violations` has all."""
 _GONE = (RemoteDisconnected, BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
 
 class AdminError(Exception):
-    """An admin call that was refused, or that could not be made."""
+    """An admin call that was rejected or could not be sent."""
 
     def __init__(self, call: str, status: int, detail: str, violations: Sequence[Mapping[str, Any]] = ()) -> None:
-        """`call` is the method and path that were asked."""
+        """`call` is the method and path."""
         told = [_format_error(each) for each in violations[:MAX_MESSAGE] if str(each.get("message")) not in detail]
         more = [f"and {len(violations) - MAX_MESSAGE} more"] if len(violations) > MAX_MESSAGE else []
         super().__init__("\n  ".join([f"{call}: {status or 'no answer'}: {detail}", *told, *more]))
         self.status = status
-        """0 when there was no answer."""
+        """0 without a response."""
         self.detail = detail
         self.violations = tuple(violations)
 
@@ -39,17 +40,17 @@ class Answer(NamedTuple):
 
 
 class AdminCaller:
-    """Whoever can ask an admin verb."""
+    """An object that can call the admin API."""
 
-    __slots__ = ()  # here and below: an assignment to a misspelt name is an error, and no knob that turns nothing
+    __slots__ = ()  # here and below: so that assigning to a misspelt name raises AttributeError
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
-        """The answer of a verb, named as the README names it; what is None in the query is left out."""
+        """The response of a route, named as in the reference; None values in the query are left out."""
         raise NotImplementedError
 
 
 class Transport(Protocol):
-    """What takes one request and brings its answer; raises AdminError when there is none."""
+    """Sends one request and returns its response; raises AdminError without one."""
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
 
@@ -57,10 +58,10 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """One kept connection, which threads share in turns."""
+    """One persistent connection, shared by threads in turn."""
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
-        """`url` is the server's; raises ValueError when it is none."""
+        """Raises ValueError if `url` is not an http URL."""
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"the server's URL is {url!r}; wanted http://HOST:PORT")
@@ -86,7 +87,7 @@ class HttpTransport:
         try:
             return self._once(method, target, headers, body)
         except _GONE:
-            # The server may close what was idle, just when it is used again: nothing was done then.
+            # The server may close an idle connection just as it is used again; the request was not processed then.
             self._connection.close()
             if not was_open:
                 raise
@@ -102,7 +103,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class AsgiTransport:
-    """Calls an ASGI app of this process, on a loop of its own, so that it may be used inside a running loop."""
+    """Calls an ASGI app of this process, in an event loop of its own, so that it works inside a running loop."""
 
     def __init__(self, app: App, host: str = "127.0.0.1") -> None:
         self._app = app
@@ -125,7 +126,7 @@ class AsgiTransport:
         async def receive() -> dict[str, Any]:
             nonlocal sent
             if sent:
-                await asyncio.Event().wait()  # this client never leaves
+                await asyncio.Event().wait()  # the client never disconnects
             sent = True
             return {"type": "http.request", "body": body}
 
@@ -160,8 +161,8 @@ class AsgiTransport:
 
 
 def read_answer(call: str, answer: Answer) -> Any:
-    """The value of a good answer: JSON, or text where it is none; raises AdminError for any other."""
-    __tracebackhide__ = True  # a test that fails shows its own line
+    """The value of a successful response: JSON, or else text; raises AdminError for any other response."""
+    __tracebackhide__ = True  # hides this frame in pytest's tracebacks
     is_json = answer.media_type.partition(";")[0].endswith("json")
     try:
         value = json.loads(answer.body) if is_json else answer.body.decode("utf-8", "replace")
@@ -175,12 +176,11 @@ def read_answer(call: str, answer: Answer) -> Any:
 
 
 def _error_message(value: Mapping[str, Any]) -> str:
-    """What an answer says: as a problem, or in the envelope of an API, where the server's address has a path in it."""
+    """The message of a response: of a problem document, or of an API's error (if the URL has an API's path)."""
     error = value.get("error")
     message = error.get("message") if isinstance(error, dict) else None
     return str(value.get("detail", message or value))
 
 
 def _format_error(violation: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, violation.get("location", ())))
-    return f"{place}: {violation.get('message', violation)}"
+    return f"{format_dotted(violation.get('location', ()))}: {violation.get('message', violation)}"

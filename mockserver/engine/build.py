@@ -1,4 +1,4 @@
-"""Put an engine together: documents, fixtures, providers and the store, as the settings ask."""
+"""Builds an engine from settings: documents, fixtures, providers and the store."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,10 +7,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mockserver.api.provider import ApiContext, BoundOperation, Call, Provider, Served, call_with_defaults
+from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
+from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
-from mockserver.errors import FixtureError, SpecError
+from mockserver.errors import FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
 from mockserver.openapi.files import read_document
 from mockserver.openapi.replacement import PARTIAL, Needs, remaining, replace_bundled
@@ -22,29 +24,33 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
+from mockserver.settings.declarations import PROVIDER_GROUP
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
+    from mockserver.engine import scenarios
     from mockserver.fixtures.scenarios import ScenarioSet
+else:
+    scenarios = lazy_module("mockserver.engine.scenarios")
 
 Answer = TypeVar("Answer")
-PROVIDER_GROUP = "mockserver.providers"
 
 _log = logging.getLogger("mockserver")
 
 
 def build_engine(settings: Settings) -> Engine:
-    """An engine ready to answer; raises SpecError, FixtureError or SettingsError when it cannot be had."""
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
-    others = [load_extra_spec(path, settings, providers, bundled) for path in settings.spec]
+    extra = (*provider_documents(providers), *settings.spec)
+    others = [load_extra_spec(path, settings, providers, bundled) for path in extra]
     specs = served_specs(bundled, others)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
     for problem in handler_problems(providers, [bundled, *others]):
-        raise SpecError(problem)
+        raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
     sandboxes = SandboxManager(
         open_store(),
@@ -55,37 +61,37 @@ def build_engine(settings: Settings) -> Engine:
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     if settings.fixtures:
-        _ = engine.scenarios  # or a bad one would be told only when it is applied
+        _ = engine.scenarios  # read now, so that an invalid one is reported at start
     return engine
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
-    from mockserver.engine.scenarios import load_scenarios  # noqa: PLC0415  ours are known to be good, and no start waits for them
-
-    return load_scenarios(fixture_folders(settings), services)
+    return scenarios.load_scenarios(fixture_folders(settings), services)
 
 
 def find_providers() -> list[Provider]:
-    """Every installed provider, ours and strangers' alike."""
+    """All installed providers, by entry point."""
     return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
 
 
 def bundled_path(name: str) -> Path:
-    """A file or folder that comes with mockserver: inside the wheel, or at the top of a checkout."""
+    """The path of a bundled file or folder: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "_data" / name
     return inside if inside.exists() else package.parent / name
 
 
 def fixture_folders(settings: Settings) -> list[Path]:
-    """The folders of fixtures, in the order in which they are asked."""
+    """The folders of fixtures, in order of precedence."""
     return [*map(Path, settings.fixtures), bundled_path("fixtures")]
 
 
 @cache
 def fixture_schema() -> Schema:
-    """What a fixture file may say."""
+    """The JSON Schema of a fixture file."""
     definition = read_document(bundled_path("fixtures") / SCHEMA_FILE, FixtureError)
+    for provider in find_providers():
+        definition["properties"] = {**provider.fixture_sections, **definition["properties"]}
     return Schema(definition, definition)
 
 
@@ -95,33 +101,38 @@ def load_fixtures(settings: Settings, provider: str) -> Fixtures:
 
 
 def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> OpenApiDocument:
-    """The bundled document as it will be enforced."""
+    """The bundled document, with the changes that settings require."""
     path = bundled_path("openapi.yaml")
     document: dict[str, Any] = read_document(path, SpecError)
     for provider in providers:
-        if provider.adapt:
-            provider.adapt(document, settings)
+        if provider.patch_document:
+            provider.patch_document(document, settings)
     return _apply_strict(OpenApiDocument(document, str(path)), settings)
+
+
+def provider_documents(providers: Sequence[Provider]) -> list[str]:
+    """The documents that providers bring along."""
+    return [str(each.document) for each in providers if each.document]
 
 
 def load_extra_spec(
     path: str, settings: Settings, providers: Sequence[Provider], bundled: OpenApiDocument, *, only_sound: bool = False
 ) -> OpenApiDocument:
-    """A document served beside the bundled one, or in its place, as it will be enforced; raises SpecError.
+    """A document served beside the bundled one, or instead of it, as it is enforced; raises SpecError.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
     read = read_openapi(Path(path), only_sound=only_sound)
     document = dict(read.document)
     for provider in providers:
-        if provider.adapt:
-            provider.adapt(document, settings)
+        if provider.patch_document:
+            provider.patch_document(document, settings)
     spec = _apply_strict(OpenApiDocument(document, read.name), settings)
     return replace_bundled(spec, bundled, {each.tag for each in providers}, only_sound=only_sound)
 
 
 def served_specs(bundled: OpenApiDocument, others: Sequence[OpenApiDocument]) -> list[OpenApiDocument]:
-    """The documents as they are served together: the bundled one without what others replace, and the others."""
+    """The documents that are served together: the bundled one without replaced operations, and the others."""
     left = remaining(bundled, others) if others else bundled
     if left is not bundled:
         served = {each.key for spec in others for each in spec.operations}
@@ -139,7 +150,9 @@ def bind_operations(
     fixtures: Mapping[str, Fixtures],
     settings: Settings,
 ) -> list[BoundOperation]:
-    """All operations with what answers them; `fixtures` are those of each provider, and `""` of nobody's."""
+    """All operations with their providers and handlers; `fixtures` are by provider name, `""` holds those of no
+    provider.
+    """
     by_tag = {provider.tag: provider for provider in providers}
     operations: dict[str, Operation] = {}
     for spec in specs:
@@ -176,25 +189,23 @@ def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
     return OpenApiDocument(closed(spec.document, spec.name), spec.name) if settings.strict else spec
 
 
-def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[str]:
-    """Every operation that a provider handles and no document has, a line each."""
+def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
+    """Every operation that a provider handles and no document has."""
     for provider in providers:
         tagged = [(spec, each) for spec in specs for each in spec.operations if each.tag == provider.tag]
         known = {name for _, each in tagged for name in (each.key, f"{each.method} {each.path}")}
         for key in (*provider.handlers, *provider.checkers):
             if key not in known:
                 names = ", ".join(spec.name for spec in specs)
-                yield (
-                    f"{names}: provider {provider.name!r} handles {key!r}; "
-                    f"no operation with the tag {provider.tag!r} has that name"
-                )
+                wanted = f"no operation with the tag {provider.tag!r} has that name"
+                yield Problem(names, f"provider {provider.name!r} handles {key!r}; {wanted}")
 
 
 Registered = TypeVar("Registered")
 
 
 def _find_registered(table: Mapping[str, Registered], operation: Operation) -> Registered | None:
-    """What stands in the table under the operationId, else under `POST /path`."""
+    """The entry for the operationId, else for `POST /path`."""
     return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
@@ -222,7 +233,7 @@ def _sandbox_defaults(
 
 
 def _log_evictions(count: int) -> None:
-    """Say so each time their number has doubled: the first is news, the thousandth is not."""
+    """Logs an eviction each time the count has doubled, so that the log stays short."""
     if count.bit_count() == 1:
         _log.warning(
             "%d idle sandbox%s forgotten to make room (setting --max-sandboxes); GET /__admin/sandboxes counts them",

@@ -1,7 +1,7 @@
-"""Check documents and fixtures without serving them: every problem there is, and fixtures that can never match."""
+"""Checks documents and fixtures without serving them: reports all errors, and fixtures that can never match."""
 
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,11 @@ from mockserver.engine.build import (
     handler_problems,
     load_bundled_spec,
     load_extra_spec,
+    provider_documents,
     served_specs,
 )
 from mockserver.engine.scenarios import scenario_problems, scenario_schema
-from mockserver.errors import FixtureError, MockServerError, SpecError, Violation
+from mockserver.errors import WARNING, FixtureError, MockServerError, Problem, SpecError, Violation
 from mockserver.fixtures.files import (
     CannedResponse,
     Completion,
@@ -39,27 +40,20 @@ from mockserver.openapi.responses import canned_reply
 from mockserver.openapi.router import collisions, overlaps
 from mockserver.openapi.schema import FORMATS, Schema
 from mockserver.settings.table import Settings
-
-ERROR, WARNING = "error", "warning"
-
-
-class Problem(NamedTuple):
-    """One thing to mend (an error), or to think about (a warning)."""
-
-    place: str
-    message: str
-    severity: str = ERROR
+from mockserver.text import format_location
 
 
 def check(settings: Settings) -> list[Problem]:
-    """Every problem of the documents and fixtures that the settings name; raises MockServerError when none is there."""
+    """All problems of the documents and fixtures that the settings name. Raises MockServerError if a file or folder
+    does not exist.
+    """
     providers = find_providers()
-    # Strictness is for requests; examples show what the document itself allows.
+    # Strictness applies to requests only; examples may use what the document allows.
     bundled, others, problems = _read_specs(replace(settings, strict=False), providers)
-    # What a broken document lacks, no provider need handle.
+    # A provider's handler may be missing from a broken document.
     handlers = [] if problems else handler_problems(providers, [bundled, *others])
     specs = served_specs(bundled, others)
-    problems += [*_format_problem(handlers), *_routing_problems(specs)]
+    problems += [*handlers, *_routing_problems(specs)]
     for spec in specs:
         problems += _spec_problems(spec)
     folders, schema = fixture_folders(settings), fixture_schema()
@@ -77,30 +71,28 @@ def check(settings: Settings) -> list[Problem]:
 def _read_specs(
     settings: Settings, providers: Sequence[Provider]
 ) -> tuple[OpenApiDocument, list[OpenApiDocument], list[Problem]]:
-    """The bundled document, and the others without what is broken in them.
+    """The bundled document, and the others without their invalid parts.
 
-    Each is read on its own, so that a broken one does not hide another.
+    Each is read on its own, so that all errors are reported.
     """
     bundled = load_bundled_spec(settings, providers)
     others: list[OpenApiDocument] = []
     problems: list[Problem] = []
-    for path in settings.spec:
+    for path in (*provider_documents(providers), *settings.spec):
         try:
             others.append(load_extra_spec(path, settings, providers, bundled))
         except SpecError as error:
-            problems += _format_problem([str(error), *error.others])
+            problems += error.problems
             with suppress(SpecError):
                 others.append(load_extra_spec(path, settings, providers, bundled, only_sound=True))
     return bundled, others, problems
 
 
 def _routing_problems(specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
-    """What keeps the operations of all documents from being served together, or one of them from being reached."""
+    """Conflicts between the operations of all documents, and operations that can never be reached."""
     operations = [operation for spec in specs for operation in spec.operations]
-    yield from _format_problem(collisions(operations))
-    for warning in overlaps(operations):
-        place, _, message = warning.partition(": ")
-        yield Problem(place, message, WARNING)
+    yield from collisions(operations)
+    yield from overlaps(operations)
 
 
 def _spec_problems(spec: OpenApiDocument) -> Iterator[Problem]:
@@ -135,7 +127,7 @@ def _violations(content: Content, value: object) -> list[Violation]:
 
 
 def _path(violation: Violation) -> str:
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location).lstrip(".")
+    path = format_location(violation.location)
     return f"{path}: " if path else ""
 
 
@@ -144,26 +136,19 @@ def _file_problems(folder: Path, schema: Schema, services: Sequence[BoundOperati
     try:
         files = fixture_files(folder)
     except FixtureError as error:
-        yield from ((folder, problem) for problem in _format_problem([str(error)]))
+        yield folder, error.problem
         return
     for file in files:
         is_scenario = file.provider == SCENARIOS
-        found = _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema)
-        yield from ((file.path, problem) for problem in _format_problem(found))
+        try:
+            for problem in _scenario_problems(file, services) if is_scenario else fixture_problems(file, schema):
+                yield file.path, problem
+        except FixtureError as error:
+            yield file.path, error.problem
 
 
-def _scenario_problems(file: FixtureFile, services: Sequence[BoundOperation]) -> Iterator[str]:
+def _scenario_problems(file: FixtureFile, services: Sequence[BoundOperation]) -> Iterator[Problem]:
     yield from scenario_problems(file, scenario_schema(bundled_path("fixtures")), services)
-
-
-def _format_problem(problems: Iterable[str]) -> Iterator[Problem]:
-    try:
-        for problem in problems:
-            place, _, message = problem.partition(": ")
-            yield Problem(place, message)
-    except FixtureError as error:
-        place, _, message = str(error).partition(": ")
-        yield Problem(place, message)
 
 
 def _matching_problems(
@@ -173,7 +158,7 @@ def _matching_problems(
     specs: Sequence[OpenApiDocument],
     broken: Container[Path],
 ) -> Iterator[Problem]:
-    """Fixtures that can never match; the files that are broken are left out."""
+    """Fixtures that can never match. Files with errors are left out."""
     operations = {operation.key: operation for spec in specs for operation in spec.operations}
     handled = {key for provider in providers for key in provider.handlers}
     names = {provider.name for provider in providers} | {"", SCENARIOS}
@@ -181,15 +166,14 @@ def _matching_problems(
         for file in fixture_files(folder):
             if file.provider not in names:
                 yield Problem(
-                    str(file.path), f"no provider is called {file.provider!r}, so nobody reads this file", WARNING
+                    str(file.path), f"no provider is called {file.provider!r}, so this file is not used", WARNING
                 )
     for provider in providers:
         try:
             fixtures = read_fixtures(folders, provider.name, schema, without=broken)
             own = len(read_fixtures(folders[:-1], provider.name, schema, without=broken).completions)
         except MockServerError as error:
-            place, _, message = str(error).partition(": ")
-            yield Problem(place, message)
+            yield error.problem
             continue
         tagged = [each for spec in specs for each in spec.operations if each.tag == provider.tag]
         yield from _unmatched_completions(fixtures, _limits(tagged), own)
@@ -197,16 +181,16 @@ def _matching_problems(
 
 
 class Limits(NamedTuple):
-    """What the documents let clients ask, as far as fixtures are matched against it."""
+    """The limits of requests, as far as fixtures are matched against them."""
 
     models: frozenset[str]
-    """Empty where any may be named."""
+    """Empty if any model is allowed."""
     longest_prompt: int
     """In code points."""
 
 
 def _limits(operations: Sequence[Operation]) -> Limits:
-    """The widest limits that any of the operations has."""
+    """The widest limits of any operation."""
     models, lengths = list[frozenset[str] | None](), list[int]()
     for operation in operations:
         fields = {each.name: each.schema for each in operation.parameters}
@@ -227,7 +211,9 @@ def _limits(operations: Sequence[Operation]) -> Limits:
 
 
 def _unmatched_completions(fixtures: Fixtures, limits: Limits, own: int) -> Iterator[Problem]:
-    """The first `own` completions are the user's; they may overrule bundled ones without a word."""
+    """Completions that can never match. The first `own` completions are the user's; they may override bundled ones
+    without a warning.
+    """
     for n, each in enumerate(fixtures.completions):
         earlier = fixtures.completions[own if n >= own else 0 : n]
         why = _contradiction(each.match, limits) or _shadowing_match(each, earlier)
@@ -236,12 +222,11 @@ def _unmatched_completions(fixtures: Fixtures, limits: Limits, own: int) -> Iter
 
 
 def _place(canned: Completion | CannedResponse) -> str:
-    *path, n = canned.location
-    return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {'.'.join(map(str, path))}[{n}]"
+    return f"{canned.path}:{find_line(canned.path, canned.location) or 1}: {format_location(canned.location)}"
 
 
 def _contradiction(match: PromptMatch, limits: Limits) -> str:
-    """Why nothing can match, whatever comes before."""
+    """Why the matcher can never match, regardless of earlier entries."""
     if match.models is not None and limits.models and not match.models & limits.models:
         return f"model is {_join_names(match.models)}; the document knows {_join_names(limits.models)}"
     if match.country is not None and not FORMATS["iso-3166-1-alpha-2"](match.country):
@@ -261,7 +246,7 @@ def _shadowing_match(entry: Completion, earlier: Sequence[Completion]) -> str:
 
 
 def _covers(wide: PromptMatch, narrow: PromptMatch) -> bool:
-    """Whether everything that `narrow` fits is fitted by `wide`, as far as that can be told."""
+    """Whether `wide` certainly matches everything that `narrow` matches."""
     return (
         (wide.models is None or (narrow.models is not None and narrow.models <= wide.models))
         and (wide.country is None or wide.country == narrow.country)

@@ -1,18 +1,22 @@
-"""One request, start to finish."""
+"""Answers one request, start to finish."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mockserver.api.provider import BoundOperation, Call, owner_of_path
+from mockserver.api.call import Call
+from mockserver.api.provider import BoundOperation, Provider, owner_of_path
+from mockserver.engine.canned import canned_response
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
-from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, read_token, takes_form
-from mockserver.openapi.responses import canned_reply, documented_reply, pick_status, problem, violations_text
+from mockserver.openapi.operations import Operation
+from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
+from mockserver.openapi.responses import documented_reply, pick_status, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
+from mockserver.openapi.security import BEARER, format_challenges, missing_scheme, read_credential, read_token
+from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import Account, reserved_status
-from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.journal import ON_DEMAND
 from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -29,12 +33,14 @@ EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 VIOLATIONS_HEADER = "X-Mock-Violations"
 
+CHALLENGE = "www-authenticate"
 MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
+_PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
 class Engine:
-    """Answers requests. It holds no state of its own; that rests in the sandboxes."""
+    """Answers requests. Stateless: all state is in the sandboxes."""
 
     def __init__(
         self,
@@ -43,38 +49,44 @@ class Engine:
         settings: Settings,
         scenarios: "ReadScenarios",
     ) -> None:
-        """Raises SpecError when two services stand on the same method and path."""
+        """Raises SpecError if two operations have the same method and path."""
         self.services = tuple(services)
         self.sandboxes = sandboxes
         self.settings = settings
         self._read_scenarios = scenarios
         self.met: dict[tuple[str, int], int] = {}
-        """How often each operation (by its key) was answered with each status, in sandboxes that are no more as well.
-
-        Where two threads count the same at once, one of them may be missed, but never that it was met at all.
+        """Responses by operation key and status, including those of sandboxes that no longer exist. Two threads that
+        count at the same time may lose one of several counts, but never the only one.
         """
         self.demanded: dict[tuple[str, int], int] = {}
-        """How many of those answers a stub or a fault gave."""
+        """How many of those responses came from a stub or a fault."""
         self.workers = Workers()
-        """Where long work is done, and work for a sandbox that is busy; a lane has the name of its sandbox."""
+        """Worker threads for long work and for requests whose sandbox is busy. A lane has the name of its sandbox."""
         self.courier: Callable[[Sandbox], None] | None = None
-        """Sends what fell due; called within the sandbox's transaction."""
+        """Sends callbacks that are due. Called within the sandbox's transaction."""
         self.observer: Callable[[Sandbox, str], None] | None = None
-        """Called for each exchange with its sandbox and the reason of its refusal; None unless requests are logged."""
+        """Called for each exchange, with its sandbox and the reason of a rejection; None unless requests are logged."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
+        schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
+        self._key_schemes = tuple(sorted(schemes - {BEARER}))
+        declare_secrets(scheme.name for scheme in self._key_schemes)
         self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
-        self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.slow})
+        self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.threaded_prefixes})
 
     @cached_property
     def scenarios(self) -> "ScenarioSet":
-        """The scenarios that can be applied, read when they are first asked for."""
+        """The scenarios, read at the first access."""
         return self._read_scenarios()
 
     def handle(self, request: Request) -> Response:
-        """The response to a request. It happens at once: no other request of its sandbox comes between."""
+        """Answers one request inside its sandbox's transaction, so requests to one sandbox are serialised.
+
+        Order: route, sandbox, stubs and Prefer, credential, credits, input, handler, response check, faults, journal. A
+        Refusal becomes the documented error; other exceptions propagate.
+        """
         match, service, refusal = self._route(request)
-        token = read_token(request)
+        token = self._token(request, match)
         try:
             sandbox = self._sandbox(request, match, token)
         except SandboxesFull as full:
@@ -110,10 +122,12 @@ class Engine:
             self.demanded[met] = self.demanded.get(met, 0) + 1
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
-        """The answer to a request that was turned away before it could be received whole; it is journaled, too."""
-        _, service, _ = self._route(request)
+        """The response to a request that was rejected before it was read completely, e.g. 413 or 408. It is recorded in
+        the journal.
+        """
+        match, service, _ = self._route(request)
         try:
-            sandbox = self.open_sandbox(request, read_token(request))
+            sandbox = self.open_sandbox(request, self._token(request, match))
         except SandboxesFull as full:
             return _no_room(full)
         with sandbox.transaction:
@@ -129,10 +143,10 @@ class Engine:
         response: Response,
         refusal: Refusal | None,
     ) -> Response:
-        """The response as it goes out, with the headers that all have; counted, and in the journal."""
+        """The response with the common headers; it is counted and recorded in the journal."""
         provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
-        if provider is not None and provider.dress is not None:
-            response = provider.dress(request, sandbox, response, self.settings)
+        if provider is not None and provider.add_headers is not None:
+            response = provider.add_headers(request, sandbox, response, self.settings)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
@@ -146,27 +160,27 @@ class Engine:
         return response
 
     def settle(self, sandbox: Sandbox) -> None:
-        """Have those told whose batches are done by now; called within the sandbox's transaction."""
+        """Sends the callbacks of batches that are done by now. Called within the sandbox's transaction."""
         if sandbox.outbox is not None and self.courier is not None:
             self.courier(sandbox)
 
     def is_slow(self, request: Request) -> bool:
-        """Whether handling the request may take so long that others should not wait for it."""
+        """Whether the request may take so long that it needs a worker thread."""
         return request.path.startswith(self._slow) or self._is_costly(request)
 
     def takes_form(self, request: Request) -> bool:
-        """Whether the operation reads the request's body as a form; `request` needs no body yet."""
+        """Whether the operation takes a multipart form. Called before the body of `request` is read."""
         _, service, _ = self._route(request)
         return service is not None and takes_form(service.operation, request.headers)
 
     def may_send_form(self, request: Request) -> bool:
-        """Whether the form is worth reading: its coding is known, and so is the account that sends it."""
+        """Whether the form should be read: its content coding is supported, and its credential is valid."""
         match, service, _ = self._route(request)
         if match is None or service is None or is_encoded(request.headers):
             return False
         if service.operation.is_open:
             return True
-        token = read_token(request)
+        token = self._token(request, match)
         try:
             sandbox = self._sandbox(request, match, token)
             self._admit(service, request, sandbox, sandbox.clock.now(), token)
@@ -175,10 +189,10 @@ class Engine:
         return True
 
     def lane(self, request: Request) -> str:
-        """The name of the sandbox that the request belongs to; none is made."""
+        """The name of the request's sandbox, which is not created."""
         match, _, _ = self._route(request)
         key = match.arguments.get(match.operation.sandbox_parameter) if match else None
-        return self.sandboxes.name_of(key) or sandbox_name(request, read_token(request))
+        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))
 
     def _is_costly(self, request: Request) -> bool:
         for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
@@ -187,7 +201,7 @@ class Engine:
         return False
 
     def serves(self, path: str) -> bool:
-        """Whether an operation has this path, whatever its method."""
+        """Whether an operation has this path, with any method."""
         return self._router.knows(path)
 
     def _route(self, request: Request) -> tuple[RouteMatch | None, BoundOperation | None, Refusal | None]:
@@ -198,20 +212,32 @@ class Engine:
         return match, self._by_operation[match.operation], None
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
-        """The world the request names; raises SandboxesFull."""
+        """The sandbox that the request names; raises SandboxesFull."""
         return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
-        """What tells a client that what it once had in this sandbox was forgotten; it is told once."""
+        """Headers that report the eviction of an earlier sandbox of this name. Sent once."""
         was_evicted, sandbox.was_evicted = sandbox.was_evicted, False
         return ((EVICTED_HEADER, "1"),) if was_evicted and self.settings.debug_headers else ()
 
     def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
-        """The token's account in the sandbox; None when the token is good for no provider."""
+        """The token's account in the sandbox; None if no provider accepts the token."""
         return sandbox.accounts.find(token, sandbox.clock.now(), magic=self.settings.magic)
 
+    def _token(self, request: Request, match: RouteMatch | None) -> str | None:
+        """The credential that names account and sandbox: a token or a key, as the document of the operation says.
+
+        Where no operation asks for one, a credential that any operation knows still names the sandbox.
+        """
+        if match is None or not match.operation.takes_credential:
+            found = (scheme.read(request) for scheme in self._key_schemes)
+            return read_token(request) or next(filter(None, found), None) if self._key_schemes else read_token(request)
+        if match.operation.takes_token_only:
+            return read_token(request)
+        return read_credential(match.operation.security, request)
+
     def _sandbox(self, request: Request, match: RouteMatch | None, token: str | None) -> Sandbox:
-        """The world the path names by its key, as a presigned URL does; else the one the request names."""
+        """The sandbox whose key is in the path (presigned URLs), else the one that the request names."""
         if match is not None and match.operation.sandbox_parameter:
             found = self.sandboxes.find(match.arguments[match.operation.sandbox_parameter])
             if found is not None:
@@ -229,14 +255,14 @@ class Engine:
     ) -> Response:
         operation = service.operation
         account = None
-        if not operation.is_open:
+        if not operation.is_open or (token is not None and operation.takes_credential):
             provider = service.provider.name if service.provider else ""
             status = reserved_status(token) if token and self.settings.magic else None
             if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
                 return forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(service, request, sandbox, now, token)
-            if service.provider is not None and service.provider.guard is not None:
-                service.provider.guard(operation, sandbox, account, now, self.settings)
+            if service.provider is not None and service.provider.admission is not None:
+                service.provider.admission(operation, sandbox, account, now, self.settings)
         supplied = parse_input(operation, request, match.arguments, strict=self.settings.strict)
         arguments, body, canonical_body, violations = supplied
         call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
@@ -245,24 +271,24 @@ class Engine:
             violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
         if violations:
             raise Refusal(Reason.INVALID, violations=violations)
-        return service.handler(call) if service.handler else _canned(call)
+        return service.handler(call) if service.handler else canned_response(call)
 
     def _admit(
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
     ) -> Account:
-        """The account that asks. Checked in the order header, token, credits."""
-        where = ("header", "Authorization")
+        """The account of the request. Checked in this order: header, token, credits."""
+        scheme = missing_scheme(service.operation.security, request)
+        where = (scheme.location, scheme.name)
         if token is None:
-            raise Refusal(
-                Reason.UNAUTHENTICATED, violations=[Violation(where, "required", "the Authorization header is missing")]
-            )
+            message = f"the {scheme.name} {_PLACES[scheme.location]} is missing"
+            raise Refusal(Reason.UNAUTHENTICATED, violations=[Violation(where, "required", message)])
         name = service.provider.name if service.provider else ""
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
             message = (
                 "the token is revoked, or not among the accounts"
                 if token
-                else "the Authorization header holds no bearer token"
+                else f"the {scheme.name} {_PLACES[scheme.location]} holds no {scheme.noun}"
             )
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
         if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
@@ -270,7 +296,7 @@ class Engine:
         return account
 
     def _needs_credits(self, service: BoundOperation, request: Request, sandbox: Sandbox) -> bool:
-        """Whether a balance of 0 refuses the request. Without a provider, wherever the document has a 402."""
+        """Whether a balance of 0 rejects the request. Without a provider, wherever the document has a 402."""
         if 402 not in service.operation.statuses:
             return False
         charges = service.provider.charges if service.provider else None
@@ -280,13 +306,19 @@ class Engine:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)
-        status = refusal.status or pick_status(operation, refusal.reason, provider.statuses if provider else {})
+        status = refusal.status or _pick_status(operation, provider, refusal.reason)
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
             host = owner_of_path(request.path, refusal, self._by_operation)
-            reply = host.lost(request, refusal, status) if host and host.lost else _problem_for(refusal, status)
-        if provider is not None and provider.word is not None:
-            reply = provider.word(refusal, reply)
+            reply = (
+                host.unknown_path_response(request, refusal, status)
+                if host and host.unknown_path_response
+                else _problem_for(refusal, status)
+            )
+        if provider is not None and provider.format_error is not None:
+            reply = provider.format_error(refusal, reply)
+        if status == 401 and operation is not None:
+            reply = _with_challenge(reply, operation, provider, refusal)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
@@ -295,7 +327,9 @@ class Engine:
         return ((VIOLATIONS_HEADER, violations_text(violations)),)
 
     def _checked(self, service: BoundOperation | None, response: Response, refusal: Refusal | None) -> Response:
-        """The response, or a loud 500 when the document does not allow it. Some refusals it has no answer to."""
+        """The response, or a 500 if the document does not allow it. Rejections that the document does not define are
+        exempt.
+        """
         is_undocumented = refusal is not None and service and service.operation.response(response.status) is None
         if service is not None and not is_undocumented and response.media_type != "application/problem+json":
             broken = check_reply(service.operation, response)
@@ -306,12 +340,12 @@ class Engine:
 
 
 def sandbox_name(request: Request, token: str | None) -> str:
-    """The name of the world the request means: its header, else its bearer token, else `default`."""
+    """The name of the request's sandbox: its `X-Mock-Sandbox`, else its bearer token, else `default`."""
     return shortened_name(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
 
 
 def is_named_by_token(request: Request, token: str | None) -> bool:
-    """Whether the name of the request's sandbox is a token."""
+    """Whether the request's sandbox is named by its bearer token."""
     return bool(token) and not request.headers.get(SANDBOX_HEADER)
 
 
@@ -324,35 +358,36 @@ def _problem_for(refusal: Refusal, status: int) -> Response:
     return problem(status, _TITLES.get(status, "Refused"), detail)
 
 
+def _pick_status(operation: Operation | None, provider: Provider | None, reason: Reason) -> int:
+    """The status of a rejection. Without a provider, a bad credential is 403 only where the document has that."""
+    if provider is None and operation is not None and reason is Reason.FORBIDDEN and 403 not in operation.statuses:
+        return 401
+    return pick_status(operation, reason, provider.statuses if provider else {})
+
+
+def _with_challenge(reply: Response, operation: Operation, provider: Provider | None, refusal: Refusal) -> Response:
+    """The 401 with what HTTP demands of one, WWW-Authenticate: a provider has it where its document does."""
+    stated = {name.lower(): value for name, value in reply.headers}
+    if not any(operation.security) or stated.get(CHALLENGE) or (provider is not None and CHALLENGE not in stated):
+        return reply
+    headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
+    challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
+    return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
+
+
 def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
-    """The violations that count: beside an argument that stands alone, none does but its own."""
-    alone = service.provider.alone.get(service.operation.key) if service.provider else None
+    """The violations to report. If an exclusive parameter is given, only its own."""
+    alone = service.provider.exclusive_parameters.get(service.operation.key) if service.provider else None
     if alone is None or alone not in supplied.arguments:
         return supplied.violations
     return [each for each in supplied.violations if each.location[:2] == ("query", alone)]
 
 
 def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
-    """The call without the fields that already broke the document, so that a check can judge the others."""
+    """The call without its invalid fields, so that a check can validate the others."""
     broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
     arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
     body = supplied.body
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name not in broken}
     return call._replace(arguments=arguments, body=body, broken=broken)
-
-
-def _canned(call: Call) -> Response:
-    """An answer without code: a fixture's, else the document's example, else one fabricated from its schema."""
-    canned = call.world.fixtures.response(call.operation.key, call.arguments, call.body)
-    if canned is not None:
-        return canned_reply(call.operation, canned.entry, canned.source)
-    key = digest(call.sandbox.ids.salt, call.operation.key.encode(), _request_key(call))
-    if call.operation.method == "POST":
-        key = call.sandbox.ids.next(call.operation.key, _request_key(call))
-    return documented_reply(call.operation, call.operation.success, key=key) or Response(204, source="generated")
-
-
-def _request_key(call: Call) -> bytes:
-    body = call.body.hex() if isinstance(call.body, bytes) else call.body
-    return canonical([call.arguments, body])

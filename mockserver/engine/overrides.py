@@ -1,4 +1,4 @@
-"""Outcomes on demand: the documented answer that a stub, a preference or a reserved token asks for."""
+"""Responses on demand: the documented response that a stub, a preference or a reserved token selects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from mockserver.http import (
     Request,
     Response,
 )
+from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation, bare_media_type
 from mockserver.openapi.prefer import Preference, preference_applied, read_preference
 from mockserver.openapi.requests import check_reply, find_content
@@ -26,35 +27,38 @@ from mockserver.sandbox.stubs.rules import Rule
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
+    from mockserver.sandbox.stubs import schema
     from mockserver.sandbox.stubs.faults import Fault
+else:
+    schema = lazy_module("mockserver.sandbox.stubs.schema")
 
 FORBIDDEN = "forbidden"
-"""The code of a violation that HTTP itself forbids, so that no rule can mean it."""
+"""Code of a violation of HTTP itself, which `undocumented` does not allow."""
 MAX_CHECKED = 10
-"""Violations told of a rule: it may fit many operations, and break each of them in many ways."""
+"""The most violations reported for a rule, which may match many operations."""
 
 
 class Override(NamedTuple):
-    """What was decided before the walk of a request began."""
+    """What overrides the normal response to a request."""
 
     request: Request
-    """The request without what only decided the outcome."""
+    """The request without the headers and parameters that only select a response."""
     reply: Response | None = None
-    """The answer; None when the walk shall find it."""
+    """The response; None if the request is answered normally."""
     faults: "tuple[tuple[Fault, bytes], ...]" = ()
-    """What disturbs the answer, each with the key for its draws."""
+    """The faults to apply to the response, each with the key of its random numbers."""
     is_settled: bool = False
-    """Whether the reply was judged already."""
+    """Whether the response has been validated."""
 
     def disturbed(self, response: Response) -> Response:
-        """The response with the faults."""
+        """The response with the faults applied."""
         for fault, key in self.faults:
             response = _with_fault(response, fault, key)
         return response
 
 
 class StubError(ValueError):
-    """A rule whose reply the document does not allow; it may say `undocumented: true`."""
+    """A rule whose response the document does not define and that lacks `undocumented: true`."""
 
     def __init__(self, detail: str, violations: Sequence[Violation]) -> None:
         super().__init__(detail)
@@ -64,9 +68,9 @@ class StubError(ValueError):
 def find_override(
     service: BoundOperation, request: Request, sandbox: Sandbox, now: float, *, heeds_preference: bool
 ) -> Override:
-    """What the request prefers, and what the sandbox's rules have for it.
+    """What the request's preferences and the sandbox's rules select.
 
-    A preference decides before a stub, whose turn is not used up by it; faults of delivery disturb either.
+    A preference comes before a stub, and does not count as a use of it. Delivery faults apply to both.
     """
     reply, rest = None, request
     if heeds_preference:
@@ -78,7 +82,7 @@ def find_override(
 
 
 def forced_reply(operation: Operation, status: int, *, key: bytes) -> Response:
-    """The documented response that a `mock-status-NNN` token asks for."""
+    """The documented response that a `mock-status-NNN` token selects."""
     reply = documented_reply(operation, status, key=key)
     return reply or problem(400, "Undocumented Status", f"The token asks for {_not_documented(operation, status)}.")
 
@@ -91,27 +95,25 @@ def read_rules(
     now: float,
     times: int | None = 1,
 ) -> list[Rule]:
-    """The rules that definitions describe, judged; see read_rule.
+    """Validated rules from their definitions; see read_rule.
 
-    Raises ValueError for one that makes no sense or fits no operation, RuleError for one whose reply is undocumented.
+    Raises ValueError for an invalid rule or one that matches no operation, StubError if its response is undocumented.
     """
-    from mockserver.sandbox.stubs.schema import read_rule  # noqa: PLC0415  with all faults, for those who install some
-
-    rules = [read_rule(each, origin=origin, now=now, times=times) for each in definitions]
+    rules = [schema.read_rule(each, origin=origin, now=now, times=times) for each in definitions]
     for number, rule in enumerate(rules):
         _check_rule(rule, services, f"rule {number + 1}: " if len(rules) > 1 else "")
     return rules
 
 
 def stub_reply(service: BoundOperation, rule: Rule) -> Response:
-    """What the rule's reply is for an operation; raises ValueError when the document has no such answer."""
+    """The rule's response for an operation; raises ValueError if the document does not define it."""
     entry, operation = rule.reply or {}, service.operation
     status = entry.get("status", operation.success)
     if "body" in entry or "text" in entry:
         return canned_reply(operation, entry, "stub")
     reply = _documented_response(service, entry, status, rule)
     if "message" in entry:
-        if status < 400 or service.provider is None or service.provider.word is None:
+        if status < 400 or service.provider is None or service.provider.format_error is None:
             raise ValueError(f"{operation.key} has no wording for {status}; wanted a body or a text")
         reply = _format_body(service, entry["message"], reply)
     headers = ((name, str(value)) for name, value in entry.get("headers", {}).items())
@@ -119,7 +121,7 @@ def stub_reply(service: BoundOperation, rule: Rule) -> Response:
 
 
 def _with_fault(response: Response, fault: "Fault", key: bytes) -> Response:
-    """The response with a fault; its source says so when the answer does not arrive as it was."""
+    """The response with a fault. Its source names the fault if the client does not receive the response unchanged."""
     after = fault.apply(response, key)
     came = after.disturbance
     arrives = came is None or came is response.disturbance or came.kind is DeliveryFaultKind.TRICKLE
@@ -141,7 +143,7 @@ def _check_rule(rule: Rule, services: Sequence[BoundOperation], place: str) -> N
 
 
 def _request_view(it: Matcher) -> str:
-    """What a matcher says of the operation it means."""
+    """What a matcher compares of the operation in its rule."""
     said = {"key": it.operation, "method": it.method, "path": it.path}
     return " and ".join(f"the {name} {value[:MAX_NAME]!r}" for name, value in said.items() if value)
 
@@ -156,7 +158,7 @@ def _name(operation: Operation) -> tuple[str, str, str]:
 
 
 def _violations(service: BoundOperation, rule: Rule) -> Iterator[Violation]:
-    """Every way the rule's reply is not one the operation documents; of an undocumented one, why there is none."""
+    """The violations of the rule's response against the document, or why the status is undocumented."""
     try:
         reply = stub_reply(service, rule)
     except ValueError as error:
@@ -173,7 +175,7 @@ def _violations(service: BoundOperation, rule: Rule) -> Iterator[Violation]:
 
 
 def _stub_override(service: BoundOperation, rule: Rule) -> Response:
-    """The rule's answer, or a loud 500: what the rule was installed for may no longer be documented."""
+    """The rule's response, or a 500 if it is not documented for this operation."""
     if rule.reply is None:
         status = rule.fault.status if rule.fault and rule.fault.status else 500
         return documented_reply(service.operation, status, key=rule.key()) or _complete_like_documented(service, status)
@@ -201,7 +203,7 @@ def _documented_response(service: BoundOperation, entry: Mapping[str, Any], stat
 
 
 def _complete_like_documented(service: BoundOperation, status: int) -> Response:
-    """An undocumented status, said as the API says its others of that class."""
+    """A response with an undocumented status, modelled on the API's documented errors of the same class."""
     if status in EMPTY_STATUSES:
         return Response(status)
     operation = service.operation
@@ -213,17 +215,17 @@ def _complete_like_documented(service: BoundOperation, status: int) -> Response:
         if reply is not None:
             if status < 400:
                 return reply._replace(status=status, headers=())
-            # What the example says of itself, such as the parameter that was to blame, is not true of this status.
+            # The example's details, such as `param`, do not apply to this status.
             alike = reply._replace(status=status, headers=(), source=UNDOCUMENTED_SOURCE)
             return _format_body(service, title, alike)._replace(source="generated")
     return problem(status, title, title)
 
 
 def _format_body(service: BoundOperation, message: str, reply: Response) -> Response:
-    """The reply saying this in the API's own envelope, as far as the API has one."""
-    if service.provider is None or service.provider.word is None:
+    """The response with this message in the API's error format, if it has one."""
+    if service.provider is None or service.provider.format_error is None:
         return reply
-    return service.provider.word(Refusal(Reason.FAILED, message), reply)
+    return service.provider.format_error(Refusal(Reason.FAILED, message), reply)
 
 
 def _preference_override(operation: Operation, request: Request, salt: bytes) -> tuple[Response | None, Request]:
@@ -235,7 +237,7 @@ def _preference_override(operation: Operation, request: Request, salt: bytes) ->
 
 
 def _preferred_response(operation: Operation, preference: Preference, salt: bytes) -> Response:
-    """The documented response that comes nearest to what is preferred, or what there is instead."""
+    """The documented response that best fits the preferences, or an error that lists the available ones."""
     status = preference.code or _status_of(operation, preference.example)
     documented = operation.response(status)
     if documented is None:
@@ -252,7 +254,7 @@ def _preferred_response(operation: Operation, preference: Preference, salt: byte
 
 
 def _status_of(operation: Operation, example: str) -> int:
-    """The status that has the example: the success where several have, and where none has."""
+    """The status that has the example: the success status if several have it, or none."""
     statuses = (operation.success, *operation.statuses) if example else ()
     documented = ((status, operation.response(status)) for status in statuses)
     return next((status for status, each in documented if each and example in each.examples), operation.success)

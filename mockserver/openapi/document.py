@@ -6,19 +6,20 @@ from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from mockserver.errors import SpecError
-from mockserver.fixtures.files import format_location
+from mockserver.errors import Problem, SpecError
 from mockserver.openapi.files import find_lines, read_document
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
+from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema
+from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
+from mockserver.text import format_location
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
 MAX_MISTAKES = 100
-"""How many mistakes of one document are told."""
+"""The most mistakes of one document that are reported."""
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
@@ -26,23 +27,23 @@ _NAMED = re.compile(r"\{([^{}]+)\}")
 
 
 class OpenApiDocument:
-    """An OpenAPI document, read once. `document` is what is served and enforced."""
+    """A parsed OpenAPI document. `document` is its JSON, which is served and enforced."""
 
     def __init__(self, document: Mapping[str, Any], name: str) -> None:
         self.document = document
         self.name = name
-        self._tokens = self._bearer_schemes()
+        self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
 
     def resolved(self, node: Any, place: str) -> Any:
-        """The node itself, or what its `$ref` points at in this document."""
+        """The node, or the target of its `$ref` in this document."""
         for _ in range(32):
             if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
                 return node
             node = self._target(node["$ref"], place)
-        raise SpecError(f"{self.name}: {place}: its $ref goes round in circles")
+        raise SpecError(f"{place}: its $ref goes round in circles", self.name)
 
     def schema(self, definition: Any, place: str) -> Schema:
         """The definition as a Schema of this document."""
@@ -51,7 +52,7 @@ class OpenApiDocument:
         return Schema(self._mapping(definition, place), self.document)
 
     def component(self, name: str) -> Schema:
-        """The schema of that name among the document's components; raises SpecError when there is none."""
+        """The schema component with that name; raises SpecError if there is none."""
         if name not in self._components:
             reference = f"#/components/schemas/{name}"
             self._target(reference, "a provider")
@@ -59,47 +60,41 @@ class OpenApiDocument:
         return self._components[name]
 
     def has_component(self, name: str) -> bool:
-        """Whether the document's components have a schema of that name."""
+        """Whether the document has a schema component with that name."""
         return name in self.document.get("components", {}).get("schemas", {})
 
     def _target(self, reference: str, place: str) -> Any:
         if not reference.startswith("#/"):
             raise SpecError(
-                f"{self.name}: {place}: $ref is {reference!r}; only references inside the document (#/…) are followed"
+                f"{place}: $ref is {reference!r}; only references inside the document (#/…) are followed", self.name
             )
-        node: Any = self.document
-        for escaped in reference[2:].split("/"):
-            step = unquote(escaped).replace("~1", "/").replace("~0", "~")
-            if isinstance(node, list) and step.isdecimal() and int(step) < len(node):
-                node = node[int(step)]
-                continue
-            if not isinstance(node, dict) or step not in node:
-                raise SpecError(f"{self.name}: {place}: $ref is {reference!r}; the document has no such thing")
-            node = node[step]
-        return node
+        try:
+            return resolve_ref(reference, self.document)
+        except LookupError:
+            raise SpecError(f"{place}: $ref is {reference!r}; the document has no such thing", self.name) from None
 
     def _mapping(self, node: Any, place: str) -> Mapping[str, Any]:
         if not isinstance(node, dict):
-            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a mapping")
+            raise SpecError(f"{place} is {type(node).__name__}; wanted a mapping", self.name)
         return node
 
     def _list(self, node: Any, place: str) -> list[Any]:
         if not isinstance(node, list):
-            raise SpecError(f"{self.name}: {place} is {type(node).__name__}; wanted a list")
+            raise SpecError(f"{place} is {type(node).__name__}; wanted a list", self.name)
         return node
 
     def _read_operations(self) -> Iterator[Operation]:
         version = self._mapping(self.document, "the document").get("openapi")
         if not (isinstance(version, str) and version.startswith("3.")):
-            raise SpecError(f"{self.name}: openapi is {version!r}; wanted a version 3.x document")
+            raise SpecError(f"openapi is {version!r}; wanted a version 3.x document", self.name)
         for path, stated in self._mapping(self.document.get("paths", {}), "paths").items():
             if path.startswith("x-"):  # an extension
                 continue
             if not path.startswith("/"):
-                raise SpecError(f"{self.name}: paths.{path}: a path starts with '/'")
+                raise SpecError(f"paths.{path}: a path starts with '/'", self.name)
             names = _NAMED.findall(path)
             if len(names) > len(set(names)):
-                raise SpecError(f"{self.name}: paths.{path}: a name in braces stands twice")
+                raise SpecError(f"paths.{path}: a name in braces stands twice", self.name)
             item = self._mapping(self.resolved(stated, path), path)
             for method in METHODS:
                 if method in item:
@@ -111,10 +106,6 @@ class OpenApiDocument:
         place = f"{method} {path}"
         where = f"{place}: requestBody"
         body = self._mapping(self.resolved(node["requestBody"], where), where) if "requestBody" in node else {}
-        security = [
-            self._mapping(each, f"{place}: security")
-            for each in self._list(node.get("security", self.document.get("security", [])), f"{place}: security")
-        ]
         responses = self._mapping(node.get("responses", {}), f"{place}: responses")
         return Operation(
             key=str(node.get("operationId") or place),
@@ -133,21 +124,23 @@ class OpenApiDocument:
                     if not str(status).startswith("x-")
                 )
             },
-            is_open={} in security or not any(self._tokens.intersection(each) for each in security),
+            security=tuple(self._read_security(node, f"{place}: security")),
             document=self.name,
         )
 
-    def _bearer_schemes(self) -> frozenset[str]:
-        """The security schemes that a bearer token satisfies; a key or a password is nothing we ask for."""
-        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
-        schemes = self._mapping(components.get("securitySchemes", {}), "components.securitySchemes")
-        return frozenset(name for name, scheme in schemes.items() if self._takes_bearer_token(name, scheme))
+    def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
+        """The operation's alternatives, else the document's. What no request can be judged by is left out."""
+        for each in self._list(node.get("security", self.document.get("security", [])), place):
+            found = (self._schemes.get(name) for name in self._mapping(each, place))
+            yield tuple(scheme for scheme in found if scheme is not None)
 
-    def _takes_bearer_token(self, name: str, scheme: Any) -> bool:
-        place = f"components.securitySchemes.{name}"
-        found = self._mapping(self.resolved(scheme, place), place)
-        is_bearer = found.get("type") == "http" and str(found.get("scheme", "")).lower() == "bearer"
-        return is_bearer or found.get("type") in {"oauth2", "openIdConnect"}
+    def _read_schemes(self) -> Iterator[tuple[str, SecurityScheme]]:
+        components = self._mapping(self._mapping(self.document, "the document").get("components", {}), "components")
+        for name, scheme in self._mapping(components.get("securitySchemes", {}), "components.securitySchemes").items():
+            place = f"components.securitySchemes.{name}"
+            found = read_scheme(self._mapping(self.resolved(scheme, place), place))
+            if found is not None:
+                yield name, found
 
     def _read_parameters(self, item: Mapping[str, Any], node: Mapping[str, Any], place: str) -> Iterator[Parameter]:
         declared: dict[tuple[str, str], Mapping[str, Any]] = {}
@@ -157,7 +150,7 @@ class OpenApiDocument:
             if not (isinstance(found.get("name"), str) and found.get("in") in LOCATIONS):
                 came = f"name {found.get('name')!r}, in {found.get('in')!r}"
                 wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
-                raise SpecError(f"{self.name}: {place}: a parameter has {came}; wanted {wanted}")
+                raise SpecError(f"{place}: a parameter has {came}; wanted {wanted}", self.name)
             if found["in"] == "header" and found["name"].lower() in _IGNORED_HEADERS:
                 continue
             declared[found["in"], found["name"]] = found
@@ -215,22 +208,22 @@ class OpenApiDocument:
         index: dict[str, Operation] = {}
         for operation in self.operations:
             if operation.key in index:
-                raise SpecError(f"{self.name}: the operationId {operation.key!r} stands twice")
+                raise SpecError(f"the operationId {operation.key!r} stands twice", self.name)
             index[operation.key] = operation
         return {f"{operation.method} {operation.path}": operation for operation in self.operations} | index
 
     def with_operations(self, operations: Iterable[Operation]) -> "OpenApiDocument":
-        """The same document with other operations; one that is known by a name already keeps it."""
+        """The same document with other operations; one with a known name keeps it."""
         changed = copy(self)
         changed.operations = tuple(operations)
         changed.by_key = changed._index()
         return changed
 
     def check_schemas(self) -> None:
-        """Raises SpecError, naming the place, for a schema that cannot judge anything: better now than in a request."""
+        """Raises SpecError with the location of an invalid schema, so that it is found at start, not in a request."""
         try:
             self.schema({}, "the document").check_usable(*(schema.definition for _, _, schema in self._schemas()))
-        except SpecError:  # all at once is fast, one by one finds the place
+        except SpecError:  # checking all at once is fast; checking one by one finds the location
             raise mistakes_error(Path(self.name), self._unusable_schemas()) from None
 
     def _unusable_schemas(self) -> Iterator[Mistake]:
@@ -241,7 +234,7 @@ class OpenApiDocument:
                 yield Mistake(operation.location, f"{place}: {problem}")
 
     def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
-        """The schemas of all operations, each with its operation and its place in it."""
+        """The schemas of all operations, each with its operation and location."""
         for operation in self.operations:
             for parameter in operation.parameters:
                 yield operation, f"parameter {parameter.name}", parameter.schema
@@ -259,7 +252,7 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
 
 
 def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file, line and place when it cannot be served.
+    """Read an OpenAPI 3.x document; raises SpecError with file, line and location if it is invalid.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
@@ -277,17 +270,17 @@ def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
 
 
 def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
-    """An error that tells of the mistakes in a file, each with its line and place."""
+    """An error with all mistakes in a file, each with its line and location."""
     found = list(mistakes)
     lines = find_lines(path, [each.location for each in found])
-    told = [
-        f"{path}:{line or 1}: {format_location(each.location)}: {each.message}"
+    first, *others = [
+        Problem(f"{path}:{line or 1}", f"{format_location(each.location) or 'the file'}: {each.message}")
         for line, each in zip(lines, found, strict=True)
     ]
-    return SpecError(*told)
+    return SpecError(first.message, first.place, others=others)
 
 
-# Where keys are names of the document's own and not words of OpenAPI.
+# Keys whose children are the document's own names, not OpenAPI keywords.
 _NAMES = {
     "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
     "requestBodies", "paths", "content", "callbacks",
@@ -295,7 +288,7 @@ _NAMES = {
 
 
 def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
-    """An OpenAPI 3.0 document with its schemas said in JSON Schema 2020-12."""
+    """An OpenAPI 3.0 document with its schemas converted to JSON Schema 2020-12."""
     if isinstance(node, list):
         return [_as_openapi_31(each) for each in node]
     if not isinstance(node, dict):

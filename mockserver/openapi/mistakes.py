@@ -1,4 +1,4 @@
-"""Find what is wrong in an OpenAPI document, each mistake with its location, before anything of it is served."""
+"""Finds the mistakes in an OpenAPI document, each with its location, before it is served."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ _NAMES: Mapping[type, str] = {
     type(None): "null",
 }
 
-# Fields of each kind of object that are read, with the kind of their values. `map:` and `list:` hold many of a kind.
+# The fields that are read of each kind of object, with the kinds of their values. `map:` and `list:` are collections.
 _FIELDS: Mapping[str, Mapping[str, str]] = {
     "document": {
         "info": "info",
@@ -71,28 +71,28 @@ _SCHEMAS = (
     "unevaluatedProperties", "contentSchema",
 )  # fmt: skip
 _IN_PLACE = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"))
-"""Keywords whose schemas judge the same value again: one that leads back to itself this way would never end."""
+"""Keywords whose schemas apply to the same value again. A cycle of these would never end."""
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef"))
 
 
 class Mistake(NamedTuple):
-    """One thing to mend, at a location in the document."""
+    """A mistake at a location in the document."""
 
     location: Location
     message: str
 
 
 def find_mistakes(document: Any) -> Iterator[Mistake]:
-    """Every mistake for which the document cannot be served.
+    """All mistakes that prevent the document from being served.
 
-    Read are the fields that this server reads; others, such as `servers`, may hold anything.
+    Only fields that this server reads are checked; others, such as `servers`, may contain anything.
     """
     if not isinstance(document, dict):
         yield Mistake((), f"the document is {_kind_of(document)}; wanted a mapping")
         return
     version = document.get("openapi")
     if not (isinstance(version, str) and version.startswith("3.")):
-        yield Mistake(("openapi",), f"openapi is {_shown(version)}; wanted a version 3.x document")
+        yield Mistake(("openapi",), f"openapi is {_format_value(version)}; wanted a version 3.x document")
         return
     if "paths" not in document:
         yield Mistake((), "paths is missing; there is nothing to serve")
@@ -100,7 +100,7 @@ def find_mistakes(document: Any) -> Iterator[Mistake]:
 
 
 def sound_part(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with those operations only in which there is no mistake, nor in what they refer to."""
+    """The document with only those operations that have no mistake, themselves or in what they reference."""
     paths = document.get("paths")
     sound: dict[str, Any] = {}
     keys = set[str]()
@@ -126,10 +126,10 @@ def _is_sound(document: Mapping[str, Any], path: str, item: Mapping[str, Any]) -
 
 
 class _Search:
-    """A walk through one document, which looks at each object once for each kind that it has to be of."""
+    """A walk through one document. Visits each object once for each kind that it must have."""
 
     def __init__(self, document: Mapping[str, Any], start: tuple[str, Any, Location] | None = None) -> None:
-        """`start` is the part to look at: its kind, what it is, and where it stands; without it all of the document."""
+        """`start` is the part to check: its kind, value and location; without it the whole document."""
         self._document = document
         self._seen: set[tuple[str, Location]] = set()
         self._judged: set[int] = set()
@@ -184,12 +184,12 @@ class _Search:
             self._waiting.append((kind, *found))
 
     def followed(self, reference: Any, location: Location, kind: str) -> Any:
-        """What a reference at a location leads to; None when it leads nowhere."""
+        """The target of a reference at a location; None if there is none."""
         found = self._target(reference, location, kind)
         return None if isinstance(found, Mistake) else found[0]
 
     def _target(self, reference: Any, location: Location, kind: str) -> tuple[Any, Location] | Mistake:
-        """What a chain of references leads to, and where that stands."""
+        """The target of a chain of references, and its location."""
         place, passed = (*location, "$ref"), set[str]()
         while True:
             wrong = self._unfollowed(reference, passed)
@@ -198,24 +198,24 @@ class _Search:
             passed.add(reference)
             node, there = _followed(reference, self._document) or (None, ())
             if kind == "schema" and there[0] not in {"components", "paths"}:
-                return Mistake(place, f"$ref is {_shown(reference)}; wanted a schema in components or paths")
+                return Mistake(place, f"$ref is {_format_value(reference)}; wanted a schema in components or paths")
             if kind == "schema" or not (isinstance(node, dict) and "$ref" in node):
                 return node, there
             reference = node["$ref"]
 
     def _unfollowed(self, reference: Any, passed: set[str]) -> str:
-        """Why a reference cannot be followed after those that were passed; empty when it can."""
+        """Why a reference cannot be resolved after those already followed; empty if it can."""
         if not isinstance(reference, str):
             return f"is {_kind_of(reference)}; wanted text"
         if not reference.startswith("#/"):
-            return f"$ref is {_shown(reference)}; only references inside the document (#/…) are followed"
+            return f"$ref is {_format_value(reference)}; only references inside the document (#/…) are followed"
         if reference in passed:
-            return f"$ref is {_shown(reference)}; it goes round in circles"
+            return f"$ref is {_format_value(reference)}; it goes round in circles"
         has_end = _followed(reference, self._document) is not None
-        return "" if has_end else f"$ref is {_shown(reference)}; the document has no such thing"
+        return "" if has_end else f"$ref is {_format_value(reference)}; the document has no such thing"
 
     def path_item(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
-        """Rules for a path, which is the last step of the location unless the item is a referenced one."""
+        """Checks a path, which is the last step of the location unless the item is referenced."""
         path = location[-1]
         if len(location) == 2 and location[0] == "paths" and isinstance(path, str):
             if not path.startswith("/"):
@@ -230,12 +230,12 @@ class _Search:
     def _operation_id(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
         key = node.get("operationId")
         if isinstance(key, str) and key and self._keys.setdefault(key, location) != location:
-            yield Mistake((*location, "operationId"), f"the operationId {_shown(key)} stands twice")
+            yield Mistake((*location, "operationId"), f"the operationId {_format_value(key)} stands twice")
 
     def parameter(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
-        """A parameter has a name and a place."""
+        """Checks a parameter's name and location."""
         if not (isinstance(node.get("name"), str) and node.get("in") in LOCATIONS):
-            came = f"name {_shown(node.get('name'))}, in {_shown(node.get('in'))}"
+            came = f"name {_format_value(node.get('name'))}, in {_format_value(node.get('in'))}"
             wanted = f"a name, and in one of {', '.join(LOCATIONS)}"
             yield Mistake(location, f"a parameter has {came}; wanted {wanted}")
 
@@ -243,7 +243,7 @@ class _Search:
         if not isinstance(node, dict | bool):
             yield _unlike(location, node, "a schema: a mapping, true or false")
             return
-        if id(node) not in self._judged:  # part of a schema that was judged as a whole
+        if id(node) not in self._judged:  # part of a schema that was checked as a whole
             yield from _broken_keywords(node, location)
         for keyword, each, there in _children(node, location):
             if isinstance(each, dict):
@@ -255,7 +255,7 @@ class _Search:
             yield from self._rules(node, location)
 
     def _rules(self, node: Mapping[str, Any], location: Location) -> Iterator[Mistake]:
-        """What no keyword's own rule says: patterns are usable, references lead to schemas and not in circles."""
+        """Checks that patterns are usable, and that references lead to schemas and form no cycles."""
         if isinstance(node.get("pattern"), str) and not is_pattern(node["pattern"]):
             yield Mistake((*location, "pattern"), f"the pattern {why_unusable(node['pattern'])}")
         if "$ref" not in node or not _OTHER_REFERENCES.isdisjoint(node):
@@ -264,12 +264,12 @@ class _Search:
         if isinstance(found, Mistake):
             yield found
         elif self._leads_back(location):
-            yield Mistake((*location, "$ref"), f"$ref is {_shown(node['$ref'])}; it goes round in circles")
+            yield Mistake((*location, "$ref"), f"$ref is {_format_value(node['$ref'])}; it goes round in circles")
         else:
             self._waiting.append(("schema", *found))
 
     def _leads_back(self, start: Location) -> bool:
-        """Whether the schema there is judged again by itself, with the same value."""
+        """Whether the schema there applies to the same value again by itself."""
         found = _followed("#/" + "/".join(_escaped(step) for step in start), self._document)
         waiting, passed = [found] if found else [], set[Location]()
         while waiting:
@@ -292,7 +292,7 @@ class _Search:
 
 
 def _followed(reference: str, document: Mapping[str, Any]) -> tuple[Any, Location] | None:
-    """What a reference inside the document points at, and where that stands; None when there is nothing."""
+    """The target of a reference inside the document, and its location; None if there is none."""
     node: Any = document
     location: list[str | int] = []
     for escaped in reference.removeprefix("#/").split("/"):
@@ -313,7 +313,7 @@ def _escaped(step: str | int) -> str:
 
 
 def _children(node: Any, location: Location) -> Iterator[tuple[str, Any, Location]]:
-    """The schemas directly inside a schema, each with the keyword it stands under."""
+    """The direct subschemas of a schema, each with its keyword."""
     if not isinstance(node, dict):
         return
     for keyword, value in node.items():
@@ -326,7 +326,7 @@ def _children(node: Any, location: Location) -> Iterator[tuple[str, Any, Locatio
 
 
 def _broken_keywords(node: Any, location: Location) -> Iterator[Mistake]:
-    """Keywords of a schema, and of those inside it, whose values JSON Schema does not allow."""
+    """Keywords of a schema and its subschemas with values that JSON Schema does not allow."""
     told = set[Location]()
     for inside, value, message in keyword_errors(node):
         there = (*location, *inside)
@@ -335,9 +335,9 @@ def _broken_keywords(node: Any, location: Location) -> Iterator[Mistake]:
         told.add(there)
         keyword = there[-1] if there else ""
         if keyword == "type":
-            yield Mistake(there, f"type is {_shown(value)}; wanted one of {', '.join(TYPES)}, or a list of them")
+            yield Mistake(there, f"type is {_format_value(value)}; wanted one of {', '.join(TYPES)}, or a list of them")
         else:
-            yield Mistake(there, f"{keyword} cannot be {_shown(value)}: {message[: 2 * MAX_SHOWN]}")
+            yield Mistake(there, f"{keyword} cannot be {_format_value(value)}: {message[: 2 * MAX_SHOWN]}")
 
 
 def _unlike(location: Location, node: Any, wanted: str) -> Mistake:
@@ -348,7 +348,7 @@ def _kind_of(node: Any) -> str:
     return _NAMES.get(type(node), type(node).__name__)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 

@@ -1,4 +1,4 @@
-"""Read which documented answer a request prefers: the header `Prefer` (RFC 7240), and its twins in the query."""
+"""Parses the preference for a documented response: the header `Prefer` (RFC 7240), and its query parameters."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,27 +21,27 @@ _SEED = re.compile(r"[ -~]+")
 
 
 class Preference(NamedTuple):
-    """What answer a request prefers; what is left out is not cared about."""
+    """The preferred response. None where there is no preference."""
 
     code: int | None = None
     example: str = ""
     """The name of a documented example."""
     dynamic: bool | None = None
-    """Whether the answer is fabricated from the schema rather than an example."""
+    """Whether to generate the response from the schema instead of using an example."""
     seed: str = ""
-    """What the fabricated answer varies with; alone, it asks for a fabricated one."""
+    """The seed of the generated response; on its own it implies a generated one."""
 
     @property
     def wants_fabricated(self) -> bool:
-        """Whether an example is not wanted."""
+        """Whether to generate the response."""
         return bool(self.seed) if self.dynamic is None else self.dynamic
 
 
 def read_preference(operation: Operation, request: Request) -> tuple[Preference | None, Request]:
-    """What the request prefers, None when nothing of this kind; and the request without the query twins.
+    """The request's preference, None without one; and the request without the query parameters.
 
-    Preferences that belong to others (`wait=10`) are left alone. A twin counts for more than the header; of one name
-    the header's first counts, as RFC 7240 says, and the query's last. Raises ValueError for a value without sense.
+    Unrelated preferences (`wait=10`) are ignored. The query has precedence over the header; of a repeated name the
+    header's first value counts, as RFC 7240 says, and the query's last. Raises ValueError for an invalid value.
     """
     stated = _read_header(request.headers.get("prefer", ""))
     if "__" in request.query:
@@ -52,7 +52,7 @@ def read_preference(operation: Operation, request: Request) -> tuple[Preference 
 
 
 def preference_applied(preference: Preference, *, code: int, example: str, source: str) -> str:
-    """The value of `Preference-Applied`: what of the preference had an effect. `example` is the one that was given."""
+    """The value of `Preference-Applied`: the preferences that had an effect. `example` is the example that was used."""
     is_fabricated = source == "generated"
     said = {
         "code": str(code) if preference.code else "",
@@ -73,7 +73,7 @@ def _read_header(header: str) -> dict[str, str]:
 
 
 def _read_twins(operation: Operation, query: str) -> tuple[dict[str, str], str]:
-    """The twins, and the query without them. What the operation documents is no twin."""
+    """The preferences in the query, and the query without them. Documented parameters are not preferences."""
     documented = {each.name for each in operation.parameters if each.location == "query"}
     twins, kept = {}, []
     for part in query.split("&"):
@@ -119,7 +119,7 @@ def _unquote(word: str) -> str:
 
 
 def _word(value: str) -> str:
-    """A value as a token, quoted where it is none."""
+    """A value as a token, or quoted."""
     if re.fullmatch(_TOKEN, value):
         return value
     printable = "".join(each if " " <= each <= "~" else "?" for each in value)

@@ -1,31 +1,36 @@
-"""What references within a document lead to."""
+"""Resolves references within a document."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 MAX_REFERENCES = 32
-"""How long a chain of references may be."""
+"""The longest chain of references."""
 
 
-def referred(reference: str, document: Mapping[str, Any]) -> Any:
-    """What a reference within the document (`#/components/…`) points at; raises LookupError or ValueError."""
+def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
+    """What a reference within the document (`#/components/…`) points at; raises LookupError when that is nothing."""
     place: Any = document
     for part in reference.split("/")[1:]:
         name = unquote(part).replace("~1", "/").replace("~0", "~")
-        place = place[int(name)] if isinstance(place, list) else place[name]
+        if isinstance(place, list) and name.isdecimal():
+            place = place[int(name)]
+        elif isinstance(place, Mapping):
+            place = place[name]
+        else:
+            raise LookupError(f"{reference} points at nothing")
     return place
 
 
 def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition with what its references inside the document lead to; its own keywords win."""
+    """The definition with its references resolved; its own keywords have precedence."""
     beside: dict[str, Any] = {}
     for _ in range(MAX_REFERENCES):
         if not (isinstance(definition, dict) and isinstance(definition.get("$ref"), str)):
             break
         beside = {**{name: each for name, each in definition.items() if name != "$ref"}, **beside}
         try:
-            definition = referred(definition["$ref"], document)
-        except (LookupError, ValueError, TypeError):
+            definition = resolve_ref(definition["$ref"], document)
+        except LookupError:
             return beside
     return {**definition, **beside} if isinstance(definition, dict) else beside

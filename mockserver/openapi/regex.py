@@ -1,7 +1,7 @@
-"""Regular expressions that match in linear time: the one syntax of fixtures, documents and schemas in requests.
+"""Regular expressions that match in linear time: one syntax for fixtures, documents and schemas in requests.
 
-The engine is jsonschema-rs's linear one. It knows neither look-around nor backreferences, which no engine matches in
-linear time, and it bounds what a pattern may compile to. Python's `re` is never asked about a text that a client sends.
+The engine is jsonschema-rs's linear one. It has no look-around and no backreferences, which cannot be matched in linear
+time, and bounds the size of a compiled pattern. Python's `re` is never applied to a client's text.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import NamedTuple
 import jsonschema_rs
 
 MAX_LENGTH = 5_000
-"""Characters of a pattern."""
+"""The most characters of a pattern."""
 MAX_GROUPS = 100
-"""Parentheses that a pattern opens. What matching needs grows with their number times the pattern's size."""
+"""The most groups of a pattern. The cost of matching grows with their number times the pattern's size."""
 DFA_BYTES = 256 * 1024
-"""What the engine may keep of a compiled pattern to match faster."""
+"""The memory that the engine may use to speed up a compiled pattern."""
 SIZES = tuple(size * 1024 for size in (16, 64, 256, 1024))
-"""What a pattern may compile to, in bytes: the first that is enough says how dear it is."""
+"""Bounds of a compiled pattern, in bytes. The smallest one that suffices determines the cost."""
 _WEIGHT_BYTES = 4096
 
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
@@ -27,7 +27,7 @@ _COUNT = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be used; the message begins with the pattern and says why."""
+    """An invalid pattern; the message begins with the pattern and says why."""
 
 
 class Pattern(NamedTuple):
@@ -35,18 +35,18 @@ class Pattern(NamedTuple):
 
     text: str
     found_in: Callable[[str], bool]
-    """Whether the pattern matches anywhere in a text; takes time in proportion to the text."""
+    """Whether the pattern matches anywhere in a text, in linear time."""
 
 
 def compile_pattern(text: str) -> Pattern:
-    """The pattern, ready to use; raises PatternError where it is none, or takes too much memory or time."""
+    """The compiled pattern; raises PatternError if it is invalid, or takes too much memory or time."""
     size = pattern_size(text)
     return _small_pattern(text, size) if size <= SIZES[1] else _pattern(text, size)
 
 
 @lru_cache(maxsize=1024)
 def pattern_size(text: str) -> int:
-    """Bytes that a pattern compiles to, at most: one of SIZES; raises PatternError as compile_pattern does."""
+    """An upper bound of the compiled pattern in bytes: one of SIZES; raises PatternError as compile_pattern does."""
     if len(text) > MAX_LENGTH:
         raise PatternError(f"{_shorten(text)} has {len(text)} characters; a pattern has at most {MAX_LENGTH}")
     groups = text.count("(")
@@ -59,17 +59,17 @@ def pattern_size(text: str) -> int:
 
 
 def pattern_weight(text: str) -> int:
-    """Steps that matching a character costs; raises PatternError as compile_pattern does."""
+    """The steps for matching one character; raises PatternError as compile_pattern does."""
     return pattern_size(text) // _WEIGHT_BYTES
 
 
 def linear_options(size: int | None = None) -> jsonschema_rs.RegexOptions:
-    """How a validator compiles its patterns; each to at most so many bytes, by default 10 MB."""
+    """A validator's options for compiling patterns; each of at most that many bytes, by default 10 MB."""
     return jsonschema_rs.RegexOptions(size_limit=size, dfa_size_limit=size and DFA_BYTES)
 
 
 def is_regular_expression(text: str) -> bool:
-    """Whether a text is a regular expression in the syntax of JSON Schema (ECMA 262), which knows look-around."""
+    """Whether a text is a regular expression in the syntax of JSON Schema (ECMA 262), which includes look-around."""
     if len(text) > MAX_LENGTH or text.count("(") > MAX_GROUPS:
         return False
     options = jsonschema_rs.FancyRegexOptions(size_limit=SIZES[-1], dfa_size_limit=DFA_BYTES)
@@ -82,7 +82,7 @@ def _pattern(text: str, size: int) -> Pattern:
     return Pattern(text, found_in)
 
 
-# Large ones are not kept: they come from clients, and would fill the memory.
+# Large ones are not cached: clients could fill the memory with them.
 _small_pattern = lru_cache(maxsize=64)(_pattern)
 
 
@@ -95,7 +95,7 @@ def _validator(
 ) -> Callable[[str], bool] | None:
     try:
         return jsonschema_rs.Draft202012Validator({"pattern": text}, pattern_options=options).is_valid
-    except (jsonschema_rs.ValidationError, ValueError):  # ValueError: half of a surrogate pair
+    except (jsonschema_rs.ValidationError, ValueError):  # ValueError: a lone surrogate
         return None
 
 

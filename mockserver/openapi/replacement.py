@@ -1,4 +1,4 @@
-"""Documents served in the place of the bundled one: which operations they replace, and what handlers still need."""
+"""Documents that replace the bundled one: which operations they replace, and what handlers require of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -12,18 +12,19 @@ from mockserver.openapi.operations import bare_media_type
 from mockserver.openapi.schema import Schema
 
 PARTIAL = "x-mock-partial"
-"""At the top of a document: `true` leaves the operations of an API that the document does not name as bundled."""
+"""At the top of a document: `true` keeps the bundled operations of an API that the document does not define."""
 FARTHEST = 2**53
-"""Whole numbers are kept within what JSON can hold exactly."""
+"""Integers are limited to what JSON can represent exactly."""
 _KEPT = frozenset(("$ref", "type", "required", "const", "dependentRequired", "if"))
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "patternProperties")
 
 
 class GuardedSchema(Schema):
-    """A served document's schema for a handler of ours: what it accepts also has the types that the handler needs.
+    """A served document's schema for a bundled handler: it accepts only values that also have the types the handler
+    needs.
 
-    The document decides first; `needs` is asked only where the document has nothing to say.
+    The document's schema is checked first; `needs` only if it accepts.
     """
 
     def __init__(self, definition: Mapping[str, Any], document: Mapping[str, Any], needs: Schema) -> None:
@@ -38,7 +39,7 @@ class GuardedSchema(Schema):
 
 
 class Needs:
-    """What handlers need of their requests: the bundled schemas without bounds, choices, formats and patterns."""
+    """What handlers need of requests: the bundled schemas without bounds, choices, formats and patterns."""
 
     def __init__(self, bundled: OpenApiDocument) -> None:
         self._document: Mapping[str, Any] = {}
@@ -46,14 +47,14 @@ class Needs:
         self._components: dict[tuple[str, str], Schema] = {}
 
     def of(self, schema: Schema | None) -> Schema:
-        """What a handler needs of a value that is described by a bundled schema."""
+        """What a handler needs of a value with that bundled schema."""
         if not self._document:
             components = self._bundled.document.get("components", {}).get("schemas", {})
             self._document = {"components": {"schemas": {name: _outline(each) for name, each in components.items()}}}
         return Schema(_outline(schema.definition) if schema else {}, self._document)
 
     def component(self, spec: OpenApiDocument, name: str) -> Schema:
-        """The document's component of that name, which a handler reads; the bundled one where it has none."""
+        """The document's component with that name, for a handler; else the bundled one."""
         if spec.name == self._bundled.name or not spec.has_component(name):
             return self._bundled.component(name)
         if (spec.name, name) not in self._components:
@@ -61,7 +62,7 @@ class Needs:
         return self._components[spec.name, name]
 
     def guarded(self, schema: Schema | None, ours: Schema | None) -> GuardedSchema:
-        """A served schema in the place of a bundled one."""
+        """A served schema that replaces a bundled one."""
         served = schema or Schema({}, {})
         return GuardedSchema(served.definition, served.document, self.of(ours))
 
@@ -69,10 +70,11 @@ class Needs:
 def replace_bundled(
     spec: OpenApiDocument, bundled: OpenApiDocument, tags: Collection[str], *, only_sound: bool = False
 ) -> OpenApiDocument:
-    """The document with its operations that replace bundled ones made fit for the handlers of those.
+    """The document, in which operations that replace bundled ones are adapted to their handlers.
 
-    They keep the bundled operationIds and tags. `tags` are those of providers. Raises SpecError, naming each place in
-    the file, for what a handler cannot do without; with `only_sound`, such operations are left out instead.
+    They keep the bundled operationIds and tags. `tags` are those of providers. Raises SpecError, with each location in
+    the file, for parts that a handler needs and that are missing; with `only_sound`, such operations are left out
+    instead.
     """
     pairs = find_replaced(spec, bundled, tags)
     if not pairs:
@@ -87,9 +89,9 @@ def replace_bundled(
 
 
 def find_replaced(spec: OpenApiDocument, bundled: OpenApiDocument, tags: Collection[str]) -> dict[Operation, Operation]:
-    """Which bundled operation each of the document's operations replaces.
+    """The bundled operation that each of the document's operations replaces.
 
-    That with its operationId, if the tag is a provider's; else that with its method and path, if the tag is a
+    The one with its operationId, if the tag is a provider's; else the one with its method and path, if the tag is a
     provider's or the operationId is the same.
     """
     found: dict[Operation, Operation] = {}
@@ -107,9 +109,10 @@ def find_replaced(spec: OpenApiDocument, bundled: OpenApiDocument, tags: Collect
 
 
 def remaining(bundled: OpenApiDocument, others: Iterable[OpenApiDocument]) -> OpenApiDocument | None:
-    """The bundled document without what others replace; None when nothing of it is left.
+    """The bundled document without replaced operations; None if nothing remains.
 
-    A document replaces all operations of an API, also those that it leaves out, unless it says `x-mock-partial: true`.
+    A document replaces all operations of an API, including those that it leaves out, unless it has `x-mock-partial:
+    true`.
     """
     keys, tags = set[str](), set[str]()
     for spec in others:
@@ -138,7 +141,7 @@ def _is_like(served: Operation, ours: Operation) -> bool:
 
 
 def _missing(served: Operation, ours: Operation) -> Iterator[Mistake]:
-    """What the handler of a bundled operation needs, and the served one does not promise."""
+    """What the handler of a bundled operation needs and the served operation does not guarantee."""
     there, name = served.location, ours.key
     declared = {(each.location, each.name) for each in served.parameters}
     for each in ours.parameters:
@@ -157,7 +160,7 @@ def _missing(served: Operation, ours: Operation) -> Iterator[Mistake]:
 
 
 def _wrong_defaults(served: Operation) -> Iterator[Mistake]:
-    """Defaults that their own schema refuses: the handler would be given what no client may send."""
+    """Defaults that their own schema rejects: the handler would get a value that clients cannot send."""
     for n, parameter in enumerate(served.parameters):
         if "default" in parameter.definition and not parameter.schema.accepts(parameter.definition["default"]):
             came = parameter.definition["default"]
@@ -200,7 +203,7 @@ def _fitted_parameter(served: Parameter, ours: Parameter | None, needs: Needs) -
 
 
 def _outline(definition: Any, *, chooses: bool = False) -> Any:
-    """A schema's types and what it requires. Where it chooses among others, single values tell them apart."""
+    """A schema's types and required properties. Alternatives are distinguished by constants."""
     if not isinstance(definition, dict):
         return definition
     found = {name: each for name, each in definition.items() if name in _KEPT}

@@ -1,4 +1,4 @@
-"""Read credential, arguments and body of a request, and judge our own replies."""
+"""Read arguments and body of a request, and judge our own replies."""
 
 import math
 import re
@@ -17,13 +17,13 @@ from mockserver.openapi.references import resolved
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
-"""Levels of a body."""
+"""The most levels of nesting in a body."""
 NESTING_MARGIN = 24
-"""Levels around a body that our writer of JSON has left, where a list of answers shows it."""
+"""Levels that a response may add around a body, so that our JSON encoder's limit is not reached."""
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
 MAX_WHOLE = 19
-"""Characters of an integer that fits into 64 bits for certain."""
+"""Characters up to which an integer certainly fits into 64 bits."""
 _INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NOTHING = object()
@@ -31,7 +31,7 @@ FORM = "multipart/form-data"
 
 
 class ParsedInput(NamedTuple):
-    """What a request supplies: arguments by name, the body's value, and every way they break the document."""
+    """The parsed input of a request: arguments by name, the body, and all violations of the document."""
 
     arguments: Mapping[str, Any]
     body: Any
@@ -40,21 +40,10 @@ class ParsedInput(NamedTuple):
     violations: list[Violation]
 
 
-def read_token(request: Request) -> str | None:
-    """The bearer token; None when there is no Authorization header, empty when it holds no bearer token."""
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    if header[:7] == "Bearer ":  # as nearly everybody writes it
-        return header[7:].strip()
-    scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 def parse_input(
     operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool
 ) -> ParsedInput:
-    """Arguments and body, judged against the document. `strict` refuses arguments the document does not know."""
+    """Parses and validates arguments and body. `strict` rejects undocumented arguments."""
     violations: list[Violation] = []
     arguments: dict[str, Any] = {}
     if operation.parameters or (strict and request.query):
@@ -66,7 +55,7 @@ def parse_input(
 
 
 def check_reply(operation: Operation, response: Response) -> list[Violation]:
-    """Every way a reply of ours breaks the document; nothing when the document allows it."""
+    """All violations of the document in a response; empty if the document allows it."""
     documented = operation.response(response.status)
     if documented is None:
         return [
@@ -94,14 +83,14 @@ def check_reply(operation: Operation, response: Response) -> list[Violation]:
 
 
 def _is_opaque(content: Content) -> bool:
-    """Whether no schema can judge the body: bytes, or events that come one by one."""
+    """Whether no schema applies to the body: bytes, or a stream of events."""
     definition = content.schema.definition if content.schema else {}
     is_binary = isinstance(definition, dict) and definition.get("format") == "binary"
     return is_binary or bare_media_type(content.media_type) == EVENT_STREAM
 
 
 def find_content(contents: Mapping[str, Content], media_type: str) -> Content | None:
-    """The documented content for a media type's essence: exact, then with parameters, then `text/*`, then `*/*`."""
+    """The documented content for a media type: exact, then with parameters, then `text/*`, then `*/*`."""
     return (
         contents.get(media_type)
         or next((content for stated, content in contents.items() if bare_media_type(stated) == media_type), None)
@@ -147,7 +136,7 @@ def _read_query(query: str, violations: list[Violation]) -> dict[str, list[str]]
     if query:
         try:
             pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_ARGUMENTS)
-        except ValueError as problem:  # a UnicodeDecodeError is one, too
+        except ValueError as problem:  # or a UnicodeDecodeError, which is one
             violations.append(Violation(("query",), "syntax", f"the query cannot be read: {problem}"))
             return given
         for name, value in pairs:
@@ -183,9 +172,9 @@ def _read_argument(
 
 
 def decoded(text: str) -> str:
-    """What a form- or URL-encoded text stands for; a text that is not encoded, or not as UTF-8, stays what it is.
+    """The decoded form of a form- or URL-encoded text; a text that is not encoded, or not as UTF-8, is unchanged.
 
-    A `+` is a space only in a text without other spaces: those who write `%20`, or a space, mean a plus by a plus.
+    A `+` is a space only in a text without other spaces: a text with `%20` or a space uses `+` literally.
     """
     if "%" not in text and "+" not in text:
         return text
@@ -208,10 +197,10 @@ def _cookies(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _parse_argument(text: str, types: frozenset[str]) -> Any:
-    """The text as the type the document asks for; left as text, for the schema to refuse, when it does not look so."""
+    """The argument in its documented type, or as text, which the schema then rejects, if it cannot be converted."""
     if "integer" in types and _INTEGER.fullmatch(text):
         whole = text.partition(".")[0]
-        return int(whole) if len(whole) <= MAX_WHOLE else float(whole)  # as orjson reads a body's numbers
+        return int(whole) if len(whole) <= MAX_WHOLE else float(whole)  # like numbers that orjson parses in a body
     if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     if "boolean" in types and text in {"true", "false"}:
@@ -220,7 +209,7 @@ def _parse_argument(text: str, types: frozenset[str]) -> Any:
 
 
 def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
-    """Whether the body of a request with these headers is read as a form."""
+    """Whether the body of a request with these headers is parsed as a form."""
     if bare_media_type(headers.get("content-type", "")) != FORM or not operation.body:
         return False
     content = find_content(operation.body, FORM)
@@ -228,7 +217,7 @@ def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
-    """Whether the body is compressed, or coded otherwise, for transport."""
+    """Whether the body has a content coding, such as gzip."""
     coding = headers.get("content-encoding")
     return coding is not None and any(part.strip().lower() not in {"", "identity"} for part in coding.split(","))
 
@@ -273,7 +262,7 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     except JsonError as problem:
         violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
         return None, b""
-    except orjson.JSONEncodeError:  # what can be read may be too deep to be written
+    except orjson.JSONEncodeError:  # parsed JSON may be nested too deeply to be encoded
         violations.append(Violation(("body",), "depth", "is nested too deeply"))
         return None, b""
     if content.schema is not None:
@@ -282,16 +271,18 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
 
 
 def _canonical_body(value: Any, size: int) -> bytes:
-    """The one form of a JSON value that came in so many bytes; raises JSONEncodeError where no answer could hold it."""
-    if size < 2 * MAX_DEPTH:  # each level has a beginning and an end
+    """The canonical form of a JSON value from a text of that size; raises JSONEncodeError if no response could contain
+    it.
+    """
+    if size < 2 * MAX_DEPTH:  # each level has an opening and a closing character
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    for _ in range(NESTING_MARGIN):  # to look for depth in a large body would cost as much as writing it
+    for _ in range(NESTING_MARGIN):  # measuring the depth of a large body would cost as much as encoding it
         value = [value]
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[NESTING_MARGIN:-NESTING_MARGIN]
 
 
 def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
-    """The form's fields, typed as the schema's properties say; files stay what they are."""
+    """The form's fields, converted to the types of the schema's properties; files are unchanged."""
     if request.form is None:
         problem = request.form_problem or "it is not multipart/form-data"
         violations.append(Violation(("body",), "invalid_multipart", f"The form could not be read: {problem}."))
@@ -313,7 +304,7 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
 
 
 def _misplaced(name: str, value: str | Upload, definition: Mapping[str, Any]) -> Iterator[Violation]:
-    """A file where text is wanted, or the other way round; a property that says nothing takes both."""
+    """A file instead of a text, or the reverse; a property without a type accepts both."""
     wants_file = definition.get("format") == "binary" or "contentMediaType" in definition
     where = ("body", name)
     if not definition:

@@ -1,28 +1,36 @@
-"""Build a documented response: given by an example, or fabricated from its schema."""
+"""Builds documented responses from examples, or generates them from schemas."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mockserver.errors import Reason, Violation
 from mockserver.http import Response
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import JSON, Content, Operation
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.requests import find_content
+
+if TYPE_CHECKING:
+    from mockserver.openapi.generate import values
+else:
+    values = lazy_module("mockserver.openapi.generate.values")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS_HEADER = 4096
 FRAMING_HEADERS = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "date"})
-"""Headers that follow from the answer and its connection, whatever a document says of them."""
+"""Headers that follow from the response and its connection, regardless of the document."""
 MAX_NAME = 100
 MAX_MESSAGE = 400
-"""Of a violation, in characters: names come from the client, and one of them shall not keep all from being told."""
+"""The most characters of a violation's message. It contains names from the client, which must not crowd out other
+violations.
+"""
 
-# The reason picks the first of its statuses that the operation documents, and the first of all when it documents none.
+# A reason selects the first of its statuses that the operation documents, or the first of all if it documents none.
 STATUSES: Mapping[Reason, tuple[int, ...]] = {
     Reason.UNAUTHENTICATED: (401, 403),
     Reason.FORBIDDEN: (403, 401),
@@ -43,7 +51,7 @@ STATUSES: Mapping[Reason, tuple[int, ...]] = {
 
 
 def pick_status(operation: Operation | None, reason: Reason, preferred: Mapping[Reason, tuple[int, ...]] = {}) -> int:
-    """The documented status for a reason; its first choice when the operation documents none of them."""
+    """The documented status for a reason; its first choice if the operation documents none of them."""
     choices = preferred.get(reason) or STATUSES[reason]
     documented = operation.statuses if operation else ()
     return next((status for status in choices if status in documented), choices[0])
@@ -58,10 +66,10 @@ def documented_reply(
     media_type: str = "",
     is_dynamic: bool = False,
 ) -> Response | None:
-    """The documented response: its example, else one fabricated from its schema with `key`; None when undocumented.
+    """The documented response: its example, or one generated from its schema with `key`; None if undocumented.
 
-    An example or media type that is not documented is the first of those that are. `is_dynamic` fabricates even where
-    there is an example.
+    If `example` or `media_type` is not documented, the first documented one is used. `is_dynamic` generates the
+    response even if there is an example.
     """
     documented = operation.response(status)
     if documented is None:
@@ -89,7 +97,7 @@ def _pick_example(contents: Mapping[str, Content], example: str, media_type: str
 
 
 def canned_reply(operation: Operation, entry: Mapping[str, Any], source: str) -> Response:
-    """The response that a fixture's entry describes; what it leaves open is the operation's success in JSON."""
+    """The response of a fixture's entry. By default it has the operation's success status and is JSON."""
     value = entry.get("body", entry.get("text", ""))
     media_type = entry.get("media_type", JSON if "body" in entry else "text/plain")
     headers = tuple((name, _header_text(value)) for name, value in entry.get("headers", {}).items())
@@ -97,14 +105,14 @@ def canned_reply(operation: Operation, entry: Mapping[str, Any], source: str) ->
 
 
 def encode_body(value: Any, media_type: str) -> bytes:
-    """A value as the bytes of a body: JSON for JSON, text as it is."""
+    """The bytes of a body: JSON for JSON media types, else the text."""
     if is_json(media_type) or not isinstance(value, str):
         return orjson.dumps(value)
     return value.encode()
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
-    """An answer where the document has none (RFC 9457)."""
+    """A problem document (RFC 9457), for errors that the document does not define."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return Response(status, PROBLEM, orjson.dumps(body))
 
@@ -124,9 +132,7 @@ def _header_text(value: Any) -> str:
 def _generated_body(content: Content, key: bytes) -> Any:
     if content.schema is None:
         return {} if content.media_type == JSON else ""
-    from mockserver.openapi.generate.values import generate_value  # noqa: PLC0415  decimal and fractions cost 3 ms
-
-    return generate_value(content.schema.definition, root=content.schema.document, key=key)
+    return values.generate_value(content.schema.definition, root=content.schema.document, key=key)
 
 
 def violations_text(violations: Sequence[Violation]) -> str:
@@ -141,7 +147,7 @@ def violations_text(violations: Sequence[Violation]) -> str:
 
 
 def violation_json(violation: Violation) -> dict[str, Any]:
-    """A violation as people see it."""
+    """A violation as JSON, as it is shown."""
     return {
         "location": [step[:MAX_NAME] if isinstance(step, str) else step for step in violation.location],
         "severity": "error",

@@ -5,25 +5,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from mockserver.errors import Reason, Refusal, SpecError
+from mockserver.errors import WARNING, Problem, Reason, Refusal, SpecError
 from mockserver.openapi.document import Operation
 from mockserver.text import nearest
 
 MAX_NAME = 200
 MAX_BASE = 3
-"""Segments that the path of a base URL may have."""
+"""The most segments in the path of a base URL."""
 _NAME = re.compile(r"\{([^{}]+)\}")
 
 
 class RouteMatch(NamedTuple):
-    """The operation a request asks for, with the arguments its path carries."""
+    """The operation of a request, with the arguments in its path."""
 
     operation: Operation
     arguments: Mapping[str, str]
 
 
 class RouteNotFound(Refusal):
-    """A request that no operation takes: its path is unknown, or does not answer its method."""
+    """A request without an operation: its path is unknown, or does not allow its method."""
 
     def __init__(
         self,
@@ -34,9 +34,9 @@ class RouteNotFound(Refusal):
         *,
         advice: str = "",
     ) -> None:
-        """`near` is one of the path's operations, or of the path that is most like it; None where none is like it.
+        """`near` is one of the path's operations, or of the most similar path; None if none is similar.
 
-        `advice` says what is wrong with the client's base URL; empty when that cannot be told.
+        `advice` says what is wrong with the client's base URL; empty if unknown.
         """
         super().__init__(reason, detail, headers=headers)
         self.near = near
@@ -44,12 +44,12 @@ class RouteNotFound(Refusal):
 
 
 class Router:
-    """Finds operations. A concrete path wins over a templated one, as OpenAPI demands."""
+    """Finds operations. A concrete path has precedence over a templated one, as OpenAPI requires."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         operations = tuple(operations)
         for problem in collisions(operations):
-            raise SpecError(problem)
+            raise SpecError(problem.message, problem.place)
         self._concrete: dict[str, dict[str, Operation]] = {}
         self._templated: dict[str, dict[str, Operation]] = {}
         for operation in operations:
@@ -59,24 +59,24 @@ class Router:
         self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
 
     def knows(self, path: str) -> bool:
-        """Whether an operation has this path, whatever its method."""
+        """Whether an operation has this path, with any method."""
         return path in self._concrete or any(pattern.fullmatch(path) for pattern, _ in self._patterns)
 
     def match(self, method: str, path: str) -> RouteMatch:
-        """The operation; a GET operation answers HEAD, too.
+        """The operation; a GET operation also answers HEAD.
 
-        Raises NoOperation: NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
+        Raises RouteNotFound: NO_SUCH_PATH, or METHOD_NOT_ALLOWED with all methods of the path in `Allow`.
         """
         matches = self._matches.get(path)
         found = matches.get(method) if matches else None
         return found or self._match_templated(method, path, self._concrete.get(path, {}))
 
     def _wrong_base_url(self, path: str) -> tuple[str, str]:
-        """What is wrong with the client's base URL, and the documented path that was meant; empty when nothing is."""
+        """What is wrong with the client's base URL, and the intended path; empty if it seems right."""
         found: dict[str, dict[str, str]] = {}
         for each in mistaken_base_urls(path, self._prefixes):
             documented = self._documented(each.path)
-            # A parameter takes any text: only what a document names itself shows what was meant.
+            # A parameter matches any text, so only literal segments show the intended path.
             if f"{documented}/".startswith(f"{'/'.join(each.path.split('/')[: 1 + each.named])}/"):
                 found.setdefault(each.sentence, {})[each.prefix] = documented
         if not found:
@@ -85,7 +85,7 @@ class Router:
         return sentence.format(" or ".join(prefixes)), next(iter(prefixes.values()))
 
     def _documented(self, path: str) -> str:
-        """The path as the document writes it; empty for one that no operation has."""
+        """The path's template in the document; empty if no operation has it."""
         if path in self._concrete:
             return path
         found = zip(self._patterns, self._templated, strict=True)
@@ -93,7 +93,7 @@ class Router:
 
     @cached_property
     def _prefixes(self) -> tuple[str, ...]:
-        """What a base URL may end with: the beginnings of all paths, without parameters, shortest first."""
+        """Possible endings of a base URL: the beginnings of all paths, without parameters, shortest first."""
         found = set()
         for path in (*self._concrete, *self._templated):
             parts = path.split("/")
@@ -127,18 +127,18 @@ class Router:
         raise RouteNotFound(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
 
 
-def collisions(operations: Iterable[Operation]) -> Iterator[str]:
-    """Every operation that stands on the method and path of an earlier one, a line each."""
+def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
+    """Every operation that stands on the method and path of an earlier one."""
     taken: dict[tuple[str, str], Operation] = {}
     for operation in operations:
         other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)
         if other is not operation:
             came = f"{other.method} {other.path} in {other.document or 'another document'}"
-            yield f"{operation.document}: {operation.method} {operation.path} is described twice: {came}"
+            yield Problem(operation.document, f"{operation.method} {operation.path} is described twice: {came}")
 
 
-def overlaps(operations: Sequence[Operation]) -> Iterator[str]:
-    """Every pair of templated paths with one method that a request may mean both of, a line each."""
+def overlaps(operations: Sequence[Operation]) -> Iterator[Problem]:
+    """Every pair of templated paths with one method that a request may mean both of, as a warning."""
     templated: dict[tuple[str, int], list[Operation]] = {}
     for operation in operations:
         if "{" in operation.path:
@@ -148,15 +148,17 @@ def overlaps(operations: Sequence[Operation]) -> Iterator[str]:
             group.append(operation)
 
 
-def _overlap(earlier: Operation, later: Operation) -> Iterator[str]:
+def _overlap(earlier: Operation, later: Operation) -> Iterator[Problem]:
     pairs = list(zip(earlier.path.split("/"), later.path.split("/"), strict=True))
     if _NAME.sub("{}", earlier.path) == _NAME.sub("{}", later.path) or not all(_may_meet(*pair) for pair in pairs):
         return
-    name = f"{later.document}: {later.method} {later.path}"
+    name = f"{later.method} {later.path}"
     if all(_is_parameter(one) or one == other for one, other in pairs):
-        yield f"{name}: is never reached: {earlier.path} is described before it and takes all of its paths"
+        message = f"is never reached: {earlier.path} is described before it and takes all of its paths"
+        yield Problem(later.document, f"{name}: {message}", WARNING)
     elif not all(_is_parameter(other) or one == other for one, other in pairs):
-        yield f"{name}: some paths fit {earlier.path} as well, which is described before it and takes them"
+        message = f"some paths fit {earlier.path} as well, which is described before it and takes them"
+        yield Problem(later.document, f"{name}: {message}", WARNING)
 
 
 def _is_parameter(segment: str) -> bool:
@@ -164,25 +166,25 @@ def _is_parameter(segment: str) -> bool:
 
 
 def _may_meet(one: str, other: str) -> bool:
-    """Whether some text fits both segments; of two that are parameters in part this is assumed."""
+    """Whether some text matches both segments; assumed of two that are partly parameters."""
     if "{" in one and "{" in other:
         return True
     return one == other or bool(_pattern(one).fullmatch(other) if "{" in one else _pattern(other).fullmatch(one))
 
 
 class MistakenPath(NamedTuple):
-    """A path that may stand for the one that came, if the client's base URL is wrong."""
+    """A path that the client may have meant, if its base URL is wrong."""
 
     path: str
     named: int
-    """How many of its first segments have to be named by the document, and not be taken by a parameter."""
+    """How many of its first segments must be literal in the document, and not match a parameter."""
     sentence: str
     """What is wrong, with `{}` for the prefix."""
     prefix: str = ""
 
 
 def mistaken_base_urls(path: str, prefixes: Sequence[str]) -> Iterator[MistakenPath]:
-    """The paths that the path may stand for, those with the plainest mistake first."""
+    """The paths that the client may have meant, the most obvious mistake first."""
     if len(path) > MAX_NAME:
         return
     if "//" in path:

@@ -1,4 +1,17 @@
-"""One JSON Schema, ready to judge a value: fast to accept, slow to explain."""
+"""Validates values against one JSON Schema, with two validators: a fast one to accept, a slow one to explain.
+
+jsonschema-rs accepts valid values in microseconds, and most values are valid. What it rejects is validated again by
+jsonschema, which has the last word and writes the violations, with messages and subschemas that error formatters use.
+
+The two must agree, or a value could be rejected without a violation:
+
+- Formats are defined once, in FORMATS; both validators call these functions.
+- Patterns are matched in linear time by jsonschema-rs in both; Python's `re` would allow denial of service.
+- jsonschema stops at MAX_EXPLAINED_ITEMS of an array, and leaves `unevaluatedProperties` with patterns to the fast
+  validator. A violation only there is reported in the fast validator's words.
+
+A property test compares the validators on every schema of `openapi.yaml`.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,13 +22,19 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 
 from mockserver.errors import SpecError, Violation
-from mockserver.openapi.references import referred, resolved
+from mockserver.lazy import lazy_module
+from mockserver.openapi.references import resolve_ref, resolved
 from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, linear_options
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
+    import jsonschema
+    import pycountry
     from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
+else:
+    jsonschema = lazy_module("jsonschema")
+    pycountry = lazy_module("pycountry")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
@@ -30,7 +49,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 
 
 class Schema:
-    """A JSON Schema inside a document, in whose `components` its references are looked up."""
+    """A JSON Schema inside a document, whose `components` its references name."""
 
     needs: "Schema | None" = None
     """What the code behind an operation needs, where a served document may describe it otherwise."""
@@ -47,17 +66,17 @@ class Schema:
         self._pattern_bytes = pattern_bytes
 
     def accepts(self, value: Any) -> bool:
-        """Whether the value is valid. The fast judge's yes counts; its no is judged again by jsonschema."""
+        """Whether the value is valid."""
         return self._fast.is_valid(value) or not self.violations(value)
 
     @cached_property
     def fast_accepts(self) -> Callable[[Any], bool]:
-        """Tells whether the fast judge says yes to a value; its no is no verdict."""
+        """Whether the fast validator accepts a value; False is not final."""
         is_valid: Callable[[Any], bool] = self._fast.is_valid
         return is_valid
 
     def violations(self, value: Any, location: tuple[str | int, ...] = ()) -> list[Violation]:
-        """Every way the value breaks the schema, at most MAX_VIOLATIONS; `location` is where the value stands."""
+        """All violations of the schema, at most MAX_VIOLATIONS; `location` is the value's own."""
         if self._fast.is_valid(value):
             return []
         try:
@@ -79,7 +98,7 @@ class Schema:
         return found or (self._first_of_the_fast_judge(value, location) if is_partial else [])
 
     def _first_of_the_fast_judge(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
-        """What the slow judge did not look at. Only the first: finding all of millions would take minutes."""
+        """A violation in a part that jsonschema skips. Only the first, since finding millions would take minutes."""
         try:
             self._fast.validate(value)
         except jsonschema_rs.ValidationError as error:
@@ -95,18 +114,18 @@ class Schema:
         return resolved(definition, self.document)
 
     def check_usable(self, *others: Mapping[str, Any]) -> None:
-        """Raises SpecError when this definition, or another one of the same document, cannot judge anything."""
+        """Raises SpecError if this definition, or another one of the same document, is not a usable schema."""
         _compile({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
 
     @cached_property
     def _whole(self) -> dict[str, Any]:
-        """The definition with what its references may point at. Unknown keywords are ignored by both judges."""
+        """The definition with the targets of its references. Both validators ignore unknown keywords."""
         beside = {key: self.document[key] for key in ("components", "paths") if key in self.document}
         return {**beside, **self.definition, "$schema": DIALECT}
 
     @cached_property
     def _fast(self) -> Any:
-        # A judge that could ask Python what a format means is slower by half, even where nobody asks.
+        # A validator with formats in Python is slower by half, even if no format is used.
         formats = FORMATS if _names_formats(self.definition, self.document) else {}
         return _compile(self._whole, formats, self._pattern_bytes)
 
@@ -117,12 +136,12 @@ class Schema:
 
     @cached_property
     def _leaves_unevaluated(self) -> bool:
-        """Whether unevaluatedProperties is left to the fast judge: jsonschema would search names with Python's `re`."""
+        """Whether jsonschema skips unevaluatedProperties, since it would match names with Python's `re`."""
         return _names_all(self._whole, {"unevaluatedProperties", "patternProperties"})
 
 
 def _release(errors: "Iterable[ValidationError]") -> None:
-    """Take errors apart, which hold parts of the value, and one another: the value is to be freed at once."""
+    """Break the references between errors and to the value, so that the value is freed at once."""
     waiting = list(errors)
     while waiting:
         error = waiting.pop()
@@ -149,7 +168,7 @@ def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any
 
 
 def _names_all(node: Any, words: set[str]) -> bool:
-    """Whether all of the words are keys somewhere in a value."""
+    """Whether each of the words is a key somewhere in a value."""
     missing, waiting = set(words), [node]
     while waiting and missing:
         node = waiting.pop()
@@ -162,7 +181,7 @@ def _names_all(node: Any, words: set[str]) -> bool:
 
 
 def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
-    """Whether a format is named in the definition, or in what it refers to; yes, too, where that cannot be told."""
+    """Whether the definition, or a target of its references, uses a format; True if that is unknown."""
     waiting, references = [definition], set[str]()
     while waiting:
         node = waiting.pop()
@@ -176,7 +195,7 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
             if isinstance(reference, str) and reference not in references:
                 references.add(reference)
                 try:
-                    waiting.append(referred(reference, document))
+                    waiting.append(resolve_ref(reference, document))
                 except (LookupError, ValueError, TypeError):
                     return True
     return False
@@ -196,7 +215,7 @@ def _compile(
 
 
 def _pattern_problem(node: Any) -> str:
-    """Why a pattern in a definition cannot be used; empty where all can. The validator only says which."""
+    """Why a pattern of a definition is invalid; empty if none is. The validator only says which one."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -221,7 +240,7 @@ def why_unusable(text: str) -> str:
 
 
 def _is_wide(value: Any) -> bool:
-    """Whether an array in it goes on where the slow judge stops."""
+    """Whether it contains an array that is too long for jsonschema's limit."""
     children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return (isinstance(value, list) and len(value) > MAX_EXPLAINED_ITEMS) or any(map(_is_wide, children))
 
@@ -235,20 +254,16 @@ def _is_uri(text: str) -> bool:
 
 
 def _is_country(text: str) -> bool:
-    import pycountry  # noqa: PLC0415  costs 50 ms, and most requests name no country
-
     return len(text) == 2 and text.isascii() and pycountry.countries.get(alpha_2=text.upper()) is not None
 
 
 def _is_language(text: str) -> bool:
-    """An ISO 639-1 code, or the English name of a language that has one; case does not matter."""
+    """An ISO 639-1 code, or the English name of a language that has one, in any case."""
     return text.lower() in _languages()
 
 
 @cache
 def _languages() -> frozenset[str]:
-    import pycountry  # noqa: PLC0415  see _is_country
-
     coded = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
     spelled = {language.name.partition(" (")[0].lower() for language in coded}
     common = {language.common_name.lower() for language in coded if hasattr(language, "common_name")}
@@ -256,12 +271,10 @@ def _languages() -> frozenset[str]:
 
 
 def _is_standard(name: str) -> Callable[[str], bool]:
-    """A format of JSON Schema itself, judged for both validators by jsonschema's own checker."""
+    """A format of JSON Schema itself, checked for both validators by jsonschema's format checker."""
 
     def conforms(text: str) -> bool:
-        from jsonschema import FormatChecker  # noqa: PLC0415  costs 30 to 60 ms, and few documents use these
-
-        return bool(FormatChecker().conforms(text, name))
+        return bool(jsonschema.FormatChecker().conforms(text, name))
 
     return conforms
 
@@ -279,14 +292,12 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "iso-3166-1-alpha-2": _is_country,
     "language": _is_language,
 }
-"""What the formats mean. Both validators ask this table, so they cannot disagree."""
+"""The formats. Both validators use this table, so that they agree."""
 
 
 @cache
 def _format_checker() -> "FormatChecker":
-    from jsonschema import FormatChecker  # noqa: PLC0415  needed only to explain
-
-    checker = FormatChecker(formats=())
+    checker = jsonschema.FormatChecker(formats=())
     for name, conforms in FORMATS.items():
         checker.checks(name)(lambda value, conforms=conforms: not isinstance(value, str) or conforms(value))
     return checker
@@ -294,37 +305,34 @@ def _format_checker() -> "FormatChecker":
 
 @cache
 def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
-    """jsonschema's validator, which walks no array further than is worth it, and reads patterns as the fast judge."""
-    from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415  needed only to explain
-    from jsonschema.validators import extend  # noqa: PLC0415  needed only to explain
-
-    known = Draft202012Validator.VALIDATORS
+    """jsonschema's validator, with a limit on array items, and with the fast validator's patterns."""
+    known = jsonschema.Draft202012Validator.VALIDATORS
 
     def items(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, list):
             instance = instance[: min(schema.get("maxItems", MAX_EXPLAINED_ITEMS), MAX_EXPLAINED_ITEMS)]
         yield from known["items"](validator, definition, instance, schema) or ()
 
-    def pattern(validator: Any, definition: str, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+    def pattern(_validator: Any, definition: str, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
-            yield ValidationError(f"{instance!r} does not match {definition!r}")
+            yield jsonschema.ValidationError(f"{instance!r} does not match {definition!r}")
 
-    def named(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+    def named(validator: Any, definition: Any, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         for text, wanted in definition.items() if isinstance(instance, dict) else ():
             for name in [name for name in instance if _pattern(text).is_valid(name)]:
                 yield from validator.descend(instance[name], wanted, path=name, schema_path=text)
 
     def additional(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, dict) and schema.get("patternProperties"):
-            # jsonschema would search the names with Python's `re`.
+            # jsonschema would match the names with Python's `re`.
             patterns = [_pattern(text) for text in schema["patternProperties"]]
             schema = {name: each for name, each in schema.items() if name != "patternProperties"}
             instance = {name: each for name, each in instance.items() if not any(p.is_valid(name) for p in patterns)}
         yield from known["additionalProperties"](validator, definition, instance, schema) or ()
 
-    def unique(validator: Any, definition: bool, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:  # noqa: ARG001  as it is called
+    def unique(_validator: Any, definition: bool, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
-            yield ValidationError(f"{instance!r} has non-unique elements")
+            yield jsonschema.ValidationError(f"{instance!r} has non-unique elements")
 
     keywords: dict[str, Any] = {
         "items": items,
@@ -335,27 +343,27 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     }
     if leaves_unevaluated:
         keywords["unevaluatedProperties"] = lambda *_: ()
-    extended: type[Validator] = extend(Draft202012Validator, keywords)
+    extended: type[Validator] = jsonschema.validators.extend(jsonschema.Draft202012Validator, keywords)
     return extended
 
 
-# jsonschema compares every item with every other; a few thousand objects would take it minutes.
+# jsonschema compares every item with every other, which takes minutes for a few thousand objects.
 _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 
 
 @lru_cache(maxsize=256)
 def _pattern(definition: str) -> Any:
-    """A regular expression as JSON Schema means it (ECMA 262), which is not quite what Python's `re` means."""
+    """A regular expression in JSON Schema's syntax (ECMA 262), which differs from Python's."""
     return jsonschema_rs.Draft202012Validator({"pattern": definition}, pattern_options=linear_options())
 
 
 _UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})
 MAX_MEANT = 3
-"""Unknown names of one object of which the nearest known one is told."""
+"""The most unknown names of an object for which the nearest known name is suggested."""
 
 
 def _meant_names(error: "ValidationError") -> str:
-    """The names that were probably meant by those that an object may not have, under any of its choices."""
+    """Suggestions for the unknown names of an object, from all of its alternatives."""
     meant: dict[str, None] = {}
     choices = error.context or () if error.validator in {"anyOf", "oneOf"} else ()
     for each in (error, *choices):
@@ -373,7 +381,7 @@ def _metaschema() -> Any:
 
 
 def _format_schema(value: Any) -> Any:
-    """The value, as far as it is small: the journal keeps violations."""
+    """The value if it is small, since the journal keeps violations."""
     if isinstance(value, str):
         return value[:MAX_SHOWN_VALUE]
     return type(value)() if isinstance(value, (list, dict)) else value

@@ -1,4 +1,4 @@
-"""The strict reading of a document: nothing is forgiven that it does not promise to forgive, or show in an example."""
+"""Strict mode: rejects everything that the document neither allows explicitly nor shows in an example."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from mockserver.openapi.document import METHODS, OpenApiDocument
 def closed(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The document with every request body closed: no unknown keys, and no null that only stands for `unset`.
 
-    What an example of the document shows stays allowed: keys, and nulls.
+    Keys and nulls in an example of the document stay allowed.
     """
     spec = OpenApiDocument(document, name)
     paths = {path: _closed_item(spec.resolved(item, path), spec) for path, item in document.get("paths", {}).items()}
@@ -46,7 +46,7 @@ def _closed_content(content: Mapping[str, Any], spec: OpenApiDocument) -> Mappin
 def _examples(
     content: Mapping[str, Any], schema: Mapping[str, Any], spec: OpenApiDocument
 ) -> Iterator[Mapping[str, Any]]:
-    """The objects that the media type and its schema give as examples."""
+    """The example objects of the media type and its schema."""
     named = (spec.resolved(each, "examples") for each in (content.get("examples") or {}).values())
     values = [each.get("value") for each in named if isinstance(each, dict)]
     values += [content.get("example"), schema.get("example"), *_list(schema.get("examples"))]
@@ -58,14 +58,14 @@ def _list(value: Any) -> list[Any]:
 
 
 def _tightened_property(schema: Any) -> Any:
-    """The property without its null, unless null is its own example."""
+    """The property without null, unless null is its own example."""
     is_object = isinstance(schema, dict)
     is_null = is_object and None in [schema.get("example", ""), *_list(schema.get("examples"))]
     return schema if is_null else _without_null(schema)
 
 
 def _with_siblings(schema: Any, spec: OpenApiDocument) -> Any:
-    """What a schema's `$ref` points at, with the keywords that stand beside the `$ref`."""
+    """The target of a schema's `$ref`, with the keywords beside the `$ref`."""
     found = spec.resolved(schema, "requestBody")
     if found is schema or not isinstance(found, dict):
         return found

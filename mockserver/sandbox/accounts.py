@@ -1,4 +1,4 @@
-"""Who pays, how much is left, and the book of charges."""
+"""Accounts: credits, balance and ledger."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.collection import OpenCollection
 
 DEFAULT_CREDITS = 1_000_000_000
-"""Credits of an account nobody has described."""
+"""Credits of an account that no file describes."""
 MOST = 2**62
-"""Credits, had or owed: whatever is spent besides, JSON has digits for what is left."""
+"""The most credits or debts, so that a balance always fits into JSON."""
 
 _RESERVED = re.compile(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
@@ -21,7 +21,7 @@ _RESERVED = re.compile(
 
 
 class AccountSpec(NamedTuple):
-    """What an accounts file, or a reserved token, says of an account before anything happens."""
+    """What an accounts file or a reserved token specifies of an account."""
 
     key: str
     """The digest of its token (`account_key`); the token itself is not kept."""
@@ -29,23 +29,23 @@ class AccountSpec(NamedTuple):
     credits: int = DEFAULT_CREDITS
     revoked: bool = False
     revoked_at: float | None = None
-    """Sandbox time from which the token is refused, in Unix seconds; None is never."""
+    """Sandbox time from which the token is rejected, in Unix seconds; None is never."""
 
 
 class AccountOverrides(NamedTuple):
-    """What holds for every account of a sandbox, whatever else is said of it. What is None is left alone."""
+    """Values for every account of a sandbox; they override files and tokens. None leaves a value unchanged."""
 
     credits: int | None = None
     revoked: bool | None = None
     revoked_at: float | None = None
 
     def with_those_of(self, later: "AccountOverrides") -> "AccountOverrides":
-        """These terms, except for what later ones say."""
+        """These overrides, replaced by those that `later` sets."""
         terms = self if later.revoked is None else self._replace(revoked=later.revoked, revoked_at=later.revoked_at)
         return terms if later.credits is None else terms._replace(credits=later.credits)
 
     def applied(self, facts: AccountSpec) -> AccountSpec:
-        """The facts of an account that is opened under these terms."""
+        """The account's specification with these overrides."""
         return facts._replace(**{name: value for name, value in self._asdict().items() if value is not None})
 
 
@@ -58,7 +58,7 @@ class Charge(NamedTuple):
     at: float
     """Sandbox time, in Unix seconds."""
     credits: int
-    """What it did to the balance: negative for what was spent, or for a `set` to less. All together are the balance."""
+    """The change of the balance: negative for a payment, or for a `set` to less. The balance is the sum of all."""
     entry: str
     """`opened`, `set` or `item`."""
     batch: str = ""
@@ -67,24 +67,24 @@ class Charge(NamedTuple):
 
 
 class Account(NamedTuple):
-    """Who pays. Charges for items are not written down: they follow from the batches of the account."""
+    """An account. Charges for items are not stored: they are computed from its batches."""
 
     key: str
     email: str
     revoked: bool
     revoked_at: float | None
     entries: tuple[Charge, ...]
-    """What it was opened with, and what the operator set since."""
+    """The credits it was opened with, and later changes by admin calls."""
     is_operator_made: bool = False
-    """Whether the operator opened or changed it, which makes it good for every provider."""
+    """Whether an admin call created or changed it; then every provider accepts its token."""
 
     def is_revoked(self, now: float) -> bool:
-        """Whether the token is refused."""
+        """Whether the token is rejected."""
         return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
 
 class Accounts:
-    """The accounts of one sandbox, and the book of charges."""
+    """The accounts of one sandbox, and their ledger."""
 
     def __init__(
         self,
@@ -93,9 +93,10 @@ class Accounts:
         closed: Mapping[str, frozenset[str]] = {},
         collections: OpenCollection,
     ) -> None:
-        """`known` is what files say, by account key; `closed` says by provider which accounts alone are good.
+        """`known` are the accounts of files, by account key. `closed` holds by provider the only valid accounts.
 
-        It names only providers whose accounts are closed; "" stands for operations of no provider and for the operator.
+        It has an entry for each provider whose accounts are closed; "" stands for operations without a provider and for
+        the admin API.
         """
         self._known = known
         self._closed = closed
@@ -108,10 +109,10 @@ class Accounts:
         self._unpaid = collections("unpaid", str)
         """By the id of a batch that is not settled, the key of the account that pays for it."""
         self.terms = NO_OVERRIDES
-        """What accounts opened from now on begin with."""
+        """Overrides for accounts that are opened from now on."""
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
-        """The token's account, opened at first use; None when the token is not good for the provider."""
+        """The token's account, opened at first use; None if the provider does not accept the token."""
         key = account_key(token)
         account = self._accounts.get(key)
         if account is None:
@@ -123,11 +124,11 @@ class Accounts:
         return account
 
     def peek(self, token: str, now: float, *, magic: bool) -> Account | None:
-        """The account of a token, or with that key, as an operator sees it; not opened by the look."""
+        """The account of a token, or with that key, for the admin API. Does not open it."""
         return self.with_key(token) or self._accounts.get(account_key(token)) or self.draft(token, now, magic=magic)
 
     def with_key(self, key: str) -> Account | None:
-        """The account that is open under a key."""
+        """The open account with that key."""
         return self._accounts.get(key)
 
     def every(self) -> list[Account]:
@@ -135,7 +136,7 @@ class Accounts:
         return list(self._accounts.scan())
 
     def open(self, facts: AccountSpec, now: float) -> Account:
-        """Put an account on the book, whatever files say of its token."""
+        """Open an account, even if files close the API to its token."""
         account = self._accounts.get(facts.key) or self._open(_opened(facts, now))
         return self.put(account._replace(is_operator_made=True))
 
@@ -145,7 +146,7 @@ class Accounts:
         return account
 
     def draft(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
-        """What would be opened for the token; None when it is not good for the provider."""
+        """The account that would be opened for the token; None if the provider does not accept it."""
         key = account_key(token)
         if not self._admits(key, provider):
             return None
@@ -153,7 +154,7 @@ class Accounts:
         return _opened(facts if self.terms is NO_OVERRIDES else self.terms.applied(facts), now)
 
     def add_batch(self, batch: Batch) -> None:
-        """Add a batch, whose successes its account pays for."""
+        """Add a batch, and charge its account for the successful items."""
         id_, price = batch.id, batch.price
         self._batches.put(id_, batch)
         if price:
@@ -162,14 +163,14 @@ class Accounts:
             self._unpaid.put(id_, key)
 
     def can_pay(self, account: Account, now: float) -> bool:
-        """Whether the balance is above 0. Nothing is settled while even the worst case leaves credits."""
+        """Whether the balance is above 0. Charges are not computed while the credits cover the worst case."""
         settled = self._settled.get(account.key)
         if settled is not None and settled > (self._promised.get(account.key) or 0):
             return True
         return self.balance(account, now) > 0
 
     def balance(self, account: Account, now: float) -> int:
-        """The credits left: what the account began with, less every success that has fallen due."""
+        """The credits left: the initial credits, less the price of every item that has succeeded by now."""
         settled, promised, due = self._settled_of(account), self._promised.get(account.key), 0
         for id_, key in self._unpaid.items() if promised else ():
             batch = self._batches.get(id_) if key == account.key else None
@@ -190,8 +191,8 @@ class Accounts:
         return settled - due
 
     def set_balance(self, account: Account, credits: int, now: float) -> Account:
-        """The account with what the operator says left on it, from now on."""
-        change = credits - self.balance(account, now)  # A line of its own: reading the balance settles batches.
+        """The account with a balance of `credits` from now on."""
+        change = credits - self.balance(account, now)  # Reading the balance changes the credits that are settled.
         self._settled.put(account.key, self._settled_of(account) + change)
         return self.put(account._replace(entries=(*account.entries, Charge(now, change, "set"))))
 
@@ -215,12 +216,14 @@ class Accounts:
 def facts_of(
     token: str, email: str | None = None, credits: int = DEFAULT_CREDITS, revoked: bool = False
 ) -> AccountSpec:
-    """The facts of the token's account; without an e-mail address of its own it has a made-up one."""
+    """The specification of the token's account. Without an e-mail address it gets a generated one."""
     return AccountSpec(account_key(token), email or email_of(token), credits, revoked)
 
 
 def account_from_token(token: str) -> AccountSpec:
-    """What a token's own words say: `mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`; plenty otherwise."""
+    """The account of a token with a magic prefix (`mock-no-credits…`, `mock-credits-N…`, `mock-revoked…`); otherwise
+    DEFAULT_CREDITS.
+    """
     found = _RESERVED.match(token)
     if found is None:
         return facts_of(token)
@@ -230,13 +233,13 @@ def account_from_token(token: str) -> AccountSpec:
 
 
 def reserved_status(token: str) -> int | None:
-    """The status that `mock-status-NNN…` asks for; None for any other token."""
+    """The status of a token `mock-status-NNN…`; None for any other token."""
     found = _RESERVED.match(token) if token.startswith("mock-status-") else None
     return int(found.group(4)) if found else None
 
 
 def email_of(token: str) -> str:
-    """An address for an account nobody has described. It tells accounts apart and does not repeat the token."""
+    """A generated address for an account that no file describes. It is unique, and does not contain the token."""
     return f"account-{crc32(token.encode()):08x}@example.com"
 
 

@@ -1,4 +1,4 @@
-"""Batches that age: timelines, progressions, the fates of items, and the table of allowed statuses."""
+"""Batches: timelines, progressions, outcomes of items, and the table of allowed statuses."""
 
 import math
 import re
@@ -12,19 +12,19 @@ import orjson
 from mockserver.sandbox.conditions import ItemPlan
 
 ARCHIVING_SHARE = 0.2
-"""The part of a timed batch's life that follows its last item."""
+"""The share of a timed batch's duration that follows its last item."""
 
 Status = TypeVar("Status", bound=StrEnum)
 
 
 class Lifecycle(Generic[Status]):
-    """Which status may follow which. What is not in the table cannot happen."""
+    """Which status may follow which. Transitions that are not in the table cannot happen."""
 
     def __init__(self, table: Mapping[Status, set[Status]]) -> None:
         self._table = table
 
     def allows(self, before: Status, after: Status) -> bool:
-        """Whether `after` may be seen once `before` was: the same status, or one that can be reached from it."""
+        """Whether `after` is the same status as `before`, or can be reached from it."""
         seen, open_ends = {before}, [before]
         while open_ends:
             reached = self._table[open_ends.pop()] - seen
@@ -33,28 +33,30 @@ class Lifecycle(Generic[Status]):
         return after in seen
 
     def is_final(self, status: Status) -> bool:
-        """Whether nothing follows."""
+        """Whether the status is final."""
         return not self._table[status]
 
 
 class Progression(NamedTuple):
-    """What makes a batch age: nothing (`immediate`), the sandbox clock (`time`), or being looked at (`polls`)."""
+    """What makes a batch progress: nothing (`immediate`: done at creation), the sandbox clock (`time`), or status
+    requests (`polls`).
+    """
 
     kind: str
     amount: float = 0
-    """Seconds of sandbox time, or number of status reads, to the end."""
+    """Seconds of sandbox time, or number of status requests, until the end."""
 
 
 IMMEDIATE = Progression("immediate")
 
 
 class ItemOutcome(NamedTuple):
-    """What becomes of one item, where a marker in its text says so."""
+    """The outcome of an item, as markers in its text set it."""
 
     failure: int | None = None
     """The status it fails with; None when it succeeds."""
     slowness: float = 0.0
-    """Seconds of sandbox time it takes longer than others; infinite when it hangs."""
+    """Extra seconds of sandbox time; infinite if it hangs."""
 
 
 PLAIN = ItemOutcome()
@@ -62,12 +64,12 @@ HANGING = ItemOutcome(slowness=math.inf)
 DEFAULT_FAILURE = 500
 _MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
 _SUSPICIOUS = re.compile(rb"\[mock:|\\u")
-"""What JSON looks like that may hold a marker, perhaps behind escapes."""
+"""JSON that may contain a marker, possibly with escaped characters."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def read_outcome(text: str) -> ItemOutcome:
-    """The fate its markers give an item.
+    """The outcome that an item's markers set.
 
     They are `[mock:fail]`, `[mock:fail=429]`, `[mock:slow=30s]` (ms, s, m or h) and `[mock:hang]`.
     """
@@ -80,7 +82,7 @@ def read_outcome(text: str) -> ItemOutcome:
 
 
 def apply_plan(fate: ItemOutcome, plan: ItemPlan, index: int, batch: str) -> ItemOutcome:
-    """An item's fate under a plan; a failure that a marker asks for stays."""
+    """An item's outcome under a plan. A failure set by a marker has precedence."""
     if plan.hangs(index, batch):
         return HANGING
     failure = plan.failure(index, batch)
@@ -88,45 +90,45 @@ def apply_plan(fate: ItemOutcome, plan: ItemPlan, index: int, batch: str) -> Ite
 
 
 class ItemCounts(NamedTuple):
-    """How many items have ended, and how."""
+    """How many items have succeeded and failed."""
 
     successful: int
     failed: int
 
 
 class Batch(NamedTuple):
-    """A job of many items. What it is at an instant follows from these values alone; nothing ticks."""
+    """A job of many items. Its status at any instant is computed from these values; there are no timers."""
 
     id: str
     kind: str
-    """What was asked for; an id of one kind does not open another."""
+    """The kind of batch. An id is only valid for operations of its kind."""
     account: str
     size: int
     body: bytes
-    """The accepted request in JSON; items are read from it when somebody asks."""
+    """The accepted request in JSON. Items are parsed when they are needed."""
     texts_key: str
-    """The body's key under which the items' texts stand: a list of them, or one."""
+    """The key of the body that holds the items' texts: a list, or one text."""
     created: float
     """Sandbox time, in Unix seconds."""
     progression: Progression
     archives: bool = True
-    """Whether something remains to be done after the last item."""
+    """Whether an archiving phase follows the last item."""
     head: float = 0.0
-    """The part of a timed batch's life that comes before its items; under `polls` it is one read."""
+    """The share of a timed batch's duration before its items; under `polls` one status request."""
     held: float = -math.inf
     """The sandbox time before which no item ends, in Unix seconds."""
     price: int = 0
     """Credits for each successful item."""
     heeds_markers: bool = True
     plan: ItemPlan | None = None
-    """What the sandbox's conditions said of the items when the batch was made."""
+    """The sandbox's conditions for items at the time the batch was created."""
     reads: tuple[float, ...] = ()
-    """Sandbox times of the status reads that aged it, oldest first; only under the progression `polls`."""
+    """Sandbox times of the status requests that made it progress, oldest first; only under `polls`."""
     fates: Mapping[int, ItemOutcome] | None = None
-    """Of the items that are not plain, by index; None until somebody needed to know. See `known`."""
+    """Outcomes of the items that have a marker or a plan, by index; None until they are computed by `with_outcomes`."""
 
     def with_outcomes(self) -> "Batch":
-        """The same batch with its fates read."""
+        """The same batch with its outcomes computed."""
         return self if self.fates is not None else self._replace(fates=self._read_fates())
 
     def texts(self) -> list[str]:
@@ -140,29 +142,29 @@ class Batch(NamedTuple):
         return request
 
     def read_at(self, now: float) -> "Batch":
-        """The batch after one more status read."""
+        """The batch after one more status request."""
         if self.progression.kind != "polls" or len(self.reads) >= self.progression.amount:
             return self
         return self._replace(reads=(*self.reads, now))
 
-    def began(self) -> float:
-        """The sandbox time at which the items' turn comes; infinite while that is not in sight."""
+    def items_start(self) -> float:
+        """The sandbox time at which the first items may end; infinite while unknown."""
         if self.progression.kind == "polls":
             return self._read_time(self._head_reads + 1)
         return self.created + (self.progression.amount * self.head if self.progression.kind == "time" else 0.0)
 
     def progressed(self) -> float:
-        """The sandbox time of the last poll, under `polls`; infinite before, and for the progression `time`."""
+        """The sandbox time of the last poll, under `polls`; infinite before it, and for other progressions."""
         if self.progression.kind == "polls":
             return self._read_time(int(self.progression.amount))
         return self.created if self.progression.kind == "immediate" else math.inf
 
     def fate(self, index: int) -> ItemOutcome:
-        """What becomes of an item, sooner or later."""
+        """The final outcome of an item."""
         return self._fates.get(index, PLAIN)
 
     def due(self, index: int) -> float:
-        """The sandbox time at which an item ends; infinite while that is not in sight."""
+        """The sandbox time at which an item ends; infinite while unknown."""
         return self._base_due(index, self.fate(index).slowness)
 
     def tally(self, now: float) -> ItemCounts:
@@ -177,13 +179,13 @@ class Batch(NamedTuple):
         return ItemCounts(successful, failed)
 
     def items_end(self) -> float:
-        """The sandbox time at which the last item ends; infinite while that is not in sight."""
+        """The sandbox time at which the last item ends; infinite while unknown."""
         return max(self._base_due(index, slowness) for index, slowness in self._last())
 
     def end(self) -> float:
-        """The sandbox time at which nothing remains to be done; infinite while that is not in sight."""
+        """The sandbox time at which the batch ends; infinite while unknown."""
         if self.progression.kind == "time":
-            # Counted from the creation, so that a batch without markers ends at created + amount to the last bit.
+            # Computed from the creation time, so that a batch without markers ends at exactly created + amount.
             archiving = self.progression.amount - self._offset(self.size - 1)
             return self._start + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
         if self.progression.kind == "polls":
@@ -215,7 +217,9 @@ class Batch(NamedTuple):
 
     @property
     def _steps(self) -> int:
-        """The reads over which items end; the last read is left for the archive where there is one."""
+        """The number of status requests over which items end; the last one is reserved for archiving if there is such a
+        phase.
+        """
         polls = int(self.progression.amount)
         return polls - self._head_reads - (1 if self.archives and polls > 1 else 0)
 
@@ -225,7 +229,7 @@ class Batch(NamedTuple):
 
     @property
     def _start(self) -> float:
-        """Where a timed batch's life is counted from: held items shift it."""
+        """The start of a timed batch's duration, which `not_before` may delay."""
         return max(self.created, self.held - self.progression.amount * self.head)
 
     def _base_due(self, index: int, slowness: float) -> float:
@@ -239,11 +243,11 @@ class Batch(NamedTuple):
     def _offset(self, index: int) -> float:
         amount = self.progression.amount
         offset = amount * self.head + amount * (1 - self.head - self._share) * ((index + 1) / self.size)
-        return min(offset, amount)  # Rounding must not carry an item past the end.
+        return min(offset, amount)  # Rounding must not move an item past the end.
 
     def _read_time(self, number: int) -> float:
         return self.reads[number - 1] if len(self.reads) >= number else math.inf
 
     def _plainly_ended(self, now: float) -> int:
-        """How many items would have ended by now if none had a marker, without looking at each."""
+        """How many items would have ended by now without markers; does not look at each item."""
         return bisect_right(range(self.size), now, key=lambda index: self._base_due(index, 0.0))

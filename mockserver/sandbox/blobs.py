@@ -1,4 +1,4 @@
-"""Bytes at rest: small ones in memory, large ones in a file that has no name and is gone with its last holder."""
+"""Immutable bytes: small ones in memory, large ones in an unnamed file that is removed with its last reference."""
 
 import os
 import tempfile
@@ -11,13 +11,13 @@ import xxhash
 from mockserver.errors import NO_STORAGE, Reason, Refusal
 
 MEMORY_BYTES = 1024 * 1024
-"""What is larger rests on disk."""
+"""Larger content is stored on disk."""
 CHUNK_BYTES = 256 * 1024
 MAX_LINE = 16 * 1024 * 1024
 
 
 class _UnnamedFile:
-    """A file without a name, closed when nobody holds it."""
+    """A file without a name, closed with its last reference."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -25,27 +25,29 @@ class _UnnamedFile:
 
 
 class Blob:
-    """Bytes that no longer change. Any number of threads may read them at once."""
+    """Immutable bytes. Safe to read from several threads."""
 
     def __init__(self, content: "bytes | _UnnamedFile", size: int) -> None:
-        """Made by `in_memory`, `on_disk` and `BlobWriter.finish`."""
+        """Created by `in_memory`, `on_disk` and `BlobWriter.finish`."""
         self._content = content
         self.size = size
 
     @classmethod
     def in_memory(cls, content: bytes) -> "Blob":
-        """These bytes, however many."""
+        """A blob in memory, of any size."""
         return cls(content, len(content))
 
     @classmethod
     def on_disk(cls, file: BinaryIO) -> "Blob":
-        """The content of an open file, which must not change any more; the caller may close it, but not hand it on."""
+        """The content of an open file, which must not change any more. The caller may close it, but must not pass it to
+        others.
+        """
         file.flush()
         descriptor = os.dup(file.fileno())
         return cls(_UnnamedFile(descriptor), os.fstat(descriptor).st_size)
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """The bytes from `start` up to `stop`, as far as there are any."""
+        """The bytes from `start` up to `stop`, or up to the end."""
         start, stop = self._within(start, stop)
         if isinstance(self._content, bytes):
             return self._content[start:stop]
@@ -59,16 +61,16 @@ class Blob:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """What `read` gives, piece by piece."""
+        """The bytes as `read` returns them, in pieces."""
         start, stop = self._within(start, stop)
         for at in range(start, stop, CHUNK_BYTES):
             yield self.read(at, min(at + CHUNK_BYTES, stop))
 
     def line_groups(self) -> Iterator[list[bytes]]:
-        r"""The lines in order without the `\n` that ends them, in groups of CHUNK_BYTES and a line at most.
+        r"""The lines in order, without their `\n`, in groups of at most CHUNK_BYTES and one line.
 
-        Nothing else ends a line, and the last one may lack its end. Of a line longer than MAX_LINE its first MAX_LINE
-        bytes and a NUL, which no JSON text may hold.
+        Only `\n` ends a line; the last line may lack it. A line longer than MAX_LINE is cut to MAX_LINE bytes and a
+        NUL, which is invalid in JSON.
         """
         line = bytearray()
         for chunk in self.chunks():
@@ -85,7 +87,7 @@ class Blob:
         return f"<Blob of {self.size} bytes, {self.digest().hex()}>"
 
     def digest(self) -> bytes:
-        """16 bytes that stand for the content; not for secrets."""
+        """A digest of 16 bytes. Not for secrets."""
         hasher = xxhash.xxh3_128()
         for chunk in self.chunks():
             hasher.update(chunk)
@@ -96,7 +98,7 @@ class Blob:
 
 
 class BlobWriter:
-    """Writes a Blob from first byte to last; what was written is gone when a writer is dropped before its end."""
+    """Writes a Blob sequentially. A writer that is dropped before `finish` frees its content."""
 
     def __init__(self) -> None:
         self._file: _UnnamedFile | None = None
@@ -105,14 +107,14 @@ class BlobWriter:
         self._written = 0
 
     def write(self, *parts: bytes) -> None:
-        """Add bytes to the end; raises OSError when the disk takes no more."""
+        """Appends bytes; raises OSError if the disk is full."""
         self._size += sum(map(len, parts))
         self._waiting += parts
         if self._size > MEMORY_BYTES and self._size - self._written >= CHUNK_BYTES:
             self._spill()
 
     def finish(self) -> Blob:
-        """All that was written. Nothing may be written afterwards."""
+        """The complete blob. No more writes are allowed."""
         if self._size <= MEMORY_BYTES:
             return Blob.in_memory(b"".join(self._waiting))
         return Blob(self._spill(), self._size)
@@ -130,7 +132,7 @@ class BlobWriter:
 
 
 def no_room(problem: OSError) -> Refusal:
-    """The refusal of a request whose bytes could not be kept; the request may be sent again when there is room."""
+    """The rejection of a request whose bytes could not be stored. The client may retry it."""
     try:
         folder = f" {tempfile.gettempdir()}"
     except OSError:

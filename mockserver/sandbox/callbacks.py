@@ -1,4 +1,4 @@
-"""Callbacks: who is to be told that a batch is done, when that falls due, and what became of telling them."""
+"""Callbacks (webhooks): when they are due, and the result of each delivery attempt."""
 
 import math
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 MAX_CLAIMED = 1000
-"""How many callbacks that fell due an outbox keeps; it counts what it drops."""
+"""The most callbacks that an outbox keeps after they were due. Dropped ones are counted."""
 MAX_ATTEMPTS = 100
-"""How many attempts a callback keeps, the latest: redelivering has no end."""
+"""The latest attempts that are kept for a callback."""
 
 
 class State(StrEnum):
-    """What has become of a callback."""
+    """The delivery state of a callback."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -22,38 +22,38 @@ class State(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     KEPT = "kept"
-    """It fell due, and stays in the inbox because nothing is sent."""
+    """It was due, and is not sent because `--callbacks inbox` is set."""
 
 
 UNDECIDED = frozenset({State.PENDING, State.SENDING, State.RETRYING})
 
 
 class Attempt(NamedTuple):
-    """One try to deliver a callback."""
+    """One attempt to deliver a callback."""
 
     at: float
     """Sandbox time at its end, in Unix seconds."""
     status: int | None
-    """What the receiver answered; None without an answer."""
+    """The status of the receiver's response; None without a response."""
     error: str
-    """Empty when it was delivered."""
+    """Empty if it was delivered."""
 
 
 class Callback(NamedTuple):
-    """What a batch's owner asked to be told, once."""
+    """A notification of the end of a batch, sent once."""
 
     id: str
-    """The batch's: a batch has one callback at most."""
+    """The id of its batch. A batch has at most one callback."""
     number: int
-    """From 1, in the order in which they were asked for."""
+    """From 1, in order of creation."""
     provider: str
-    """The name of the provider that words it."""
+    """The name of the provider that makes the payload."""
     target: str
     """A URL, or the ARN of a queue."""
     base_url: str
-    """Under which the client that queued the batch knows the server."""
+    """The server's address as the client that queued the batch used it."""
     due: float = math.inf
-    """Sandbox time, in Unix seconds; infinite while the batch's end is not in sight."""
+    """Sandbox time, in Unix seconds; infinite while the end of the batch is unknown."""
     state: State = State.PENDING
     payload: bytes = b""
     """JSON; empty while it is pending."""
@@ -65,17 +65,19 @@ class Callback(NamedTuple):
 
 
 class Outbox:
-    """The callbacks of one sandbox: those that wait for their due time, and those that were claimed since."""
+    """The callbacks of one sandbox: pending ones, and those that have been claimed for delivery."""
 
     def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
-        """`callbacks` are those of another outbox, as `every` gives them."""
+        """`callbacks` are those of another outbox, as `every` returns them."""
         self.pending: dict[str, Callback] = {}
         self.claimed: dict[str, Callback] = {}
-        """In the order in which they fell due."""
+        """In the order in which they were due."""
         self.noted = 0
         self.dropped = 0
         self._queue: list[tuple[float, int, str]] = []
-        """By due time, then number. An entry whose callback is no longer pending, or due at another time, is void."""
+        """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
+        ignored.
+        """
         for each in callbacks:
             self.noted = max(self.noted, each.number)
             if each.state is State.PENDING:
@@ -84,24 +86,24 @@ class Outbox:
                 self.claimed[each.id] = each
 
     def note(self, id_: str, *, provider: str, target: str, base_url: str, due: float) -> None:
-        """A batch asks for a callback."""
+        """Adds a pending callback for a batch."""
         self.noted += 1
         self._await(Callback(id_, self.noted, provider, target, base_url, due))
 
     def reschedule(self, id_: str, due: float) -> None:
-        """The batch's end has moved, or come in sight; one without a pending callback does not matter."""
+        """Updates the due time after the end of a batch has changed. Ignores a batch without a pending callback."""
         callback = self.pending.get(id_)
         if callback is not None and callback.due != due:
             self._await(callback._replace(due=due))
 
     def next_due(self) -> float:
-        """The earliest due time of all that are pending; infinite when none is in sight."""
+        """The earliest due time of all pending callbacks; infinite if unknown."""
         while self._queue and self._is_void(self._queue[0]):
             heappop(self._queue)
         return self._queue[0][0] if self._queue else math.inf
 
     def claim_due(self, now: float) -> list[Callback]:
-        """The callbacks due by now that nobody claimed before: in due order, of equal ones the older first."""
+        """Callbacks that are due and were not claimed before, in due order, then by number."""
         found = []
         while self.next_due() <= now and self._queue:
             callback = self.pending.pop(heappop(self._queue)[2])
@@ -110,7 +112,7 @@ class Outbox:
         return found
 
     def redeliver(self, id_: str) -> None:
-        """Let a claimed callback be claimed once more; it remembers its attempts."""
+        """Makes a claimed callback due again; it keeps its attempts."""
         self._await(self.claimed.pop(id_)._replace(state=State.PENDING))
 
     def find(self, id_: str) -> Callback | None:
@@ -118,13 +120,13 @@ class Outbox:
         return self.claimed.get(id_) or self.pending.get(id_)
 
     def update(self, callback: Callback) -> None:
-        """A claimed callback as it is now; nothing happens when it was dropped meanwhile."""
+        """Replaces a claimed callback by its current value, unless it was dropped."""
         if callback.id in self.claimed:
             self.claimed[callback.id] = callback
             self._drop_oldest()
 
     def every(self) -> list[Callback]:
-        """Those claimed, as they fell due, then those pending, as they will."""
+        """Claimed callbacks in due order, then pending ones in their expected order."""
         return [*self.claimed.values(), *sorted(self.pending.values(), key=lambda each: (each.due, each.number))]
 
     def _await(self, callback: Callback) -> None:
@@ -133,7 +135,7 @@ class Outbox:
             heappush(self._queue, (callback.due, callback.number, callback.id))
 
     def _drop_oldest(self) -> None:
-        """Keep to the bound; what is still to be sent is never dropped, nor what came after it."""
+        """Enforces the bound. Callbacks that are still to be sent are not dropped, nor later ones."""
         while len(self.claimed) > MAX_CLAIMED:
             oldest = next(iter(self.claimed.values()))
             if oldest.state in UNDECIDED:

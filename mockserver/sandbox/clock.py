@@ -12,17 +12,17 @@ LATEST = 253_402_300_799.0
 
 
 class ClockConfig(NamedTuple):
-    """How a sandbox's clock begins."""
+    """The initial state of a sandbox's clock."""
 
     frozen: bool = False
     instant: float | None = None
-    """Unix seconds; None begins at the wall clock's now."""
+    """Unix seconds; None starts at the current time."""
     scale: float = 1.0
-    """Seconds that pass in one second of the wall."""
+    """Seconds of sandbox time per second of real time."""
 
 
 class ClockSnapshot(NamedTuple):
-    """Where a clock stands."""
+    """The state of a clock."""
 
     now: float
     born: float
@@ -32,7 +32,7 @@ class ClockSnapshot(NamedTuple):
 
 
 def format_instant(unix: float) -> str:
-    """Unix seconds as ISO 8601 in UTC; as a number where ISO 8601 has no year for it."""
+    """Unix seconds as ISO 8601 in UTC; a number if the year does not fit into four digits."""
     try:
         text = datetime.fromtimestamp(unix, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
@@ -40,16 +40,19 @@ def format_instant(unix: float) -> str:
     return text.replace("+00:00", "Z")
 
 
+FLOWING = ClockConfig()
+
+
 class Clock:
     """The time of one sandbox, in Unix seconds."""
 
-    def __init__(self, start: ClockConfig = ClockConfig(), wall: Callable[[], float] = time.time) -> None:  # noqa: B008  a value
+    def __init__(self, start: ClockConfig = FLOWING, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
         self._start = start
         self.reset()
 
     def reset(self) -> None:
-        """Begin again as the clock once began."""
+        """Returns to the initial state."""
         self._anchor_wall = self._wall_seen = self._wall()
         self._anchor = self._anchor_wall if self._start.instant is None else self._start.instant
         self.is_frozen = self._start.frozen
@@ -57,11 +60,11 @@ class Clock:
         self.born = self._anchor
 
     def now(self) -> float:
-        """The sandbox's time. It never runs backwards, even when the wall clock does, and stops at the end of 9999."""
+        """The sandbox's time. It never runs backwards, even if the system clock does, and stops at the end of 9999."""
         if self.is_frozen:
             return self._anchor
         wall = self._wall()
-        if wall < self._wall_seen:  # It was set back: flow on from where the sandbox stood.
+        if wall < self._wall_seen:  # The system clock was set back: continue from the last known time.
             self._anchor += (self._wall_seen - self._anchor_wall) * self.scale
             self._anchor_wall = wall
         self._wall_seen = wall
@@ -69,17 +72,17 @@ class Clock:
         return reached if reached < LATEST else LATEST
 
     def wall(self) -> float:
-        """The time outside the sandbox, in Unix seconds; only for judging how long a client really waited."""
+        """Wall-clock time in Unix seconds; only to check how long a client really waited."""
         return self._wall()
 
     def advance(self, seconds: float) -> None:
-        """Move forward; raises ValueError for a negative or unbounded step."""
+        """Advances the clock; raises ValueError for a negative or unbounded step."""
         if not (math.isfinite(seconds) and seconds >= 0):
             raise ValueError(f"a clock advances by zero or more seconds, not by {seconds!r}")
         self.set(self.now() + seconds)
 
     def set(self, instant: float) -> None:
-        """Jump to an instant; raises ValueError when it lies in the past or past the year 9999."""
+        """Sets the time; raises ValueError if it lies in the past or past the year 9999."""
         now = self.now()
         if not now <= instant <= LATEST:
             raise ValueError(
@@ -89,39 +92,39 @@ class Clock:
         self._stand_at(instant)
 
     def begin(self, instant: float) -> None:
-        """Start anew at an instant, back or forth; only for a sandbox in which nothing has happened that has a time."""
+        """Restarts at any instant; only for a sandbox without timestamps."""
         self._stand_at(min(instant, LATEST))
         self.born = self._anchor
 
     def wait_for(self, instant: float) -> float | None:
-        """Seconds of the wall until the clock shows the instant; None when it never will unless it is told to."""
+        """Real seconds until the clock reaches the instant; None if it never will without an admin call."""
         if self.is_frozen or instant > LATEST:
             return None
         return max(instant - self.now(), 0.0) / self.scale
 
     def freeze(self) -> None:
-        """Stand still until resumed."""
+        """Stops the clock until `resume`."""
         self._hold()
         self.is_frozen = True
 
     def resume(self) -> None:
-        """Flow again from where the clock stands."""
+        """Lets the clock flow again from its current time."""
         self._hold()
         self.is_frozen = False
 
     def scale_by(self, scale: float) -> None:
-        """Let one second of the wall be `scale` seconds here; raises ValueError unless it is positive and finite."""
+        """Sets the seconds of sandbox time per real second; raises ValueError unless positive and finite."""
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"a clock is scaled by a positive number, not by {scale!r}")
         self._hold()
         self.scale = scale
 
     def mark(self) -> ClockSnapshot:
-        """Where the clock stands, for `set_to`."""
+        """The clock's state, for `set_to`."""
         return ClockSnapshot(self.now(), self.born, self.is_frozen, self.scale)
 
     def set_to(self, mark: ClockSnapshot) -> None:
-        """Stand where another clock stood, and go on as it did."""
+        """Takes over the state of another clock."""
         self.born, self.is_frozen, self.scale = mark.born, mark.frozen, mark.scale
         self._stand_at(mark.now)
 

@@ -1,26 +1,31 @@
-"""Conditions: how a sandbox differs from what the settings say, and what shall become of its batches."""
+"""Conditions: how a sandbox differs from the settings, and the outcomes planned for its batches."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mockserver.sandbox.ids import digest
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 DEFAULT_STATUS = 500
+AnySettings = TypeVar("AnySettings", bound="DataclassInstance")
 
 
 class ItemSelector(NamedTuple):
-    """Some items of a batch, said by one of three rules."""
+    """Selects items of a batch by one of three rules."""
 
     every: int = 0
-    """Every so manieth; 1 is all, 0 is not this rule."""
+    """Select every n-th item (1 = all items). 0 = not set; then `share` or `indexes` applies."""
     share: float = 0.0
-    """Each with this probability, drawn from the batch's id."""
+    """The probability of each item, seeded by the batch's id."""
     indexes: tuple[int, ...] = ()
-    """Just these, from 0, in rising order."""
+    """Indexes of items, from 0, ascending."""
 
     def takes(self, index: int, key: bytes) -> bool:
-        """Whether the item is among them. `key` is what a share is drawn from."""
+        """Whether the item is selected. `key` seeds the random numbers of `share`."""
         if self.every:
             return (index + 1) % self.every == 0
         if self.share:
@@ -30,18 +35,18 @@ class ItemSelector(NamedTuple):
 
 
 class ItemPlan(NamedTuple):
-    """What becomes of a batch's items, whatever their texts say."""
+    """The outcomes of a batch's items; it applies in addition to markers."""
 
     fail: ItemSelector | None = None
     status: int = DEFAULT_STATUS
-    """What the failing ones fail with."""
+    """The status of failed items."""
     hang: ItemSelector | None = None
-    """Those that never end."""
+    """The items that never end."""
     expires: bool = False
-    """Whether the batch's window closes with its last poll, under `polls`, or at once, under `immediate`."""
+    """Whether the batch expires with its last poll (under `polls`), or at once (under `immediate`)."""
 
     def failure(self, index: int, batch: str) -> int | None:
-        """The status an item fails with; None when it does not."""
+        """The status with which an item fails; None if it does not."""
         return self.status if self.fail is not None and self.fail.takes(index, b"fail/" + batch.encode()) else None
 
     def hangs(self, index: int, batch: str) -> bool:
@@ -49,38 +54,40 @@ class ItemPlan(NamedTuple):
 
 
 class InputRejection(NamedTuple):
-    """What is found wrong with the input of every batch, once it is looked at."""
+    """An error for which every batch fails when its input is validated."""
 
     code: str
     line: int | None = None
     param: str | None = None
     message: str | None = None
-    """None where the provider has words for the code."""
+    """None selects the provider's message for the code."""
 
 
 class Conditions(NamedTuple):
-    """How one sandbox differs. What is None is as the settings say; the first six have the names of settings."""
+    """How one sandbox differs. What is None is as the settings say."""
 
     capacity: str | None = None
-    agilecloud_profile: str | None = None
-    credit_check: str | None = None
-    keep_order: bool | None = None
-    missing_variables: str | None = None
-    page_weight: str | None = None
     page_size: int | None = None
-    """The most entries a page of a list has, whatever is asked for."""
+    """The most entries of a page of a list, regardless of the requested limit."""
     items: ItemPlan | None = None
     input: InputRejection | None = None
     retention: float | None = None
     """Seconds of sandbox time after which batches and files are unknown."""
+    settings: tuple[tuple[str, str | bool], ...] = ()
+    """Settings of providers that have other values here, by name; those that their rows declare as conditions."""
+
+    def applied_to(self, settings: AnySettings) -> AnySettings:
+        """The settings, with the values that this sandbox has in their place."""
+        return replace(settings, **dict(self.settings)) if self.settings else settings
 
     def forgets(self, created: float, now: float) -> bool:
-        """Whether what was made then is unknown by now."""
+        """Whether an object created then has expired by now."""
         return self.retention is not None and created + self.retention <= now
 
     def described(self) -> dict[str, Any]:
-        """The conditions as JSON, only what differs; `read_conditions` takes it back."""
+        """The conditions as JSON, without those that are None; `read_conditions` parses it."""
         found = {name: value for name, value in self._asdict().items() if value is not None}
+        found |= dict(found.pop("settings"))
         if self.items is not None:
             found["items"] = _plan_json(self.items)
         if self.input is not None:
@@ -89,11 +96,11 @@ class Conditions(NamedTuple):
 
 
 NORMAL = Conditions()
-"""As the settings say; every sandbox that nobody changed holds this very value."""
+"""No differences. Sandboxes without conditions share this value."""
 
 
 def read_conditions(value: Mapping[str, Any]) -> Conditions:
-    """The conditions that JSON of the documented form says (`$defs/conditions` in the scenarios' schema)."""
+    """Conditions from JSON that fits the schema (`$defs/conditions` in the scenarios' schema)."""
     if not value:
         return NORMAL
     changes = dict(value)
@@ -101,7 +108,8 @@ def read_conditions(value: Mapping[str, Any]) -> Conditions:
         changes["items"] = _read_plan(changes["items"])
     if "input" in changes:
         changes["input"] = InputRejection(**changes["input"])
-    return Conditions(**changes)
+    settings = tuple((name, changes.pop(name)) for name in value if name not in Conditions._fields)
+    return Conditions(**changes, settings=settings)
 
 
 def _read_plan(value: Mapping[str, Any]) -> ItemPlan:

@@ -1,4 +1,17 @@
-"""Ids that are the same on every run: f(seed, sandbox, operation, canonical body, how often that body was seen)."""
+"""Ids that are the same on every run.
+
+An id is a digest of the seed, the sandbox's name, the operation, the canonical body, and how often this body was seen
+in this sandbox:
+
+- The canonical body (sorted keys, no white space) makes all spellings of one JSON value equal.
+
+- The count gives a repeated request another id. It is the only state, and it depends on equal requests only: other
+requests, their order, the number of workers and the clock have no effect.
+
+- An export contains the counts and the salt, so an imported sandbox continues with the ids of the original.
+
+Random ids and counters of all requests would break this, so neither is used anywhere.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,21 +23,21 @@ from mockserver.http import Upload
 from mockserver.sandbox.collection import Collection
 
 NESTING_MARGIN = 24
-"""Levels that an answer may have around what was given."""
+"""Levels of nesting that a response may add around a client's value."""
 
 
 def digest(*parts: bytes) -> bytes:
-    """16 bytes that stand for the parts. Not for secrets: XXH3, because a batch's body is hashed on every queuing."""
+    """A digest of the parts, 16 bytes. Not for secrets: XXH3, since every batch's body is hashed."""
     return xxhash.xxh3_128_digest(_fold(parts))
 
 
 def seed_of(*parts: bytes) -> int:
-    """A number that stands for the parts, to begin many digests with."""
+    """A number derived from the parts, as the seed of many digests."""
     return xxhash.xxh3_64_intdigest(_fold(parts))
 
 
 def seeded_digest(seed: int, part: bytes) -> bytes:
-    """16 bytes that stand for a part and what the seed was made of; for half the price of `digest`."""
+    """A digest of a part and a seed, 16 bytes, at half the cost of `digest`."""
     return xxhash.xxh3_128_digest(part, seed)
 
 
@@ -33,21 +46,21 @@ def _fold(parts: Iterable[bytes]) -> bytes:
 
 
 def as_uuid(identity: bytes) -> str:
-    """16 bytes as the text of a version 4 UUID (RFC 9562), which is what the documented ids look like."""
+    """16 bytes as the text of a version 4 UUID (RFC 9562), the format of the documented ids."""
     text = identity.hex()
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[identity[8] & 3]}{text[17:20]}-{text[20:]}"
 
 
 def canonical(value: Any) -> bytes:
-    """A JSON value in the one form that all ways of writing it share: keys sorted, no white space.
+    """JSON in canonical form: keys sorted, no white space.
 
-    A form's files may be in it; what stands for them depends on all of their content.
+    A form may contain files, which are represented by a digest of their content.
     """
     return orjson.dumps(value, default=_replacement, option=orjson.OPT_SORT_KEYS)
 
 
 def check_depth(value: Any) -> None:
-    """Raises JSONEncodeError for what is so deep that an answer around it could not be written."""
+    """Raises JSONEncodeError for a value nested so deeply that a response that contains it could not be encoded."""
     for _ in range(NESTING_MARGIN):
         value = [value]
     canonical(value)
@@ -60,21 +73,21 @@ def _replacement(value: Any) -> list[str]:
 
 
 def salt_of(seed: str, sandbox: str) -> bytes:
-    """What the ids of a sandbox of that name derive from."""
+    """The salt of the ids of a sandbox of that name."""
     return digest(seed.encode(), sandbox.encode())
 
 
 class IdSequence:
-    """The identities one sandbox gives. A body seen again gets another one, whatever was asked in between."""
+    """The ids of one sandbox. A repeated body gets another id, independent of the requests in between."""
 
     def __init__(self, seed: str, sandbox: str, seen: Collection[int]) -> None:
-        """`seen` is where the sandbox counts how often each body came."""
+        """`seen` holds how often each body occurred; it belongs to the sandbox."""
         self.salt = salt_of(seed, sandbox)
         self._get = seen.get
         self._put = seen.put
 
     def next(self, operation: str, body: bytes) -> bytes:
-        """The next identity for this operation and canonical body."""
+        """The next digest for this operation and canonical body."""
         content = xxhash.xxh3_128_hexdigest(body) + operation
         count = self._get(content) or 0
         self._put(content, count + 1)

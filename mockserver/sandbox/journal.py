@@ -1,4 +1,4 @@
-"""The record of a sandbox: every request with its response, as far back as its bounds allow."""
+"""The journal of a sandbox: every request with its response, within bounds."""
 
 import sys
 from collections import deque
@@ -15,16 +15,17 @@ from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.redaction import redacted_header, redacted_text, secrets_in
 
 MAX_BYTES = 16 * 1024 * 1024
-"""Of one journal."""
+"""The most bytes of one journal."""
 EXCHANGE_BYTES, VIOLATION_BYTES = 1000, 300
-"""What an exchange and a violation take in memory beside their texts and bodies. A journal's own bound is of texts,
-bodies and violations only."""
+"""Memory that an exchange and a violation take in addition to their texts and bodies, which alone count for a journal's
+own bound.
+"""
 FREED_SHARE = 16
-"""Where all journals together are too large, one in so many bytes is freed, so that it is seldom looked for room."""
+"""Beyond the limit of all journals, one in so many bytes is freed, so that the search is rare."""
 
 _UNEXPECTED = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED, Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE})
 ON_DEMAND = frozenset({"stub", FAULT_SOURCE})
-"""The sources of answers that a rule of the user's gave, whatever the document says."""
+"""Sources of responses that the user's stubs produced, documented or not."""
 
 
 class Exchange(NamedTuple):
@@ -39,20 +40,20 @@ class Exchange(NamedTuple):
     request: Request
     response: Response
     reason: str
-    """Why it was refused; empty when it was not."""
+    """The reason of a rejection; empty without one."""
     violations: tuple[Violation, ...]
 
     @property
     def is_unexpected(self) -> bool:
-        """Whether no client can mean such a request, since no document knows it. What a stub answered was meant."""
+        """Whether the document does not allow the request. A request that a stub answered was intended."""
         return self.reason in _UNEXPECTED and self.response.source not in ON_DEMAND
 
 
 def without_secrets(exchange: Exchange, public: str = "", most: int | None = None) -> Exchange:
     """The exchange with its credentials redacted, as it is shown and exported.
 
-    `public` is a text that is no secret though it may be used as a token, such as the name of the sandbox. Of longer
-    bodies only the first `most` bytes are kept.
+    `public` is a text that is no secret even if used as a token, such as the name of the sandbox. Bodies are cut to
+    `most` bytes.
     """
     request, response = exchange.request, exchange.response
     secrets = secrets_in((*request.headers.items(), *response.headers), request.query)
@@ -91,7 +92,7 @@ def _redacted_violation(violation: Violation, secrets: Sequence[str]) -> Violati
 
 
 Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]
-"""An exchange as it is kept. To make one for every request would cost a third of keeping it; few are ever read."""
+"""An exchange as it is stored. Creating an Exchange for every request would cost a third of recording; few are read."""
 
 
 class JournalSpace:
@@ -102,17 +103,17 @@ class JournalSpace:
         self.held = 0
         """Bytes in all journals."""
         self.dropped = 0
-        """How many exchanges were dropped because all journals together were too large."""
+        """Exchanges dropped because all journals together were too large."""
         self.lock = Lock()
         """Held by a thread that changes one of the journals."""
         self.records = 0
-        """How many exchanges were recorded, which orders the journals by use."""
+        """The number of exchanges recorded; orders the journals by use."""
         self.journals: WeakSet[Journal] = WeakSet()
 
     def make_room(self) -> None:
         """Drop exchanges until all journals together are within the limit; called with the lock held.
 
-        Of the journals that are larger than the average, the least recently used lose their oldest exchanges first.
+        Of the journals larger than average, the least recently used lose their oldest exchanges first.
         """
         target = self.limit - self.limit // FREED_SHARE
         while self.held > target and self.journals:
@@ -125,10 +126,10 @@ class JournalSpace:
 
 
 class Journal:
-    """The latest exchanges, bounded in number and in the size of what they carry. What was dropped is counted."""
+    """The latest exchanges, bounded in number and size. Dropped ones are counted."""
 
     def __init__(self, limit: int, space: JournalSpace | None = None) -> None:
-        """`limit` is the most exchanges; `space` the server's, shared by all its journals."""
+        """`limit` is the most exchanges; `space` is shared by all journals of the server."""
         self._limit = limit
         self._space = space or JournalSpace()
         self._rows: deque[Row] = deque()
@@ -139,7 +140,7 @@ class Journal:
         self._space.journals.add(self)
 
     def clear(self) -> deque[Row]:
-        """Forget everything, the counts included; what was kept is returned."""
+        """Remove all exchanges and reset the counts; returns the removed ones."""
         with self._space.lock:
             self._space.held -= self.held
             forgotten = self._rows
@@ -148,14 +149,15 @@ class Journal:
             self._weight = 0
         self.seen = 0
         self.waits: dict[int, float] = {}
-        """When requests came by the wall clock, by number; only while somebody is told to wait (`Retry-After`), since
-        a sandbox whose clock stands cannot tell whether that was heeded."""
+        """Wall-clock times of requests, by number; only recorded while a response asks to wait (`Retry-After`), since a
+        frozen sandbox clock cannot show whether the client waited.
+        """
         self.waits_end = 0.0
-        """When the last of these waits is over, by the wall clock; 0 while there is none."""
+        """When the last of these waits is over, in wall-clock time; 0 without one."""
         return forgotten
 
     def detach(self) -> None:
-        """Take no more of the server's space; what is recorded from now on counts nowhere."""
+        """Stop counting towards the server's space."""
         with self._space.lock:
             self._space.held -= self.held
             self._space.journals.discard(self)
@@ -163,7 +165,7 @@ class Journal:
         self._space.held = self.held
 
     def fill(self, seen: int, exchanges: Iterable[Exchange]) -> None:
-        """Become the journal that has seen so many exchanges and kept these."""
+        """Take over another journal's count and exchanges."""
         self.clear()
         for exchange in exchanges:
             self.seen = exchange.number - 1
@@ -177,7 +179,7 @@ class Journal:
 
     @property
     def dropped(self) -> int:
-        """How many exchanges were forgotten to stay within the bounds."""
+        """Exchanges dropped because of the bounds."""
         return self.seen - len(self._rows)
 
     def record(  # noqa: PLR0917  called once, on the hot path
@@ -189,9 +191,9 @@ class Journal:
         reason: str,
         violations: tuple[Violation, ...],
     ) -> None:
-        """Note an exchange."""
+        """Record an exchange."""
         self.seen += 1
-        if request.form is not None:  # or a file that was deleted would stay until its exchange is forgotten
+        if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None)
         weight = _weight(request, response, violations)
         space = self._space
@@ -207,7 +209,7 @@ class Journal:
                 space.make_room()
 
     def drop_oldest(self) -> None:
-        """Forget the oldest exchange; called with the lock of the space held."""
+        """Drop the oldest exchange; called with the lock of the space held."""
         self._rows.popleft()
         weight = self._weights.popleft()
         self._weight -= weight
@@ -216,7 +218,7 @@ class Journal:
             self.waits.pop(self.seen - len(self._rows), None)
 
     def note_wait(self, at: float, response: Response, wall: float) -> None:
-        """Keep when the latest exchange happened by the wall clock, where it tells a client to wait, or one is told."""
+        """Record the latest exchange's wall-clock time if it asks the client to wait, or a wait is running."""
         seconds = retry_after_seconds(response, at) if response.status >= 400 else 0.0
         if self.waits_end < wall:
             self.waits_end = 0.0
@@ -226,7 +228,7 @@ class Journal:
             self.waits[self.seen] = wall
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
-        """The kept exchanges that match, oldest first."""
+        """The exchanges that match, oldest first."""
         return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
 
 
@@ -246,7 +248,7 @@ def _weight(request: Request, response: Response, violations: tuple[Violation, .
 
 
 def retry_after_seconds(response: Response, at: float) -> float:
-    """The seconds for which the response asks the client to wait; 0 when it does not."""
+    """The seconds that the response asks the client to wait; 0 if it does not."""
     text = next((value.strip() for name, value in response.headers if name.lower() == "retry-after"), "")
     if text.isascii() and text.isdigit():
         return float(text[:9])

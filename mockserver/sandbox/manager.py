@@ -1,29 +1,29 @@
-"""All sandboxes of a server: made when they are first named, forgotten when there are too many."""
+"""All sandboxes of a server: created when they are first named, evicted when there are too many."""
 
 import sys
 from collections.abc import Callable
 from threading import Lock
 
-from mockserver.sandbox.idle import Idle
+from mockserver.sandbox.deferred_free import DeferredFree
+from mockserver.sandbox.eviction import EvictionOrder
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.journal import JournalSpace
 from mockserver.sandbox.sandbox import NO_OPTIONS, Sandbox, SandboxDefaults, SandboxOptions
-from mockserver.sandbox.waste import Waste
 from mockserver.stores import Store, open_store
 
 MAX_SANDBOXES = 10_000
 UNPINNED_SHARE = 10
-"""One place in so many is not for pinned sandboxes."""
+"""One place in so many is reserved for unpinned sandboxes."""
 MAX_NAME = 200
-"""Characters."""
+"""The most characters of a name."""
 
 
-class SandboxesFull(Exception):  # noqa: N818  a fact that is told, not an error of ours
-    """No sandbox can be made or pinned: there are as many as there may be, and too many are pinned."""
+class SandboxesFull(Exception):
+    """No sandbox can be created or pinned: the limit is reached, and too many are pinned."""
 
 
 class SandboxManager:
-    """All worlds of one server. Of too many, the one that was idle for longest is forgotten."""
+    """All sandboxes of one server. Beyond the limit the least recently used is evicted."""
 
     def __init__(
         self,
@@ -34,20 +34,20 @@ class SandboxManager:
         journal_bytes: int = sys.maxsize,
         when_evicted: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`journal_bytes` bounds all journals together; `when_evicted` is told how many were forgotten so far."""
+        """`journal_bytes` bounds all journals together; `when_evicted` is called with the number of evictions."""
         self._store = store
         self.beginnings = beginnings
         self.limit = limit
         self.evicted = 0
-        """How many were forgotten to make room."""
-        self.waste = Waste()
+        """The number of evictions."""
+        self.waste = DeferredFree()
         self.journals = JournalSpace(journal_bytes)
         self._when_evicted = when_evicted
         self._by_name: dict[str, Sandbox] = {}
         self._by_key: dict[str, Sandbox] = {}
         self._evicted_names: dict[str, None] = {}
-        self._idle: Idle[Sandbox] = Idle()
-        self._waiting: Idle[Sandbox] = Idle()
+        self._idle: EvictionOrder[Sandbox] = EvictionOrder()
+        self._waiting: EvictionOrder[Sandbox] = EvictionOrder()
         self._uses = 0
         self._making = Lock()
 
@@ -55,9 +55,9 @@ class SandboxManager:
         return len(self._by_name)
 
     def open(self, name: str, own: SandboxOptions = NO_OPTIONS, *, by_token: bool = False) -> Sandbox:
-        """The sandbox of that name or key, made where there is none; raises SandboxesFull.
+        """The sandbox of that name or key, created if there is none; raises SandboxesFull.
 
-        `by_token` says that the name is a client's token.
+        `by_token` means that the name is a client's token.
         """
         sandbox = self._by_name.get(name) or self._by_key.get(name)
         if sandbox is None:
@@ -66,23 +66,23 @@ class SandboxManager:
         return sandbox
 
     def find(self, key: str) -> Sandbox | None:
-        """The sandbox with that key, if there is one."""
+        """The sandbox with that key; None if there is none."""
         sandbox = self._by_key.get(key)
         if sandbox is not None:
             self._uses = sandbox.used = self._uses + 1
         return sandbox
 
     def name_of(self, key: str | None) -> str | None:
-        """The name of the sandbox with that key, if there is one; looking is not using."""
+        """The name of the sandbox with that key. Does not count as a use."""
         sandbox = self._by_key.get(key) if key else None
         return sandbox.name if sandbox else None
 
     def named(self, name: str) -> Sandbox | None:
-        """The sandbox of that name or key, if there is one; looking is not using."""
+        """The sandbox of that name or key; None if there is none. Does not count as a use."""
         return self._by_name.get(name) or self._by_key.get(name)
 
     def peek(self, name: str, *, by_token: bool = False) -> Sandbox:
-        """The sandbox of that name or key, or what would be made: nobody else will ever see that one."""
+        """The sandbox of that name or key, or a new one that is not registered."""
         found = self.named(name)
         if found is None:
             found = Sandbox(name, open_store(), self.beginnings)
@@ -95,22 +95,22 @@ class SandboxManager:
         return found is not None and found.is_busy()
 
     def every(self) -> list[Sandbox]:
-        """All of them, in the order in which they were made."""
+        """All sandboxes, in order of creation."""
         return list(self._by_name.values())
 
     def by_use(self) -> list[Sandbox]:
-        """All of them, the most recently used first."""
+        """All sandboxes, the most recently used first."""
         return sorted(self._by_name.values(), key=lambda sandbox: -sandbox.used)
 
     def unused_name(self) -> str:
-        """A name that no sandbox has."""
+        """A name that is not in use."""
         number = len(self._by_name) + 1
         while f"sandbox-{number}" in self._by_name:
             number += 1
         return f"sandbox-{number}"
 
     def delete(self, name: str) -> Sandbox | None:
-        """Forget the sandbox of that name or key, held or not; None when there is none."""
+        """Delete the sandbox of that name or key, pinned or not; None if there is none."""
         with self._making:
             sandbox = self.named(name)
             if sandbox is not None:
@@ -118,7 +118,7 @@ class SandboxManager:
             return sandbox
 
     def check_room_to_pin(self, name: str) -> None:
-        """Raises SandboxesFull where pinning the sandbox of that name would leave too few places for others."""
+        """Raises SandboxesFull if pinning the sandbox of that name would leave too few places for others."""
         most = self.limit - self.limit // UNPINNED_SHARE
         sandbox = self._by_name.get(name)
         if len(self._by_name) < most or (sandbox is not None and sandbox.is_pinned):
@@ -128,12 +128,12 @@ class SandboxManager:
 
     def _make(self, name: str, own: SandboxOptions, *, by_token: bool) -> Sandbox:
         with self._making:
-            if name in self._by_name:  # another thread was faster
+            if name in self._by_name:  # another thread has created it
                 return self._by_name[name]
             was_evicted = name in self._evicted_names
             while len(self._by_name) >= self.limit:
                 idle = self._find_idle()
-                self._evicted_names.pop(name, None)  # which leaves room to remember another
+                self._evicted_names.pop(name, None)  # so that the eviction is remembered within the bound
                 self._evict(idle)
             sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste, self.journals)
             sandbox.is_named_by_token = by_token
@@ -145,7 +145,7 @@ class SandboxManager:
 
     def _find_idle(self) -> Sandbox:
         idle = self._idle.longest(self.every, self._may_go)
-        if idle is None and self.limit >= UNPINNED_SHARE:  # there are places that are not for pinned ones
+        if idle is None and self.limit >= UNPINNED_SHARE:  # some places are reserved for unpinned sandboxes
             idle = self._waiting.longest(self.every, self._may_go_at_need)
         if idle is None:
             raise SandboxesFull(f"there are {self.limit} sandboxes, and all of them are held: {self._holders()}")
@@ -173,7 +173,7 @@ class SandboxManager:
         return self._by_name.get(sandbox.name) is sandbox and sandbox.may_be_evicted
 
     def _may_go_at_need(self, sandbox: Sandbox) -> bool:
-        """Whether only a callback that is due later keeps the sandbox from being evicted."""
+        """Whether only a pending callback keeps the sandbox from being evicted."""
         is_free = not (sandbox.is_pinned or sandbox.is_busy())
         return self._by_name.get(sandbox.name) is sandbox and is_free
 
@@ -184,7 +184,7 @@ class SandboxManager:
 
 
 def shortened_name(name: str) -> str:
-    """What stands for a longer name. Two JSON Web Tokens may well begin alike for MAX_NAME characters."""
+    """A digest in place of a long name. Two JSON Web Tokens may have the same first MAX_NAME characters."""
     if len(name) <= MAX_NAME:
         return name
     mark = digest(name.encode()).hex()

@@ -1,4 +1,4 @@
-"""A sandbox: one isolated world, with its own accounts, batches, clock and journal."""
+"""A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar, cast
@@ -10,44 +10,44 @@ from mockserver.sandbox.callbacks import Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig
 from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import NORMAL
+from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Heap
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
 from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.stubs.rules import Rules
-from mockserver.sandbox.waste import AT_ONCE, Heap, Waste
 from mockserver.stores import Store, open_store
 
 Value = TypeVar("Value")
 
 
 class SandboxOptions(NamedTuple):
-    """What one sandbox starts from where it is not what all start from."""
+    """How one sandbox differs from SandboxDefaults."""
 
     clock: ClockConfig | None = None
     progression: Progression | None = None
     accounts: tuple[AccountSpec, ...] = ()
-    """Known beside those of files, and good for every provider."""
+    """In addition to those of files; every provider accepts them."""
     ids_of: str = ""
-    """The name whose sandbox would give the same ids; empty for its own."""
+    """The name whose sandbox would produce the same ids; empty for its own."""
 
 
 NO_OPTIONS = SandboxOptions()
 
 
 class SandboxDefaults(NamedTuple):
-    """What every sandbox starts from."""
+    """The initial state of every sandbox."""
 
     seed: str
     clock: ClockConfig
     progression: Progression
     accounts: Mapping[str, AccountSpec]
     closed: Mapping[str, frozenset[str]]
-    """By provider, the only tokens that are good; see Accounts."""
+    """By provider, the only valid accounts; see Accounts."""
     journal_size: int
     dated: tuple[str, ...] = ("batches",)
     """The collections whose values have timestamps; while one has any, the clock cannot begin again."""
 
     def of(self, own: SandboxOptions) -> "SandboxDefaults":
-        """The same, but for what is the sandbox's own."""
+        """The defaults with these options."""
         if own == NO_OPTIONS:
             return self
         known = {facts.key: facts for facts in own.accounts}
@@ -60,20 +60,20 @@ class SandboxDefaults(NamedTuple):
 
 
 class Sandbox:
-    """One isolated world."""
+    """An isolated environment."""
 
     used = 0
-    """When it was last opened, counted in openings of all sandboxes."""
+    """When it was last used, as a count of all sandboxes' uses."""
     is_held = False
-    """Whether somebody asked for it to stay."""
+    """Whether it was pinned explicitly."""
     is_set_up = False
-    """Whether the operator has set something in it since it was new."""
+    """Whether an admin call has changed it since its last reset."""
     outbox: Outbox | None = None
-    """None until a batch asks for a callback."""
+    """None until a batch has a callback."""
     is_named_by_token = False
-    """Whether its name is a client's token, which is not shown."""
+    """Whether its name is a client's token, which must not be shown."""
     was_evicted = False
-    """Whether an earlier sandbox of this name was forgotten, and nobody was told so far."""
+    """Whether an earlier sandbox of this name was evicted, which no response has reported yet."""
 
     def __init__(  # noqa: PLR0917  made in one place
         self,
@@ -81,10 +81,10 @@ class Sandbox:
         store: Store,
         beginnings: SandboxDefaults,
         own: SandboxOptions = NO_OPTIONS,
-        waste: Waste | None = None,
+        waste: DeferredFree | None = None,
         journals: JournalSpace | None = None,
     ) -> None:
-        """What is large and forgotten goes to the `waste`; without one it is freed at once.
+        """Large collections that are dropped go to the `waste`; without one they are freed at once.
 
         `journals` bounds the journals of all sandboxes together.
         """
@@ -102,27 +102,27 @@ class Sandbox:
         self.progression = self._beginnings.progression
         self.conditions = NORMAL
         self.journal = Journal(beginnings.journal_size, journals)
-        next_id = WeakMethod(self.next_id)  # rules that held their sandbox would keep it from being freed at once
+        next_id = WeakMethod(self.next_id)  # a reference to the sandbox would delay freeing it
         self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
         self.key = salt_of(beginnings.seed, name).hex()[:16]
-        """Names the sandbox in URLs, where its name (often a token) must not show."""
+        """Identifies the sandbox in URLs, where its name (often a token) must not appear."""
 
     @property
     def shown_name(self) -> str:
-        """The name as it is shown, logged and exported: the key, where the name is a token."""
+        """The name as it is shown, logged and exported: the key if the name is a token."""
         return self.key if self.is_named_by_token else self.name
 
     @property
     def has_no_timestamps(self) -> bool:
-        """Whether nothing is here that has a time, so that the clock may go anywhere."""
+        """Whether it holds no timestamps, so that the clock may be set to any instant."""
         return not any(self.sizes().values())
 
     def sizes(self) -> dict[str, int]:
-        """How many values are in each collection whose values have timestamps."""
+        """The number of values in each collection that holds timestamps."""
         return {name: len(self.collection(name, object)) for name in self._common.dated}
 
     def collection(self, name: str, type_: type[Value]) -> Collection[Value]:
-        """The collection of that name; its values are of the type with which it is declared."""
+        """The collection of that name, which is declared with this type of values; see Provider.collections."""
         try:
             return self._collections[name]
         except KeyError:
@@ -133,22 +133,22 @@ class Sandbox:
         return list(self._collections)
 
     def next_id(self, operation: str, body: bytes) -> str:
-        """The UUID for what a request with this canonical body creates; see IdSequence."""
+        """The UUID of what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
 
     @property
     def is_pinned(self) -> bool:
-        """Whether an admin call asked for it to stay, or has set something in it: it is never evicted."""
+        """Whether it is pinned, explicitly or by an admin call that changed it: it is never evicted."""
         return self.is_held or self.is_set_up
 
     @property
     def is_in_use(self) -> bool:
-        """Whether it is pinned, or has a callback that is not delivered yet."""
+        """Whether it is pinned, or has an undelivered callback."""
         return self.is_pinned or bool(self.outbox and self.outbox.pending)
 
     @property
     def may_be_evicted(self) -> bool:
-        """Whether nobody counts on it to stay, and nothing happens in it right now."""
+        """Whether it is neither in use nor inside a transaction."""
         return not (self.is_in_use or self.is_busy())
 
     def is_busy(self) -> bool:
@@ -156,13 +156,13 @@ class Sandbox:
         return self._partition.is_busy()
 
     def open_outbox(self) -> Outbox:
-        """Where callbacks are noted."""
+        """The outbox for callbacks, created if there is none."""
         if self.outbox is None:
             self.outbox = Outbox()
         return self.outbox
 
     def reset(self) -> None:
-        """Become what a new sandbox is. One that is held stays so."""
+        """Return to the initial state. A pinned sandbox stays pinned."""
         self.reset_state()
         self._throw_away(self.journal.clear())
         self.rules.remove()
@@ -172,36 +172,36 @@ class Sandbox:
         self.is_set_up = False
 
     def reset_state(self) -> None:
-        """Forget batches, their callbacks, accounts and the ids that were given; keep clock and journal."""
+        """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
         for values in self._partition.clear():
             self._throw_away(values)
         self._furnish()
 
     def reset_clock(self) -> None:
-        """Let the clock begin again; raises ValueError while there is what would then lie in the future."""
+        """Restart the clock; raises ValueError if there are timestamps that would then lie in the future."""
         if not self.has_no_timestamps:
             raise ValueError("the clock cannot begin again while there are batches or files; reset the state first")
         self.clock.reset()
 
     def reset_progression(self) -> None:
-        """Let batches age as they did in the beginning."""
+        """Return to the initial progression."""
         self.progression = self._beginnings.progression
 
     def reset_conditions(self) -> None:
-        """Let everything be as the settings say."""
+        """Remove all conditions."""
         self.conditions = NORMAL
 
     def restart_with(self, own: SandboxOptions) -> None:
-        """Become a new sandbox that starts from something else."""
+        """Reset it to another initial state."""
         self.own, self._beginnings = own, self._common.of(own)
         self.clock = Clock(self._beginnings.clock)
         self.reset()
 
     def detach(self) -> None:
-        """Give up the place in the store, where another sandbox of this name may begin. Who is inside goes on."""
+        """Give up its collections, so that a new sandbox can have this name. A running transaction can finish."""
         self._store.drop(self.name)
         for collection in self._collections.values():
-            if len(collection) > AT_ONCE:  # copies, because requests that are inside need the collections
+            if len(collection) > AT_ONCE:  # copies, because a running transaction needs the collections
                 self._throw_away(list(collection.items()))
         self._store = open_store()
         self.journal.detach()
@@ -212,7 +212,7 @@ class Sandbox:
             self._waste.add(heap)
 
     def _furnish(self) -> None:
-        """Make what reads and writes the collections."""
+        """Open the collections, and make the objects that use them."""
         start = self._beginnings
         self.batches = self.collection("batches", Batch)
         self.outbox = None

@@ -1,9 +1,8 @@
-"""Set-ups: what a scenario makes of a sandbox, all of it or nothing."""
+"""Applies a scenario to a sandbox, as a whole or not at all."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.errors import SettingsError
 from mockserver.sandbox.accounts import AccountOverrides, facts_of
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import format_instant
@@ -13,11 +12,11 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import LONGEST, is_progression
 from mockserver.sandbox.stubs.rules import Rule, Rules
 from mockserver.sandbox.stubs.schema import read_rule
-from mockserver.settings.parse import read_capacity, read_instant, read_progression
+from mockserver.settings.parse import InvalidValue, read_capacity, read_instant, read_progression
 
 
 class ScenarioError(ValueError):
-    """A part of a scenario that makes no sense."""
+    """An invalid part of a scenario."""
 
     def __init__(self, location: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
@@ -25,10 +24,10 @@ class ScenarioError(ValueError):
 
 
 class AccountChange(NamedTuple):
-    """What becomes of one account, or of every one."""
+    """A change of one account, or of all accounts."""
 
     token: str | None
-    """None is every account of the sandbox, those that come later included."""
+    """None is every account of the sandbox, including later ones."""
     email: str | None = None
     credits: int | None = None
     revoked: bool | None = None
@@ -37,7 +36,7 @@ class AccountChange(NamedTuple):
 
 
 class ClockChange(NamedTuple):
-    """What becomes of the clock; what is None stays."""
+    """A change of the clock. None leaves a value unchanged."""
 
     at: float | None = None
     frozen: bool | None = None
@@ -45,7 +44,7 @@ class ClockChange(NamedTuple):
 
 
 class ScenarioActions(NamedTuple):
-    """A scenario, read. What is None leaves the sandbox as it is."""
+    """A parsed scenario. None leaves a part of the sandbox unchanged."""
 
     name: str
     accounts: tuple[AccountChange, ...] = ()
@@ -53,19 +52,19 @@ class ScenarioActions(NamedTuple):
     progression: Progression | None = None
     conditions: Conditions | None = None
     stubs: tuple[Mapping[str, Any], ...] = ()
-    """Definitions of rules, as written; they are read anew for every sandbox, since some count from now."""
+    """Definitions of rules. They are parsed for each sandbox, since some durations start when they are applied."""
     faults: tuple[Mapping[str, Any], ...] = ()
 
     def apply(self, sandbox: Sandbox, *, magic: bool, reset: bool = False) -> None:
-        """Change the sandbox, after having made it new where `reset` asks; raises ValueError, and changes nothing.
+        """Apply the scenario, after a reset if `reset` is true. Raises ValueError, and then changes nothing.
 
-        `magic` says whether reserved tokens are heeded when an account is opened.
+        `magic` says whether magic tokens are recognised when an account is opened.
         """
         self._check_clock(sandbox, reset=reset)
         if reset:
             sandbox.reset()
         now = self._now_in(sandbox)
-        # First, because it may be refused; not after a reset, for the reader of set-ups has tried it.
+        # First, because it may fail; not after a reset, since reading the scenario has validated it.
         sandbox.rules.install(self.rules(now, sandbox.ids.salt), instead_of=self.origin)
         self._set_clock(sandbox)
         for change in self.accounts:
@@ -77,11 +76,11 @@ class ScenarioActions(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """What its rules are known by."""
+        """The origin of its rules."""
         return f"scenario:{self.name}"
 
     def rules(self, now: float, salt: bytes = b"") -> Iterator[Rule]:
-        """Its stubs and faults, to be installed. Their ids do not depend on how often it was applied."""
+        """Its stubs and faults. Their ids do not depend on how often it was applied."""
         for part, entries, times in (("stubs", self.stubs, 1), ("faults", self.faults, None)):
             for n, entry in enumerate(entries):
                 try:
@@ -91,7 +90,7 @@ class ScenarioActions(NamedTuple):
                 yield rule._replace(id=as_uuid(digest(salt, self.origin.encode(), part.encode(), b"%d" % n)))
 
     def _now_in(self, sandbox: Sandbox) -> float:
-        """The sandbox's time once the set-up is applied."""
+        """The sandbox's time after the clock change."""
         now = sandbox.clock.now()
         if self.clock.at is None:
             return now
@@ -119,7 +118,9 @@ class ScenarioActions(NamedTuple):
 
 
 def read_actions(name: str, content: Mapping[str, Any]) -> ScenarioActions:
-    """The set-up of a scenario whose content fits the schema; raises SetupError for what that cannot refuse."""
+    """The actions of a scenario whose content fits the schema; raises ScenarioError for rules that the schema cannot
+    express.
+    """
     accounts = tuple(AccountChange(**{"token": None, **each}) for each in content.get("accounts", ()))
     setup = ScenarioActions(
         name,
@@ -135,7 +136,7 @@ def read_actions(name: str, content: Mapping[str, Any]) -> ScenarioActions:
 
 
 def _try_rules(setup: ScenarioActions) -> None:
-    """Raises SetupError where the rules could not be installed in an empty sandbox at any time."""
+    """Raises ScenarioError if the rules could not be installed in an empty sandbox."""
     for part in ("stubs", "faults"):
         for n, entry in enumerate(getattr(setup, part)):
             if "until" in entry:
@@ -160,8 +161,8 @@ def _read_progression(content: Mapping[str, Any]) -> Progression | None:
         return None
     try:
         progression = Progression(*read_progression(content["progression"]))
-    except SettingsError as error:
-        raise ScenarioError(("progression",), str(error).removeprefix("progression ")) from error
+    except InvalidValue as error:
+        raise ScenarioError(("progression",), f"is {error.came}; wanted {error.wanted}") from error
     if not is_progression(progression):
         raise ScenarioError(("progression",), f"its amount is no number up to {LONGEST:g}")
     return progression
@@ -174,12 +175,11 @@ def _read_conditions(content: Mapping[str, Any]) -> Conditions | None:
 
 
 def parse_conditions(value: Mapping[str, Any], location: tuple[str | int, ...]) -> Conditions:
-    """The conditions of JSON that fits their schema; raises SetupError for what that cannot refuse."""
+    """Conditions from JSON that fits the schema; raises ScenarioError for rules that the schema cannot express."""
     try:
         read_capacity(value.get("capacity", "free"))
-    except SettingsError as error:
-        message = str(error).replace("capacity is ", "").replace("; wanted", " came; wanted")
-        raise ScenarioError((*location, "capacity"), message) from error
+    except InvalidValue as error:
+        raise ScenarioError((*location, "capacity"), f"{error.came} came; wanted {error.wanted}") from error
     return read_conditions(value)
 
 
@@ -191,7 +191,7 @@ def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, mag
         sandbox.accounts.terms = sandbox.accounts.terms.with_those_of(terms)
     else:
         found = sandbox.accounts.find(change.token, now, magic=magic)
-        if found is None:  # the accounts are closed; naming one puts it on the book, as PUT /accounts does
+        if found is None:  # the accounts are closed; naming one opens it, as PUT /accounts does
             found = sandbox.accounts.open(facts_of(change.token), now)
         changed = [found._replace(is_operator_made=True, email=change.email or found.email)]
     for each in changed:

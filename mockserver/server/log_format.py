@@ -1,4 +1,4 @@
-"""How log records are written: as lines of text, or as a JSON object each."""
+"""Formats log records: as text, or as one JSON object each."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; that of a request has its fields beside the message."""
+    """A record as one line of JSON; a request's record has its fields in addition to the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The process around the gateway: it listens, says so, and ends when it is told to."""
+"""The process: listens, reports that it is ready, and stops on a signal."""
 
 import asyncio
 import gc
@@ -30,24 +30,24 @@ from mockserver.web.malloc import return_freed_memory
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
-"""Seconds that requests still running have to finish when the server is told to end."""
+"""Seconds that running requests have to finish after a signal."""
 WORK_GRACE = 1.5
-"""Seconds that work in threads has to come to its next checkpoint, after that."""
+"""Seconds that work in threads then has to reach its next checkpoint."""
 END = 8.0
-"""Seconds after a signal when the process ends, even if the event loop is not free to hear of it."""
+"""Seconds after a signal when the process ends, even if the event loop is blocked."""
 KEEP_ALIVE = 75
-"""Seconds an idle connection stays open: long enough that no client's pool is surprised in the middle of a test."""
+"""Seconds an idle connection stays open: long enough for the connection pool of a slow test."""
 TICK = 1.0
-"""Seconds between two looks at the clock, for the Date header."""
+"""Seconds between two updates of the Date header."""
 SPARE_FILES = 100
-"""Open files that are not for connections, but for what is stored and where callbacks go."""
+"""Open files that are reserved for storage and callbacks."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG = logging.getLogger("uvicorn.error")
 
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT; the exit code. `app` stands in for the gateway."""
-    sys.setswitchinterval(0.001)  # the event loop waits for the interpreter that long when threads compute
+    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the gateway."""
+    sys.setswitchinterval(0.001)  # the event loop waits this long for the interpreter lock when threads compute
     raise_open_files()
     return_freed_memory()
     _set_up_logging(settings)
@@ -56,7 +56,7 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
         if app is None:
             ours = create_app(settings)
             app, workers = ours, ours.engine.workers
-        # What is queued lives long and refers to nothing that refers back: looking through it rarely is enough.
+        # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
@@ -65,15 +65,15 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
                 server.when_stopped = watchdog
                 server.run([listener])
     if workers is not None and not workers.stop(WORK_GRACE):
-        _exit_at_once()  # threads that compute in C code must not meet an interpreter that is being torn down
+        _exit_at_once()  # threads that run C code must not outlive the interpreter
     return 0
 
 
 class ThreadedServer:
-    """A server beside the caller's own work: `with ThreadedServer(Settings(port=0)) as server: get(server.url)`."""
+    """A server in a thread: `with ThreadedServer(Settings(port=0)) as server: get(server.url)`."""
 
     def __init__(self, settings: Settings, *, app: App | None = None) -> None:
-        """`app` stands in for the gateway; there is no engine then."""
+        """`app` replaces the gateway; there is no engine then."""
         self.settings = settings
         self.port = settings.port
         self._app = app
@@ -92,7 +92,7 @@ class ThreadedServer:
         return self._engine
 
     def start(self) -> "ThreadedServer":
-        """Return when requests are answered; raise what kept the server from starting."""
+        """Returns when requests are answered; raises the error that prevented the start."""
         if self._thread is not None:
             raise RuntimeError("the server runs already")
         app = self._app or self._load()
@@ -107,7 +107,7 @@ class ThreadedServer:
         return self
 
     def stop(self) -> None:
-        """Return when the port is free again; stopping twice is once."""
+        """Returns when the port is free again. May be called twice."""
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
@@ -130,37 +130,41 @@ class ThreadedServer:
 
 
 class EventDrivenServer(uvicorn.Server):
-    """Uvicorn's server, woken by an event where the original looks ten times a second."""
+    """Uvicorn's server, stopped by an event where the original polls ten times a second."""
 
     def __init__(self, app: App, settings: Settings, *, when_ready: Callable[[], None]) -> None:
         super().__init__(_config(app, settings))
         self._when_ready = when_ready
         self.when_stopped: Callable[[], None] = lambda: None
-        """Called when the end begins, perhaps in a signal handler."""
+        """Called when the server begins to stop, possibly in a signal handler."""
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.servers: list[asyncio.base_events.Server] = []
         LOG.addFilter(_is_no_cut)
 
     def stop(self) -> None:
-        """Begin to end; may be called from any thread, from a signal handler, and too late."""
+        """Begin to stop. May be called from any thread, from a signal handler, and after the end."""
         self.should_exit = True
         self.when_stopped()
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop has been closed: the end is over
+            with suppress(RuntimeError):  # the loop has been closed: the server has stopped
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().serve(sockets)
-        finally:  # whatever happened: a loop that still listens cannot be closed
+        finally:  # after any error: a loop that still listens cannot be closed
             await self._cut()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         await self.on_tick(0)
-        self._when_ready()
+        try:
+            self._when_ready()
+        except BaseException:
+            await self.lifespan.shutdown()  # cut off, it would log a traceback
+            raise
 
     async def main_loop(self) -> None:
         while not self._stopping.is_set():
@@ -169,7 +173,7 @@ class EventDrivenServer(uvicorn.Server):
             await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, and wait for the running requests as long as somebody waits for their answers."""
+        """Accept no more connections, and wait for running requests whose clients are still connected."""
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -183,13 +187,13 @@ class EventDrivenServer(uvicorn.Server):
             await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's signature
-        """A signal asks for an end; a second one asks for it at once."""
+        """A signal requests a stop; a second one stops at once."""
         self.force_exit = self.should_exit
         self.stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn's, does not raise the signals again at the end: the exit code is ours to choose."""
+        """Unlike uvicorn's, does not raise the signals again at the end, so that we can set the exit code."""
         with _signal_handlers(self.handle_exit):
             yield
 
@@ -199,12 +203,12 @@ class EventDrivenServer(uvicorn.Server):
         while self.server_state.connections:
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
-            await asyncio.sleep(0)  # each is told that it is lost
+            await asyncio.sleep(0)  # each connection is closed as lost
 
 
 @contextmanager
 def _signal_handlers(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """The signals that end us call `handler`, for a while; a thread other than the main one gets no signals."""
+    """Installs `handler` for SIGTERM and SIGINT, and restores the handlers afterwards. Only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -218,9 +222,9 @@ def _signal_handlers(handler: Callable[[int, FrameType | None], Any]) -> Iterato
 
 @contextmanager
 def _watchdog(settings: Settings) -> Iterator[Callable[[], None]]:
-    """What is yielded is to be called when the end begins; END seconds later the process ends, whatever goes on.
+    """Yields a function to call when the stop begins; END seconds later the process exits, even if it is blocked.
 
-    A thread that waits for a byte: to start one in a signal handler could meet a lock that the main thread holds.
+    The thread waits for a byte: starting one in a signal handler could deadlock on a lock of the main thread.
     """
     reader, writer = os.pipe()
 
@@ -240,7 +244,7 @@ def _watchdog(settings: Settings) -> Iterator[Callable[[], None]]:
     try:
         yield lambda: _write_byte(writer)
     finally:
-        os.close(writer)  # which the thread reads as the end of its watch
+        os.close(writer)  # which ends the thread
 
 
 def _write_byte(descriptor: int) -> None:
@@ -257,12 +261,12 @@ def _exit_at_once() -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """The end while nothing is served yet; process 1 of a container would otherwise not hear SIGTERM at all."""
+    """Stop before serving has started; process 1 of a container would otherwise ignore SIGTERM."""
     raise SystemExit(0)
 
 
 def _set_up_logging(settings: Settings) -> None:
-    """Log to standard error in the format that the settings ask for."""
+    """Log to standard error in the configured format."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler])
@@ -270,14 +274,14 @@ def _set_up_logging(settings: Settings) -> None:
 
 
 def _print_ready(settings: Settings, listener: socket.socket) -> None:
-    """Say on standard output that the server is ready; raises ListenError when that is impossible."""
+    """Print the line that reports readiness to standard output; raises ListenError if that fails."""
     address, port = listener.getsockname()[:2]
     if not settings.admin_token and not address.startswith("127.") and address != "::1":
         warning = (
             f"mockserver: warning: {settings.host} can be reached from other machines, so /__admin is closed; "
-            "--admin-token opens it to whoever knows the token\n"
+            "--admin-token opens it to clients with the token\n"
         )
-        with suppress(OSError, AttributeError):  # a server without standard error still serves
+        with suppress(OSError, AttributeError):  # a server without standard error still works
             sys.stderr.write(warning)
     try:
         print(f"mockserver listening on {url_of(settings.host, port)}", flush=True)
@@ -297,8 +301,8 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
     )
     return uvicorn.Config(
         app,
-        loop="auto",  # uvloop where it can be imported
-        http=cast(Any, partial(NoUpgradeProtocol, limits=limits)),  # uvicorn calls it as it does a class
+        loop="auto",  # uvloop if it is installed
+        http=cast(Any, partial(NoUpgradeProtocol, limits=limits)),  # uvicorn calls it like a class
         ws="none",
         lifespan="on" if isinstance(app, MockServer) else "off",  # an app that stands in for ours may have none
         interface="asgi3",
@@ -324,5 +328,5 @@ def _run(server: EventDrivenServer, listener: socket.socket, ready: "Future[None
 
 
 def _is_no_cut(record: logging.LogRecord) -> bool:
-    """A request cut off because the server ends is no error worth a traceback."""
+    """Hides the traceback of a request that was cut because the server stops."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

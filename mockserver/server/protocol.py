@@ -25,13 +25,13 @@ from mockserver.server.socket import CoalescingTransport
 from mockserver.web.fault_delivery import TRANSPORT
 
 PIECE = 1024
-"""Bytes that are parsed at one go while no body is read: what waits behind a request is looked for in between."""
+"""Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
 BODY_PIECE = 16 * 1024
-"""The same within a body in chunks."""
+"""The same within a chunked body."""
 READ_AHEAD = 64 * 1024
-"""Bytes that may wait unparsed before no more are read from the connection."""
+"""Unparsed bytes at which reading from the connection pauses."""
 LINGER = 2.0
-"""Seconds in which a client that was refused may read why; what it sends meanwhile is thrown away."""
+"""Seconds in which the client of a rejected request may read the response; what it sends meanwhile is discarded."""
 LEAST_READ = 16 * 1024
 """Bytes of its response that a client must read in `send_seconds`."""
 CLOSED_SHARE = 16
@@ -54,7 +54,7 @@ DEFAULT_LIMITS = ConnectionLimits()
 
 
 class _HeadTooLargeError(Exception):
-    """Raised in the parser's callback."""
+    """Raised inside the parser's callback."""
 
 
 class NoUpgradeProtocol(HttpToolsProtocol):
@@ -64,17 +64,17 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         super().__init__(*given, **named)
         self._limits = limits
         self._before = 0
-        """Bytes of the present head, or of what stands between two pieces of a body, that were parsed earlier."""
+        """Bytes of the current head, or of data between two pieces of a body, that were parsed earlier."""
         self._body_received = 0
-        """Bytes of the present body."""
+        """Bytes of the current body."""
         self._is_begun = self._is_in_body = self._has_ended = False
-        """Whether a head has begun; whether a body is read; whether a message has ended in the present piece."""
+        """Whether a head has begun; whether a body is read; whether a message has ended in the current piece."""
         self._is_deaf = False
-        """Whether what comes in is thrown away, because the connection is about to end."""
+        """Whether received data is discarded, because the connection is about to close."""
         self._timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
         self._waiting = b""
-        """What came behind a request whose response is under way."""
+        """Data received after a request whose response is not complete."""
         self._unknown_expectation = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -93,11 +93,11 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way; a head that is incomplete is none."""
+        """Whether no request is running; an incomplete head does not count."""
         return not self._is_in_body and (self.cycle is None or self.cycle.response_complete)
 
     def idle_since(self) -> float:
-        """When an idle connection began to wait, in seconds of the loop's clock."""
+        """When an idle connection became idle, in seconds of the loop's clock."""
         if self.timeout_keep_alive_task is not None:
             return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
         return self._timer.when() - self._limits.head_seconds if self._timer is not None else self.loop.time()
@@ -116,7 +116,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             self._parse_in_pieces(again)
 
     def _must_wait(self) -> bool:
-        """Whether what comes now is the next request, and the response to the last one is under way."""
+        """Whether this data is the next request while the last response is incomplete."""
         return not (self._is_in_body or self.cycle is None or self.cycle.response_complete)
 
     def _parse_in_pieces(self, data: bytes) -> None:
@@ -134,14 +134,14 @@ class NoUpgradeProtocol(HttpToolsProtocol):
                 data, at = again + data[at:], 0
 
     def _body_piece(self) -> int:
-        """How much of a body to parse at one go: all of it, where its length is known."""
+        """How much of a body to parse at once: all of it, if its length is known."""
         for name, value in self.headers:
             if name == b"content-length":
                 return max(int(value) - self._body_received, 1)
         return BODY_PIECE
 
     def _parse(self, piece: bytes | memoryview) -> bytes:
-        """Parse, and return what is to be parsed once more: a request without its offer to upgrade."""
+        """Parses data; returns what to parse again: a request without its upgrade offer."""
         self._has_ended = False
         self._before += len(piece)
         try:
@@ -187,7 +187,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         else:
             self._begin_unusual_request()
-        self.scope["headers"] = self.headers.copy()  # Trailers, which are no headers, would be added to these.
+        self.scope["headers"] = self.headers.copy()  # Trailers are no headers, but the parser would add them.
 
     def on_body(self, body: bytes) -> None:
         self._before = 0
@@ -200,7 +200,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._has_ended = True
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete and not self.parser.should_upgrade():
-            # The rest of a body was passed over.
+            # The rest of a body was skipped.
             self._stop_timer()
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -234,11 +234,11 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             self._reader_timer = None
 
     def _should_upgrade(self) -> bool:
-        """Have uvicorn begin nothing with a request that offers to upgrade; it is parsed again without its offer."""
+        """Keeps uvicorn from handling an upgrade; the request is parsed again without its offer."""
         return True
 
     def _without_offer(self) -> bytes:
-        """The head of the present request without its offer to upgrade; the parser, which has stopped, begins anew."""
+        """The head of the current request without its upgrade offer. The parser, which has stopped, is reset."""
         self._before = 0
         self._is_begun = self._is_in_body = False
         line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
@@ -248,13 +248,15 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             if name == b"connection":
                 options = [each.strip() for each in value.split(b",")]
-                value = b", ".join(each for each in options if each.lower() != b"upgrade")  # noqa: PLW2901
-            if name != b"upgrade" and (value or name != b"connection"):
+                kept = b", ".join(each for each in options if each.lower() != b"upgrade")
+                if kept:
+                    headers.append(b"connection: %s\r\n" % kept)
+            elif name != b"upgrade":
                 headers.append(b"%s: %s\r\n" % (name, value))
         return b"".join([line, *headers, b"\r\n"])
 
     def _begin_unusual_request(self) -> None:
-        """A target that is no path, or an expectation."""
+        """A target that is no path, or an `Expect` header."""
         http_1_0 = self.parser.get_http_version() == "1.0"
         self.expect_100_continue = self.expect_100_continue and not http_1_0
         app = self.app
@@ -279,7 +281,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             return
         if self._before or self._is_begun:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"No head within {self._limits.head_seconds:g} seconds.")
-        else:  # a client that keeps a connection in stock: nothing was asked, so there is nothing to answer
+        else:  # a client's spare connection: it has sent no request, so it gets no response
             self.transport.close()
 
     def _refuse_head_size(self) -> None:
@@ -287,7 +289,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer what cannot be parsed, and end the connection behind the responses that are under way."""
+        """Responds to data that cannot be parsed, and closes the connection after the running responses."""
         client = "{}:{}".format(*self.client) if self.client else "a client"
         _log.warning("invalid HTTP request from %s: %s (%d)", client, detail, status)
         self._is_deaf = True
@@ -295,9 +297,9 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self.cycle is not None and not self.cycle.response_complete:
             if not self._is_in_body:
-                self.cycle.keep_alive = False  # the last of those under way
+                self.cycle.keep_alive = False  # the last of the running ones
                 return
-            self.cycle.disconnected = True  # the rest of its body will not come
+            self.cycle.disconnected = True  # the rest of its body will not arrive
             self.cycle.message_event.set()
             if self.pipeline or self.cycle.response_started:
                 self.transport.close()
@@ -315,7 +317,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         cast(CoalescingTransport, self.transport).finish(LINGER)
 
     def _make_room(self) -> None:
-        """Close the connections that have been idle for longest, or this one when all others are busy."""
+        """Close the longest idle connections, or this one if all others are busy."""
         idle = [each for each in self.connections if isinstance(each, NoUpgradeProtocol) and each.is_idle]
         idle = sorted((each for each in idle if each is not self), key=NoUpgradeProtocol.idle_since)
         for each in idle[: len(idle) // CLOSED_SHARE + 1]:
@@ -342,14 +344,14 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             self._timer = None
 
 
-async def _options(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  an ASGI application
-    """`OPTIONS *` asks about the server, not about a path."""
+async def _options(_scope: Any, _receive: Any, send: Any) -> None:
+    """`OPTIONS *` is about the server, not about a path."""
     headers = [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body"})
 
 
-async def _expectation_failed(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  an ASGI application
+async def _expectation_failed(_scope: Any, _receive: Any, send: Any) -> None:
     """An expectation other than 100-continue cannot be met."""
     detail = "The server meets no expectation but 100-continue."
     body = orjson.dumps({"type": "about:blank", "title": "Expectation Failed", "status": 417, "detail": detail})

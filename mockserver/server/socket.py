@@ -1,4 +1,4 @@
-"""The way in and out: a socket that listens, the file that tells others its port, and how answers are written."""
+"""The listening socket, the port file, and the transport that writes responses."""
 
 import asyncio
 import errno
@@ -17,13 +17,14 @@ BACKLOG = 2048
 
 
 class ListenError(MockServerError):
-    """The address cannot be listened on, or the port file cannot be written."""
+    """The address is not available, or the port file cannot be written."""
 
 
 class CoalescingTransport:
-    """A transport that sends what is written at one go, as head and body of a response are, with one system call.
+    """A transport that combines the writes of one loop iteration, such as a response's head and body, into one system
+    call.
 
-    The client is woken once instead of twice, which costs more than everything we do between the two.
+    The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
     __slots__ = ("_is_ending", "_loop", "_parts", "_send_seconds", "_transport", "is_disturbed")
@@ -31,14 +32,14 @@ class CoalescingTransport:
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, send_seconds: float = 60.0
     ) -> None:
-        """A peer that has not read what was written before the end is cut off `send_seconds` after it."""
+        """A peer that does not read what was written before the end is disconnected after `send_seconds`."""
         self._send_seconds = send_seconds
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
         self._is_ending = False
         self.is_disturbed = False
-        """Whether a reply is on its way that may take as long as it likes: no end waits for it."""
+        """Whether a disturbed response is being sent, which a shutdown does not wait for."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -59,9 +60,9 @@ class CoalescingTransport:
             self._loop.call_later(self._send_seconds, self._transport.abort)
 
     def finish(self, seconds: float) -> None:
-        """Send what was written and nothing more, and give the peer so many seconds to read it.
+        """Send what was written, and give the peer that many seconds to read it.
 
-        To close at once, while the peer still sends, would have its system throw away what it has not read.
+        Closing at once, while the peer still sends, would make its system discard unread data.
         """
         self._flush()
         if self._transport.is_closing():
@@ -71,13 +72,13 @@ class CoalescingTransport:
         self._loop.call_later(seconds, self._transport.abort)
 
     def disturb(self) -> None:
-        """Let a disturbed reply begin; where the server ends already, its connection is lost at once."""
+        """Begin a disturbed response; if the server is stopping, the connection is closed at once."""
         self.is_disturbed = True
         if self._is_ending:
             self._transport.abort()
 
     def end(self) -> None:
-        """The server ends: wait for the reply that is on its way, unless it is a disturbed one."""
+        """The server stops: wait for the running response, unless it is disturbed."""
         self._is_ending = True
         if self.is_disturbed:
             self._transport.abort()
@@ -89,20 +90,20 @@ class CoalescingTransport:
 
 
 def open_files() -> int:
-    """How many files and connections this process may have open."""
+    """The number of files and connections that this process may open."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return most if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def raise_open_files() -> None:
-    """Have the process allowed as many as the system lets it."""
+    """Raise that limit as far as the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on the host's first address, IPv4 where it has both; `::` takes clients of both kinds."""
+    """A listening socket on the host's first address, preferring IPv4; `::` accepts both IPv4 and IPv6."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)
@@ -114,12 +115,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def port_file(path: str, port: int) -> Iterator[None]:
-    """The file appears whole, and goes when the server does: nobody reads half a port, or that of an earlier run."""
+    """Writes the port file atomically, and removes it at the end."""
     if not path:
         yield
         return
     target = Path(path)
-    if target.exists() and not target.is_file():  # a pipe or a device, which is not to be replaced by a file
+    if target.exists() and not target.is_file():  # a pipe or a device, which must not be replaced by a file
         try:
             target.write_text(f"{port}\n")
         except OSError as error:

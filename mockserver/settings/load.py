@@ -1,15 +1,21 @@
-"""Where settings come from: flags, variables, a config file; and what is said of a value that makes no sense."""
+"""Reads settings from flags, environment variables and a config file."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import SettingsError
+from mockserver.lazy import lazy_module
 from mockserver.redaction import REDACTED, is_secret_name
 from mockserver.settings.parse import SYNTAXES, invalid_value, is_digits, truncated_repr
 from mockserver.settings.table import PREFIX, ROWS, Settings, flag_of, variable_of
 from mockserver.text import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    import yaml
+else:
+    yaml = lazy_module("yaml")
 
 _SERVICE_VARIABLE = re.compile(
     r"MOCKSERVER_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
@@ -20,7 +26,7 @@ YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def read_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Flag, else variable, else config file, else default; and a warning for each variable that nobody reads.
+    """Merges the sources: flag, else variable, else config file, else default. Warns about unknown variables.
 
     `flags` are settings by name, and `config`; None is a flag that was not given. An empty variable counts as unset.
     """
@@ -33,7 +39,7 @@ def read_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> tu
 
 
 def read_value(row: "Field[Any]", came: object, place: str) -> Any:
-    """A setting's value from text, or from a value that has the row's type already; `place` is for the complaint."""
+    """A setting's value, from text or from a value of the row's type; `place` is named in errors."""
     if isinstance(row.default, tuple):
         texts = _read_texts(came, place)
         return tuple(_in_syntax(row, text, place) for text in texts)
@@ -45,7 +51,7 @@ def read_value(row: "Field[Any]", came: object, place: str) -> Any:
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:
-    """The end of a complaint about an unknown word: the known one that was probably meant, or all."""
+    """A hint for an unknown name: the nearest known one, or all of them."""
     return did_you_mean(word, known) or f"; known are {', '.join(known)}"
 
 
@@ -63,12 +69,10 @@ def _in_config(path: str) -> Iterator[tuple[str, tuple[str, object]]]:
 
 
 def _load_config(path: str) -> dict[str, object]:
-    """The file's mapping, every scalar still text: what is written means the same as after a flag."""
-    import yaml  # noqa: PLC0415  few have a config file, all wait for the start
-
+    """The file's mapping. Scalars stay text, so that a value means the same as in a flag."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123  pathlib would only add to the start-up time
-            loaded = yaml.load(file, Loader=yaml.BaseLoader)  # noqa: S506  makes text, lists and mappings only
+            loaded = yaml.load(file, Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot be read as a config file: {' '.join(str(error).split())}") from error
     if loaded in (None, ""):
@@ -100,7 +104,7 @@ def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_of_kubernetes(name: str, came: str) -> bool:
-    """Whether a variable is one that Kubernetes sets in every pod for a service called `mockserver`, or `mockserver-x`.
+    """Whether Kubernetes sets this variable in pods for a service called `mockserver`, or `mockserver-x`.
 
     These are `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_NAME`, `…_PORT` and `…_PORT_4024_TCP_ADDR`; Docker's
     links have `…_NAME` and `…_ENV_…`, too.
@@ -148,6 +152,7 @@ def _read_text(row: "Field[Any]", came: object, place: str) -> str:
 
 
 def _in_syntax(row: "Field[Any]", text: str, place: str) -> str:
-    if row.name in SYNTAXES:
-        SYNTAXES[row.name](text, place)
+    syntax = row.metadata["syntax"] or SYNTAXES.get(row.name)
+    if syntax is not None:
+        syntax(text, place)
     return text

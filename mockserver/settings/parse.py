@@ -1,9 +1,16 @@
-"""The small languages in which some settings are written, and how a value that makes no sense is complained of."""
+"""Parsers of settings with a syntax of their own, and their errors."""
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from mockserver.errors import SettingsError
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import datetime
+else:
+    datetime = lazy_module("datetime")
 
 CLOCK_WANTED = "'flowing', 'frozen', an ISO 8601 instant or 'frozen@INSTANT'"
 PROGRESSION_WANTED = "'immediate', 'time:SECONDS' (0 or more) or 'polls:COUNT' (1 or more)"
@@ -18,11 +25,11 @@ _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(
 _USUAL_PORTS = {"http": "80", "https": "443"}
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 LATEST_YEAR = 253_402_300_799.0
-"""The last second a clock shows."""
+"""The last second that a clock can show."""
 
 
 def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
-    """Whether time stands still, and the instant it starts from; None is the instant of the start."""
+    """Whether the clock is frozen, and the instant it starts at; None is the current time."""
     if text in ("flowing", "frozen"):
         return text == "frozen", None
     word, at, instant = text.rpartition("@")
@@ -33,7 +40,7 @@ def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
 
 
 def read_progression(text: str, place: str = "progression") -> tuple[str, float]:
-    """What makes a batch age, and how much of it: seconds for `time`, reads for `polls`, 0 for `immediate`."""
+    """The progression, and its amount: seconds for `time`, polls for `polls`, 0 for `immediate`."""
     kind, _, amount = text.partition(":")
     if text == "immediate":
         return kind, 0
@@ -45,7 +52,7 @@ def read_progression(text: str, place: str = "progression") -> tuple[str, float]
 
 
 def read_capacity(text: str, place: str = "capacity") -> float:
-    """Until when batches wait, in Unix seconds of sandbox time: minus infinity when free, infinity when busy."""
+    """Until when batches wait, in Unix seconds of sandbox time: minus infinity if free, infinity if busy."""
     if text in {"free", "busy"}:
         return float("-inf" if text == "free" else "inf")
     instant = read_instant(text)
@@ -55,12 +62,10 @@ def read_capacity(text: str, place: str = "capacity") -> float:
 
 
 def read_instant(text: str) -> float | None:
-    """An ISO 8601 instant in Unix seconds, in UTC unless it says otherwise; None when it is none."""
-    from datetime import UTC, datetime  # noqa: PLC0415  few ask for an instant, all wait for the start
-
+    """An ISO 8601 instant in Unix seconds, in UTC unless it has an offset; None if invalid."""
     try:
-        instant = datetime.fromisoformat(text)
-        instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        instant = datetime.datetime.fromisoformat(text)
+        instant = (instant if instant.tzinfo else instant.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
     except (ValueError, OverflowError):  # past the year 9999 in UTC
         return None
     return min(instant.timestamp(), LATEST_YEAR)
@@ -78,7 +83,7 @@ def read_retries(text: str, place: str = "callback_retries") -> tuple[float, ...
 
 
 def read_timeout(text: str, place: str = "callback_timeout") -> float:
-    """How long one attempt may take, in seconds."""
+    """The timeout of one attempt, in seconds."""
     seconds = _seconds(text)
     if seconds is None or not 0.001 <= seconds <= 600:
         raise invalid_value(place, text, TIMEOUT_WANTED)
@@ -95,7 +100,7 @@ def read_place(text: str, place: str = "callback_allow") -> tuple[str, int | Non
 
 
 def read_endpoint(text: str, place: str = "sqs_endpoint") -> str:
-    """A URL's scheme and authority; none of no URL."""
+    """A URL's scheme and authority; empty for an empty text."""
     if not text:
         return ""
     scheme, _, authority = text.rstrip("/").partition("://")
@@ -109,7 +114,7 @@ def read_endpoint(text: str, place: str = "sqs_endpoint") -> str:
 
 
 def read_cors(text: str, place: str = "cors") -> frozenset[str]:
-    """The origins that are admitted, as browsers write them; CORS_LOCAL and CORS_ANY stand for many, none for off."""
+    """The allowed origins, as browsers send them; CORS_LOCAL and CORS_ANY are wildcards, an empty result is off."""
     parts = [part.strip() for part in text.split(",")]
     if parts == [CORS_OFF]:
         return frozenset()
@@ -120,7 +125,7 @@ def read_cors(text: str, place: str = "cors") -> frozenset[str]:
 
 
 def _origin(text: str) -> str | None:
-    """An origin in lower case, without the port that its scheme has anyway; None for a text that is none."""
+    """An origin in lower case, without its scheme's default port; None if invalid."""
     found = _ORIGIN.fullmatch(text.lower())
     if found is None or int(found[3] or 1) not in range(1, 65536):
         return None
@@ -131,7 +136,6 @@ def _origin(text: str) -> str | None:
 SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
     "clock": read_clock,
     "progression": read_progression,
-    "capacity": read_capacity,
     "callback_retries": read_retries,
     "callback_timeout": read_timeout,
     "callback_allow": read_place,
@@ -141,16 +145,25 @@ SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
 
 
 def is_digits(text: str) -> bool:
-    """Plain decimal digits; Python's int() would also take `4_024` and other scripts' digits."""
+    """Whether it is ASCII digits only; Python's int() also accepts `4_024` and other scripts' digits."""
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
-def invalid_value(place: str, came: object, wanted: str) -> SettingsError:
-    return SettingsError(f"{place} is {truncated_repr(came)}; wanted {wanted}")
+class InvalidValue(SettingsError):
+    """A setting's value that is not of the form it has to have."""
+
+    def __init__(self, name: str, came: str, wanted: str) -> None:
+        super().__init__(f"{name} is {came}; wanted {wanted}")
+        self.came = came
+        self.wanted = wanted
+
+
+def invalid_value(place: str, came: object, wanted: str) -> InvalidValue:
+    return InvalidValue(place, truncated_repr(came), wanted)
 
 
 def truncated_repr(came: object) -> str:
-    """What came, in one line of bearable length."""
+    """The value for an error message: one line, shortened."""
     text = repr(came)
     return text if len(text) <= 200 else f"{text[:200]}..."
 

@@ -1,36 +1,34 @@
-"""Every setting, once: this table feeds the flags, the environment variables, the config file and the docs."""
+"""All settings. Flags, environment variables, config file and docs are derived from this table."""
 
-import os
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from dataclasses import Field, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mockserver.errors import SettingsError
+from mockserver.settings.declarations import (
+    BEHAVING,
+    GROUPS,
+    LIMITING,
+    LISTENING,
+    SERVING,
+    declarations,
+    setting,
+)
+
+__all__ = [
+    "BEHAVING", "GROUPS", "LIMITING", "LISTENING", "PREFIX", "ROWS", "SERVING",
+    "CoreSettings", "Settings", "flag_of", "provider_settings", "url_of", "variable_of",
+]  # fmt: skip
 
 PREFIX = "MOCKSERVER_"
-LISTENING, SERVING, BEHAVING, LIMITING = "listening", "what is served", "how it behaves", "limits and logging"
-GROUPS = (LISTENING, SERVING, BEHAVING, LIMITING)
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    metavar: str = "TEXT",
-    choices: tuple[str, ...] = (),
-    minimum: int = 1,
-    maximum: int = 2**53,
-    separator: str = os.pathsep,
-) -> Any:
-    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense.
-
-    `separator` stands between the texts of a repeatable setting in its variable.
-    """
-    facts = {"help": help, "group": group, "metavar": metavar, "choices": choices, "range": (minimum, maximum)}
-    return field(default=default, metadata={**facts, "separator": separator})
+ProviderRows = TypeVar("ProviderRows")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the server is set up. A row's default says how its text is read: int, bool, tuple (repeatable) or str."""
+class CoreSettings:
+    """How the server is set up, as far as no provider declares it.
+
+    A row's default says how its text is read: int, bool, tuple (repeatable) or str.
+    """
 
     host: str = setting("127.0.0.1", "Address to listen on.", group=LISTENING, metavar="ADDRESS")
     port: int = setting(
@@ -46,87 +44,39 @@ class Settings:
     )
     admin_token: str = setting(
         "",
-        "Token that /__admin asks for in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
+        "Token that /__admin requires in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
         group=LISTENING,
     )
     fixtures: tuple[str, ...] = setting(
-        (), "A folder of fixtures, asked before the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
+        (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
     )
     spec: tuple[str, ...] = setting(
         (), "An OpenAPI 3.x document to serve beside the bundled one. Repeatable.", group=SERVING, metavar="FILE"
     )
-    agentfirst_version: str = setting(
-        "2026-04",
-        "Agent First's completion field set: that of April or of July 2026.",
-        group=SERVING,
-        choices=("2026-04", "2026-07"),
-    )
-    page_weight: str = setting(
-        "light",
-        "Size of completion pages: a few kB, or the real 200 kB to 1.5 MB.",
-        group=SERVING,
-        choices=("light", "realistic"),
-    )
-    agilecloud_profile: str = setting(
-        "agilecloud",
-        "How AgileCloud's batches live: with its own five statuses, or with OpenAI's eight.",
-        group=SERVING,
-        choices=("agilecloud", "openai"),
-    )
-    seed: str = setting("mockserver", "The string that all ids and fabricated values derive from.", group=BEHAVING)
+    seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)
     clock: str = setting(
         "flowing",
-        "Sandbox time: 'flowing' or 'frozen' from now on, an ISO 8601 instant to start from (UTC unless it says "
-        "otherwise), or 'frozen@INSTANT' to start and stay there.",
+        "Sandbox time: 'flowing' or 'frozen' from now on, an ISO 8601 instant to start from (UTC unless it has an "
+        "offset), or 'frozen@INSTANT' to start and stay there.",
         group=BEHAVING,
         metavar="CLOCK",
     )
     progression: str = setting(
         "time:2",
-        "How a batch gets to its end: at once ('immediate'), with the clock ('time:SECONDS'), or by being asked for "
+        "How a batch progresses: at once ('immediate'), with the clock ('time:SECONDS'), or with status requests "
         "('polls:COUNT').",
         group=BEHAVING,
         metavar="HOW",
     )
-    capacity: str = setting(
-        "free",
-        "What AgileCloud has left for batches: 'free', 'busy' (they wait), or an ISO 8601 instant of sandbox time "
-        "until which it is busy (UTC unless it says otherwise).",
-        group=BEHAVING,
-        metavar="WHEN",
-    )
-    keep_order: bool = setting(
-        False, "Write a batch's output in the order of its input (the real API does not).", group=BEHAVING
-    )
-    missing_variables: str = setting(
-        "error",
-        "What a prompt template of AgileCloud makes of a variable without a value: the request fails ('error'), or "
-        "nothing is written in its place ('blank').",
-        group=BEHAVING,
-        choices=("error", "blank"),
-    )
-    rate_limit: int = setting(
-        0, "Requests per minute and key that AgileCloud answers; 0 is no limit.", group=BEHAVING, minimum=0
-    )
     strict: bool = setting(
         False,
-        "Refuse what the real API may forgive (null, unknown keys and arguments), and check every reply.",
+        "Reject what the real API may accept (null, unknown keys and arguments), and validate every response.",
         group=BEHAVING,
     )
-    credit_check: str = setting(
-        "paid",
-        "Which Agent First calls a balance of 0 refuses with 402: those that cost credits, or all that document a 402.",
-        group=BEHAVING,
-        choices=("paid", "documented"),
-    )
-    any_model: bool = setting(
-        False, "Accept any model's name at AgileCloud, not only the listed models and their snapshots.", group=BEHAVING
-    )
-    empty_prompts: bool = setting(False, "Accept empty prompts (whether the real API does is unknown).", group=BEHAVING)
     magic: bool = setting(
-        True, "Heed reserved tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
+        True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )
-    debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendor would not.", group=BEHAVING)
+    debug_headers: bool = setting(True, "Send the X-Mock-* headers, which the vendors do not send.", group=BEHAVING)
     cors: str = setting(
         "local",
         "Which web pages may call the imitated APIs: 'local' (pages served from localhost or a loopback address, any "
@@ -136,21 +86,21 @@ class Settings:
     )
     callbacks: str = setting(
         "send",
-        "What is done with a callback that falls due: it is sent, or only shown ('inbox') by GET /__admin/callbacks.",
+        "What happens to a due callback: it is sent, or only listed ('inbox') by GET /__admin/callbacks.",
         group=BEHAVING,
         choices=("send", "inbox"),
     )
     callback_allow: tuple[str, ...] = setting(
         (),
-        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed without, as long as --host is loopback. "
-        "Repeatable; a variable separates them by commas.",
+        "A HOST or HOST:PORT that callbacks may go to. Loopback is allowed anyway, as long as --host is loopback. "
+        "Repeatable; in a variable separated by commas.",
         group=BEHAVING,
         metavar="HOST[:PORT]",
         separator=",",
     )
     callback_retries: str = setting(
         "0.5,2,8",
-        "Waits before a callback is tried again, in seconds; 'none' is one attempt.",
+        "Waits before a callback is retried, in seconds; 'none' is one attempt.",
         group=BEHAVING,
         metavar="SECONDS",
     )
@@ -170,7 +120,7 @@ class Settings:
     max_head: int = setting(64 * 1024, "Largest head of a request, in bytes.", group=LIMITING, metavar="BYTES")
     send_timeout: int = setting(
         60,
-        "Longest time in which a client may read next to nothing of its response, in seconds.",
+        "Longest time in which a client may read almost nothing of its response, in seconds.",
         group=LIMITING,
         metavar="SECONDS",
     )
@@ -185,7 +135,10 @@ class Settings:
         metavar="BYTES",
     )
     max_sandboxes: int = setting(
-        10_000, "Most sandboxes at a time; the idlest one that is not held makes room.", group=LIMITING, metavar="COUNT"
+        10_000,
+        "Most sandboxes at a time; beyond that the least recently used is evicted.",
+        group=LIMITING,
+        metavar="COUNT",
     )
     log_level: str = setting(
         "warning",
@@ -194,15 +147,47 @@ class Settings:
         choices=("debug", "info", "warning", "error"),
     )
     log_format: str = setting(
-        "text", "How log lines look: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
+        "text", "Format of log lines: text, or a JSON object each.", group=LIMITING, choices=("text", "json")
     )
+
+
+if TYPE_CHECKING:
+
+    class Settings(CoreSettings):
+        """How the server is set up: the rows of the core, and those of the installed providers as attributes."""
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+
+    def _settings_class() -> type:
+        """The core's rows and those of all providers, as one dataclass."""
+        declared = {name: each.settings for name, each in declarations().items() if each.settings}
+        owners: dict[str, str] = {row.name: "mockserver" for row in fields(CoreSettings)}
+        for name, kind in declared.items():
+            for row in fields(kind):
+                owner = owners.setdefault(row.name, name)
+                if owner != name:
+                    raise SettingsError(f"the setting {row.name!r} is declared by both {owner} and {name}")
+        names = {"__module__": __name__, "__doc__": "How the server is set up.", "__qualname__": "Settings"}
+        return dataclass(frozen=True)(type("Settings", (*reversed(declared.values()), CoreSettings), names))
+
+    Settings = _settings_class()
 
 
 ROWS: dict[str, "Field[Any]"] = {row.name: row for row in fields(Settings)}
 
 
+def provider_settings(rows: type[ProviderRows], settings: Settings) -> ProviderRows:
+    """The settings as the provider's rows have them, with their types."""
+    if not isinstance(settings, rows):
+        raise TypeError(f"{rows.__name__} is no part of the settings: its package is not installed")
+    return settings
+
+
 def url_of(host: str, port: int) -> str:
-    """Where a client on this machine finds the server; an address that means "all" is no address to connect to."""
+    """The server's URL for clients on this machine; a wildcard address is replaced by loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -1,4 +1,4 @@
-"""Where a sandbox's values are kept: immutable values by key, in collections, one partition for each sandbox.
+"""Stores: immutable values by sandbox, collection and key. A sandbox's collections are its partition.
 
 A store that holds bytes encodes values by the types that collections are declared with; see `Provider.collections`.
 """
@@ -17,7 +17,7 @@ class Rows(Protocol):
     """
 
     def get(self, key: str, /) -> Any:
-        """The value; None where the key is unknown."""
+        """The value; None if the key is unknown."""
 
     def put(self, key: str, value: Any, /) -> None:
         """Add a value, or replace the one under that key, which keeps its place."""
@@ -39,28 +39,28 @@ class Partition(Protocol):
 
     @property
     def transaction(self) -> AbstractContextManager[Any]:
-        """Everything inside happens at once as far as the sandbox's other requests can see; may be nested."""
+        """A transaction of the sandbox: other requests see all of its changes or none. May be nested."""
 
     def is_busy(self) -> bool:
         """Whether another thread is inside a transaction."""
 
     def rows(self, collection: str) -> Rows:
-        """The collection of that name; an empty one at first."""
+        """The collection of that name, empty at first."""
 
     def clear(self) -> Iterable[MutableMapping[Any, Any]]:
-        """Empty every collection. Returns what was in memory, for the caller to free at leisure."""
+        """Empty every collection. Returns the removed values, for the caller to free later."""
 
 
 class Store(Protocol):
     """A partition for each sandbox."""
 
     def open(self, sandbox: str) -> Partition:
-        """The sandbox's partition; an empty one at first."""
+        """The sandbox's partition, empty at first."""
 
     def drop(self, sandbox: str) -> None:
-        """Forget the partition. Requests that are inside its transaction finish with it, undisturbed."""
+        """Forget the partition. A running transaction can finish."""
 
 
 def open_store() -> Store:
-    """The store to use; memory is the only one so far."""
+    """The store to use; only the memory store exists."""
     return MemoryStore()

@@ -1,4 +1,4 @@
-"""Values in plain dictionaries, gone when the process ends."""
+"""Collections in dictionaries, lost when the process ends."""
 
 from collections.abc import Callable, Iterator
 from threading import RLock
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class MemoryRows:
-    """A collection in a dictionary. `get` is the dictionary's own method: it is called several times a request."""
+    """A collection in a dictionary. `get` is the dictionary's own, because it is called several times a request."""
 
     __slots__ = ("_values", "get")
 
@@ -37,7 +37,7 @@ class MemoryRows:
 
 
 class MemoryPartition:
-    """A sandbox's values. A transaction is a lock: requests of one sandbox never interleave."""
+    """A partition in memory. A transaction is a lock: requests of one sandbox never interleave."""
 
     def __init__(self) -> None:
         self.transaction = RLock()
@@ -58,7 +58,7 @@ class MemoryPartition:
 
 
 class MemoryStore:
-    """The store for one process."""
+    """A store in memory."""
 
     def __init__(self) -> None:
         self._partitions: dict[str, MemoryPartition] = {}

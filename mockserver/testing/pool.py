@@ -1,4 +1,4 @@
-"""Who lends fresh sandboxes to tests, in this process or elsewhere, and how a test's environment leads to one."""
+"""Pools that lease fresh sandboxes to tests, and the environment variables that point at one."""
 
 import os
 import re
@@ -17,56 +17,27 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import MAX_NAME
 from mockserver.sandbox.sandbox import SandboxOptions
+from mockserver.settings.declarations import CREDENTIAL, declarations
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.web.admin.views import unexpected
 from mockserver.web.app import create_app
 
 CLOCK, PROGRESSION = "frozen", "polls:2"
-"""How the world of a test begins: it moves when the test, or the client under test, moves it."""
-ENV_SET: Mapping[str, str] = {
-    "OPENAI_BASE_URL": "openai_base_url",
-    "OPENAI_API_BASE": "openai_base_url",
-    "OPENAI_API_KEY": "token",
-    "AGILECLOUD_BASE_URL": "openai_base_url",
-    "AGILECLOUD_API_KEY": "token",
-    "AGILECLOUD_TOKEN": "token",
-    "AGENT_FIRST_BASE_URL": "base_url",
-    "AGENT_FIRST_TOKEN": "token",
-    "AGENT_FIRST_API_KEY": "token",
-    "AGENTFIRST_BASE_URL": "base_url",
-    "AGENTFIRST_TOKEN": "token",
-    "AGENTFIRST_API_KEY": "token",
-}
-"""The variables a test's program finds its sandbox by, and what of the sandbox each holds."""
-ENV_REMOVED = (
-    "OPENAI_ADMIN_KEY",
-    "OPENAI_ORG_ID",
-    "OPENAI_ORGANIZATION",
-    "OPENAI_PROJECT",
-    "OPENAI_PROJECT_ID",
-    "OPENAI_WEBHOOK_SECRET",
-    "OPENAI_CUSTOM_HEADERS",
-    "OPENAI_API_TYPE",
-    "OPENAI_API_VERSION",
-    "AZURE_OPENAI_API_KEY",
-    "AZURE_OPENAI_AD_TOKEN",
-    "AZURE_OPENAI_ENDPOINT",
-)
-"""What would carry a real account into a test, or lead its requests elsewhere."""
+"""The initial clock and progression of a test's sandbox."""
 RUN = "MOCKSERVER_RUN"
-"""The variable that holds the mark of a run on a server that others use at the same time."""
+"""The environment variable with the run ID, for a server that several runs share."""
 MAX_OTHER_SANDBOXES = 1000
-"""Of the sandboxes used last, how many are looked at when a test's own saw no request."""
+"""How many recently used sandboxes are checked if a test's own received no request."""
 LEASED_PREFIX = "test-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
 
 class LeasedSandbox(SandboxClient):
-    """A sandbox that is one test's own."""
+    """A sandbox leased to one test."""
 
     __slots__ = {
-        "allows_unexpected": "Whether the test passes whatever was asked.",
+        "allows_unexpected": "Whether the test passes even with unexpected requests.",
         "lent_at": "How often the server's sandboxes had been used when it was lent: one with more was used since.",
     }
 
@@ -76,32 +47,32 @@ class LeasedSandbox(SandboxClient):
         self.lent_at = lent_at
 
     def allow_unexpected(self) -> None:
-        """Let the test pass whatever was asked."""
+        """Let the test pass even if it sends unexpected requests."""
         self.allows_unexpected = True
 
     def other_sandboxes_used(self) -> list[JsonObject]:
-        """The sandboxes that were asked since this one was lent, and that no test was lent; the latest first."""
+        """Sandboxes used since this one was leased that belong to no test; the latest first."""
         rows = self.client.sandboxes(limit=MAX_OTHER_SANDBOXES)
         return [row for row in rows if row["used"] > self.lent_at and row["requests"] and not _is_leased(row)]
 
 
 class SandboxPool(Protocol):
-    """Whoever has sandboxes to lend."""
+    """Leases sandboxes to tests."""
 
     url: str
     client: Client
 
     def acquire(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> LeasedSandbox:
-        """A new sandbox, held; nothing is left of an earlier one of that name."""
+        """A new, pinned sandbox; an earlier one of that name is deleted."""
         ...
 
     def release(self, sandbox: LeasedSandbox) -> list[JsonObject]:
-        """Forget it; the requests that no client can have meant, in short."""
+        """Delete it; returns a summary of its unexpected requests."""
         ...
 
 
 class LocalPool:
-    """A server of this process. Its sandboxes are made and forgotten without a request."""
+    """A pool in this process. Its sandboxes are created and deleted without HTTP."""
 
     def __init__(self, engine: Engine, client: Client) -> None:
         self.engine = engine
@@ -125,16 +96,16 @@ class LocalPool:
 
 
 class RemotePool:
-    """A server that somebody else runs. A sandbox costs one admin request to make and one to forget."""
+    """A pool on a running server. A sandbox costs one admin request to create and one to delete."""
 
     def __init__(self, url: str, admin_token: str | None = None, *, run: str | None = None) -> None:
-        """`run` is a mark that keeps this run's sandboxes from those of others; None is what MOCKSERVER_RUN says."""
+        """`run` is a run ID that separates this run's sandboxes from others; None reads MOCKSERVER_RUN."""
         self.client = Client(url, admin_token)
         self.url = self.client.url
         self.run = os.environ.get(RUN, "") if run is None else run
 
     def acquire(self, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION) -> LeasedSandbox:
-        """As any host; under the run's mark, with the ids that the sandbox would give without one."""
+        """As in any pool. Names contain the run ID; ids are those of the name without it."""
         marked = run_scoped_name(name, self.run)
         ids_of = name if self.run else None
         beginning = sandbox_body(name=marked, clock=clock, progression=progression, ids_of=ids_of) | {"hold": True}
@@ -172,15 +143,16 @@ class SandboxApp(LocalPool):
         await self.app(scope, receive, send)
 
     def sandbox(self, name: str) -> SandboxClient:
-        """The sandbox of that name; its admin calls go into the app, too."""
+        """The sandbox of that name; its admin calls are sent to the app."""
         return self.client.sandbox(name)
 
 
 @contextmanager
 def environment_for(sandbox: SandboxClient) -> Iterator[None]:
-    """The environment leads to the sandbox, and holds no other key that we know of; afterwards it is as it was."""
-    wanted: dict[str, str | None] = {name: getattr(sandbox, what) for name, what in ENV_SET.items()}
-    wanted |= dict.fromkeys(ENV_REMOVED)
+    """Points the environment at the sandbox and removes known keys of real accounts; restores it afterwards."""
+    values = {**sandbox.base_urls, CREDENTIAL: sandbox.token}
+    wanted: dict[str, str | None] = {name: values[what] for name, what in variables_set().items()}
+    wanted |= dict.fromkeys(variables_removed())
     host = urlsplit(sandbox.base_url).hostname or ""
     for name in ("NO_PROXY", "no_proxy"):
         wanted[name] = ",".join(filter(None, (os.environ.get(name), host)))
@@ -192,20 +164,32 @@ def environment_for(sandbox: SandboxClient) -> Iterator[None]:
         _set_variable(before)
 
 
+def variables_set() -> Mapping[str, str]:
+    """The variables a test's program finds its sandbox by, and what each holds: a base URL's name, or `token`."""
+    return {name: what for each in declarations().values() for name, what in each.variables.items()}
+
+
+def variables_removed() -> tuple[str, ...]:
+    """The variables that would carry a real account into a test, or lead its requests elsewhere."""
+    return tuple(name for each in declarations().values() for name in each.removed_variables)
+
+
 def sandbox_name(test: str, worker: str = "") -> str:
-    """A name for a test's sandbox: the same on every run, unlike any other test's, and a token fit for a header."""
+    """A name for a test's sandbox: the same on every run, unique, and valid as a token in a header."""
     mark = blake2b(f"{worker}\0{test}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     words = [_UNSAFE.sub("-", part).strip("-")[-100:] for part in (worker, test)]
     return LEASED_PREFIX + "-".join([*filter(None, words), mark])
 
 
 def _is_leased(row: JsonObject) -> bool:
-    """Whether a test holds it. One of a test that has ended is made again by a stale client, and held by nobody."""
+    """Whether it belongs to a running test. A client of an earlier test may recreate that test's sandbox, which then is
+    not pinned.
+    """
     return bool(row["held"]) and str(row["name"]).startswith(LEASED_PREFIX)
 
 
 def run_scoped_name(name: str, run: str) -> str:
-    """The name in the run with that mark, where no run with another one has it; without a mark as it is."""
+    """The name with the run ID; without one the name itself."""
     if not run:
         return name
     mark = blake2b(f"{run}\0{name}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
@@ -219,7 +203,7 @@ def _sandbox_options(clock: str, progression: str) -> SandboxOptions:
 
 
 def _set_variable(variables: Mapping[str, str | None]) -> None:
-    """Set those with a value, remove the others."""
+    """Sets variables that have a value, removes the others."""
     for name, value in variables.items():
         if value is not None:
             os.environ[name] = value

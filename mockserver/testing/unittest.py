@@ -1,4 +1,4 @@
-"""What tests borrow without pytest: a server beside them, an app without a socket, a case with a sandbox of its own."""
+"""Testing without pytest: a server in a thread, an ASGI app, and a unittest case with a sandbox."""
 
 import atexit
 import sys
@@ -23,6 +23,7 @@ from mockserver.testing.pool import (
     environment_for,
     sandbox_name,
 )
+from mockserver.text import format_dotted
 
 __all__ = [
     "LeasedSandbox",
@@ -43,7 +44,7 @@ MAX_OTHER_SANDBOXES = 3
 
 
 def frozen_settings(**changes: Any) -> Settings:
-    """Settings for tests: a free port, a clock that stands, batches that age by being looked at."""
+    """Settings for tests: a free port, a frozen clock, batches that progress with status requests."""
     return Settings(**{"port": 0, "clock": CLOCK, "progression": PROGRESSION, **changes})
 
 
@@ -54,14 +55,14 @@ def asgi_app(settings: Settings | None = None) -> SandboxApp:
 
 @contextmanager
 def running_server(settings: Settings | None = None) -> Iterator[ThreadedServer]:
-    """A server on a free port, for as long as the block runs."""
+    """A server on a free port, running inside the block."""
     with ThreadedServer(settings or frozen_settings()) as server:
         yield server
 
 
 @contextmanager
 def running_pool(settings: Settings | None = None) -> Iterator[LocalPool]:
-    """A server on a free port that lends sandboxes, for as long as the block runs."""
+    """A server on a free port that leases sandboxes, running inside the block."""
     settings = settings or frozen_settings()
     with running_server(settings) as server, Client(server.url, settings.admin_token or None) as client:
         yield LocalPool(server.engine, client)
@@ -71,7 +72,7 @@ def running_pool(settings: Settings | None = None) -> Iterator[LocalPool]:
 def leased_sandbox(
     host: SandboxPool, name: str, *, clock: str = CLOCK, progression: str = PROGRESSION
 ) -> Iterator[LeasedSandbox]:
-    """A fresh sandbox, which the environment leads to; raises UnexpectedRequests at its end, unless allowed."""
+    """A fresh sandbox that the environment points at; raises UnexpectedRequests at its end, unless allowed."""
     sandbox = host.acquire(name, clock=clock, progression=progression)
     has_failed = True
     try:
@@ -84,19 +85,19 @@ def leased_sandbox(
             raise UnexpectedRequests(format_unexpected(odd))
 
 
-class UnexpectedRequests(AssertionError):  # noqa: N818  a failed test, not an error of ours
-    """The program under test sent what the documented APIs do not know."""
+class UnexpectedRequests(AssertionError):
+    """The program under test sent requests that the documents do not allow."""
 
 
 class SandboxTestCase(unittest.TestCase):
-    """A `unittest` case each test of which has a fresh `self.sandbox`, which the environment leads to.
+    """A `unittest` case whose tests each have a fresh `self.sandbox`; environment variables point at it.
 
-    With `IsolatedAsyncioTestCase` it stands first among the bases. A test that fails says what was asked.
+    List it before `IsolatedAsyncioTestCase` among the bases. A failing test shows its requests.
     """
 
     sandbox: LeasedSandbox
     sandbox_host: SandboxPool | None = None
-    """Who lends the sandboxes; None is one server in this process, shared by all cases."""
+    """The pool; by default one server in this process, shared by all cases."""
     sandbox_clock = CLOCK
     sandbox_progression = PROGRESSION
 
@@ -121,14 +122,14 @@ class SandboxTestCase(unittest.TestCase):
 
 @cache
 def shared_pool() -> LocalPool:
-    """The one server that all test cases of this process share; it ends with the process."""
+    """The server that all test cases of this process share; it stops with the process."""
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(running_pool())
 
 
 def journal_text(exchanges: list[JsonObject], *, dropped: int = 0) -> str:
-    """Exchanges for people, a line each and one for each violation; newest last."""
+    """Exchanges as text, one line each and one for each violation; newest last."""
     lines = [f"({dropped} earlier ones are not shown)"] if dropped else []
     for each in exchanges:
         asked, answered = each.get("request", each), each.get("response", each)
@@ -139,14 +140,14 @@ def journal_text(exchanges: list[JsonObject], *, dropped: int = 0) -> str:
         told = each.get("detail", "")
         lines += [f"       {told}"] if told else []
         violations = each["violations"]
-        lines += [f"       {_place(one)}: {one['message']}" for one in violations[:MAX_VIOLATIONS]]
+        lines += [f"       {format_dotted(one['location'])}: {one['message']}" for one in violations[:MAX_VIOLATIONS]]
         if len(violations) > MAX_VIOLATIONS:
             lines.append(f"       and {len(violations) - MAX_VIOLATIONS} more violations")
     return "\n".join(lines)
 
 
 def format_journal(sandbox: LeasedSandbox, rows: int = MAX_EXCHANGES) -> str:
-    """The latest of a sandbox's journal for people, or who was asked in its place; says so when it cannot be had."""
+    """The latest requests of a sandbox as text, or which other sandboxes were used; or why they are not available."""
     try:
         latest = sandbox.latest(rows)
         if latest:
@@ -157,7 +158,7 @@ def format_journal(sandbox: LeasedSandbox, rows: int = MAX_EXCHANGES) -> str:
 
 
 def format_unexpected(exchanges: list[JsonObject]) -> str:
-    """Why a test fails that asked what no server knows."""
+    """The error message about unexpected requests."""
     return (
         "the program under test sent what the documented APIs do not know (allow_unexpected lets it pass):\n"
         + journal_text(exchanges)
@@ -165,7 +166,7 @@ def format_unexpected(exchanges: list[JsonObject]) -> str:
 
 
 def _other_sandboxes(sandbox: LeasedSandbox) -> Iterator[str]:
-    """What was asked of sandboxes that no test was lent: a client that holds another token goes there."""
+    """Requests to sandboxes that belong to no test, e.g. of a client with another token."""
     asked = sandbox.other_sandboxes_used()
     if not asked:
         return
@@ -185,12 +186,8 @@ def _latest_of(client: Client, name: str) -> str:
         return "     (not shown)"
 
 
-def _place(violation: JsonObject) -> str:
-    return ".".join(map(str, violation["location"]))
-
-
 def _has_failed(case: unittest.TestCase) -> bool:
-    """Whether the result knows of a failure already; unittest lists them, pytest keeps them to itself."""
+    """Whether the result already has a failure; unittest records them, pytest does not."""
     result = getattr(getattr(case, "_outcome", None), "result", None)
     told = (*getattr(result, "failures", ()), *getattr(result, "errors", ()))
     return bool(getattr(result, "_excinfo", None)) or any(getattr(each, "test_case", each) is case for each, _ in told)

@@ -1,1 +1,1 @@
-"""What clients did, judged afterwards: verdict, coverage, near misses, reports."""
+"""Checks on clients, computed from the journal: verdict, coverage, near misses, reports."""

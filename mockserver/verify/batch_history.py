@@ -1,10 +1,10 @@
-"""The lives of batches as their client saw them, read from a journal with a provider's guidance."""
+"""Traces of batches as their client saw them, read from a journal with a provider's ClientRules."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from mockserver.api.provider import ClientRules
+from mockserver.api.client_rules import ClientRules
 from mockserver.http import Request
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import Operation
@@ -14,92 +14,92 @@ from mockserver.sandbox.journal import Exchange
 
 
 class Observation(NamedTuple):
-    """A batch as one answer showed it."""
+    """The state of a batch in one response."""
 
     exchange: Exchange
     value: Mapping[str, Any]
     is_read: bool
-    """Whether the client asked where this one batch is."""
+    """Whether it is a status request for this batch."""
 
 
 class BatchTrace(NamedTuple):
-    """One batch, as far as the journal tells."""
+    """One batch, as far as the journal shows."""
 
     created: Exchange | None
-    """None when its creation was forgotten, or never seen."""
+    """None if its creation is not in the journal."""
     sightings: list[Observation]
 
 
 class BatchTraces(NamedTuple):
     """All batches of one kind."""
 
-    guidance: ClientRules
+    client_rules: ClientRules
     by_id: dict[str, BatchTrace]
     creations: list[Exchange]
     downloads: list[Exchange]
-    """Results and files that were handed out, whole or in part."""
+    """Downloads of results and files, whole or in part."""
 
     def is_over(self, sighting: Observation) -> bool:
-        """Whether the answer said that nothing will change any more; a result says so without a word."""
+        """Whether the response had a final status; a result implies one."""
         status = sighting.value.get("status")
-        return (status is None and sighting.is_read) or str(status) in self.guidance.ends
+        return (status is None and sighting.is_read) or str(status) in self.client_rules.ends
 
     def is_lost(self, sighting: Observation) -> bool:
-        """Whether the answer gave a reason to ask again."""
-        return str(sighting.value.get("status")) in self.guidance.lost or self.failures(sighting) > 0
+        """Whether the response gave a reason to create the batch again."""
+        return str(sighting.value.get("status")) in self.client_rules.unfinished_ends or self.failures(sighting) > 0
 
     def failures(self, sighting: Observation) -> int:
-        """How many items failed, as the answer told."""
+        """The number of failed items in the response."""
         value: Any = sighting.value
-        for name in self.guidance.failed:
+        for name in self.client_rules.failed:
             value = value.get(name) if isinstance(value, Mapping) else None
-        return value if self.guidance.failed and isinstance(value, int) else 0
+        return value if self.client_rules.failed and isinstance(value, int) else 0
 
     def error_file(self, sighting: Observation) -> str:
-        """The file of what failed, as the answer told; empty when it did not."""
-        return str(sighting.value.get(self.guidance.error_file) or "") if self.guidance.error_file else ""
+        """The id of the error file in the response; empty without one."""
+        return str(sighting.value.get(self.client_rules.error_file) or "") if self.client_rules.error_file else ""
 
 
 def read_traces(
-    guidance: ClientRules, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]
+    client_rules: ClientRules, exchanges: Sequence[Exchange], operations: Mapping[str, Operation]
 ) -> BatchTraces:
-    """The batches of one kind. What a fault did to an answer the client cannot know: it counts as never received."""
-    lives = BatchTraces(guidance, {}, [], [])
+    """The batches of one kind. A response that a fault disturbed counts as not received."""
+    traces = BatchTraces(client_rules, {}, [], [])
     for exchange in exchanges:
         if exchange.response.status >= 300 or exchange.response.source.startswith("fault"):
             continue
-        if exchange.operation == guidance.download:
+        if exchange.operation == client_rules.download:
             if exchange.request.method != "HEAD":
-                lives.downloads.append(exchange)
-        elif exchange.operation == guidance.create or exchange.operation in guidance.status:
-            _note(lives, exchange, operations)
-    return lives
+                traces.downloads.append(exchange)
+        elif exchange.operation == client_rules.create or exchange.operation in client_rules.status:
+            _note(traces, exchange, operations)
+    return traces
 
 
-def _note(lives: BatchTraces, exchange: Exchange, operations: Mapping[str, Operation]) -> None:
-    asked = _requested_id(lives.guidance, exchange, operations)
+def _note(traces: BatchTraces, exchange: Exchange, operations: Mapping[str, Operation]) -> None:
+    asked = _requested_id(traces.client_rules, exchange, operations)
     value = _value(exchange)
-    if asked and exchange.operation in lives.guidance.status:
+    if asked and exchange.operation in traces.client_rules.status:
         is_read = exchange.request.method == "GET"
-        _trace(lives, asked).sightings.append(Observation(exchange, value, is_read))
+        _trace(traces, asked).sightings.append(Observation(exchange, value, is_read))
     elif isinstance(value.get("data"), list):
         for each in value["data"]:
             if isinstance(each, dict) and isinstance(each.get("id"), str):
-                _trace(lives, each["id"]).sightings.append(Observation(exchange, each, is_read=False))
-    elif exchange.operation == lives.guidance.create and isinstance(value.get("id"), str):
-        life = _trace(lives, value["id"])
-        lives.by_id[value["id"]] = life._replace(created=exchange)
-        life.sightings.append(Observation(exchange, value, is_read=False))
-        lives.creations.append(exchange)
+                _trace(traces, each["id"]).sightings.append(Observation(exchange, each, is_read=False))
+    elif exchange.operation == traces.client_rules.create and isinstance(value.get("id"), str):
+        trace = _trace(traces, value["id"])
+        traces.by_id[value["id"]] = trace._replace(created=exchange)
+        trace.sightings.append(Observation(exchange, value, is_read=False))
+        traces.creations.append(exchange)
 
 
-def _trace(lives: BatchTraces, id_: str) -> BatchTrace:
-    return lives.by_id.setdefault(id_, BatchTrace(None, []))
+def _trace(traces: BatchTraces, id_: str) -> BatchTrace:
+    return traces.by_id.setdefault(id_, BatchTrace(None, []))
 
 
-def _requested_id(guidance: ClientRules, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
-    """The batch the request names; empty when it names none."""
-    location, name = guidance.id
+def _requested_id(client_rules: ClientRules, exchange: Exchange, operations: Mapping[str, Operation]) -> str:
+    """The id of the batch in the request; empty without one."""
+    location, name = client_rules.id
     if location == "query":
         return dict(parse_qsl(exchange.request.query)).get(name, "").lower()
     template = operations[exchange.operation].path if exchange.operation in operations else ""
@@ -119,7 +119,9 @@ def _value(exchange: Exchange) -> Mapping[str, Any]:
 
 
 def fingerprint(request: Request) -> bytes | None:
-    """What stands for everything that is asked, and by whom. None for a form: the journal does not keep what it has."""
+    """A value that identifies equal requests of one account. None for a form, since the journal does not keep its
+    content.
+    """
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return None
     head = (redacted_value(request.headers.get("authorization", "")), request.method, request.path, request.query)
@@ -127,7 +129,7 @@ def fingerprint(request: Request) -> bytes | None:
 
 
 def _body(body: bytes) -> bytes:
-    """The one form that all ways of writing a JSON body share; any other body as it is."""
+    """The canonical form of a JSON body; any other body unchanged."""
     try:
         return canonical(parse_json(body))
     except (JsonError, TypeError):
@@ -135,9 +137,9 @@ def _body(body: bytes) -> bytes:
 
 
 def elapsed(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> float | None:
-    """The seconds between two requests: by the sandbox's clock or the wall's, whichever went further.
+    """The seconds between two requests: by the sandbox clock or by wall-clock time, whichever is more.
 
-    None when neither can tell: the sandbox's clock stood, or the wait was over for long when the second request came.
+    None if neither is known: the sandbox's clock was frozen, and the wait was over long before the second request.
     """
     if first.number in waits and second.number not in waits:
         return None

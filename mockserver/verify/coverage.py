@@ -1,4 +1,4 @@
-"""Which of the documented responses were met, and what was met that nothing documents."""
+"""Coverage: which documented responses occurred, and which undocumented ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,22 +7,22 @@ from mockserver.openapi.document import Operation
 from mockserver.sandbox.journal import ON_DEMAND, Exchange
 
 Hits = Mapping[tuple[str, int], int]
-"""How often each operation (by its key) was answered with each status."""
+"""Counts by operation key and status."""
 NONE: Hits = {}
 
 
 class OperationCoverage(NamedTuple):
-    """One operation, with how often each of its answers was met."""
+    """The counts of one operation's responses."""
 
     operation: Operation
     documented: Mapping[str, int]
-    """By the name in the document: `202`, `4XX`, `default`."""
+    """By name in the document: `202`, `4XX`, `default`."""
     undocumented: Mapping[int, int]
-    """By status; without those that stubs and faults gave, which were meant."""
+    """By status; without responses of stubs and faults, which were intended."""
 
 
 def count_hits(exchanges: Iterable[Exchange]) -> Hits:
-    """How often each operation was answered with each status."""
+    """The counts of all responses."""
     met: dict[tuple[str, int], int] = {}
     for each in exchanges:
         key = (each.operation, each.response.status)
@@ -31,14 +31,14 @@ def count_hits(exchanges: Iterable[Exchange]) -> Hits:
 
 
 def count_stubbed_hits(exchanges: Iterable[Exchange]) -> Hits:
-    """How often each operation was answered with each status by a stub or a fault."""
+    """The counts of responses from stubs and faults."""
     return count_hits(each for each in exchanges if each.response.source in ON_DEMAND)
 
 
 def operation_coverages(operations: Sequence[Operation], met: Hits, demanded: Hits = NONE) -> list[OperationCoverage]:
-    """Every operation in the document's order. A key that two documents share counts for both.
+    """All operations in the document's order. A key that two documents share counts for both.
 
-    `demanded` says how many of those met were answers of stubs and faults.
+    `demanded` are the counts of responses from stubs and faults.
     """
     by_key: dict[str, dict[int, int]] = {}
     for (key, status), count in tuple(met.items()):
@@ -59,7 +59,7 @@ def _operation_coverage(operation: Operation, met: Mapping[int, int], demanded: 
 
 
 def coverage_json(operations: Sequence[Operation], met: Hits, demanded: Hits = NONE) -> dict[str, Any]:
-    """The coverage as JSON; see covered."""
+    """The coverage as JSON; see operation_coverages."""
     found = operation_coverages(operations, met, demanded)
     responses = [count for each in found for count in each.documented.values()]
     reached = sum(1 for count in responses if count)

@@ -1,4 +1,4 @@
-"""Near misses: what a request that matched no operation or no fixture came closest to, and what the difference is."""
+"""Near misses: the nearest operation or fixture to a request that matched none, and the difference."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,33 +16,33 @@ from mockserver.openapi.document import Operation
 from mockserver.sandbox.journal import Exchange
 
 MAX_SHOWN = 2000
-"""Characters of a text that are shown and compared line by line."""
+"""The most characters of a text that are shown and compared line by line."""
 MAX_CANDIDATES = 300
-"""Characters of a text by which the closest is looked for."""
+"""The most characters of a text that are compared to find the nearest one."""
 MAX_LINES = 60
 MAX_PROMPTS = 5
-"""Of one request, how many prompts are explained; all are counted."""
+"""The most prompts of one request that are explained; all are counted."""
 MAX_COMPARED = 50_000
-"""How many texts one explanation may compare; what comes after is told without its nearest."""
+"""The most texts that one explanation compares; later ones get no nearest."""
 
 MAX_JUDGED = 1_000_000
-"""How often a prompt may be held against a fixture to see whether it fits."""
+"""The most comparisons of a prompt with a fixture's conditions."""
 
 
 class NearMiss(NamedTuple):
-    """What was missed, and by how much."""
+    """The nearest operation or fixture, and the difference."""
 
     kind: str
     """`operation` or `fixture`."""
     asked: str
     nearest: str
-    """The operation, or the fixture's `fixture:<file>#<n>`; empty when there is none, or too much to compare."""
+    """The operation, or the fixture's `fixture:<file>#<n>`; empty if there is none, or too much to compare."""
     difference: tuple[str, ...]
-    """Lines: `- ` is wanted by the nearest, `+ ` came, `  ` is the same."""
+    """Lines: `- ` is expected by the nearest, `+ ` was received, `  ` is equal."""
 
 
 class NearMissFinder:
-    """Finds what is nearest, in a bounded number of comparisons for all questions together."""
+    """Finds near misses, with a bounded number of comparisons in all."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._operations = operations
@@ -51,7 +51,7 @@ class NearMissFinder:
         self._marks: dict[str, frozenset[str]] = {}
 
     def operation(self, request: Request) -> NearMiss:
-        """The operation that a lost request came closest to."""
+        """The nearest operation to an unmatched request."""
         method, path = request.method[:MAX_CANDIDATES], request.path[:MAX_CANDIDATES]
         asked = f"{method} {path}"
         best, score = None, -1.0
@@ -70,7 +70,7 @@ class NearMissFinder:
         return NearMiss("operation", asked, best.key, lines)
 
     def completion(self, prompt: RequestPrompt, fixtures: Fixtures) -> NearMiss:
-        """The canned completion that a prompt came closest to."""
+        """The nearest canned completion to a prompt."""
         marks = _trigrams(prompt.text)
         best, score = None, 0.0
         for each in fixtures.completions:
@@ -87,12 +87,12 @@ class NearMissFinder:
         return NearMiss("fixture", asked, best.source, _completion_difference(best, prompt))
 
     def response(self, request: Request, canned: Sequence[CannedResponse]) -> NearMiss:
-        """The canned response that a request came closest to."""
+        """The nearest canned response to a request."""
         came = _received_text(request)
         best, score = canned[0], -1.0
         lines: tuple[str, ...] = ()
         for each in canned[: max(min(self._left // 100, len(canned)), 1)]:
-            self._left -= 100  # a comparison line by line is worth so many of marks
+            self._left -= 100  # a comparison line by line costs as much as so many trigram comparisons
             wanted = each.entry.get("match", {})
             left, right = _json_lines(wanted), _json_lines(_prune(came, wanted))
             found = difflib.SequenceMatcher(None, left, right, autojunk=False).ratio()
@@ -101,7 +101,7 @@ class NearMissFinder:
         return NearMiss("fixture", f"{request.method} {request.path[:MAX_CANDIDATES]}", best.source, lines)
 
     def unmatched_prompts(self, prompts: Iterable[RequestPrompt], fixtures: Fixtures) -> list[RequestPrompt]:
-        """The prompts that no canned completion answers, as far as there is room to look."""
+        """The prompts without a matching canned completion, within the bounds."""
         found = []
         for each in prompts:
             if self.is_exhausted:
@@ -113,7 +113,7 @@ class NearMissFinder:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no more prompts are judged."""
+        """Whether the limit of comparisons is reached."""
         return self._judged >= MAX_JUDGED
 
     def _marks_of(self, each: Completion) -> frozenset[str]:
@@ -123,7 +123,7 @@ class NearMissFinder:
 
 
 class UnmatchedPrompts(NamedTuple):
-    """An exchange that matched no operation or no fixture, explained."""
+    """An exchange that matched no operation or no fixture, with near misses."""
 
     exchange: Exchange
     misses: tuple[NearMiss, ...]
@@ -132,7 +132,7 @@ class UnmatchedPrompts(NamedTuple):
 
 
 def _trigrams(text: str) -> frozenset[str]:
-    """Three letters at a time: they survive a typo, as whole words would not."""
+    """Sequences of three letters, which tolerate typing errors better than whole words."""
     text = f" {text[:MAX_CANDIDATES].lower()} "
     return frozenset(text[n : n + 3] for n in range(len(text) - 2))
 
@@ -149,7 +149,7 @@ def _mismatches(each: Completion, prompt: RequestPrompt) -> float:
 
 
 def _wanted_text(each: Completion) -> tuple[str, str]:
-    """How a fixture speaks of the prompt, and what it says."""
+    """A fixture's conditions and response as text."""
     match = each.match
     if match.prompt is not None:
         return "prompt", match.prompt
@@ -184,7 +184,7 @@ def _path_marks(path: str) -> frozenset[str]:
 
 
 def _like(template: str, path: str) -> str:
-    """The path with the template's names where they may stand, so that only what is really different differs."""
+    """The path with the template's parameter names where they match, so that only real differences remain."""
     pairs = zip_longest(template.split("/"), path.split("/"), fillvalue="")
     parts = [part if part.startswith("{") and text else text for part, text in pairs]
     return "/".join(parts[: path.count("/") + 1])
@@ -203,7 +203,7 @@ def _received_text(request: Request) -> dict[str, Any]:
 
 
 def _prune(came: Any, wanted: Any) -> Any:
-    """What came, as far as the fixture speaks of it."""
+    """The part of the request that the fixture's conditions refer to."""
     if isinstance(wanted, dict) and isinstance(came, dict):
         return {key: _prune(came[key], each) for key, each in wanted.items() if key in came}
     return came
@@ -212,7 +212,7 @@ def _prune(came: Any, wanted: Any) -> Any:
 def _json_lines(value: Any) -> list[str]:
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    except TypeError:  # nested too deeply to be written
+    except TypeError:  # nested too deeply to be encoded
         return ["…"]
     return text[: 4 * MAX_SHOWN].decode("utf-8", "replace").splitlines()[:MAX_LINES]
 

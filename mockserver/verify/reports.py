@@ -1,29 +1,29 @@
-"""Verdict and coverage, as their JSON tells them, written for people and for what a CI shows."""
+"""Formats verdict and coverage for people and for CI systems."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from mockserver.text import format_table, plural_ending
+
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
+"""Characters that XML 1.0 does not allow, even escaped."""
 
 
 def coverage_table(coverage: Mapping[str, Any]) -> str:
-    """A line for each operation, with the responses met (and how often) and those that were not."""
+    """One line for each operation, with the responses that occurred (and how often) and those that did not."""
     rows: list[tuple[str, ...]] = [("OPERATION", "MET", "NOT MET", "UNDOCUMENTED")]
     for each in coverage["coverage"]:
         met = [f"{status}x{count}" for status, count in each["responses"].items() if count]
         missing = [status for status, count in each["responses"].items() if not count]
         more = [f"{status}x{count}" for status, count in each["undocumented"].items()]
         rows.append((f"{each['method']} {each['path']}", *(" ".join(part) or "-" for part in (met, missing, more))))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", coverage_sentence(coverage), ""])
+    return "\n".join([*format_table(rows), "", coverage_sentence(coverage), ""])
 
 
 def coverage_sentence(coverage: Mapping[str, Any]) -> str:
-    """The coverage in one line."""
+    """A summary of the coverage in one line."""
     operations, responses = coverage["operations"], coverage["responses"]
     said = (
         f"{responses['met']} of {responses['documented']} documented responses met ({coverage['percent']} %), "
@@ -33,7 +33,7 @@ def coverage_sentence(coverage: Mapping[str, Any]) -> str:
 
 
 def verdict_text(verdict: Mapping[str, Any]) -> str:
-    """A paragraph for each finding, the worst first."""
+    """A paragraph for each finding, the most severe first."""
     order = ("error", "warning", "info")
     found = sorted(verdict["findings"], key=lambda each: order.index(each["severity"]))
     parts = [
@@ -47,21 +47,19 @@ def verdict_text(verdict: Mapping[str, Any]) -> str:
 
 
 def verdict_sentence(verdict: Mapping[str, Any]) -> str:
-    """The verdict in one line."""
+    """A summary of the verdict in one line."""
     counts = [f"{count} {name}" for name, count in verdict["summary"].items() if count]
-    return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchange{_plural(verdict['judged'])}"
+    return f"{', '.join(counts) or 'nothing'} found in {verdict['judged']} exchange{plural_ending(verdict['judged'])}"
 
 
 def _numbers_text(exchanges: Sequence[int]) -> str:
-    return f"exchange{_plural(len(exchanges))} {', '.join(map(str, exchanges))}"
-
-
-def _plural(count: int) -> str:
-    return "" if count == 1 else "s"
+    return f"exchange{plural_ending(len(exchanges))} {', '.join(map(str, exchanges))}"
 
 
 def junit(coverage: Mapping[str, Any] | None, verdict: Mapping[str, Any] | None = None) -> bytes:
-    """JUnit XML: a case for each documented response, skipped when unmet; undocumented ones and findings fail."""
+    """JUnit XML: one test case per documented response, skipped if it did not occur; undocumented ones and findings
+    fail.
+    """
     root = Element("testsuites", name="mockserver")
     if verdict is not None:
         _add_suite(root, "verdict", _verdict_cases(verdict["findings"]))
@@ -116,7 +114,7 @@ def _case(where: str, name: str) -> Element:
 def cobertura(coverage: Mapping[str, Any], *, timestamp: float = 0) -> bytes:
     """Cobertura-like XML: an API is a package, an operation a class, a documented response a line of it.
 
-    Lines are numbered through the whole report; they are none of the document's.
+    Lines are numbered through the whole report, independently of the document's lines.
     """
     responses = coverage["responses"]
     root = Element("coverage", _rates(responses["met"], responses["documented"]))
@@ -141,7 +139,7 @@ def cobertura(coverage: Mapping[str, Any], *, timestamp: float = 0) -> bytes:
 
 
 def _add_class(classes: Element, each: Mapping[str, Any], line: int) -> int:
-    """The number of the last line that was written."""
+    """Returns the number of the last line."""
     counts = each["responses"]
     rates = _rates(sum(1 for count in counts.values() if count), len(counts))
     facts = {"name": _clean(each["key"]), "filename": _clean(f"{each['method']} {each['path']}"), "complexity": "0"}

@@ -1,10 +1,10 @@
-"""What a client did badly: a pure function of the journal, and of what the sandbox knows of its batches."""
+"""Checks on a client's behaviour. A pure function of the journal and the states of its batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from mockserver.api.provider import BatchState, ClientRules
+from mockserver.api.client_rules import BatchState, ClientRules
 from mockserver.http import Request
 from mockserver.openapi.document import Operation
 from mockserver.redaction import redacted_text, secrets_in
@@ -14,19 +14,19 @@ from mockserver.verify.batch_history import BatchTraces, elapsed, fingerprint, r
 
 SEVERITIES = ("info", "warning", "error")
 MAX_PROOFS = 20
-"""Of a finding, how many exchanges are named; all of them are counted."""
+"""The most exchanges that a finding lists; all are counted."""
 POLL_TOLERANCE = 0.9
-"""The part of the least time between two reads that is too short: a sleep of one second may wake a little early."""
+"""The tolerance of the polling interval: a sleep of one second may end slightly early."""
 SHORT_LIFE = 10
-"""A batch that lasts less than so many of these times is a shortened one, and may be read so often in its life."""
+"""A batch that takes less than so many polling intervals is shortened, and may be polled so often."""
 LOOP = 2
-"""How many hasty reads make a loop; one may be a second look."""
+"""How many short intervals make a finding; one may be a coincidence."""
 
 RETRY_TOLERANCE = {400: 0, 401: 0, 402: 1, 403: 0, 404: 0, 405: 0, 409: 2, 410: 0, 413: 0, 414: 0, 415: 0, 422: 0}
-"""How often the same request may be sent again after such an answer, before getting the same one once more is blamed.
+"""How often a request may be repeated after a response of that status before the same response again is a finding.
 
-What changes nothing heals nothing. 402: somebody may top up, so one more try. 409: the OpenAI SDKs retry it twice on
-their own. 408, 425, 429 and all of 5xx heal by waiting, and are not in the table.
+These statuses do not change by waiting. 402: credits may be added, so one more try. 409: the OpenAI SDKs retry it
+twice. 408, 425, 429 and all 5xx may change by waiting, and are not in the table.
 """
 
 
@@ -41,41 +41,41 @@ SEVERITY = {
     "refused-lines": "warning",
     "downloaded-twice": "warning",
 }
-"""Everything that can be found. What may have had a good reason is a warning, a mere hint an info."""
+"""All findings with their severity. A warning may have had a good reason; an info is a hint."""
 
 
 class Finding(NamedTuple):
-    """One thing that a client did badly."""
+    """One finding about a client's behaviour."""
 
     code: str
     severity: str
     sentence: str
     exchanges: tuple[int, ...]
-    """The numbers in the journal that prove it."""
+    """The numbers of exchanges that show it."""
     advice: str
 
 
 class VerdictInput(NamedTuple):
-    """All that a verdict is drawn from."""
+    """The input of all checks."""
 
     waits: Mapping[int, float]
-    """When exchanges came by the wall clock; see Journal."""
-    lives: Sequence[BatchTraces]
+    """Wall-clock times of exchanges; see Journal."""
+    traces: Sequence[BatchTraces]
     repeated: Sequence[Sequence[Exchange]]
-    """Requests that came more than once, each time the same to the byte, or to the JSON value."""
-    standings: Mapping[str, BatchState | None]
-    """What the sandbox knows of each batch, by id."""
+    """Requests that occurred more than once, identical by bytes or JSON value."""
+    states: Mapping[str, BatchState | None]
+    """The state of each batch, by id."""
 
 
 def run_checks(
-    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: dict[str, Operation], now: float
+    sandbox: Sandbox, client_rules: Sequence[ClientRules], operations: dict[str, Operation], now: float
 ) -> list[Finding]:
-    """Everything to be said of the sandbox's clients, in the order in which it happened."""
+    """All findings about the sandbox's clients, in order of occurrence."""
     exchanges = tuple(sandbox.journal.find(lambda _: True))
-    lives = [read_traces(each, exchanges, operations) for each in guidance]
-    standings = {id_: each.guidance.standing(sandbox, id_, now) for each in lives for id_ in each.by_id}
-    scene = VerdictInput(sandbox.journal.waits, lives, list(_repeated(exchanges)), standings)
-    found = [finding for judge in CHECKS for finding in judge(scene)]
+    traces = [read_traces(each, exchanges, operations) for each in client_rules]
+    states = {id_: each.client_rules.batch_state(sandbox, id_, now) for each in traces for id_ in each.by_id}
+    seen = VerdictInput(sandbox.journal.waits, traces, list(_repeated(exchanges)), states)
+    found = [finding for judge in CHECKS for finding in judge(seen)]
     return sorted(found, key=lambda each: (each.exchanges, each.code))
 
 
@@ -94,12 +94,14 @@ def _repeated(exchanges: Sequence[Exchange]) -> Iterator[list[Exchange]]:
             yield from (again for again in same.values() if len(again) > 1)
 
 
-def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
-    """The same request, after an answer that it can only get again, got it again."""
+def hopeless_retries(seen: VerdictInput) -> Iterator[Finding]:
+    """The same request was repeated after a response that cannot change, and got it again."""
     patience = {
-        (each.guidance.create, status): n for each in scene.lives for status, n in each.guidance.patience.items()
+        (each.client_rules.create, status): n
+        for each in seen.traces
+        for status, n in each.client_rules.patience.items()
     }
-    for same in scene.repeated:
+    for same in seen.repeated:
         runs: list[list[Exchange]] = [[]]
         for each in same:
             if runs[-1] and runs[-1][-1].response.status != each.response.status:
@@ -113,19 +115,19 @@ def hopeless_retries(scene: VerdictInput) -> Iterator[Finding]:
                     "hopeless-retry",
                     f"The same {name} was sent {len(run)} times, and answered with {status} each time.",
                     run,
-                    f"A {status} does not heal by itself: mend the request, or give up; retry 408, 429 and 5xx only.",
+                    f"A {status} does not change by itself: fix the request, or give up; retry 408, 429 and 5xx only.",
                 )
 
 
-def ignored_waits(scene: VerdictInput) -> Iterator[Finding]:
-    """The same request came again before the time was over that `Retry-After` had told to wait."""
-    for same in scene.repeated:
-        early = [pair for pair in pairwise(same) if _is_early(*pair, scene.waits)]
+def ignored_waits(seen: VerdictInput) -> Iterator[Finding]:
+    """The same request was repeated before `Retry-After` was over."""
+    for same in seen.repeated:
+        early = [pair for pair in pairwise(same) if _is_early(*pair, seen.waits)]
         if early:
             seconds = retry_after_seconds(early[0][0].response, early[0][0].at)
             yield _finding(
                 "retry-after-ignored",
-                f"{_name(same[0])} was told to wait ({seconds:g} s), and came again too early {len(early)} times.",
+                f"{_name(same[0])} should have waited {seconds:g} s, and was repeated too early {len(early)} times.",
                 [each for pair in early for each in pair],
                 "Sleep for as long as Retry-After says before the same request is sent again.",
             )
@@ -137,60 +139,60 @@ def _is_early(first: Exchange, second: Exchange, waits: Mapping[int, float]) -> 
     return passed is not None and passed < seconds * POLL_TOLERANCE
 
 
-def hasty_reads(scene: VerdictInput) -> Iterator[Finding]:
-    """A batch's status was read in a loop faster than guidance has it; only where time is what makes it age."""
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            standing = scene.standings.get(id_)
-            if standing is None or standing.progression.kind != "time":
+def hasty_reads(seen: VerdictInput) -> Iterator[Finding]:
+    """A batch's status was polled faster than ClientRules allow; only if batches progress with the clock."""
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            state = seen.states.get(id_)
+            if state is None or state.progression.kind != "time":
                 continue
-            wanted = min(lives.guidance.poll_seconds, standing.progression.amount / SHORT_LIFE)
-            reads = [each for each in life.sightings if each.is_read]
+            wanted = min(traces.client_rules.poll_seconds, state.progression.amount / SHORT_LIFE)
+            reads = [each for each in trace.sightings if each.is_read]
             hasty = [
                 (first, second)
                 for first, second in pairwise(reads)
-                if not lives.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * POLL_TOLERANCE
+                if not traces.is_over(first) and 0 < second.exchange.at - first.exchange.at < wanted * POLL_TOLERANCE
             ]
             if len(hasty) >= LOOP:
                 yield _finding(
                     "polled-too-fast",
-                    f"The status of {id_} was read {len(hasty)} times less than {wanted:g} s after the last time.",
+                    f"The status of {id_} was read {len(hasty)} times less than {wanted:g} s after the previous read.",
                     [pair[1].exchange for pair in hasty],
-                    f"Sleep {wanted:g} s or more between two reads, and longer with every one.",
+                    f"Sleep {wanted:g} s or more between two reads, and longer each time.",
                 )
 
 
-def paid_twice(scene: VerdictInput) -> Iterator[Finding]:
-    """The same batch was queued again, though the first one was accepted and nothing was lost."""
-    for lives in scene.lives:
+def paid_twice(seen: VerdictInput) -> Iterator[Finding]:
+    """The same batch was created again, although the first one was accepted and not lost."""
+    for traces in seen.traces:
         by_mark: dict[bytes | None, str] = {}
-        for id_, life in lives.by_id.items():
-            if life.created is None:
+        for id_, trace in traces.by_id.items():
+            if trace.created is None:
                 continue
-            mark = fingerprint(life.created.request)
+            mark = fingerprint(trace.created.request)
             earlier = by_mark.get(mark) if mark is not None else None
             by_mark[mark] = id_
             if earlier is None:
                 continue
-            first = lives.by_id[earlier]
+            first = traces.by_id[earlier]
             if first.created and not any(
-                lives.is_lost(each) for each in first.sightings if each.exchange.number < life.created.number
+                traces.is_lost(each) for each in first.sightings if each.exchange.number < trace.created.number
             ):
                 yield _finding(
                     "batch-paid-twice",
-                    f"{id_} asks for the same as {earlier}, which was accepted before and had lost nothing.",
-                    [first.created, life.created],
+                    f"{id_} is the same batch as {earlier}, which was accepted before and was not lost.",
+                    [first.created, trace.created],
                     "Keep the id of a batch at once, and read its status instead of queuing the same again.",
                 )
 
 
-def unread_error_files(scene: VerdictInput) -> Iterator[Finding]:
-    """A status named the file of what failed, and nobody downloaded it."""
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            told = next((each for each in life.sightings if lives.error_file(each)), None)
-            name = lives.error_file(told) if told else ""
-            if told and not any(name in each.request.path for each in lives.downloads):
+def unread_error_files(seen: VerdictInput) -> Iterator[Finding]:
+    """A status named an error file that was not downloaded."""
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            told = next((each for each in trace.sightings if traces.error_file(each)), None)
+            name = traces.error_file(told) if told else ""
+            if told and not any(name in each.request.path for each in traces.downloads):
                 yield _finding(
                     "error-file-unread",
                     f"{id_} has the error file {name}, which was never downloaded.",
@@ -199,56 +201,61 @@ def unread_error_files(scene: VerdictInput) -> Iterator[Finding]:
                 )
 
 
-def unchecked_failures(scene: VerdictInput) -> Iterator[Finding]:
-    """Items failed, and the client either never saw the end, or did nothing about it where nothing else would tell."""
-    latest = max((each.number for lives in scene.lives for each in lives.creations), default=0)
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            ends = [each for each in life.sightings if lives.is_over(each)]
-            standing = scene.standings.get(id_)
-            if not ends and life.created and standing and _is_unseen(standing):
+def unchecked_failures(seen: VerdictInput) -> Iterator[Finding]:
+    """Items failed, and the client either did not see the final status, or did nothing about it although the API has no
+    error file.
+    """
+    latest = max((each.number for traces in seen.traces for each in traces.creations), default=0)
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            ends = [each for each in trace.sightings if traces.is_over(each)]
+            state = seen.states.get(id_)
+            if not ends and trace.created and state and _is_unseen(state):
                 yield _finding(
                     "failed-unseen",
-                    f"{id_} is over, {standing.failed} of its items failed, and no status was read that says so.",
-                    [life.created, *(each.exchange for each in life.sightings[-1:])],
+                    f"{id_} is over, {state.failed} of its items failed, and the client read no final status.",
+                    [trace.created, *(each.exchange for each in trace.sightings[-1:])],
                     "Read the status until the batch has ended, and look at how many failed.",
                 )
             elif (
-                ends and not lives.guidance.error_file and lives.failures(ends[0]) and latest < ends[0].exchange.number
+                ends
+                and not traces.client_rules.error_file
+                and traces.failures(ends[0])
+                and latest < ends[0].exchange.number
             ):
                 yield _finding(
                     "failed-ignored",
-                    f"A status of {id_} told of failed items ({lives.failures(ends[0])}); nothing was queued after it.",
+                    f"A status of {id_} reported failed items ({traces.failures(ends[0])}); nothing was queued later.",
                     [ends[0].exchange],
                     "Look at the count of failed items, and ask again for those that have no answer.",
                 )
 
 
-def refused_lines(scene: VerdictInput) -> Iterator[Finding]:
-    """A batch was accepted, and items of it broke the document: live, each would have been refused."""
-    for lives in scene.lives:
-        for id_, life in lives.by_id.items():
-            standing = scene.standings.get(id_)
-            if standing is not None and standing.refused.total:
-                count, told = standing.refused
+def refused_lines(seen: VerdictInput) -> Iterator[Finding]:
+    """A batch was accepted, and items of it failed validation: as live requests they would have been rejected."""
+    for traces in seen.traces:
+        for id_, trace in traces.by_id.items():
+            state = seen.states.get(id_)
+            if state is not None and state.refused.total:
+                count, told = state.refused
                 said = "; ".join(each.rstrip(".") for each in told)
                 more = f"; and {count - len(told)} more" if count > len(told) else ""
                 yield _finding(
                     "refused-lines",
-                    f"{id_} has {count} of its lines refused by the document: {said}{more}.",
-                    [life.created or life.sightings[0].exchange],
+                    f"{id_} has {count} lines that failed validation: {said}{more}.",
+                    [trace.created or trace.sightings[0].exchange],
                     "Mend what writes these lines; each would be refused as a live request, too.",
                 )
 
 
-def _is_unseen(standing: BatchState) -> bool:
-    return standing.is_over and standing.failed > 0 and not standing.was_told
+def _is_unseen(state: BatchState) -> bool:
+    return state.is_over and state.failed > 0 and not state.was_told
 
 
-def repeated_downloads(scene: VerdictInput) -> Iterator[Finding]:
-    """The whole of a result was downloaded more than once."""
-    downloads = {each.number for lives in scene.lives for each in lives.downloads}
-    for same in scene.repeated:
+def repeated_downloads(seen: VerdictInput) -> Iterator[Finding]:
+    """A complete result was downloaded more than once."""
+    downloads = {each.number for traces in seen.traces for each in traces.downloads}
+    for same in seen.repeated:
         whole = [each for each in same if each.number in downloads and each.response.status == 200]
         if len(whole) > 1:
             yield _finding(

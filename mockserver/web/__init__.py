@@ -1,1 +1,1 @@
-"""Starlette in, Starlette out: the gateway and the admin API."""
+"""The ASGI application: the gateway to the engine, and the admin API."""

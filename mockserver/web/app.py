@@ -1,10 +1,8 @@
-"""The server as a Starlette application. The gateway turns HTTP into values and back; the admin API has an app."""
+"""The server as a Starlette application: health checks, the admin API, the index page, and the gateway for the rest."""
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from weakref import proxy
 
@@ -12,58 +10,33 @@ from starlette.applications import Starlette
 
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
-from mockserver.errors import Reason, Refusal
-from mockserver.http import EMPTY_STATUSES, Request, Response
-from mockserver.openapi.responses import problem
-from mockserver.redaction import shown_path
-from mockserver.settings.parse import CORS_OFF
+from mockserver.http import Response
+from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings
-from mockserver.web.body_timeout import BodyTimeout
-from mockserver.web.browser import NOTHING, UNASKED_PATHS
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
-from mockserver.web.cors import CrossOrigin
-from mockserver.web.fault_delivery import close_stream, deliver_with_fault, wait_for_disconnect
-from mockserver.web.lanes import busy, in_lane, own_lane
-from mockserver.web.large_bodies import LargeBodies
+from mockserver.web.gateway import Gateway
+from mockserver.web.paths import ADMIN_PREFIX, BROWSER_PATHS, HEALTH, NO_CONTENT, ROOT
 from mockserver.web.scopes import read_headers, read_request, route_path
-from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
     from starlette.types import Receive, Scope, Send
 
-    from mockserver.web.request_log import RequestLog
+    from mockserver.web import index, request_log
+    from mockserver.web.admin import app as admin_app
+else:
+    request_log = lazy_module("mockserver.web.request_log")
+    index = lazy_module("mockserver.web.index")
+    admin_app = lazy_module("mockserver.web.admin.app")
 
-THREAD_BYTES = 1024 * 1024
-"""A larger body is handled in a thread, so that reading it does not hold up everybody else."""
-
-LARGE_BODIES = LargeBodies()
-ADMIN_PREFIX = "/__admin"
-HEALTH = {
-    f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
-    for path, word in (("health", b"ok"), ("ready", b"ready"))
-}
-"""Says that the process is there. Needs no token, and no fault touches it."""
-ROOT = "/"
-"""Where whoever opens the server in a browser is told what runs here, unless a document has an operation there."""
 Page = Callable[["Scope"], Response]
-
-MAX_UPLOAD = 513 * 1024 * 1024
-"""Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
-UPLOAD_TIMEOUT = 600
-"""Longest wait for the rest of a form, in seconds."""
-MULTIPART = "multipart/"
-
-_log = logging.getLogger("mockserver")
-_CLOSE = (("Connection", "close"),)
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 class MockServer(Starlette):
     """The whole server as one Starlette application: health, the admin API, and the gateway for everything else.
 
-    Requests go straight to what answers them while nothing was added to the application. With middleware, routes or
-    exception handlers of others, they go through Starlette's stack and router as usual.
+    Requests bypass Starlette's stack and router, which would double their time, unless middleware, routes or exception
+    handlers were added to the application.
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
@@ -73,12 +46,12 @@ class MockServer(Starlette):
         super().__init__(lifespan=_lifespan)
         self.state.engine = engine
         self.router.redirect_slashes = False
-        # Starlette's router refers to itself, and would keep what it holds until the collector runs.
+        # Starlette's router forms reference cycles, which would keep its members until garbage collection.
         self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
 
     @property
     def engine(self) -> Engine:
-        """What answers the requests."""
+        """The engine."""
         return self._engine
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -92,7 +65,7 @@ class MockServer(Starlette):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have callbacks delivered while the block runs; what the lifespan does."""
+        """Delivers callbacks while the block runs; the lifespan calls it."""
         courier = self._dispatch.courier
         courier.start()
         try:
@@ -102,21 +75,21 @@ class MockServer(Starlette):
 
 
 class _Dispatch:
-    """Gives each request to what answers it."""
+    """Passes each request to the app for its path."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
         self._gateway = Gateway(engine, settings)
-        self._pages: dict[str, Page] = {path: partial(_readiness, page) for path, page in HEALTH.items()}
+        self._pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
         if not engine.serves(ROOT):
             self._pages[ROOT] = partial(_index, engine, settings)
-        self._pages |= {path: partial(_readiness, NOTHING) for path in UNASKED_PATHS if not engine.serves(path)}
+        self._pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
         self._admin: App | None = None
 
     @property
     def courier(self) -> CallbackDispatcher:
-        """What delivers callbacks."""
+        """The dispatcher of callbacks."""
         return self._gateway.courier
 
     def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
@@ -132,16 +105,14 @@ class _Dispatch:
 
     def _admin_app(self) -> "App":
         if self._admin is None:
-            from mockserver.web.admin.app import build_admin  # noqa: PLC0415  its verbs cost a start 20 ms
-
-            self._admin = build_admin(self._engine, self._settings)
+            self._admin = admin_app.build_admin(self._engine, self._settings)
         return self._admin
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> MockServer:
-    """The whole server as a Starlette application: to be mounted, wrapped into middleware, or tested.
+    """The whole server as a Starlette application, which can be mounted, wrapped in middleware, or tested.
 
-    Without an engine, one is loaded as the settings ask; raises SpecError, FixtureError or SettingsError.
+    Without an engine, one is built from the settings; raises SpecError, FixtureError or SettingsError.
     """
     settings = settings or Settings()
     return MockServer(engine or build_engine(settings), settings)
@@ -152,7 +123,7 @@ def _lifespan(app: Any) -> AbstractAsyncContextManager[None]:
 
 
 async def _answer_unrouted(dispatch: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
-    """What the router does with everything that has no route."""
+    """Handles requests without a Starlette route."""
     if scope["type"] == "http":
         await dispatch(scope, receive, send)
     else:
@@ -164,208 +135,13 @@ async def _refuse_websocket(receive: "Receive", send: "Send") -> None:
         await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
 
-def _request_log(engine: Engine) -> "RequestLog":
-    from mockserver.web.request_log import RequestLog  # noqa: PLC0415  off by default, and costs nothing then
-
-    return RequestLog(engine)
+def _request_log(engine: Engine) -> "request_log.RequestLog":
+    return request_log.RequestLog(engine)
 
 
-def _readiness(page: Response, _: "Scope") -> Response:
+def _fixed_page(page: Response, _: "Scope") -> Response:
     return page
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:
-    from mockserver.web.index import index_page  # noqa: PLC0415  most servers are never looked at
-
-    return index_page(engine, settings, read_request(scope, read_headers(scope), b""))
-
-
-class Gateway:
-    """Receives a request whole, has the engine answer it, and delivers the answer."""
-
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
-        self._engine.courier = self.courier = CallbackDispatcher(engine, settings)
-        self._max_body = settings.max_body
-        self._patience = BodyTimeout(settings.body_timeout)
-        self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
-        self._shows_source = settings.debug_headers
-        self._cors = (
-            None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
-        )
-        self._workers = engine.workers
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        method, headers = scope["method"], read_headers(scope)
-        if self._cors is not None and (origin := headers.get("origin")) is not None:
-            preflight = self._cors.preflight(origin, method, headers)
-            if preflight is not None:
-                await self.deliver(preflight, method, receive, send)
-                return
-        try:
-            response = await self._respond(scope, headers, receive)
-        except ConnectionResetError:
-            return
-        if self._cors is not None and "origin" in headers:
-            response = self._cors.with_origin(response, headers["origin"])
-        if response.delay or response.disturbance is not None:
-            await deliver_with_fault(response, scope, receive, send, self.deliver)
-        else:
-            await self.deliver(response, method, receive, send)
-
-    async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
-        """The response; raises ConnectionResetError when the client left before there was one."""
-        try:
-            has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
-                request = await self._read_multipart(read_request(scope, headers, b""), receive)
-            else:
-                body = await self._read_body(headers, receive) if has_body else b""
-                request = read_request(scope, headers, body)
-        except Refusal as refusal:
-            response = await self._refuse(read_request(scope, headers, b""), refusal.without_frames(), receive)
-            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
-            # One that waited for "100 Continue" may send its body all the same, or not.
-            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
-                response = response._replace(headers=(*response.headers, *_CLOSE))
-            return response
-        if self._is_long(request):
-            return await self._answer_in_lane(request, partial(self._answer, request), receive)
-        return self._answer(request)
-
-    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
-        """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
-        stated = headers.get("content-length", "0")
-        if stated.isdigit() and int(stated) > self._max_body:
-            raise self._too_large()
-        return await self._patience.wait(self._receive(receive))
-
-    async def _receive(self, receive: "Receive") -> bytes:
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ConnectionResetError
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._max_body:
-                raise self._too_large()
-            parts.append(part)
-            if not message.get("more_body"):
-                return part if len(parts) == 1 else b"".join(parts)
-
-    async def _read_multipart(self, request: Request, receive: "Receive") -> Request:
-        """The request with its form, files kept on disk, if the operation takes one from this account; else with its
-        body, as any other. Raises as _read_body does, and Refusal when the disk is full."""
-        if not self._engine.takes_form(request):
-            return request._replace(body=await self._read_body(dict(request.headers), receive))
-        from mockserver.web.uploads import read_form, skip_body, upload_too_large  # noqa: PLC0415  python-multipart
-
-        if not self._engine.may_send_form(request):
-            if await self._upload_patience.wait(skip_body(receive, MAX_UPLOAD)):
-                return request
-            raise upload_too_large(MAX_UPLOAD)
-        stated = request.headers.get("content-length", "0")
-        if stated.isdigit() and int(stated) > MAX_UPLOAD:
-            raise upload_too_large(MAX_UPLOAD)
-        content_type = request.headers["content-type"]
-        form = await self._upload_patience.wait(read_form(content_type, receive, MAX_UPLOAD))
-        return request._replace(form=form.fields, form_problem=form.problem)
-
-    def _too_large(self) -> Refusal:
-        return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
-
-    def _is_long(self, request: Request) -> bool:
-        """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
-        is_large = len(request.body) > THREAD_BYTES or request.form is not None
-        return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
-
-    def _is_queued(self, request: Request) -> bool:
-        return self._engine.lane(request) in self._workers.lanes
-
-    def _answer(self, request: Request) -> Response:
-        try:
-            return self._engine.handle(request)
-        except Exception:
-            return internal_error(request.method, request.path)
-
-    async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
-        """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
-        action = partial(self._engine.refuse, request, refusal)
-        return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
-
-    async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
-        """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
-        self.courier.loop = asyncio.get_running_loop()
-        try:
-            return await self._in_turn(request, action, receive)
-        except LaneFull as full:
-            return busy(full)
-
-    async def _in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
-        """A large body waits for others to be parsed; but never while its sandbox is busy, which may take long."""
-        lane = self._engine.lane(request)
-        if len(request.body) > THREAD_BYTES and lane not in self._workers.lanes:
-            async with LARGE_BODIES.hold(len(request.body)):
-                if lane not in self._workers.lanes:
-                    return await in_lane(self._workers, lane, action, receive)
-        return await in_lane(self._workers, lane, action, receive)
-
-    async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
-        """Send a response undisturbed."""
-        body = response.body if response.status not in EMPTY_STATUSES else b""
-        start = _start(response, shows_source=self._shows_source)
-        if isinstance(body, bytes):
-            if response.status != 204:
-                start["headers"].append((b"content-length", b"%d" % len(body)))
-            await send(start)
-            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-        else:
-            await send(start)
-            await self._stream(body, receive, send, only_head=method == "HEAD")
-
-    async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
-        """Send parts as they are made; stop when the client leaves."""
-        lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
-        try:
-            while not (only_head or leaving.done()):
-                part = await self._workers.run(lane, partial(next, parts, None))
-                if part is None:
-                    break
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            if not leaving.done():
-                await send({"type": "http.response.body", "body": b""})
-        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
-            return
-        finally:
-            leaving.cancel()
-            close_stream(parts)
-
-
-def internal_error(method: str, path: str) -> Response:
-    """The answer where a request met the exception that is being handled, which is logged."""
-    _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
-    return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
-
-
-def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
-    headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
-
-
-@lru_cache(maxsize=256)
-def _header_name(name: str) -> bytes:
-    return name.lower().encode("latin-1")
-
-
-@lru_cache(maxsize=4096)
-def _standing_headers(media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
-    named = ((b"content-type", _with_charset(media_type)), (b"x-mock-source", source))
-    return tuple((name, value.encode("latin-1", "replace")) for name, value in named if value)
-
-
-def _with_charset(media_type: str) -> str:
-    return (
-        f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
-    )
+    return index.index_page(engine, settings, read_request(scope, read_headers(scope), b""))

@@ -1,4 +1,4 @@
-"""CORS for the imitated APIs: which pages may call them from a browser, and the headers that say so."""
+"""CORS for the imitated APIs: which origins may call them from a browser."""
 
 import ipaddress
 import re
@@ -9,28 +9,28 @@ from mockserver.http import Response
 from mockserver.settings.parse import CORS_ANY, CORS_LOCAL, read_cors
 
 MAX_AGE = 600
-"""Seconds for which a browser may remember a preflight."""
+"""Seconds for which a browser may cache a preflight."""
 MAX_REQUEST_HEADERS = 4096
-"""Characters of Access-Control-Request-Headers that are admitted; more is a preflight without an answer to them."""
+"""The most characters of Access-Control-Request-Headers; a longer one is not repeated in the response."""
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]*")
 _SAFE = frozenset({"content-type", "content-length", "vary", "cache-control"})
-"""Headers that every page may read, or has no use for."""
+"""Headers that every page may read, or that pages do not use."""
 _PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 class CrossOrigin:
-    """Answers preflights and marks responses, for the origins that the setting `cors` admits."""
+    """Answers preflights and adds CORS headers, for the origins that the setting `cors` allows."""
 
     def __init__(self, setting: str, *, shows_source: bool) -> None:
-        """`shows_source` says whether responses carry X-Mock-Source, which pages may read then."""
+        """`shows_source` means that responses have X-Mock-Source, which pages may then read."""
         self._origins = read_cors(setting)
         self._shows_source = shows_source
         self.admits = lru_cache(maxsize=256)(self._admits)
         """Whether a page of that origin may read responses."""
 
     def preflight(self, origin: str, method: str, headers: dict[str, str]) -> Response | None:
-        """The answer to a preflight; None for any other request, and where the origin is not admitted."""
+        """The response to a preflight; None for any other request, and for a disallowed origin."""
         if method != "OPTIONS" or "access-control-request-method" not in headers or not self.admits(origin):
             return None
         answer = [
@@ -47,7 +47,7 @@ class CrossOrigin:
         return Response(204, headers=tuple(answer))
 
     def with_origin(self, response: Response, origin: str) -> Response:
-        """The response to a request of that origin, with leave to read it if the origin is admitted."""
+        """The response with CORS headers if the request's origin is allowed."""
         varies = [value for name, value in response.headers if name.lower() == "vary"]
         added = [("Vary", ", ".join([*varies, "Origin"]))]
         if self.admits(origin):
@@ -65,7 +65,7 @@ class CrossOrigin:
 
 
 def _is_local(origin: str) -> bool:
-    """Whether a page of that origin is served from this machine, on any port."""
+    """Whether the origin is on this machine, on any port."""
     try:
         parts = urlsplit(origin)
         host = parts.hostname or ""

@@ -1,8 +1,8 @@
-"""How a disturbed response is delivered: late, in pieces, in part, or not at all.
+"""Delivers responses with faults: late, in pieces, in part, or not at all.
 
-What breaks the framing of HTTP needs the connection's transport, which our own server puts into the scope. Under
-another ASGI server a cut body is what ASGI allows: the app raises in the middle. So it does before the head, where that
-server answers 500 or, in the same process, the client sees the ConnectionResetError.
+Faults that break the framing of HTTP need the connection's transport, which our own server puts into the scope. Under
+another ASGI server, a cut body is an exception of the app after the first bytes. Before the head that server answers
+500; in the same process, the client gets the ConnectionResetError.
 """
 
 import asyncio
@@ -21,40 +21,40 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
 
 TRANSPORT = "mockserver.transport"
-"""Where in the scope our own server puts the connection's transport, a Cork."""
+"""Key of the scope under which our server puts the connection's transport, a CoalescingTransport."""
 NO_SIZE = b"not a size\r\n"
 _RESET = struct.pack("ii", 1, 0)
-"""Linger for no second: closing throws away what was not sent, and tells the peer by a RST."""
+"""SO_LINGER of 0 seconds: closing discards unsent data and sends a RST."""
 
 
 class DeliveryFaultError(ConnectionResetError):
-    """The connection is broken on purpose, and the server offers no other way to do it."""
+    """The connection is broken on purpose; the server offers no other way."""
 
 
-class _Over(Exception):  # noqa: N818  no error: the delivery has come to its end
-    """What was to be let through is through."""
+class _Over(Exception):
+    """Ends a delivery that is to be incomplete."""
 
 
 class _Delivery(NamedTuple):
-    """A response on its way."""
+    """The delivery of one response."""
 
     response: Response
     method: str
     transport: Any
-    """None under a server that is not ours."""
+    """None under another server than ours."""
     receive: "Receive"
     send: "Send"
     deliver: "Deliver"
 
     async def through(self, send: "Send") -> None:
-        """Deliver the response as it should be, by way of `send`."""
+        """Deliver the response completely, through `send`."""
         await self.deliver(self.response, self.method, self.receive, send)
 
 
 async def deliver_with_fault(
     response: Response, scope: "Scope", receive: "Receive", send: "Send", deliver: "Deliver"
 ) -> None:
-    """Deliver the response as late and as badly as it says, and stop when the client leaves or the server ends."""
+    """Deliver the response with its delay and fault; stop when the client disconnects or the server stops."""
     leaving = asyncio.ensure_future(wait_for_disconnect(receive))
 
     async def left() -> "Message":
@@ -68,7 +68,7 @@ async def deliver_with_fault(
     try:
         await asyncio.wait({leaving, work}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
-            if work.result():  # our server is told that the connection is lost before the app returns
+            if work.result():  # our server learns that the connection is lost before the app returns
                 await leaving
             elif transport is not None:
                 transport.is_disturbed = False
@@ -80,20 +80,20 @@ async def deliver_with_fault(
 
 
 def close_stream(body: bytes | Iterator[bytes]) -> None:
-    """Have no more of a stream made: the journal keeps the response, and with it what is not yet made."""
+    """Stop producing a stream, which the journal would otherwise keep alive."""
     if isinstance(body, Generator):
-        with suppress(ValueError):  # the server ends, and a thread is still making a part
+        with suppress(ValueError):  # the server stops, and a thread is still producing a part
             body.close()
 
 
 async def wait_for_disconnect(receive: "Receive") -> None:
-    """Return when the client has left."""
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _perform(delivery: _Delivery) -> bool:
-    """Whether the connection was closed."""
+    """Perform the fault; returns whether the connection was closed."""
     await asyncio.sleep(delivery.response.delay)
     disturbance = delivery.response.disturbance
     if disturbance is None:
@@ -103,7 +103,7 @@ async def _perform(delivery: _Delivery) -> bool:
 
 
 async def _trickle(delivery: _Delivery) -> bool:
-    """A body of known length is sent in pieces of one size; of a stream the first parts are the pieces."""
+    """A body of known length is sent in pieces of equal size; of a stream the first parts are the pieces."""
     disturbance = delivery.response.disturbance
     assert disturbance is not None
     whole = delivery.response.body
@@ -144,7 +144,7 @@ async def _malformed_chunk(delivery: _Delivery) -> bool:
 
 
 async def _pass_through(delivery: _Delivery, send: "Send") -> None:
-    """Deliver the head, and as much of the body as the disturbance says; the reply is not brought to its end."""
+    """Deliver the head, and as much of the body as the fault allows."""
     disturbance = delivery.response.disturbance
     assert disturbance is not None
     left = disturbance.amount
@@ -191,7 +191,7 @@ async def _timeout(delivery: _Delivery) -> bool:
 
 
 def _close(delivery: _Delivery, last: bytes = b"") -> bool:
-    """Close the connection behind what was sent and these last bytes."""
+    """Close the connection after the data sent so far and these last bytes."""
     if delivery.transport is None:
         raise DeliveryFaultError("the connection is closed before the reply has ended")
     if last:
@@ -209,4 +209,4 @@ PERFORMERS: Mapping[DeliveryFaultKind, Callable[[_Delivery], Awaitable[bool]]] =
     DeliveryFaultKind.RESET: _reset,
     DeliveryFaultKind.TIMEOUT: _timeout,
 }
-"""What performs each kind; says whether it closed the connection."""
+"""The function for each kind; it returns whether it closed the connection."""

@@ -1,7 +1,7 @@
-"""Parses multipart/form-data as it arrives: python-multipart finds the parts, and one budget bounds each form.
+"""Parses multipart/form-data as it arrives. python-multipart finds the parts; one budget bounds each form.
 
-A preamble is legal (RFC 2046, 5.1.1), but python-multipart takes none. So the parser is told of a part that the body
-does not have; the preamble is that part's content, and is dropped.
+A preamble is legal (RFC 2046, 5.1.1), but python-multipart rejects it. So the parser first gets the head of an
+artificial part; the preamble becomes its content, and is discarded.
 """
 
 import logging
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 MAX_FILES = 10
 MAX_FIELDS = 100
 MAX_FIELD_BYTES = 256 * 1024
-"""Of a field that is not a file."""
+"""The most bytes of a field that is not a file."""
 MAX_HEADER_BYTES = 8 * 1024
-"""Of all headers of a part."""
+"""The most bytes of all headers of a part."""
 MAX_CONTENT_TYPE = 1024
-"""Characters of the header that holds the boundary."""
+"""The most characters of the header with the boundary."""
 MAX_BOUNDARY = 256
 SPARE_BOUNDARIES = 1000
-"""How often the boundary may stand in a form beside where parts begin: each costs the parser time."""
+"""How often the boundary may occur apart from the beginnings of parts; each costs the parser time."""
 SPARE_BYTES = 64 * 1024
-"""Bytes of a form that are neither content nor headers, beside the boundaries."""
+"""Bytes of a form that are neither content nor headers nor boundaries."""
 MAX_SHOWN = 100
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -40,29 +40,29 @@ _CODINGS = {"utf-8": "utf-8", "iso-8859-1": "latin-1"}
 """The charsets that RFC 5987 requires."""
 _NOT_DECODED = frozenset({"base64", "quoted-printable"})
 
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # It would log a line for each broken form.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # It would log a line for each invalid form.
 
 
 class FormError(Exception):
-    """What is wrong with a form; the message is for the client."""
+    """Why a form is invalid; the message is for the client."""
 
 
 class _Part:
-    """A part as far as it has come: a field, or a file where it has a filename."""
+    """A part as far as it has been parsed: a field, or a file if it has a filename."""
 
     def __init__(self) -> None:
         self.headers: dict[str, bytes] = {}
         self.size = 0
-        """Bytes of its headers."""
+        """The bytes of its headers."""
         self.name = self.filename = ""
         self.content: bytearray | BlobWriter = bytearray()
 
 
 class FormReader:
-    """Reads one form. `feed` may run in a thread, one call at a time; `close` may be called meanwhile."""
+    """Parses one form. `feed` may run in a thread, one call at a time; `close` may be called meanwhile."""
 
     def __init__(self, content_type: str) -> None:
-        """Raises FormError for a Content-Type without a usable boundary."""
+        """Raises FormError for a Content-Type without a valid boundary."""
         self._boundary = _read_boundary(content_type)
         self._delimiter = b"\r\n--" + self._boundary
         names = (
@@ -80,11 +80,11 @@ class FormReader:
         self._tail = b""
         self._has_ended = self._is_closed = self._has_bare_newlines = False
         self._lock = Lock()
-        self._parser.write(self._delimiter[2:] + b"\r\n\r\n")  # The part that the preamble is the content of.
+        self._parser.write(self._delimiter[2:] + b"\r\n\r\n")  # The artificial part that contains the preamble.
         self._parser.write(b"\r\n")
 
     def feed(self, data: bytes) -> None:
-        """Take more of the body. Raises FormError, and OSError when the disk takes no more."""
+        """Parse more of the body. Raises FormError, and OSError if the disk is full."""
         with self._lock:
             try:
                 if not (self._has_ended or self._is_closed):
@@ -94,7 +94,7 @@ class FormReader:
                     self._drop()
 
     def finish(self) -> dict[str, str | Upload]:
-        """The fields, of a repeated one the last. Raises FormError for a form without an end."""
+        """The fields; of a repeated one the last. Raises FormError for an incomplete form."""
         if not self._has_ended:
             shown = self._boundary.decode("latin-1")[:MAX_SHOWN]
             if self._has_bare_newlines:
@@ -107,7 +107,7 @@ class FormReader:
         return fields
 
     def close(self) -> None:
-        """Let go of all files, now or when `feed` is through."""
+        """Close all files, at once or when a running `feed` returns."""
         self._is_closed = True
         if self._lock.acquire(blocking=False):
             self._drop()
@@ -115,7 +115,7 @@ class FormReader:
 
     def _drop(self) -> None:
         self._fields, self._part = {}, _Part()
-        self._callbacks.clear()  # They refer to this object, which would live until a collector comes by.
+        self._callbacks.clear()  # They refer to this object, which would stay alive until garbage collection.
 
     def _parse(self, data: bytes) -> None:
         seen = self._tail + data
@@ -142,7 +142,7 @@ class FormReader:
         return at > 0
 
     def _keep(self) -> None:
-        """Add what was gathered to the part that it belongs to."""
+        """Add the collected bytes to their part."""
         if self._gathered:
             gathered, self._gathered = b"".join(self._gathered), []
             content = self._part.content
@@ -232,7 +232,7 @@ def _read_boundary(content_type: str) -> bytes:
 
 
 def _filename(options: dict[bytes, bytes], disposition: bytes) -> str | None:
-    """The filename; where there is only `filename*` (RFC 5987), that one. None for a part without any."""
+    """The filename, or else the decoded `filename*` (RFC 5987). None for a part without either."""
     if b"filename" in options:
         return _decoded(options[b"filename"], "filename of a part")
     extended = _EXTENDED.search(_QUOTED.sub('""', disposition.decode("latin-1")))

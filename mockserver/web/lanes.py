@@ -1,9 +1,11 @@
-"""Work for a sandbox off the event loop: in its lane, as long as the client waits for it."""
+"""Runs work for a sandbox in a worker thread: in the sandbox's lane, and only while the client waits."""
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.http import Response
 from mockserver.openapi.responses import problem
@@ -14,24 +16,24 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
 RETRY_AFTER = 1
-"""Seconds after which a client that was turned away by a full lane may ask again."""
+"""Seconds after which a client may retry when a lane was full."""
 _Result = TypeVar("_Result")
 _numbers = count(1)
 
 
 def own_lane() -> str:
-    """A lane that nothing else uses; a name of a sandbox never begins like this."""
+    """A new lane for unrelated work. No sandbox's name begins like this."""
     return f"\0{next(_numbers)}"
 
 
 async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], receive: "Receive") -> _Result:
-    """The action's result, once what the lane had to do before is done.
+    """The action's result, after the lane's earlier work is done.
 
-    Raises LaneFull, and ConnectionResetError when the client left before its turn came: the work is dropped then.
+    Raises LaneFull, and ConnectionResetError if the client disconnects before its turn; the work is dropped then.
     """
     work = workers.submit(lane, action)
     leaving = asyncio.ensure_future(wait_for_disconnect(receive))
-    leaving.add_done_callback(lambda _: work.cancel())
+    leaving.add_done_callback(partial(_cancel, work))
     try:
         return await asyncio.wrap_future(work)
     except asyncio.CancelledError:
@@ -40,10 +42,15 @@ async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], re
         raise
     finally:
         leaving.cancel()
+        del work  # it holds the exception, whose traceback holds this frame
+
+
+def _cancel(work: "Future[Any]", _: Any) -> None:
+    work.cancel()
 
 
 def busy(full: LaneFull) -> Response:
-    """The answer to a request that found too many others waiting for the same sandbox."""
+    """The response to a request whose sandbox has too many waiting requests."""
     detail = f"This request was not handled: {full} for its sandbox."
     response = problem(503, "Sandbox Busy", detail)
     return response.with_headers(("Retry-After", str(RETRY_AFTER)))

@@ -1,4 +1,4 @@
-"""Bounds how many large bodies are parsed at once: their values take several times the memory of their text."""
+"""Limits how many large bodies are parsed at once: parsed values take several times the memory of their text."""
 
 import asyncio
 from collections import deque
@@ -9,14 +9,17 @@ from threading import Thread
 from mockserver.web.malloc import trim
 
 MAX_BYTES = 8 * 1024 * 1024
-"""Bytes of bodies that are parsed at once; a body that is larger is parsed alone. Python runs one thread at a time, so
-that more at once would be no faster, and each would make the event loop wait for its turn."""
+"""The most bytes of bodies that are parsed at once; a larger body is parsed alone. Python runs one thread at a time, so
+parsing more at once would not be faster, but would delay the event loop.
+"""
 TRIM_DELAY = 0.05
-"""Seconds after the last large body, when its answer has gone out."""
+"""Seconds after the last large body, when its response has been sent."""
 
 
 class LargeBodies:
-    """Lets bodies in as long as they are not too large together. Those that wait hold no thread, and come in order."""
+    """Admits bodies while their total size is below the limit. Waiting requests use no thread, and are admitted in
+    order.
+    """
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
         self._limit = limit
@@ -27,10 +30,10 @@ class LargeBodies:
 
     @asynccontextmanager
     async def hold(self, size: int) -> AsyncIterator[None]:
-        """Wait until a body of `size` bytes may be parsed, which may be done in the block."""
+        """Wait until a body of `size` bytes may be parsed, inside the block."""
         size = min(size, self._limit)
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # another one was closed, with all that waited in it
+        if loop is not self._loop:  # another event loop was closed, with all its waiting requests
             self._loop, self._held, self._waiting, self._is_trimming = loop, 0, deque(), False
         if self._waiting or self._held + size > self._limit:
             turn = loop.create_future()
@@ -59,7 +62,7 @@ class LargeBodies:
             self._loop.call_later(TRIM_DELAY, self._trim)
 
     def _trim(self) -> None:
-        """Return the memory of the pieces in which bodies came in: they are too small to be returned when freed."""
+        """Return the memory of received pieces to the system; they are too small to be returned when freed."""
         self._is_trimming = False
         Thread(target=trim, name="mockserver-trim", daemon=True).start()
 
@@ -69,3 +72,7 @@ class LargeBodies:
             if not turn.done():
                 self._held += size
                 turn.set_result(None)
+
+
+LARGE_BODIES = LargeBodies()
+"""Those of this process."""

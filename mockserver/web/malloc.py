@@ -1,4 +1,4 @@
-"""Has the C library return freed memory to the system, where that is glibc."""
+"""Makes glibc return freed memory to the system."""
 
 import ctypes
 from contextlib import suppress
@@ -11,12 +11,14 @@ from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 THRESHOLD = 1024 * 1024
-"""Bytes of a block that is mapped by itself. Smaller ones would cost ordinary requests system calls and page faults."""
+"""Bytes above which a block is mapped separately. A lower value would cost ordinary requests system calls and page
+faults.
+"""
 HEAPS = 2
 
 
 def return_freed_memory() -> None:
-    """Set the allocator's limits for the whole process; nothing happens with another C library."""
+    """Set the allocator's limits for the whole process; no effect with another C library."""
     library = _library()
     with suppress(AttributeError):  # musl and macOS have no mallopt
         for option, value in ((_MMAP_THRESHOLD, THRESHOLD), (_TRIM_THRESHOLD, THRESHOLD), (_ARENA_MAX, HEAPS)):

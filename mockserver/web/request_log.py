@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from mockserver.engine.engine import Engine
 from mockserver.redaction import secrets_in, shown_path
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.web.paths import HEALTH
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
     from starlette.types import Message, Receive, Scope, Send
 
 log = logging.getLogger("mockserver.requests")
-QUIET = frozenset({"/health", "/ready"})
-"""Paths that are asked all the time: their requests are logged at the level `debug`."""
+QUIET = frozenset(HEALTH)
+"""Paths of frequent requests, which are logged at the level `debug`."""
 MAX_METHOD = 20
 SANDBOX_HEADER = b"x-mock-sandbox"
 _facts: ContextVar[dict[str, str] | None] = ContextVar("mockserver_request", default=None)
@@ -56,7 +57,7 @@ class RequestLog:
 
 
 def note(sandbox: Sandbox, reason: str) -> None:
-    """Remember what the engine knows of the request that is being answered."""
+    """Record what the engine knows of the current request."""
     facts = _facts.get()
     if facts is not None:
         facts |= {"sandbox": sandbox.shown_name, "reason": reason}
@@ -71,7 +72,7 @@ def _write(level: int, scope: "Scope", status: int, milliseconds: float, facts: 
     fields = {
         "method": shown_path(scope["method"])[:MAX_METHOD],
         "path": shown_path(scope["path"], _secrets_in(scope)),
-        "status": status,  # 0: the connection ended before an answer began
+        "status": status,  # 0: the connection ended before a response began
         "ms": milliseconds,
         "sandbox": shown_path(facts.get("sandbox", "")),
         "reason": facts.get("reason", ""),

@@ -1,4 +1,4 @@
-"""What an ASGI scope says of a request."""
+"""Reads requests from ASGI scopes."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 KEPT_TEXTS, KEPT_LENGTH = 1024, 100
-"""How many texts of headers are kept in memory, of at most how many bytes each."""
+"""The number of header texts that are cached, and their greatest length in bytes."""
 
 
 class _Texts(dict[bytes, str]):
-    """Names and values of headers, decoded. Short ones are kept: most requests bring the same, and so does the journal
-    hold them once."""
+    """Decoded header names and values. Short ones are cached, since most requests have the same ones."""
 
     def __missing__(self, raw: bytes) -> str:
         text = raw.decode("latin-1")
@@ -35,7 +34,7 @@ def read_headers(scope: "Scope") -> dict[str, str]:
 
 
 def read_request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
-    """The request with a body that was received, as if the application were not mounted under a path."""
+    """The request with its body, with its path relative to the mount point."""
     request = Request(
         scope["method"],
         scope["path"],
@@ -51,7 +50,7 @@ def read_request(scope: "Scope", headers: dict[str, str], body: bytes) -> Reques
 
 
 def route_path(scope: "Scope") -> str:
-    """The path below the one that the application is mounted under, which ASGI calls `root_path`."""
+    """The path relative to the mount point (`root_path` in ASGI)."""
     path, root = scope["path"], scope.get("root_path", "")
     rest = path.removeprefix(root)
     return rest or "/" if path.startswith(root) and rest[:1] in {"", "/"} else path

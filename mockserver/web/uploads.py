@@ -1,4 +1,4 @@
-"""Receives forms with files; however large a file is, memory holds little of it."""
+"""Receives forms with files in bounded memory."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
 GATHERED_BYTES = 256 * 1024
-"""So many bytes are parsed at once."""
+"""The bytes that are parsed at once."""
 INLINE_BYTES = 16 * 1024
-"""As many are parsed on the event loop, more in a thread."""
+"""Bytes up to which parsing stays on the event loop; more is parsed in a thread."""
 
 
-class Form(NamedTuple):
-    """A form that was received: its fields, of a repeated one the last, or what is wrong with it."""
+class ReceivedForm(NamedTuple):
+    """A received form: its fields (of a repeated one the last), or why it is invalid."""
 
     fields: dict[str, str | Upload] | None
     problem: str = ""
 
 
-async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
-    """The form that a request brings, received to its end even where it cannot be read.
+async def read_form(content_type: str, receive: "Receive", limit: int) -> ReceivedForm:
+    """The form of a request, received completely even if it is invalid.
 
-    Raises Refusal when it is larger than `limit` bytes or the disk is full, and ConnectionResetError when the client
-    left.
+    Raises Refusal if it is larger than `limit` bytes or the disk is full, and ConnectionResetError if the client
+    disconnects.
     """
     stream = _receive_pieces(receive, limit)
     reader = None
@@ -40,7 +40,7 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
                 await asyncio.to_thread(reader.feed, data)
             else:
                 reader.feed(data)
-        return Form(reader.finish())
+        return ReceivedForm(reader.finish())
     except FormError as problem:
         said = str(problem)
     except ConnectionResetError:
@@ -54,18 +54,18 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Form:
         _close(reader)
         raise
     _close(reader)
-    async for _ in stream:  # A client that may not finish what it sends does not read the answer.
+    async for _ in stream:  # A client whose connection is closed while it sends does not read the response.
         pass
-    return Form(None, said)
+    return ReceivedForm(None, said)
 
 
 async def skip_body(receive: "Receive", limit: int) -> bool:
-    """Receive a body of at most `limit` bytes and drop it; whether that was all of it."""
+    """Receive and discard a body of at most `limit` bytes; returns whether that was all."""
     return await _drain(_receive_pieces(receive, limit))
 
 
 def upload_too_large(limit: int) -> Refusal:
-    """The refusal of a form larger than `limit` bytes."""
+    """The rejection of a form larger than `limit` bytes."""
     return Refusal(Reason.TOO_LARGE, f"The upload is larger than {limit} bytes.")
 
 

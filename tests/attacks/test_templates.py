@@ -82,7 +82,7 @@ def test_the_processes_that_render_end_with_the_server() -> None:
 def is_renderer_of(pid: int, parent: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(stat[1]) == parent and b"agilecloud_renderer" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return int(stat[1]) == parent and b"prompts.renderer" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,14 @@ import pytest
 from mockserver import __version__
 from mockserver.engine.build import build_engine, fixture_schema
 from mockserver.engine.overrides import read_rules
-from mockserver.errors import FixtureError, SpecError
+from mockserver.errors import SpecError
 from mockserver.fixtures.files import read_fixtures
 from mockserver.openapi.files import read_document
 from mockserver.openapi.schema import Schema
 from mockserver.pytest_plugin import INI
-from mockserver.sandbox.stubs.faults import faults_json
 from mockserver.sandbox.stubs.schema import RULE_SCHEMA
 from mockserver.server.process import ThreadedServer
-from mockserver.settings.table import ROWS, Settings, flag_of
+from mockserver.settings.table import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,44 +39,14 @@ def run(script: str, folder: Path, url: str) -> str:
     return done.stdout
 
 
-def settings_table() -> str:
-    rows = ["| flag | default | |", "| --- | --- | --- |"]
-    for name, row in ROWS.items():
-        default = {"True": "on", "False": "off", "()": ""}.get(str(row.default), row.default)
-        off = f", `{flag_of(f'no_{name}')}`" if isinstance(row.default, bool) else ""
-        rows.append(f"| `{flag_of(name)}`{off} | {f'`{default}`' if default != '' else ''} | {row.metadata['help']} |")
-    return "\n".join(rows)
-
-
-def faults_table() -> str:
-    rows = ["| type | fields | what a client sees |", "| --- | --- | --- |"]
-    for fault in faults_json():
-        told = (
-            f"`{each['name']}`: {each['wanted']}" + (f" (`{each['default']}`)" if "default" in each else "")
-            for each in fault["fields"]
-        )
-        rows.append(f"| `{fault['type']}` | {'; '.join(told)} | {fault['sees']} |")
-    return "\n".join(rows)
-
-
-def test_the_first_curl_queues_a_batch(tmp_path: Path) -> None:
+def test_the_first_curl_prints_what_is_shown(tmp_path: Path) -> None:
     with ThreadedServer(Settings(port=0)) as server:
-        said = run(blocks("sh")[1], tmp_path, server.url)
+        printed = run(blocks("sh")[1], tmp_path, server.url)
 
-    assert re.fullmatch(r'\{"id":"[0-9a-f-]{36}","count":2\}\n', said)
-
-
-def test_the_walk_to_the_completions_works_word_for_word(tmp_path: Path) -> None:
-    with ThreadedServer(Settings(port=0)) as server:
-        said = run(blocks("sh")[2], tmp_path, server.url)
-
-    assert '"status":"retrieving"' in said
-    assert said.count('"model":"chatgpt","prompt":') == 2
-    assert max(map(len, said.splitlines())) < 160, "it floods the terminal"
-    assert zipfile.ZipFile(tmp_path / "answers.zip").namelist() == ["0001.json", "0002.json"]
+    assert printed == blocks("text")[0]
 
 
-@pytest.mark.parametrize(("block", "summary"), [(0, "1 passed"), (1, "1 passed"), (2, "2 passed"), (3, "1 passed")])
+@pytest.mark.parametrize(("block", "summary"), [(0, "1 passed"), (1, "1 passed")])
 def test_the_tests_pass(block: int, summary: str, tmp_path: Path) -> None:
     (tmp_path / "test_readme.py").write_text(blocks("python")[block], encoding="utf-8")
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
@@ -96,19 +64,27 @@ def test_the_tests_pass(block: int, summary: str, tmp_path: Path) -> None:
 
 
 def test_every_test_shown_is_tried() -> None:
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 2
 
 
 def test_the_options_of_the_plugin_are_those_of_the_code() -> None:
     names = {name for name, *_ in INI} | {"mockserver_allow_unexpected"}
+    page = (ROOT / "docs" / "clients" / "pytest.md").read_text(encoding="utf-8")
 
-    assert {name for name in names if f"`{name}`" not in README} == set()
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def block_after(page: str, start: str) -> str:
+    """The text of the block in the page whose first line this is."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"```{start}\n")[2]
+    return text.partition("```")[0]
 
 
 def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
     folder = tmp_path / "agentfirst"
     folder.mkdir()
-    (folder / "answers.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
+    shown = block_after("control/answers.md", 'yaml title="my-fixtures/agentfirst/answers.yaml"')
+    (folder / "answers.yaml").write_text(shown, encoding="utf-8")
 
     fixtures = read_fixtures([tmp_path], "agentfirst", fixture_schema())
 
@@ -120,40 +96,41 @@ def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
 def test_the_stub_shown_is_a_stub() -> None:
     engine = build_engine(Settings())
 
-    (rule,) = read_rules([json.loads(blocks("json")[0])], engine.services, origin="next", now=0.0)
+    shown = json.loads(block_after("control/answers.md", "json"))
+    (rule,) = read_rules([shown], engine.services, origin="next", now=0.0)
 
     assert Schema(RULE_SCHEMA, {}).accepts(rule.definition)
-    assert rule.times == 2
+    assert rule.times is None
 
 
-def test_the_settings_are_those_of_the_code() -> None:
-    shown = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
+def test_the_reference_pages_are_those_of_the_code() -> None:
+    pages = subprocess.run([sys.executable, "-c", PRINT_PAGES], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert shown == settings_table()
+    for path, text in json.loads(pages.stdout).items():
+        assert (ROOT / "docs" / path).read_text(encoding="utf-8") == text, f"{path}: run `python docs/generate.py`"
+    known = {Path(path).name for path in json.loads(pages.stdout)}
+    assert {path.name for path in (ROOT / "docs" / "reference").iterdir()} == known
 
 
-def test_the_scenarios_are_those_of_the_files() -> None:
-    files = sorted((ROOT / "fixtures" / "scenarios").glob("*.yaml"))
-    rows = [f"| `{path.stem}` | {read_document(path, FixtureError)['description']} |" for path in files]
-    shown = README.partition("<!-- scenarios -->\n")[2].partition("\n<!-- /scenarios -->")[0]
+PRINT_PAGES = "import sys; sys.path.insert(0, 'docs'); import generate, json; print(json.dumps(generate.all_pages()))"
 
-    assert shown == "\n".join(["| scenario | what happens |", "| --- | --- |", *rows])
+
+def test_the_stub_fields_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "reference" / "stubs.md").read_text(encoding="utf-8")
+    first_cells = re.findall(r"(?m)^\| (`[^|]+`) \|", page)
+
+    assert set(re.findall(r"`(\w+)`", "".join(first_cells))) == set(RULE_SCHEMA["properties"])
 
 
 def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
     folder = tmp_path / "scenarios"
     folder.mkdir()
-    (folder / "bad-evening.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
+    text = block_after("control/scenarios.md", 'yaml title="my-fixtures/scenarios/bad-evening.yaml"')
+    (folder / "bad-evening.yaml").write_text(text, encoding="utf-8")
 
     shown = build_engine(Settings(fixtures=(str(tmp_path),))).scenarios.by_name["bad-evening"]
 
     assert shown.parts == ["clock", "progression", "accounts", "conditions", "stubs", "faults"]
-
-
-def test_the_faults_are_those_of_the_code() -> None:
-    shown = README.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
-
-    assert shown == faults_table()
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"])
@@ -162,7 +139,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_every_module_has_its_place_in_the_plan_of_the_house() -> None:
+def test_the_layout_in_contributing_names_every_module() -> None:
     plan = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     modules = {path.stem for path in (ROOT / "mockserver").glob("*.py")} - {"__init__", "__main__"}
     rooms = {path.parent.name for path in (ROOT / "mockserver").glob("*/__init__.py")}

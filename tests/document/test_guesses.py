@@ -20,7 +20,7 @@ def desk() -> BatchDesk:
 
 
 def test_a_body_that_is_not_json_is_422() -> None:
-    says("refused with 422 and the text `JSON was malformed`")
+    says("rejected with 422 and the text `JSON was malformed`")
     response = ask(make_engine(), "POST", "/ai/batches", body=b"{", headers={"content-type": "application/json"})
 
     assert (response.status, bytes_of(response)) == (422, b"JSON was malformed")
@@ -89,7 +89,7 @@ def test_files_of_batches_have_names_a_purpose_and_a_media_type(desk: BatchDesk)
 
 
 def test_drafts_can_be_named_archived_versions_cannot_and_a_template_is_one_message(desk: BatchDesk) -> None:
-    says("`prompt_version` may name a draft; an archived version is refused with 409, or with 400 where")
+    says("`prompt_version` may name a draft; an archived version is rejected with 409, or with 400 where")
     says("becomes one message of the user")
     desk.ask("POST", "/api/v1/prompts", json={"slug": "mine", "name": "Mine", "template": "First"})
     desk.ask("POST", "/api/v1/prompts/mine/versions", json={"template": "Second"})

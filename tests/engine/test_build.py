@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from builders import ask, make_document, make_engine, make_operation, value_of, write_json
 
-from mockserver.api.provider import Call, Provider
+from mockserver.api.call import Call
+from mockserver.api.provider import Provider
 from mockserver.engine import build as loading
 from mockserver.errors import FixtureError, SettingsError, SpecError
 from mockserver.http import Response
@@ -22,7 +23,7 @@ def make_provider(*handled: str, tag: str = "Stranger", name: str = "stranger") 
 
     @provider.handles(*handled)
     def answer(call: Call) -> Response:
-        return call.reply({"by": name, "key": call.asker.key if call.account else None})
+        return call.reply({"by": name, "key": call.account.key if call.optional_account else None})
 
     return provider
 

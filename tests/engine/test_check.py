@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from builders import make_document, make_operation, make_settings, write_json
 
-from mockserver.engine.check import ERROR, WARNING, Problem, check
-from mockserver.errors import MockServerError
+from mockserver.engine.check import check
+from mockserver.errors import ERROR, WARNING, MockServerError, Problem
 
 ANSWER = {"text": "An answer."}
 
@@ -204,7 +204,7 @@ def test_a_file_that_no_provider_reads_is_a_warning(tmp_path: Path) -> None:
 
     assert found == Problem(
         str(tmp_path / "agentlast" / "answers.json"),
-        "no provider is called 'agentlast', so nobody reads this file",
+        "no provider is called 'agentlast', so this file is not used",
         WARNING,
     )
 

@@ -1,17 +1,19 @@
 """Scenarios from files: a new one needs no code, and a bad one keeps the server from starting and says why."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import ask, make_document, make_engine, make_operation, make_settings, queue, value_of, write_json
 
-from mockserver.engine.build import build_engine
-from mockserver.engine.check import ERROR, check
-from mockserver.errors import FixtureError, Reason
-from mockserver.fixtures.scenarios import Scenario
+from mockserver.engine.build import build_engine, bundled_path
+from mockserver.engine.check import check
+from mockserver.errors import ERROR, FixtureError, Reason
+from mockserver.fixtures.scenarios import Scenario, condition_schema
 from mockserver.sandbox.scenario import read_actions
 from mockserver.settings.parse import PROGRESSION_WANTED
+from mockserver.settings.table import ROWS
 
 SENTENCE = "description: Something happens now and then.\n"
 
@@ -193,3 +195,10 @@ def test_rules_that_no_sandbox_could_hold_are_refused_at_start(tmp_path: Path) -
 
     with pytest.raises(FixtureError, match=r"big\.json:1: the file: the rules would have \d+ bytes"):
         scenarios_of(tmp_path)
+
+
+def test_conditions_that_providers_declare_are_in_the_schema_that_editors_read() -> None:
+    stated = json.loads((bundled_path("fixtures") / "scenarios" / "schema.json").read_text("utf-8"))
+    declared = {name: condition_schema(row) for name, row in ROWS.items() if row.metadata["condition"]}
+
+    assert stated["$defs"]["conditions"]["properties"].items() >= declared.items()

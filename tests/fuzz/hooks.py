@@ -55,6 +55,8 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
     stream["schema"] = {"type": "object", "required": ["data"], "properties": {"data": data}}
     # Schemathesis cannot make values of schemas with `dependentSchemas`; what these say, `_keep_chat` keeps.
     del raw_schema["components"]["schemas"]["ChatCompletionRequest"]["dependentSchemas"]
+    chat = paths["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    chat.pop("dependentSchemas", None)  # with --strict the schema stands here itself
     # A file for a batch is refused unless its name ends in `.jsonl`; left to itself, Schemathesis calls it `file`.
     form = paths["/v1/files"]["post"]["requestBody"]["content"]["multipart/form-data"]
     name = {"schema": {"type": "string"}, "example": 'form-data; name="file"; filename="lines.jsonl"'}
@@ -145,7 +147,10 @@ def _keep_archive(case: Case[Any]) -> None:
 def _keep_upload(case: Case[Any]) -> None:
     body = _object(case)
     # A file for a batch that is empty is refused at once; whatever else stands in it, the batch will find out.
-    if body.get("purpose") == "batch" and _draw(str(body), (True, False)):
+    # The document says in words that it is UTF-8.
+    content = body.get("file")
+    is_text = isinstance(content, str | bytes) and content.isascii() and bool(content)
+    if body.get("purpose") == "batch" and (not is_text or _draw(str(body), (True, False))):
         body["file"] = LINE
 
 
@@ -170,7 +175,7 @@ def _keep_input(case: Case[Any]) -> None:
 def _keep_chat(case: Case[Any]) -> None:
     body = _object(case)
     # "Which model answers; a name that `GET /v1/models` lists", and one that chats.
-    body["model"] = _draw(body["model"], CHAT_MODELS)
+    body["model"] = _draw(str(body.get("model")), CHAT_MODELS)
     # A schema that is none, or that nothing fits, is refused.
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema":
@@ -194,6 +199,8 @@ def _keep_chat(case: Case[Any]) -> None:
         said = [{**each, "content": "."} if each.pop("tool_calls", None) else each for each in messages]
         # "`json_object` needs a message that holds the word JSON".
         body["messages"] = [*said, {"role": "user", "content": "As JSON, please."}]
+    if form.get("type") == "json_object" and (body.get("prompt_slug") or not body.get("messages")):
+        del body["response_format"]  # a prompt's messages take the place of these
     # What a template's placeholders stand for has to be given.
     if body.get("prompt_slug") is not None:
         body["prompt_slug"] = _draw(body["prompt_slug"], PROMPTS)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.errors import FixtureError, SpecError
-from mockserver.openapi import files as documents
-from mockserver.openapi.files import MAX_DEPTH, find_line, read_document
+from mockserver.openapi import files, yaml_values
+from mockserver.openapi.files import find_line, read_document
+from mockserver.openapi.yaml_values import MAX_DEPTH
+
+ROOT = Path(__file__).parents[2]
 
 
 def json_values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
@@ -28,10 +30,12 @@ def json_values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "mockserver"
+@pytest.fixture
+def converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for bundled documents as JSON; of a checkout whose only document is `tmp_path / "openapi.yaml"`."""
+    monkeypatch.setattr(files, "PACKAGE", tmp_path / "mockserver")
+    monkeypatch.setattr(files, "CONVERTED", tmp_path / "mockserver/_data/converted")
+    return files.CONVERTED
 
 
 def written(folder: Path, content: str | bytes, name: str = "a.yaml") -> Path:
@@ -276,7 +280,7 @@ def test_merging_over_and_over_stays_small(tmp_path: Path) -> None:
 
 
 def test_merging_more_than_is_sensible_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "MAX_NODES", 10)
+    monkeypatch.setattr(yaml_values, "MAX_NODES", 10)
     path = written(tmp_path, "a: &a {b: 1, c: 2, d: 3}\ne:\n  <<: [*a, *a, *a, *a]\n")
 
     assert refusal_of(path) == f"{path}:3: not YAML: more than 10 values are merged"
@@ -295,7 +299,7 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str, words: str
     assert words in message
 
 
-# The cache
+# Bundled documents as JSON
 
 
 def in_child(path: Path) -> list[str]:
@@ -305,7 +309,7 @@ def in_child(path: Path) -> list[str]:
         "from mockserver.errors import SpecError; value = read_document(Path(sys.argv[1]), SpecError);"
         "print('yaml' in sys.modules); print(value)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(documents.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, str(path)],
         capture_output=True,
@@ -316,11 +320,17 @@ def in_child(path: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_second_read_does_without_yaml(tmp_path: Path) -> None:
-    path = written(tmp_path, "a: no\n")
+def test_what_is_bundled_is_read_without_yaml_from_the_second_time_on() -> None:
+    read_document(ROOT / "openapi.yaml", SpecError)
 
-    assert in_child(path) == ["True", "{'a': 'no'}"]
-    assert in_child(path) == ["False", "{'a': 'no'}"]
+    assert in_child(ROOT / "openapi.yaml")[0] == "False"
+
+
+def test_other_documents_are_converted_nowhere(tmp_path: Path, converted: Path) -> None:
+    read_document(written(tmp_path, "a: 1\n"), SpecError)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["a.yaml"]
+    assert not converted.exists()
 
 
 def test_changed_content_is_seen(tmp_path: Path) -> None:
@@ -332,10 +342,10 @@ def test_changed_content_is_seen(tmp_path: Path) -> None:
     assert (before, read_document(path, SpecError)) == ({"a": 1}, {"a": 2})
 
 
-def test_a_corrupt_entry_is_read_again_and_mended(tmp_path: Path, cache: Path) -> None:
-    path = written(tmp_path, "a: 1\n")
+def test_a_corrupt_entry_is_read_again_and_mended(tmp_path: Path, converted: Path) -> None:
+    path = written(tmp_path, "a: 1\n", "openapi.yaml")
     read_document(path, SpecError)
-    (entry,) = cache.iterdir()
+    (entry,) = converted.iterdir()
     entry.write_bytes(b'{"a"')
 
     read = read_document(path, SpecError)
@@ -344,41 +354,19 @@ def test_a_corrupt_entry_is_read_again_and_mended(tmp_path: Path, cache: Path) -
     assert entry.read_bytes() == b'{"a":1}'
 
 
-def unwritable_homes(tmp_path: Path) -> Iterator[dict[str, str]]:
-    occupied = written(tmp_path, "", "occupied")
-    yield {"XDG_CACHE_HOME": str(occupied)}
-    yield {"XDG_CACHE_HOME": "relative", "HOME": str(occupied)}
-    yield {"XDG_CACHE_HOME": "", "HOME": "not/absolute"}
-
-
-@pytest.mark.parametrize("n", range(3))
-def test_without_a_writable_cache_folder_everything_works(
-    tmp_path: Path, n: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in list(unwritable_homes(tmp_path))[n].items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    path = written(tmp_path, "a: 1\n")
+def test_where_nothing_can_be_written_everything_works(tmp_path: Path, converted: Path) -> None:
+    written(tmp_path, "", "mockserver")
+    path = written(tmp_path, "a: 1\n", "openapi.yaml")
     before = sorted(tmp_path.rglob("*"))
 
     assert [read_document(path, SpecError) for _ in range(2)] == [{"a": 1}, {"a": 1}]
     assert sorted(tmp_path.rglob("*")) == before
+    assert not converted.exists()
 
 
-def test_the_cache_lies_in_the_home_folder_unless_told_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    read_document(written(tmp_path, "a: 1\n"), SpecError)
-
-    assert len(list((tmp_path / ".cache" / "mockserver").iterdir())) == 1
-
-
-def test_no_half_written_entry_is_ever_read(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_half_written_entry_is_ever_read(tmp_path: Path, converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer is stopped in the middle; another reader, in another thread, neither sees nor disturbs its draft."""
-    path = written(tmp_path, "a: 1\n")
+    path = written(tmp_path, "a: 1\n", "openapi.yaml")
     seen: list[object] = []
     write = Path.write_bytes
 
@@ -395,19 +383,19 @@ def test_no_half_written_entry_is_ever_read(tmp_path: Path, cache: Path, monkeyp
     seen.append(read_document(path, SpecError))
 
     assert seen == [{"a": 1}, {"a": 1}]
-    assert [entry.suffix for entry in cache.iterdir()] == [".json"], "no draft stays behind"
+    assert [entry.suffix for entry in converted.iterdir()] == [".json"], "no draft stays behind"
 
 
 def test_a_draft_that_cannot_be_finished_is_cleared_away(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, converted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(draft: Path, target: Path) -> Path:
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "replace", full)
 
-    assert read_document(written(tmp_path, "a: 1\n"), SpecError) == {"a": 1}
-    assert list(cache.iterdir()) == []
+    assert read_document(written(tmp_path, "a: 1\n", "openapi.yaml"), SpecError) == {"a": 1}
+    assert list(converted.iterdir()) == []
 
 
 # Lines

@@ -11,7 +11,7 @@ from mockserver.openapi.operations import Operation, Parameter
 from mockserver.openapi.prefer import MAX_HEADER, NAMES, Preference, preference_applied, read_preference
 from mockserver.openapi.schema import Schema
 
-OPERATION = Operation("op", "GET", "/x", "", "", (), None, False, {}, True)
+OPERATION = Operation("op", "GET", "/x", "", "", (), None, False, {})
 
 
 def read(header: str = "", query: str = "") -> Preference | None:
@@ -68,7 +68,7 @@ def test_a_twin_counts_for_more_than_the_header() -> None:
 
 def test_what_the_operation_documents_is_no_twin() -> None:
     parameter = Parameter("__code", "query", False, False, {}, Schema({}, {}))
-    operation = Operation("op", "GET", "/x", "", "", (parameter,), None, False, {}, True)
+    operation = Operation("op", "GET", "/x", "", "", (parameter,), None, False, {})
 
     assert read_preference(operation, make_request("GET", "/x", query="__code=402"))[0] is None
 

@@ -17,8 +17,8 @@ from mockserver.openapi.requests import (
     ParsedInput,
     check_reply,
     parse_input,
-    read_token,
 )
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.blobs import Blob
 
 JSON = "application/json"

@@ -14,6 +14,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from mockserver.openapi.files import converted_name
+
 ROOT = Path(__file__).parents[2]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 OFFLINE = ("--no-index", "--no-deps")
@@ -47,7 +49,21 @@ def test_the_wheel_carries_code_document_and_fixtures_and_nothing_else(wheel: Pa
         "mockserver/_data/fixtures/schema.json",
         "mockserver/_data/fixtures/agentfirst/completions.yaml",
     } <= fixtures
-    assert packed == {*code, *fixtures, "mockserver/py.typed", "mockserver/_data/openapi.yaml"}
+    converted = {f"mockserver/_data/converted/{converted_name(each.read_bytes())}" for each in bundled_yaml()}
+    assert packed == {*code, *fixtures, *converted, "mockserver/py.typed", "mockserver/_data/openapi.yaml"}
+
+
+def test_an_installed_mockserver_starts_without_yaml(installed: Path, tmp_path: Path) -> None:
+    script = "import sys, mockserver.engine.build as b; from mockserver.settings.table import Settings;"
+    script += "b.build_engine(Settings()).scenarios; print(b.__file__, 'yaml' in sys.modules)"
+
+    shown = run(sys.executable, "-c", script, cwd=tmp_path, installed=installed).split()
+
+    assert shown == [str(installed / "mockserver/engine/build.py"), "False"]
+
+
+def bundled_yaml() -> list[Path]:
+    return [ROOT / "openapi.yaml", *(ROOT / "fixtures").rglob("*.yaml")]
 
 
 def test_the_packed_document_is_the_one_of_the_checkout(wheel: Path) -> None:
@@ -62,7 +78,7 @@ def test_the_wheel_declares_the_command_and_its_providers(installed: Path) -> No
 
     assert entries >= {
         ("console_scripts", "mockserver", "mockserver.cli:main"),
-        ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst.operations:api"),
+        ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst:api"),
     }
 
 
@@ -78,7 +94,7 @@ def test_the_wheel_says_what_it_is_and_what_it_needs(installed: Path) -> None:
 def test_code_document_and_providers_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     script = (
         "import mockserver.engine.build as loading, json;"
-        "paths = [loading.__file__, str(loading.bundled('openapi.yaml')), str(loading.bundled('fixtures'))];"
+        "paths = [loading.__file__, str(loading.bundled_path('openapi.yaml')), str(loading.bundled_path('fixtures'))];"
         "print(json.dumps([paths, [provider.name for provider in loading.find_providers()]]))"
     )
 
@@ -166,7 +182,7 @@ def run(*command: str, cwd: Path, installed: Path | None = None) -> str:
 
 
 def environment(installed: Path | None, folder: Path) -> dict[str, str]:
-    """The installed wheel comes before the checkout; no setting and no cached document of this machine counts."""
+    """The installed wheel comes before the checkout; no setting of this machine counts."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MOCKSERVER_", "PYTHONPATH"))}
     kept.pop("PORT", None)
-    return kept | {"XDG_CACHE_HOME": str(folder)} | ({"PYTHONPATH": str(installed)} if installed else {})
+    return kept | ({"PYTHONPATH": str(installed)} if installed else {})

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from mockserver.sandbox.accounts import facts_of
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
 from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree
 from mockserver.sandbox.manager import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults, SandboxOptions
-from mockserver.sandbox.waste import AT_ONCE, Waste
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]
@@ -276,7 +276,7 @@ class Value:
 
 @pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 20_000])
 def test_what_is_thrown_away_is_freed_whatever_its_size(count: int) -> None:
-    waste, freed = Waste(), Event()
+    waste, freed = DeferredFree(), Event()
     value = Value()
     finalize(value, freed.set)
     waste.add([value, *range(count - 1)])
@@ -287,7 +287,7 @@ def test_what_is_thrown_away_is_freed_whatever_its_size(count: int) -> None:
 
 
 def test_a_heap_that_is_added_while_another_is_swept_is_freed_as_well() -> None:
-    waste, events = Waste(), [Event() for _ in range(50)]
+    waste, events = DeferredFree(), [Event() for _ in range(50)]
     for event in events:
         value = Value()
         finalize(value, event.set)

@@ -20,7 +20,7 @@ AMOUNTS = st.one_of(st.sampled_from([0.0, 1e-320, 0.1, 0.3, 86_400.0]), st.float
 def test_a_timed_batch_begins_with_its_head(make_batch: MakeBatch) -> None:
     batch = make_batch(size=4, created=100.0, progression=Progression("time", 10), head=0.2)
 
-    assert batch.began() == 102
+    assert batch.items_start() == 102
     assert [batch.due(index) for index in range(4)] == [103.5, 105, 106.5, 108]
     assert (batch.items_end(), batch.end()) == (108, 110)
 
@@ -31,11 +31,11 @@ def test_the_head_takes_one_read_where_three_are_left(make_batch: MakeBatch, pol
 
     begun = []
     for now in range(1, reads + 1):
-        begun.append(batch.began())
+        begun.append(batch.items_start())
         batch = batch.read_at(now)
 
     assert begun == [math.inf] * reads
-    assert batch.began() == reads
+    assert batch.items_start() == reads
 
 
 @pytest.mark.parametrize("archives", [True, False])
@@ -55,7 +55,7 @@ def test_polls_share_out_the_items_after_the_head(make_batch: MakeBatch, archive
 def test_nothing_comes_before_an_immediate_batch(make_batch: MakeBatch) -> None:
     batch = make_batch(created=LATE, head=0.5)
 
-    assert batch.began() == batch.end() == LATE
+    assert batch.items_start() == batch.end() == LATE
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_items_wait_until_there_is_room(make_batch: MakeBatch, progression: Prog
     for now in (1, 2, 3):
         batch = batch.read_at(now)
 
-    assert batch.began() < 3
+    assert batch.items_start() < 3
     assert batch.tally(499.9) == (0, 0)
     assert batch.end() == end
     assert batch.tally(end) == (3, 0)
@@ -103,7 +103,7 @@ def test_no_item_ends_before_its_turn_nor_after_its_batch(
             size=size, created=created, progression=Progression("time", amount), head=head, archives=archives
         )
 
-        assert batch.began() <= batch.due(0)
+        assert batch.items_start() <= batch.due(0)
         assert batch.due(size - 1) <= batch.end() == created + amount
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.errors import Refusal
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Request, Response
@@ -18,7 +18,8 @@ from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
-FIXTURES = Fixtures(prompts=({"slug": "canned", "template": "Canned {{ text }}", "model_config": {"top_p": 1}},))
+CANNED = {"slug": "canned", "template": "Canned {{ text }}", "model_config": {"top_p": 1}}
+FIXTURES = Fixtures(sections={"prompts": (CANNED,)})
 CREATED = (calls.create_prompt, calls.create_prompt_version)
 
 

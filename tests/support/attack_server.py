@@ -80,6 +80,10 @@ def attacked_server(*flags: str, memory: int = MEMORY) -> Iterator[AttackedServe
             process.kill()
 
 
+PROBES = 2
+"""How many connections `others_are_served` holds to the attacked server."""
+
+
 class Probe:
     """Another client, which asks the same small question all the time."""
 

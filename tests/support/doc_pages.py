@@ -26,8 +26,10 @@ class Block(NamedTuple):
     """Why it is not run; nothing for one that is."""
 
 
-def pages() -> Mapping[str, Path]:
-    return {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
+def pages(*, reference: bool = False) -> Mapping[str, Path]:
+    """By path in docs/, the pages written by hand; with `reference` also those that docs/generate.py writes."""
+    paths = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
+    return {name: path for name, path in paths.items() if reference or not name.startswith("reference/")}
 
 
 def blocks_of(path: Path) -> list[Block]:

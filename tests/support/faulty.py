@@ -36,6 +36,10 @@ class FaultyEngine:
         fault = self.faults.pop(0) if self.faults else None
         return read_fault(fault).apply(response, KEY) if fault else response
 
+    def has_seen(self, count: int) -> bool:
+        """Whether that many requests have come."""
+        return len(self.seen) == count
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 

@@ -17,10 +17,10 @@ EPOCH = 1775952000.0  # 2026-04-12T00:00:00Z
 
 def findings_of(engine: Engine, sandbox: str) -> list[Finding]:
     providers = {each.provider.name: each.provider for each in engine.services if each.provider}
-    guidance = [each for provider in providers.values() for each in provider.guidance]
+    client_rules = [each for provider in providers.values() for each in provider.client_rules]
     operations = {each.operation.key: each.operation for each in engine.services}
     opened = engine.sandboxes.open(sandbox)
-    return run_checks(opened, guidance, operations, now=opened.clock.now())
+    return run_checks(opened, client_rules, operations, now=opened.clock.now())
 
 
 class Client:

@@ -78,7 +78,7 @@ def _prompted() -> bytes:
 
 def _run_batches(desk: BatchDesk, profile: str) -> None:
     sandbox, clock = desk.sandbox, desk.sandbox.clock
-    conditions = sandbox.conditions._replace(agilecloud_profile=profile)
+    conditions = sandbox.conditions._replace(settings=(("agilecloud_profile", profile),))
     sandbox.conditions = conditions
     marked = jsonl(request_of("a"), request_of("b", "[mock:fail=429]"), request_of("c", "[mock:slow=30h]"))
     aged = sandbox.progression

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from mockserver.web.app import Gateway
+from mockserver.web.gateway import Gateway
 
 
 class Wire:

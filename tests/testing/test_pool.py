@@ -22,8 +22,6 @@ from mockserver.http import Request, Response
 from mockserver.redaction import account_key
 from mockserver.sandbox.journal import Exchange
 from mockserver.testing.pool import (
-    ENV_REMOVED,
-    ENV_SET,
     RUN,
     LocalPool,
     RemotePool,
@@ -31,6 +29,8 @@ from mockserver.testing.pool import (
     environment_for,
     run_scoped_name,
     sandbox_name,
+    variables_removed,
+    variables_set,
 )
 from mockserver.testing.unittest import (
     SandboxTestCase,
@@ -203,7 +203,7 @@ def test_what_a_killed_run_left_behind_is_replaced(host: LocalPool) -> None:
 
 
 def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*ENV_SET, *ENV_REMOVED):
+    for name in (*variables_set(), *variables_removed()):
         monkeypatch.setenv(name, "real")
     monkeypatch.delenv("AGENT_FIRST_TOKEN")
     monkeypatch.setenv("NO_PROXY", "example.com")

@@ -375,7 +375,7 @@ def test_lines_that_broke_the_document_are_blamed_whoever_read_the_error_file() 
 
     assert (found.code, found.severity, found.exchanges) == ("refused-lines", "warning", (1,))
     told = "; ".join(f"line {n}: Unknown parameter: 'tempratur'" for n in (2, 3, 4))
-    assert found.sentence == f"{batch['id']} has 5 of its lines refused by the document: {told}; and 2 more."
+    assert found.sentence == f"{batch['id']} has 5 lines that failed validation: {told}; and 2 more."
 
 
 def test_a_long_name_that_the_document_refuses_is_told_in_part() -> None:
@@ -446,7 +446,7 @@ def test_what_lines_broke_travels_with_an_exported_sandbox() -> None:
     before = findings_of(desk.engine, "ann")
 
     snapshots = Snapshots({each.name: each.collections() for each in find_providers() if each.collections})
-    written = orjson.loads(orjson.dumps(snapshots.write(snapshots.take(desk.sandbox, journal=True))))
+    written = orjson.loads(orjson.dumps(snapshots.write(snapshots.snapshot_of(desk.sandbox, journal=True))))
     restore(desk.sandbox, snapshots.read(written))
 
     assert codes(before) == ["refused-lines"]
@@ -532,16 +532,15 @@ def test_the_missing_part_of_a_file_may_be_downloaded_as_often_as_it_takes() -> 
 # What holds for all.
 
 
-def test_the_readme_names_every_finding_with_its_severity() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-
-    assert dict(re.findall(r"^\| `([a-z-]+)` \| (info|warning|error) \|", readme, re.MULTILINE)) == SEVERITY
+REFERENCE = (ROOT / "docs" / "reference" / "verdict.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_names_every_status_that_does_not_heal() -> None:
-    (row,) = (
-        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "`hopeless-retry`" in line
-    )
+def test_the_reference_names_every_finding_with_its_severity() -> None:
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (info|warning|error) \|", REFERENCE, re.MULTILINE)) == SEVERITY
+
+
+def test_the_reference_names_every_status_that_does_not_heal() -> None:
+    (row,) = (line for line in REFERENCE.splitlines() if "`hopeless-retry`" in line)
 
     assert sorted(map(int, re.findall(r"\b4\d\d\b", row))) == sorted(RETRY_TOLERANCE)
 

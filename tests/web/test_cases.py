@@ -18,7 +18,7 @@ from builders import bytes_of, make_settings, write_json
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.http import Request
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import Settings

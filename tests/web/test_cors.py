@@ -12,7 +12,8 @@ from wire import Wire
 from mockserver.errors import SettingsError
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.parse import read_cors
-from mockserver.web.app import Gateway, create_app
+from mockserver.web.app import create_app
+from mockserver.web.gateway import Gateway
 
 PAGE = "http://localhost:5173"
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}

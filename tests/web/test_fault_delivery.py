@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from faulty import FaultyEngine, faulty_server
+from waiting import eventually
 
 from mockserver.http import DeliveryFaultKind
 from mockserver.server import process as server_module
@@ -221,7 +223,7 @@ def test_what_waits_is_let_go_when_the_client_leaves(monkeypatch: pytest.MonkeyP
     with faulty_server(*waits) as (server, engine):
         for n in range(3):
             with dialled(server):
-                eventually(lambda n=n: len(engine.seen) == n + 1)
+                eventually(partial(engine.has_seen, n + 1))
         eventually(lambda: len(ended) == 3)
         tasks = server._server.server_state.tasks  # type: ignore[union-attr]  # it is there
         eventually(lambda: not tasks)
@@ -360,11 +362,3 @@ def test_a_stream_that_is_never_begun_is_let_go() -> None:
 def test_a_status_that_http_does_not_know_is_sent_as_it_is() -> None:
     with faulty_server({"type": "status", "status": 499}) as (server, _):
         assert status_of(server) == 499
-
-
-def eventually(holds: Any) -> None:
-    """Return when it holds; the event that makes it hold happens on another thread."""
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end, "it never held"
-        threading.Event().wait(0.001)

@@ -12,8 +12,8 @@ from builders import make_settings
 from faulty import FaultyEngine, faulty_server
 
 from mockserver.server.process import ThreadedServer
-from mockserver.web.app import Gateway
 from mockserver.web.fault_delivery import DeliveryFaultError
+from mockserver.web.gateway import Gateway
 
 HEADERS = {"Authorization": "Bearer test"}
 FOREVER = {"type": "timeout"}

@@ -11,8 +11,8 @@ from wire import Wire
 
 from mockserver.http import Request, Response
 from mockserver.web import scopes
-from mockserver.web.app import Gateway
 from mockserver.web.body_timeout import BodyTimeout
+from mockserver.web.gateway import Gateway
 from mockserver.web.scopes import KEPT_LENGTH, KEPT_TEXTS
 
 
@@ -200,7 +200,7 @@ def test_a_late_answer_waits_no_longer_than_the_delay(monkeypatch: pytest.Monkey
     async def note(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("mockserver.web.app.asyncio.sleep", note)
+    monkeypatch.setattr("mockserver.web.gateway.asyncio.sleep", note)
     wire = Wire(method="GET")
     wire.scope |= {"path": "/ai", "query_string": b"prompt=%5Bmock:slow=30s%5D"}
 

@@ -173,7 +173,8 @@ def test_others_are_answered_while_a_large_body_is_read(
     for worker in workers:
         worker.join(20)
 
-    assert (healthy, before, answers) == ([200, 200], [], [202, 200])
+    # The order of the two answers is that of the client threads, which no server decides.
+    assert (healthy, before, sorted(answers)) == ([200, 200], [], [200, 202])
     assert "mockserver" not in threads["Bearer test"], "what waits for the large one's sandbox must not hold the loop"
     assert threads["Bearer other"] == {"mockserver"}
 

@@ -20,12 +20,12 @@ from wire import Wire
 from mockserver.http import Request, Response, Upload
 from mockserver.sandbox.blobs import CHUNK_BYTES, MEMORY_BYTES
 from mockserver.server.process import ThreadedServer
-from mockserver.web import app as web_app
+from mockserver.web import gateway as web_gateway
 from mockserver.web import uploads
-from mockserver.web.app import Gateway
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.forms import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
-from mockserver.web.uploads import Form, read_form
+from mockserver.web.gateway import Gateway
+from mockserver.web.uploads import ReceivedForm, read_form
 
 MEGABYTE = 1024 * 1024
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ class UploadWire(Wire):
         )
         super().__init__(*messages, path="/v1/files", **{"content_type": TYPE, **headers})
 
-    def read(self, limit: int = 64 * MEGABYTE) -> Form:
+    def read(self, limit: int = 64 * MEGABYTE) -> ReceivedForm:
         headers = {name.decode(): value.decode() for name, value in self.scope["headers"]}
         return asyncio.run(asyncio.wait_for(read_form(headers["content-type"], self.receive, limit), timeout=20))
 
@@ -195,7 +195,7 @@ def test_what_is_wrong_with_a_form_is_told_once_it_is_received(body: bytes, prob
     ],
 )
 def test_a_form_without_a_usable_boundary_says_so(content_type: str, problem: str) -> None:
-    assert UploadWire(GOOD, content_type=content_type).read() == Form(None, problem)
+    assert UploadWire(GOOD, content_type=content_type).read() == ReceivedForm(None, problem)
 
 
 @pytest.mark.parametrize("piece", [1, 65_536])
@@ -294,7 +294,7 @@ def test_a_form_is_answered_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> None:
-    wire = UploadWire(GOOD, content_length=str(web_app.MAX_UPLOAD + 1))
+    wire = UploadWire(GOOD, content_length=str(web_gateway.MAX_UPLOAD + 1))
     wire.through(make_gateway())
 
     assert wire.status == 413
@@ -302,7 +302,7 @@ def test_a_form_that_is_stated_too_large_is_413_before_any_of_it_is_read() -> No
 
 
 def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
+    monkeypatch.setattr(web_gateway, "MAX_UPLOAD", 3000)
     wire = UploadWire(part("file", b"x" * 10_000, "x"), piece=1000, transfer_encoding="chunked")
 
     wire.through(make_gateway())
@@ -313,7 +313,7 @@ def test_a_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unreadable_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "MAX_UPLOAD", 3000)
+    monkeypatch.setattr(web_gateway, "MAX_UPLOAD", 3000)
 
     assert UploadWire(b"x" * 10_000, piece=1000).through(make_gateway()).status == 413
 

@@ -1,35 +1,39 @@
-"""A text for a regular expression, made within bounds: patterns come from documents, and some would go on for ever."""
+"""Generates a text for a regular expression, in bounded time."""
 
 import re
 from collections.abc import Sequence
 from random import Random
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mockserver.openapi.budget import Budget, TooCostly
+from mockserver.lazy import lazy_module
+from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.regex import compile_pattern, pattern_weight
 
-Choice = TypeVar("Choice")
+if TYPE_CHECKING:
+    import rstr
+else:
+    rstr = lazy_module("rstr")
+
+Chooser = TypeVar("Chooser")
 
 TRIES = 60
 DRAW = 3
-"""Steps that a repetition costs, or a character to choose from."""
+"""Steps of a repetition, and of each character to choose from."""
 TRY = 20
-"""Steps that a try costs, beside what it makes."""
+"""Steps of an attempt, in addition to what it generates."""
 MOST_DRAWS = 400_000
-"""How many repetitions, and characters to choose from, are gone through before a pattern is given up."""
+"""The most repetitions and characters to choose from in one pattern."""
 
 
 def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: int, budget: Budget) -> str:
-    """The text when it happens to match the pattern, else one made for the pattern, else the text after all.
+    """The given text if it matches the pattern, else one generated for the pattern, else the given text.
 
-    Raises TooCostly when the budget does not suffice.
+    Raises TooCostly if the budget does not suffice.
     """
-    from rstr import Rstr  # noqa: PLC0415  rarely needed
-
-    maker = Rstr(_SeededChoice(seed, budget))
+    maker = rstr.Rstr(_SeededChoice(seed, budget))
     made = text
     try:
-        # Its compilation is paid for as well.
+        # Includes the cost of compiling it.
         weight = pattern_weight(pattern)
         budget.spend(100 * weight)
         is_found = compile_pattern(pattern).found_in
@@ -44,19 +48,19 @@ def text_matching(pattern: str, text: str, low: int, high: int | None, *, seed: 
     except TooCostly:
         raise
     except (re.error, LookupError, ValueError, RecursionError, OverflowError):
-        pass  # a pattern in another dialect than Python's, or one that rstr cannot follow, or not in time
+        pass  # a pattern in another dialect than Python's, one that rstr does not support, or a timeout
     return text
 
 
 class _SeededChoice(Random):
-    """Chooses among characters in their order, since rstr keeps some of them in sets, whose order changes."""
+    """Chooses among characters in sorted order, since rstr keeps some in sets, whose order varies."""
 
     def __init__(self, seed: int, budget: Budget) -> None:
         super().__init__(seed)
         self._drawn = 0
         self._budget = budget
 
-    def choice(self, seq: Sequence[Choice]) -> Choice:  # type: ignore[override]  # typeshed's protocol is its own
+    def choice(self, seq: Sequence[Chooser]) -> Chooser:  # type: ignore[override]  # typeshed's protocol is its own
         self._count(len(seq))
         if all(isinstance(member, str) for member in seq):
             return super().choice(sorted(seq))  # type: ignore[type-var]  # all are str, as was just asked

@@ -1,36 +1,36 @@
-"""Fabricate a value that a JSON Schema accepts: stable for a key, and in words that fit the names."""
+"""Generates a value that fits a JSON Schema: the same for the same key, with words that suit the names."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 
-from mockserver.openapi.budget import Budget, TooCostly
 from mockserver.openapi.generate.regex import text_matching
+from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.generate.words import WordGenerator, text_for
-from mockserver.openapi.references import referred
+from mockserver.openapi.references import resolve_ref
 
 __all__ = ["WordGenerator", "generate_value"]
 
 Schema = Mapping[str, Any]
 
 SHALLOW = 4
-"""Optional parts are left out below this depth: a schema may contain itself."""
-PLENTY = 400
-"""Nor are any added once a value has this many parts."""
+"""Below this depth optional parts are left out, since a schema may contain itself."""
+MANY_PARTS = 400
+"""Optional parts are left out once a value has this many parts."""
 BOTTOM = 24
-"""A schema that requires itself has no finite value; here we give up and say null."""
+"""The greatest depth. A schema that requires itself has no finite value; null is generated at this depth."""
 TRIES = 60
 LEAST = Fraction(-(2**63))
-"""The least whole number of 64 bits."""
+"""The least 64-bit integer."""
 SPAN = 1000
-"""How far a number goes where only one of its bounds is given."""
+"""The range of a number with only one bound."""
 LONGEST = 1_000_000
-"""Characters of a text; a document may ask for more than a machine can hold."""
+"""The most characters of a text, regardless of the document."""
 MOST = 10_000
-"""Items of an array, and properties of an object."""
+"""The most items of an array, and properties of an object."""
 COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
-# A schema without `type` is of the type that its other keywords are about; a string else.
+# A schema without `type` has the type that its other keywords apply to, else string.
 TYPICAL = {
     "object": ("properties", "required", "additionalProperties", "minProperties"),
     "array": ("items", "prefixItems", "minItems", "maxItems"),
@@ -39,17 +39,17 @@ TYPICAL = {
 
 
 def generate_value(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes, budget: Budget | None = None) -> Any:
-    """A value for the schema, the same for the same key; `$ref` is looked up in root.
+    """A value for the schema, the same for the same key; `$ref` is resolved in root.
 
-    Raises TooCostly where the budget does not suffice. Without one, as for documents, what would cost too much is null.
-    Not heeded are `not`, `if`, `contains`, and that a value must not fit two branches of `oneOf` for other reasons
-    than the properties they require.
+    Raises TooCostly if the budget does not suffice. Without a budget, as for documents, parts that are too costly are
+    null. Not supported are `not`, `if`, `contains`, and branches of `oneOf` that exclude each other other than by
+    required properties.
     """
     return _Generation(root, WordGenerator(key), budget).value(schema)
 
 
 class _Generation:
-    """One value in the making."""
+    """The generation of one value."""
 
     def __init__(self, root: Mapping[str, Any], words: WordGenerator, budget: Budget | None) -> None:
         self.root = root
@@ -61,7 +61,7 @@ class _Generation:
 
     def value(self, schema: Schema | bool, name: str = "", depth: int = 0) -> Any:
         self.parts += 1
-        if depth > BOTTOM or self.parts > 5 * PLENTY:
+        if depth > BOTTOM or self.parts > 5 * MANY_PARTS:
             return None
         try:
             return self.made(schema, name, depth)
@@ -72,7 +72,7 @@ class _Generation:
 
     def made(self, schema: Schema | bool, name: str, depth: int) -> Any:
         self.budget.spend(10)
-        is_enough = depth >= SHALLOW or self.parts > PLENTY
+        is_enough = depth >= SHALLOW or self.parts > MANY_PARTS
         self.looks = 0
         flat = self.flattened(schema, is_enough=is_enough)
         if "const" in flat:
@@ -95,14 +95,14 @@ class _Generation:
         return self.words.chance(0.5) if type_ == "boolean" else None
 
     def flattened(self, schema: Schema | bool, *, is_enough: bool, hops: int = 0) -> Schema:
-        """The schema without references and combinations: what all of its parts ask for together."""
+        """The schema with references and combinations merged into one."""
         self.looks += 1
-        if isinstance(schema, bool) or hops > BOTTOM or self.looks > PLENTY:
+        if isinstance(schema, bool) or hops > BOTTOM or self.looks > MANY_PARTS:
             return {}
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
         if "$ref" in schema:
-            parts.append(referred(schema["$ref"], self.root))
+            parts.append(resolve_ref(schema["$ref"], self.root))
         if schema.get("anyOf"):
             parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
         if schema.get("oneOf"):
@@ -116,7 +116,7 @@ class _Generation:
         return flat
 
     def branch(self, branches: Sequence[Any], *, is_enough: bool) -> Any:
-        """Away from null while there is room for more, and towards the plainest when there is none."""
+        """Prefers alternatives other than null while within the limits, and the simplest one beyond."""
         self.budget.spend(2 * len(branches))
         open_ones = [branch for branch in branches if branch is not False] or [True]
         if is_enough:
@@ -124,15 +124,15 @@ class _Generation:
         return self.words.pick([branch for branch in open_ones if _weight(branch) > 0] or open_ones)
 
     def required_elsewhere(self, branches: Sequence[Any], chosen: Any) -> list[str]:
-        """What only the other branches of a oneOf require: a value with these might be valid twice."""
+        """Names that only the other branches of a oneOf require; a value with these might fit two branches."""
         self.budget.spend(10 * len(branches))
         others = [self.flattened(branch, is_enough=True) for branch in branches if branch is not chosen]
         return [name for other in others for name in other.get("required", ())]
 
     def object(self, schema: Schema, depth: int, *, is_enough: bool) -> dict[str, Any]:
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
-        least, most = min(int(schema.get("minProperties", 0)), MOST), int(schema.get("maxProperties", PLENTY))
-        # A dict, for its order and so that looking a name up takes no longer the more there are.
+        least, most = min(int(schema.get("minProperties", 0)), MOST), int(schema.get("maxProperties", MANY_PARTS))
+        # A dict, since it is ordered and fast to search.
         names = dict.fromkeys(schema.get("required", ()))
         self.budget.spend(len(properties) + len(names))
         optional = [name for name in properties if name not in names and properties[name] is not False]
@@ -179,7 +179,7 @@ class _Generation:
         steps = _steps(schema.get("multipleOf", 1))
         unit = _common_multiple(Fraction(str(step)) for step in steps)
         if is_whole:
-            unit = Fraction(unit.numerator)  # the smallest whole multiple of a/b is a
+            unit = Fraction(unit.numerator)  # the smallest integer multiple of a/b is a
         low, high = _bounds(schema, unit)
         least, most = ceil(low / unit), floor(high / unit)
         least += least * unit == low and _is_open(schema, "Minimum")
@@ -222,7 +222,7 @@ def _as_list(types: str | Sequence[str]) -> Sequence[str]:
 
 
 def _weight(branch: Any) -> int:
-    """0 for null, 1 for a plain value, 2 for what may go deeper."""
+    """0 for null, 1 for a scalar, 2 for a container."""
     types = _as_list(branch.get("type", ())) if isinstance(branch, Mapping) else ()
     if "object" in types or "array" in types or not types:
         return 2
@@ -230,7 +230,7 @@ def _weight(branch: Any) -> int:
 
 
 def _is_hidden(schema: Schema | bool) -> bool:
-    """Whether the property is only for requests."""
+    """Whether the property is write-only."""
     return isinstance(schema, Mapping) and bool(schema.get("writeOnly"))
 
 
@@ -244,7 +244,7 @@ def _merging_steps(one: Schema, other: Schema) -> int:
 
 
 def _combine(word: str, one: Any, other: Any) -> Any:
-    """What one keyword asks for when two schemas that both must hold have it."""
+    """The merged value of one keyword of two schemas that both apply."""
     if word in MEETINGS:
         return MEETINGS[word](one, other)
     if word.lower().startswith(("min", "exclusivemin")):
@@ -306,7 +306,7 @@ def _bounds(schema: Schema, unit: int | Fraction) -> tuple[Fraction, Fraction]:
     highs = [read(schema[word]) for word in ("maximum", "exclusiveMaximum") if _is_number(schema.get(word))]
     span = Fraction(SPAN * max(1, unit))
     if lows and not highs:
-        low = max([*lows, LEAST])  # where there is a choice, it is a number that JSON as we write it can hold
+        low = max([*lows, LEAST])  # prefer a number that our JSON encoder supports
         return low, low + span
     if lows:
         return max(lows), min(highs)
@@ -315,12 +315,12 @@ def _bounds(schema: Schema, unit: int | Fraction) -> tuple[Fraction, Fraction]:
 
 
 def _is_number(bound: Any) -> bool:
-    """OpenAPI 3.0 says true where 3.1 says a number."""
+    """In OpenAPI 3.0 the keyword is a boolean, in 3.1 a number."""
     return isinstance(bound, int | float) and not isinstance(bound, bool)
 
 
 def _is_open(schema: Schema, side: str) -> bool:
-    """Whether the bound in force on this side is itself no valid value."""
+    """Whether the effective bound on this side is exclusive."""
     exclusive, inclusive = schema.get(f"exclusive{side}"), schema.get(side.lower())
     if exclusive is None or isinstance(exclusive, bool):
         return bool(exclusive)
@@ -328,7 +328,7 @@ def _is_open(schema: Schema, side: str) -> bool:
 
 
 def _identity(item: Any) -> str:
-    """The same for values that JSON Schema calls equal: 1 equals 1.0, and the order of names does not matter."""
+    """Equal for values that JSON Schema considers equal: 1 and 1.0, and objects with another order of names."""
     if isinstance(item, Mapping):
         return repr(sorted((name, _identity(value)) for name, value in item.items()))
     if isinstance(item, list):

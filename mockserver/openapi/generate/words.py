@@ -1,4 +1,4 @@
-"""A seeded chooser of words, names and numbers; texts are put together here from Faker's lists."""
+"""Seeded words, names and numbers, from Faker's lists."""
 
 import re
 from base64 import b64encode
@@ -7,10 +7,21 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from uuid import UUID
 
-Choice = TypeVar("Choice")
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    from faker.providers.address import en_US as address
+    from faker.providers.lorem import en_US as lorem
+    from faker.providers.person import en_US as person
+else:
+    address = lazy_module("faker.providers.address.en_US")
+    lorem = lazy_module("faker.providers.lorem.en_US")
+    person = lazy_module("faker.providers.person.en_US")
+
+Chooser = TypeVar("Chooser")
 
 # Kinds of the blanks: n a noun, a an adjective, v a verb, r an adverb. No articles but "the", so that any word fits.
 SENTENCES = (
@@ -27,7 +38,7 @@ SENTENCES = (
 )
 HOSTS = ("example.com", "example.org", "example.net")
 ENDINGS = ("Ltd", "Group", "and Sons", "LLC", "Partners")
-# Real words that read badly in a page somebody shows to a customer, and determiners that no "the" may precede.
+# Words that read badly in a demo, and determiners that cannot follow "the".
 _AWKWARD = (
     "ago all another any each every few just many more most much numerous ok one other own same several some such "
     "alcohol ass beer bitter blood boob boot cancer cigarette damn dead death die drunk fat funeral gross hell horror "
@@ -37,11 +48,11 @@ UNWANTED = frozenset(_AWKWARD.split())
 
 
 class WordLists(NamedTuple):
-    """Faker's lists, as we use them."""
+    """The parts of Faker's lists that are used."""
 
     by_kind: dict[str, tuple[str, ...]]
     sentences: tuple[tuple[str, list[tuple[str, ...]]], ...]
-    """Each frame with the words that its blanks may take."""
+    """Sentence frames, each with the kinds of words for its blanks."""
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]
     city_endings: tuple[str, ...]
@@ -49,12 +60,8 @@ class WordLists(NamedTuple):
 
 @cache
 def word_lists() -> WordLists:
-    """The lists, read once. Faker takes long to import, and most servers never need it before the first answer."""
-    from faker.providers.address.en_US import Provider as Addresses  # noqa: PLC0415  see above
-    from faker.providers.lorem.en_US import Provider as Texts  # noqa: PLC0415  see above
-    from faker.providers.person.en_US import Provider as People  # noqa: PLC0415  see above
-
-    speech = Texts.parts_of_speech
+    """The lists, loaded once. Importing Faker is slow, and most servers do not need it before the first response."""
+    speech = lorem.Provider.parts_of_speech
     by_kind = {
         "n": _is_wanted(speech["noun"]),
         "a": _is_wanted(speech["adjective"]),
@@ -64,9 +71,9 @@ def word_lists() -> WordLists:
     return WordLists(
         by_kind=by_kind,
         sentences=tuple((frame, [by_kind[kind] for kind in kinds]) for frame, kinds in SENTENCES),
-        first_names=tuple(People.first_names),
-        last_names=tuple(People.last_names),
-        city_endings=tuple(Addresses.city_suffixes),
+        first_names=tuple(person.Provider.first_names),
+        last_names=tuple(person.Provider.last_names),
+        city_endings=tuple(address.Provider.city_suffixes),
     )
 
 
@@ -75,7 +82,7 @@ def _is_wanted(words: Sequence[str]) -> tuple[str, ...]:
 
 
 class WordGenerator:
-    """The same key gives the same words, in every process and Python: it draws only as the language promises."""
+    """The same key gives the same words in every process and Python version."""
 
     def __init__(self, key: bytes) -> None:
         self._random = Random(int.from_bytes(blake2b(key, digest_size=32).digest(), "big"))  # noqa: S311  not a secret
@@ -93,7 +100,7 @@ class WordGenerator:
             return low + int(self._draw() * span)
         return low + self._random.getrandbits(span.bit_length() + 64) % span
 
-    def pick(self, choices: Sequence[Choice]) -> Choice:
+    def pick(self, choices: Sequence[Chooser]) -> Chooser:
         return choices[int(self._draw() * len(choices))]
 
     def chance(self, likelihood: float) -> bool:
@@ -133,7 +140,7 @@ class WordGenerator:
         return self.last_name() + self.pick(self._bank.city_endings)
 
     def domain(self) -> str:
-        """A name that is reserved for examples, so that nobody's server is ever asked."""
+        """A domain name that is reserved for examples, so that no real host is ever contacted."""
         return self.pick(HOSTS) if self.chance(0.3) else f"{self.word()}.{self.pick(HOSTS)}"
 
     def url(self) -> str:
@@ -143,19 +150,19 @@ class WordGenerator:
         return f"{self.first_name()}.{self.last_name()}@{self.domain()}".lower()
 
     def phone(self) -> str:
-        """A North American number of the range kept free for fiction."""
+        """A North American number of the range reserved for fiction."""
         return f"+1-202-555-01{self.integer(0, 99):02}"
 
     def moment(self) -> datetime:
-        """Some second of the year 2026."""
+        """A second of the year 2026."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.integer(0, 365 * 86400 - 1))
 
     def seed(self) -> int:
-        """A seed for a library's own draws, apart from ours."""
+        """A seed for a library's own random numbers."""
         return self._random.getrandbits(128)
 
     def fitted(self, text: str, low: int, high: int | None) -> str:
-        """The text with more words when it is shorter than low, cut when it is longer than high."""
+        """The text, extended with words if it is shorter than low, cut if it is longer than high."""
         pieces = [text]
         length = len(text)
         while length < low:
@@ -180,7 +187,7 @@ FORMATS: dict[str, Maker] = {
     "idn-email": WordGenerator.email,
     "hostname": WordGenerator.domain,
     "idn-hostname": WordGenerator.domain,
-    "ipv4": lambda words: f"203.0.113.{words.integer(1, 254)}",  # RFC 5737 keeps this net for documents
+    "ipv4": lambda words: f"203.0.113.{words.integer(1, 254)}",  # RFC 5737 reserves this network for documentation
     "ipv6": lambda words: f"2001:db8::{words.integer(1, 65535):x}",
     "date": lambda words: f"{words.moment():%Y-%m-%d}",
     "date-time": lambda words: f"{words.moment():%Y-%m-%dT%H:%M:%SZ}",
@@ -195,7 +202,7 @@ FORMATS: dict[str, Maker] = {
     "language": lambda words: words.pick(("de", "en", "es", "fr", "it", "ja", "nl", "no", "pt", "sv")),
 }
 
-# The last word of a property's name tells what its text is about.
+# The last word of a property's name suggests its content.
 NAMES: dict[str, Maker] = {
     **dict.fromkeys(("uuid", "guid"), FORMATS["uuid"]),
     "country": FORMATS["iso-3166-1-alpha-2"],

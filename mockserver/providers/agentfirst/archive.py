@@ -10,17 +10,17 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import orjson
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.providers.agentfirst.completions import Question, completion_for
 from mockserver.sandbox.batches import Batch
 
-# The first instant ZIP can write: an archive has the same bytes whenever it is asked for.
+# The earliest time that ZIP supports, so that an archive has the same bytes at any time.
 _WHEN = (1980, 1, 1, 0, 0, 0)
 FAILED = {"status": "failed"}
 
 
 class _Sink(RawIOBase):
-    """Takes what ZipFile writes and hands it on; it cannot seek, so ZipFile writes a stream."""
+    """Passes on what ZipFile writes. It cannot seek, so ZipFile writes a stream."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -35,7 +35,7 @@ class _Sink(RawIOBase):
 
 
 def zip_archive(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[bytes]:
-    """The archive as a ZIP: `0001.json` or `0001.html` for the first prompt, or that it failed."""
+    """The archive as a ZIP: for the first prompt `0001.json` or `0001.html`, or a failure."""
     sink = _Sink()
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:
         for n, entry in enumerate(_entries(batch, asked, world), 1):

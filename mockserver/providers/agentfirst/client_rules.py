@@ -1,10 +1,11 @@
-"""What a good client of Agent First does, and which prompts its requests hold: tables for those who look back."""
+"""Tables for the verdict and for near misses: how clients use Agent First, and the prompts of its requests."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mockserver.api.provider import BatchState, ClientRules, RequestPrompt
+from mockserver.api.client_rules import BatchState, ClientRules
+from mockserver.api.provider import RequestPrompt
 from mockserver.http import Request
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.providers.agentfirst.completions import DEFAULT_MODEL, targeting_of
@@ -13,7 +14,7 @@ from mockserver.sandbox.sandbox import Sandbox
 
 
 def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
-    """What the sandbox knows of a batch or a conversation."""
+    """The state of a batch or a conversation."""
     found = sandbox.batches.get(id_.lower())
     if found is None:
         return None
@@ -29,8 +30,8 @@ CLIENT_RULES = (
         status=("getBatchStatus",),
         id=("query", "id"),
         ends=frozenset({"successful", "failed"}),
-        lost=frozenset({"failed"}),
-        standing=batch_state,
+        unfinished_ends=frozenset({"failed"}),
+        batch_state=batch_state,
         failed=("failed",),
         download="getArchive",
     ),
@@ -39,9 +40,9 @@ CLIENT_RULES = (
         status=("getCompletion", "askModel"),
         id=("query", "id"),
         ends=frozenset({"failed"}),
-        lost=frozenset({"failed"}),
-        standing=batch_state,
-        patience={403: 2},  # a captcha may have stood before the answer
+        unfinished_ends=frozenset({"failed"}),
+        batch_state=batch_state,
+        patience={403: 2},  # a captcha may have been returned before the completion
     ),
 )
 
@@ -62,7 +63,7 @@ def prompts(operation: str, request: Request) -> Iterator[RequestPrompt]:
 
 
 def _prompt(text: str, asked: Mapping[str, Any]) -> RequestPrompt:
-    """A stub takes any request, so that nothing here need be of the type it should have."""
+    """A prompt of an unvalidated request, since stubs answer any request."""
     model, country = asked.get("model"), targeting_of(asked).get("country")
     return RequestPrompt(
         text,

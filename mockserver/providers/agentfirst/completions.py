@@ -1,67 +1,72 @@
-"""What Agent First answers to one prompt: the canned completion that fits, else a fabricated one."""
+"""Agent First's completion of one prompt: the canned one that matches, else a generated one."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
+from mockserver.lazy import lazy_module
 from mockserver.providers.agentfirst.answer_versions import AnswerVersions
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.settings.table import provider_settings
+
+if TYPE_CHECKING:
+    from mockserver.providers.agentfirst import pages
+else:
+    pages = lazy_module("mockserver.providers.agentfirst.pages")
 
 DEFAULT_MODEL = "chatgpt"
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
 
 
 class Question(NamedTuple):
-    """One prompt with what it was asked of; everything its answer follows from."""
+    """One prompt with its parameters, which determine the completion."""
 
     prompt: str
     model: str
     targeting: Mapping[str, str]
     """Only what was given, under the names without ` (planned)`."""
     edition: bytes
-    """Tells answers to the same question apart; empty for the first."""
+    """The version of a cached completion; empty for the first."""
 
     def key(self, seed: str) -> bytes:
-        """16 bytes the answer is fabricated from."""
+        """16 bytes that seed a generated completion."""
         targeting = orjson.dumps(self.targeting, option=orjson.OPT_SORT_KEYS)
         return digest(seed.encode(), self.prompt.encode(), self.model.encode(), targeting, self.edition)
 
 
 def completion_for(question: Question, world: ApiContext) -> dict[str, Any]:
-    """The completion object, in the field set of the chosen version."""
-    from mockserver.providers.agentfirst.pages import (  # noqa: PLC0415  a start need not wait for it
-        completion,
-        fixture_answer,
-        generated_answer,
-    )
-
+    """The completion object, with the fields of the configured version."""
+    own = provider_settings(AgentFirstSettings, world.settings)
     key = question.key(world.settings.seed)
     country = question.targeting.get("country")
     canned = world.fixtures.completion(question.prompt, question.model, country)
-    answer = fixture_answer(canned.entry) if canned else generated_answer(key, question.prompt, question.model)
-    return completion(
+    answer = (
+        pages.fixture_answer(canned.entry) if canned else pages.generated_answer(key, question.prompt, question.model)
+    )
+    return pages.completion(
         answer,
         prompt=question.prompt,
         model=question.model,
         targeting=question.targeting,
-        version=world.settings.agentfirst_version,
-        weight=world.settings.page_weight,
+        version=own.agentfirst_version,
+        weight=own.page_weight,
         key=key,
     )
 
 
 def answer_source(question: Question, world: ApiContext) -> str:
-    """Where the answer comes from: `fixture:<file>#<n>`, or `generated`."""
+    """The source of the completion: `fixture:<file>#<n>`, or `generated`."""
     canned = world.fixtures.completion(question.prompt, question.model, question.targeting.get("country"))
     return canned.source if canned else "generated"
 
 
 def questions(batch: Batch, sandbox: Sandbox) -> list[Question]:
-    """The batch's prompts in input order. Answers from the cache are a day old at most; without it, each is new."""
+    """The batch's prompts in input order. Cached completions are at most a day old; without the cache, each is new."""
     request = batch.request()
     model, targeting = request.get("model") or DEFAULT_MODEL, targeting_of(request)
     asked = [Question(prompt, model, targeting, b"") for prompt in batch.texts()]
@@ -71,7 +76,7 @@ def questions(batch: Batch, sandbox: Sandbox) -> list[Question]:
 
 
 def targeting_of(request: Mapping[str, Any]) -> dict[str, str]:
-    """The targeting a request gives, under plain names. The display language follows the language."""
+    """The targeting parameters of a request, under plain names. The display language defaults to the language."""
     given = {name: request.get(name) or request.get(f"{name} (planned)") for name in TARGETING}
     given["display"] = given["display"] or given["language"]
     return {name: value for name, value in given.items() if value}

@@ -1,27 +1,34 @@
-"""What Agent First refuses beyond what a schema can say, and how it words a refusal.
+"""Agent First's validation rules beyond JSON Schema, and its error messages.
 
-Only a few 422 texts of the vendor are known; the other wordings are invented in the same style.
+Only a few 422 texts of the vendor are known; the other messages are invented in the same style.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.requests import MAX_ARGUMENTS
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
+
+if TYPE_CHECKING:
+    import pycountry
+else:
+    pycountry = lazy_module("pycountry")
 
 _PLACES = ("subdivision", "city")
 
 
 def check_targeting(call: Call) -> Iterator[Violation]:
-    """Rules across fields: places need their country, a subdivision must be one of it, a device must be listed."""
+    """Rules across fields: places require their country, a subdivision must belong to it, a device must be listed."""
     where, given = ("body", call.body) if isinstance(call.body, dict) else ("query", call.arguments)
     country = given.get("country")
     for name in _PLACES:
@@ -42,7 +49,7 @@ def check_targeting(call: Call) -> Iterator[Violation]:
 
 
 def check_question(call: Call) -> Iterator[Violation]:
-    """`GET /ai` asks something or fetches something; a callback is for what is queued."""
+    """`GET /ai` needs a prompt or an id; a callback requires an asynchronous call."""
     given = call.arguments.keys() | call.broken
     if "id" in given:
         return
@@ -54,28 +61,30 @@ def check_question(call: Call) -> Iterator[Violation]:
 
 
 def needs_credits(operation: Operation, request: Request, sandbox: Sandbox, settings: Settings) -> bool:
-    """Whether a balance of 0 refuses the request: one that costs credits, or, if so set, any with a documented 402.
+    """Whether a balance of 0 rejects the request: a call that costs credits, or, if so configured, any with a
+    documented 402.
 
-    Of the reads, only `GET /ai/completions` documents a 402 from July 2026 on; before, none did for certain.
+    Of the reads, only `GET /ai/completions` documents a 402 from July 2026 on; earlier documents are unclear.
     """
-    if (sandbox.conditions.credit_check or settings.credit_check) == "documented":
+    own = sandbox.conditions.applied_to(provider_settings(AgentFirstSettings, settings))
+    if own.credit_check == "documented":
         return True
     if operation.key == "getCompletion":
-        return settings.agentfirst_version == "2026-07"
+        return own.agentfirst_version == "2026-07"
     return operation.key == "queueBatch" or (operation.key == "askModel" and not _fetches(request.query))
 
 
 def _fetches(query: str) -> bool:
-    """Whether `GET /ai` fetches a queued conversation (`id`) in place of asking something."""
-    with suppress(ValueError):  # more arguments than are ever read: the request is refused later
+    """Whether `GET /ai` polls a queued conversation (`id`) instead of sending a prompt."""
+    with suppress(ValueError):  # more arguments than are parsed: the request is rejected later
         return any(name == "id" for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_ARGUMENTS))
     return False
 
 
 def format_error(refusal: Refusal, reply: Response) -> Response:
-    """The documented reply; where it is plain text, in the words of the refusal or of its first violation.
+    """The documented response; if it is plain text, with the message of the rejection or of its first violation.
 
-    A content coding is refused in plain text, too: no answer to it is documented.
+    A rejected content coding is plain text, too; the document defines no response to it.
     """
     if reply.status == 415 and refusal.detail:
         return reply._replace(media_type="text/plain", body=refusal.detail.encode(), source="handler")
@@ -87,13 +96,13 @@ def format_error(refusal: Refusal, reply: Response) -> Response:
 
 
 def phrase(violation: Violation) -> str:
-    """A violation in the vendor's style: one bare line."""
+    """A violation's message in the vendor's style: one line of plain text."""
     name = violation.name.partition(" (")[0].capitalize()
     if violation.code in _PHRASES:
         return _PHRASES[violation.code](name, violation.rule)
     try:
         return _TEXTS[violation.code].format_map({**violation.rule, "name": name})
-    except KeyError:  # nothing is known of the code, or of the rule that was broken
+    except KeyError:  # for an unknown code or rule
         return f"{name} must be valid"
 
 
@@ -130,16 +139,16 @@ def _format(name: str, rule: Mapping[str, Any]) -> str:
 
 
 def _required(name: str, rule: Mapping[str, Any]) -> str:
-    # What a body lacks is named by the rule only: the violation stands where it is missing.
+    # The name of a missing property is only in the rule; the violation's location is the object.
     names = [str(each).capitalize() for each in rule.get("required", ())] if name == "Body" else [name]
     return f"{' and '.join(names)} must be provided"
 
 
-def _pattern(name: str, rule: Mapping[str, Any]) -> str:  # noqa: ARG001  as its neighbours
+def _pattern(name: str, _rule: Mapping[str, Any]) -> str:
     return f"{name} must be {_PATTERNS.get(name, 'valid')}"
 
 
-def _syntax(name: str, rule: Mapping[str, Any]) -> str:  # noqa: ARG001  as its neighbours
+def _syntax(name: str, _rule: Mapping[str, Any]) -> str:
     return "JSON was malformed" if name == "Body" else "Query was malformed"
 
 
@@ -189,8 +198,6 @@ _PHRASES: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
 
 @lru_cache(maxsize=1024)
 def _is_subdivision(country: str, part: str) -> bool:
-    import pycountry  # noqa: PLC0415  costs 50 ms, and most requests name no subdivision
-
     found = pycountry.subdivisions.get(code=f"{country}-{part}")
     return found is not None and found.parent_code is None
 
@@ -207,7 +214,7 @@ def _devices(call: Call) -> frozenset[str] | None:
         return None
     canned = call.world.fixtures.response("listDevices", {}, None)
     names = canned.entry.get("body") if canned else None
-    if not isinstance(names, list):  # a canned answer of another kind, perhaps an error, lists none
+    if not isinstance(names, list):  # a canned response of another form, perhaps an error
         names = _example(operation)
     return _lower_names(tuple(name for name in names if isinstance(name, str))) if isinstance(names, list) else None
 

@@ -1,12 +1,13 @@
-"""Agent First: prompts queued in batches, conversations one at a time, and the account that pays for both."""
+"""Agent First's operations: batches of prompts, single conversations, and the account."""
 
-from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mockserver.api.provider import ApiContext, Call, LazyFunction, Provider
+from mockserver.api.call import ApiContext, Call
+from mockserver.api.provider import Provider
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
+from mockserver.lazy import lazy_function, lazy_module
 from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agentfirst.answer_versions import COMPUTED, READ
@@ -19,13 +20,20 @@ from mockserver.providers.agentfirst.completions import (
     targeting_of,
 )
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
+from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Lifecycle, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
+
+if TYPE_CHECKING:
+    from mockserver.providers.agentfirst import archive, snapshot
+else:
+    snapshot = lazy_module("mockserver.providers.agentfirst.snapshot")
+    archive = lazy_module("mockserver.providers.agentfirst.archive")
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -34,14 +42,14 @@ CREATE_RETRIES = 180.0
 
 
 class RequestKind(StrEnum):
-    """What an id stands for."""
+    """The kind of object that an id identifies."""
 
     BATCH = "batch"
     CONVERSATION = "conversation"
 
 
 class Status(StrEnum):
-    """Where a batch or a conversation is."""
+    """The status of a batch or a conversation."""
 
     RETRIEVING = "retrieving"
     ARCHIVING = "archiving"
@@ -60,8 +68,8 @@ LIFECYCLE = Lifecycle(
 
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
-    """Change our document as the settings ask: `--empty-prompts` lifts the least length of a prompt."""
-    if not settings.empty_prompts:
+    """Patch the bundled document for the settings: `--empty-prompts` removes the minimum length of a prompt."""
+    if not provider_settings(AgentFirstSettings, settings).empty_prompts:
         return
     spec = OpenApiDocument(document, "")
     queue, ask = spec.by_key.get("queueBatch"), spec.by_key.get("askModel")
@@ -81,9 +89,10 @@ def _lift(holder: Any, key: str, schema: Schema) -> None:
 
 
 def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict[str, Any]:
-    """What a callback says (our invention): the status as it is read when the batch is done, of a conversation a part.
+    """The payload of a callback (our assumption): the status response when the batch is done, reduced for a
+    conversation.
 
-    A completion itself could be too large for a queue's message.
+    A completion itself could exceed the size of a queue's message.
     """
     if batch.kind == RequestKind.CONVERSATION:
         return {"id": batch.id, "status": status_of(batch, callback.due)}
@@ -96,20 +105,20 @@ def callback_payload(batch: Batch, callback: Callback, sandbox: Sandbox) -> dict
 api = Provider(
     "agentfirst",
     tag="Agent First",
-    word=format_error,
+    format_error=format_error,
     charges=needs_credits,
-    adapt=adapt,
-    notice=callback_payload,
+    patch_document=adapt,
+    callback_payload=callback_payload,
     collections=lambda: {COMPUTED: tuple[float, ...], READ: int},
-    judge=LazyFunction("mockserver.providers.agentfirst.snapshot", "snapshot_problems"),
+    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
     defaults={
         "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
         "askModel": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1, "mode": "sync"},
         "getArchive": {"format": "zip"},
     },
-    alone={"askModel": "id"},
+    exclusive_parameters={"askModel": "id"},
     listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
-    guidance=CLIENT_RULES,
+    client_rules=CLIENT_RULES,
     prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)
@@ -117,7 +126,7 @@ api.checks("askModel")(check_question)
 
 
 def status_of(batch: Batch, now: float) -> Status:
-    """Where the batch is. It failed only when every prompt failed; one success makes it successful."""
+    """The status of the batch. It is `failed` only if every prompt failed."""
     if now < batch.items_end():
         return Status.RETRIEVING
     if now < batch.end():
@@ -159,7 +168,8 @@ def get_batch_status(call: Call) -> Response:
 @api.handles("getCompletion")
 def get_completion(call: Call) -> Response:
     # The July documents answer 200 here while the completion is not ready, and 202 on GET /ai?id=.
-    return _poll_conversation(call, pending=200 if call.world.settings.agentfirst_version == "2026-07" else 202)
+    version = provider_settings(AgentFirstSettings, call.world.settings).agentfirst_version
+    return _poll_conversation(call, pending=200 if version == "2026-07" else 202)
 
 
 @api.handles("askModel")
@@ -176,13 +186,12 @@ def ask_model(call: Call) -> Response:
 
 @api.handles("getUser")
 def get_user(call: Call) -> Response:
-    return call.reply([{"email": call.asker.email, "credits": call.sandbox.accounts.balance(call.asker, call.now)}])
+    balance = call.sandbox.accounts.balance(call.account, call.now)
+    return call.reply([{"email": call.account.email, "credits": balance}])
 
 
 @api.handles("getArchive")
 def get_archive(call: Call) -> Response:
-    from mockserver.providers.agentfirst.archive import ndjson_archive, zip_archive  # noqa: PLC0415  zipfile costs 10 ms
-
     batch = call.sandbox.batches.get(call.arguments["id"].lower())
     is_here = call.arguments["sandbox"] == call.sandbox.key
     if (
@@ -196,9 +205,11 @@ def get_archive(call: Call) -> Response:
         raise Refusal(Reason.NOT_FOUND)
     batch, asked = batch.with_outcomes(), questions(batch, call.sandbox)
     if call.arguments.get("format") == "ndjson":
-        return Response(200, "application/x-ndjson", ndjson_archive(batch, asked, _world(call)), source="handler")
+        return Response(
+            200, "application/x-ndjson", archive.ndjson_archive(batch, asked, _world(call)), source="handler"
+        )
     name = ("Content-Disposition", f'attachment; filename="{batch.id}.zip"')
-    return Response(200, "application/zip", zip_archive(batch, asked, _world(call)), (name,), "handler")
+    return Response(200, "application/zip", archive.zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
 def _add_batch(call: Call, batch: Batch) -> Batch:
@@ -232,9 +243,9 @@ def _new_batch(call: Call) -> Batch:
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=RequestKind.BATCH,
-        account=call.asker.key,
+        account=call.account.key,
         size=len(call.body["prompts"]),
-        # Targeting may have been encoded. A copy: what orjson writes holds on to 4 kB, however short it is.
+        # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
         body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
         texts_key="prompts",
         created=call.now,
@@ -253,9 +264,9 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
     return Batch(
         id=call.sandbox.next_id(call.operation.key, asked),
         kind=RequestKind.CONVERSATION,
-        account=call.asker.key,
+        account=call.account.key,
         size=1,
-        body=bytes(memoryview(asked)),  # A copy: what orjson writes holds on to 4 kB, however short it is.
+        body=bytes(memoryview(asked)),  # Copied, since orjson's output occupies at least 4 kB.
         texts_key="prompt",
         created=call.now,
         progression=progression,
@@ -266,13 +277,13 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
 
 
 def _read_batch(call: Call, kind: RequestKind) -> Batch:
-    """The asker's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
     if (
         batch is None
         or batch.kind != kind
-        or batch.account != call.asker.key
+        or batch.account != call.account.key
         or call.sandbox.conditions.forgets(batch.created, call.now)
     ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
@@ -285,7 +296,7 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
 
 
 def _poll_conversation(call: Call, *, pending: int) -> Response:
-    """A queued conversation's completion, or where it is. `failed` means that the call should be made again."""
+    """A queued conversation's completion, or its status. `failed` means that the client should repeat the call."""
     batch = _read_batch(call, RequestKind.CONVERSATION)
     status = status_of(batch, call.now)
     if status is not Status.SUCCESSFUL:
@@ -294,7 +305,7 @@ def _poll_conversation(call: Call, *, pending: int) -> Response:
 
 
 def _answer_now(call: Call) -> Response:
-    """A live conversation. What happens to it is decided at once; only the gateway waits."""
+    """A live conversation. The result is determined at once; only the gateway waits."""
     draft = _new_conversation(call, IMMEDIATE).with_outcomes()
     fate = draft.fate(0)
     if fate.slowness > CREATE_RETRIES:
@@ -307,11 +318,9 @@ def _answer_now(call: Call) -> Response:
 
 
 def _world(call: Call) -> ApiContext:
-    """The call's world, with pages of the weight that the sandbox wants."""
-    weight = call.sandbox.conditions.page_weight
-    if weight is None:
-        return call.world
-    return call.world._replace(settings=replace(call.world.settings, page_weight=weight))
+    """The call's context, with the page weight of the sandbox's conditions."""
+    settings = call.sandbox.conditions.applied_to(call.world.settings)
+    return call.world if settings is call.world.settings else call.world._replace(settings=settings)
 
 
 def _completed(call: Call, batch: Batch) -> Response:

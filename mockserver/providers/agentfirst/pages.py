@@ -1,20 +1,26 @@
-"""The completion that Agent First makes of an answer: HTML, targeting and the rest, as the documents show them."""
+"""Renders an answer as Agent First's completion object: HTML, targeting and other fields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import blake2b
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mockserver.lazy import lazy_module
 from mockserver.providers.agentfirst.text import Answer, Source, fixture_answer, generated_answer
+
+if TYPE_CHECKING:
+    import mistune
+else:
+    mistune = lazy_module("mistune")
 
 __all__ = ["Answer", "Source", "completion", "fixture_answer", "generated_answer"]
 
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
 UPPER_CASED = ("country", "subdivision")
-# Our name of each part of a completion, and the field it is called in the documents of either time, in their order.
+# Our names of a completion's fields, and their documented names in each version, in order.
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "2026-04": {
         "model": "model",
@@ -51,9 +57,9 @@ def completion(
     weight: str,
     key: bytes,
 ) -> dict[str, Any]:
-    """The completion as the documents of that version show it: of `2026-04` or `2026-07`.
+    """The completion as documented in that version: `2026-04` or `2026-07`.
 
-    The weight is `light` or `realistic`; the key decides how large a realistic page is.
+    The weight is `light` or `realistic`; the key determines the size of a realistic page.
     """
     fields = FIELDS[version]
     given = {part: answer.fields[field] for part, field in fields.items() if field in answer.fields}
@@ -79,7 +85,7 @@ def completion(
 
 
 def _targeting(targeting: Mapping[str, str], version: str) -> dict[str, str | None]:
-    """April's documents print null for what is unset, the later ones leave it out."""
+    """April's documents have null for unset values, later ones omit them."""
     clean = {name: targeting.get(name) or None for name in TARGETING}
     cased = {name: value.upper() if value and name in UPPER_CASED else value for name, value in clean.items()}
     if version == "2026-04":
@@ -121,8 +127,6 @@ def _html(markdown: str) -> str:
 
 @cache
 def _renderer() -> Callable[[str], str]:
-    import mistune  # noqa: PLC0415  start-up time is a feature
-
     markdown = mistune.create_markdown(escape=True, plugins=["table"])
     return lambda text: str(markdown(text))
 
@@ -138,7 +142,7 @@ def _page(parts: Mapping[str, str], styles: str, navigation: str, remains: str) 
 
 
 def _padding(model: str, key: bytes) -> tuple[str, str, str]:
-    """Styles, navigation and what scripts leave behind: inert, and most of the weight of a real page."""
+    """Styles, navigation and scripts without effect, which are most of the weight of a real page."""
     digest = blake2b(model.encode() + b"\0" + key, digest_size=16).hexdigest()
     least, most = SIZES.get(model, SIZES["chatgpt"])
     size = least + int(digest[:8], 16) % (most - least)
@@ -159,7 +163,7 @@ def _repeated(block: str, size: int) -> str:
 
 
 def _sse(text: str) -> str:
-    """The answer as the stream of events that a chat page reads: pieces of text, then the end."""
+    """The answer as a chat page's stream of events: pieces of text, then the end."""
     pieces = [text[start : start + 160] for start in range(0, len(text), 160)]
     events = [{"type": "delta", "index": index, "v": piece} for index, piece in enumerate(pieces)]
     lines = [f"event: delta\ndata: {orjson.dumps(event).decode()}\n\n" for event in events]

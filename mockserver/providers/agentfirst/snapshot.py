@@ -1,9 +1,9 @@
-"""What makes no sense of a batch or a conversation that Agent First keeps."""
+"""Consistency checks of imported batches and conversations."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.providers.agentfirst.answer_versions import READ
 from mockserver.providers.agentfirst.completions import TARGETING
 from mockserver.sandbox.batches import Batch
@@ -13,7 +13,7 @@ TEXTS = ("model", "format", *TARGETING, *(f"{name} (planned)" for name in TARGET
 
 
 def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
-    """Whatever making the answers would stumble over. That the bodies are JSON with texts in it was judged before."""
+    """Inconsistencies that would make completions fail. That bodies are JSON with texts has been checked."""
     del world
     batches: Mapping[str, Batch] = shelves.get("batches", {})
     for key, read in shelves.get(READ, {}).items():

@@ -1,4 +1,4 @@
-"""What a model answers: given by a fixture, or fabricated from the words of the prompt."""
+"""The text of a completion: from a fixture, or generated from the words of the prompt."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from mockserver.openapi.generate.values import WordGenerator
 
-# How likely a fabricated answer has sources, and how many at most.
+# The probability that a generated answer has sources, and their greatest number.
 SOURCES = {"chatgpt": (0.3, 4), "gemini": (0.6, 4), "perplexity": (0.97, 9), "copilot": (0.7, 5)}
-# How many queries the model fanned out to, at least and at most; the other models keep theirs to themselves.
+# The least and greatest number of fan-out queries; only ChatGPT reports them.
 SUBQUERIES = {"chatgpt": (2, 7), "perplexity": (0, 3)}
 MARKER = re.compile(r"\[mock:[^\]]*\]")
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 STRONG = re.compile(r"\*\*([^*]+)\*\*")
-# Words that tell nothing about what a prompt is about.
+# Words that do not characterise a prompt.
 _COMMON = (
     "a about all am an and any are as at be best buy can could did do does explain find for from get give good have "
     "help how i if in is it list local me my near nearby of on or our please recommend sell should show some tell "
@@ -54,22 +54,22 @@ class Source(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a model answered, before it is rendered."""
+    """A model's answer before it is rendered."""
 
     text: str
     """Markdown."""
     sources: tuple[Source, ...] = ()
     subqueries: tuple[str, ...] = ()
     ads: str = ""
-    """Markdown too."""
+    """In Markdown, too."""
     fields: Mapping[str, str | list[str]] = {}
-    """Fields of the completion that are given literally. Those that the served version does not have are left out."""
+    """Completion fields given literally. Those that the configured version lacks are omitted."""
     html: str = ""
-    """The text as HTML, where it is at hand already: rendering costs five times as much as fabricating."""
+    """The text as HTML, if known: rendering takes five times as long as generating."""
 
 
 def fixture_answer(fixture: Mapping[str, Any]) -> Answer:
-    """The answer that an entry of `completions` in a fixture file gives."""
+    """The answer of an entry of `completions` in a fixture file."""
     return Answer(
         text=fixture.get("text", ""),
         sources=tuple(Source(source["title"], source["url"]) for source in fixture.get("sources", ())),
@@ -80,7 +80,7 @@ def fixture_answer(fixture: Mapping[str, Any]) -> Answer:
 
 
 def generated_answer(key: bytes, prompt: str, model: str) -> Answer:
-    """An answer that takes up the words of the prompt, the same for the same three arguments."""
+    """A generated answer that uses words of the prompt; the same for the same arguments."""
     words = WordGenerator(b"\0".join((key, model.encode(), prompt.encode("utf-8", "surrogatepass"))))
     topic = _topic(prompt) or f"the {words.word('a')} {words.word()}"
     blocks = list(_blocks(words, topic))
@@ -93,14 +93,14 @@ def generated_answer(key: bytes, prompt: str, model: str) -> Answer:
 
 
 def _topic(prompt: str) -> str:
-    """The first telling words of the prompt, or its first words when none tells anything."""
+    """The first characteristic words of the prompt, or its first words if there are none."""
     said = WORD.findall(MARKER.sub(" ", prompt))
     telling = [word for word in said if word.lower() not in COMMON]
     return " ".join((telling or said)[:6])[:80].rstrip(" '’-")
 
 
 class _Block(NamedTuple):
-    """A piece of an answer in both forms. A test holds the HTML to be what the Markdown is rendered to."""
+    """A part of an answer in both forms. A test checks that the HTML is what the Markdown renders to."""
 
     markdown: str
     html: str

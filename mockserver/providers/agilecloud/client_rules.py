@@ -1,6 +1,15 @@
-"""What a good client of AgileCloud does: the table that a verdict on one is read from."""
+"""The table of AgileCloud's batches for the verdict on a client."""
 
-from mockserver.api.provider import ClientRules, LazyFunction
+from typing import TYPE_CHECKING
+
+from mockserver.api.client_rules import ClientRules
+from mockserver.lazy import lazy_function, lazy_module
+
+# Most users need one API of two, so start-up imports none of the handlers.
+if TYPE_CHECKING:
+    from mockserver.providers.agilecloud.batches import job
+else:
+    job = lazy_module("mockserver.providers.agilecloud.batches.job")
 
 CLIENT_RULES = (
     ClientRules(
@@ -8,8 +17,8 @@ CLIENT_RULES = (
         status=("retrieveBatch", "listBatches", "cancelBatch"),
         id=("path", "batch_id"),
         ends=frozenset({"completed", "failed", "expired", "cancelled"}),
-        lost=frozenset({"failed", "expired", "cancelled"}),
-        standing=LazyFunction("mockserver.providers.agilecloud.batches.job", "batch_state"),
+        unfinished_ends=frozenset({"failed", "expired", "cancelled"}),
+        batch_state=lazy_function(lambda: job.batch_state),
         failed=("request_counts", "failed"),
         download="downloadFile",
         error_file="error_file_id",

@@ -1,4 +1,4 @@
-"""The collections that AgileCloud has in a sandbox."""
+"""AgileCloud's collections in a sandbox."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from mockserver.providers.agilecloud.usage import UsageEntry
 
 
 def collection_types() -> Mapping[str, Any]:
-    """The type of the values in each collection."""
+    """The type of each collection's values."""
     return {
         "agilecloud.jobs": BatchRecord,
         "agilecloud.files": FileRecord,

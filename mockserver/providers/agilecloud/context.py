@@ -1,4 +1,4 @@
-"""What AgileCloud's live calls and batches ask of the fixtures: models, prices, canned answers."""
+"""What live calls and batches read from the fixtures: models, prices, canned completions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -6,15 +6,17 @@ from typing import Any, Generic, TypeVar
 
 from xxhash import xxh3_64_intdigest
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.errors import Reason
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, Models, find_model, read_models
-from mockserver.providers.agilecloud.pricing import Prices, read_prices
+from mockserver.providers.agilecloud.pricing import Prices, merged_prices, read_prices
 from mockserver.providers.agilecloud.prompts.select import refusal
+from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.sandbox.ids import canonical, seed_of
+from mockserver.settings.table import provider_settings
 
 EncodeMessage = TypeVar("EncodeMessage")
 Read = TypeVar("Read")
@@ -23,7 +25,7 @@ _ROLES = {"system": 1, "user": 2, "assistant": 3, "developer": 4, "tool": 5}
 
 
 class LastValueCache(Generic[EncodeMessage, Read]):
-    """Reads a part of the fixtures when it is another one than the last time."""
+    """Caches a part of the fixtures, parsed, until another one is requested."""
 
     def __init__(self, read: Callable[[EncodeMessage], Read]) -> None:
         self._read = read
@@ -40,22 +42,30 @@ _models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(re
 _any_models: LastValueCache[Sequence[Mapping[str, Any]], Models] = LastValueCache(
     partial(read_models, accepts_any=True)
 )
-_prices: LastValueCache[Mapping[str, Any], Prices] = LastValueCache(read_prices)
+_prices: LastValueCache[Sequence[Mapping[str, Any]], Prices] = LastValueCache(
+    lambda found: read_prices(merged_prices(found))
+)
 
 
 def context_models(world: ApiContext) -> Models:
-    """The models that the fixtures list; with the setting `any_model`, others are found in it, too."""
-    return (_any_models if world.settings.any_model else _models)(world.fixtures.models)
+    """The models of the fixtures; with the setting `any_model`, other names are found, too."""
+    accepts_any = provider_settings(AgileCloudSettings, world.settings).any_model
+    return (_any_models if accepts_any else _models)(world.fixtures.section("models"))
 
 
 def context_prices(world: ApiContext) -> Prices:
-    """The prices that the fixtures tell."""
-    return _prices(world.fixtures.prices)
+    """The prices of the fixtures."""
+    return _prices(world.fixtures.section("prices"))
+
+
+def own_settings(call: Call) -> AgileCloudSettings:
+    """The provider's settings, as the sandbox's conditions change them."""
+    return call.sandbox.conditions.applied_to(provider_settings(AgileCloudSettings, call.world.settings))
 
 
 def leaves_blank(call: Call) -> bool:
-    """Whether a template's variables without a value are left empty, rather than refused."""
-    return (call.sandbox.conditions.missing_variables or call.world.settings.missing_variables) == "blank"
+    """Whether a template's variables without a value are left empty instead of rejected."""
+    return own_settings(call).missing_variables == "blank"
 
 
 CHAT = "/v1/chat/completions"
@@ -87,7 +97,7 @@ def is_bundled(world: ApiContext, endpoint: str) -> bool:
 def known_model(
     world: ApiContext, name: str, location: tuple[str, str] = ("body", "model"), kind: ModelKind = ModelKind.CHAT
 ) -> Model:
-    """The model of that name; raises Refusal when there is none. `kind` is that of a model that is not listed."""
+    """The model with that name; raises Refusal if there is none. `kind` is that of a model that is not listed."""
     model = find_model(context_models(world), name, kind)
     if model is None:
         raise refusal(Reason.NOT_FOUND, location, "model_not_found", f"Model '{name[:MAX_NAME]}' not found.")
@@ -95,7 +105,7 @@ def known_model(
 
 
 def require_model(world: ApiContext, name: str, kind: ModelKind) -> Model:
-    """The model of that name, which is of that kind; raises Refusal."""
+    """The model with that name and kind; raises Refusal."""
     model = context_models(world).find(name, kind) or known_model(world, name)
     if model.kind is not kind:
         message = f"Model '{model.id}' is for {model.kind}, and this request is for {kind}."
@@ -110,7 +120,7 @@ def canned_answer(world: ApiContext, asked: str, model: Model) -> Completion | N
 
 
 def answer_key(world: ApiContext, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:
-    """What the text of an answer follows from, live and in batches: the seed, the model, the messages."""
+    """The key of a generated text, live and in batches: from the seed, the model and the messages."""
     seed = model_seed(world.settings.seed, model.name)
     for message in messages:
         seed = extend_seed(seed, message)
@@ -119,17 +129,17 @@ def answer_key(world: ApiContext, model: Model, messages: Sequence[Mapping[str, 
 
 @lru_cache(maxsize=128)
 def model_seed(seed: str, model: str) -> int:
-    """What the keys of a model's answers begin with; the model's own name counts, whatever alias it is asked by."""
+    """The seed of a model's keys. It depends on the model's own name, not on the alias in the request."""
     return seed_of(seed.encode(), model.encode())
 
 
 def extend_seed(seed: int, message: Mapping[str, Any]) -> int:
-    """The seed of a conversation that goes on with a message."""
+    """The seed of a conversation with one more message."""
     if len(message) == 2 and isinstance(content := message.get("content"), str):
         return xxh3_64_intdigest(content.encode(), seed + _ROLES.get(message["role"], 0))
     return xxh3_64_intdigest(canonical(message), seed)
 
 
 def conversation_key(seed: int) -> bytes:
-    """The key that a conversation's seed is in the end (8 bytes)."""
+    """The key of a complete conversation's seed (8 bytes)."""
     return seed.to_bytes(8, "little")

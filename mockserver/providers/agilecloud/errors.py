@@ -1,4 +1,4 @@
-"""How AgileCloud words a refusal: OpenAI's envelope, with OpenAI's sentences where they are known."""
+"""AgileCloud's error format: OpenAI's, with OpenAI's messages where they are known."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,18 +11,21 @@ from mockserver.http import UNDOCUMENTED_SOURCE, Request, Response
 from mockserver.openapi.operations import JSON, is_json
 from mockserver.openapi.responses import PROBLEM
 from mockserver.openapi.router import MAX_NAME, RouteNotFound
+from mockserver.text import format_location
 
 TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-"""The family of an error by its status, where it is not that of its class."""
+"""The type of an error by its status, where it differs from that of the status class."""
 STATUS_CODES: Mapping[int, str] = {NO_STORAGE: "insufficient_storage"}
-"""The code of an error by its status, where nothing else says one."""
+"""The default code of an error by its status."""
 STATED_ERROR = "x-mock-error"
-"""Beside a schema in the document: the error that a request gets which breaks it."""
+"""The key of a schema in the document that holds the error for its violation."""
 CREDENTIAL = frozenset({Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.NO_CREDITS})
-"""Refusals of who asks. The document has their texts; what the violations say is not for strangers."""
+"""Reasons that concern the credential. The document has their messages; violations must not reach unauthenticated
+clients.
+"""
 
 _INSTEAD = dict.fromkeys(("/v1/responses", "/v1/completions"), "POST /v1/chat/completions")
-"""What comes nearest to calls of OpenAI's that are not imitated, where their paths do not tell."""
+"""The nearest imitated operation to OpenAI's other operations, where their paths do not suggest it."""
 _NAMED = re.compile(r"""^["'](.*)["'] is a required property""", re.DOTALL)
 _UNEXPECTED = re.compile(r"""\(["'](.*?)["'](?:,| was| were)""", re.DOTALL)
 _BEGINNING = re.compile(r"\^([A-Za-z0-9_-]+)")
@@ -43,11 +46,11 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (list, "array"),
     (dict, "object"),
 )
-"""The first that fits: to Python a boolean is an integer."""
+"""The first that matches: in Python a boolean is an integer."""
 
 
 def format_error(refusal: Refusal, reply: Response) -> Response:
-    """The documented reply, saying what was wrong with this request; in the same envelope where none is documented."""
+    """The documented response with this request's error; without one, the error format alone."""
     if not is_json(reply.media_type) or not isinstance(reply.body, bytes) or refusal.reason in CREDENTIAL:
         return reply
     if not (refusal.detail or refusal.violations):
@@ -63,7 +66,7 @@ def format_error(refusal: Refusal, reply: Response) -> Response:
 
 
 def unknown_path(request: Request, refusal: Refusal, status: int) -> Response:
-    """The answer where no operation documents one, in the envelope that the SDKs show the message of."""
+    """The response to an unknown path, in the format whose message the SDKs show."""
     message, code = refusal.detail, STATUS_CODES.get(status, "method_not_supported")
     if refusal.reason is Reason.NO_SUCH_PATH:
         message, code = (
@@ -87,14 +90,14 @@ def _hint(path: str, refusal: Refusal) -> str:
 
 
 def validation_error_json(refusal: Refusal, status: int, documented: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The error that a refusal is shown as. `documented` is the document's, for what the refusal leaves open."""
+    """The error object of a rejection. `documented` is the document's error, whose values are defaults."""
     if not refusal.violations:
         blank = {"type": error_type(status), "param": None, "code": STATUS_CODES.get(status)}
         return {**(documented or blank), "message": refusal.detail or str(refusal)}
     violation = refusal.violations[0]
     stated = violation.rule.get(STATED_ERROR)
     if stated:
-        # The document says it itself.
+        # The document has the error itself.
         return {
             "message": stated["message"],
             "type": error_type(status),
@@ -111,22 +114,22 @@ def validation_error_json(refusal: Refusal, status: int, documented: Mapping[str
 
 
 def error_type(status: int) -> str:
-    """The `type` of errors with a status."""
+    """The `type` of errors with that status."""
     return TYPES.get(status) or ("server_error" if status >= 500 else "invalid_request_error")
 
 
 def param_of(violation: Violation) -> str | None:
-    """The field or argument that is to blame, as OpenAI writes it: `metadata.tags`, `messages[0].role`."""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in violation.location[1:])
+    """The field or argument at fault, as OpenAI writes it: `metadata.tags`, `messages[0].role`."""
+    path = format_location(violation.location[1:])
     missing = _missing(violation) if violation.code in _NAMING else ""
     return f"{path}.{missing}".strip(".") or None if missing else path.lstrip(".") or None
 
 
 def message_and_code(violation: Violation) -> tuple[str, str]:
-    """A violation's message and code. What is no keyword of JSON Schema speaks for itself."""
+    """A violation's message and code. Codes that are no keywords of JSON Schema come with their message."""
     param = param_of(violation) or "body"
     if violation.code in _BY_RULE:
-        # What the slow judge did not look at comes without its rule.
+        # Violations that only the fast validator found have no rule.
         has_rule = violation.code in violation.rule
         words = _BY_RULE[violation.code] if has_rule else _invalid
         if violation.code in _BOUNDS and has_rule:
@@ -139,21 +142,21 @@ def message_and_code(violation: Violation) -> tuple[str, str]:
 
 
 def _missing(violation: Violation) -> str:
-    """The name that a keyword for whole objects speaks of; the violation stands where the object does."""
+    """The property that is missing or unknown; the violation's location is the object."""
     found = (_NAMED if violation.code == "required" else _UNEXPECTED).search(violation.message)
-    # An argument's location ends with its own name already.
+    # An argument's location ends with its name.
     return found[1] if found and violation.location[0] == "body" else ""
 
 
-def _required(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _required(_violation: Violation, param: str) -> str:
     return f"Missing required parameter: '{param}'."
 
 
-def _unknown(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _unknown(_violation: Violation, param: str) -> str:
     return f"Unknown parameter: '{param}'."
 
 
-def _enum(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _enum(violation: Violation, _param: str) -> str:
     rule = violation.rule
     values = [_quote(each) for each in rule.get("enum", [rule.get("const")]) if each is not None]
     return f"Invalid value: {_quote(violation.value)}. Supported values are: {_join_names(values, 'and')}."
@@ -167,7 +170,7 @@ def _type(violation: Violation, param: str) -> str:
 
 
 def _code(violation: Violation) -> str:
-    """OpenAI's code for a broken keyword of JSON Schema."""
+    """OpenAI's code for a violated JSON Schema keyword."""
     if violation.code == "minItems" and violation.rule.get("minItems") == 1:
         return "empty_array"
     return _CODES.get(violation.code, "invalid_value")
@@ -187,14 +190,14 @@ def _range_code(violation: Violation) -> str:
 
 
 def _bound(violation: Violation) -> tuple[str, str]:
-    """`integer` or `decimal`, and the bound that was broken: `minimum` or `maximum`."""
+    """`integer` or `decimal`, and the violated bound: `minimum` or `maximum`."""
     stated = violation.rule.get("type", ())
     is_whole = "integer" in ([stated] if isinstance(stated, str) else stated)
     return "integer" if is_whole else "decimal", violation.code
 
 
 def _number(value: Any) -> str:
-    """A number as JSON writes it, without a fraction where it has none."""
+    """A number in JSON, without `.0`."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else str(value)
 
 
@@ -214,19 +217,19 @@ def _pattern(violation: Violation, param: str) -> str:
     return f"Invalid '{param}': string does not match pattern. Expected {wanted}."
 
 
-def _invalid(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _invalid(_violation: Violation, param: str) -> str:
     return f"Invalid value for '{param}'."
 
 
-def _duplicate(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _duplicate(_violation: Violation, param: str) -> str:
     return f"Duplicate parameter: '{param}'."
 
 
-def _syntax(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _syntax(violation: Violation, _param: str) -> str:
     return f"The {violation.location[0]} could not be parsed{' as JSON' if violation.location[0] == 'body' else ''}."
 
 
-def _media_type(violation: Violation, param: str) -> str:  # noqa: ARG001  as its neighbours
+def _media_type(violation: Violation, _param: str) -> str:
     return f"Unsupported content type. Send the request with '{violation.rule.get('wanted', '')}'."
 
 

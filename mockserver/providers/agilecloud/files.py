@@ -1,4 +1,4 @@
-"""AgileCloud's files: what accounts upload and batches write, until it is deleted or its time is over."""
+"""AgileCloud's files: uploads and results of batches, until they are deleted or expire."""
 
 import re
 from codecs import getincrementaldecoder
@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.sandbox.blobs import Blob
@@ -18,12 +18,12 @@ from mockserver.sandbox.sandbox import Sandbox
 MEGABYTE = 1024 * 1024
 MAX_BATCH_FILE = 200
 MAX_FILE = 512
-"""In megabytes, as the document counts."""
+"""The largest file, in the document's megabytes."""
 BATCH_FILE_LIFE = 30 * 24 * 3600
-"""Seconds. "Files with the purpose `batch` are gone after 30 days unless `expires_after` says otherwise"."""
+"""In seconds. "Files with the purpose `batch` are gone after 30 days unless `expires_after` says otherwise"."""
 MAX_PAGE = 10_000
 EXPIRY = ("expires_after[anchor]", "expires_after[seconds]")
-"""The form fields that say how long a file lasts."""
+"""The form fields that set a file's expiry."""
 
 _NOTHING = Blob.in_memory(b"")
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@\[\]^_`{}~-]")
 
 
 class FileRecord(NamedTuple):
-    """A file, or the memory of one: where a deleted one stood, a list still goes on."""
+    """A file. The record of a deleted file stays, so that it is still a valid cursor of a list."""
 
     id: str
     account: str
@@ -42,12 +42,12 @@ class FileRecord(NamedTuple):
     created_at: int
     """Sandbox time, in Unix seconds."""
     expires_at: int | None
-    """None for a file that stays."""
+    """None for a file that does not expire."""
     blob: StoredBytes
     deleted: bool = False
 
     def gone(self) -> "FileRecord":
-        """What remains after the end; the bytes are free as soon as nobody reads them."""
+        """The record of a deleted file, without content."""
         return self._replace(deleted=True, blob=_NOTHING)
 
 
@@ -67,10 +67,10 @@ def keep_file(
     account: str | None = None,
     created_at: int | None = None,
 ) -> FileRecord:
-    """Add a file: the asker's, made now, under a new id, unless something else is given."""
+    """Add a file; by default one of the calling account, created now, with a new id."""
     record = FileRecord(
         id=id or _next_id(call, filename, purpose, blob),
-        account=account or call.asker.key,
+        account=account or call.account.key,
         filename=filename,
         purpose=purpose,
         size=blob.size,
@@ -83,23 +83,23 @@ def keep_file(
 
 
 def find_file(call: Call, id: str) -> FileRecord | None:
-    """The asker's file, if there is one and its time is not over."""
+    """The account's file, unless it is deleted or expired."""
     record = files_of(call.sandbox).get(id)
-    if record is None or record.account != call.asker.key:
+    if record is None or record.account != call.account.key:
         return None
     record = _without_expired(call, record)
     return None if record.deleted else record
 
 
 def file_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
-    """Every account's files, but for those that are deleted or expired."""
+    """Every account's files, without deleted and expired ones."""
     for each in files_of(sandbox).scan():
         if not each.deleted and (each.expires_at is None or now < each.expires_at):
             yield {**file_json(each), "account": each.account}
 
 
 def file_json(record: FileRecord) -> dict[str, Any]:
-    """A file as clients see it."""
+    """The file object."""
     return {
         "id": record.id,
         "object": "file",
@@ -126,7 +126,7 @@ def create_file(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     wanted = call.arguments
     records = sorted(
-        (each for each in files_of(call.sandbox).scan() if each.account == call.asker.key),
+        (each for each in files_of(call.sandbox).scan() if each.account == call.account.key),
         key=lambda record: record.created_at,
     )
     if wanted.get("order", "desc") == "desc":
@@ -182,7 +182,7 @@ def _next_id(call: Call, filename: str, purpose: str, blob: StoredBytes) -> str:
 
 
 def _without_expired(call: Call, record: FileRecord) -> FileRecord:
-    """The record as it is now; one whose time is over lets go of its bytes."""
+    """The record as of now: without content if it has expired."""
     is_over = record.expires_at is not None and record.expires_at <= call.now
     if record.deleted or not (is_over or call.sandbox.conditions.forgets(record.created_at, call.now)):
         return record
@@ -192,7 +192,7 @@ def _without_expired(call: Call, record: FileRecord) -> FileRecord:
 
 
 def _file_name(call: Call) -> FileRecord:
-    """The file that the path names; raises Refusal when the asker has no such file."""
+    """The file that the path names; raises Refusal when the account has no such file."""
     id_ = call.arguments["file_id"]
     record = find_file(call, id_)
     if record is None:
@@ -205,7 +205,7 @@ def _refusal(reason: Reason, location: tuple[str, ...], code: str, message: str,
 
 
 def _check_fields(names: Iterable[str]) -> None:
-    """Refuse `expires_after` in any spelling but `expires_after[anchor]` and `expires_after[seconds]`."""
+    """Rejects `expires_after` in any spelling but `expires_after[anchor]` and `expires_after[seconds]`."""
     for name in names:
         if name not in EXPIRY and _NO_LETTERS.sub("", name.lower()).startswith("expiresafter"):
             message = f"Unknown parameter: '{name[:100]}'. Send '{EXPIRY[0]}' and '{EXPIRY[1]}', each as a form field."
@@ -214,7 +214,7 @@ def _check_fields(names: Iterable[str]) -> None:
 
 def _check_file(filename: str, purpose: str, blob: StoredBytes) -> None:
     is_input = purpose == "batch"
-    # Clients that upload bytes have no name to send: the OpenAI SDK writes `upload`.
+    # Clients that upload bytes have no file name: the OpenAI SDK sends `upload`.
     if is_input and PurePosixPath(filename).suffix.lower() not in {"", ".", ".jsonl"}:
         raise _refusal(Reason.INVALID, ("body",), "", "Invalid file format for Batch API. Must be .jsonl")
     if is_input and not blob.size:
@@ -237,7 +237,7 @@ def _is_utf8(blob: StoredBytes) -> bool:
 
 
 def _place(records: list[FileRecord], id_: str) -> int:
-    """Where in the list the id stands or, if its file is gone, stood."""
+    """The position in the list of the id's file, deleted or not."""
     place = next((n for n, record in enumerate(records) if record.id == id_), None)
     if place is None:
         raise _refusal(Reason.INVALID, ("query", "after"), "invalid_value", f"Invalid 'after': no such file: {id_}")
@@ -245,8 +245,8 @@ def _place(records: list[FileRecord], id_: str) -> int:
 
 
 def _read_range(call: Call, size: int) -> tuple[int, int] | None:
-    """The range that is asked for, from start to stop; None when the whole file is, or what is asked makes no sense."""
-    # A file has no validator that If-Range could name, so the range it guards does not apply (RFC 9110, 13.1.5).
+    """The requested range, from start to stop; None for the whole file, or an invalid range."""
+    # A file has no validator for If-Range, so a range with that header does not apply (RFC 9110, 13.1.5).
     stated = call.arguments.get("range", "") if "if-range" not in call.request.headers else ""
     found = _RANGE.fullmatch(stated.strip())
     if found is None:
@@ -270,7 +270,7 @@ def _read_range(call: Call, size: int) -> tuple[int, int] | None:
 
 
 def _disposition(filename: str) -> str:
-    """What a client may save the file as: a name in plain letters, and the real one where they are not enough."""
+    """The file name for saving: an ASCII name, and the real one if it differs."""
     plain = _PLAIN.sub("_", filename)
     real = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
     return f'attachment; filename="{plain}"{real}'

@@ -1,83 +1,104 @@
-"""AgileCloud: an OpenAI-compatible API with batches, files, prompt templates and live calls."""
+"""AgileCloud's provider: its hooks and the registration of its handlers."""
 
-from mockserver.api.provider import LazyFunction, Provider
+from typing import TYPE_CHECKING
+
+from mockserver.api.provider import Provider
 from mockserver.errors import Reason, Refusal
 from mockserver.http import FAULT_SOURCE, Request, Response
+from mockserver.lazy import lazy_function, lazy_module
 from mockserver.openapi.document import Operation
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
 from mockserver.providers.agilecloud.rate_limit import BUCKETS, Bucket, counted, limit_headers
 from mockserver.providers.agilecloud.request_ids import request_id
+from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, provider_settings
+
+# Most users need one API of two, so start-up imports none of the handlers.
+if TYPE_CHECKING:
+    from mockserver.providers.agilecloud import collections, errors, files, snapshot, usage
+    from mockserver.providers.agilecloud.batches import operations as batches
+    from mockserver.providers.agilecloud.chat import operations as chat
+    from mockserver.providers.agilecloud.prompts import operations as prompts
+else:
+    errors = lazy_module("mockserver.providers.agilecloud.errors")
+    usage = lazy_module("mockserver.providers.agilecloud.usage")
+    collections = lazy_module("mockserver.providers.agilecloud.collections")
+    snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
+    batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
+    files = lazy_module("mockserver.providers.agilecloud.files")
+    chat = lazy_module("mockserver.providers.agilecloud.chat.operations")
+    prompts = lazy_module("mockserver.providers.agilecloud.prompts.operations")
 
 CHOSEN = frozenset({"stub", FAULT_SOURCE})
-"""Sources of responses whose headers somebody has chosen for a test."""
+"""Sources of responses whose headers a test has set."""
 RETRY_AFTER = 1
-"""Seconds: what a client is told to wait when it asks too often."""
+"""The seconds of `Retry-After` when the rate limit is exceeded."""
 
 CHAT = "/v1/chat/completions"
 PROMPTS = "/api/v1/prompts"
 _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 
-def check_rate_limit(operation: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:  # noqa: ARG001  as the provider calls it
-    """Count a request; turn away an account that asks more often than the setting `rate_limit` says."""
-    buckets = sandbox.collection(BUCKETS, Bucket)
-    bucket = counted(buckets.get(account.key), settings.rate_limit, now)
+def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
+    """Counts a request; raises Refusal for an account over the setting `rate_limit`."""
+    buckets, limit = sandbox.collection(BUCKETS, Bucket), provider_settings(AgileCloudSettings, settings).rate_limit
+    bucket = counted(buckets.get(account.key), limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
     buckets.put(account.key, bucket)
 
 
 def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
-    """The response with the request's id, and with what is left of the account's requests and tokens."""
+    """The response with the request's id, and the account's remaining requests and tokens."""
     bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(read_token(request) or ""))
-    headers = limit_headers(bucket, settings.rate_limit, sandbox.clock.now(), response.status)
-    if response.headers and response.source in CHOSEN:  # what a stub says of limits is meant
+    limit = provider_settings(AgileCloudSettings, settings).rate_limit
+    headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
+    if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
     return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
 
 
 def is_costly(request: Request) -> bool:
-    """Whether a client's own schema or template is to be filled in. A name may be written with escapes."""
+    """Whether the request has a schema or template of the client. Names may be written with JSON escapes."""
     path, body = request.path, request.body
     if path != CHAT:
         return path.startswith(PROMPTS)
-    # One character is found much faster than a word.
+    # Searching a single character is much faster than searching a word.
     return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
 
 
 api = Provider(
     "agilecloud",
     tag="AgileCloud",
-    word=LazyFunction("mockserver.providers.agilecloud.errors", "format_error"),
+    format_error=lazy_function(lambda: errors.format_error),
     prefixes=("/v1", "/api/v1"),
-    lost=LazyFunction("mockserver.providers.agilecloud.errors", "unknown_path"),
-    # "Revoked keys → 401 at once": who may not ask is never told 403, which speaks of the tier.
+    unknown_path_response=lazy_function(lambda: errors.unknown_path),
+    # "Revoked keys → 401 at once": an unauthorised account never gets the 403, which is about the tier.
     statuses={
         Reason.FORBIDDEN: (401,),
         Reason.INVALID: (400,),
         **dict.fromkeys((Reason.UNSUPPORTED_MEDIA_TYPE, Reason.UNSUPPORTED_CODING), (400,)),
     },
-    guard=check_rate_limit,
-    dress=add_headers,
-    report=LazyFunction("mockserver.providers.agilecloud.usage", "report"),
-    collections=LazyFunction("mockserver.providers.agilecloud.collections", "collection_types"),
+    admission=check_rate_limit,
+    add_headers=add_headers,
+    usage_report=lazy_function(lambda: usage.report),
+    collections=lazy_function(lambda: collections.collection_types),
     dated=("agilecloud.jobs", "agilecloud.files"),
-    judge=LazyFunction("mockserver.providers.agilecloud.snapshot", "snapshot_problems"),
+    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
     listings={
-        "batches": LazyFunction("mockserver.providers.agilecloud.batches.operations", "batch_rows"),
-        "files": LazyFunction("mockserver.providers.agilecloud.files", "file_rows"),
+        "batches": lazy_function(lambda: batches.batch_rows),
+        "files": lazy_function(lambda: files.file_rows),
     },
     # Two thousand inputs of an embedding are six million numbers.
-    slow=("/v1/batches", "/v1/files", "/v1/embeddings"),
+    threaded_prefixes=("/v1/batches", "/v1/files", "/v1/embeddings"),
     costly=is_costly,
-    guidance=CLIENT_RULES,
-    prompts=LazyFunction("mockserver.providers.agilecloud.chat.operations", "prompts"),
+    client_rules=CLIENT_RULES,
+    prompts=lazy_function(lambda: chat.prompts),
     defaults={
         "listFiles": {"limit": 10_000, "order": "desc"},
         "createBatch": {"completion_window": "24h"},
@@ -96,41 +117,30 @@ api = Provider(
     },
 )
 
-# Most users need one API of two: the handlers' modules are imported when they are first needed.
-api.handles_later(
-    "mockserver.providers.agilecloud.chat.operations",
-    createChatCompletion="create_chat_completion",
-    createEmbedding="create_embedding",
-    listModels="list_models",
-    retrieveModel="retrieve_model",
-)
-api.handles_later(
-    "mockserver.providers.agilecloud.files",
-    createFile="create_file",
-    retrieveFile="retrieve_file",
-    deleteFile="delete_file",
-    downloadFile="download_file",
-)
-api.handles_later(
-    "mockserver.providers.agilecloud.batches.operations",
-    createBatch="create_batch",
-    retrieveBatch="retrieve_batch",
-    listFiles="list_files",
-    listBatches="list_batches",
-    cancelBatch="cancel_batch",
-)
-api.handles_later(
-    "mockserver.providers.agilecloud.prompts.operations",
-    createPrompt="create_prompt",
-    listPrompts="list_prompts",
-    getPrompt="get_prompt",
-    updatePrompt="update_prompt",
-    archivePrompt="archive_prompt",
-    createPromptVersion="create_prompt_version",
-    listPromptVersions="list_prompt_versions",
-    publishPromptVersion="publish_prompt_version",
-    diffPromptVersions="diff_prompt_versions",
-    renderPrompt="render_prompt",
-    startAbTest="start_ab_test",
-    getAbResults="get_ab_results",
+api.handles_lazily(
+    createChatCompletion=lambda: chat.create_chat_completion,
+    createEmbedding=lambda: chat.create_embedding,
+    listModels=lambda: chat.list_models,
+    retrieveModel=lambda: chat.retrieve_model,
+    createFile=lambda: files.create_file,
+    retrieveFile=lambda: files.retrieve_file,
+    deleteFile=lambda: files.delete_file,
+    downloadFile=lambda: files.download_file,
+    createBatch=lambda: batches.create_batch,
+    retrieveBatch=lambda: batches.retrieve_batch,
+    listFiles=lambda: batches.list_files,
+    listBatches=lambda: batches.list_batches,
+    cancelBatch=lambda: batches.cancel_batch,
+    createPrompt=lambda: prompts.create_prompt,
+    listPrompts=lambda: prompts.list_prompts,
+    getPrompt=lambda: prompts.get_prompt,
+    updatePrompt=lambda: prompts.update_prompt,
+    archivePrompt=lambda: prompts.archive_prompt,
+    createPromptVersion=lambda: prompts.create_prompt_version,
+    listPromptVersions=lambda: prompts.list_prompt_versions,
+    publishPromptVersion=lambda: prompts.publish_prompt_version,
+    diffPromptVersions=lambda: prompts.diff_prompt_versions,
+    renderPrompt=lambda: prompts.render_prompt,
+    startAbTest=lambda: prompts.start_ab_test,
+    getAbResults=lambda: prompts.get_ab_results,
 )

@@ -1,4 +1,4 @@
-"""The models AgileCloud serves, as a fixture lists them, and how they are shown."""
+"""The models of AgileCloud, from a fixture."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 CREATED = 1772323200
-"""When a model appeared whose fixture does not say: 1 March 2026."""
+"""The creation time of a model whose fixture has none: 1 March 2026."""
 MAX_NAME = 256
-"""Characters of a model's name that is derived from another's, or that is not listed at all."""
+"""The most characters of a model name that is derived from another or not listed."""
 
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 # gpt-4o-2024-08-06, claude-3-5-sonnet-20241022, gpt-4-0613, gpt-4-1106-preview, gemini-2.0-flash-001.
@@ -20,7 +20,7 @@ _FINE_TUNED = re.compile(r"ft:([^:\s]+):[^\s]+")
 
 
 class ModelKind(StrEnum):
-    """What a model is for."""
+    """The purpose of a model."""
 
     CHAT = "chat"
     EMBEDDING = "embedding"
@@ -28,7 +28,7 @@ class ModelKind(StrEnum):
 
 
 class Reasoning(StrEnum):
-    """Whether a model reasons before it answers. A model that does refuses some parameters."""
+    """Whether a model reasons before it answers. A reasoning model rejects some parameters."""
 
     NEVER = "never"
     OPTIONAL = "optional"
@@ -40,26 +40,26 @@ class Model(NamedTuple):
     """A model under one of its names."""
 
     id: str
-    """The name it is listed under, or asked by."""
+    """The listed or requested name."""
     name: str
-    """The model behind the id; the same for all of its aliases and snapshots."""
+    """The model's own name, the same for all of its aliases and snapshots."""
     kind: ModelKind
     owned_by: str = "agilecloud"
     created: int = CREATED
     dimensions: int = 0
-    """The length of its vectors; 0 for what makes none."""
+    """The length of its vectors; 0 for a chat model."""
     reasoning: Reasoning = Reasoning.NEVER
     unsupported: frozenset[str] = frozenset()
-    """Parameters of a chat that it refuses, beside those that its reasoning forbids."""
+    """Parameters of a chat that it rejects in addition to those that reasoning excludes."""
     has_refusals: bool = False
-    """Whether it refuses any parameter that other models take."""
+    """Whether it rejects any parameter that other models accept."""
 
 
 class Models(Mapping[str, Model]):
-    """Models by their ids in lower case, in the order in which they are listed."""
+    """Models by their ids in lower case, in the order of the list."""
 
     def __init__(self, listed: Mapping[str, Model], *, accepts_any: bool = False) -> None:
-        """With `accepts_any`, a name that is not listed is a model, too."""
+        """With `accepts_any`, names that are not listed are models, too."""
         self._listed = listed
         self._accepts_any = accepts_any
 
@@ -73,9 +73,9 @@ class Models(Mapping[str, Model]):
         return len(self._listed)
 
     def find(self, name: str, kind: ModelKind = ModelKind.CHAT) -> Model | None:
-        """The model of that name or alias, a dated snapshot of one, or a fine-tuned one; case does not matter.
+        """The model with that name or alias, a dated snapshot of one, or a fine-tuned one; case is ignored.
 
-        `kind` is what a model is for that is not listed.
+        `kind` is that of a model that is not listed.
         """
         return self._listed.get(name.lower()) or self._derived(name, kind)
 
@@ -97,7 +97,7 @@ DIMENSIONS: Mapping[ModelKind, int] = {ModelKind.CHAT: 0, ModelKind.EMBEDDING: 1
 
 
 def read_models(entries: Iterable[Mapping[str, Any]], *, accepts_any: bool = False) -> Models:
-    """The models that fixtures list. Each alias is a model of its own; of a repeated id the first counts."""
+    """The models of fixtures. Each alias is a model of its own; of a repeated id the first counts."""
     models: dict[str, Model] = {}
     for entry in entries:
         for id_ in (entry["id"], *entry.get("aliases", ())):
@@ -106,17 +106,17 @@ def read_models(entries: Iterable[Mapping[str, Any]], *, accepts_any: bool = Fal
 
 
 def find_model(models: Models, name: str, kind: ModelKind = ModelKind.CHAT) -> Model | None:
-    """The model of that name; see Models.find."""
+    """The model with that name; see Models.find."""
     return models.find(name, kind)
 
 
 def model_object(model: Model) -> dict[str, Any]:
-    """What `GET /v1/models/{id}` shows."""
+    """The response of `GET /v1/models/{id}`."""
     return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
 
 
 def model_list(models: Models) -> dict[str, Any]:
-    """What `GET /v1/models` shows."""
+    """The response of `GET /v1/models`."""
     return {"object": "list", "data": [model_object(model) for model in models.values()]}
 
 

@@ -1,4 +1,4 @@
-"""How much an account may ask AgileCloud: a bucket of requests, enforced if asked for, and counters that are shown."""
+"""AgileCloud's rate limit: a token bucket, enforced on request, and the counters of response headers."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ from mockserver.sandbox.sandbox import Sandbox
 BUCKETS = "agilecloud.buckets"
 """The collection of buckets, by account."""
 LEAST_BURST = 5
-"""Requests that a full bucket holds at least; more where the limit's tenth is more."""
+"""The least capacity of a bucket, in requests; it is a tenth of the limit if that is more."""
 REQUESTS, TOKENS = 10_000, 10_000_000
-"""Per minute: the limits that are shown, and not enforced, where the setting `rate_limit` names none."""
+"""Limits per minute that are shown, and not enforced, without the setting `rate_limit`."""
 MINUTE = 60.0
 _LIMIT_REQUESTS, _LEFT_REQUESTS = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
 _LIMIT_TOKENS, _LEFT_TOKENS = "X-RateLimit-Limit-Tokens", "X-RateLimit-Remaining-Tokens"
@@ -18,24 +18,24 @@ _UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
 
 
 class Bucket(NamedTuple):
-    """What is left of an account's requests, and what it has used in its current minute."""
+    """An account's remaining requests, and its usage in the current minute."""
 
     limit: int
-    """Requests per minute that are answered; 0 is no limit."""
+    """Requests per minute; 0 is unlimited."""
     tokens: float
     """Requests left in the bucket."""
     at: float
     """Sandbox time, in Unix seconds."""
     since: float = 0.0
-    """When the current minute began; a minute begins with the first request after the one before."""
+    """When the current minute began; it begins with the first request after the last minute."""
     asked: int = 0
     """Requests in the current minute."""
     spent: int = 0
-    """Tokens of models in the current minute."""
+    """Model tokens in the current minute."""
 
 
 def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
-    """The bucket with one more request; None where that one is too many."""
+    """The bucket after one more request; None if that exceeds the limit."""
     left = 0.0
     if limit:
         left = refill(bucket, limit, now).tokens
@@ -48,7 +48,7 @@ def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
 
 
 def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
-    """Count tokens that a live request of the account used."""
+    """Count the tokens of a live request."""
     buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = buckets.get(account)
     if bucket is not None:
@@ -56,7 +56,7 @@ def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
 
 
 def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:
-    """The account's limits and what is left of them; a 429 leaves no request."""
+    """The account's limits and what remains of them; after a 429 no request remains."""
     asked = spent = 0
     if bucket is not None and 0 <= now - bucket.since < MINUTE:
         asked, spent = bucket.asked, bucket.spent
@@ -70,7 +70,7 @@ def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) ->
 
 
 def refill(bucket: Bucket | None, limit: int, now: float) -> Bucket:
-    """The bucket as it is now: full at first, and filled by the limit in a minute."""
+    """The bucket as of now: full at first, and refilled at the rate of the limit."""
     size = max(LEAST_BURST, limit / 10)
     if bucket is None or bucket.limit != limit:
         return Bucket(limit, size, now)

@@ -1,4 +1,4 @@
-"""AgileCloud's `X-Request-ID`: the client's own, or one that follows from what is asked, and how often it was asked."""
+"""AgileCloud's `X-Request-ID`: the client's own, or one derived from the request and how often it was sent."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from itertools import islice
 import orjson
 
 from mockserver.http import Request, Upload
-from mockserver.openapi.requests import read_token
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
@@ -16,38 +16,40 @@ from mockserver.sandbox.sandbox import Sandbox
 ASKED = "agilecloud.asked"
 """The collection that counts how often each request came."""
 MAX_REQUEST_ID = 128
-"""Characters that are kept of a client's own id."""
+"""The most characters of a client's id."""
 MAX_ASKED = 50_000
-"""Different requests that a sandbox counts; then the older half is dropped, and ids differ from all earlier ones."""
+"""The most different requests that a sandbox counts. Beyond it the older half is dropped, and later ids still differ
+from all earlier ones.
+"""
 MAX_PARSED = 64 * 1024
-"""Bytes of a JSON body up to which the order of keys and white space do not matter."""
+"""The most bytes of a JSON body that is compared ignoring the order of keys and white space."""
 
 _SEED = seed_of(b"request")
 _DROPPED = ""
-"""The key under which it is counted how often the older half was dropped."""
+"""The key under which the number of such drops is counted."""
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def request_id(request: Request, sandbox: Sandbox) -> str:
-    """The client's own id, as far as its characters are allowed in one, else 32 hexadecimal digits.
+    """The client's own id, reduced to the allowed characters, else 32 hexadecimal digits.
 
-    Those follow from the seed, the sandbox, the request, and how often the same request came before: other requests do
-    not matter.
+    Those depend on the seed, the sandbox, the request, and how often the same request was sent before; other requests
+    do not matter.
     """
     given = request.headers.get("x-request-id")
     kept = _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID] if given else ""
     if kept:
         return kept
     token = read_token(request)
-    # The salt stands for the sandbox's name already, and may be that of another sandbox (`ids_of`).
-    asker = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
-    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, asker))
+    # The salt contains the sandbox's name, or another one's (`ids_of`).
+    other_token = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
+    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token))
     count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
     return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()
 
 
 def _count(asked: Collection[int], key: str) -> tuple[int, int]:
-    """How often the request came before, and how often requests were dropped from the count."""
+    """How often the request was sent before, and how often counts were dropped."""
     drops = asked.get(_DROPPED) or 0
     count = asked.get(key) or 0
     if not count and len(asked) > MAX_ASKED:
@@ -59,15 +61,15 @@ def _count(asked: Collection[int], key: str) -> tuple[int, int]:
     return count, drops
 
 
-def _content(request: Request, asker: str) -> bytes:
-    """What tells one request from another. A form counts by its fields, because its boundary is a random one."""
+def _content(request: Request, other_token: str) -> bytes:
+    """What identifies a request. For a form its fields, since its boundary is random."""
     query = "&".join(sorted(request.query.split("&"))) if request.query else ""
-    head = f"{request.method}\n{request.path}\n{query}\n{asker}\n\n".encode("utf-8", "surrogatepass")
+    head = f"{request.method}\n{request.path}\n{query}\n{other_token}\n\n".encode("utf-8", "surrogatepass")
     return head + (_body(request.body) if request.form is None else _form(request.form))
 
 
 def _form(form: Mapping[str, str | Upload]) -> bytes:
-    """The fields; a file counts by its name, size and beginning, because a large one takes long to read."""
+    """The fields; of a file name, size and beginning, since hashing a large one takes long."""
     fields = {name: list(_file(value)) if isinstance(value, Upload) else value for name, value in form.items()}
     return canonical(fields)
 

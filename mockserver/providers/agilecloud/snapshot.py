@@ -1,10 +1,10 @@
-"""What makes no sense on AgileCloud's shelves, such as a file whose stated size is not that of its bytes."""
+"""Consistency checks of AgileCloud's collections, e.g. that a file's size is that of its content."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.input import MAX_LINES, rejection_error
 from mockserver.providers.agilecloud.batches.job import BatchRecord
@@ -19,15 +19,15 @@ from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.snapshot.checks import Inconsistency, are_valid_outcomes, is_json, is_time, is_valid_batch
 
 MOST = 2**40
-"""Tokens, or requests, that an account has used in all: what they cost can still be written as JSON."""
+"""The most tokens, or requests, of an account, so that costs fit into JSON."""
 MOST_COST = 2**62
-"""Nano-dollars that an account has spent in all."""
+"""The most nano-dollars of an account."""
 LONGEST_LIFE = 1e9
-"""Seconds for which a file stays; the document allows less."""
+"""The longest life of a file in seconds; the document allows less."""
 
 
 class _KnownIds(NamedTuple):
-    """What may be named on a shelf."""
+    """The ids to which records may refer."""
 
     models: Models
     files: Mapping[str, FileRecord]
@@ -41,18 +41,18 @@ class _KnownIds(NamedTuple):
         return range(self.starts.get(account, 0), self.ends.get(account, 0))
 
     def has_model(self, id_: str) -> bool:
-        """Whether a model can be asked for by this id."""
+        """Whether a model has this id."""
         model = self.models.find(id_)
         return model is not None and model.id == id_
 
     def has_own_name(self, name: str) -> bool:
-        """Whether a model has this name of its own, and not as an alias."""
+        """Whether this is a model's own name, not an alias."""
         model = self.models.find(name)
         return model is not None and model.name == name
 
 
 def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
-    """Whatever reading the sandbox would stumble over."""
+    """Inconsistencies in the collections."""
     files, usage, starts, ends = (
         shelves.get(f"agilecloud.{name}", {}) for name in ("files", "usage", "usage_starts", "usage_ends")
     )
@@ -68,7 +68,7 @@ def _of_file(key: str, record: FileRecord, known: _KnownIds) -> Iterator[str]:
     yield from _is_unknown_error(file_json(record), "File", known)
     if record.size != record.blob.size and not record.deleted:
         yield f"its size is {record.size}; its blob has {record.blob.size} bytes"
-    # What is kept for long outlives the year 9999, up to which the clock goes.
+    # Long-lived files expire after the year 9999, the clock's maximum.
     is_dated = is_time(record.created_at) and 0 <= (record.expires_at or 0) <= LATEST + LONGEST_LIFE
     if not is_dated:
         yield "a time of it is before 1970, or past the year 9999"
@@ -97,7 +97,7 @@ def _of_job(key: str, job: BatchRecord, known: _KnownIds) -> Iterator[str]:
 
 
 def _is_unknown_error(value: Mapping[str, Any], component: str, known: _KnownIds) -> Iterator[str]:
-    """What the document does not let the server show."""
+    """An error that the document does not define."""
     if not is_json(value):
         yield f"{component}: it is no JSON"
     else:
@@ -106,12 +106,12 @@ def _is_unknown_error(value: Mapping[str, Any], component: str, known: _KnownIds
 
 
 def _is_end(instant: float, begin: float) -> bool:
-    """Whether something that began then can have come to an end at the instant, which is infinite where it has not."""
+    """Whether the instant can be the end of something with that beginning; infinite if it has not ended."""
     return instant == math.inf or begin <= instant <= LATEST
 
 
 def _of_work(job: BatchRecord, known: _KnownIds) -> Iterator[str]:
-    """What is wrong with the job's work, if it has been done."""
+    """Inconsistencies of a batch's results."""
     worked = job.worked
     if worked is None:
         if job.batch.size != 1:
@@ -146,7 +146,7 @@ def _of_counts(worked: LineResults) -> Iterator[str]:
 
 
 def _adds_up(events: StoredBytes, trade: UsageTotal) -> bool:
-    """Whether the events are as many requests as the trade, and used what it says."""
+    """Whether the events sum up to the usage."""
     try:
         return add_up(events) == trade
     except ValueError:
@@ -235,4 +235,4 @@ _LOOKS: Mapping[str, Callable[[str, Any, _KnownIds], Iterator[str]]] = {
     "agilecloud.buckets": _of_bucket,
     "agilecloud.asked": _of_asked,
 }
-"""What is wrong with one thing on a shelf."""
+"""The check of each collection's values."""

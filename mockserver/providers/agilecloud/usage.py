@@ -1,7 +1,7 @@
-"""What AgileCloud's accounts use: sums, and one meter event for each request that was answered.
+"""Usage of AgileCloud's accounts: sums, and one meter event for each answered request.
 
-An account's entries are numbered. A live request is one entry, a batch one for each of its models, with what each
-request used in a blob beside it. Both are bounded: of older requests only the sums are kept.
+An account's entries are numbered. A live request is one entry, a batch one for each of its models, with the usage of
+each request in a blob beside it. Both are bounded: of older requests only the sums are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.api.provider import ApiContext, Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import context_models, context_prices
@@ -25,57 +25,57 @@ USAGE = "agilecloud.usage"
 STARTS, ENDS = "agilecloud.usage_starts", "agilecloud.usage_ends"
 """The collections that say, by account, the number of its first entry (0 where there is none), and of its next."""
 MAX_ENTRIES = 10_000
-"""Entries of an account; beyond it the older half becomes sums, one for each operation and model."""
+"""The most entries of an account; beyond it the older half is summed up, by operation and model."""
 MAX_EVENTS = 100_000
-"""Events of an account's batches; beyond it those of the oldest batch are dropped."""
+"""The most events of an account's batches; beyond it those of the oldest batch are dropped."""
 MAX_ID = 512
-"""Characters of a `custom_id` that an event keeps."""
+"""The most characters of a `custom_id` in an event."""
 ROWS = 500
-"""Requests in a line of a batch's events."""
+"""The requests in one line of a batch's events."""
 
 
 class UsageEntry(NamedTuple):
-    """What one request used, or the requests of a batch, and what it costs."""
+    """Usage and cost of a request, or of the requests of a batch."""
 
     at: float
     """Sandbox time, in Unix seconds."""
     operation: str
     model: str
-    """By its own name, whatever alias it was asked by."""
+    """The model's own name, not the requested alias."""
     prompt_tokens: int
     completion_tokens: int
     cost: int | None = None
-    """In nano-dollars, rounded request by request; None for a live request, which costs what its tokens do."""
+    """In nano-dollars, rounded per request; None for a live request, whose cost follows from its tokens."""
     requests: int = 1
     is_batch: bool = False
-    """Whether it was worked on in a batch, at the price of batches."""
+    """Whether batch prices apply."""
     id: str = ""
-    """Of the live request's answer, or of the batch; empty for a sum of older requests."""
+    """The id of the completion, or of the batch; empty for a sum of older requests."""
     events: StoredBytes | None = None
-    """What each request of a batch used, see ModelEvents; None for a live request, and where they were dropped."""
+    """The usage of each request of a batch, see ModelEvents; None for a live request, or if dropped."""
 
     @property
     def event_count(self) -> int:
-        """How many meter events are kept of it."""
+        """The number of meter events that are kept."""
         if self.is_batch:
             return self.requests if self.events is not None else 0
         return 1 if self.cost is None else 0
 
 
 class UsageTotal(NamedTuple):
-    """What a batch's requests of one model came to."""
+    """The usage of a batch's requests to one model."""
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: int = 0
-    """In nano-dollars, rounded request by request."""
+    """In nano-dollars, rounded per request."""
 
 
 class ModelEvents:
-    """Writes what each request of one model used: lines of JSON, each a list of `[custom_id, prompt, said, cost]`.
+    """Writes the usage of each request to one model: lines of JSON, each a list of `[custom_id, prompt, said, cost]`.
 
-    A line holds many requests, because writing one for each costs a tenth of the time that the answers take.
+    A line holds many requests, since a line for each would take a tenth of the time of answering.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class ModelEvents:
             self._write()
 
     def finish(self) -> Blob:
-        """The lines; nothing may be noted afterwards."""
+        """The lines; no more events may be added."""
         if self._rows:
             self._write()
         return self._writer.finish()
@@ -99,24 +99,24 @@ class ModelEvents:
 
 
 class EventWriter:
-    """Writes what each request of a batch used, model by model."""
+    """Writes the usage of each request of a batch, by model."""
 
     def __init__(self) -> None:
         self._models: dict[str, ModelEvents] = {}
 
     def of_model(self, name: str) -> ModelEvents:
-        """Where the requests of a model are noted."""
+        """The writer of a model's events."""
         return self._models.get(name) or self._models.setdefault(name, ModelEvents())
 
     def finish(self) -> dict[str, Blob]:
-        """What was written, by model; nothing may be noted afterwards."""
+        """The events by model; no more may be added."""
         return {model: events.finish() for model, events in self._models.items()}
 
 
 def read_events(events: StoredBytes, start: int = 0) -> Iterator[tuple[str, int, int, int]]:
     """The custom id, prompt tokens, completion tokens and cost of each request, from the `start`-th on.
 
-    Raises ValueError for what no EventWriter wrote.
+    Raises ValueError for invalid events.
     """
     for line in (line for group in events.line_groups() for line in group if line):
         rows = orjson.loads(line)
@@ -132,7 +132,7 @@ def read_events(events: StoredBytes, start: int = 0) -> Iterator[tuple[str, int,
 
 
 def add_up(events: StoredBytes) -> UsageTotal:
-    """What the events come to; raises ValueError for what no EventWriter wrote."""
+    """The sum of the events; raises ValueError for invalid ones."""
     requests = prompt = said = cost = 0
     for _, *used in read_events(events):
         if min(used) < 0:
@@ -142,9 +142,9 @@ def add_up(events: StoredBytes) -> UsageTotal:
 
 
 def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
-    """Note what a live request of the asker used."""
-    account = call.asker.key
-    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, None, 1, False, id_)
+    """Record the usage of a live request."""
+    account = call.account.key
+    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
     _add_entry(call, account, entry)
     spend(call.sandbox, account, prompt_tokens + completion_tokens)
 
@@ -152,7 +152,7 @@ def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, complet
 def meter_batch(
     call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
 ) -> None:
-    """Note what a batch of the account came to, model by model."""
+    """Record the usage of a batch, by model."""
     for model, (requests, prompt, said, cost) in trades.items():
         kept = events.get(model)
         used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
@@ -183,9 +183,9 @@ def _add_entry(call: Call, account: str, entry: UsageEntry) -> None:
 
 
 def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 1000) -> dict[str, Any]:
-    """What each account used, live and in batches side by side, and a page of the meter events that would go to Stripe.
+    """Each account's usage, live and in batches, and a page of the meter events that would be sent to Stripe.
 
-    `next` is the `after` of the following page, None at the end; `dropped` is how many requests have no event any more.
+    `next` is the `after` of the following page, None at the end; `dropped` is the number of requests without an event.
     """
     priced, ends = _Pricing(world), sandbox.collection(ENDS, int)
     used = {key: [priced(each) for each in usage_entries(sandbox, key)] for key, _ in ends.items()}
@@ -201,7 +201,7 @@ def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 100
 
 
 class _Priced(NamedTuple):
-    """What was used, what it costs, and what it would have cost live; in nano-dollars."""
+    """Usage, its cost, and its cost at live prices; in nano-dollars."""
 
     entry: UsageEntry
     cost: int
@@ -209,14 +209,14 @@ class _Priced(NamedTuple):
 
 
 class _Pricing:
-    """Prices entries."""
+    """Computes the costs of entries."""
 
     def __init__(self, world: ApiContext) -> None:
         self._models = {model.name: model for model in context_models(world).values()}
         self._prices = context_prices(world)
 
     def __call__(self, entry: UsageEntry) -> _Priced:
-        # Of a model that is not listed (any more), only embeddings say nothing.
+        # Of a model that is no longer listed, only embeddings have no completion tokens.
         kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
         model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
         live = self._prices.cost(model, entry.prompt_tokens, entry.completion_tokens, batch=False)
@@ -242,7 +242,7 @@ def _sum_entries(used: Sequence[_Priced]) -> dict[str, Any]:
 
 
 def _events(used: Mapping[str, Sequence[_Priced]], after: int) -> Iterator[dict[str, Any]]:
-    """The kept events behind the first `after`, account by account, oldest first."""
+    """The events after the first `after`, by account, oldest first."""
     for key, entries in used.items():
         for each in entries:
             count = each.entry.event_count
@@ -269,7 +269,7 @@ def _event(entry: UsageEntry, id_: str, customer: str, cost: int, tokens: tuple[
 
 
 def _fold(sandbox: Sandbox, account: str, world: ApiContext) -> None:
-    """Add up the older half of an account's entries."""
+    """Sum up the older half of an account's entries."""
     usage, half = sandbox.collection(USAGE, UsageEntry), _numbers(sandbox, account)[: MAX_ENTRIES // 2]
     priced = _Pricing(world)
     sums: dict[tuple[str, str, bool], UsageEntry] = {}
@@ -297,7 +297,7 @@ def _fold(sandbox: Sandbox, account: str, world: ApiContext) -> None:
 
 
 def _drop_events(sandbox: Sandbox, account: str) -> None:
-    """Keep MAX_EVENTS of batches at most, the latest; a batch keeps all of its events of a model, or none."""
+    """Keep at most MAX_EVENTS of batches, the latest; a batch's events of a model are kept or dropped as a whole."""
     usage, kept = sandbox.collection(USAGE, UsageEntry), 0
     for number in reversed(_numbers(sandbox, account)):
         entry = usage.get(f"{account}\n{number}")

@@ -1,4 +1,4 @@
-"""What a snapshot has to hold to beyond its types, so that whoever reads the sandbox does not stumble."""
+"""Consistency checks of an import that types cannot express."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -12,36 +12,36 @@ from mockserver.sandbox.ids import NESTING_MARGIN
 
 KINDS = frozenset({"immediate", "time", "polls"})
 LONGEST = 1e12
-"""Seconds, or reads, of a progression."""
+"""The longest progression, in seconds or polls."""
 MAX_PRICE = 1_000_000
-"""Credits for an item; whatever is owed can then be written as JSON."""
+"""The most credits for an item, so that a balance always fits into JSON."""
 
 
 class Inconsistency(NamedTuple):
-    """Something that no server would have left on a shelf."""
+    """A value that no server would have exported."""
 
     place: str
-    """The shelf, and what lies there: `files.file-abc`."""
+    """The collection and the key: `files.file-abc`."""
     complaint: str
 
 
 SnapshotCheck = Callable[[Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
-"""What makes no sense on the shelves of a sandbox; nothing for what a server left there."""
+"""Yields the inconsistencies of a sandbox's collections; none for an export of a server."""
 
 
 def is_time(instant: float) -> bool:
-    """Whether it is an instant that can be shown, in Unix seconds: from 1970 to the end of 9999."""
+    """Whether it is an instant that can be formatted, in Unix seconds: from 1970 to the end of 9999."""
     return 0 <= instant <= LATEST
 
 
 def is_progression(progression: Progression) -> bool:
-    """Whether batches can age so."""
+    """Whether it is a valid progression."""
     least = 1 if progression.kind == "polls" else 0
     return progression.kind in KINDS and least <= progression.amount <= LONGEST
 
 
 def is_valid_batch(batch: Batch) -> bool:
-    """Whether it can be told at every instant what has become of the batch; its body does not matter."""
+    """Whether the batch's status can be computed at every instant. Does not check its body."""
     is_priced = batch.size >= 1 and 0 <= batch.price <= MAX_PRICE
     is_dated = is_time(batch.created) and 0 <= batch.head <= 1
     return (
@@ -54,12 +54,12 @@ def is_valid_batch(batch: Batch) -> bool:
 
 
 def are_valid_outcomes(fates: Mapping[int, ItemOutcome], size: int) -> bool:
-    """Whether these can be the fates of so many items."""
+    """Whether these are valid outcomes for that number of items."""
     return all(0 <= index < size and fate.slowness >= 0 for index, fate in fates.items())
 
 
 def is_json(value: Any) -> bool:
-    """Whether an answer around it could be written."""
+    """Whether a response that contains the value could be encoded."""
     for _ in range(NESTING_MARGIN):
         value = [value]
     try:

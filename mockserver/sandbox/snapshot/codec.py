@@ -1,4 +1,4 @@
-"""Plain values as JSON and back: what JSON has no word for gets a tag, and only types that were declared are known."""
+"""Encodes values as JSON and back. Only declared types are allowed; types that JSON lacks are tagged."""
 
 import math
 from base64 import b64decode, b64encode
@@ -16,25 +16,25 @@ from mockserver.sandbox.snapshot.types import LEAST, MOST, is_record, is_unicode
 from mockserver.workers import checkpoint
 
 TAG = "$"
-"""The key under which an object says what it stands for."""
+"""The key of an object that holds its type."""
 MAX_DEPTH = 100
-"""Levels of JSON; what lies deeper is JSON itself, and travels as text."""
+"""The most levels of JSON. JSON values nested deeper are written as text."""
 MAX_DIGITS = 256
-"""Of a whole number, in hexadecimal."""
+"""The most hexadecimal digits of an integer."""
 
 
 class Writer:
-    """Writes values as JSON values; the content of blobs is gathered apart, each once."""
+    """Encodes values as JSON values. The contents of blobs are collected separately, each once."""
 
     def __init__(self, registry: Registry, most: int) -> None:
-        """`most` bounds the text of all values, in characters of JSON; beyond it SnapshotError is raised."""
+        """`most` bounds the length of all values as JSON text; beyond it SnapshotError is raised."""
         self._tags = registry.tags
         self._most = self._left = most
         self._numbers: dict[int, int] = {}
         self._blobs: list[Blob] = []
 
     def write(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911  one line for each kind of value
-        """The JSON value; raises SnapshotError for a type that nobody declared."""
+        """The value as JSON; raises SnapshotError for an undeclared type."""
         checkpoint()
         match value:
             case None | bool():
@@ -65,7 +65,7 @@ class Writer:
         raise SnapshotError(f"a {type(value).__name__} is none of the values that can be written")
 
     def blobs(self) -> list[str]:
-        """The content of every blob that was met, in base64."""
+        """The contents of all blobs, in base64."""
         return [b64encode(blob.read()).decode() for blob in self._blobs]
 
     def _write_declared(self, value: Any, depth: int) -> Any:
@@ -114,7 +114,7 @@ class Writer:
 
 
 class Reader:
-    """Reads what a Writer wrote. It believes nothing: every refusal is a SnapshotError that names the place."""
+    """Decodes what Writer encoded. Validates everything; a SnapshotError names the location."""
 
     def __init__(self, registry: Registry, blobs: Any) -> None:
         self._forms = registry.forms
@@ -125,7 +125,7 @@ class Reader:
         self._path.clear()
 
     def read(self, value: Any, hint: Any, *place: str | int) -> Any:
-        """The value, which is of the type that the hint says; `place` is where it stands."""
+        """The value, of the type of the hint; `place` is its location."""
         self._path[:] = place
         return self._fitting(self._read(value), hint)
 
@@ -223,7 +223,7 @@ class Reader:
         return found
 
     def _read_stream(self, content: Any) -> Iterator[bytes]:
-        """What was sent piece by piece is not kept; only that it was."""
+        """The content of a stream is not exported, only that it was one."""
         del content
         return iter(())
 

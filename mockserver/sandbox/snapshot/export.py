@@ -1,4 +1,4 @@
-"""The whole state of a sandbox as one JSON document, and back."""
+"""Exports a sandbox as one JSON document, and imports it."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -35,9 +35,9 @@ from mockserver.sandbox.stubs.schema import restored_rule
 
 FORMAT, VERSION = "mockserver sandbox", 3
 MAX_DOCUMENT = 384 * 1024 * 1024
-"""Bytes; room for 256 MB of files in base64, and for what else there is."""
+"""The most bytes of a document: 256 MB of files in base64, and everything else."""
 MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
-"""Values in a document, and the fewest bytes that each takes on average: what is written takes 20 and more."""
+"""The most values in a document, and the minimum average size of a value in bytes; exports have 20 and more."""
 
 COLLECTIONS: Mapping[str, Any] = {
     "batches": Batch,
@@ -47,18 +47,18 @@ COLLECTIONS: Mapping[str, Any] = {
     "unpaid": str,
     "seen": int,
 }
-"""The collections of every sandbox. A provider declares those that it has; see Provider.collections."""
+"""The types of the core's collections. A provider declares its own; see Provider.collections."""
 
 
 class SnapshotField(NamedTuple):
-    """How something travels that a sandbox remembers beside its shelves."""
+    """How a part of the sandbox that is no collection is exported."""
 
     hint: Any
-    """Of the value that is written."""
+    """The type of the exported value."""
     take: Callable[[Sandbox], Any]
     """The value, from a sandbox."""
     read: Callable[[Any], Any]
-    """What is put into a sandbox, from the value; raises ValueError for one that makes no sense."""
+    """The value to import; raises ValueError for an invalid one."""
 
 
 def _read_progression(progression: Progression) -> Progression:
@@ -91,14 +91,16 @@ def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
 
 
 def _at_rest(callback: Callback) -> Callback:
-    """The callback, which nobody here is sending: whether it has arrived is not known, and it may do so only once."""
+    """The callback as it is imported: one that was being sent has failed, since its delivery is unknown and must not be
+    repeated.
+    """
     if callback.state not in {State.SENDING, State.RETRYING}:
         return callback
     return callback.tried(Attempt(min(callback.due, LATEST), None, "it was exported while under way"), State.FAILED)
 
 
 def _read_conditions(conditions: Conditions) -> Conditions:
-    """The conditions; whether their words are those of the settings was judged before."""
+    """The conditions. Their choices have been validated."""
     return NORMAL if conditions == NORMAL else conditions
 
 
@@ -107,7 +109,7 @@ def _take_rules(sandbox: Sandbox) -> tuple[RuleSnapshot, ...]:
 
 
 def _read_rules(kept: tuple[RuleSnapshot, ...]) -> list[Rule]:
-    """The rules; whether definitions fit RULE_SCHEMA was judged before."""
+    """The rules. Their definitions have been validated against RULE_SCHEMA."""
     for each in kept:
         if each.until is not None and not is_time(each.until):
             raise ValueError("a rule lasts until a time before 1970, or past the year 9999")
@@ -121,36 +123,36 @@ ATTRIBUTES: Mapping[str, SnapshotField] = {
     "outbox": SnapshotField(tuple[Callback, ...] | None, _take_outbox, _read_outbox),
     "rules": SnapshotField(tuple[RuleSnapshot, ...], _take_rules, _read_rules),
 }
-"""One row for each attribute that travels."""
+"""The exported parts that are no collections."""
 
 
 def max_document_values(size: int) -> int:
-    """How many values an export of `size` bytes may hold."""
+    """The most values of an export of `size` bytes."""
     return max(MAX_VALUES, min(size // BYTES_PER_VALUE, MAX_DOCUMENT_VALUES))
 
 
 class Snapshot(NamedTuple):
-    """A sandbox at an instant."""
+    """The state of a sandbox at an instant."""
 
     name: str
     salt: bytes
-    """What its ids derive from: those it gives next are those it would have given."""
+    """The salt of its ids, so that new ids are those that the exported sandbox would have produced."""
     own: SandboxOptions
     clock: ClockSnapshot
     seen: int
-    """How many requests its journal has seen."""
+    """The number of requests that its journal has seen."""
     exchanges: tuple[Exchange, ...] | None
-    """None where they were left out."""
+    """None if they are not included."""
     attributes: Mapping[str, Any]
-    """As they are written; see ATTRIBUTES."""
+    """Encoded; see ATTRIBUTES."""
     shelves: Mapping[str, Mapping[str, Any]]
 
 
 class Snapshots:
-    """Writes and reads snapshots of sandboxes whose providers keep what they say."""
+    """Encodes and decodes snapshots."""
 
     def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}, senses: Iterable[SnapshotCheck] = ()) -> None:
-        """`kept` says by provider, and by shelf, the type of what lies there, `senses` what of it makes no sense."""
+        """By provider, `kept` are the types of its collections, `senses` its consistency checks."""
         self._senses = tuple(senses)
         self._registry = Registry()
         for hint in (Snapshot, Reason, *COLLECTIONS.values(), *(each.hint for each in ATTRIBUTES.values())):
@@ -161,8 +163,8 @@ class Snapshots:
             for hint in shelves.values():
                 self._registry.declare(hint, f"{provider}.")
 
-    def take(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
-        """The sandbox as it is now. To be called inside its transaction; takes little time."""
+    def snapshot_of(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
+        """The current state of a sandbox. Call it inside the sandbox's transaction; it is fast."""
         names = dict.fromkeys((*self._hints, *sandbox.collections()))
         return Snapshot(
             name=sandbox.shown_name,
@@ -176,7 +178,7 @@ class Snapshots:
         )
 
     def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
-        """The document; raises SnapshotError when it would be larger than `most` bytes."""
+        """The document; raises SnapshotError if it would exceed `most` bytes."""
         writer = Writer(self._registry, most)
         exchanges = snapshot.exchanges and tuple(without_secrets(each, snapshot.name) for each in snapshot.exchanges)
         written = writer.write(snapshot._replace(exchanges=exchanges))
@@ -184,7 +186,7 @@ class Snapshots:
         return {**head, "sandbox": written, "blobs": writer.blobs()}
 
     def read(self, document: Any) -> Snapshot:
-        """The snapshot in a document; raises SnapshotError."""
+        """The snapshot of a document; raises SnapshotError."""
         _check_head(document)
         reader = Reader(self._registry, document["blobs"])
         snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
@@ -206,7 +208,7 @@ class Snapshots:
 
 
 def decode_fields(snapshot: Snapshot) -> Mapping[str, Any]:
-    """What `restore` puts into a sandbox beside its shelves; raises SnapshotError."""
+    """The values for `restore`; raises SnapshotError."""
     found = {}
     for name, value in snapshot.attributes.items():
         try:
@@ -217,9 +219,9 @@ def decode_fields(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
-    """Make the sandbox what the snapshot says, whatever it was. To be called inside its transaction.
+    """Replace the state of the sandbox by the snapshot. Call it inside the sandbox's transaction.
 
-    Raises SnapshotError, and changes nothing, for attributes that make no sense.
+    Raises SnapshotError, and then changes nothing, for invalid attributes.
     """
     attributes = decode_fields(snapshot)
     sandbox.restart_with(snapshot.own)
@@ -252,7 +254,7 @@ def _check_head(document: Any) -> None:
 
 
 def _check_values(snapshot: Snapshot) -> None:
-    """What types cannot say, and what reading the sandbox would stumble over."""
+    """Checks what types cannot express."""
     clock, seen, exchanges = snapshot.clock, snapshot.seen, snapshot.exchanges or ()
     _require(0 <= clock.born <= clock.now <= LATEST, "clock", "it stands before its beginning, or past the year 9999")
     _require(0 < clock.scale < math.inf, "clock.scale", "wanted a positive number")
@@ -281,7 +283,7 @@ def _check_values(snapshot: Snapshot) -> None:
 
 
 def _check_own(own: SandboxOptions) -> None:
-    """What the sandbox begins from again when it is reset."""
+    """Checks the initial state, to which a reset returns."""
     _require(own.progression is None or is_progression(own.progression), "own.progression", "no batch can age so")
     if own.clock is not None:
         _require(is_time(own.clock.instant or 0), "own.clock", "it begins before 1970, or past the year 9999")

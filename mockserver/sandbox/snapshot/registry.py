@@ -1,4 +1,4 @@
-"""Which types of values travel in snapshots: those that somebody declared, and no others."""
+"""The types of values that may be exported and imported. Only declared types are allowed."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,44 +8,44 @@ from mockserver.sandbox.snapshot.types import is_record
 
 
 class SnapshotError(Exception):
-    """A value that cannot be written, or a document that cannot be read; the message says where and why."""
+    """A value that cannot be encoded, or a document that cannot be decoded; the message says where and why."""
 
 
 class SnapshotHook(Protocol):
-    """An object that is no value, but can be made from one."""
+    """An object that can be restored from a value."""
 
     def kept(self) -> Any:
-        """The value it can be made from; the annotation says its type."""
+        """The value from which it can be restored; the annotation is its type."""
 
     @classmethod
     def restored(cls, kept: Any) -> Self: ...
 
 
 class FrozenObject(NamedTuple):
-    """A keeper as it was at an instant."""
+    """The value of a SnapshotHook, copied."""
 
     type: type
     kept: Any
 
 
 class TypeInfo(NamedTuple):
-    """A declared type, ready to be made."""
+    """A declared type."""
 
     type: Any
     hints: Mapping[str, Any]
-    """By field; of an enumeration or a keeper only the field `v`."""
+    """By field; an enumeration or a SnapshotHook has only the field `v`."""
     required: frozenset[str]
 
 
 class Registry:
-    """The types that may be written and read, by their tags."""
+    """The types that may be encoded and decoded, by tag."""
 
     def __init__(self) -> None:
         self.forms: dict[str, TypeInfo] = {}
         self.tags: dict[type, str] = {}
 
     def declare(self, hint: Any, prefix: str = "") -> None:
-        """Know every type in a type hint, and in the types of its fields; `prefix` tells providers apart."""
+        """Declare every type in a type hint, and in the types of its fields; `prefix` separates providers."""
         for part in get_args(hint):
             self.declare(part, prefix)
         form = _type_info(hint) if isinstance(hint, type) and hint not in self.tags else None
@@ -60,7 +60,7 @@ class Registry:
 
 
 def frozen_copy(value: Any) -> Any:
-    """The value as it is now: what might change is copied."""
+    """A copy of the value without mutable parts."""
     if type(value) is list:
         return [frozen_copy(each) for each in value]
     if type(value) is dict:

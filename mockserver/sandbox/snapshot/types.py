@@ -1,4 +1,4 @@
-"""Whether a value is of the type that a type hint says."""
+"""Checks values against type hints."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from types import NoneType, UnionType
@@ -8,18 +8,18 @@ from mockserver.http import StoredBytes
 from mockserver.sandbox.blobs import Blob
 
 LEAST, MOST = -(2**63), 2**64 - 1
-"""The whole numbers that our JSON has digits for."""
+"""The range of integers in our JSON."""
 
 
 def is_record(hint: Any) -> bool:
-    """Whether it is a NamedTuple's class."""
+    """Whether it is a NamedTuple class."""
     return isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_field_defaults")
 
 
 def type_problem(value: Any, hint: Any) -> str:
-    """What is wrong with the value; empty when it is of that type.
+    """Why the value is not of the type; empty if it is.
 
-    A whole number is good where a float is wanted: some writers of JSON leave out `.0`.
+    An integer is accepted for a float, since some JSON encoders omit `.0`.
     """
     return "" if _fits(value, hint) else f"{repr(value)[:100]} is not {getattr(hint, '__name__', hint)}"
 
@@ -50,7 +50,7 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one line for each ki
 
 
 def is_unicode(text: str) -> bool:
-    """Whether JSON has a way to say it: half of a surrogate pair has none."""
+    """Whether JSON can express the text: a lone surrogate cannot be encoded."""
     if text.isascii():
         return True
     try:

@@ -1,1 +1,1 @@
-"""Stubs, standing faults, and the matchers they share with journal searches."""
+"""Stubs, standing faults, and the matchers that journal searches use too."""

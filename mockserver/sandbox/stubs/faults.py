@@ -1,4 +1,4 @@
-"""Faults: what goes wrong with a reply on purpose, as values. A new fault is one class here and its word in FAULTS."""
+"""Faults as values. To add one, write a class here and register its name in FAULTS."""
 
 import hashlib
 import math
@@ -29,33 +29,35 @@ MAX_RETRY_AFTER = 366 * 24 * 3600
 
 
 class Fault:
-    """What goes wrong with one reply: a pure value, which the gateway performs. Its fields are a definition's."""
+    """A deliberate disturbance of a response. An immutable value that web/ performs; its fields are those of a
+    definition.
+    """
 
     sees: ClassVar[str]
-    """What a client sees, in one sentence."""
+    """The effect for a client, in one sentence."""
     forms: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Fields that stand together, where a definition holds one group of them or another."""
+    """Groups of fields that exclude each other."""
     status: int | None = None
-    """The status whose documented reply takes the place of the response; None to keep the response."""
+    """The status whose documented response replaces the response; None to keep the response."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """What `apply` adds to the headers."""
+        """Headers that `apply` adds."""
         return ()
 
     def apply(self, response: Response, key: bytes) -> Response:
-        """The response with this fault; `key` is 16 seeded bytes that decide what is drawn."""
+        """The response with this fault. `key` is 16 bytes that seed its random numbers."""
         raise NotImplementedError
 
     def described(self) -> dict[str, Any]:
-        """The definition, which `read_fault` reads again."""
+        """The definition, as `read_fault` takes it."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]  # each fault is a dataclass
         return {"type": WORDS[type(self)], **{name: value for name, value in given.items() if value is not None}}
 
 
 @dataclass(frozen=True)
 class Latency(Fault):
-    sees = "A whole reply, later. Fixed `seconds`, evenly between `min` and `max`, or lognormal up to `cap`."
+    sees = "The whole response, delayed: by fixed `seconds`, evenly between `min` and `max`, or lognormal up to `cap`."
     forms = (("seconds",), ("min", "max"), ("median", "sigma"), ("median", "sigma", "cap"))
 
     seconds: float | None = number_field(0, MAX_SECONDS, default=None)
@@ -73,7 +75,7 @@ class Latency(Fault):
         return response._replace(delay=response.delay + self.drawn(key))
 
     def drawn(self, key: bytes) -> float:
-        """How many seconds it is this time."""
+        """The delay in seconds, drawn with the key."""
         if self.seconds is not None:
             return self.seconds
         chance = _chance(key)
@@ -87,18 +89,18 @@ class Latency(Fault):
 
 @dataclass(frozen=True)
 class Trickle(Fault):
-    sees = "The head at once, the body in so many pieces over so many seconds; whole in the end."
+    sees = "The head at once, the body in `pieces` over `seconds`; complete in the end."
 
     seconds: float = number_field(0, MAX_SECONDS)
     pieces: int = int_field(1, 1000, default=10)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.TRICKLE, self.seconds, self.pieces))
 
 
 @dataclass(frozen=True)
 class Status(Fault):
-    sees = "That status, with the documented reply where there is one, and `Retry-After` where it is given."
+    sees = "That status, with the documented response if there is one, and `Retry-After` if given."
 
     status: int = int_field(400, 599)
     retry_after: int | str | None = seconds_or_date(MAX_RETRY_AFTER, default=None)
@@ -107,8 +109,8 @@ class Status(Fault):
     def headers(self) -> tuple[tuple[str, str], ...]:
         return () if self.retry_after is None else (("Retry-After", str(self.retry_after)),)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
-        """The engine gives the documented reply, if there is one; any other gives way to a problem."""
+    def apply(self, response: Response, _key: bytes) -> Response:
+        """The engine supplies the documented response; without one the body is a problem document."""
         if response.status != self.status:
             said = {"type": "about:blank", "title": _phrase(self.status), "status": self.status}
             response = Response(self.status, "application/problem+json", orjson.dumps(said), delay=response.delay)
@@ -119,7 +121,7 @@ class Status(Fault):
 class Empty(Fault):
     sees = "The connection is closed without a byte."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.EMPTY))
 
 
@@ -127,19 +129,19 @@ class Empty(Fault):
 class Reset(Fault):
     sees = "The connection is reset (TCP RST) without a byte."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.RESET))
 
 
 @dataclass(frozen=True)
 class Cut(Fault):
-    sees = "The head, and of the body so many bytes or that share, never all of it; then the connection is closed."
+    sees = "The head, and the first bytes or that share of the body, never all of it; then the connection is closed."
     forms = (("after",), ("share",))
 
     after: int | None = int_field(0, MAX_BYTES, default=None)
     share: float | None = number_field(0, 1, default=None)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.CUT, amount=self._kept(_length(response))))
 
     def _kept(self, length: int | None) -> int:
@@ -153,20 +155,20 @@ class Cut(Fault):
 class MalformedChunk(Fault):
     sees = "Chunked encoding with half of the body and a size that is no number; then the connection is closed."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         kept = FIRST_PART if (length := _length(response)) is None else length // 2
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.MALFORMED_CHUNK, amount=kept))
 
 
 @dataclass(frozen=True)
 class Garbage(Fault):
-    sees = "Random bytes in place of the body, or of the whole reply (no HTTP at all; then the connection is closed)."
+    sees = "Random bytes instead of the body, or of the whole response (not HTTP; then the connection is closed)."
 
     size: int = int_field(1, MAX_GARBAGE, default=256)
     instead_of: str = choice_field("body", "reply", default="body")
 
     def apply(self, response: Response, key: bytes) -> Response:
-        # 0xFF begins nothing: neither JSON, nor UTF-8, nor HTTP.
+        # 0xFF is no valid first byte of JSON, UTF-8 or HTTP.
         noise = b"\xff" + hashlib.shake_128(key).digest(self.size - 1)
         noisy = _framed(response, noise)
         return (
@@ -178,18 +180,18 @@ class Garbage(Fault):
 class BrokenJson(Fault):
     sees = "The status and a well-framed body that is the first half of the JSON it should be."
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         body = response.body
         return _framed(response, _half(body) if isinstance(body, bytes) else _first_half(body))
 
 
 @dataclass(frozen=True)
 class Timeout(Fault):
-    sees = "Nothing, until the client leaves; the connection is closed after so many seconds at the latest."
+    sees = "Nothing until the client disconnects; the connection is closed after `seconds` at the latest."
 
     seconds: float = number_field(0, MAX_SECONDS, default=MAX_SECONDS)
 
-    def apply(self, response: Response, key: bytes) -> Response:  # noqa: ARG002  nothing is drawn
+    def apply(self, response: Response, _key: bytes) -> Response:
         return response._replace(disturbance=DeliveryFault(DeliveryFaultKind.TIMEOUT, self.seconds))
 
 
@@ -205,13 +207,13 @@ FAULTS: Mapping[str, type[Fault]] = {
     "broken_json": BrokenJson,
     "timeout": Timeout,
 }
-"""Every fault by the word that a definition calls its type; reading, schema, listing and docs follow from it."""
+"""Every fault by its `type`. Parsing, schema, listing and docs are derived from it."""
 
 WORDS: Mapping[type[Fault], str] = {kind: each for each, kind in FAULTS.items()}
 
 
 def read_fault(definition: Mapping[str, Any]) -> Fault:
-    """The fault that a definition such as `{"type": "latency", "seconds": 2}` describes; raises ValueError."""
+    """The fault of a definition such as `{"type": "latency", "seconds": 2}`; raises ValueError."""
     if not isinstance(definition, Mapping):
         raise ValueError(f"the fault is {reprlib.repr(definition)}; wanted an object with a type")
     given = dict(definition)
@@ -239,12 +241,12 @@ FAULT_SCHEMA: Mapping[str, Any] = fault_schema()
 
 
 def faults_json() -> list[dict[str, Any]]:
-    """Every fault for people: its type, its fields, and what a client sees."""
+    """Every fault as JSON for documentation: type, fields and effect."""
     return [{"type": type_word, "fields": fields_json(kind), "sees": kind.sees} for type_word, kind in FAULTS.items()]
 
 
 def _chance(key: bytes) -> float:
-    """A number between 0 and 1, and never either; 52 bits, so that it is exact."""
+    """A number strictly between 0 and 1, with 52 bits so that it is exact."""
     return ((int.from_bytes(key[:8]) >> 12) + 0.5) / 2**52
 
 
@@ -256,7 +258,7 @@ def _phrase(status: int) -> str:
 
 
 def _length(response: Response) -> int | None:
-    """The length of the body; None when nobody knows before it has been made."""
+    """The length of the body; None for a stream of unknown length."""
     if isinstance(response.body, bytes):
         return len(response.body)
     stated = next((value for name, value in response.headers if name.lower() == "content-length"), None)
@@ -264,13 +266,13 @@ def _length(response: Response) -> int | None:
 
 
 def _framed(response: Response, body: bytes | Iterator[bytes]) -> Response:
-    """The response with another body, whose length is stated anew."""
+    """The response with another body and its length."""
     headers = tuple(each for each in response.headers if each[0].lower() != "content-length")
     return response._replace(body=body, headers=headers, source=FAULT_SOURCE)
 
 
 def _half(body: bytes) -> bytes:
-    """Half of a text, which is no JSON whatever the whole is."""
+    """The first half of a text, which is never valid JSON."""
     text = body.strip()
     half = text[: len(text) // 2]
     return b"{" + half if not half or _is_json(half) else half
@@ -285,5 +287,5 @@ def _is_json(text: bytes) -> bool:
 
 
 def _first_half(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Of a stream, half of the first part that is not empty."""
+    """Half of a stream's first non-empty part."""
     yield _half(next(filter(None, parts), b""))

@@ -1,4 +1,4 @@
-"""What a definition written as JSON may hold: fields of a dataclass that bring their own schema and reading along."""
+"""Fields of definitions in JSON: dataclass fields with a schema and a parser."""
 
 import re
 import reprlib
@@ -8,36 +8,36 @@ from typing import Any
 
 MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 HTTP_DATE = rf"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{{2}} ({MONTHS}) [0-9]{{4}} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} GMT$"
-"""RFC 9110, 5.6.7: what a server sends as a date."""
+"""RFC 9110, 5.6.7: the date format of HTTP headers."""
 
 
 def number_field(least: float, most: float, *, default: Any = MISSING) -> Any:
-    """A number from least to most; without a default it must be given, unless it belongs to a form."""
+    """A number within bounds; required without a default, unless it belongs to a form."""
     schema = {"type": "number", "minimum": least, "maximum": most}
     return field(default=default, metadata={"schema": schema, "wanted": f"{least:g} to {most:g}"})
 
 
 def int_field(least: int, most: int, *, default: Any = MISSING) -> Any:
-    """A whole number from least to most."""
+    """An integer within bounds."""
     schema = {"type": "integer", "minimum": least, "maximum": most}
     return field(default=default, metadata={"schema": schema, "wanted": f"{least} to {most}, whole"})
 
 
 def choice_field(*choices: str, default: Any = MISSING) -> Any:
-    """One of these words."""
+    """One of these strings."""
     wanted = " or ".join(choices)
     return field(default=default, metadata={"schema": {"type": "string", "enum": list(choices)}, "wanted": wanted})
 
 
 def seconds_or_date(most: int, *, default: Any = MISSING) -> Any:
-    """What `Retry-After` may hold: whole seconds, or a date as HTTP writes it."""
+    """The value of `Retry-After`: whole seconds, or an HTTP date."""
     ways = [{"type": "integer", "minimum": 0, "maximum": most}, {"type": "string", "pattern": HTTP_DATE}]
     wanted = f"0 to {most} seconds, whole, or an HTTP date"
     return field(default=default, metadata={"schema": {"anyOf": ways}, "wanted": wanted})
 
 
 def schema_of(type_word: str, kind: Any) -> dict[str, Any]:
-    """The JSON Schema of a definition of this type: its fields, those that must be given, and no others."""
+    """The JSON Schema of a definition of this type; additional fields are not allowed."""
     named = {each.name: each.metadata["schema"] for each in fields(kind)}
     schema: dict[str, Any] = {
         "type": "object",
@@ -55,7 +55,7 @@ def schema_of(type_word: str, kind: Any) -> dict[str, Any]:
 
 
 def read_fields(where: str, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields as the dataclass takes them; raises ValueError for what `schema_of` does not accept."""
+    """The dataclass arguments; raises ValueError for a value that `schema_of` does not accept."""
     known = {each.name: each for each in fields(kind)}
     for name in given:
         if name not in known:
@@ -70,7 +70,7 @@ def read_fields(where: str, kind: Any, given: Mapping[str, Any]) -> dict[str, An
 
 
 def fields_json(kind: Any) -> list[dict[str, Any]]:
-    """The fields for people: name, what is wanted, and what holds when it is not given."""
+    """The fields as JSON for documentation: name, accepted values and default."""
     return [_field_json(each) for each in fields(kind)]
 
 
@@ -109,7 +109,7 @@ def _read(where: str, each: "Field[Any]", value: Any) -> Any:
 
 
 def _has_type(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether the value fits one of the simple schemas above."""
+    """Whether the value fits one of the schemas above."""
     if schema["type"] == "string":
         if "enum" in schema:
             return value in schema["enum"]

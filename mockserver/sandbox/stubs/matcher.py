@@ -1,4 +1,4 @@
-"""Matchers: which requests an installed rule is about."""
+"""Matchers: which requests a rule applies to."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,7 +11,7 @@ from mockserver.json_bodies import JsonError, parse_json
 ANY = "*"
 """As a value: any; as a segment of a path: any one segment."""
 MAX_NAMED = 50
-"""Headers, arguments and places in a body that one matcher may name."""
+"""The most headers, arguments and body locations of one matcher."""
 _NOTHING = object()
 
 _NAMED = {
@@ -38,29 +38,30 @@ MATCHER_PROPERTIES: Mapping[str, Any] = {
         "additionalProperties": {},
     },
 }
-"""The properties of a definition that say what it matches, as JSON Schemas."""
+"""JSON Schemas of a definition's matcher properties."""
 
 
 class Matcher(NamedTuple):
-    """What a request must be like; what is left out may be anything."""
+    """Conditions that a request must meet; None matches everything."""
 
     operation: str = ""
     """An operation's key."""
     method: str = ""
     path: str = ""
-    """Of whose segments `*` and `{anything}` stand for any one segment."""
+    """In which `*` and `{anything}` match any one segment."""
     query: Mapping[str, str] = {}
-    """Of an argument that stands several times one must fit; `*` is any value."""
+    """Of a repeated argument one value must match; `*` is any value."""
     header: Mapping[str, str] = {}
     """Names in lower case; `*` is any value."""
     body: Any = None
-    """What the JSON body must at least hold: objects may have more members, arrays may not be longer. Of a form, its
-    fields; a file in it is `{"filename", "media_type"}`."""
+    """JSON that the body must contain: objects may have more members, arrays must have the same length. For a form, its
+    fields; a file in it is `{"filename", "media_type"}`.
+    """
     body_at: Mapping[str, Any] = {}
-    """The same for places in the body, each named by a JSON Pointer (RFC 6901)."""
+    """The same for locations in the body, by JSON Pointer (RFC 6901)."""
 
     def fits(self, asked: "RequestView") -> bool:
-        """Whether the request is meant."""
+        """Whether the request matches."""
         request = asked.request
         return (
             (not self.operation or self.operation == asked.operation)
@@ -76,7 +77,7 @@ class Matcher(NamedTuple):
         )
 
     def may_mean(self, operation: str, method: str, path: str) -> bool:
-        """Whether a request to an operation with this key, method and templated path may fit."""
+        """Whether a request to an operation with this key, method and templated path can match."""
         asked = "GET" if self.method == "HEAD" else self.method
         return (
             self.operation in {"", operation}
@@ -86,16 +87,16 @@ class Matcher(NamedTuple):
 
 
 class RequestView:
-    """A request as matchers look at it: what must be parsed is parsed at most once, and only when one wants it."""
+    """A request with lazily parsed parts."""
 
     def __init__(self, operation: str, request: Request) -> None:
-        """`operation` is the key of the operation that the request is routed to; empty when there is none."""
+        """`operation` is the key of the request's operation; empty without one."""
         self.operation = operation
         self.request = request
 
     @cached_property
     def arguments(self) -> Mapping[str, list[str]]:
-        """The query's, as texts."""
+        """The query arguments, as strings."""
         given: dict[str, list[str]] = {}
         for name, value in parse_qsl(self.request.query, keep_blank_values=True):
             given.setdefault(name, []).append(value)
@@ -103,7 +104,7 @@ class RequestView:
 
     @cached_property
     def body(self) -> Any:
-        """JSON as Python values, a form as an object; something that equals nothing when it is neither."""
+        """JSON as Python values, a form as an object; for any other body a value that equals nothing."""
         if self.request.form is not None:
             return {name: _field(value) for name, value in self.request.form.items()}
         try:
@@ -113,7 +114,7 @@ class RequestView:
 
 
 def read_matcher(definition: Mapping[str, Any]) -> Matcher:
-    """The matcher among the properties of a definition that fits MATCHER_PROPERTIES."""
+    """The matcher of a definition that fits MATCHER_PROPERTIES."""
     found = {name: definition[name] for name in MATCHER_PROPERTIES if name in definition}
     if "method" in found:
         found["method"] = found["method"].upper()
@@ -123,7 +124,7 @@ def read_matcher(definition: Mapping[str, Any]) -> Matcher:
 
 
 def path_fits(pattern: str, path: str) -> bool:
-    """Whether a path is the pattern, segment by segment."""
+    """Whether a path matches the pattern, segment by segment."""
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(
         one == other or (_is_open(one) and other != "") for one, other in zip(wanted, given, strict=True)
@@ -131,20 +132,20 @@ def path_fits(pattern: str, path: str) -> bool:
 
 
 def json_contains(value: Any, wanted: Any) -> bool:
-    """Whether a JSON value holds at least what is wanted: objects may have more members, arrays may not be longer."""
+    """Whether a JSON value contains the wanted one: objects may have more members, arrays must have the same length."""
     if isinstance(wanted, Mapping):
         return isinstance(value, Mapping) and all(
             name in value and json_contains(value[name], member) for name, member in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(value, list) and len(value) == len(wanted) and all(map(json_contains, value, wanted))
-    if isinstance(wanted, bool) or isinstance(value, bool):  # to Python, True is 1
+    if isinstance(wanted, bool) or isinstance(value, bool):  # in Python, True == 1
         return value is wanted
     return bool(value == wanted)
 
 
 def value_at(value: Any, pointer: str) -> Any:
-    """What stands at a JSON Pointer (RFC 6901); something that equals nothing when there is nothing."""
+    """The value at a JSON Pointer (RFC 6901); without one, a value that equals nothing."""
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(value, Mapping):
@@ -169,7 +170,7 @@ def _is_open(segment: str) -> bool:
 
 
 def _paths_meet(pattern: str, template: str) -> bool:
-    """Whether some path fits both. A template's segment with a parameter in it may be anything."""
+    """Whether some path matches both. A template's segment with a parameter matches anything."""
     wanted, stated = pattern.split("/"), template.split("/")
     return len(wanted) == len(stated) and all(
         one == other or _is_open(one) or "{" in other for one, other in zip(wanted, stated, strict=True)

@@ -1,4 +1,4 @@
-"""What a stub may reply: a documented status, example or wording; or a body or text of its own."""
+"""Responses of stubs: a documented status, example or message; or a body or text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _HEADERS = {
     },
 }
 _FRAMING = frozenset({"content-type", "content-length", "transfer-encoding", "connection"})
-"""Headers that are said by `media_type`, by the body itself, and by the gateway."""
+"""Headers that follow from `media_type`, the body and the connection."""
 STATUS_SCHEMA = {"type": "integer", "minimum": 200, "maximum": 599}
 
 REPLY_SCHEMA: Mapping[str, Any] = {
@@ -32,7 +32,7 @@ REPLY_SCHEMA: Mapping[str, Any] = {
         "media_type": {"type": "string", "pattern": "^[ -~]+/[ -~]+$", "maxLength": 200},
         "headers": _HEADERS,
     },
-    # What is given whole has no example and no wording.
+    # A complete body excludes `example` and `message`.
     "allOf": [
         {"not": {"required": [one, other]}}
         for one, other in (
@@ -45,11 +45,11 @@ REPLY_SCHEMA: Mapping[str, Any] = {
         )
     ],
 }
-"""What a stub may say: a documented status, example or wording; or a body (JSON) or text of its own."""
+"""JSON Schema of a stub's response: a documented status, example or message; or a body (JSON) or text."""
 
 
 def check_headers(reply: Mapping[str, Any]) -> None:
-    """Raises ValueError for a header that would contradict the body, which a reply that fits REPLY_SCHEMA may have."""
+    """Raises ValueError for a header that contradicts the body, which REPLY_SCHEMA cannot express."""
     for name in reply.get("headers", ()):
         if name.lower() in _FRAMING:
             raise ValueError(f"the reply has the header {name}; wanted media_type, and a fault for what is garbled")

@@ -1,4 +1,4 @@
-"""The rules installed in a sandbox: which requests get a reply or a fault out of turn, and how often."""
+"""The rules installed in a sandbox: which requests get a stubbed response or a fault, and how often."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -7,16 +7,16 @@ from mockserver.http import Request
 from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.stubs.matcher import Matcher, RequestView
 
-if TYPE_CHECKING:  # what faults are costs milliseconds, and most servers never meet one
+if TYPE_CHECKING:  # importing faults costs milliseconds, and most servers use none
     from mockserver.sandbox.stubs.faults import Fault
 
 MAX_RULES = 1000
 MAX_TOTAL = 16 * 1024 * 1024
-"""Of all definitions of a sandbox."""
+"""The most bytes of all definitions of a sandbox."""
 
 
 class RuleSnapshot(NamedTuple):
-    """What a rule can be made from again, as plain values."""
+    """A rule's state as plain values."""
 
     definition: dict[str, Any]
     origin: str
@@ -28,38 +28,38 @@ class RuleSnapshot(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A stub: requests of this kind get this reply, this fault, or both."""
+    """A rule: matching requests get this response, this fault, or both."""
 
     definition: Mapping[str, Any]
-    """As it came."""
+    """As it was sent."""
     origin: str
-    """What installed it: `next`, `fault`, or `scenario:<name>`."""
+    """Its origin: `next`, `fault`, or `scenario:<name>`."""
     matcher: Matcher
     reply: Mapping[str, Any] | None = None
-    """What fits REPLY_SCHEMA; None leaves the reply to whoever else answers."""
+    """A value that fits REPLY_SCHEMA; None for a rule with a fault only."""
     fault: "Fault | None" = None
     times: int | None = None
-    """How often it is claimed before it is gone; None is for ever."""
+    """How often it may be used; None is unlimited."""
     after: int = 0
-    """How many matches are let go before."""
+    """How many matches to skip first."""
     probability: float = 1.0
-    """Of each later match to be claimed. The rule's id and the match's number decide: it is the same on every run."""
+    """The probability that a later match is used. Seeded by the rule's id and the number of the match."""
     until: float | None = None
-    """When it is gone, in Unix seconds of sandbox time; None is never."""
+    """When it ends, in Unix seconds of sandbox time; None is never."""
     undocumented: bool = False
-    """Whether the reply may be one that the document does not allow."""
+    """Whether the response may be undocumented."""
     size: int = 0
-    """Of the definition, in bytes."""
+    """The size of the definition, in bytes."""
     id: str = ""
-    """Given when it is installed."""
+    """Set when it is installed."""
     matched: int = 0
-    """How many requests it matched; not counted are those that an earlier rule answered in its place."""
+    """How many requests it matched. Requests that an earlier rule answered do not count."""
     claimed: int = 0
     """How many of these it answered or disturbed."""
 
     @property
     def answers(self) -> bool:
-        """Whether it decides what the answer is, rather than how it is delivered."""
+        """Whether it determines the response, and not only its delivery."""
         return self.reply is not None or (self.fault is not None and self.fault.status is not None)
 
     def met(self) -> "Rule":
@@ -68,16 +68,16 @@ class Rule(NamedTuple):
         return met._replace(claimed=self.claimed + 1) if met._is_due() else met
 
     def kept(self) -> RuleSnapshot:
-        """What `restored_rule` makes it from again."""
+        """The state, for `restored_rule`."""
         definition = dict(self.definition)
         return RuleSnapshot(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
 
     def key(self) -> bytes:
-        """16 bytes for the draws of the latest match's fault."""
+        """16 bytes that seed the fault of the latest match."""
         return digest(self.id.encode(), b"fault", b"%d" % self.matched)
 
     def is_gone(self, now: float) -> bool:
-        """Whether it will never be claimed again."""
+        """Whether it cannot be used again."""
         return (self.times is not None and self.claimed >= self.times) or (self.until is not None and self.until <= now)
 
     def _is_due(self) -> bool:
@@ -88,30 +88,30 @@ class Rule(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What the rules decide about one request."""
+    """What the rules determine for one request."""
 
     stub: Rule | None = None
-    """The rule that answers, by its reply or by its fault's status."""
+    """The rule that answers, by its response or its fault's status."""
     faults: "tuple[tuple[Fault, bytes], ...]" = ()
-    """What disturbs the answer, in the order of the rules, each with the key for its draws."""
+    """The faults of the response, in the order of the rules, each with the key of its random numbers."""
 
 
 class Rules:
-    """The rules of one sandbox, in the order in which they are asked. Those that are used up or over are gone."""
+    """The rules of one sandbox, in order of precedence. Used-up and expired ones are removed."""
 
     __slots__ = ("_new_id", "installed")
 
     def __init__(self, new_id: Callable[[str, bytes], str]) -> None:
-        """`new_id` gives the id of what a canonical body creates."""
+        """`new_id` returns the id for a canonical body."""
         self._new_id = new_id
         self.installed: list[Rule] = []
-        """Asked first, so that a sandbox without rules pays for one look at an empty list."""
+        """Checked first, so that requests of a sandbox without rules cost nothing."""
 
     def claim(self, operation: str, request: Request, now: float, *, is_answered: bool = False) -> Claim:
-        """What the rules decide about a request to this operation, counted.
+        """The rules for a request to this operation; counts the match.
 
-        The first rule that answers and is due wins, and later ones that would answer wait; other faults add up. With
-        `is_answered` none that would answer is asked.
+        The first rule that answers and is due wins, and later ones are not used up; other faults add up. With
+        `is_answered` rules that answer are ignored.
         """
         self.drop_gone(now)
         asked, stub, faults = RequestView(operation, request), None, []
@@ -128,10 +128,10 @@ class Rules:
         return Claim(stub, tuple(faults))
 
     def install(self, rules: Iterable[Rule], *, instead_of: str | None = None) -> list[Rule]:
-        """Add rules after those that are there, and tell them with their ids.
+        """Append rules; returns them with their ids.
 
-        With `instead_of` the rules of that origin go. A rule that has an id keeps it. Raises ValueError, and changes
-        nothing, when there would be too many.
+        `instead_of` removes the rules of that origin first. A rule that has an id keeps it. Raises ValueError, and then
+        changes nothing, if there would be too many.
         """
         kept = [each for each in self.installed if each.origin != instead_of]
         added = list(rules)
@@ -145,19 +145,19 @@ class Rules:
         return named
 
     def remove(self, matches: Callable[[Rule], bool] = lambda _: True) -> int:
-        """Drop the rules that match, and say how many."""
+        """Remove the rules that match; returns their number."""
         kept = [each for each in self.installed if not matches(each)]
         dropped = len(self.installed) - len(kept)
         self.installed = kept
         return dropped
 
     def drop_gone(self, now: float) -> None:
-        """Forget the rules that will never be claimed again."""
+        """Remove the rules that cannot be used again."""
         if any(rule.is_gone(now) for rule in self.installed):
             self.installed = [rule for rule in self.installed if not rule.is_gone(now)]
 
     def _unused_id(self, rule: Rule, taken: set[str]) -> str:
-        """An id that follows from the definition. Where ids began anew while rules stayed, it may be taken."""
+        """An id derived from the definition. It may be taken if ids were restarted and rules kept."""
         body = canonical(rule.definition)
         id_ = self._new_id("stub", body)
         while id_ in taken:

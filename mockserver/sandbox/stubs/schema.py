@@ -1,4 +1,4 @@
-"""How rules are written down: what a definition may hold, and the rule that it describes."""
+"""Definitions of rules: JSON Schema and parser."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from mockserver.sandbox.stubs.rules import Rule, RuleSnapshot
 from mockserver.settings.parse import read_instant
 
 MAX_SIZE = 256 * 1024
-"""Of one rule's definition, in bytes of JSON."""
+"""The most bytes of one rule's definition, as JSON."""
 MAX_TIMES = 10**9
 MAX_SPAN = 1e12
 
@@ -38,7 +38,7 @@ RULE_SCHEMA: Mapping[str, Any] = {
     "anyOf": [{"required": ["reply"]}, {"required": ["status"]}, {"required": ["fault"]}],
     "allOf": [{"not": {"required": ["reply", "status"]}}, {"not": {"required": ["until", "for"]}}],
 }
-"""The definition of one rule, as a JSON Schema. `status` is short for a reply of that status."""
+"""JSON Schema of a rule's definition. `status` is short for a `reply` with only that status."""
 
 STANDING_FAULT_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -47,13 +47,13 @@ STANDING_FAULT_SCHEMA: Mapping[str, Any] = {
     "properties": {name: each for name, each in RULE_PROPERTIES.items() if name not in {"reply", "status"}},
     "allOf": [{"not": {"required": ["until", "for"]}}],
 }
-"""The definition of a rule that has a fault only."""
+"""JSON Schema of a rule that has only a fault."""
 
 
 def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: int | None = 1) -> Rule:
-    """The rule that a definition describes, which fits RULE_SCHEMA.
+    """The rule of a definition that fits RULE_SCHEMA.
 
-    `times` holds where the definition does not say. Raises ValueError for what the schema cannot refuse.
+    `times` is the default. Raises ValueError for what the schema cannot express.
     """
     try:
         size = len(canonical(definition))
@@ -83,7 +83,7 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
 
 
 def restored_rule(kept: RuleSnapshot) -> Rule:
-    """The rule that was kept, whose definition fits RULE_SCHEMA; raises ValueError as read_rule does."""
+    """The rule of a snapshot whose definition fits RULE_SCHEMA; raises ValueError like read_rule."""
     lasting = {name: value for name, value in kept.definition.items() if name not in {"until", "for"}}
     rule = read_rule(lasting, origin=kept.origin, now=0.0, times=kept.times)
     counts = {name: getattr(kept, name) for name in ("definition", "times", "until", "id", "matched", "claimed")}
@@ -104,6 +104,6 @@ def _read_end(definition: Mapping[str, Any], now: float) -> float | None:
     instant = read_instant(came) if isinstance(came, str) else float(came)
     if instant is None:
         raise ValueError(f"until is {came[:100]!r}; wanted an ISO 8601 instant or Unix seconds")
-    if not instant > now:  # nor is it NaN
+    if not instant > now:  # also false for NaN
         raise ValueError(f"until is {came!r}, which is over; the sandbox's clock stands at {now!r}")
     return min(instant, LATEST)

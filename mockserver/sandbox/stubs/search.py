@@ -1,4 +1,4 @@
-"""Which exchanges are meant: what a request must be like, as in rules, and what came of it."""
+"""Searches of the journal: matchers as in rules, and properties of the response."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,11 +27,11 @@ SEARCH_PROPERTIES: Mapping[str, Any] = {
     "since": _NUMBER,
     "until": _NUMBER,
 }
-"""The properties of a definition that say which exchanges it means, as JSON Schemas. An empty operation means none."""
+"""JSON Schemas of a search's properties. An empty operation selects requests without one."""
 
 
 class Search(NamedTuple):
-    """What an exchange must be like; what is None may be anything."""
+    """Conditions that an exchange must meet; None matches everything."""
 
     matcher: Matcher
     operation: str | None = None
@@ -40,13 +40,13 @@ class Search(NamedTuple):
     """A number, or a class such as `4XX`."""
     reason: str | None = None
     source: str | None = None
-    """Of which a `*` at the end stands for any rest."""
+    """A trailing `*` matches any rest."""
     since: int = 0
     until: int | None = None
-    """The first and the last number in the journal that count."""
+    """The first and the last number in the journal."""
 
     def finds(self, exchange: Exchange) -> bool:
-        """Whether the exchange is meant."""
+        """Whether the exchange matches."""
         response = exchange.response
         return (
             exchange.number >= self.since
@@ -60,7 +60,7 @@ class Search(NamedTuple):
 
 
 def read_search(definition: Mapping[str, Any]) -> Search:
-    """The search that a definition describes, which fits SEARCH_PROPERTIES; raises ValueError for too deep a body."""
+    """The search of a definition that fits SEARCH_PROPERTIES; raises ValueError if its body is nested too deeply."""
     try:
         canonical([definition.get("body"), definition.get("body_at")])
     except orjson.JSONEncodeError as error:
@@ -70,16 +70,16 @@ def read_search(definition: Mapping[str, Any]) -> Search:
 
 
 class Order(NamedTuple):
-    """How far a sequence of requests was met."""
+    """The result of a search for a sequence of requests."""
 
     numbers: tuple[int, ...]
-    """The exchange that each search found, as far as they found one."""
+    """The number of the exchange found for each search, until one failed."""
     missing: int | None
-    """The index of the first search that finds nothing after the others; None when all were met."""
+    """The index of the first search without a match; None if all matched."""
 
 
 def find_order(searches: Sequence[Search], exchanges: Iterable[Exchange]) -> Order:
-    """Whether the exchanges hold the requests in this order, whatever lies between them."""
+    """Whether the exchanges contain matches in this order; others may be in between."""
     numbers: list[int] = []
     for exchange in exchanges:
         if len(numbers) < len(searches) and searches[len(numbers)].finds(exchange):

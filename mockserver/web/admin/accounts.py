@@ -1,4 +1,4 @@
-"""Admin verbs for accounts: who may ask, what is left, and what was used."""
+"""Admin routes for accounts: credits, ledger and usage."""
 
 from itertools import islice
 from typing import Any
@@ -31,16 +31,16 @@ def put_account(call: AdminCall) -> Any:
 
 
 def usage(call: AdminCall) -> Any:
-    """By provider, what the sandbox's accounts used; providers that meter nothing are left out.
+    """By provider, what the sandbox's accounts used; providers without meters are left out.
 
     `limit` and `after` page the meter events of each; `next` is the `after` of the following page, null at the end.
     """
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
     reporting = {service.provider: service.world for service in call.engine.services if service.provider}
     return {
-        provider.name: provider.report(world, call.sandbox, after, limit)
+        provider.name: provider.usage_report(world, call.sandbox, after, limit)
         for provider, world in reporting.items()
-        if provider.report
+        if provider.usage_report
     }
 
 
@@ -59,7 +59,7 @@ ACCOUNT: dict[str, Any] = {
     "email": {"type": "string", "minLength": 1, "maxLength": 320},
     "revoked": {"type": "boolean"},
 }
-"""What can be set of an account."""
+"""The schema of the body: what can be set of an account."""
 
 VERBS = (
     AdminRoute("GET", "/accounts", accounts),
@@ -76,7 +76,7 @@ VERBS = (
 
 
 def _find_account(call: AdminCall) -> Account:
-    """The account, opened or as it would be; to look at it opens none."""
+    """The account, open or as it would be opened. Does not open it."""
     found = call.sandbox.accounts.peek(call.path["token"], call.now, magic=call.engine.settings.magic)
     if found is None:
         raise AdminRefusal(404, "The accounts are closed, and this token is not among them.")

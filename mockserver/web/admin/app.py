@@ -1,4 +1,4 @@
-"""The API under /__admin: who may call, what is refused, and which verb answers."""
+"""The admin API under /__admin: authorisation, validation and dispatch."""
 
 import asyncio
 import re
@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.engine.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
-from mockserver.openapi.requests import read_token
 from mockserver.openapi.responses import problem, violation_json
 from mockserver.openapi.router import MAX_NAME, allowed_methods
+from mockserver.openapi.security import read_token
 from mockserver.sandbox.manager import SandboxesFull
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
@@ -32,9 +32,11 @@ from mockserver.text import nearest
 from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated
 from mockserver.web.admin.routes import ROUTES
-from mockserver.web.app import ADMIN_PREFIX, HEALTH, LARGE_BODIES, internal_error
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
+from mockserver.web.gateway import internal_error
 from mockserver.web.lanes import busy, in_lane, own_lane
+from mockserver.web.large_bodies import LARGE_BODIES
+from mockserver.web.paths import ADMIN_PREFIX, HEALTH
 from mockserver.web.scopes import route_path
 from mockserver.workers import LaneFull
 
@@ -42,10 +44,10 @@ MAX_BODY = 1024 * 1024
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
-    """The app for everything the gateway does not answer itself.
+    """The Starlette app for the admin API.
 
-    It does not keep the engine alive: Starlette's router and middleware refer to themselves, and would keep it until
-    the collector runs.
+    It does not keep the engine alive: Starlette's router and middleware form reference cycles, which would keep it
+    until garbage collection.
     """
     known: Engine = proxy(engine)
     by_path: dict[str, dict[str, AdminRoute]] = {}
@@ -54,7 +56,7 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
     endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
-        # Longer paths first: a token or a name may hold slashes, and what follows it is no part of it.
+        # Longer paths first: a token or a name may contain slashes, and a suffix such as /ledger is not part of it.
         *(_route(path, endpoints[path]) for path in sorted(endpoints, key=len, reverse=True)),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
@@ -62,7 +64,7 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
     plain: dict[str, ASGIApp] = {ADMIN_PREFIX + path: each for path, each in endpoints.items() if "{" not in path}
 
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
-        # Going through all routes would cost a reset, which tests do all the time, more than the reset itself.
+        # Trying all routes would take longer than a reset, which tests do all the time.
         path = route_path(scope)
         await plain.get(path, app)({**scope, "path": path, "root_path": ""}, receive, send)
 
@@ -70,7 +72,7 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
 
 
 class _TextConvertor(Convertor[str]):
-    """Any text at all, but some."""
+    """A non-empty string, slashes and line breaks included."""
 
     regex = "(?s:.+)"
 
@@ -89,7 +91,7 @@ def _route(path: str, endpoint: "_Endpoint") -> Route:
 
 
 class _Refusing:
-    """A path all of whose methods are answered elsewhere."""
+    """A path whose methods are all rejected."""
 
     def __init__(self, methods: set[str]) -> None:
         self._methods = methods
@@ -99,7 +101,7 @@ class _Refusing:
 
 
 class _Endpoint:
-    """All verbs of one admin path."""
+    """All routes of one admin path."""
 
     def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, AdminRoute]) -> None:
         self._engine = engine
@@ -128,7 +130,7 @@ class _Endpoint:
                 response = _sent(busy(full), dict(busy(full).headers))
             except (ClientDisconnect, ConnectionResetError):
                 return
-            except Exception:  # left to the server, it would cost the client its connection
+            except Exception:  # the server would close the client's connection after an exception
                 response = _sent(internal_error(request.method, request.url.path))
         await response(scope, receive, send)
 
@@ -159,7 +161,7 @@ class _Endpoint:
     async def _answer_in_steps(  # noqa: PLR0917  what a call is made of
         self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
     ) -> StarletteResponse:
-        """The answer of a verb that takes steps: each in the turn of its sandbox, and what lies between beside them."""
+        """The response of a route with steps: each runs in its sandbox's transaction, the code between them outside."""
         workers, lane = self._engine.workers, own_lane()
         async with LARGE_BODIES.hold(len(asked.body)):
             call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
@@ -180,13 +182,13 @@ class _Endpoint:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
-        if isinstance(answer, Response):  # a verb that does not speak JSON
+        if isinstance(answer, Response):  # a route that does not return JSON
             return _sent(answer, named)
         return _json(200, answer, named)
 
 
 def _next_step(steps: Generator[Step, Any, Any], found: Any) -> Any:
-    """The next step of a verb that was told what the last one found; its answer when there is none."""
+    """The next step after the result of the last one; the response if there is none."""
     try:
         return steps.send(found)
     except StopIteration as ended:
@@ -228,7 +230,7 @@ def _read_json(verb: AdminRoute, body: bytes) -> Any:
         definition = verb.body.definition
         wanted = definition.get("description") if isinstance(definition, dict) else None
         raise AdminRefusal(400, f"The body is {error}{f'; wanted {wanted}' if wanted else ''}.") from None
-    violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # its own reader says more
+    violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # orjson's error says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", deduplicated(violations))
     return value
@@ -258,7 +260,7 @@ def _method_not_allowed(path: str, method: str, methods: Any) -> StarletteRespon
     return _problem(AdminRefusal(405, detail), headers)
 
 
-async def _not_found(request: StarletteRequest, error: Exception) -> StarletteResponse:  # noqa: ARG001  Starlette's signature
+async def _not_found(request: StarletteRequest, _: Exception) -> StarletteResponse:
     path = request.url.path
     near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in ROUTES))
     hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""

@@ -1,4 +1,4 @@
-"""The gate before /__admin: who may call, and what the others are told."""
+"""Authorisation of calls to /__admin."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,14 +12,18 @@ TOKEN_HEADER = "x-mock-admin-token"  # noqa: S105  a header's name
 
 
 class AdminAuth:
-    """Lets in who knows the admin token; without one, whoever is on this machine, if the server listens there only."""
+    """Authorises calls to /__admin.
+
+    With `admin_token`, X-Mock-Admin-Token must match (401). Without one, the server must be bound to loopback, and Host
+    and Origin must be loopback (403); this stops DNS rebinding and cross-site requests.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._token = settings.admin_token
         self._is_near = _is_loopback(settings.host)
 
     def admit(self, headers: Mapping[str, str]) -> None:
-        """Raises AdminRefusal when the call may not enter; names of headers are in lower case."""
+        """Raises AdminRefusal for an unauthorised call; names of headers are in lower case."""
         if not self._token and self._is_near:
             _check_loopback(headers)
         elif not self._token:
@@ -29,7 +33,7 @@ class AdminAuth:
 
 
 def _check_loopback(headers: Mapping[str, str]) -> None:
-    """A page of a stranger, open in a browser here, can send to loopback; but the browser says where it is from."""
+    """Web pages of other origins can send requests to loopback, but browsers add their origin."""
     addresses = {"Host": f"//{headers.get('host', 'localhost')}", "Origin": headers.get("origin")}
     for name, address in addresses.items():
         if address is not None and not _is_loopback_name(address):

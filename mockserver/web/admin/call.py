@@ -1,4 +1,4 @@
-"""What an admin call is: the request, the verb that answers it, and how it is refused."""
+"""Admin calls, routes and rejections."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,8 +12,8 @@ MAX_ROWS = 1000
 PAGE = frozenset({"limit", "after"})
 
 
-class AdminRefusal(Exception):  # noqa: N818  a glossary word
-    """An admin call turned away; nothing was changed."""
+class AdminRefusal(Exception):
+    """A rejected admin call; nothing was changed."""
 
     def __init__(self, status: int, detail: str, violations: Sequence[Violation] = ()) -> None:
         super().__init__(detail)
@@ -23,7 +23,7 @@ class AdminRefusal(Exception):  # noqa: N818  a glossary word
 
 
 class AdminCall(NamedTuple):
-    """An admin request, admitted and validated, with the sandbox it names."""
+    """An authorised and validated admin request, with its sandbox."""
 
     engine: Engine
     sandbox: Sandbox
@@ -37,10 +37,12 @@ class AdminCall(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a verb has done in the turn of a sandbox; it is sent what the action returns."""
+    """A part of a route's work that runs in a sandbox's transaction; the result of `action` is sent back to the
+    generator.
+    """
 
     sandbox: str
-    """The name."""
+    """The sandbox's name."""
     action: Callable[[], Any]
 
 
@@ -51,29 +53,30 @@ class AdminRoute(NamedTuple):
     path: str
     answer: Callable[[AdminCall], Any]
     body: Schema | None = None
-    """What the body may hold; None when there is none to send."""
+    """The schema of the body; None if the route takes none."""
     parameters: frozenset[str] = frozenset()
     opens: bool | None = None
-    """Whether the call makes its sandbox where there is none, and holds it there; None: unless it is a GET."""
+    """Whether the call creates its sandbox if necessary, and pins it; None means every method except GET."""
     is_large: bool = False
-    """Whether body or answer may be as large as an export."""
+    """Whether request or response body may be as large as an export."""
     in_steps: bool = False
-    """Whether `answer` is a generator. It runs in a thread and outside any transaction, but for the steps it yields."""
+    """Whether `answer` is a generator. It runs in a thread and outside any transaction, except for the steps it yields.
+    """
 
     @property
     def sets_up(self) -> bool:
-        """Whether the sandbox is one the operator counts on afterwards."""
+        """Whether the call counts as set-up, which pins the sandbox."""
         return self.method != "GET" if self.opens is None else self.opens
 
 
 def object_schema(*required: str, at_least: int = 0, **properties: Any) -> Schema:
-    """A JSON object with these properties and no others."""
+    """The schema of a JSON object with these properties and no others."""
     definition = {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
     return Schema({**definition, "minProperties": at_least}, {})
 
 
 def or_422(change: Callable[[], None]) -> None:
-    """Make the change; a ValueError is the caller's mistake."""
+    """Calls the function; a ValueError becomes a 422."""
     try:
         change()
     except ValueError as error:
@@ -81,7 +84,7 @@ def or_422(change: Callable[[], None]) -> None:
 
 
 def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
-    """A whole number in the query."""
+    """An integer in the query."""
     text = call.query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 18 and int(text) <= most):
         raise AdminRefusal(400, f"{name} is {text[:100]!r}; wanted a whole number up to {most}.")
@@ -89,7 +92,9 @@ def read_count(call: AdminCall, name: str, default: int, most: int) -> int:
 
 
 def deduplicated(violations: Sequence[Violation]) -> list[Violation]:
-    """Each once, with what the schema says of itself where it has many ways. A wrong type hides all other faults."""
+    """The violations without repetitions, and with the schema's description for alternatives. If the type is wrong,
+    only that.
+    """
     mistyped = {each.location for each in violations if each.code == "type"}
     kept = [_with_ways(each) for each in violations if each.code == "type" or each.location not in mistyped]
     return list({(each.location, each.message): each for each in kept}.values())

@@ -1,4 +1,4 @@
-"""Admin verbs for callbacks: the inbox that shows what was, or would have been, delivered."""
+"""Admin routes for callbacks."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from mockserver.web.admin.views import iso_instant
 
 
 def callbacks(call: AdminCall) -> Any:
-    """Those that fell due, in that order, then those pending; `next` is the `after` of the following page."""
+    """Due callbacks in due order, then pending ones; `next` is the `after` of the following page."""
     call.engine.settle(call.sandbox)
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
     outbox = call.sandbox.outbox
@@ -30,7 +30,7 @@ def callbacks(call: AdminCall) -> Any:
 
 
 def delete_callbacks(call: AdminCall) -> Any:
-    """Forget all, also those pending, which are then never sent."""
+    """Remove all callbacks; pending ones are never sent."""
     outbox = call.sandbox.outbox
     call.sandbox.outbox = None
     return {"forgotten": len(outbox.every()) if outbox else 0}

@@ -1,4 +1,4 @@
-"""Admin verbs for sandbox time, and for how batches age."""
+"""Admin routes for the clock and the progression."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ def progression(call: AdminCall) -> Any:
 
 
 def put_progression(call: AdminCall) -> Any:
-    """Batches queued from now on age so; those queued before keep their way."""
+    """Applies to batches queued from now on; earlier ones keep their progression."""
     call.sandbox.progression = read_progression(call.body)
     return progression(call)
 
@@ -77,7 +77,7 @@ PROGRESSION = Schema(
             '{"progression": "time", "seconds": 2} or {"progression": "polls", "polls": 3}'
         ),
         "oneOf": [
-            {"type": "string"},  # its own reader says more
+            {"type": "string"},  # orjson's error says more
             object_schema("progression", progression={"const": "immediate"}).definition,
             object_schema(
                 "progression",
@@ -114,7 +114,7 @@ VERBS = (
 
 
 def read_progression(body: Mapping[str, Any] | str) -> Progression:
-    """What the body of PUT /progression says; raises AdminRefusal for a text that says nothing."""
+    """The progression of the body of PUT /progression; raises AdminRefusal for an invalid text."""
     if isinstance(body, str):
         body = _progression_json(body)
     kind = body["progression"]
@@ -123,7 +123,7 @@ def read_progression(body: Mapping[str, Any] | str) -> Progression:
 
 
 def _progression_json(text: str) -> dict[str, Any]:
-    """The object that a text is short for, which is written as the setting is, and keeps to the same bounds."""
+    """The object of a text such as `polls:3`, within the bounds of the setting."""
     try:
         body = _clock_json(*syntaxes.read_progression(text))
     except SettingsError as error:
@@ -139,7 +139,7 @@ def _clock_json(kind: str, amount: float) -> dict[str, Any]:
 
 
 def read_instant(came: str | float) -> float:
-    """Unix seconds from an instant as a body says it; raises AdminRefusal."""
+    """Unix seconds of an instant in a body; raises AdminRefusal."""
     if isinstance(came, int | float):
         return came
     try:

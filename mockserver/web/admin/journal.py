@@ -1,4 +1,4 @@
-"""Admin verbs for the journal: what was asked, how it was answered, and whether that is what a test expects."""
+"""Admin routes for the journal: list, count, find, order."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -53,7 +53,7 @@ def count_requests(call: AdminCall) -> Any:
 
 
 def _is_met(count: int, expected: Mapping[str, int], *, dropped: int) -> bool | None:
-    """Whether as many were found as were expected; None where what the journal forgot could change the answer."""
+    """Whether the count is as expected; None if dropped exchanges could change the result."""
     least = max(expected.get("exactly", 0), expected.get("at_least", 0))
     most = min(expected.get("exactly", count), expected.get("at_most", count))
     if count > most or (not dropped and count < least):
@@ -79,7 +79,7 @@ def order_requests(call: AdminCall) -> Any:
 
 
 def _search(call: AdminCall, definition: Mapping[str, Any]) -> Search:
-    """The search that is meant. One for a misspelt word would find nothing, which a test may take for a good sign."""
+    """The search of the body. Unknown names are rejected, since a count of 0 would look like success."""
     _check_operation(call, definition.get("operation", ""))
     _check_reason(definition.get("reason", ""))
     _check_source(definition.get("source", ""))
@@ -96,13 +96,13 @@ def _check_operation(call: AdminCall, key: str) -> None:
 
 
 def _check_reason(word: str) -> None:
-    """An empty one means what was not refused."""
+    """An empty reason selects accepted requests."""
     if word and word not in set(Reason):
         raise _unknown("reason", word, tuple(Reason))
 
 
 def _check_source(word: str) -> None:
-    """An empty one means answers that say none, such as that of an unknown path; a `*` at the end any rest."""
+    """An empty source selects responses without one, e.g. for an unknown path; a trailing `*` matches any rest."""
     is_known = word in {"", *SOURCES} or word.startswith(FIXTURE_SOURCE)
     if not is_known and not (word.endswith(ANY) and any(each.startswith(word[:-1]) for each in _SOURCES)):
         raise _unknown("source", word, _SOURCES)
@@ -145,7 +145,7 @@ def unmatched_requests(call: AdminCall) -> Any:
 def _unmatched(
     each: Exchange, services: Mapping[str, BoundOperation], nearness: NearMissFinder, kind: str
 ) -> Iterator[UnmatchedPrompts]:
-    """The exchange, when it matched no operation or no fixture."""
+    """The exchange, if it matched no operation or no fixture."""
     if each.reason in LOST and not each.operation:
         if kind != "fixture":
             yield UnmatchedPrompts(each, (nearness.operation(each.request),), 1)
@@ -156,7 +156,7 @@ def _unmatched(
 def _without_fixture(
     exchange: Exchange, service: BoundOperation, nearness: NearMissFinder
 ) -> Iterator[UnmatchedPrompts]:
-    """The exchange, when it could have had a fixture's answer, and had none."""
+    """The exchange, if a fixture could have answered it and none did."""
     fixtures, provider = service.world.fixtures, service.provider
     if exchange.response.source.startswith("fixture"):
         return

@@ -1,4 +1,4 @@
-"""Admin verbs that list what a sandbox holds, without ageing it as a client's look does."""
+"""Admin routes that list a sandbox's batches and files. Unlike a client's poll, they make no batch progress."""
 
 from collections.abc import Callable
 from itertools import islice

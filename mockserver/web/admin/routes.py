@@ -1,4 +1,4 @@
-"""What the admin API can do: the verbs of every room."""
+"""All routes of the admin API."""
 
 from mockserver.web.admin import accounts as admin_accounts
 from mockserver.web.admin import callbacks as admin_callbacks

@@ -1,4 +1,4 @@
-"""Admin verbs for the server, and for sandboxes as a whole: list, make, forget and reset them."""
+"""Admin routes for the server, and for whole sandboxes: list, create, delete and reset."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ from mockserver.web.admin.views import unexpected
 MAX_ACCOUNTS = 1000
 
 
-def version(call: AdminCall) -> Any:  # noqa: ARG001  every verb takes the call
+def version(_: AdminCall) -> Any:
     return {"name": "mockserver", "version": __version__}
 
 
@@ -70,7 +70,7 @@ def sandboxes(call: AdminCall) -> Any:
 
 
 def create_sandbox(call: AdminCall) -> Any:
-    """Make a sandbox, or hold one that is there; `header` is what its clients send."""
+    """Create a sandbox, or pin an existing one; `header` is the value that its clients send."""
     book, body = call.engine.sandboxes, call.body
     name = body.get("name") or book.unused_name()
     own = _read_own(call)
@@ -88,7 +88,7 @@ def create_sandbox(call: AdminCall) -> Any:
 
 
 def delete_sandbox(call: AdminCall) -> Any:
-    """`unexpected` are requests that no client can have meant, so that a test looks back and tidies up in one call."""
+    """`unexpected` are requests that no document allows, so that a test can check and clean up in one call."""
     name = call.path["name"]
     sandbox = call.engine.sandboxes.delete(name)
     if sandbox is None:

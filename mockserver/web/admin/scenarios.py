@@ -1,4 +1,4 @@
-"""Admin verbs for scenarios, and for the conditions that a sandbox lives under."""
+"""Admin routes for scenarios and conditions."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def scenario(call: AdminCall) -> Any:
 
 
 def apply_scenario(call: AdminCall) -> Any:
-    """Set the sandbox up as the scenario says, on top of what it holds; with `reset=true` after making it new."""
+    """Apply the scenario to the sandbox; with `reset=true` after a reset."""
     found, reset = _find(call), _read_reset(call)
     setup = read_actions(found.name, found.content)
     or_422(lambda: setup.apply(call.sandbox, magic=call.engine.settings.magic, reset=reset))
@@ -33,7 +33,7 @@ def conditions(call: AdminCall) -> Any:
 
 
 def put_conditions(call: AdminCall) -> Any:
-    """Conditions in place of those that were there, for what happens from now on."""
+    """Replace the conditions, for later requests."""
     violations = call.engine.scenarios.conditions.violations(call.body, ("body",))
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", violations)

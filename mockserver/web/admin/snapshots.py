@@ -1,4 +1,4 @@
-"""Admin verbs that carry a sandbox elsewhere: its whole state as one JSON document, and back."""
+"""Admin routes for export and import."""
 
 from collections.abc import Generator, Mapping
 from functools import partial
@@ -30,12 +30,12 @@ _RULE = Schema(RULE_SCHEMA, {})
 
 
 def export(call: AdminCall) -> Generator[Step, Any, bytes]:
-    """The document; with `journal=true` the exchanges are in it, too."""
+    """The export; `journal=true` includes the exchanges."""
     wanted = call.query.get("journal", "false")
     if wanted not in _CHOICES:
         raise AdminRefusal(400, f"journal is {wanted[:100]!r}; wanted true or false.")
     snapshots = snapshots_of(call.engine)
-    # Writing takes long, and is done when others may go on.
+    # Encoding takes long, and runs outside the transaction.
     taken = yield Step(call.sandbox.name, partial(_take, snapshots, call.sandbox, journal=_CHOICES[wanted]))
     try:
         document = orjson.dumps(snapshots.write(taken))
@@ -52,11 +52,11 @@ def export(call: AdminCall) -> Generator[Step, Any, bytes]:
 
 def _take(snapshots: Snapshots, sandbox: Sandbox, *, journal: bool) -> Snapshot:
     with sandbox.transaction:
-        return snapshots.take(sandbox, journal=journal)
+        return snapshots.snapshot_of(sandbox, journal=journal)
 
 
 def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
-    """Make the sandbox what the document says, whatever it was; one that cannot be read changes nothing."""
+    """Replace the sandbox's state by an export. An invalid export changes nothing."""
     try:
         snapshot = snapshots_of(call.engine).read(call.body)
         _check_definitions(call.engine, snapshot)
@@ -87,14 +87,16 @@ VERBS = (
 
 
 def snapshots_of(engine: Engine) -> Snapshots:
-    """What writes and reads this server's sandboxes, and judges what is read as its providers do."""
+    """The snapshot codec for this server's providers."""
     providers = {service.provider: service.world for service in engine.services if service.provider}
-    kept = {each.name: each.collections() for each in providers if each.collections}
-    return Snapshots(kept, [partial(each.judge, world) for each, world in providers.items() if each.judge])
+    declared = {each.name: each.collections() for each in providers if each.collections}
+    return Snapshots(
+        declared, [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
+    )
 
 
 def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:
-    """What has a schema of its own fits it."""
+    """Validates parts of an export that have schemas."""
     rules, conditions = snapshot.attributes.get("rules", ()), snapshot.attributes.get("conditions", NORMAL)
     judged = [(_RULE, rule.definition, f"rules[{n}].definition") for n, rule in enumerate(rules)]
     for schema, value, place in [*judged, (engine.scenarios.conditions, conditions.described(), "conditions")]:

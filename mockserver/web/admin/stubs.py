@@ -1,4 +1,4 @@
-"""Admin verbs for stubs and faults: what is answered out of turn, and what goes wrong on the way."""
+"""Admin routes for stubs and faults."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ NEXT, FAULT = "next", "fault"
 
 
 def next_(call: AdminCall) -> Any:
-    """Queued after the stubs that are there; one request unless it says otherwise."""
+    """Appended to the installed stubs; `times` is 1 by default."""
     (rule,) = _install(call, [call.body], NEXT, times=1)
     return _stub_json(rule)
 
@@ -41,7 +41,7 @@ def faults(call: AdminCall) -> Any:
 
 
 def put_faults(call: AdminCall) -> Any:
-    """In force until they are replaced or deleted, unless they say otherwise."""
+    """Standing faults: `times` is unlimited by default."""
     _install(call, call.body["faults"], FAULT, times=None, instead_of=FAULT)
     return faults(call)
 
@@ -76,7 +76,7 @@ def _install(
 
 
 def _stubs_json(call: AdminCall, origin: str | None = None) -> list[dict[str, Any]]:
-    """Those that may still be claimed, in the order in which they are asked."""
+    """The installed rules, in order of precedence."""
     call.sandbox.rules.drop_gone(call.now)
     return [_stub_json(rule) for rule in call.sandbox.rules.installed if origin in {None, rule.origin}]
 

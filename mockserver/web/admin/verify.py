@@ -1,10 +1,10 @@
-"""Admin verbs that judge: what the client did badly, and how much of the documents its tests have met."""
+"""Admin routes for verdict and coverage."""
 
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from mockserver.api.provider import ClientRules
+from mockserver.api.client_rules import ClientRules
 from mockserver.http import Response
 from mockserver.openapi.document import Operation
 from mockserver.sandbox.sandbox import Sandbox
@@ -18,23 +18,23 @@ SCOPES = ("sandbox", "server")
 FORMATS = ("json", "table", "junit", "cobertura")
 MAX_FINDINGS = 1000
 MAX_EXCHANGES = 20_000
-"""Exchanges after which no further sandbox is judged: everybody waits until a verdict is made."""
+"""Exchanges after which no further sandbox is examined, since other requests wait for a verdict."""
 XML = "application/xml"
 
 
 def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
-    guidance, operations = _guidance(call), _operations(call)
+    client_rules, operations = _client_rules(call), _operations(call)
     findings: list[dict[str, Any]] = []
     notes: list[str] = []
     judged = dropped = more = 0
     for n, sandbox in enumerate(sandboxes):
         if judged > MAX_EXCHANGES:
-            notes.append(f"{len(sandboxes) - n} sandboxes were not judged; ask for them one by one.")
+            notes.append(f"{len(sandboxes) - n} sandboxes were not checked; request them one by one.")
             break
         if not sandbox.journal.seen:
             continue
-        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, guidance, operations))
+        found, counts, noted = yield Step(sandbox.name, partial(_judge, sandbox, client_rules, operations))
         judged += counts[0]
         dropped += counts[1]
         notes += noted
@@ -50,34 +50,36 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
         "dropped": dropped,
         "notes": notes[:MAX_FINDINGS],
         "rules": {
-            "poll_seconds": {each.create: each.poll_seconds for each in guidance},
+            "poll_seconds": {each.create: each.poll_seconds for each in client_rules},
             "retries": {str(status): count for status, count in RETRY_TOLERANCE.items()},
         },
     }
 
 
 def _judge(
-    sandbox: Sandbox, guidance: Sequence[ClientRules], operations: Sequence[Operation]
+    sandbox: Sandbox, client_rules: Sequence[ClientRules], operations: Sequence[Operation]
 ) -> tuple[Sequence[Finding], tuple[int, int], Sequence[str]]:
-    """The findings of one sandbox, how many exchanges were judged and dropped, and what could not be judged."""
+    """The findings of one sandbox, the numbers of examined and dropped exchanges, and notes on what could not be
+    checked.
+    """
     with sandbox.transaction:
-        found = run_checks(sandbox, guidance, {each.key: each for each in operations}, now=sandbox.clock.now())
+        found = run_checks(sandbox, client_rules, {each.key: each for each in operations}, now=sandbox.clock.now())
         dropped = sandbox.journal.dropped
         return found, (sandbox.journal.seen - dropped, dropped), list(_notes(sandbox))
 
 
 def _notes(sandbox: Sandbox) -> Iterator[str]:
-    """What the verdict could not judge."""
+    """What the verdict could not check."""
     name = sandbox.shown_name
     if sandbox.journal.dropped:
         yield (
-            f"Sandbox {name}: the journal forgot the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
-            f"exchanges, and with them whatever they prove (setting --journal-size)."
+            f"Sandbox {name}: the journal dropped the first {sandbox.journal.dropped} of {sandbox.journal.seen} "
+            f"exchanges, which were not checked (setting --journal-size)."
         )
     if sandbox.clock.is_frozen and sandbox.journal.seen:
-        yield f"Sandbox {name}: its clock stands, so how fast a status is polled cannot be judged."
+        yield f"Sandbox {name}: its clock is frozen, so the polling interval cannot be checked."
     elif sandbox.progression.kind != "time" and sandbox.journal.seen:
-        yield f"Sandbox {name}: its batches do not age with time, so how fast they are polled is not judged."
+        yield f"Sandbox {name}: its batches do not progress with the clock, so the polling interval is not checked."
 
 
 def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def delete_coverage(call: AdminCall) -> Any:
 
 
 def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
-    """What the query says; the first when it does not."""
+    """The query's value; by default the first."""
     chosen = call.query.get(name, choices[0])
     if chosen not in choices:
         raise AdminRefusal(
@@ -119,7 +121,7 @@ def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
 
 
 def _operations(call: AdminCall) -> list[Operation]:
-    """The documented operations, those of one API when the query names its tag."""
+    """The documented operations, or those of one tag."""
     operations = [service.operation for service in call.engine.services]
     tag = call.query.get("tag")
     tags = sorted({each.tag for each in operations})
@@ -130,9 +132,9 @@ def _operations(call: AdminCall) -> list[Operation]:
     return [each for each in operations if each.tag == tag]
 
 
-def _guidance(call: AdminCall) -> list[ClientRules]:
+def _client_rules(call: AdminCall) -> list[ClientRules]:
     providers = {service.provider.name: service.provider for service in call.engine.services if service.provider}
-    return [each for provider in providers.values() for each in provider.guidance]
+    return [each for provider in providers.values() for each in provider.client_rules]
 
 
 VERBS = (

@@ -1,4 +1,4 @@
-"""How a sandbox's journal and times look in the admin API."""
+"""JSON views of a sandbox's journal and times."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,15 +15,15 @@ from mockserver.sandbox.sandbox import Sandbox
 
 MAX_UNEXPECTED = 100
 MAX_CHARACTERS = 65_536
-"""Of a body in the journal; its size in bytes is always told."""
+"""The most characters of a body that are shown; its size in bytes is always included."""
 MAX_DETAIL = 1000
 _READ_BYTES = 4 * MAX_CHARACTERS + 8192
-"""Of a body, what is looked through for credentials: what is shown, and some more in which one may end."""
+"""The bytes of a body that are searched for credentials: what is shown, and some more, since one may be cut."""
 _LOST = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED})
 
 
 def exchanges_json(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
-    """Exchanges as JSON, with how many were seen and how many the journal no longer has."""
+    """Exchanges as JSON, with the number of requests seen and dropped."""
     return {
         "requests": [_exchange(each, sandbox) for each in found],
         "seen": sandbox.journal.seen,
@@ -32,13 +32,13 @@ def exchanges_json(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any
 
 
 def unexpected(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """The first requests that no client can have meant, in short."""
+    """Summaries of the first unexpected requests."""
     found = sandbox.journal.find(lambda exchange: exchange.is_unexpected)
     return [exchange_summary(each, public_name(sandbox)) for each in islice(found, MAX_UNEXPECTED)]
 
 
 def public_name(sandbox: Sandbox) -> str:
-    """The sandbox's name where it is no secret, though its clients may use it as their token; else empty."""
+    """The sandbox's name if it is no secret, even if clients use it as their token; else empty."""
     return "" if sandbox.is_named_by_token else sandbox.name
 
 
@@ -58,7 +58,7 @@ def exchange_summary(exchange: Exchange, public: str = "") -> dict[str, Any]:
 
 
 def _detail(exchange: Exchange) -> str:
-    """What a lost client was told, such as the path that it may have meant; empty for any other."""
+    """The detail of a response to an unknown path, such as the nearest path; empty for any other."""
     body = exchange.response.body
     if exchange.reason not in _LOST or not isinstance(body, bytes):
         return ""

@@ -1,28 +1,28 @@
-"""Which addresses are of this machine only."""
+"""Loopback addresses and names."""
 
 import ipaddress
 import socket
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the text is an IP address of loopback; one of IPv4 within IPv6 counts. Names are not looked up."""
+    """Whether the text is a loopback IP address, including IPv4 mapped into IPv6. Names are not resolved."""
     address = _address(host)
     return address is not None and address.is_loopback
 
 
 def is_local(host: str) -> bool:
-    """Whether connecting to the IP address leads to this machine by loopback: the unspecified address does, too."""
+    """Whether a connection to the IP address stays on this machine; true of the unspecified address, too."""
     address = _address(host)
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether the name means loopback wherever it is looked up (RFC 6761)."""
+    """Whether the name always resolves to loopback (RFC 6761)."""
     return host == "localhost" or host.endswith(".localhost")
 
 
 def listens_on_loopback(host: str) -> bool:
-    """Whether a server with this `--host` can be reached from this machine only."""
+    """Whether a server with this `--host` is reachable from this machine only."""
     if is_loopback(host) or is_loopback_name(host):
         return True
     try:

@@ -1,4 +1,4 @@
-"""The courier: has callbacks delivered when they fall due, in order, and again when that fails."""
+"""Delivers callbacks when they are due, in order, with retries."""
 
 import asyncio
 import logging
@@ -8,24 +8,31 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 import orjson
 
 from mockserver.engine.engine import Engine
+from mockserver.lazy import lazy_module
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
 from mockserver.workers import LaneFull
 
+if TYPE_CHECKING:
+    from mockserver.web.callbacks import http, sqs
+else:
+    sqs = lazy_module("mockserver.web.callbacks.sqs")
+    http = lazy_module("mockserver.web.callbacks.http")
+
 MAX_WORKERS = 16
-"""How many deliveries may be under way at once, each of another sandbox."""
+"""The most deliveries at a time, each for another sandbox."""
 FULL_LANE_WAIT = 1.0
-"""Seconds until work for a sandbox whose lane is full is tried again."""
+"""Seconds until work for a sandbox whose lane is full is retried."""
 SHORTEST, LONGEST = 0.001, 86_400.0
-"""Bounds of an alarm, in seconds: the wall clock and the loop's do not agree to the last digit."""
+"""Bounds of a timer, in seconds: the system clock and the event loop's clock differ slightly."""
 
 _log = logging.getLogger("mockserver")
 
@@ -39,23 +46,22 @@ class Delivery(NamedTuple):
     failures: int = 0
 
     def callback(self) -> Callback | None:
-        """The callback as it is now; None when it was forgotten, perhaps with all its sandbox held."""
+        """The current callback; None if it was removed, or its sandbox was."""
         return self.outbox.claimed.get(self.id) if self.sandbox.outbox is self.outbox else None
 
 
 class CallbackDispatcher:
-    """Claims what fell due, and delivers it.
+    """Claims due callbacks and delivers them.
 
-    It is called after whatever happens in a sandbox that has callbacks; where the sandbox's clock flows, an alarm on
-    the loop wakes it for the next one. Threads that nobody waits for send, and what is to be tried again is an alarm,
-    too: the server may end at any time.
+    Called after each request in a sandbox with callbacks. Where the sandbox's clock flows, a timer of the event loop is
+    set for the next due time, and for retries. Daemon threads send, so that the server may stop at any time.
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        """Where alarms are set; to be named before a thread calls, which has no loop."""
+        """The loop of the timers. Must be set before a thread calls, since threads have no loop."""
         providers = {service.provider for service in engine.services if service.provider}
-        self._notices = {each.name: each.notice for each in providers if each.notice}
+        self._notices = {each.name: each.callback_payload for each in providers if each.callback_payload}
         self._sends = settings.callbacks == "send"
         self._rules = policy_of(settings)
         self._workers = engine.workers
@@ -77,7 +83,7 @@ class CallbackDispatcher:
             alarm.cancel()
 
     def __call__(self, sandbox: Sandbox) -> None:
-        """Claim what fell due in the sandbox and set out with it; within the sandbox's transaction."""
+        """Claim the sandbox's due callbacks and start their delivery; called within the sandbox's transaction."""
         outbox = sandbox.outbox
         if outbox is None:
             return
@@ -86,7 +92,7 @@ class CallbackDispatcher:
         self._set_alarm(sandbox, sandbox.clock.wait_for(outbox.next_due()))
 
     def _payload(self, sandbox: Sandbox, callback: Callback) -> bytes:
-        """What the callback says; nothing when there is no longer a batch to speak of."""
+        """The payload; empty if the batch no longer exists."""
         batch, notice = sandbox.batches.get(callback.id), self._notices.get(callback.provider)
         return orjson.dumps(notice(batch, callback, sandbox)) if batch and notice else b""
 
@@ -104,16 +110,16 @@ class CallbackDispatcher:
         self._rounds.add(errand.sandbox.name, partial(self._deliver, errand))
 
     def _deliver(self, errand: Delivery) -> None:
-        """Make an attempt, in a thread; the sandbox is free while it lasts."""
+        """Make an attempt, in a thread and outside the sandbox's transaction."""
         callback = errand.callback()
         if callback is None or self._has_stopped:
             return
         outcome = _attempt(callback, self._rules)
-        # Its sandbox may be busy: noting what came of it waits in the sandbox's lane, and not in this thread.
+        # Its sandbox may be busy: recording the result waits in the sandbox's lane, and not in this thread.
         self._in_lane(errand.sandbox, partial(self._note, errand, outcome))
 
     def _note(self, errand: Delivery, outcome: DeliveryResult) -> None:
-        """Note what came of an attempt, and see to the next one."""
+        """Record the result of an attempt, and schedule the next one."""
         failures = errand.failures + 1
         is_over = failures > len(self._rules.retries)
         with errand.sandbox.transaction:
@@ -128,7 +134,7 @@ class CallbackDispatcher:
             self._later(self._rules.retries[errand.failures], partial(self._go_again, *known, errand.id, failures))
 
     def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
-        """Try again, unless the sandbox was deleted meanwhile."""
+        """Retry, unless the sandbox was deleted meanwhile."""
         known, noted = sandbox(), outbox()
         if known is not None and noted is not None:
             self._go(Delivery(known, noted, id_, failures))
@@ -136,23 +142,23 @@ class CallbackDispatcher:
     def _set_alarm(self, sandbox: Sandbox, wait: float | None) -> None:
         try:
             self.loop = asyncio.get_running_loop()
-        except RuntimeError:  # this is a thread
+        except RuntimeError:  # this is a worker thread
             self._on_loop(partial(self._wind, sandbox, wait))
         else:
             self._wind(sandbox, wait)
 
     def _wind(self, sandbox: Sandbox, wait: float | None) -> None:
-        """Have the sandbox's one alarm ring after so many seconds, or not at all."""
+        """Set the sandbox's only timer to this delay, or cancel it."""
         before = self._alarms.pop(sandbox.name, None)
         if before is not None:
             before.cancel()
         if wait is not None and self.loop is not None and not self._has_stopped:
             wait = min(max(wait, SHORTEST), LONGEST)
-            # An alarm may be a day away; a sandbox that is deleted before is freed at once.
+            # A timer may run for a day; a deleted sandbox must be freed at once.
             self._alarms[sandbox.name] = self.loop.call_later(wait, self._ring, sandbox.name, ref(sandbox))
 
     def _ring(self, name: str, known: "ref[Sandbox]") -> None:
-        """Look after the sandbox in its turn: a long request may hold it, and must not hold the loop."""
+        """Process the sandbox in its lane, so that a long request does not block the event loop."""
         self._alarms.pop(name, None)
         sandbox = known()
         if sandbox is not None:
@@ -174,23 +180,23 @@ class CallbackDispatcher:
 
     def _on_loop(self, action: Callable[[], object]) -> None:
         if self.loop is not None:
-            with suppress(RuntimeError):  # the loop has been closed: the server has ended
+            with suppress(RuntimeError):  # the loop has been closed: the server has stopped
                 self.loop.call_soon_threadsafe(action)
 
 
 class KeyedExecutor:
-    """Work for threads: that of one lane in order and one after another, that of different lanes side by side."""
+    """Runs work in threads: that of one lane in sequence, that of different lanes in parallel."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._lanes: dict[str, deque[Callable[[], None]]] = {}
-        """All that have work, be it under way."""
+        """All lanes that have work, including running work."""
         self._waiting: deque[str] = deque()
         """Those of them that no thread works for."""
         self._walkers = 0
 
     def add(self, lane: str, work: Callable[[], None]) -> None:
-        """Have the work done after what the lane has to do already."""
+        """Run the work after the lane's earlier work."""
         with self._lock:
             if lane in self._lanes:
                 self._lanes[lane].append(work)
@@ -200,7 +206,7 @@ class KeyedExecutor:
             if self._walkers == MAX_WORKERS:
                 return
             self._walkers += 1
-        # A daemon: a process that ends does not wait for a receiver that is slow.
+        # A daemon, so that the process can end without waiting for a slow receiver.
         Thread(target=self._walk, name="mockserver-courier", daemon=True).start()
 
     def _walk(self) -> None:
@@ -235,14 +241,11 @@ def _log_bug(work: "Future[None]") -> None:
 
 
 def _attempt(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
-    from mockserver.web.callbacks.http import post  # noqa: PLC0415  http.client and ssl, for those who have callbacks
-    from mockserver.web.callbacks.sqs import enqueue, read_queue  # noqa: PLC0415  as deliveries above
-
     try:
-        queue = read_queue(callback.target, rules.endpoint)
+        queue = sqs.read_queue(callback.target, rules.endpoint)
         if queue is not None:
-            return enqueue(queue, callback.payload, callback.id, rules)
-        return post(callback.target, callback.payload, callback.id, rules)
+            return sqs.enqueue(queue, callback.payload, callback.id, rules)
+        return http.post(callback.target, callback.payload, callback.id, rules)
     except Exception as error:
         _log.exception("the callback of %s met a bug in mockserver", callback.id)
         return DeliveryResult(State.FAILED, error=f"a bug in mockserver: {type(error).__name__}: {str(error)[:200]}")

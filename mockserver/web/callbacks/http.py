@@ -1,4 +1,4 @@
-"""One attempt to deliver a callback over HTTP: only to where it may go, in bounded time, and following nobody."""
+"""Makes one attempt to deliver a callback over HTTP: to allowed addresses only, in bounded time, without redirects."""
 
 import socket
 import ssl
@@ -15,28 +15,28 @@ from mockserver.web.callbacks.addresses import is_local, is_loopback, is_loopbac
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, classify_status
 
 MAX_READ = 65_536
-"""Bytes of an answer's body that are read, so that its sender may end in peace; nobody looks at them."""
+"""Bytes of a response body that are read, so that the receiver can finish sending; they are not used."""
 _NAMES = "--callback-allow names hosts that may be called"
 _PATH = "/%:@!$&'()*+,;=-._~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class ForbiddenTarget(Exception):  # noqa: N818  it says what is wrong with the target
-    """A target that may not be called; nothing was sent, and no name server was asked."""
+class ForbiddenTarget(Exception):
+    """A target that is not allowed. Nothing was sent, and its name was not resolved."""
 
 
 class _Address(NamedTuple):
-    """A target, taken apart."""
+    """A parsed target."""
 
     scheme: str
     host: str
     port: int
     path: str
-    """With the query, all of it in ASCII."""
+    """With the query, in ASCII."""
 
 
 def post(target: str, payload: bytes, id_: str, rules: DeliveryPolicy) -> DeliveryResult:
-    """POST the payload, and say how that went."""
+    """POST the payload; returns the result."""
     try:
         address = _read_address(target)
         places = _find_places(address, rules)
@@ -67,13 +67,13 @@ def _read_address(target: str) -> _Address:
 
 
 def _find_places(address: _Address, rules: DeliveryPolicy) -> list[str]:
-    """The IP addresses to try; raises ForbiddenTarget, and OSError when there are none.
+    """The IP addresses to try; raises ForbiddenTarget, and OSError if there are none.
 
-    A name is looked up only when it may be called: already the question would leave the machine.
+    A name is resolved only if it is allowed: a DNS query would leave the machine.
     """
     host, port = address.host, address.port
     is_allowed = _is_allowed(host, port, rules)
-    # "localhost" is in every hosts file; a resolver may ask the network for what stands before it.
+    # "localhost" is in every hosts file; a resolver may ask the network for names below it.
     name = "localhost" if is_loopback_name(host) else host
     is_here = is_loopback_name(host) or is_loopback(host)
     if is_here and not (is_allowed or rules.allows_loopback):
@@ -87,9 +87,9 @@ def _find_places(address: _Address, rules: DeliveryPolicy) -> list[str]:
 
 
 def _check_place(host: str, place: str, port: int, rules: DeliveryPolicy, *, is_allowed: bool) -> None:
-    """Raises ForbiddenTarget where a name leads to an address that it may not lead to.
+    """Raises ForbiddenTarget if a name resolves to an address that is not allowed.
 
-    Whoever runs a name's domain decides where it leads: that it is allowed says nothing about loopback.
+    The owner of a domain controls where its names resolve to, so allowing a name does not allow loopback.
     """
     if not (is_allowed or is_loopback(place)):
         raise ForbiddenTarget(f"{host[:200]} is {place}, which is not loopback; {_NAMES}")
@@ -119,7 +119,7 @@ def _exchange(  # noqa: PLR0917  its only caller is above
             wire.do_handshake()
         connection.request("POST", address.path, payload, {**headers, "Connection": "close"})
         response = connection.getresponse()
-        if hurry.is_set():  # The cut may pass for the end of the head.
+        if hurry.is_set():  # The cut may look like the end of the head.
             raise TimeoutError
         with suppress(OSError, HTTPException):
             response.read(MAX_READ)
@@ -128,7 +128,7 @@ def _exchange(  # noqa: PLR0917  its only caller is above
 
 
 def _connect(places: list[str], port: int, end: float) -> socket.socket:
-    """A connection to the first place that takes one; never to one that was not checked."""
+    """A connection to the first address that accepts one; only to checked addresses."""
     for place in places[:-1]:
         with suppress(OSError):
             return socket.create_connection((place, port), _rest(end))
@@ -141,12 +141,15 @@ def _rest(end: float) -> float:
 
 @contextmanager
 def _cut_at(end: float, wire: socket.socket, hurry: Event) -> Iterator[None]:
-    """Cut the connection when the time is over: a receiver that drips a byte at a time would never end otherwise."""
+    """Close the connection at the deadline, since a receiver that sends single bytes would never reach a socket
+    timeout.
+    """
 
     def cut() -> None:
         hurry.set()
         with suppress(OSError):
-            socket.socket.shutdown(wire, socket.SHUT_RDWR)  # also beneath TLS, where the socket's own would say goodbye
+            # The TCP socket below TLS, which would otherwise send a close notification.
+            socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
     timer = Timer(_rest(end), cut)
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""What a delivery must keep to, and what it can come to."""
+"""The policy of deliveries, and their possible results."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,39 +11,39 @@ from mockserver.web.callbacks.addresses import listens_on_loopback
 
 
 class DeliveryPolicy(NamedTuple):
-    """Where callbacks may go, and how long and how often it is tried."""
+    """Where callbacks may go, and the timeout and retries."""
 
     allowed: frozenset[tuple[str, int | None]] = frozenset()
     """Hosts in lower case with a port; None is any port."""
     timeout: float = 5.0
-    """Of one attempt, in seconds of the wall."""
+    """Of one attempt, in real seconds."""
     retries: tuple[float, ...] = ()
-    """The waits before each further attempt, in seconds of the wall."""
+    """The waits before each further attempt, in real seconds."""
     endpoint: str = ""
-    """Where queues are; empty when there are none."""
+    """The endpoint of queues; empty without one."""
     shows_id: bool = True
-    """Whether the callback's id goes along, which the vendor would not send."""
+    """Whether the callback's id is sent, which the vendor does not do."""
     allows_loopback: bool = True
-    """Whether loopback needs no permission: only while the server itself is reached from loopback only."""
+    """Whether loopback is allowed by default: only while the server itself listens on loopback only."""
 
     def headers(self, id_: str) -> dict[str, str]:
-        """What goes along with a payload over HTTP."""
+        """The headers of a payload over HTTP."""
         named = {"Content-Type": "application/json", "User-Agent": f"mockserver/{__version__}"}
         return named | ({"X-Mock-Callback-Id": id_} if self.shows_id else {})
 
 
 class DeliveryResult(NamedTuple):
-    """What an attempt came to."""
+    """The result of an attempt."""
 
     state: State
-    """RETRYING where another attempt may do better."""
+    """RETRYING if another attempt may succeed."""
     status: int | None = None
     error: str = ""
 
 
 @lru_cache(maxsize=8)
 def policy_of(settings: Settings) -> DeliveryPolicy:
-    """The rules that the settings make."""
+    """The policy of these settings."""
     return DeliveryPolicy(
         frozenset(read_place(each) for each in settings.callback_allow),
         read_timeout(settings.callback_timeout),
@@ -55,7 +55,7 @@ def policy_of(settings: Settings) -> DeliveryPolicy:
 
 
 def classify_status(status: int, said: str = "") -> DeliveryResult:
-    """What an answer means: another attempt may only help a receiver that is overloaded or broken."""
+    """The state after a response: retries only help if the receiver is overloaded or failing."""
     if 200 <= status < 300:
         return DeliveryResult(State.DELIVERED, status)
     if 300 <= status < 400:

@@ -1,4 +1,4 @@
-"""One attempt to deliver a callback into an SQS queue, at the endpoint that is configured and nowhere else."""
+"""Makes one attempt to deliver a callback to an SQS queue, at the configured endpoint only."""
 
 import os
 import re
@@ -14,11 +14,11 @@ _URL = re.compile(
 )
 _PATH = re.compile(r"/([^/?#]+)/([^/?#]+)")
 _IGNORED_ERRORS = (None, None, None, None)
-"""A variable of botocore's session that no environment and no file can set."""
+"""A variable of botocore's session that no environment variable and no file sets."""
 
 
 class Queue(NamedTuple):
-    """A queue, by whatever a callback calls it."""
+    """A queue, from its ARN or URL."""
 
     region: str
     account: str
@@ -26,7 +26,7 @@ class Queue(NamedTuple):
 
 
 def read_queue(target: str, endpoint: str) -> Queue | None:
-    """The queue that an ARN, a URL of AWS or a URL of the endpoint names; None when the target is no queue."""
+    """The queue of an ARN, a URL of AWS or a URL of the endpoint; None if the target is no queue."""
     if found := _ARN.fullmatch(target):
         return Queue(*found.groups())
     target, endpoint = _normalise_name(target), _normalise_name(endpoint)
@@ -38,14 +38,14 @@ def read_queue(target: str, endpoint: str) -> Queue | None:
 
 
 def _normalise_name(url: str) -> str:
-    """A URL with scheme and authority in lower case, since case does not matter there (RFC 3986, 6.2.2.1)."""
+    """A URL with scheme and authority in lower case, which are case-insensitive (RFC 3986, 6.2.2.1)."""
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{mark}{authority}".lower() + slash + path
 
 
 def enqueue(queue: Queue, payload: bytes, id_: str, rules: DeliveryPolicy) -> DeliveryResult:
-    """Send the payload as a message, and say how that went."""
+    """Send the payload as a message; returns the result."""
     if not rules.endpoint:
         return DeliveryResult(State.REFUSED, error="no endpoint: --sqs-endpoint says where queues are")
     try:
@@ -70,7 +70,7 @@ def enqueue(queue: Queue, payload: bytes, id_: str, rules: DeliveryPolicy) -> De
 
 
 def _client(boto3: Any, region: str, rules: DeliveryPolicy) -> Any:
-    """A client with credentials that open nothing; those of this machine are never read, nor its proxies asked."""
+    """A client with invalid credentials. This machine's credentials and proxies are not used."""
     from botocore.config import Config  # noqa: PLC0415  as boto3 above
     from botocore.session import Session  # noqa: PLC0415  as boto3 above
 

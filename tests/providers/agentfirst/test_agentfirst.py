@@ -133,7 +133,7 @@ def test_every_violation_the_document_can_meet_has_words_of_its_own() -> None:
 def test_every_handler_and_check_belongs_to_an_operation_of_the_tag() -> None:
     keys = {service.operation.key for service in ENGINE.services if service.operation.tag == api.tag}
 
-    assert api.handlers.keys() | api.checkers.keys() | api.alone.keys() <= keys
+    assert api.handlers.keys() | api.checkers.keys() | api.exclusive_parameters.keys() <= keys
 
 
 # Time and the cache.

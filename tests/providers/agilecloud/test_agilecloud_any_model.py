@@ -6,7 +6,7 @@ import pytest
 from batch_desk import CHAT, EMBEDDINGS, BatchDesk, embedding_of, jsonl, request_of
 from builders import ask, make_engine, value_of
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.engine import build as loading
 from mockserver.engine.engine import Engine
 from mockserver.providers.agilecloud import hooks as agilecloud

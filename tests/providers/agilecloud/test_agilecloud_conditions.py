@@ -21,8 +21,8 @@ def desk_value(desk: BatchDesk, path: str, **query: Any) -> Any:
 def test_the_profile_is_the_sandboxs() -> None:
     polls = {"progression": "polls:9"}
     shown = [
-        desk_under(Conditions(agilecloud_profile="openai"), **polls),
-        desk_under(Conditions(agilecloud_profile="agilecloud"), **polls, **OPENAI),
+        desk_under(Conditions(settings=(("agilecloud_profile", "openai"),)), **polls),
+        desk_under(Conditions(settings=(("agilecloud_profile", "agilecloud"),)), **polls, **OPENAI),
     ]
 
     assert [desk.cancel(desk.create(chats(3))["id"])["status"] for desk in shown] == ["cancelling", "cancelled"]
@@ -42,7 +42,7 @@ def test_free_capacity_is_stronger_than_a_busy_setting() -> None:
 
 def test_the_order_of_an_output_is_the_sandboxs() -> None:
     def order(keep: bool, **settings: Any) -> list[str]:
-        desk = desk_under(Conditions(keep_order=keep), **settings)
+        desk = desk_under(Conditions(settings=(("keep_order", keep),)), **settings)
         return list(desk.lines(desk.run(chats(40))["output_file_id"]))
 
     assert order(True) == [f"r{n}" for n in range(40)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from agilecloud_desk import Desk
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal
 from mockserver.http import Request, Response, Upload
 from mockserver.providers.agilecloud import files

@@ -13,7 +13,7 @@ from mockserver.errors import FixtureError
 from mockserver.fixtures.files import Fixtures, read_fixtures
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.models import Model, ModelKind, find_model, model_list, read_models
-from mockserver.providers.agilecloud.pricing import Prices, dollars, meter_event, read_prices
+from mockserver.providers.agilecloud.pricing import Prices, dollars, merged_prices, meter_event, read_prices
 
 FOLDER = Path(__file__).parents[2].parent / "fixtures"
 SCHEMA = Schema(json.loads((FOLDER / "schema.json").read_text(encoding="utf-8")), {})
@@ -30,7 +30,7 @@ def read(folder: Path, files: dict[str, str]) -> Fixtures:
 
 
 def test_our_models_are_those_the_documents_name() -> None:
-    models = read_models(OURS.models)
+    models = read_models(OURS.section("models"))
 
     assert set(models) >= {
         "qwen2.5-3b-instruct", "qwen-2.5-3b", "llama-3.1-70b-instruct", "bge-large-en-v1.5", "whisper-large-v3",
@@ -58,7 +58,7 @@ def test_every_alias_is_listed_as_a_model() -> None:
 
 
 def test_our_prices_are_those_the_documents_name() -> None:
-    prices = read_prices(OURS.prices)
+    prices = read_prices(merged_prices(OURS.section("prices")))
 
     assert dollars(prices.cost(CHAT, 1_000_000, 0, batch=False)) == "1.000000000"
     assert dollars(prices.cost(CHAT, 0, 1_000_000, batch=False)) == "2.000000000"
@@ -69,7 +69,7 @@ def test_our_prices_are_those_the_documents_name() -> None:
 
 @given(sizes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=20))
 def test_a_batch_costs_exactly_half(sizes: list[tuple[int, int]]) -> None:
-    prices = read_prices(OURS.prices)
+    prices = read_prices(merged_prices(OURS.section("prices")))
 
     live, batch = (sum(prices.cost(CHAT, *size, batch=batch) for size in sizes) for batch in (False, True))
 
@@ -122,8 +122,8 @@ def test_models_add_up_and_the_first_price_counts(tmp_path: Path) -> None:
         },
     )
 
-    assert [model["id"] for model in fixtures.models] == ["m-1", "m-2"]
-    assert fixtures.prices == {
+    assert [model["id"] for model in fixtures.section("models")] == ["m-1", "m-2"]
+    assert merged_prices(fixtures.section("prices")) == {
         "chat": {"input": 1},
         "audio": {"input": 3},
         "models": {"m-1": {"input": 5}, "m-2": {"input": 7}},
@@ -202,7 +202,7 @@ def test_a_canned_completion_may_be_one_model_s(tmp_path: Path) -> None:
     ],
 )
 def test_openais_names_their_snapshots_and_fine_tuned_models_are_found(name: str, own: str) -> None:
-    model = read_models(OURS.models).find(name)
+    model = read_models(OURS.section("models")).find(name)
 
     assert model is not None
     assert (model.id.lower(), model.name) == (name.lower(), own)
@@ -218,7 +218,7 @@ def test_openais_names_their_snapshots_and_fine_tuned_models_are_found(name: str
     ],
 )  # fmt: skip
 def test_other_names_are_those_of_no_model(name: str) -> None:
-    assert read_models(OURS.models).find(name) is None
+    assert read_models(OURS.section("models")).find(name) is None
 
 
 def test_a_snapshot_costs_what_its_model_costs() -> None:

@@ -10,7 +10,7 @@ from batch_desk import BatchDesk, chats, request_of
 from effort import effort_within
 from forgeries import TOKEN, fill
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.providers.agilecloud.batches.job import BatchRecord, jobs_of
 from mockserver.providers.agilecloud.batches.run import LineResults, VersionUse
 from mockserver.providers.agilecloud.files import files_of

@@ -8,7 +8,7 @@ from builders import make_engine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.providers.agilecloud.context import answer_key, context_models
 
 MESSAGES = st.fixed_dictionaries(

@@ -227,7 +227,7 @@ def test_the_verdict_tells_what_was_found_and_what_it_rests_on(client: TestClien
     assert (found["judged"], found["dropped"]) == (2, 0)
     assert found["rules"]["poll_seconds"] == {"askModel": 1.0, "createBatch": 1.0, "queueBatch": 1.0}
     assert found["rules"]["retries"]["409"] == 2
-    assert [note for note in found["notes"] if "clock stands" in note]
+    assert [note for note in found["notes"] if "clock is frozen" in note]
 
 
 def test_the_verdict_says_what_the_journal_forgot() -> None:
@@ -238,7 +238,7 @@ def test_the_verdict_says_what_the_journal_forgot() -> None:
         found = client.get("/__admin/verdict").json()
 
     assert (found["findings"], found["judged"], found["dropped"]) == ([], 1, 1)
-    assert [note for note in found["notes"] if "forgot the first 1 of 2" in note]
+    assert [note for note in found["notes"] if "dropped the first 1 of 2" in note]
 
 
 def test_a_journal_that_forgets_on_the_way_breaks_nothing() -> None:
@@ -282,7 +282,7 @@ def test_a_verdict_on_very_much_says_what_it_left_out(client: TestClient, monkey
     found = client.get("/__admin/verdict", params={"scope": "server"}).json()
 
     assert found["judged"] == 2
-    assert [note for note in found["notes"] if "were not judged" in note]
+    assert [note for note in found["notes"] if "were not checked" in note]
 
 
 # Coverage.

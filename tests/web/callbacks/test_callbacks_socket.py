@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 from builders import make_settings
-from receiver import PATIENCE, Receiver, listening, receiving, refusing_port
+from receiver import Receiver, listening, receiving, refusing_port
+from waiting import eventually
 
 from mockserver.server.process import ThreadedServer
 
@@ -34,14 +34,6 @@ def advance(api: httpx.Client, seconds: float = 60) -> None:
 
 def inbox(api: httpx.Client) -> list[Any]:
     return list(api.get("/__admin/callbacks").json()["callbacks"])
-
-
-def eventually(look: Callable[[], Any]) -> Any:
-    """What is seen once it is true."""
-    end = time.monotonic() + PATIENCE
-    while not (seen := look()):
-        assert time.monotonic() < end, "it did not come to that"
-    return seen
 
 
 def ended(api: httpx.Client) -> Any:

@@ -1,9 +1,18 @@
-"""The short way for the lines most batches consist of: words are asked, no fixture fits, words are answered."""
+"""A faster implementation for plain batch lines, which most batches consist of.
+
+A plain line is a chat request with text messages, a few parameters (_FREE), and no canned completion. The
+general path (run.py) parses it, validates it twice (as a line, and as a live request), searches the fixtures, and
+builds a completion object that is then encoded. Here one schema accepts line and request together, with a pattern that
+excludes every text a fixture could match, and the completion is written into a pre-encoded template for its model.
+
+Its output is byte for byte that of the general path, at half the cost. `accepts` may reject and `answered` may return
+None at any time; the line then takes the general path, which also reports all errors. A test compares both paths.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.fixtures.files import Completion
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.chat.completion import completion_template
@@ -15,17 +24,17 @@ from mockserver.providers.agilecloud.pricing import Prices
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
 
 _FREE = ("model", "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
-"""Fields of a request's body that a plain line may have, as the document defines them; beside the messages."""
+"""The optional fields of a plain request, with their schemas in the document."""
 _UNESCAPED = r"^[-A-Za-z0-9_.:/@#=+ ]*$"
-"""Ids that are written in JSON as they are."""
+"""Ids that JSON encodes unchanged."""
 MAX_FRAMES = 256
-"""Names of models that one batch answers the short way: of fine-tuned models, each line may name another."""
+"""The most model names per batch on the fast path: of fine-tuned models, each line may name another."""
 MAX_NEEDLES = 10_000
-"""So many characters are sought in every message; to get ready for more takes long, and for far more fails."""
+"""The most characters of `contains` texts that are searched in every message; compiling more takes too long."""
 
 
 class _Frame:
-    """What the answers share that one name of a model stands for, and what they came to."""
+    """The shared parts of the responses of one model name, and their sums."""
 
     def __init__(self, name: str, model: Model, seed: str, prices: Prices, events: EventWriter) -> None:
         self.model = model
@@ -37,13 +46,10 @@ class _Frame:
 
 
 class FastPath:
-    """Judges and answers plain lines; what it says is what the long way would say, at half the cost.
-
-    A line that it does not accept, or not answer, goes the long way, whatever is to be said of it there.
-    """
+    """Validates and answers plain lines; see the module."""
 
     def __init__(self, world: ApiContext, models: Models, prices: Prices, created: int, events: EventWriter) -> None:
-        """`created` is what answers are dated, in Unix seconds."""
+        """`created` is the time in the responses, in Unix seconds."""
         self._events = events
         self._world = world
         self._models = models
@@ -51,7 +57,7 @@ class FastPath:
         self._created = created
         self._frames: dict[str, _Frame] = {}
         completions = world.fixtures.completions
-        # Those that look for a part of the prompt are among what `accepts` asks.
+        # Entries with `contains` are part of the schema of `accepts`.
         others = [each.match for each in completions if each.match.contains is None]
         self._canned = {each.prompt for each in others if each.prompt is not None}
         self._lengths = {len(prompt) for prompt in self._canned}
@@ -61,13 +67,13 @@ class FastPath:
 
     @property
     def accepts(self) -> Callable[[Any], bool]:
-        """Tells whether a line is plain, and valid as a line and as a live request."""
+        """Whether a line is plain, and valid as a line and as a live request."""
         return self._schema.fast_accepts
 
     def answered(self, request: Mapping[str, Any], identity: str) -> bytes | None:
-        """The output file's line for a request that was accepted; None for one that is not so plain after all.
+        """The output file's line for an accepted request; None if it is not plain after all.
 
-        Its model is one that there is.
+        Its model exists.
         """
         body = request["body"]
         frame = self._frames.get(body["model"]) or self._framed(body["model"])
@@ -107,7 +113,7 @@ class FastPath:
         return line.encode()
 
     def trades(self) -> Iterator[tuple[Model, UsageTotal]]:
-        """What the lines that were answered came to, by the names under which models were asked for."""
+        """The sums of the answered lines, by requested model name."""
         for frame in self._frames.values():
             yield frame.model, UsageTotal(frame.requests, frame.prompt, frame.said, frame.cost)
 
@@ -119,7 +125,7 @@ class FastPath:
 
 
 class _Validators:
-    """The schema of plain lines, kept until another document or other fixtures come: a judge costs 2 ms to make."""
+    """The schema of plain lines, cached until document or fixtures change: compiling it takes 2 ms."""
 
     def __init__(self) -> None:
         self._last: tuple[Schema, Sequence[Completion], Schema] | None = None
@@ -137,12 +143,12 @@ _compile_validator = _Validators()
 
 
 def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
-    """What a plain line is, in the document's own words for its fields; no text in it holds one of the needles.
+    """The schema of a plain line, with the document's schemas of its fields; its texts contain none of the needles.
 
-    Made whole, because a judge that is sent from reference to reference takes twice as long.
+    References are resolved, since following them at each validation takes twice as long.
     """
     known = live.resolved(live.definition)["properties"]
-    # Nothing but ASCII is ever found in the texts that are answered here.
+    # Generated texts are ASCII only.
     content = {"type": "string", "not": _holding_any([needle for needle in needles if needle.isascii()])}
     message = _object({"role": {"enum": ["system", "user", "assistant"]}, "content": content}, 2)
     messages = {"type": "array", "minItems": 1, "items": message}
@@ -153,20 +159,20 @@ def _definition(live: Schema, needles: Sequence[str]) -> dict[str, Any]:
 
 
 def _holding_any(needles: Sequence[str]) -> Mapping[str, Any] | bool:
-    """Texts that hold one of the needles; any text where that is too much to look for."""
+    """A schema of texts that contain one of the needles; of any text if there are too many."""
     if sum(map(len, needles)) > MAX_NEEDLES:
         return True
     return {"pattern": "|".join(map(_any_case, needles))} if needles else False
 
 
 def _object(properties: Mapping[str, Any], required: int) -> dict[str, Any]:
-    """An object of these properties and no others, the first of which it must have."""
+    """A schema of an object with these properties and no others; the first is required."""
     names = list(properties)[:required]
     return {"type": "object", "properties": dict(properties), "required": names, "additionalProperties": False}
 
 
 def _any_case(needle: str) -> str:
-    """A pattern (ECMA 262) for every way of writing an ASCII text."""
+    """A pattern (ECMA 262) that matches an ASCII text in any case."""
     return "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else _escaped(each) for each in needle)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a batch's input, line by line; one bad line fails the whole batch."""
+"""Validates a batch's input file line by line. One invalid line fails the whole batch."""
 
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,21 +15,23 @@ from mockserver.providers.agilecloud.context import EMBEDDINGS
 from mockserver.providers.agilecloud.models import Model, Models, find_model
 from mockserver.sandbox.blobs import CHUNK_BYTES, MAX_LINE
 from mockserver.sandbox.conditions import InputRejection
+from mockserver.text import format_dotted
 from mockserver.workers import checkpoint
 
 MAX_LINES = 50_000
-"""Requests of a file; blank lines do not count."""
+"""The most requests of a file; blank lines do not count."""
 MAX_BLANK_LINES = 50_000
-"""Of a file. More of them are refused, so that a file of line ends takes no longer than one of requests."""
+"""The most blank lines of a file, so that a file of line feeds takes no longer than one of requests."""
 MAX_ERRORS = 100
 MAX_INPUTS = 50_000
-"""Texts that a batch of embeddings has in all its requests."""
+"""The most texts in all requests of a batch of embeddings."""
 MAX_DEPTH = 200
-"""How deep lines may be nested. Values of more than 254 levels cannot be written."""
+"""The most levels of nesting of a line. Values of more than 254 levels cannot be encoded."""
 
 Line = tuple[int, bytes, Mapping[str, Any], bool]
-"""A line: its number in the file (from 1), its bytes, its request, and whether that is plain: can be answered the short
-way. The model of a plain request exists; another may leave it to its prompt."""
+"""A line: its number in the file (from 1), its bytes, its request, and whether it is plain (see FastPath). The model of
+a plain request exists; another request may get its model from its prompt.
+"""
 
 _REQUIRED = {"model": "Model parameter is required.", "messages": "Messages parameter is required."}
 
@@ -46,16 +48,16 @@ _REJECTIONS = {
 
 
 def rejection_error(rejection: InputRejection) -> Mapping[str, Any]:
-    """The error with which a batch fails whose input the sandbox's conditions reject."""
+    """The error of a batch that the sandbox's conditions reject."""
     message = rejection.message or _REJECTIONS.get(rejection.code, "The input file was rejected.")
     return {"code": rejection.code, "message": message, "param": rejection.param, "line": rejection.line}
 
 
 class LineError(Exception):
-    """A line for which the whole batch fails."""
+    """A line that fails the whole batch."""
 
     def __init__(self, code: str, message: str, param: str | None = None, *, is_last: bool = False) -> None:
-        """`is_last` where the file as a whole is to blame, and no line needs to be looked at any more."""
+        """`is_last` if the error concerns the whole file, so that no other line is validated."""
         super().__init__(message)
         self.code = code
         self.param = param
@@ -63,7 +65,7 @@ class LineError(Exception):
 
 
 class InputValidator:
-    """One walk through an input file."""
+    """One pass over an input file."""
 
     def __init__(
         self,
@@ -74,12 +76,12 @@ class InputValidator:
         *,
         strict: bool = False,
     ) -> None:
-        """`is_plain` tells requests that can be answered the short way; they are valid, and for this endpoint.
+        """`is_plain` returns whether a request is plain; it is then valid, and for this endpoint.
 
-        `strict` refuses blank lines, which are skipped otherwise.
+        `strict` rejects blank lines, which are otherwise skipped.
         """
         self.errors: list[Mapping[str, Any]] = []
-        """Why the batch fails, as far as the walk has come; complete at its end."""
+        """Why the batch fails; complete at the end of the pass."""
         self.named: set[str] = set()
         """The ids of the models that the lines name."""
         self._endpoint = endpoint
@@ -93,7 +95,7 @@ class InputValidator:
         self._is_over = False
 
     def requests(self, blob: StoredBytes) -> Iterator[Line]:
-        """The good lines; none any more once one was bad."""
+        """The valid lines; none after the first invalid one."""
         before = 0
         for lines in blob.line_groups():
             checkpoint()
@@ -101,15 +103,19 @@ class InputValidator:
                 lines[0] = lines[0].removeprefix(BOM_UTF8)
             numbers: Sequence[int] = range(before + 1, before + 1 + len(lines))
             before += len(lines)
-            if not self._strict and not all(map(bytes.strip, lines)):
-                numbers, lines = self._without_blank(numbers, lines)  # noqa: PLW2901  the rest is read instead
-            yield from self._plain(lines, numbers) or self._one_by_one(lines, numbers)
+            if self._strict or all(map(bytes.strip, lines)):
+                yield from self._check_lines(lines, numbers)
+            else:
+                yield from self._check_lines(*self._without_blank(lines, numbers))
             if self._is_over:
                 return
         if not self._count and not self.errors:
             self._fail(LineError("empty_file", "The input file holds no request.", is_last=True), 0)
 
-    def _without_blank(self, numbers: Sequence[int], lines: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+    def _check_lines(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line]:
+        return self._plain(lines, numbers) or self._one_by_one(lines, numbers)
+
+    def _without_blank(self, lines: Sequence[bytes], numbers: Sequence[int]) -> tuple[list[bytes], list[int]]:
         """The lines that are not blank, with their numbers."""
         kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if line.strip()]
         self._blank += len(lines) - len(kept)
@@ -117,12 +123,12 @@ class InputValidator:
             message = f"The input file has more than {MAX_BLANK_LINES} blank lines."
             self._fail(LineError("too_many_blank_lines", message, is_last=True), 0)
             return [], []
-        return [number for number, _ in kept], [line for _, line in kept]
+        return [line for _, line in kept], [number for number, _ in kept]
 
     def _plain(self, lines: Sequence[bytes], numbers: Sequence[int]) -> Iterable[Line] | None:
-        """The lines with these numbers at one go; None where one of them is not plain, or not right.
+        """The lines of these numbers as a group; None if one of them is not plain, or invalid.
 
-        To take each step for all of them before the next takes half the time.
+        Performing each step for the whole group takes half the time.
         """
         if self._is_plain is None or self.errors or self._count + len(lines) > MAX_LINES:
             return None
@@ -164,7 +170,7 @@ class InputValidator:
                     yield number, line, request, is_plain
 
     def _fail(self, problem: LineError, number: int) -> bool:
-        """Add an error; whether no line needs to be looked at any more."""
+        """Add an error; returns whether to stop."""
         self.errors.append(_format_name(problem, number))
         self._is_over = problem.is_last or len(self.errors) >= MAX_ERRORS
         return self._is_over
@@ -183,13 +189,13 @@ class InputValidator:
         return find_model(self._models, name)
 
     def _enter(self, request: Mapping[str, Any]) -> None:
-        """Count the request in; raises LineError where its id is not new, or its model unknown."""
+        """Register the request; raises LineError if its id is a duplicate, or its model unknown."""
         custom_id = request["custom_id"]
         if custom_id in self._seen:
             message = f"The custom_id '{custom_id[:200]}' stands in the file more than once."
             raise LineError("duplicate_custom_id", message, "custom_id")
         self._seen.add(custom_id)
-        name = request["body"].get("model")  # without one, that of the prompt counts; see `filled`
+        name = request["body"].get("model")  # without one, that of the prompt counts; see `apply_prompt`
         if name is not None:
             model = self._found(name)
             if model is None:
@@ -200,7 +206,7 @@ class InputValidator:
             self._count_inputs(request["body"])
 
     def _count_inputs(self, body: Mapping[str, Any]) -> None:
-        """Count the texts to be embedded; the body is not judged yet."""
+        """Count the texts to be embedded, of a body that is not validated yet."""
         given = body.get("input")
         self._inputs += len(given) if isinstance(given, list) and given and isinstance(given[0], (str, list)) else 1
         if self._inputs > MAX_INPUTS:
@@ -233,7 +239,7 @@ def _too_deep() -> LineError:
 
 
 def _depth(value: Any) -> int:
-    """How deep the value is nested, or a level more than is allowed."""
+    """The depth of the value, up to one level more than allowed."""
     level, depth = [value], 0
     while level and depth <= MAX_DEPTH:
         level = [
@@ -247,8 +253,8 @@ def _depth(value: Any) -> int:
 
 
 def _broken(violation: Violation) -> LineError:
-    """The first way a line breaks the document, in the words that are known."""
-    path = ".".join(str(step) for step in violation.location)
+    """The first violation of a line, as OpenAI phrases it."""
+    path = format_dotted(violation.location)
     if violation.code == "required":
         name = next(iter(part for part in violation.message.split("'")[1::2]), "")
         if violation.location == ("body",) and name in _REQUIRED:

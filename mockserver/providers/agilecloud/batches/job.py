@@ -1,4 +1,4 @@
-"""AgileCloud's batches as values: which statuses there are, and which one a batch has at an instant."""
+"""AgileCloud's batches as values: statuses and timeline."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from mockserver.api.provider import BatchState, RejectedItems
+from mockserver.api.client_rules import BatchState, RejectedItems
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
 from mockserver.providers.agilecloud.prompts.prompt import Prompt
@@ -22,9 +22,9 @@ DEFAULT_WINDOW = "24h"
 _WINDOW = re.compile(r"([1-9]\d{0,8})([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 CANCELLING_SHARE = 0.1
-"""The part of a timed batch's life that cancelling takes, where that is shown at all."""
+"""The share of a timed batch's duration that cancelling takes, in profiles that show it."""
 MAX_CANCELLING = 600.0
-"""Seconds: "up to 10 minutes"."""
+"""The longest cancelling, in seconds: "up to 10 minutes"."""
 
 
 @lru_cache(maxsize=128)
@@ -35,7 +35,7 @@ def window_seconds(window: str) -> float:
 
 
 class Status(StrEnum):
-    """Where a batch is. The profile `agilecloud` shows neither `finalizing`, `expired` nor `cancelling`."""
+    """The status of a batch. The profile `agilecloud` shows neither `finalizing`, `expired` nor `cancelling`."""
 
     VALIDATING = "validating"
     IN_PROGRESS = "in_progress"
@@ -63,24 +63,24 @@ LIFECYCLE = Lifecycle(
 
 
 class BatchRecord(NamedTuple):
-    """A batch as its account knows it. What it is at an instant follows from these values."""
+    """A batch. Its status at any instant is computed from these values."""
 
     batch: Batch
-    """Its timeline; its size and fates are true once `worked` is there."""
+    """The timeline. Its size and outcomes are known when `worked` is set."""
     endpoint: str
     input_file_id: str
     input: StoredBytes | None
-    """None when the file could not be found, and when nothing has to be read from it any more."""
+    """None if the file was not found, or is no longer needed."""
     metadata: Mapping[str, str] | None
     output_expires_after: int | None
-    """Seconds after which its files are gone."""
+    """Seconds after which its files expire."""
     is_openai: bool
-    """Whether it goes through all of OpenAI's statuses."""
+    """Whether it has all of OpenAI's statuses."""
     rejection: InputRejection | None = None
-    """What will be found wrong with its input, whatever stands there."""
+    """The error that its validation reports, regardless of its input."""
     worked: LineResults | None = None
     prompts: Mapping[str, Prompt] = {}
-    """The account's prompts as they were when the items' turn came."""
+    """The account's prompts at the time its items began."""
     cancelled: float = math.inf
     """The sandbox time at which it was cancelled."""
     cancel_seen: float = math.inf
@@ -88,14 +88,14 @@ class BatchRecord(NamedTuple):
     output_file_id: str | None = None
     error_file_id: str | None = None
     is_collected: bool = False
-    """Whether its files were made."""
+    """Whether its files were created."""
     window: str = DEFAULT_WINDOW
     """Its completion window, as the request or the document says it: `24h`."""
 
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
             return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
-        if now < self.began():
+        if now < self.items_start():
             return Status.VALIDATING
         if self.worked is None or self.worked.errors:
             return Status.FAILED
@@ -106,19 +106,19 @@ class BatchRecord(NamedTuple):
         return Status.FINALIZING if self.batch.items_end() <= now and self.is_openai else Status.IN_PROGRESS
 
     def read_at(self, now: float) -> "BatchRecord":
-        """The job after one more status read, which ages it unless nothing can happen to it any more."""
+        """The batch after one more status request, which makes it progress unless it is final."""
         if self.batch.progression.kind != "polls":
             return self
         if self.cancelled <= now:
             return self._replace(cancel_seen=min(self.cancel_seen, now))
         return self if LIFECYCLE.is_final(self.status(now)) else self._replace(batch=self.batch.read_at(now))
 
-    def began(self) -> float:
-        """When its input is checked and its items' turn comes: at the end of its window at the latest."""
-        return min(self.batch.began(), self.deadline())
+    def items_start(self) -> float:
+        """When validation ends and its items begin: at the end of its window at the latest."""
+        return min(self.batch.items_start(), self.deadline())
 
     def deadline(self) -> float:
-        """When its window closes, in Unix seconds; earlier than `expires_at` where the conditions say `expires`."""
+        """When its window closes, in Unix seconds; earlier than `expires_at` if the conditions set `expires`."""
         plan = self.batch.plan
         return min(self.expires_at, self.batch.progressed()) if plan and plan.expires else self.expires_at
 
@@ -128,11 +128,11 @@ class BatchRecord(NamedTuple):
         return self.batch.created + window_seconds(self.window)
 
     def ended(self) -> float:
-        """When nothing more happens to it; infinite while that is not in sight."""
+        """When it becomes final; infinite while unknown."""
         return self.cancelled_end() if self.cancelled < math.inf else min(self.batch.end(), self.deadline())
 
     def cancelled_end(self) -> float:
-        """When cancelling it is over; infinite while that is not in sight."""
+        """When cancelling ends; infinite while unknown."""
         if not self.is_openai or self.batch.progression.kind == "immediate":
             return self.cancelled
         if self.batch.progression.kind == "time":
@@ -140,13 +140,13 @@ class BatchRecord(NamedTuple):
         return self.cancel_seen
 
     def stopped(self, now: float) -> float:
-        """The instant after which nothing more came to an end."""
+        """The instant after which no more items end."""
         return min(now, self.cancelled, self.deadline())
 
     def counts(self, now: float) -> dict[str, int]:
-        """How many requests there are, and how many have succeeded and failed by now."""
+        """The number of requests, and of those that have succeeded and failed by now."""
         worked = self.worked
-        if worked is None or worked.errors or self.began() > now:
+        if worked is None or worked.errors or self.items_start() > now:
             return {"total": 0, "completed": 0, "failed": 0}
         if self.status(now) in {Status.COMPLETED, Status.EXPIRED, Status.FAILED}:
             # What was not reached in time has failed; and rounding leaves nothing of a completed batch open.
@@ -156,7 +156,7 @@ class BatchRecord(NamedTuple):
         return {"total": worked.size, "completed": completed, "failed": ended - completed}
 
     def _completed(self, worked: LineResults, now: float) -> tuple[int, int]:
-        """How many items have succeeded, and how many have ended at all."""
+        """The number of succeeded and of ended items."""
         plain = sum(self.batch._replace(fates={}).tally(now))
         completed = worked.good.count(1, 0, plain)
         for index in worked.fates:
@@ -170,7 +170,7 @@ def jobs_of(sandbox: Sandbox) -> Collection[BatchRecord]:
 
 
 def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
-    """What is known of a batch. One whose lines nobody has yet had reason to read is not over."""
+    """The state of a batch. It is not over while its lines have not been processed."""
     job = jobs_of(sandbox).get(id_)
     if job is None:
         return None

@@ -1,19 +1,25 @@
-"""AgileCloud's batches: what is created, where it is, and what it leaves behind."""
+"""AgileCloud's batch operations: create, retrieve, list, cancel; and the files of a finished batch."""
 
 import math
 from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
-from mockserver.openapi.budget import MAX_BATCH_STEPS, Budget
+from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, Budget
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import rejection_error
 from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status, jobs_of
 from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
-from mockserver.providers.agilecloud.context import context_models, context_prices, leaves_blank, live_schema
+from mockserver.providers.agilecloud.context import (
+    context_models,
+    context_prices,
+    leaves_blank,
+    live_schema,
+    own_settings,
+)
 from mockserver.providers.agilecloud.files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
 from mockserver.providers.agilecloud.prompts.operations import prompt_book
 from mockserver.providers.agilecloud.prompts.repository import find_prompt, prompts_of
@@ -25,19 +31,19 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
 
 VALIDATING_SHARE = 0.1
-"""The part of a timed batch's life before its items."""
+"""The share of a timed batch's duration before its items."""
 OPENAI = "openai"
 FOREIGN_PURPOSE = "invalid_file_purpose"
-"""The code of the error that a file of another purpose is met with."""
+"""The code of the error for a file of another purpose."""
 DEFAULT_PAGE = 20
-"""Batches of a page, where none is asked for."""
+"""The default page size of the list."""
 
 
 def create_batch(call: Call) -> Response:
     body = call.body
     found = find_file(call, body["input_file_id"])
     conditions = call.sandbox.conditions
-    is_openai = (conditions.agilecloud_profile or call.world.settings.agilecloud_profile) == OPENAI
+    is_openai = own_settings(call).agilecloud_profile == OPENAI
     identity = call.sandbox.ids.next(call.operation.key, call.canonical)
     expiry = body.get("output_expires_after") or {}
     job = BatchRecord(
@@ -56,17 +62,17 @@ def create_batch(call: Call) -> Response:
 
 
 def retrieve_batch(call: Call) -> Response:
-    # What time alone has done to it comes first: an end is not undone by looking.
+    # Apply elapsed time first: a final status is not changed by a status request.
     job = _advance(call, _advance(call, _find(call)).read_at(call.now))
     return call.reply(batch_json(job, call.now))
 
 
 def list_batches(call: Call) -> Response:
-    conditions, asker = call.sandbox.conditions, call.asker.key
+    conditions, account = call.sandbox.conditions, call.account.key
     mine = [
         job
         for job in jobs_of(call.sandbox).scan()
-        if job.batch.account == asker and not conditions.forgets(job.batch.created, call.now)
+        if job.batch.account == account and not conditions.forgets(job.batch.created, call.now)
     ][::-1]
     after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
     limit = min(limit, conditions.page_size or limit)
@@ -89,9 +95,9 @@ def list_batches(call: Call) -> Response:
 
 
 def list_files(call: Call) -> Response:
-    """The files, with those of batches that have ended since anybody looked."""
+    """The files, including those of batches that have ended since the last request."""
     for job in jobs_of(call.sandbox).scan():
-        if job.batch.account == call.asker.key and not job.is_collected:
+        if job.batch.account == call.account.key and not job.is_collected:
             _advance(call, job)
     return files.list_files(call)
 
@@ -107,9 +113,9 @@ def cancel_batch(call: Call) -> Response:
 
 
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
-    """Every account's batches. One whose work is due, but that nobody has looked at since, is still validating."""
+    """Every account's batches. A batch that is due, but was not read since, is still validating."""
     for job in jobs_of(sandbox).scan():
-        is_due = job.worked is None and job.input is not None and now >= job.began()
+        is_due = job.worked is None and job.input is not None and now >= job.items_start()
         status = {"status": Status.VALIDATING} if is_due else {}
         yield {**batch_json(job, -math.inf if is_due else now), **status, "account": job.batch.account}
 
@@ -119,7 +125,7 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
     status = job.status(now)
     failed = status is Status.FAILED
     worked = job.worked if job.worked and not job.worked.errors and status is not Status.VALIDATING else None
-    began = job.began() if worked else math.inf
+    began = job.items_start() if worked else math.inf
     return {
         "id": job.batch.id,
         "object": "batch",
@@ -136,7 +142,7 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
         "expires_at": int(job.expires_at),
         "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
         "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
-        "failed_at": int(job.ended() if worked else job.began()) if failed else None,
+        "failed_at": int(job.ended() if worked else job.items_start()) if failed else None,
         "expired_at": _past(job.ended(), now) if status is Status.EXPIRED else None,
         "cancelling_at": _past(job.cancelled, now),
         "cancelled_at": _past(job.ended(), now) if status is Status.CANCELLED else None,
@@ -151,7 +157,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
     return Batch(
         id=id_,
         kind="agilecloud",
-        account=call.asker.key,
+        account=call.account.key,
         size=1,
         body=b"",
         texts_key="",
@@ -159,7 +165,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
         progression=call.sandbox.progression,
         archives=is_openai,
         head=VALIDATING_SHARE,
-        held=read_capacity(conditions.capacity or call.world.settings.capacity),
+        held=read_capacity(conditions.capacity or own_settings(call).capacity),
         plan=conditions.items,
         fates={},
     )
@@ -170,7 +176,7 @@ def _find(call: Call) -> BatchRecord:
     job = jobs_of(call.sandbox).get(id_)
     if (
         job is None
-        or job.batch.account != call.asker.key
+        or job.batch.account != call.account.key
         or call.sandbox.conditions.forgets(job.batch.created, call.now)
     ):
         raise _unknown(id_, ("path", "batch_id"))
@@ -183,8 +189,8 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
 
 
 def _advance(call: Call, job: BatchRecord) -> BatchRecord:
-    """The batch with everything done that its age asks for, kept so."""
-    if job.worked is None and job.input is not None and job.began() <= min(call.now, job.cancelled):
+    """The stored batch after everything that is due by now."""
+    if job.worked is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
         job = _run_batch(call, job, job.input)
     if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
         job = _store_results(call, job, job.worked)
@@ -201,7 +207,7 @@ def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
 
 
 def _work(blob: StoredBytes, desk: RunContext, **stopped: Any) -> LineResults:
-    """What `work` gives; raises Refusal, with nothing changed, when its files cannot be written."""
+    """The result of `run_lines`; raises Refusal, and then changes nothing, if its files cannot be written."""
     try:
         return run_lines(blob, desk, **stopped)
     except OSError as problem:
@@ -213,17 +219,17 @@ def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
 
 
 def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRecord:
-    """The batch with its output and error files. One that was stopped keeps what had come to an end."""
+    """The batch with its output and error files. A stopped batch keeps the items that had ended."""
     status = job.status(call.now)
     if status is not Status.COMPLETED and job.input is not None and not worked.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
         ended = partial(_has_ended, job.batch, stopped)
         again = _work(job.input, _run_context(call, job), ended=ended, expires=expires)
-        # What was sent broke the document, whether or not its turn came.
+        # Invalid lines failed validation, whether they were reached or not.
         worked = again._replace(refused=worked.refused)
     if not worked.errors:
-        # Files and bills are of the instant it ended, whenever somebody came to look.
+        # Files and usage have the time at which it ended, not that of this request.
         at = call._replace(now=job.ended())
         output, error = (
             _with_results(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
@@ -235,7 +241,7 @@ def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRe
 
 
 def _count_uses(call: Call, worked: LineResults) -> None:
-    """Tell version tests what came of the versions they chose."""
+    """Report results to the version tests of the prompts."""
     book = prompt_book(call)
     for use in worked.uses:
         trade = use.trade or UsageTotal()
@@ -258,14 +264,13 @@ def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) ->
 
 
 def _run_context(call: Call, job: BatchRecord) -> RunContext:
-    settings, keeps_order = call.world.settings, call.sandbox.conditions.keep_order
-    find = partial(
-        find_prompt, job.prompts.get, job.batch.account, call.world.fixtures.prompts, call.sandbox.clock.born
-    )
+    settings = call.world.settings
+    canned, born = call.world.fixtures.section("prompts"), call.sandbox.clock.born
+    find = partial(find_prompt, job.prompts.get, job.batch.account, canned, born)
     return RunContext(
         batch_id=job.batch.id,
         endpoint=job.endpoint,
-        created=int(job.began()),
+        created=int(job.items_start()),
         models=context_models(call.world),
         prices=context_prices(call.world),
         world=call.world,
@@ -273,7 +278,7 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
         line_schema=call.world.component("BatchRequestLine"),
         body_schema=live_schema(call.world, job.endpoint),
         heeds_markers=settings.magic,
-        keeps_order=settings.keep_order if keeps_order is None else keeps_order,
+        keeps_order=own_settings(call).keep_order,
         plan=job.batch.plan,
         leaves_blank=leaves_blank(call),
         budget=Budget(MAX_BATCH_STEPS),

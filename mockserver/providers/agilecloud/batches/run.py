@@ -1,12 +1,28 @@
-"""A batch's input, line by line: what each request is answered with."""
+"""Runs a batch: validates each line of its input, answers it, and writes output and error files.
+
+It is one pass over the input file, in bounded memory:
+
+1. InputValidator yields the valid lines. One invalid line fails the batch; the rest is then only validated.
+
+2. The outcome of a line is determined by markers and conditions, seeded by the batch's id and the line's index, so that
+a batch that is processed again has the same result.
+
+3. A line whose item ended before the batch did is answered: plain lines by FastPath, others by _answer_line, which
+applies prompt templates and validates the body as a live request. A Refusal becomes a line of the error file.
+
+4. _Lines writes the files. The real API does not keep the order of the input, so neighbours swap places (WINDOW).
+
+The result depends on the batch and its input only, never on when or how often it is processed.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.api.provider import ApiContext, RejectedItems, with_defaults
+from mockserver.api.call import ApiContext, with_defaults
+from mockserver.api.client_rules import RejectedItems
 from mockserver.errors import Reason, Refusal
 from mockserver.http import StoredBytes
-from mockserver.openapi.budget import MAX_STEPS, Budget
+from mockserver.openapi.generate.steps import MAX_STEPS, Budget
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator
@@ -43,9 +59,9 @@ from mockserver.workers import checkpoint
 
 WINDOW = 64
 WINDOW_BYTES = 1024 * 1024
-"""Answers of so many neighbours, or so many bytes of them, change places; a file needs no more memory than that."""
+"""The lines within which the order is changed, and the bytes that these may have: the memory that writing needs."""
 KINDS = {CHAT: ModelKind.CHAT, EMBEDDINGS: ModelKind.EMBEDDING}
-"""What the models of a batch are for, by its endpoint."""
+"""The kind of model, by the batch's endpoint."""
 NO_FILE = Blob.in_memory(b"")
 EXPIRED = {
     "code": "batch_expired",
@@ -54,46 +70,46 @@ EXPIRED = {
 
 
 class VersionUse(NamedTuple):
-    """A version of a prompt that a version test chose for a request."""
+    """A version of a prompt that a version test selected for a request."""
 
     slug: str
     version: int
     trade: UsageTotal | None
-    """What the request came to; None when it failed."""
+    """The request's usage; None if it failed."""
 
 
 class LineResults(NamedTuple):
-    """An input file, worked through."""
+    """The result of an input file."""
 
     size: int
     errors: tuple[Mapping[str, Any], ...]
-    """Why the batch fails; empty for a good file."""
+    """Why the batch fails; empty for a valid file."""
     fates: Mapping[int, ItemOutcome]
     good: bytes
     """A byte for each item, in input order: 1 for one that succeeds."""
     output: Blob
     error: Blob
     trades: Mapping[str, UsageTotal]
-    """By model, of what succeeded."""
+    """By model, the usage of successful requests."""
     model: str | None = None
-    """The model that all requests are for; None when they do not agree on one."""
+    """The model of all requests; None if they differ."""
     uses: tuple[VersionUse, ...] = ()
     refused: RejectedItems = RejectedItems()
     events: Mapping[str, StoredBytes] = {}
-    """By model, what each request that succeeded used; see ModelEvents. Empty once they are on the account's bill."""
+    """By model, the usage of each successful request; see ModelEvents. Empty once the account's usage has them."""
 
     def without_files(self) -> "LineResults":
-        """What remains once its files and events have another holder."""
+        """The result without files and events, which others keep."""
         return self._replace(output=NO_FILE, error=NO_FILE, uses=(), events={})
 
 
 class RunContext(NamedTuple):
-    """What lines are worked through with: everything their answers follow from."""
+    """Everything that the responses depend on."""
 
     batch_id: str
     endpoint: str
     created: int
-    """What answers are dated, in Unix seconds."""
+    """The time in the responses, in Unix seconds."""
     models: Models
     prices: Prices
     world: ApiContext
@@ -104,71 +120,57 @@ class RunContext(NamedTuple):
     keeps_order: bool
     plan: ItemPlan | None = None
     leaves_blank: bool = False
-    """Whether a template's variables without a value are left empty, rather than refused."""
+    """Whether a template's variables without a value are left empty instead of rejected."""
     budget: Budget | None = None
-    """What all lines together may cost whose answers have a form of the client's."""
+    """The budget of all structured responses of the batch."""
 
 
 def run_lines(
     blob: StoredBytes, desk: RunContext, *, ended: Callable[[int], bool] | None = None, expires: bool = False
 ) -> LineResults:
-    """Check every line and answer it.
+    """Validates and answers every line of a batch input file.
 
-    `ended` says which items came to an end before the batch did; of the others nothing is kept, or, where the batch
-    `expires`, that they came too late.
+    `ended(index)` is given when the batch stopped early: other lines are dropped, or written to the error file as
+    `batch_expired` if `expires`. One invalid line fails the file: `errors` is set and no output kept.
     """
     fates: dict[int, ItemOutcome] = {}
-    sums: dict[str, list[int]] = {}
-    uses: list[VersionUse] = []
     refused = RejectedItems()
     good = bytearray()
     seed = seed_of(desk.batch_id.encode())
     order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
     output, error = _Lines(order), _Lines(order)
-    # Where lines meet different ends, each is looked at in full.
+    # If lines have different outcomes, the fast path does not apply.
     is_even = desk.endpoint == CHAT and ended is None and desk.plan is None and is_bundled(desk.world, CHAT)
     events = EventWriter()
     plain = FastPath(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
     accepts, strict = plain.accepts if plain else None, desk.world.settings.strict
     inspection = InputValidator(desk.endpoint, desk.models, desk.line_schema, accepts, strict=strict)
-    models = inspection.named
+    totals = _Totals(inspection.named, events)
     for index, (number, line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
-        # A plain line has one bracket, that of its messages; a second one is found sooner than a marker.
+        # A plain line has one bracket, that of its messages; searching a second one is faster than searching a marker.
         has_room = not is_plain or line.find(b"[", line.find(b"[") + 1) > 0
         is_marked = desk.heeds_markers and has_room and b"[mock:" in line
         if is_plain and plain and not is_marked and (short := plain.answered(request, identity)):
             good.append(1)
             output.add(short)
             continue
-        fate = read_outcome(line.decode()) if is_marked else PLAIN
-        if fate != PLAIN:
-            fates[index] = fate
-        if desk.plan is not None:
-            fate = apply_plan(fate, desk.plan, index, desk.batch_id)
-            if fate.slowness:
-                fates[index] = fate
+        fate = _item_outcome(line if is_marked else None, index, desk, fates)
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer, model, trade, chosen, broken = _answer_line(request, fate, identity, desk)
-        if broken:
-            refused = refused.with_item(f"line {number}", broken)
-        good.append(trade is not None)
-        if chosen is not None and chosen.is_tested:
-            uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, UsageTotal(*trade) if trade else None))
-        (error if trade is None else output).add(answer)
-        if model is not None and trade is not None:
-            models.add(model.id)
-            _add(sums, model, trade)
-            events.of_model(model.name).note(request["custom_id"], *trade[1:])
+        answer = _answer_line(request, fate, identity, desk)
+        if answer.broken:
+            refused = refused.with_item(f"line {number}", answer.broken)
+        good.append(answer.trade is not None)
+        (error if answer.trade is None else output).add(answer.line)
+        totals.add(request["custom_id"], answer)
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
-        _add(sums, model, trade)
-    trades = {model: UsageTotal(*counts) for model, counts in sums.items()}
+        totals.add_trade(model, trade)
     return LineResults(
         len(good),
         (),
@@ -176,30 +178,36 @@ def run_lines(
         bytes(good),
         output.finish(),
         error.finish(),
-        trades,
-        models.pop() if len(models) == 1 else None,
-        tuple(uses),
+        totals.trades(),
+        totals.only_model(),
+        tuple(totals.uses),
         refused,
         events.finish(),
     )
 
 
 def rejected_file(*errors: Mapping[str, Any]) -> LineResults:
-    """What comes of a file for which its batch fails."""
+    """The result of a file whose batch fails."""
     return LineResults(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
-def _add(sums: dict[str, list[int]], model: Model, trade: Sequence[int]) -> None:
-    counts = sums.setdefault(model.name, [0, 0, 0, 0])
-    for at, count in enumerate(trade):
-        counts[at] += count
+def _item_outcome(marked: bytes | None, index: int, desk: RunContext, outcomes: dict[int, ItemOutcome]) -> ItemOutcome:
+    """The outcome that markers in the line and the batch's plan ask for; noted in `outcomes` where it is unusual."""
+    outcome = PLAIN if marked is None else read_outcome(marked.decode())
+    if outcome != PLAIN:
+        outcomes[index] = outcome
+    if desk.plan is not None:
+        outcome = apply_plan(outcome, desk.plan, index, desk.batch_id)
+        if outcome.slowness:
+            outcomes[index] = outcome
+    return outcome
 
 
 class _Lines:
-    """A file that is written: neighbours change places, as where requests are worked on side by side."""
+    """Writes a file in which neighbours swap places, as if requests were processed in parallel."""
 
     def __init__(self, order: Sequence[int] | None) -> None:
-        """`order` says which of WINDOW neighbours comes first, which next; without it each keeps its place."""
+        """`order` is a permutation of WINDOW neighbours; without it the order is kept."""
         self._writer = BlobWriter()
         self._window: list[bytes] = []
         self._waiting = 0
@@ -224,28 +232,62 @@ class _Lines:
 
 
 class _Broken(Refusal):
-    """A request's body that the document refuses."""
+    """An invalid body of a request."""
 
 
 _STATUSES = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409}
 
 
 class _Answer(NamedTuple):
-    """The line for the output or error file, and what stands behind it."""
+    """A line of the output or error file, and its details."""
 
     line: bytes
     model: Model | None = None
-    """The one that answered; None where the request failed."""
+    """The model that answered; None if the request failed."""
     trade: tuple[int, int, int, int] | None = None
-    """What a success came to, as in a Trade."""
+    """The usage of a success, as in UsageTotal."""
     chosen: SelectedVersion | None = None
-    """The prompt version it got."""
+    """The selected prompt version."""
     broken: str = ""
-    """How the request broke the document."""
+    """The first violation of the request."""
+
+
+class _Totals:
+    """What the lines of a batch used: tokens and cost by model, and the prompt versions."""
+
+    def __init__(self, models: set[str], events: EventWriter) -> None:
+        """`models` are the ids of those that lines were answered by so far."""
+        self.uses: list[VersionUse] = []
+        self._models = models
+        self._events = events
+        self._sums: dict[str, list[int]] = {}
+
+    def add(self, custom_id: str, answer: _Answer) -> None:
+        chosen, trade, model = answer.chosen, answer.trade, answer.model
+        if chosen is not None and chosen.is_tested:
+            total = UsageTotal(*trade) if trade else None
+            self.uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, total))
+        if model is not None and trade is not None:
+            self._models.add(model.id)
+            self.add_trade(model, trade)
+            self._events.of_model(model.name).note(custom_id, *trade[1:])
+
+    def add_trade(self, model: Model, trade: Sequence[int]) -> None:
+        counts = self._sums.setdefault(model.name, [0, 0, 0, 0])
+        for at, count in enumerate(trade):
+            counts[at] += count
+
+    def trades(self) -> dict[str, UsageTotal]:
+        """The totals by the model's name."""
+        return {model: UsageTotal(*counts) for model, counts in self._sums.items()}
+
+    def only_model(self) -> str | None:
+        """The id of the model that answered all lines; None when there are several, or none."""
+        return next(iter(self._models)) if len(self._models) == 1 else None
 
 
 def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, desk: RunContext) -> _Answer:
-    """What becomes of a line."""
+    """The response to a line."""
     checkpoint()
     if fate.failure is not None:
         status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
@@ -269,7 +311,7 @@ def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, d
 
 
 def _find_validator(body: Mapping[str, Any], desk: RunContext) -> None:
-    """Raises Refusal for a body that the document refuses a live request."""
+    """Raises Refusal for a body that is invalid as a live request."""
     if desk.body_schema is None:
         raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
     violations = desk.body_schema.violations(body, ("body",))
@@ -280,7 +322,7 @@ def _find_validator(body: Mapping[str, Any], desk: RunContext) -> None:
 def _body(
     asked: Mapping[str, Any], chosen: SelectedVersion | None, identity: str, desk: RunContext
 ) -> tuple[bytes, Model, int, int]:
-    """The answer in JSON, the model that gives it, and the tokens of prompt and completion."""
+    """The response in JSON, its model, and the tokens of prompt and completion."""
     defaults = desk.world.changed_defaults(LIVE[desk.endpoint])
     if defaults:
         asked = with_defaults(asked, defaults)
@@ -291,7 +333,7 @@ def _body(
     request = asked
     if chosen is not None:
         request = _with_prompt(asked, chosen, desk)
-        _find_validator(request, desk)  # with what the prompt's version adds
+        _find_validator(request, desk)  # with the settings of the prompt's version
     model = require_model(desk.world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
     messages = request["messages"]
@@ -309,8 +351,9 @@ def _body(
 
 
 def _with_prompt(asked: Mapping[str, Any], chosen: SelectedVersion, desk: RunContext) -> Mapping[str, Any]:
-    """The request with the prompt's messages; raises Refusal. A template that does too much costs as much as an answer
-    may, so that a batch of them ends."""
+    """The request with the prompt's messages; raises Refusal. A template that exceeds its limits costs as much as a
+    structured response, which bounds a batch of them.
+    """
     if desk.budget is not None and desk.budget.left < MAX_STEPS:
         raise refusal(Reason.INVALID, ("body", "variables"), "invalid_template", f"{TOO_MUCH} So did earlier lines.")
     try:

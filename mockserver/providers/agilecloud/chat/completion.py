@@ -1,4 +1,4 @@
-"""What AgileCloud answers to one chat request: the canned completion that fits, else a fabricated one."""
+"""AgileCloud's response to a chat request: the canned completion that matches, else a generated one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.fixtures.files import Completion
-from mockserver.openapi.budget import Budget
+from mockserver.openapi.generate.steps import Budget
 from mockserver.providers.agilecloud.chat.logprobs import check_size, text_logprobs, wants_logprobs
 from mockserver.providers.agilecloud.chat.text import (
     generated_object,
@@ -45,41 +45,41 @@ PLAIN = frozenset(
         "presence_penalty", "seed", "user", "metadata", "store", "stream", "logit_bias", "reasoning_effort",
     )
 )  # fmt: skip
-"""Fields of a request that change nothing in the form of its answer."""
+"""Fields of a request that do not change the form of its completion."""
 
 
 SIMPLE = frozenset(("match", "text", "adapts"))
-"""Fields of a canned completion that is a text and nothing else."""
+"""Fields of a canned completion that is only a text."""
 
 
 EncodedCompletion = tuple[bytes, int, int]
-"""A completion as a line of an output file holds it, and what it is billed by: the tokens of prompt and completion."""
+"""A completion as JSON for an output file, with its prompt and completion tokens."""
 
 
 class _Answer(NamedTuple):
-    """What one choice says: a text, or calls of the client's tools."""
+    """The content of one choice: a text, or tool calls."""
 
     text: str | None
     calls: Sequence[Mapping[str, Any]] = ()
     finish_reason: str = "stop"
     is_canned: bool = False
-    """Whether the fixture gave it, as written."""
+    """Whether it is a fixture's, unchanged."""
 
 
 class _ChatRequest(NamedTuple):
-    """A chat request, read as far as an answer needs."""
+    """The parts of a chat request that determine its completion."""
 
     request: Mapping[str, Any]
     entry: Mapping[str, Any]
-    """The canned completion as written; empty without one."""
+    """The canned completion as in the file; empty without one."""
     form: JsonSchemaFormat | None
     choice: ToolChoice
     budget: Budget
-    """What all choices may cost together."""
+    """The budget of all choices together."""
 
     def answer(self, key: bytes) -> _Answer:
-        """The answer of one choice; canned calls come first, then those that the client requires."""
-        # "stop" where the client named the tool: then calling it was no choice of the model's.
+        """The content of one choice: canned calls if there are any, else calls that the client requires, else text."""
+        # "stop" if the client named the tool, since the model had no choice.
         finish = "stop" if self.choice.is_named else "tool_calls"
         calls = self.canned_calls(key)
         if calls:
@@ -93,9 +93,9 @@ class _ChatRequest(NamedTuple):
         return _Answer(self.fabricated(key))
 
     def canned_calls(self, key: bytes) -> Sequence[Mapping[str, Any]]:
-        """The fixture's calls of functions that may be called.
+        """The fixture's calls of functions that the request allows.
 
-        Not twice in one turn: once their results are there, the user's last message is still the same.
+        Only once per turn: after the tool results, the user's last message is still the same.
         """
         calls: Sequence[Mapping[str, Any]] = self.entry.get("tool_calls", ())
         if not calls or self.request["messages"][-1].get("role") == "tool":
@@ -112,18 +112,18 @@ class _ChatRequest(NamedTuple):
         ]
 
     def fits(self, text: str) -> bool:
-        """Whether the text has the form that the request asks for."""
+        """Whether the text has the requested form."""
         if self.form is not None:
             return self.form.accepts_text(text, self.budget)
         return not self.wants_object() or ANY_OBJECT.accepts_text(text, self.budget)
 
     def wants_object(self) -> bool:
-        """Whether an object of no given form is asked for."""
+        """Whether any JSON object is requested (`json_object`)."""
         return (self.request.get("response_format") or {}).get("type") == "json_object"
 
     def fabricated(self, key: bytes) -> str:
         if self.form is not None:
-            return self.form.filled(key, self.budget).decode()
+            return self.form.generate_json(key, self.budget).decode()
         topic = topic_of(last_user_message(self.request["messages"]))
         if self.wants_object():
             return orjson.dumps(generated_object(key, topic)).decode()
@@ -139,16 +139,15 @@ def chat_completion(
     created: int,
     budget: Budget | None = None,
 ) -> dict[str, Any]:
-    """The `chat.completion` object, the same for the same arguments; raises Refusal for what cannot be answered.
+    """The `chat.completion` object, the same for the same arguments; raises Refusal.
 
-    The request is one that the document accepts. `key` is whatever the answer is to follow from (the seed, the model,
-    the messages); `canned` is the fixture that the caller found for the last user message. `budget` is what
-    an answer in a form of the client's may cost.
+    The request is valid. `key` is derived from the seed, the model and the messages; `canned` is the fixture for the
+    last user message. `budget` limits a structured response.
     """
     asked = _ChatRequest(
         request, canned.entry if canned else {}, read_format(request), read_tool_choice(request), budget or Budget()
     )
-    # OpenAI sends null for what is left out; so do clients that pass every parameter.
+    # In OpenAI's API null means unset; some clients send every parameter.
     count = int(request.get("n") or 1)
     keys = [digest(key, b"%d" % n) if n else key for n in range(count)]
     choices = [_choice(asked, n, each) for n, each in enumerate(keys)]
@@ -171,10 +170,10 @@ def encode_completion(
     prompt: str | None = None,
     budget: Budget | None = None,
 ) -> EncodedCompletion:
-    """`jsonl_bytes` of the completion, in half the time where nothing but a text is asked for, as batches mostly do.
+    """`jsonl_bytes` of the completion. Takes half the time for plain text, which most batches request.
 
-    The id is one that JSON need not escape. `prompt` is the last user message, where the caller knows it. `key` makes
-    the key of `chat_completion`; a canned text does without.
+    JSON encodes the id unchanged. `prompt` is the last user message, if known. `key` returns the key for
+    `chat_completion`; a canned text does not need it.
     """
     if (canned is None or canned.entry.keys() <= SIMPLE) and request.keys() <= PLAIN:
         written, said = _simple_text(request, canned, key, prompt)
@@ -190,7 +189,7 @@ def encode_completion(
 def _simple_text(
     request: Mapping[str, Any], canned: Completion | None, key: Callable[[], bytes], prompt: str | None
 ) -> tuple[str, int]:
-    """What is said, in JSON, and how many tokens it has."""
+    """The text as JSON, and its number of tokens."""
     if canned is None or "text" not in canned.entry:
         prompt = last_user_message(request["messages"]) if prompt is None else prompt
         text = generated_text(key(), topic_of(prompt))
@@ -219,15 +218,15 @@ def _completion_json(
 
 @lru_cache(maxsize=128)
 def completion_template(model: str) -> Sequence[str]:
-    """A completion of nothing but a text, as JSON in parts: id, creation, text and three counts go between them.
+    """A completion with only a text, as JSON in parts: id, creation time, text and three counts go between them.
 
-    The id is put into quotes by the parts, the text brings its own.
+    The parts quote the id; the text is given with its quotes.
     """
-    blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")  # the text brings its own quotes
+    blank, number = orjson.Fragment(b'"\0"'), orjson.Fragment(b"\0")  # the text is given with its quotes
     counts = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), number)
     choice = _choice_json(0, {"role": "assistant", "content": number, "refusal": None}, "stop")
     shown = _completion_json(blank, number, model, [choice], usage(0, 0) | counts)
-    # No JSON text holds a NUL, so that it stands for nothing else.
+    # No JSON text contains NUL, so it is a safe placeholder.
     return jsonl_bytes(shown).decode().split("\0")
 
 
@@ -237,7 +236,7 @@ def _choice(asked: _ChatRequest, index: int, key: bytes) -> dict[str, Any]:
     if answer.is_canned:
         finish = asked.entry.get("finish_reason", finish)
         if finish == "tool_calls" and not answer.calls:
-            finish = "stop"  # the fixture's text, where its calls are not what the request allows
+            finish = "stop"  # the fixture's text, if the request does not allow its calls
     text, calls = answer.text, answer.calls
     limit = _limit(asked.request)
     if text is not None:
@@ -256,7 +255,7 @@ def _choice_json(index: int, message: Mapping[str, Any], finish_reason: str) -> 
 
 
 def _truncate(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
-    """The text up to its first stop sequence or its last allowed token, and why it ends there; empty for the whole."""
+    """The text up to its first stop sequence or its last allowed token, and the finish reason; empty for the whole."""
     stop, reason = request.get("stop"), ""
     if stop:
         ends = [text.find(sequence) for sequence in ([stop] if isinstance(stop, str) else stop) if sequence]
@@ -269,12 +268,12 @@ def _truncate(text: str, request: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _limit(request: Mapping[str, Any]) -> int:
-    """The most tokens of an answer; 0 where that is not said."""
+    """The most tokens of a completion; 0 if not set."""
     return int(request.get("max_completion_tokens") or request.get("max_tokens") or 0)
 
 
 def _requested_tokens(request: Mapping[str, Any]) -> int:
-    """The tokens of the messages, and of the tools as they are described to the model."""
+    """The tokens of the messages, and of the tool descriptions."""
     tokens = prompt_tokens(request["messages"])
     tools = request.get("tools")
     if not tools:

@@ -1,4 +1,4 @@
-"""Embeddings that follow from their input alone: the same text has the same vector, and resembles no other."""
+"""Deterministic embeddings: the same text has the same vector; similar texts have unrelated ones."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from mockserver.providers.agilecloud.models import Model
 from mockserver.sandbox.ids import canonical, digest
 
 Input = str | Sequence[int]
-"""A text, or one that the client made into tokens itself."""
+"""A text, or one that the client has tokenised."""
 
 
 def embeddings(request: Mapping[str, Any], *, model: Model, seed: str) -> dict[str, Any]:
-    """The answer to a request that the document accepts; raises Refusal for a vector longer than the model's."""
+    """The response to a valid request; raises Refusal for more dimensions than the model has."""
     dimensions = _dimensions(request, model)
     inputs = read_inputs(request["input"])
     shown = _as_base64 if request.get("encoding_format") == "base64" else _as_floats
@@ -35,7 +35,7 @@ def embeddings(request: Mapping[str, Any], *, model: Model, seed: str) -> dict[s
 
 
 def read_inputs(given: Any) -> Sequence[Input]:
-    """The texts in `input`, which may be one text or several, in words or in tokens."""
+    """The inputs: one or several, as text or as tokens."""
     if isinstance(given, str) or (given and not isinstance(given[0], str | list)):
         return [given]
     return list(given)
@@ -46,7 +46,7 @@ def vector(text: Input, model: str, seed: str, dimensions: int) -> bytes:
     content = text.encode() if isinstance(text, str) else canonical(text)
     identity = digest(seed.encode(), model.encode(), type(text).__name__.encode(), content)
     drawn = unpack(f"<{dimensions}h", shake_128(identity).digest(2 * dimensions))
-    odd = [2 * number + 1 for number in drawn]  # So that none is 0, which has no direction.
+    odd = [2 * number + 1 for number in drawn]  # Never 0, since a zero vector has no direction.
     length = sqrt(sum(map(mul, odd, odd)))
     return pack(f"<{dimensions}f", *[number / length for number in odd])
 
@@ -64,5 +64,5 @@ def _as_base64(floats: bytes) -> str:
 
 
 def _as_floats(floats: bytes) -> tuple[float, ...]:
-    """The very numbers of the other format, to the bit."""
+    """The same numbers as a list of floats, bit by bit."""
     return unpack(f"<{len(floats) // 4}f", floats)

@@ -1,4 +1,4 @@
-"""The log probabilities of an answer's tokens: seeded numbers in OpenAI's shape."""
+"""Log probabilities of a completion's tokens: seeded numbers in OpenAI's format."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.providers.agilecloud.chat.tokens import split_tokens
 
 MAX_ENTRIES = 250_000
-"""Tokens that one answer tells probabilities of, alternatives included: about 15 MB of JSON."""
+"""The most log probabilities in a response, alternatives included: about 15 MB of JSON."""
 MAX_ALTERNATIVES = 19
 VARIANTS = 64
-# Longer than any token of ASCII, so that none of them is the token that was chosen.
+# Longer than any ASCII token, so that none equals the chosen token.
 _WORDS = (
     " about", " after", " again", " before", " between", " could", " every", " first", " great", " house", " large",
     " learn", " never", " other", " place", " right", " small", " sound", " still", " study", " their", " there",
@@ -23,7 +23,7 @@ _WORDS = (
 
 
 class _Variant(NamedTuple):
-    """How likely a token was, and which others were likely at its place."""
+    """A token's log probability, and its alternatives."""
 
     logprob: float
     alternatives: Sequence[Mapping[str, Any]]
@@ -47,7 +47,7 @@ def text_logprobs(text: str, request: Mapping[str, Any], key: bytes) -> dict[str
 
 
 def check_size(tokens: int, request: Mapping[str, Any]) -> None:
-    """Raises Refusal where an answer of so many tokens would tell too many probabilities."""
+    """Raises Refusal if that many tokens would have too many log probabilities."""
     entries = tokens * (1 + int(request.get("top_logprobs") or 0))
     if entries > MAX_ENTRIES:
         message = f"The log probabilities of this answer have {entries} entries; no more than {MAX_ENTRIES} are told."
@@ -63,7 +63,7 @@ def _variants() -> Sequence[_Variant]:
 
 def _variant(n: int) -> _Variant:
     chosen = 0.5 + 0.49 * n / VARIANTS
-    # Each is half as likely as the one before; all together are less likely than the chosen one.
+    # Each is half as likely as the previous; together they are less likely than the chosen one.
     shares = [(1 - chosen) * 0.5**place for place in range(1, MAX_ALTERNATIVES + 1)]
     words = [_WORDS[(5 * n + place) % len(_WORDS)] for place in range(MAX_ALTERNATIVES)]
     others = [
@@ -74,5 +74,5 @@ def _variant(n: int) -> _Variant:
 
 
 def _logprob(probability: float) -> float:
-    """To eight digits, which every machine agrees on."""
+    """Rounded to eight digits, which are the same on every machine."""
     return round(math.log(probability), 8)

@@ -1,13 +1,14 @@
-"""AgileCloud's live calls: chat completions, embeddings, and the models that give them.
+"""AgileCloud's live operations: chat completions, embeddings, and models.
 
-The text of a completion follows from the server's seed, the model and the messages, so a request that is repeated gets
-the same words under another id, streamed or not. Ids follow from the sandbox, as everywhere.
+The text of a completion depends on the server's seed, the model and the messages, so a repeated request gets the same
+text with another id, streamed or not. Ids depend on the sandbox.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mockserver.api.provider import Call, RequestPrompt
+from mockserver.api.call import Call
+from mockserver.api.provider import RequestPrompt
 from mockserver.errors import Reason, Refusal
 from mockserver.http import DeliveryFault, DeliveryFaultKind, Request, Response
 from mockserver.json_bodies import JsonError, parse_json
@@ -31,7 +32,7 @@ from mockserver.providers.agilecloud.usage import record_usage
 from mockserver.sandbox.batches import DEFAULT_FAILURE, ItemOutcome, read_outcome
 
 MARKER_SECONDS = 600.0
-"""Seconds that a live request may take; what takes longer is never answered."""
+"""The longest delay of a live request, in seconds; beyond it there is no response."""
 EVENT_STREAM = "text/event-stream"
 _UNBUFFERED = (("Cache-Control", "no-cache"),)
 
@@ -43,7 +44,7 @@ def create_chat_completion(call: Call) -> Response:
 
 
 def _apply_marker(call: Call, fate: ItemOutcome) -> Response:
-    """What markers make of a live request. It is decided at once; only the gateway waits."""
+    """The effect of markers on a live request. The result is determined at once; only the gateway waits."""
     if fate.failure is not None:
         status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else DEFAULT_FAILURE
         raise Refusal(Reason.FAILED, f"A marker in the request asks for the status {status}.", status=status)
@@ -86,20 +87,20 @@ def retrieve_model(call: Call) -> Response:
 
 
 def prompts(operation: str, request: Request) -> Iterator[RequestPrompt]:
-    """What the user said last in a chat that was answered. The lines of a batch are in its file, in no request."""
+    """The last user message of a chat. Lines of a batch are in its file, not in a request."""
     if operation != "createChatCompletion":
         return
     try:
         asked = parse_json(request.body)
         model, text = asked["model"], last_user_message(asked["messages"])
     except (JsonError, LookupError, TypeError, AttributeError):
-        return  # answered by a stub, which takes any request, or made of a prompt's messages
+        return  # answered by a stub, which accepts any request, or a prompt template without messages
     if isinstance(model, str):
         yield RequestPrompt(text, model)
 
 
 def _apply_prompt(call: Call, chosen: SelectedVersion) -> Mapping[str, Any]:
-    """The request with the prompt's messages and settings, which the document has to accept as well."""
+    """The request with the prompt's messages and settings, validated again."""
     request = apply_prompt(call.body, chosen, blank=leaves_blank(call))
     schema = call.operation.body[JSON].schema if call.operation.body else None
     violations = schema.violations(request, ("body",)) if schema else []
@@ -109,7 +110,7 @@ def _apply_prompt(call: Call, chosen: SelectedVersion) -> Mapping[str, Any]:
 
 
 def _count(call: Call, chosen: SelectedVersion, tokens: Sequence[int] = (0, 0), *, failed: bool = False) -> None:
-    """Tell the prompt's version test what came of the version it chose."""
+    """Report the result to the version test of the prompt."""
     if chosen.is_tested:
         prompt_book(call).count(
             chosen.prompt.slug,
@@ -121,7 +122,7 @@ def _count(call: Call, chosen: SelectedVersion, tokens: Sequence[int] = (0, 0), 
 
 
 def _complete(call: Call, request: Mapping[str, Any], identity: bytes) -> tuple[Response, Sequence[int]]:
-    """The answer to a request with messages, and its tokens: those of the prompt, and those of the completion."""
+    """The response to a request with messages, and its prompt and completion tokens."""
     model = require_model(call.world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
     messages = request["messages"]

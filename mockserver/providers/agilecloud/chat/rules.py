@@ -1,6 +1,6 @@
-"""Rules for chats that OpenAI enforces beyond its schema, in one table, for live requests and for lines of batches.
+"""OpenAI's rules for chats beyond its schema, for live requests and batch lines.
 
-What a JSON Schema can say stands in the document. Here is what needs the model, or two messages side by side.
+Rules that JSON Schema can express are in the document. These need the model, or several messages.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,32 +11,32 @@ from mockserver.providers.agilecloud.chat.strict_schemas import strictness_probl
 from mockserver.providers.agilecloud.models import Model, Reasoning
 
 MAX_NAMED = 20
-"""Calls and tools that a message names."""
+"""The most calls and tools that an error message lists."""
 MAX_SHOWN = 100
-"""Characters of an id or a name that a message shows."""
+"""The most characters of an id or a name in an error message."""
 
 Body = Mapping[str, Any]
 Find = Callable[[Body, Model], Violation | None]
 
 
 class Rule(NamedTuple):
-    """One rule of the table."""
+    """A rule of the table."""
 
     field: str
-    """The field without which a request cannot break it."""
+    """A field that a request needs to break the rule."""
     find: Find
-    """How a request breaks it; None for a good one."""
+    """The violation of a request; None if it has none."""
     is_for_some: bool = False
-    """Whether it is only for models that reason, or refuse parameters for another reason."""
+    """Whether it applies only to models that reason, or reject parameters for another reason."""
 
 
 class RuleBroken(Refusal):
-    """A request that the document accepts, and a rule of the table does not."""
+    """A valid request that breaks a rule."""
 
 
 def check_rules(request: Body, model: Model) -> None:
-    """Raises RuleBroken for the first rule that the request, which the document accepts, breaks."""
-    # A live answer takes 20 microseconds in all, and most requests have nothing that a rule could be about.
+    """Raises RuleBroken for the first rule that the valid request breaks."""
+    # A live response takes 20 microseconds in all, and no rule applies to most requests.
     if not model.has_refusals and _FIELDS.isdisjoint(request):
         for message in request["messages"]:
             if message["role"] == "tool" or "tool_calls" in message:
@@ -51,8 +51,8 @@ def check_rules(request: Body, model: Model) -> None:
                 raise RuleBroken(Reason.INVALID, violation.message, violations=[violation])
 
 
-def _unanswered_calls(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
-    """Each call of an assistant is answered by the messages right after it, and these answer nothing else."""
+def _unanswered_calls(request: Body, _model: Model) -> Violation | None:
+    """Each tool call of an assistant must be answered by the messages right after it, which answer nothing else."""
     calls: set[str] = set()
     open_calls: dict[str, None] = {}
     for n, message in enumerate(request["messages"]):
@@ -91,7 +91,7 @@ def _lost_answer(id_: str, n: int, *, has_calls: bool) -> Violation:
     return Violation(("body", "messages", n, "role"), "", message)
 
 
-def _without_json(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _without_json(request: Body, _model: Model) -> Violation | None:
     if request["response_format"].get("type") != "json_object":
         return None
     if any("json" in text.lower() for message in request["messages"] for text in _texts(message.get("content"))):
@@ -107,7 +107,7 @@ def _texts(content: Any) -> Iterator[str]:
         yield from (part["text"] for part in content or () if isinstance(part.get("text"), str))
 
 
-def _open_format(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _open_format(request: Body, _model: Model) -> Violation | None:
     wanted = request["response_format"].get("json_schema")
     if not wanted or not wanted.get("strict") or not isinstance(wanted.get("schema"), Mapping):
         return None
@@ -116,7 +116,7 @@ def _open_format(request: Body, model: Model) -> Violation | None:  # noqa: ARG0
     return Violation(("body", "response_format"), "", message) if problem else None
 
 
-def _open_parameters(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _open_parameters(request: Body, _model: Model) -> Violation | None:
     for n, tool in enumerate(request["tools"]):
         function = tool.get("function") or {}
         parameters = function.get("parameters")
@@ -134,7 +134,7 @@ def _open_parameters(request: Body, model: Model) -> Violation | None:  # noqa: 
     return None
 
 
-def _unsent_choice(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _unsent_choice(request: Body, _model: Model) -> Violation | None:
     sent = {tool_name(tool) for tool in request.get("tools") or ()}
     for kind, name in chosen_tools(request["tool_choice"]):
         if (kind, name) not in sent:
@@ -153,7 +153,7 @@ def tool_name(tool: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def chosen_tools(choice: Any) -> Sequence[tuple[str, str]]:
-    """The tools that a `tool_choice` names, by type and name; none of a word."""
+    """The tools that a `tool_choice` names, by type and name; empty for a string."""
     if not isinstance(choice, Mapping):
         return ()
     if choice.get("type") == "allowed_tools":
@@ -161,7 +161,7 @@ def chosen_tools(choice: Any) -> Sequence[tuple[str, str]]:
     return [tool_name(choice)]
 
 
-def _unsupported_limit(request: Body, model: Model) -> Violation | None:  # noqa: ARG001  as its neighbours
+def _unsupported_limit(_request: Body, _model: Model) -> Violation | None:
     return _unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
 
 
@@ -171,7 +171,7 @@ def _unsupported(field: str, hint: str = "") -> Violation:
 
 
 def _with_default_only(field: str, default: float) -> Find:
-    """The rule for a parameter of which a model that reasons takes nothing but the default."""
+    """The rule for a parameter that a reasoning model accepts with its default value only."""
 
     def find(request: Body, model: Model) -> Violation | None:
         value = request[field]
@@ -187,12 +187,12 @@ def _with_default_only(field: str, default: float) -> Find:
 
 
 def _when_reasoning(field: str) -> Find:
-    """The rule for a parameter that no model takes while it reasons."""
+    """The rule for a parameter that models reject while they reason."""
     return lambda request, model: _unsupported(field) if request[field] and _reasons(request, model) else None
 
 
 def _refused_by_model(request: Body, model: Model) -> Violation | None:
-    """A parameter that the model's fixture says it does not take."""
+    """A parameter that the model's fixture excludes."""
     refused = next((field for field in sorted(model.unsupported) if request.get(field) is not None), None)
     return _unsupported(refused) if refused else None
 
@@ -223,6 +223,6 @@ RULES: Sequence[Rule] = (
     Rule("tools", _open_parameters),
     Rule("tool_choice", _unsent_choice),
 )
-"""Each rule, in the order in which they are applied. The first that is broken is the answer."""
+"""All rules, in the order in which they are checked. The first violation is reported."""
 _FOR_ALL = tuple(rule for rule in RULES if not rule.is_for_some)
 _FIELDS = frozenset(rule.field for rule in _FOR_ALL) - {"messages"}

@@ -1,11 +1,11 @@
-"""What OpenAI asks of a JSON Schema with `strict: true`: each object is closed and requires all of its properties."""
+"""OpenAI's rules for a JSON Schema with `strict: true`: each object is closed and requires all of its properties."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 MAX_SHOWN = 300
-"""Characters of a place or a type that a message shows."""
+"""The most characters of a location or a type in an error message."""
 
 _FORBIDDEN = ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas")
 _NAMED_PARTS = ("properties", "$defs", "definitions")
@@ -14,11 +14,11 @@ _LISTED_PARTS = ("anyOf", "prefixItems")
 _SINGLE_PARTS = ("items",)
 
 MAX_PARTS = 20_000
-"""Schemas within a schema that are looked at; OpenAI takes no more than 5000 properties."""
+"""The most subschemas that are checked; OpenAI allows at most 5000 properties."""
 
 
 class _Place(NamedTuple):
-    """Where a schema stands: its steps after those of the schema around it."""
+    """The location of a schema, as steps from the enclosing schema."""
 
     around: "_Place | None"
     steps: tuple[str, ...]
@@ -33,14 +33,14 @@ class _Place(NamedTuple):
 
 
 def strictness_problem(schema: Mapping[str, Any]) -> str:
-    """What `strict: true` does not allow in the schema, in OpenAI's words; empty for a good one."""
+    """The violation of `strict: true`, in OpenAI's words; empty if there is none."""
     if schema.get("type") != "object":
         return wrong_root(schema)
     return next(_problems(schema), "")
 
 
 def wrong_root(schema: Mapping[str, Any]) -> str:
-    """What is said of a schema that is not for an object."""
+    """The error of a schema that is not for an object."""
     given = schema.get("type")
     shown = f'"{given}"' if isinstance(given, str | None) else str(given)
     shown = shown[:MAX_SHOWN]
@@ -48,7 +48,7 @@ def wrong_root(schema: Mapping[str, Any]) -> str:
 
 
 def _problems(root: Mapping[str, Any]) -> Iterator[str]:
-    # A stack of our own: what a client nests deeply must not end in a RecursionError.
+    # An explicit stack, so that deep nesting does not raise RecursionError.
     waiting: list[tuple[_Place, Any]] = [(_Place(None, ()), root)]
     count = 1
     while waiting:
@@ -76,7 +76,7 @@ def _problem(part: Mapping[str, Any]) -> str:
         return "'additionalProperties' is required to be supplied and to be false."
     properties, required = part.get("properties", {}), part.get("required", [])
     if not isinstance(properties, Mapping) or not isinstance(required, list):
-        return ""  # no schema at all: that is found out when an answer is made for it
+        return ""  # not a schema, which is reported when a value is generated for it
     wanted = "'required' is required to be supplied and to be an array including every key in properties."
     known = {each for each in required if isinstance(each, str)}
     missing = next((name for name in properties if name not in known), None)
@@ -92,7 +92,7 @@ def _is_object(part: Mapping[str, Any]) -> bool:
 
 
 def _parts(part: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The schemas inside a schema, and the steps to each."""
+    """The subschemas of a schema, and the steps to each."""
     for word in _NAMED_PARTS:
         inner = part.get(word)
         if isinstance(inner, Mapping):

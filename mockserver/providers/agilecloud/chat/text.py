@@ -1,4 +1,4 @@
-"""What AgileCloud's models say: plain prose that takes up the words of the prompt, from a bank of sentences."""
+"""Generated text: plain prose that uses words of the prompt."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from mockserver.sandbox.ids import digest
 
 BANK_SIZE = 1024
 READ = 64
-"""How many characters of a prompt are read for its topic: prompts may be whole documents."""
+"""The characters of a prompt that are searched for its topic; prompts may be whole documents."""
 LENGTH = 3
-"""How many words a topic has at most."""
+"""The most words of a topic."""
 FEW = 7
 SIGNS = ".,:;!?…\"'`´‘’“”«»()[]{}<>*#_~|/\\-–—"
 MARKER = re.compile(r"\[mock:[^\]]*\]?")
@@ -40,7 +40,7 @@ CLOSINGS = (
     " Tell me more about your case and I can be more precise.",
     " Would an example help?",
 )
-# Words that tell nothing about what a prompt is about.
+# Words that do not characterise a prompt.
 _COMMON = (
     "a about all an and any are as at be best but by can classify could describe do does document each explain extract "
     "find following for from generate get give good have hello hi how i if in into is it its list make me my of on one "
@@ -53,7 +53,7 @@ _DRAWS = Struct("<4H")
 
 
 def last_user_message(messages: Sequence[Mapping[str, Any]]) -> str:
-    """The text of what the user said last; empty where no user said anything in words."""
+    """The text of the last user message; empty without one."""
     for message in reversed(messages):
         if message.get("role") == "user":
             content = message.get("content")
@@ -62,11 +62,11 @@ def last_user_message(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def topic_of(prompt: str) -> str:
-    """The first telling words of the prompt, or its first words when none tells anything. JSON need not escape it."""
+    """The first characteristic words of the prompt, or else its first words. JSON encodes them unchanged."""
     beginning = prompt[:READ]
     if "[" in beginning and "[mock:" in beginning:
         beginning = MARKER.sub(" ", prompt[: 4 * READ])[:READ]
-    # Most prompts have told what they are about after a few words; the rest of them is split when they have not.
+    # Most prompts have enough characteristic words near their beginning; otherwise the rest is split.
     telling = _distinctive_words(beginning.split(None, FEW)[:FEW])
     if len(telling) < LENGTH:
         words = beginning.split()
@@ -85,19 +85,19 @@ def generated_text(key: bytes, topic: str) -> str:
 
 
 def generated_object(key: bytes, topic: str) -> dict[str, Any]:
-    """What a model answers that is asked for a JSON object of no given form."""
+    """The JSON object of a request for `json_object`."""
     return {"topic": topic, "answer": generated_text(key, topic), "confidence": 50 + digest(key, b"c")[0] % 50}
 
 
 @cache
 def sentence_bank() -> tuple[str, ...]:
-    """The bank, one or two sentences each, written once: drawing from it costs a tenth of putting one together."""
+    """One or two sentences each, generated once: drawing from them takes a tenth of the time of generating."""
     words = WordGenerator(b"agilecloud")
     return tuple(words.paragraph(1 + n % 2) for n in range(BANK_SIZE))
 
 
 def _distinctive_words(words: Sequence[str]) -> list[str]:
-    """The first words that are not common, as many as a topic has."""
+    """The first uncommon words, up to the length of a topic."""
     found = []
     for word in words:
         if word in COMMON:
@@ -111,7 +111,7 @@ def _distinctive_words(words: Sequence[str]) -> list[str]:
 
 
 def _strip_word(word: str) -> str:
-    """The word without what is no letter or number; where that stands inside, what it parts."""
+    """The word without surrounding punctuation; other characters inside separate its parts."""
     bare = word.strip(SIGNS)
     return bare if bare.isalnum() else " ".join(WORD.findall(bare))
 

@@ -1,19 +1,19 @@
-"""How tokens are counted for AgileCloud: one documented rule, cheap enough for every line of a batch."""
+"""Counts tokens by one documented rule, which is fast enough for every line of a batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 BYTES = 4
-"""A token is four bytes of UTF-8; the last one counts when it is begun.
+"""A token is four bytes of UTF-8; a begun one counts.
 
-Real tokenizers come close to it: English has about four letters to a token, Chinese one character (of three bytes).
+Real tokenizers are similar: English has about four letters per token, Chinese one character (three bytes).
 """
 MESSAGE = 4
-"""What a message costs beside its content: its role, and where it begins and ends."""
+"""The tokens of a message in addition to its content: role and delimiters."""
 REPLY = 3
-"""What it costs to open the reply."""
+"""The tokens that begin a reply."""
 ATTACHMENT = 85
-"""What a part of a message costs that is no text: an image in low detail, whatever it shows."""
+"""The tokens of a message part that is no text: those of an image in low detail."""
 
 
 def count_tokens(text: str) -> int:
@@ -22,9 +22,9 @@ def count_tokens(text: str) -> int:
 
 
 def first_tokens(text: str, limit: int) -> str:
-    """The text when it has no more tokens than the limit, else its beginning of exactly that many, in whole characters.
+    """The text, or its beginning of exactly that many tokens, in whole characters.
 
-    No more than three bytes are lost to a character that does not fit, so the last token is always begun.
+    A character that does not fit loses at most three bytes, so the last token is always begun.
     """
     if count_tokens(text) <= limit:
         return text
@@ -32,11 +32,11 @@ def first_tokens(text: str, limit: int) -> str:
 
 
 def split_tokens(text: str) -> Iterator[str]:
-    """The tokens of a text, as many as are counted; a character belongs to the token in which its last byte lies."""
+    """The tokens of a text, as they are counted; a character belongs to the token that contains its last byte."""
     if text.isascii():
         yield from (text[at : at + BYTES] for at in range(0, len(text), BYTES))
         return
-    # No character is longer than a token, so that each token has the end of one.
+    # No character is longer than a token, so each token contains the end of one.
     begin = end = 0
     limit = BYTES
     for at, character in enumerate(text):
@@ -49,7 +49,7 @@ def split_tokens(text: str) -> Iterator[str]:
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
-    """The tokens of a conversation so far."""
+    """The tokens of a conversation."""
     tokens = REPLY
     for message in messages:
         content = message.get("content")
@@ -60,7 +60,7 @@ def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
 
 
 def usage(prompt: int, completion: int) -> dict[str, Any]:
-    """The `usage` of a chat completion. Nothing is cached, spoken, thought or predicted here."""
+    """The `usage` of a chat completion. Cached, audio, reasoning and predicted tokens are 0."""
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -76,7 +76,7 @@ def usage(prompt: int, completion: int) -> dict[str, Any]:
 
 
 def call_tokens(calls: Sequence[Mapping[str, Any]]) -> int:
-    """The tokens of tool calls: the names and the arguments."""
+    """The tokens of tool calls: names and arguments."""
     called = [call.get("function") or call.get("custom") or {} for call in calls]
     return sum(count_tokens(f"{each.get('name', '')}{each.get('arguments', each.get('input', ''))}") for each in called)
 

@@ -1,4 +1,4 @@
-"""Answers in a form the client gives: JSON that fits a schema, and calls of the client's own functions."""
+"""Structured responses: JSON that fits a client's schema, and calls of a client's functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.errors import Reason, Refusal, SpecError, Violation
-from mockserver.openapi.budget import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
+from mockserver.openapi.generate.steps import MAX_BYTES, Budget, check_size, largest_pattern, validation_steps
 from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.chat.rules import chosen_tools, tool_name
@@ -15,12 +15,13 @@ from mockserver.providers.agilecloud.chat.text import generated_text
 from mockserver.providers.agilecloud.chat.tokens import count_tokens, first_tokens
 from mockserver.providers.agilecloud.chat.wire import ARGUMENTS
 from mockserver.sandbox.ids import digest
+from mockserver.text import format_dotted
 
 ATTEMPTS = 8
 CACHED_BYTES = 20_000
-"""A schema of at most so many bytes is prepared once for all lines of a batch; a larger one each time."""
+"""The most bytes of a schema whose validator is cached for all lines of a batch."""
 _UNFIT = (SpecError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""How often we try for a value that fits, each time from another key."""
+"""The number of attempts to generate a value that fits, each with another key."""
 LARGEST = {"minLength": 10_000, "minItems": 100, "minProperties": 100}
 NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 Location = tuple[str | int, ...]
@@ -28,17 +29,17 @@ FORMAT: Location = ("body", "response_format")
 
 
 class JsonSchemaFormat(NamedTuple):
-    """A JSON Schema from a request, and how to speak of it."""
+    """A JSON Schema of a request, and its name for error messages."""
 
     definition: Mapping[str, Any]
     place: str
     """`response_format 'invoice'` or `function 'find_city'`."""
     location: Location
 
-    def filled(self, key: bytes, budget: Budget) -> bytes:
-        """JSON that fits, the same for the same key; raises Refusal where the schema is none, or nothing is found."""
+    def generate_json(self, key: bytes, budget: Budget) -> bytes:
+        """JSON that fits, the same for the same key; raises Refusal if the schema is invalid, or no value is found."""
         try:
-            # `fabricated` trusts its schema, and a client's may do anything: refer to itself, or to nowhere.
+            # `generate_value` assumes a sound schema, but a client's may have circular or dangling references.
             is_valid = _validator(orjson.dumps(self.definition), budget)
             for attempt in range(ATTEMPTS):
                 value = generate_value(
@@ -52,7 +53,7 @@ class JsonSchemaFormat(NamedTuple):
         raise self._refusal("no fitting value was found; a canned completion can give one")
 
     def accepts(self, value: Any, budget: Budget) -> bool:
-        """Whether the value fits; raises Refusal where the schema is none, or the budget does not suffice."""
+        """Whether the value fits; raises Refusal if the schema is invalid, or the budget does not suffice."""
         try:
             is_valid = _validator(orjson.dumps(self.definition), budget)
             budget.spend(validation_steps(self.definition, value, budget.left))
@@ -73,16 +74,16 @@ class JsonSchemaFormat(NamedTuple):
 
 
 ANY_OBJECT = JsonSchemaFormat({"type": "object"}, "response_format", FORMAT)
-"""What `json_object` asks for."""
+"""The schema of `json_object`."""
 
 
 def refusal(location: Location, code: str, message: str) -> Refusal:
-    """A request that cannot be answered; the message is the client's text."""
+    """The rejection of a request that cannot be answered; the message is sent to the client."""
     return Refusal(Reason.INVALID, message, violations=[Violation(location, code, message)])
 
 
 def read_format(request: Mapping[str, Any]) -> JsonSchemaFormat | None:
-    """The form that `response_format` of type `json_schema` asks for; raises Refusal when it is incomplete."""
+    """The schema of a `response_format` of type `json_schema`; raises Refusal if it is incomplete."""
     wanted = request.get("response_format")
     if not wanted or wanted.get("type") != "json_schema":
         return None
@@ -97,16 +98,16 @@ def read_format(request: Mapping[str, Any]) -> JsonSchemaFormat | None:
 
 
 class ToolChoice(NamedTuple):
-    """Which of the client's tools an answer may call, and whether it has to call one."""
+    """The tools that a completion may call, and whether it must call one."""
 
     allowed: Sequence[Mapping[str, Any]] = ()
-    """The tools as they were sent."""
+    """The tools as in the request."""
     is_required: bool = False
     is_named: bool = False
     """Whether the client named the tool itself."""
 
     def first(self) -> Mapping[str, Any] | None:
-        """The tool that is called where one has to be: the first function, or a custom tool where there is none."""
+        """The tool that is called if one must be: the first function, or else a custom tool."""
         called = [tool for tool in self.allowed if tool.get(tool.get("type", ""))]
         return next((tool for tool in called if tool["type"] == "function"), called[0] if called else None)
 
@@ -117,7 +118,7 @@ class ToolChoice(NamedTuple):
 
 
 def read_tool_choice(request: Mapping[str, Any]) -> ToolChoice:
-    """What `tools` and `tool_choice` allow. What the document or a rule refuses counts as no choice."""
+    """The tool choice of `tools` and `tool_choice`. Invalid values count as no choice."""
     tools, choice = request.get("tools") or (), request.get("tool_choice")
     if choice == "none":
         return ToolChoice()
@@ -131,25 +132,25 @@ def read_tool_choice(request: Mapping[str, Any]) -> ToolChoice:
 
 
 def generated_call(tool: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
-    """A call of a tool, made up: arguments that fit the function's parameters, or a text for a custom tool."""
+    """A generated call: arguments that fit the function's parameters, or a text for a custom tool."""
     if tool["type"] == "custom":
         custom = {"name": tool["custom"]["name"], "input": generated_text(key, tool["custom"]["name"])}
         return {"id": _call_id(key), "type": "custom", "custom": custom}
     function = tool["function"]
-    call = {"name": function["name"], "arguments": _parameters(function).filled(key, budget).decode()}
+    call = {"name": function["name"], "arguments": _parameters(function).generate_json(key, budget).decode()}
     return tool_call(call, key)
 
 
 def adapted_call(call: Mapping[str, Any], function: Mapping[str, Any], key: bytes, budget: Budget) -> dict[str, Any]:
-    """A fixture's call, with generated arguments where its own do not fit the function's parameters."""
+    """A fixture's call, with generated arguments if its own do not fit the function's parameters."""
     form = _parameters(function)
     arguments = call.get("arguments", {})
     fits = form.accepts_text(arguments, budget) if isinstance(arguments, str) else form.accepts(arguments, budget)
-    return tool_call(call if fits else {**call, "arguments": form.filled(key, budget).decode()}, key)
+    return tool_call(call if fits else {**call, "arguments": form.generate_json(key, budget).decode()}, key)
 
 
 def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:
-    """A fixture's call as it is sent. Arguments given as text stay as they are, well-formed or not."""
+    """A fixture's call as it is sent. Arguments given as text are unchanged, valid JSON or not."""
     arguments = call.get("arguments", {})
     return {
         "id": _call_id(key),
@@ -162,7 +163,7 @@ def tool_call(call: Mapping[str, Any], key: bytes) -> dict[str, Any]:
 
 
 def within_tokens(calls: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
-    """The calls up to so many tokens: the last one may end in the middle, one whose name does not fit is left out."""
+    """The calls up to that many tokens: the last one may be cut; one whose name does not fit is left out."""
     kept: list[Mapping[str, Any]] = []
     for call in calls:
         kind, field = call["type"], ARGUMENTS[call["type"]]
@@ -190,13 +191,15 @@ def _call_id(key: bytes) -> str:
 def _needed(wrapper: Mapping[str, Any], name: str, location: Location) -> Any:
     value = wrapper.get(name) if isinstance(wrapper, Mapping) else None
     if value is None:
-        path = ".".join(str(step) for step in (*location[1:], name))
+        path = format_dotted((*location[1:], name))
         raise refusal((*location, name), "missing_required_parameter", f"Missing required parameter: '{path}'.")
     return value
 
 
 def _validator(definition: bytes, budget: Budget) -> Callable[[Any], bool]:
-    """Tells whether a value fits; raises ValueError for a schema that is too large, SpecError for one that is none."""
+    """A function that validates a value; raises ValueError for a schema that is too large, SpecError for an invalid
+    one.
+    """
     if len(definition) <= CACHED_BYTES:
         budget.spend(len(definition) // 20)
         return _small_validator(definition)
@@ -212,5 +215,5 @@ def _prepared(definition: bytes) -> Callable[[Any], bool]:
     return Schema(schema, {}, pattern_bytes=largest_pattern(schema) or None).fast_accepts
 
 
-# Batches ask for the same form on every line, and preparing a schema takes longer than judging by it.
+# Batches use the same schema in every line, and compiling it takes longer than validating.
 _small_validator = lru_cache(maxsize=16)(_prepared)

@@ -1,4 +1,4 @@
-"""How AgileCloud's values go over the wire: lines of JSONL, and completions in pieces as server-sent events."""
+"""Encodes values for the wire: JSONL, and completions as server-sent events."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,16 +8,18 @@ import orjson
 
 PIECE = re.compile(r"(?:\s*\S{1,32}){1,3}|\s+")
 PIECE_TOKENS = 3
-"""Tokens in a piece that tells their log probabilities."""
+"""The tokens of one event, if log probabilities are included."""
 ARGUMENTS = {"function": "arguments", "custom": "input"}
-"""The field of a call that says what the tool is called with, by the type of the tool."""
+"""The field of a tool call with its arguments, by the type of the tool."""
 END = b"data: [DONE]\n\n"
-# What Python's splitlines takes for the end of a line beside what JSON escapes anyway.
+# Line separators of Python's splitlines that JSON does not escape.
 LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 
 
 def jsonl_bytes(value: Any) -> bytes:
-    """The value as JSON on one line, whatever a client splits lines at; without a line feed at its end."""
+    """The value as JSON on one line, without a line feed at its end. Escapes all line separators that clients may split
+    at.
+    """
     line = orjson.dumps(value)
     if not line.isascii():
         for raw, escaped in LINE_ENDS:
@@ -26,7 +28,9 @@ def jsonl_bytes(value: Any) -> bytes:
 
 
 def stream_events(completion: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
-    """The events a completion is streamed as. With usage, each has the field, and one more at the end its value."""
+    """The events of a streamed completion. With usage, each has the field `usage`, and an additional last one its
+    value.
+    """
     chunk = {
         "id": completion["id"],
         "object": "chat.completion.chunk",
@@ -59,7 +63,7 @@ def _choice(
 def _deltas(
     message: Mapping[str, Any], logprobs: Mapping[str, Any] | None
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """What each piece adds, and the log probabilities of its tokens."""
+    """The delta of each event, and the log probabilities of its tokens."""
     text = message["content"]
     yield {"role": message["role"], "content": None if text is None else "", "refusal": None}, None
     if logprobs is None:
@@ -76,7 +80,7 @@ def _deltas(
 
 
 def batched(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """The items in groups of that size, the last one perhaps smaller."""
+    """The items in groups of that size; the last one may be smaller."""
     return (items[at : at + size] for at in range(0, len(items), size))
 
 

@@ -1,10 +1,10 @@
-"""The operations on prompt templates: create, look at, change, draft, publish, compare, render and test."""
+"""The operations on prompt templates: create, read, update, draft, publish, compare, render and test."""
 
 from collections.abc import Mapping
 from difflib import unified_diff
 from typing import Any
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal
 from mockserver.http import Response
 from mockserver.providers.agilecloud.context import leaves_blank
@@ -24,10 +24,10 @@ from mockserver.providers.agilecloud.prompts.select import (
     select_numbered,
     version_archived,
 )
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, placeholders_of
+from mockserver.providers.agilecloud.prompts.template import TemplateError, placeholders_of
 
 MAX_COMPARED = 1_000
-"""Lines of a version that are compared one by one; finding what stayed the same among more takes too long."""
+"""The most lines of a version that are compared; a diff of more takes too long."""
 DEFAULT_SPLIT = 0.5
 
 _SLUG = ("path", "slug")
@@ -37,9 +37,9 @@ _COMPARED = ("template", "messages", "model_config", "variables")
 
 
 def prompt_book(call: Call) -> PromptRepository:
-    """The prompts that the asker sees."""
-    sandbox = call.sandbox
-    return PromptRepository(prompts_of(sandbox), call.asker.key, call.world.fixtures.prompts, born=sandbox.clock.born)
+    """The prompts that the account sees."""
+    sandbox, canned = call.sandbox, call.world.fixtures.section("prompts")
+    return PromptRepository(prompts_of(sandbox), call.account.key, canned, born=sandbox.clock.born)
 
 
 def create_prompt(call: Call) -> Response:
@@ -145,7 +145,7 @@ def get_ab_results(call: Call) -> Response:
 
 
 def prompt_json(prompt: Prompt) -> dict[str, Any]:
-    """A prompt as clients see it, with the content of its published version."""
+    """The prompt object, with the content of its published version."""
     version = prompt.current or prompt.latest
     return {
         "object": "prompt",
@@ -161,7 +161,7 @@ def prompt_json(prompt: Prompt) -> dict[str, Any]:
 
 
 def version_json(prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
-    """A version as clients see it."""
+    """The version object."""
     return {
         "object": "prompt.version",
         "slug": prompt.slug,
@@ -176,7 +176,7 @@ def version_json(prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
 
 
 def unified(prompt: Prompt, before: PromptVersion, after: PromptVersion) -> str:
-    """What has to change from one version's content to another's, line by line."""
+    """A diff from one version's content to another's, by line."""
     old, new = _lines(before), _lines(after)
     names = f"{prompt.slug} v{before.number}", f"{prompt.slug} v{after.number}"
     if old == new:
@@ -223,7 +223,7 @@ def _variables(version: PromptVersion) -> tuple[str, ...]:
         return version.variables
     try:
         return placeholders_of([each["content"] for each in version.contents])
-    except TemplateProblem:  # A fixture's; requests with a broken template are refused.
+    except TemplateError:  # Only a fixture's: requests with an invalid template are rejected.
         return ()
 
 
@@ -251,7 +251,7 @@ def _find(call: Call) -> Prompt:
 
 
 def _find_open(call: Call) -> Prompt:
-    """The prompt that the path names, which is not archived."""
+    """The prompt of the path, which must not be archived."""
     prompt = _find(call)
     if prompt.is_archived:
         raise prompt_archived(prompt.slug, _SLUG)
@@ -267,18 +267,18 @@ def _version(prompt: Prompt, number: int, location: tuple[str, str]) -> PromptVe
 
 
 def _check_content(body: Mapping[str, Any]) -> PromptVersion:
-    """The version that a body describes, with templates that can be read; raises Refusal."""
+    """The version of a body, with valid templates; raises Refusal."""
     content = read_content(body)
     if content.template is None and content.messages is None:
         message = "Missing required parameter: 'messages'."
         raise refusal(Reason.INVALID, ("body", "messages"), "missing_required_parameter", message)
     try:
         names = placeholders_of([each["content"] for each in content.contents])
-    except TemplateProblem as problem:
+    except TemplateError as problem:
         raise _template_refused(problem, content) from problem
     return content if content.variables is not None else content._replace(variables=names)
 
 
-def _template_refused(problem: TemplateProblem, content: PromptVersion) -> Refusal:
+def _template_refused(problem: TemplateError, content: PromptVersion) -> Refusal:
     field = "template" if content.messages is None else "messages"
     return refusal(Reason.INVALID, ("body", field), "invalid_template", f"Invalid '{field}': {problem}")

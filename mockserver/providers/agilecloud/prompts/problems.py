@@ -1,8 +1,8 @@
-"""Why a prompt template gives no text."""
+"""Errors of prompt templates."""
 
 
-class TemplateProblem(Exception):  # noqa: N818  the word its users read: something to mend in a template
-    """A template that cannot be read or rendered; the message tells its author what to mend."""
+class TemplateError(Exception):
+    """A template that cannot be parsed or rendered; the message tells its author why."""
 
     def __init__(self, kind: str, message: str, *, variable: str = "") -> None:
         """`kind` is `syntax`, `missing_variable`, `unsafe` or `too_much`; `variable` is the name that is missing."""

@@ -1,4 +1,4 @@
-"""Prompt templates as values: their versions, which one requests get, and the test of two of them."""
+"""Prompt templates as values: versions, the published version, and version tests."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from mockserver.sandbox.ids import digest
 
 
 class VersionStatus(StrEnum):
-    """Where a version is; at most one of a prompt is published."""
+    """The status of a version; at most one of a prompt is published."""
 
     DRAFT = "draft"
     PUBLISHED = "published"
@@ -25,12 +25,12 @@ LIFECYCLE = Lifecycle(
 )
 
 
-class IllegalTransition(Exception):  # noqa: N818  the lifecycle's word; STYLE shows it
-    """A version asked to become what the lifecycle does not let it become."""
+class IllegalTransition(Exception):
+    """A change of status that the lifecycle does not allow."""
 
 
 class PromptVersion(NamedTuple):
-    """One wording of a prompt: a template, or messages with templates in them."""
+    """One version of a prompt: a template, or messages with templates in them."""
 
     number: int
     """From 1."""
@@ -38,7 +38,7 @@ class PromptVersion(NamedTuple):
     messages: tuple[Mapping[str, Any], ...] | None = None
     model_config: Mapping[str, Any] = {}
     variables: tuple[str, ...] | None = None
-    """The placeholders that were declared; None when that was left to the content."""
+    """The declared placeholders; None if they are taken from the content."""
     change_note: str | None = None
     status: VersionStatus = VersionStatus.DRAFT
     created_at: float = 0.0
@@ -65,14 +65,14 @@ class PromptVersion(NamedTuple):
 
     @property
     def contents(self) -> list[Mapping[str, Any]]:
-        """The messages, not yet rendered; a template is one message of the user."""
+        """The messages, not rendered; a template is one user message."""
         if self.messages is not None:
             return list(self.messages)
         return [{"role": "user", "content": self.template or ""}]
 
 
 class VersionStats(NamedTuple):
-    """What a version under test was asked and answered."""
+    """Requests and results of a version in a test."""
 
     requests: int = 0
     failed: int = 0
@@ -81,7 +81,7 @@ class VersionStats(NamedTuple):
 
 
 class AbTest(NamedTuple):
-    """Two versions that share the requests which name none."""
+    """Two versions that share the requests without a version number."""
 
     version_a: int
     version_b: int
@@ -92,11 +92,11 @@ class AbTest(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A prompt with all its versions. A change makes a new value."""
+    """A prompt with all its versions."""
 
     slug: str
     account: str = ""
-    """Whose it is, by token; empty for one from the fixtures."""
+    """The owner's token; empty for a prompt of the fixtures."""
     name: str = ""
     description: str | None = None
     model: str | None = None
@@ -120,7 +120,7 @@ class Prompt(NamedTuple):
         return next((each for each in self.versions if each.status is VersionStatus.PUBLISHED), None)
 
     def version(self, number: float) -> PromptVersion | None:
-        """The version of that number; JSON may well say 2.0 for 2."""
+        """The version with that number; JSON may have 2.0 for 2."""
         return self.versions[int(number) - 1] if 1 <= number <= len(self.versions) else None
 
     def described(self, now: float, **changes: Any) -> "Prompt":
@@ -128,12 +128,12 @@ class Prompt(NamedTuple):
         return self._replace(**changes, updated_at=now)
 
     def drafted(self, content: PromptVersion, now: float) -> "Prompt":
-        """The prompt with one more version, a draft under the next number."""
+        """The prompt with one more version, a draft with the next number."""
         draft = content._replace(number=len(self.versions) + 1, status=VersionStatus.DRAFT, created_at=now)
         return self._replace(versions=(*self.versions, draft), updated_at=now)
 
     def published(self, number: int, now: float) -> "Prompt":
-        """The prompt with that version published and the one before archived; raises IllegalTransition."""
+        """The prompt with that version published and the previous one archived; raises IllegalTransition."""
         chosen = self.versions[number - 1].with_status(VersionStatus.PUBLISHED, now)
         if chosen == self.versions[number - 1]:
             return self
@@ -145,17 +145,17 @@ class Prompt(NamedTuple):
         return self._replace(versions=tuple(versions), updated_at=now)
 
     def archived(self, now: float) -> "Prompt":
-        """The prompt put away: it can still be looked at."""
+        """The archived prompt, which can still be read."""
         return self if self.is_archived else self._replace(archived_at=now, updated_at=now)
 
     def with_test(self, test: AbTest) -> "Prompt":
         """The prompt with a test that begins now."""
         return self._replace(ab_test=test, updated_at=test.started_at)
 
-    def used(
+    def with_use(
         self, number: int, *, failed: bool = False, prompt_tokens: int = 0, completion_tokens: int = 0
     ) -> "Prompt":
-        """The prompt after one more request got a version; it counts where that is under test."""
+        """The prompt after one more request to a version, which counts if the version is under test."""
         test = self.ab_test
         if test is None or number not in {test.version_a, test.version_b}:
             return self
@@ -170,9 +170,10 @@ class Prompt(NamedTuple):
 
 
 def ab_version(prompt: Prompt, key: bytes) -> int | None:
-    """Which version a request without a number gets; `key` is its identity, and the same one always gets the same.
+    """The version for a request without a number. `key` identifies the request; the same one always gets the same
+    version.
 
-    None when no test runs: none was started, or one of its versions has been archived since.
+    None if no test is running: none was started, or one of its versions has been archived since.
     """
     test = prompt.ab_test
     if test is None:

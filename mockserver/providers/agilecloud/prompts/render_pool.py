@@ -1,4 +1,4 @@
-"""The processes that render templates: at most two, started when they are needed, replaced when one ends."""
+"""The processes that render templates: at most two, started on demand, replaced when one ends."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ from mockserver.providers.agilecloud.prompts.renderer import CPU_SECONDS, read_m
 
 MAX_PROCESSES = 2
 PATIENCE = 20 * CPU_SECONDS
-"""Seconds of waiting for an answer on Windows. Elsewhere a process limits its own computing."""
+"""The timeout of a response on Windows, in seconds. Elsewhere a process limits its own CPU time."""
 _MODULE = "mockserver.providers.agilecloud.prompts.renderer"
 _FAILED = orjson.dumps({"kind": "too_much", "message": TOO_MUCH})
 
@@ -25,7 +25,7 @@ class _Pool:
         self._idle: list[subprocess.Popen[bytes]] = []
 
     def ask(self, request: bytes) -> bytes:
-        """The reply of a process; that the template does too much where the process ended instead."""
+        """The reply of a process; `too_much` if the process ended instead."""
         with self._turns:
             process = self._idle.pop() if self._idle else _start()
             reply = _exchange(process, request)
@@ -69,7 +69,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         try:
             if stream is not None:
                 stream.close()
-        except OSError:  # what could not be written any more
+        except OSError:  # data that could not be written
             continue
     process.wait()
 

@@ -1,8 +1,8 @@
-"""A process that renders prompt templates with minijinja, outside the server: `python -m` this module.
+"""Renders prompt templates with minijinja in a process of its own: `python -m` this module.
 
-minijinja counts steps (`Environment.fuel`), but not what a step makes: `[1] * 10**9`, `x ~ x` forty times, or a
-namespace that holds itself take gigabytes, minutes, or the process. Here the system ends the process for that. The
-server, which speaks to it through `agilecloud_render_pool`, then starts another one.
+minijinja counts steps (`Environment.fuel`), but not the memory of a step: `[1] * 10**9`, `x ~ x` forty times, or a
+namespace that contains itself take gigabytes, minutes, or crash the process. Here the operating system ends the process
+in these cases, and the server (see render_pool) starts another one.
 
 A message is its length in 8 bytes and JSON: `Request` in, `Reply` out.
 """
@@ -19,15 +19,15 @@ import orjson
 from mockserver.providers.agilecloud.prompts.problems import TOO_MUCH
 
 CPU_SECONDS = 0.5
-"""Of computing, for all templates of a request. Ordinary ones take less than a thousandth."""
+"""CPU seconds for all templates of a request. Ordinary ones take less than a thousandth."""
 MEMORY = 512 * 1024 * 1024
-"""Address space of the process, the interpreter included."""
+"""The address space of the process, including the interpreter."""
 FUEL = 1_000_000
-"""Steps of all templates of a request."""
+"""The most steps of all templates of a request."""
 LEAST_FUEL = 10_000
-"""Steps of one of them, however many there are."""
+"""The least steps for each of them, however many there are."""
 MAX_OUTPUT = 1_000_000
-"""Characters of the rendered texts together."""
+"""The most characters of all rendered texts."""
 
 _BOUNDS = (
     "recursion limit",
@@ -41,24 +41,24 @@ _UNKNOWN = {"UnknownFilter", "UnknownTest", "TemplateNotFound", "BadInclude"}
 class Request(TypedDict):
     templates: list[str]
     variables: str
-    """As JSON: each template gets its own, since `append` and the like change them."""
+    """As JSON: each template gets a copy, since `append` and the like change them."""
     blank: bool
-    """Whether a variable without a value is an empty text, rather than a problem."""
+    """Whether a variable without a value is an empty text instead of an error."""
     wants_names: bool
-    """Whether to tell the names of variables, and render nothing."""
+    """Whether to return the names of variables instead of rendering."""
 
 
 class Reply(TypedDict, total=False):
     texts: list[str]
     """The rendered texts, or the names."""
     kind: str
-    """Of a problem, as of TemplateProblem."""
+    """The kind of an error, as in TemplateProblem."""
     message: str
     variable: str
 
 
 def answer(request: Request) -> Reply:
-    """What comes of a request: the texts, or the first problem."""
+    """The reply to a request: the texts, or the first error."""
     templates = request["templates"]
     environment = minijinja.Environment(
         undefined_behavior="lenient" if request["blank"] else "strict",
@@ -86,12 +86,14 @@ def answer(request: Request) -> Reply:
 
 
 def _names(environment: minijinja.Environment, template: str) -> set[str]:
-    """The variables that a template is not the one to set."""
+    """The variables that a template uses and does not set itself."""
     return environment.undeclared_variables_in_str(template) - set(environment.globals)
 
 
 def _check_known(environment: minijinja.Environment, template: str) -> None:
-    """Raises TemplateError for unknown filters, tests and templates, as far as they are met without variables."""
+    """Raises TemplateError for unknown filters, tests and templates, as far as rendering without variables reaches
+    them.
+    """
     environment.undefined_behavior = "chainable"
     try:
         environment.render_str(template)
@@ -124,7 +126,7 @@ def _problem(
 
 
 def _missing(culprit: str, names: list[str]) -> str:
-    """The missing variable that the failed part of a template is about: minijinja does not name it."""
+    """The missing variable in the failed part of a template, which minijinja does not name."""
     words = re.findall(r"\w+", culprit)
     named = next((name for name in names if name in words), "")
     sliced = re.fullmatch(r"([A-Za-z_]\w*)\[.*:.*\]", culprit)  # which minijinja does not count as a use
@@ -154,8 +156,8 @@ def write_message(stream: IO[bytes], body: bytes) -> None:
 
 
 def main() -> None:
-    """Answer requests until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, whose end ends the input
+    """Answer requests until the end of the input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server; when it ends, so does the input
     _limit_memory()
     while request := read_message(sys.stdin.buffer):
         _set_timer(CPU_SECONDS)
@@ -177,7 +179,7 @@ def _limit_memory() -> None:
 
 
 def _set_timer(seconds: float) -> None:
-    """End the process when it has computed for so long from now; 0 is never."""
+    """End the process after that much CPU time from now; 0 is unlimited."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
 

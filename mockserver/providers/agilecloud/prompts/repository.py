@@ -1,4 +1,4 @@
-"""Which prompts an account finds: those it made, and those of the fixtures."""
+"""The prompts of an account: its own, and those of the fixtures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ def prompts_of(sandbox: Sandbox) -> Collection[Prompt]:
 
 
 class PromptRepository:
-    """The prompts one account sees: its own, and those of the fixtures that it has not replaced."""
+    """The prompts of one account: its own, and those of the fixtures that it has not changed."""
 
     def __init__(
         self,
@@ -24,9 +24,9 @@ class PromptRepository:
         *,
         born: float = 0.0,
     ) -> None:
-        """`prompts` holds the prompts of all accounts of a sandbox; `fixtures` are entries as written in files.
+        """`prompts` holds the prompts of all accounts of a sandbox; `fixtures` are entries of files.
 
-        `born` is when the sandbox began, and the prompts of the fixtures with it.
+        `born` is the sandbox's first instant, the creation time of the fixtures' prompts.
         """
         self._prompts = prompts
         self._account = account
@@ -34,25 +34,25 @@ class PromptRepository:
         self._born = born
 
     def find(self, slug: str) -> Prompt | None:
-        """The prompt of that slug, be it archived."""
+        """The prompt with that slug, archived or not."""
         return find_prompt(self._prompts.get, self._account, self._fixtures, self._born, slug)
 
     def own(self, slug: str) -> Prompt | None:
-        """The prompt of that slug that the account made or changed."""
+        """The prompt with that slug that the account created or changed."""
         return self._prompts.get(self._key(slug))
 
     def put(self, prompt: Prompt) -> Prompt:
-        """Keep a prompt as the account's own."""
+        """Store a prompt as the account's own."""
         kept = prompt._replace(account=self._account)
         self._prompts.put(self._key(prompt.slug), kept)
         return kept
 
     def count(self, slug: str, number: int, *, failed: bool, prompt_tokens: int, completion_tokens: int) -> None:
-        """Note that a request got this version from a version test, and what came of it."""
+        """Record that a version test selected this version for a request, and the result."""
         prompt = self.own(slug)
         if prompt is not None:
             self.put(
-                prompt.used(number, failed=failed, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+                prompt.with_use(number, failed=failed, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
             )
 
     def all(self) -> list[Prompt]:
@@ -80,9 +80,9 @@ def _key_of(account: str, slug: str) -> str:
 
 
 def read_prompt(entry: Mapping[str, Any], born: float) -> Prompt:
-    """The prompt that a fixture describes.
+    """The prompt of a fixture's entry.
 
-    One of its versions is published: the last that says so, else the last that says nothing. Others that say nothing
+    One of its versions is published: the last with that status, else the last without a status. Others without a status
     are archived.
     """
     written: Sequence[Mapping[str, Any]] = entry.get("versions") or [entry]
@@ -125,7 +125,7 @@ def _initial_status(content: PromptVersion, number: int, status: VersionStatus, 
 
 
 def read_content(body: Mapping[str, Any]) -> PromptVersion:
-    """What a request or a fixture says of a version; a draft that has no number yet."""
+    """The version of a request or fixture; a draft without a number."""
     messages = body.get("messages")
     return PromptVersion(
         number=0,

@@ -1,17 +1,17 @@
-"""Turns a request that names a prompt template into one with messages."""
+"""Replaces the prompt named in a request by its messages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.providers.agilecloud.prompts.prompt import Prompt, PromptVersion, ab_version
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, render_all
+from mockserver.providers.agilecloud.prompts.template import TemplateError, render_all
 
 FindPrompt = Callable[[str], Prompt | None]
 
 _OF_THE_PROMPT = ("prompt_slug", "prompt_version", "variables")
 _NOT_CONFIG = {*_OF_THE_PROMPT, "messages", "stream"}
-"""What no version's settings can say for a request."""
+"""Settings that a version cannot set for a request."""
 _EXCLUSIVE = (("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens"))
 """Two names of one setting: a body that has the first overrides the second."""
 _KINDS = {
@@ -25,25 +25,25 @@ _KINDS = {
 
 
 class SelectedVersion(NamedTuple):
-    """The version that a request gets."""
+    """The version for a request."""
 
     prompt: Prompt
     version: PromptVersion
     is_tested: bool
-    """Whether a version test chose it, and its use counts; see PromptBook.count."""
+    """Whether a version test selected it, so that its use counts; see PromptRepository.count."""
 
 
 def resolve(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"") -> dict[str, Any]:
-    """The body with messages in place of a named prompt; without one, as it came. Raises Refusal.
+    """The body with messages in place of a named prompt, or unchanged. Raises Refusal.
 
-    `key` is the request's identity, from which a version test draws.
+    `key` identifies the request; a version test selects by it.
     """
     chosen = select_version(body, prompts, key)
     return dict(body) if chosen is None else apply_prompt(body, chosen)
 
 
 def select_version(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"") -> SelectedVersion | None:
-    """The version that a request names or falls to; None when it names no prompt. Raises Refusal."""
+    """The version that a request names, or its default; None if it names no prompt. Raises Refusal."""
     slug = body.get("prompt_slug")
     if slug is None:
         return None
@@ -61,7 +61,7 @@ def select_version(body: Mapping[str, Any], prompts: FindPrompt, key: bytes = b"
 
 
 def select_numbered(prompt: Prompt, number: int | None, location: tuple[str | int, ...]) -> PromptVersion:
-    """The version of that number, else the published one; raises Refusal where there is none, or it is archived."""
+    """The version with that number, else the published one; raises Refusal if there is none, or it is archived."""
     version = prompt.current if number is None else prompt.version(number)
     if version is None and number is None:
         message = f"Prompt '{prompt.slug}' has no published version."
@@ -75,9 +75,9 @@ def select_numbered(prompt: Prompt, number: int | None, location: tuple[str | in
 
 
 def apply_prompt(body: Mapping[str, Any], chosen: SelectedVersion, *, blank: bool = False) -> dict[str, Any]:
-    """The body with the version's messages, and with its settings where the body leaves them open.
+    """The body with the version's messages, and its settings where the body has none.
 
-    `blank` leaves variables without a value empty; else they are refused.
+    `blank` leaves variables without a value empty; otherwise they are rejected.
     """
     variables = body.get("variables")
     if not isinstance(variables, (Mapping, type(None))):
@@ -100,17 +100,17 @@ def apply_prompt(body: Mapping[str, Any], chosen: SelectedVersion, *, blank: boo
 def rendered_messages(
     version: PromptVersion, variables: Mapping[str, Any], *, blank: bool = False
 ) -> list[dict[str, Any]]:
-    """The version's messages with the variables filled in; raises Refusal when that cannot be done."""
+    """The version's messages, rendered with the variables; raises Refusal."""
     messages = version.contents
     try:
         texts = render_all([each["content"] for each in messages], variables, blank=blank)
-    except TemplateProblem as problem:
+    except TemplateError as problem:
         raise rendering_refused(problem, version) from problem
     return [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]
 
 
-def rendering_refused(problem: TemplateProblem, version: PromptVersion) -> Refusal:
-    """Why a template could not be filled in: a variable is to blame, or the template."""
+def rendering_refused(problem: TemplateError, version: PromptVersion) -> Refusal:
+    """Why a template could not be rendered: because of a variable, or of the template."""
     if problem.kind == "missing_variable":
         location = ("body", "variables", *([problem.variable] if problem.variable else ()))
         return refusal(Reason.INVALID, location, "missing_variable", str(problem))
@@ -132,7 +132,7 @@ def version_archived(prompt: Prompt, version: PromptVersion, location: tuple[str
 
 
 def refusal(reason: Reason, location: Sequence[str | int], code: str, message: str) -> Refusal:
-    """A refusal with one violation, whose code and message are those that the client reads."""
+    """A rejection with one violation, whose code and message are sent to the client."""
     return Refusal(reason, message, violations=[Violation(tuple(location), code, message)])
 
 

@@ -1,4 +1,4 @@
-"""Renders prompt templates: Jinja2's language, bounded in time, memory and output whatever the template says."""
+"""Renders prompt templates in Jinja2's language, within bounds of time, memory and output."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,33 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.providers.agilecloud.prompts.problems import TemplateProblem
+from mockserver.lazy import lazy_module
+from mockserver.providers.agilecloud.prompts.problems import TemplateError
 
 if TYPE_CHECKING:
+    from mockserver.providers.agilecloud.prompts import render_pool, renderer
     from mockserver.providers.agilecloud.prompts.renderer import Reply
+else:
+    render_pool = lazy_module("mockserver.providers.agilecloud.prompts.render_pool")
+    renderer = lazy_module("mockserver.providers.agilecloud.prompts.renderer")
 
-__all__ = ["TemplateProblem", "placeholders", "placeholders_of", "render", "render_all"]
+__all__ = ["TemplateError", "placeholders", "placeholders_of", "render", "render_all"]
 
 MAX_TEMPLATE = 1_000_000
-"""Characters of the templates of a request."""
+"""The most characters of all templates of a request."""
 MAX_VARIABLES = 4 * 1024 * 1024
-"""Bytes of the variables, as JSON."""
+"""The most bytes of the variables, as JSON."""
 MAX_SIMPLE = 100_000
-"""Characters that a template of nothing but names may have and give to be rendered without the other process."""
+"""The most characters of a template with only names, and of its output, that is rendered in this process."""
 CACHED_TEMPLATE = 10_000
 _NAME = re.compile(r"\{\{\s*[A-Za-z_]\w*\s*\}\}", re.ASCII)
 _TAG = re.compile(r"\{[{%#]")
 
 
 def render(template: str, variables: Mapping[str, Any], *, blank: bool = False) -> str:
-    """The text a template gives with these variables; raises TemplateProblem."""
+    """The rendered text; raises TemplateProblem."""
     return render_all([template], variables, blank=blank)[0]
 
 
 def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool = False) -> list[str]:
-    """The texts that several templates give, which together may cost what one may; raises TemplateProblem.
+    """The rendered texts of several templates, which share one limit; raises TemplateProblem.
 
-    A variable without a value is a problem, or, with `blank`, an empty text, as Jinja2 has it by default.
+    A variable without a value is an error, or, with `blank`, an empty text, as in Jinja2 by default.
     """
     _check_length(templates)
     if all(map(_is_plain, templates)):
@@ -42,12 +47,12 @@ def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank:
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """The variables a template needs, in alphabetical order; raises TemplateProblem when it cannot be read."""
+    """The variables of a template, sorted; raises TemplateProblem if it is invalid."""
     return placeholders_of([template])
 
 
 def placeholders_of(templates: Sequence[str]) -> tuple[str, ...]:
-    """The variables that several templates need; raises TemplateProblem when one cannot be read."""
+    """The variables of several templates; raises TemplateProblem if one is invalid."""
     _check_length(templates)
     if all(map(_is_plain, templates)):
         return ()
@@ -76,30 +81,25 @@ def _asked(templates: Sequence[str], variables: Mapping[str, Any], *, blank: boo
         )
     except orjson.JSONEncodeError as error:
         message = "The template or a variable is nested too deeply, or holds half of a surrogate pair."
-        raise TemplateProblem("too_much", message) from error
+        raise TemplateError("too_much", message) from error
     if len(given) > MAX_VARIABLES:
-        raise TemplateProblem("too_much", f"The variables have more than {MAX_VARIABLES} bytes.")
+        raise TemplateError("too_much", f"The variables have more than {MAX_VARIABLES} bytes.")
     reply = _reply(request, is_simple=_is_simple(templates, len(given)))
     if "kind" in reply:
-        raise TemplateProblem(reply["kind"], reply["message"], variable=reply.get("variable", ""))
+        raise TemplateError(reply["kind"], reply["message"], variable=reply.get("variable", ""))
     return reply["texts"]
 
 
 def _reply(request: bytes, *, is_simple: bool) -> "Reply":
-    # Most servers never render.
     if is_simple:
-        from mockserver.providers.agilecloud.prompts.renderer import answer  # noqa: PLC0415
-
-        return answer(orjson.loads(request))
-    from mockserver.providers.agilecloud.prompts.render_pool import ask  # noqa: PLC0415
-
-    reply: Reply = orjson.loads(ask(request))
+        return renderer.answer(orjson.loads(request))
+    reply: Reply = orjson.loads(render_pool.ask(request))
     return reply
 
 
 def _check_length(templates: Sequence[str]) -> None:
     if sum(map(len, templates)) > MAX_TEMPLATE:
-        raise TemplateProblem("too_much", f"The template has more than {MAX_TEMPLATE} characters.")
+        raise TemplateError("too_much", f"The template has more than {MAX_TEMPLATE} characters.")
 
 
 def _is_plain(template: str) -> bool:
@@ -107,7 +107,7 @@ def _is_plain(template: str) -> bool:
 
 
 def _is_simple(templates: Sequence[str], given: int) -> bool:
-    """Whether the templates hold only names in braces, each of which gives at most all variables."""
+    """Whether the templates contain only names in braces, each of which outputs at most all variables."""
     if sum(map(len, templates)) > MAX_SIMPLE:
         return False
     count = 0
@@ -120,6 +120,6 @@ def _is_simple(templates: Sequence[str], given: int) -> bool:
 
 
 def _with_plain_ends(template: str) -> str:
-    """The template with `\\n` as line ends, and without a last one, as Jinja2 reads it."""
+    """The template with `\n` as line ends, and without a last one, as Jinja2 reads it."""
     text = re.sub(r"\r\n?", "\n", template)
     return text.removesuffix("\n")

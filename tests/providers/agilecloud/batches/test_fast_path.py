@@ -10,7 +10,7 @@ from builders import make_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mockserver.api.provider import ApiContext
+from mockserver.api.call import ApiContext
 from mockserver.engine.engine import Engine
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches import input as inspection

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unuse
 from pydantic import BaseModel
 
 from mockserver.errors import Reason, Refusal
-from mockserver.openapi.budget import FREE_STEPS, MAX_STEPS, Budget, TooCostly
+from mockserver.openapi.generate.steps import FREE_STEPS, MAX_STEPS, Budget, TooCostly
 from mockserver.providers.agilecloud.chat.completion import chat_completion
 
 PERSON = {

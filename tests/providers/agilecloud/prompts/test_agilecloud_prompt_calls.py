@@ -7,7 +7,7 @@ import orjson
 import pytest
 from agilecloud_desk import CREATED, Desk
 
-from mockserver.api.provider import Call
+from mockserver.api.call import Call
 from mockserver.errors import Reason
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Response
@@ -93,7 +93,7 @@ def test_a_canned_prompt_can_be_changed_and_replaced(desk: Desk) -> None:
 
 
 def test_a_canned_prompt_with_a_broken_template_is_shown_all_the_same(desk: Desk) -> None:
-    desk.fixtures = Fixtures(prompts=({"slug": "broken", "template": "{{ a"},))
+    desk.fixtures = Fixtures(sections={"prompts": ({"slug": "broken", "template": "{{ a"},)})
 
     assert desk.value(calls.get_prompt, slug="broken")["variables"] == []
     assert desk.refusal(calls.render_prompt, {}, slug="broken")[:3] == (

@@ -98,7 +98,7 @@ def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: Desk) -
 
 def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
     started = desk.value(calls.start_ab_test, {**BOTH, "split": None}, slug="sum")
-    book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"), FIXTURES.prompts)
+    book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"), FIXTURES.section("prompts"))
     for n in range(40):
         chosen = select_version({"prompt_slug": "sum", "variables": {"text": "T"}}, book.find, b"%d" % n)
         assert chosen is not None

@@ -120,11 +120,13 @@ def test_a_test_ends_when_one_of_its_versions_is_archived() -> None:
 
 
 def test_only_versions_under_test_are_counted() -> None:
-    prompt = make_tested().used(1, prompt_tokens=3).used(1, failed=True).used(2, completion_tokens=4).used(3)
+    prompt = (
+        make_tested().with_use(1, prompt_tokens=3).with_use(1, failed=True).with_use(2, completion_tokens=4).with_use(3)
+    )
 
     assert prompt.ab_test is not None
     assert prompt.ab_test.uses == {1: VersionStats(2, 1, 3, 0), 2: VersionStats(1, 0, 0, 4)}
-    assert make_prompt().used(1) == make_prompt()
+    assert make_prompt().with_use(1) == make_prompt()
 
 
 def test_a_fixture_with_one_version_is_published() -> None:
@@ -184,7 +186,7 @@ def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
 
 
 def test_the_prompts_that_come_with_the_house_all_render() -> None:
-    prompts = load_fixtures(Settings(), "agilecloud").prompts
+    prompts = load_fixtures(Settings(), "agilecloud").section("prompts")
     values = {"text": "T", "company": "C", "question": "Q"}  # What has no default.
     book = PromptRepository(make_rows(), "t", prompts)
 
@@ -221,7 +223,8 @@ def test_prompts_of_earlier_folders_come_first(tmp_path: Any) -> None:
     (tmp_path / "p.yaml").write_text("prompts: [{slug: summarize, template: mine}]")
     fixtures = read_fixtures([tmp_path, *fixture_folders(Settings())], "agilecloud", fixture_schema())
 
-    assert PromptRepository(make_rows(), "t", fixtures.prompts).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
+    found = PromptRepository(make_rows(), "t", fixtures.section("prompts")).find("summarize")
+    assert found is not None and found.latest.template == "mine"
 
 
 def test_a_template_is_one_message_of_the_user() -> None:

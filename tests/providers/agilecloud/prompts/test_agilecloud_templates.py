@@ -6,7 +6,7 @@ import jinja2
 import pytest
 from effort import effort_within
 
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, placeholders, render, render_all
+from mockserver.providers.agilecloud.prompts.template import TemplateError, placeholders, render, render_all
 
 ANN: dict[str, Any] = {
     "name": "Ann",
@@ -89,7 +89,7 @@ def test_what_prompts_need_renders_as_in_jinja(template: str) -> None:
     ],
 )
 def test_what_cannot_be_read_or_done_is_said_with_its_line(template: str, message: str) -> None:
-    with pytest.raises(TemplateProblem) as problem:
+    with pytest.raises(TemplateError) as problem:
         render(template, ANN)
 
     assert problem.value.kind == "syntax"
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_or_done_is_said_with_its_line(template: str, messag
     ],
 )
 def test_a_missing_variable_is_named(template: str) -> None:
-    with pytest.raises(TemplateProblem) as problem:
+    with pytest.raises(TemplateError) as problem:
         render(template, ANN)
 
     assert (problem.value.kind, problem.value.variable) == ("missing_variable", "city")
@@ -120,7 +120,7 @@ def test_a_missing_variable_is_named(template: str) -> None:
 
 
 def test_a_missing_member_is_named_with_what_lacks_it() -> None:
-    with pytest.raises(TemplateProblem, match=r"Line 1: 'd\.z' is undefined") as problem:
+    with pytest.raises(TemplateError, match=r"Line 1: 'd\.z' is undefined") as problem:
         render("{{ d.z }}", ANN)
 
     assert (problem.value.kind, problem.value.variable) == ("missing_variable", "")
@@ -130,7 +130,7 @@ def test_a_missing_member_is_named_with_what_lacks_it() -> None:
 def test_a_missing_variable_may_be_blank_as_by_jinja_s_default(template: str) -> None:
     assert render(template, ANN, blank=True) == "Dear !"
     assert render_all([template], {}, blank=True) == ["Dear !"]
-    with pytest.raises(TemplateProblem, match="Missing variable: 'city'"):
+    with pytest.raises(TemplateError, match="Missing variable: 'city'"):
         render(template, ANN)
 
 
@@ -138,16 +138,16 @@ def test_several_templates_share_one_budget() -> None:
     loop = "{% for a in range(90000) %}{% endfor %}"
 
     assert render_all([loop, "b"], {}) == ["", "b"]
-    with pytest.raises(TemplateProblem, match="too much"):
+    with pytest.raises(TemplateError, match="too much"):
         render_all([loop] * 50, {})
-    with pytest.raises(TemplateProblem, match="more than 1000000 characters"):
+    with pytest.raises(TemplateError, match="more than 1000000 characters"):
         render_all(["a" * 600_000] * 2, {})
-    with pytest.raises(TemplateProblem, match="more than 1000000 characters"):
+    with pytest.raises(TemplateError, match="more than 1000000 characters"):
         render_all(["{{ a }}"] * 2, {"a": "a" * 600_000})
 
 
 def test_large_variables_are_refused() -> None:
-    with pytest.raises(TemplateProblem, match="The variables have more than"):
+    with pytest.raises(TemplateError, match="The variables have more than"):
         render("{{ a }}", {"a": "a" * 5_000_000})
 
 
@@ -157,7 +157,7 @@ def test_one_template_cannot_change_the_variables_of_the_next() -> None:
 
 def test_a_template_that_ends_its_process_leaves_the_next_one_whole() -> None:
     for _ in range(3):
-        with pytest.raises(TemplateProblem, match="too much"):
+        with pytest.raises(TemplateError, match="too much"):
             render("{% set s = namespace() %}{% set s.x = s %}{{ s }}", {})
         assert render("{% if a %}{{ a|upper }}{% endif %}", {"a": "x"}) == "X"
 
@@ -192,7 +192,7 @@ def test_placeholders_are_the_names_without_a_value(template: str, names: tuple[
     ["{{ a", "{% include 'a' %}", "{{ a|no_such_filter }}", "{% for %}", "{{ (" * 500, "a" * 1_000_001, "\ud800{{"],
 )
 def test_a_template_without_sense_has_no_placeholders(template: str) -> None:
-    with pytest.raises(TemplateProblem):
+    with pytest.raises(TemplateError):
         placeholders(template)
 
 

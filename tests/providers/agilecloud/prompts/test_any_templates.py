@@ -6,7 +6,7 @@ import jinja2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, placeholders, render
+from mockserver.providers.agilecloud.prompts.template import TemplateError, placeholders, render
 
 KINDS = {"syntax", "missing_variable", "unsafe", "too_much"}
 WORDS = st.sampled_from(
@@ -158,7 +158,7 @@ def end_of(template: str, variables: dict[str, Any]) -> str:
     """The text, or the problem's kind and message."""
     try:
         text = render(template, variables)
-    except TemplateProblem as problem:
+    except TemplateError as problem:
         assert problem.kind in KINDS
         assert str(problem)
         return f"{problem.kind}: {problem}"
@@ -195,7 +195,7 @@ def test_any_expression_ends_well_even_in_a_loop(expression: str, variables: dic
 def test_any_template_has_placeholders_or_a_problem(template: str) -> None:
     try:
         names = placeholders(template)
-    except TemplateProblem as problem:
+    except TemplateError as problem:
         names = ()
         assert problem.kind in KINDS - {"missing_variable"}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from effort import effort_within
 
-from mockserver.providers.agilecloud.prompts.template import TemplateProblem, render
+from mockserver.providers.agilecloud.prompts.template import TemplateError, render
 
 MOST_CALLS = 10_000_000
 """Calls and returns that an attack may cost; the dearest costs 6.4 million, which is half a second."""
@@ -125,7 +125,7 @@ def test_what_would_take_too_much_time_or_memory_ends_in_time(template: str) -> 
     with effort_within(MOST_CALLS):
         try:
             text = render(template, VARIABLES)
-        except TemplateProblem as problem:
+        except TemplateError as problem:
             assert problem.kind in {"too_much", "syntax", "missing_variable"}
         else:
             assert len(text) <= 1_000_000
@@ -148,7 +148,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("template", REFUSED, ids=lambda template: template[:60])
 def test_what_takes_too_much_is_said_to(template: str) -> None:
-    with pytest.raises(TemplateProblem) as problem:
+    with pytest.raises(TemplateError) as problem:
         render(template, VARIABLES)
 
     assert problem.value.kind == "too_much"
@@ -191,7 +191,7 @@ UNSAFE = [
 
 @pytest.mark.parametrize("template", UNSAFE)
 def test_what_reaches_outside_the_data_is_refused(template: str) -> None:
-    with pytest.raises(TemplateProblem) as problem:
+    with pytest.raises(TemplateError) as problem:
         render(template, VARIABLES)
 
     assert problem.value.kind in {"unsafe", "missing_variable", "syntax"}

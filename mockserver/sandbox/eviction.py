@@ -1,24 +1,24 @@
-"""Who has been idle for longest: the order in which sandboxes are forgotten."""
+"""Finds the least recently used sandbox."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 from weakref import ref
 
 SHARE = 8
-"""One in so many candidates is remembered by a look at all of them."""
+"""A search of all candidates remembers one in so many for later calls."""
 
 
-class Used(Protocol):
-    """What counts its uses."""
+class Evictable(Protocol):
+    """An object that records when it was last used."""
 
     used: int
 
 
-Candidate = TypeVar("Candidate", bound=Used)
+Candidate = TypeVar("Candidate", bound=Evictable)
 
 
-class Idle(Generic[Candidate]):
-    """Finds the candidate whose last use is the oldest, without looking at all of them each time."""
+class EvictionOrder(Generic[Candidate]):
+    """Finds the least recently used candidate without searching all of them each time."""
 
     def __init__(self) -> None:
         self._known: list[tuple[int, ref[Candidate]]] = []
@@ -26,8 +26,8 @@ class Idle(Generic[Candidate]):
     def longest(
         self, candidates: Callable[[], Iterable[Candidate]], may_go: Callable[[Candidate], bool]
     ) -> Candidate | None:
-        """The least recently used of the candidates that may go; None when none may."""
-        # Whoever was used since the last look was used after everybody who was not: the rest keep their order.
+        """The least recently used of the candidates that may be evicted; None if none may."""
+        # Candidates used since the last search are more recent than all others, whose order is unchanged.
         return self._next(may_go) or self._next_after_a_look(candidates(), may_go)
 
     def _next(self, may_go: Callable[[Candidate], bool]) -> Candidate | None:

@@ -258,15 +258,15 @@ SCHEMES = {
         ([{"oidc": []}], None, False),
         ([{"referred": []}], None, False),
         ([{"bearer": []}, {}], None, True),
-        ([{"key": []}], [{"bearer": []}], True),
-        ([{"basic": []}], None, True),
+        ([{"key": []}], [{"bearer": []}], False),
+        ([{"basic": []}], None, False),
         ([{"tls": []}], None, True),
         ([{"undeclared": []}], None, True),
         ([{"key": []}, {"bearer": []}], None, False),
         ([{"key": [], "bearer": []}], None, False),
     ],
 )
-def test_a_token_is_needed_where_a_bearer_scheme_is_named_and_nothing_is_not_enough(
+def test_a_credential_is_needed_where_a_scheme_is_named_and_nothing_is_not_enough(
     own: Any, general: Any, is_open: bool
 ) -> None:
     more = {} if general is None else {"security": general}

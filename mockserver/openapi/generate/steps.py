@@ -1,4 +1,4 @@
-"""What one answer may cost: steps that are counted, so that the same request is accepted or refused on any machine.
+"""Limits the cost of a response in counted steps, so that the result does not depend on the machine.
 
 A step is about a microsecond of work: a keyword read, a few characters made, a value compared.
 """
@@ -6,24 +6,24 @@ A step is about a microsecond of work: a keyword read, a few characters made, a 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mockserver.openapi.references import referred
+from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.regex import pattern_size, pattern_weight
 
 MAX_STEPS = 500_000
-"""Of one answer, all of its choices and attempts together."""
+"""The most steps of one response, including all of its choices and attempts."""
 MAX_BATCH_STEPS = 20_000_000
-"""Of a batch, beyond FREE_STEPS of each line."""
+"""The most steps of a batch, in addition to FREE_STEPS of each line."""
 FREE_STEPS = 2_000
-"""Of a line in a batch; ordinary schemas take a few hundred."""
+"""The free steps of a batch line; ordinary schemas take a few hundred."""
 MAX_BYTES = 200_000
-"""Of a schema in a request, as JSON."""
+"""The most bytes of a schema in a request, as JSON."""
 MAX_NODES = 20_000
-"""JSON values in such a schema."""
+"""The most JSON values in such a schema."""
 VISIT = 8
-"""Steps that counting takes for each pair of a schema and a value."""
+"""Steps of counting for each pair of a schema and a value."""
 MAX_PATTERNS = 32
 MAX_PATTERN_BYTES = 2 * 1024 * 1024
-"""What the patterns of a schema in a request may compile to together."""
+"""The most bytes of all compiled patterns of a schema in a request."""
 
 _IN_PLACE = ("not", "if", "then", "else")
 _LISTS = ("allOf", "anyOf", "oneOf")
@@ -32,15 +32,15 @@ _OF_ITEMS = ("items", "contains", "unevaluatedItems")
 _UNSUPPORTED = ("$dynamicRef", "$recursiveRef")
 
 
-class TooCostly(ValueError):  # noqa: N818  a bound, not a mistake in the program
-    """An answer that would take more steps than it may."""
+class TooCostly(ValueError):
+    """The response would take more steps than allowed."""
 
 
 class Budget:
-    """The steps that are left for an answer."""
+    """The remaining steps of a response."""
 
     def __init__(self, steps: int = MAX_STEPS, shared: "Budget | None" = None) -> None:
-        """What goes beyond FREE_STEPS is taken from `shared` as well."""
+        """Steps beyond FREE_STEPS are also taken from `shared`."""
         self._most = steps
         self._shared = shared
         self.spent = 0
@@ -50,7 +50,7 @@ class Budget:
         return self._most - self.spent
 
     def spend(self, steps: int) -> None:
-        """Count steps; raises TooCostly when there are not so many left."""
+        """Count steps; raises TooCostly if too few are left."""
         self.spent += steps
         if self.spent > self._most:
             raise TooCostly("an answer would take too much work; make the schema smaller or its patterns simpler")
@@ -59,9 +59,9 @@ class Budget:
 
 
 def check_size(definition: Mapping[str, Any], largest: Mapping[str, int]) -> None:
-    """Raises ValueError for a schema that is too large to be used; `largest` are bounds of keywords such as minItems.
+    """Raises ValueError for a schema that is too large; `largest` are bounds of keywords such as minItems.
 
-    A few bytes can ask for gigabytes. PatternError is a ValueError, too.
+    A few bytes can request gigabytes. PatternError is a ValueError, too.
     """
     nodes, patterns, waiting = 0, set[str](), [definition]
     while waiting:
@@ -82,7 +82,7 @@ def check_size(definition: Mapping[str, Any], largest: Mapping[str, int]) -> Non
 
 
 def largest_pattern(definition: Any) -> int:
-    """Bytes that the largest pattern of a checked schema compiles to; 0 without patterns."""
+    """The size in bytes of the largest compiled pattern of a checked schema; 0 without patterns."""
     largest, waiting = 0, [definition]
     while waiting:
         node = waiting.pop()
@@ -95,15 +95,15 @@ def largest_pattern(definition: Any) -> int:
 
 
 def validation_steps(root: Mapping[str, Any], value: Any, most: int) -> int:
-    """How many steps a validator takes for the value, which walks every path of `$ref` and `allOf`, shared or not.
+    """The steps a validator takes for the value; it follows every path of `$ref` and `allOf`, even repeated ones.
 
-    Raises TooCostly when it is more than `most`, and ValueError for references that cannot be followed.
+    Raises TooCostly if it is more than `most`, and ValueError for references that cannot be resolved.
     """
     return _Walk(root, most).steps(root, value)
 
 
 class _Walk:
-    """Counts, with each pair of a schema and a value looked at once, however often a validator would."""
+    """Counts steps; examines each pair of a schema and a value once, however often a validator would."""
 
     def __init__(self, root: Mapping[str, Any], most: int) -> None:
         self._root = root
@@ -131,7 +131,7 @@ class _Walk:
         elif isinstance(value, list):
             total += self._item_steps(schema, value)
         if "unevaluatedProperties" in schema or "unevaluatedItems" in schema:
-            total *= 2  # what is evaluated is found by looking again
+            total *= 2  # unevaluated keywords examine the value again
         self._check(total)
         self._known[key] = total
         return total
@@ -151,9 +151,9 @@ class _Walk:
             raise ValueError("$id inside a schema is not supported")
 
     def _parts(self, schema: Mapping[str, Any]) -> Iterable[Any]:
-        """The schemas that are asked about the same value."""
+        """The schemas that apply to the same value."""
         if "$ref" in schema:
-            yield referred(schema["$ref"], self._root)
+            yield resolve_ref(schema["$ref"], self._root)
         for word in _LISTS:
             yield from schema.get(word, ())
         for word in _IN_PLACE:

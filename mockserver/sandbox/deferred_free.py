@@ -14,8 +14,8 @@ PAUSE = 0.001
 """Seconds, in which other threads run."""
 
 
-class Waste:
-    """Collections that are no longer needed."""
+class DeferredFree:
+    """Collections to be freed."""
 
     def __init__(self) -> None:
         self._heaps: deque[Heap] = deque()
@@ -26,7 +26,7 @@ class Waste:
         return len(self._heaps)
 
     def add(self, heap: Heap) -> None:
-        """Free the values of a collection that only the caller holds."""
+        """Free the values of a collection to which only the caller refers."""
         if len(heap) <= AT_ONCE:
             heap.clear()
             return
@@ -38,7 +38,7 @@ class Waste:
             Thread(target=self._sweep_all, name="mockserver-waste", daemon=True).start()
 
     def sweep(self, pieces: int = STEP) -> bool:
-        """Free some values; whether there are more."""
+        """Free some values; returns whether there are more."""
         while self._heaps and pieces:
             heap = self._heaps[0]
             while heap and pieces:

@@ -1,0 +1,90 @@
+"""What a provider declares apart from its code: settings, addresses, variables for test kits.
+
+Flags and variables are read before an engine is built, and a client has no engine at all. So this much of a provider
+stands in a module `settings` of its package (the one that its entry point names), as `DECLARATION`. The module must
+not import the provider's handlers, and neither must the package's `__init__`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Any
+
+PROVIDER_GROUP = "mockserver.providers"
+DECLARATION = "DECLARATION"
+CREDENTIAL = "token"
+"""In place of a base URL's name: the variable holds the sandbox's token."""
+LISTENING, SERVING, BEHAVING, LIMITING = "listening", "what is served", "how it behaves", "limits and logging"
+GROUPS = (LISTENING, SERVING, BEHAVING, LIMITING)
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    metavar: str = "TEXT",
+    choices: tuple[str, ...] = (),
+    minimum: int = 1,
+    maximum: int = 2**53,
+    separator: str = os.pathsep,
+    syntax: Callable[[str, str], object] | None = None,
+    condition: str = "",
+) -> Any:
+    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense.
+
+    `separator` stands between the texts of a repeatable setting in its variable. `syntax` reads a text (and the
+    place it comes from), and raises SettingsError. A row with a `condition` (a sentence) can be changed for one
+    sandbox, too: it is a bool, or has choices.
+    """
+    facts = {"help": help, "group": group, "metavar": metavar, "choices": choices, "range": (minimum, maximum)}
+    return field(default=default, metadata={**facts, "separator": separator, "syntax": syntax, "condition": condition})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What the core and the test kit know of a provider without importing its code."""
+
+    settings: type | None = None
+    """A frozen dataclass of rows, each made by `setting`. The rows become part of Settings."""
+    base_paths: Mapping[str, str] = field(default_factory=dict)
+    """Where its API begins, by the name of the base URL: `{"openai_base_url": "/v1"}`."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that SDKs read, and the base URL that each holds, or CREDENTIAL."""
+    removed_variables: tuple[str, ...] = ()
+    """Variables that would carry a real account into a test, or lead its requests elsewhere."""
+    index: tuple[tuple[str, str, str], ...] = ()
+    """Lines of the page at the root: name, path, sentence."""
+
+
+@cache
+def declarations() -> Mapping[str, Declaration]:
+    """The declarations of all installed providers, by the name of the entry point."""
+    return {entry.name: found for entry in entry_points(group=PROVIDER_GROUP) for found in _declarations_of(entry)}
+
+
+def _declarations_of(entry: EntryPoint) -> Iterator[Declaration]:
+    name = _settings_module(entry.module)
+    if name:
+        found = getattr(import_module(name), DECLARATION, None)
+        if isinstance(found, Declaration):
+            yield found
+
+
+def _settings_module(module: str) -> str:
+    """The module `settings` of the package that holds a module; empty when there is none. Nothing is imported."""
+    name, *steps = module.split(".")
+    package, places, spec = "", None, find_spec(name)
+    while spec is not None and spec.submodule_search_locations is not None:
+        package, places = name, spec.submodule_search_locations
+        if not steps:
+            break
+        name = f"{name}.{steps.pop(0)}"
+        spec = PathFinder.find_spec(name, places)
+    found = f"{package}.settings"
+    return found if package and PathFinder.find_spec(found, places) else ""

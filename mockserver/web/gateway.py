@@ -1,0 +1,232 @@
+"""Turns an HTTP request into a value, has the engine answer it, and turns the answer back into HTTP."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from mockserver.engine.engine import Engine
+from mockserver.errors import Reason, Refusal
+from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.lazy import lazy_module
+from mockserver.openapi.responses import problem
+from mockserver.redaction import shown_path
+from mockserver.settings.parse import CORS_OFF
+from mockserver.settings.table import Settings
+from mockserver.web.body_timeout import BodyTimeout
+from mockserver.web.callbacks.dispatcher import CallbackDispatcher
+from mockserver.web.cors import CrossOrigin
+from mockserver.web.fault_delivery import close_stream, deliver_with_fault, wait_for_disconnect
+from mockserver.web.lanes import busy, in_lane, own_lane
+from mockserver.web.large_bodies import LARGE_BODIES
+from mockserver.web.scopes import read_headers, read_request
+from mockserver.workers import LaneFull
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from mockserver.web import uploads
+else:
+    uploads = lazy_module("mockserver.web.uploads")
+
+THREAD_BYTES = 1024 * 1024
+"""A larger body is handled in a thread, so that reading it does not hold up other requests."""
+MAX_UPLOAD = 513 * 1024 * 1024
+"""Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
+UPLOAD_TIMEOUT = 600
+"""Longest wait for the rest of a form, in seconds."""
+MULTIPART = "multipart/"
+
+_log = logging.getLogger("mockserver")
+_CLOSE = (("Connection", "close"),)
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+class Gateway:
+    """Receives a request whole, has the engine answer it, and delivers the answer."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._engine.courier = self.courier = CallbackDispatcher(engine, settings)
+        self._max_body = settings.max_body
+        self._patience = BodyTimeout(settings.body_timeout)
+        self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
+        self._shows_source = settings.debug_headers
+        self._cors = (
+            None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
+        )
+        self._workers = engine.workers
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        method, headers = scope["method"], read_headers(scope)
+        if self._cors is not None and (origin := headers.get("origin")) is not None:
+            preflight = self._cors.preflight(origin, method, headers)
+            if preflight is not None:
+                await self.deliver(preflight, method, receive, send)
+                return
+        try:
+            response = await self._respond(scope, headers, receive)
+        except ConnectionResetError:
+            return
+        if self._cors is not None and "origin" in headers:
+            response = self._cors.with_origin(response, headers["origin"])
+        if response.delay or response.disturbance is not None:
+            await deliver_with_fault(response, scope, receive, send, self.deliver)
+        else:
+            await self.deliver(response, method, receive, send)
+
+    async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
+        """The response; raises ConnectionResetError when the client left before there was one."""
+        try:
+            has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
+            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+                request = await self._read_multipart(read_request(scope, headers, b""), receive)
+            else:
+                body = await self._read_body(headers, receive) if has_body else b""
+                request = read_request(scope, headers, body)
+        except Refusal as refusal:
+            response = await self._refuse(read_request(scope, headers, b""), refusal.without_frames(), receive)
+            # A client that is cut off while it sends never sees the answer; a body of known length is passed over.
+            # One that waited for "100 Continue" may send its body all the same, or not.
+            if refusal.reason is not Reason.TOO_LARGE or "content-length" not in headers or "expect" in headers:
+                response = response._replace(headers=(*response.headers, *_CLOSE))
+            return response
+        if self._is_long(request):
+            return await self._answer_in_lane(request, partial(self._answer, request), receive)
+        return self._answer(request)
+
+    async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
+        """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
+        stated = headers.get("content-length", "0")
+        if stated.isdigit() and int(stated) > self._max_body:
+            raise self._too_large()
+        return await self._patience.wait(self._receive(receive))
+
+    async def _receive(self, receive: "Receive") -> bytes:
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._max_body:
+                raise self._too_large()
+            parts.append(part)
+            if not message.get("more_body"):
+                return part if len(parts) == 1 else b"".join(parts)
+
+    async def _read_multipart(self, request: Request, receive: "Receive") -> Request:
+        """The request with its form, files kept on disk, if the operation takes one from this account; else with its
+        body, as any other. Raises as _read_body does, and Refusal when the disk is full."""
+        if not self._engine.takes_form(request):
+            return request._replace(body=await self._read_body(dict(request.headers), receive))
+        if not self._engine.may_send_form(request):
+            if await self._upload_patience.wait(uploads.skip_body(receive, MAX_UPLOAD)):
+                return request
+            raise uploads.upload_too_large(MAX_UPLOAD)
+        stated = request.headers.get("content-length", "0")
+        if stated.isdigit() and int(stated) > MAX_UPLOAD:
+            raise uploads.upload_too_large(MAX_UPLOAD)
+        content_type = request.headers["content-type"]
+        form = await self._upload_patience.wait(uploads.read_form(content_type, receive, MAX_UPLOAD))
+        return request._replace(form=form.fields, form_problem=form.problem)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")
+
+    def _is_long(self, request: Request) -> bool:
+        """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
+        is_large = len(request.body) > THREAD_BYTES or request.form is not None
+        return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
+
+    def _is_queued(self, request: Request) -> bool:
+        return self._engine.lane(request) in self._workers.lanes
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._engine.handle(request)
+        except Exception:
+            return internal_error(request.method, request.path)
+
+    async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
+        """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
+        action = partial(self._engine.refuse, request, refusal)
+        return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
+
+    async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
+        self.courier.loop = asyncio.get_running_loop()
+        try:
+            return await self._in_turn(request, action, receive)
+        except LaneFull as full:
+            return busy(full)
+
+    async def _in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """A large body waits for others to be parsed; but never while its sandbox is busy, which may take long."""
+        lane = self._engine.lane(request)
+        if len(request.body) > THREAD_BYTES and lane not in self._workers.lanes:
+            async with LARGE_BODIES.hold(len(request.body)):
+                if lane not in self._workers.lanes:
+                    return await in_lane(self._workers, lane, action, receive)
+        return await in_lane(self._workers, lane, action, receive)
+
+    async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
+        """Send a response undisturbed."""
+        body = response.body if response.status not in EMPTY_STATUSES else b""
+        start = _start(response, shows_source=self._shows_source)
+        if isinstance(body, bytes):
+            if response.status != 204:
+                start["headers"].append((b"content-length", b"%d" % len(body)))
+            await send(start)
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        else:
+            await send(start)
+            await self._stream(body, receive, send, only_head=method == "HEAD")
+
+    async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
+        """Send parts as they are made; stop when the client leaves."""
+        lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
+        try:
+            while not (only_head or leaving.done()):
+                part = await self._workers.run(lane, partial(next, parts, None))
+                if part is None:
+                    break
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            if not leaving.done():
+                await send({"type": "http.response.body", "body": b""})
+        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
+            return
+        finally:
+            leaving.cancel()
+            close_stream(parts)
+
+
+def internal_error(method: str, path: str) -> Response:
+    """The answer where a request met the exception that is being handled, which is logged."""
+    _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
+    return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
+
+
+def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
+    headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
+    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
+@lru_cache(maxsize=4096)
+def _standing_headers(media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+    named = ((b"content-type", _with_charset(media_type)), (b"x-mock-source", source))
+    return tuple((name, value.encode("latin-1", "replace")) for name, value in named if value)
+
+
+def _with_charset(media_type: str) -> str:
+    return (
+        f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
+    )

@@ -1,0 +1,23 @@
+"""Paths that the server answers itself, beside those of the documents."""
+
+from mockserver.http import Response
+
+ADMIN_PREFIX = "/__admin"
+ROOT = "/"
+"""The index page, for a server that is opened in a browser, unless a document has an operation there."""
+HEALTH = {
+    f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
+    for path, word in (("health", b"ok"), ("ready", b"ready"))
+}
+"""Health checks. They need no token, and faults do not apply."""
+
+_SIZES = ("", *(f"-{size}x{size}" for size in (57, 60, 72, 76, 114, 120, 144, 152, 167, 180)))
+BROWSER_PATHS = (
+    "/favicon.ico",
+    "/robots.txt",
+    "/.well-known/appspecific/com.chrome.devtools.json",
+    *(f"/apple-touch-icon{size}{kind}.png" for size in _SIZES for kind in ("", "-precomposed")),
+)
+"""Paths that browsers and crawlers request on their own: answered without a body, and kept out of every journal."""
+NO_CONTENT = Response(204, headers=(("Cache-Control", "max-age=86400"),))
+"""The answer; a browser need not ask again on the same day."""
