@@ -26,7 +26,7 @@ def test_a_body_that_is_not_json_is_422() -> None:
     assert (response.status, bytes_of(response)) == (422, b"JSON was malformed")
 
 
-def test_ids_and_archives_live_until_a_reset() -> None:
+def test_ids_and_archives_last_until_a_reset() -> None:
     says("until the server stops or the sandbox is reset")
     engine = make_engine()
     id_ = queue(engine, "One")

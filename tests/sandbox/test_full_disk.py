@@ -96,7 +96,7 @@ def test_a_read_that_fails_is_no_poll(disk: Disk) -> None:
     assert [desk.read(id_)["status"] for _ in range(2)] == ["in_progress", "completed"]
 
 
-def test_a_folder_for_temporary_files_that_is_gone_is_named(
+def test_a_missing_folder_for_temporary_files_is_named(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     desk = BatchDesk()

@@ -30,7 +30,7 @@ def patient(made: Scene, path: str) -> tuple[httpx.Response, list[int]]:
     return answer, waits
 
 
-def test_every_scenario_is_met_by_a_client_of_each_api_it_speaks_of() -> None:
+def test_every_scenario_is_tested_with_a_client_of_each_api_it_affects() -> None:
     book = build_engine(make_settings()).scenarios.by_name
     by_sdk, by_hand = (
         named_after(Path(__file__).with_name(f"test_scenarios_{each}.py")) for each in ("agilecloud", "agentfirst")

@@ -75,7 +75,7 @@ def test_expired__keeps_what_was_done_and_names_the_rest() -> None:
 
 
 @pytest.mark.parametrize("polls", [1, 2, 3, 5])
-def test_expired__is_reached_by_polls_while_the_clock_stands(polls: int) -> None:
+def test_expired__is_reached_by_polls_under_a_frozen_clock(polls: int) -> None:
     with client_in("expired") as (made, client):
         made.admin("PUT", "/progression", json=f"polls:{polls}")
         batch = start(client)

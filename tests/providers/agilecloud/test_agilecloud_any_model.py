@@ -48,7 +48,7 @@ def test_a_snapshot_is_answered_under_its_name_live_and_in_a_batch(model: str) -
 
 
 @pytest.mark.parametrize(("any_model", "model"), [(False, SNAPSHOT), (False, TUNED), (True, "my/llama")])
-def test_a_batch_for_a_model_that_is_not_listed_makes_sense_when_it_is_imported(any_model: bool, model: str) -> None:
+def test_a_batch_for_an_unlisted_model_can_be_imported(any_model: bool, model: str) -> None:
     desk = BatchDesk(progression="immediate", any_model=any_model)
     desk.run(jsonl(request_of("r", model=model)))
     sandbox = desk.sandbox
@@ -92,7 +92,7 @@ def engine() -> Engine:
     return make_engine(any_model=True)
 
 
-def test_with_the_setting_listed_models_stay_what_they_are(engine: Engine) -> None:
+def test_with_the_setting_listed_models_are_unchanged(engine: Engine) -> None:
     asked = request_of("r", model="bge-large-en-v1.5")["body"]
 
     response = ask(engine, "POST", CHAT, json=asked)

@@ -71,7 +71,7 @@ def sized(size: int) -> Upload:
     return Upload("large.jsonl", "", blob)
 
 
-def test_a_file_is_shown_as_it_is_known(desk: FileDesk) -> None:
+def test_a_file_is_shown_with_its_documented_fields(desk: FileDesk) -> None:
     stored = desk.store()
 
     assert stored == {
@@ -110,7 +110,7 @@ def test_a_file_for_a_batch_lasts_30_days_and_others_stay(desk: FileDesk) -> Non
 
 
 @pytest.mark.parametrize("purpose", ["batch", "user_data"])
-def test_a_file_lasts_as_long_as_it_was_asked_to(desk: FileDesk, purpose: str) -> None:
+def test_a_file_expires_after_the_requested_time(desk: FileDesk, purpose: str) -> None:
     life: dict[str, Any] = {"expires_after[anchor]": "created_at", "expires_after[seconds]": 3600}
 
     stored = desk.store(purpose=purpose, **life)
@@ -118,7 +118,7 @@ def test_a_file_lasts_as_long_as_it_was_asked_to(desk: FileDesk, purpose: str) -
     assert stored["expires_at"] == stored["created_at"] + 3600
 
 
-def test_a_file_whose_time_is_over_is_not_found_and_frees_its_bytes(desk: FileDesk) -> None:
+def test_an_expired_file_is_not_found_and_its_bytes_are_freed(desk: FileDesk) -> None:
     stored = desk.store()
     desk.now = stored["expires_at"] - 2
     assert desk.lookup(stored["id"]) is not None
@@ -130,7 +130,7 @@ def test_a_file_whose_time_is_over_is_not_found_and_frees_its_bytes(desk: FileDe
     assert record.blob.size == 0
 
 
-def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> None:
+def test_a_list_frees_the_bytes_of_expired_files(desk: FileDesk) -> None:
     stored = desk.store()
     desk.now = stored["expires_at"]
 
@@ -140,7 +140,7 @@ def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> N
 
 
 @pytest.mark.parametrize("filename", ["rivers.json", "notes.txt", "a.jsonl.gz", "a.JSON", "x.y"])
-def test_a_file_for_a_batch_is_refused_by_its_name_in_openais_words(desk: FileDesk, filename: str) -> None:
+def test_a_batch_file_with_another_extension_is_rejected_with_openais_message(desk: FileDesk, filename: str) -> None:
     body = {"file": Upload(filename, "", Blob.in_memory(LINES)), "purpose": "batch"}
 
     message = "Invalid file format for Batch API. Must be .jsonl"
@@ -171,7 +171,7 @@ def test_a_file_for_a_batch_that_is_not_utf_8_is_refused_at_upload(desk: FileDes
     assert desk.store(content, purpose="user_data")["bytes"] == len(content)
 
 
-def test_a_letter_may_lie_across_the_chunks_that_are_read(desk: FileDesk) -> None:
+def test_a_utf_8_character_may_cross_the_chunks_that_are_read(desk: FileDesk) -> None:
     assert desk.store(b"x" * (CHUNK_BYTES - 1) + "é".encode())["bytes"] == CHUNK_BYTES + 1
 
 
@@ -222,7 +222,7 @@ def test_an_empty_file_is_refused_for_a_batch_only(desk: FileDesk) -> None:
 
 
 @pytest.mark.parametrize(("purpose", "size"), [("batch", OF_200_MB), ("user_data", 512 * 1024 * 1024)])
-def test_a_file_that_is_too_large_is_refused_in_openais_words(desk: FileDesk, purpose: str, size: int) -> None:
+def test_a_file_that_is_too_large_is_rejected_with_openais_message(desk: FileDesk, purpose: str, size: int) -> None:
     fitting, too_large = sized(size), sized(size + 1)
 
     assert desk.value(files.create_file, {"file": fitting, "purpose": purpose})["bytes"] == size
@@ -249,7 +249,7 @@ def test_a_deleted_file_is_gone_and_deleting_it_twice_is_404(desk: FileDesk) -> 
         assert desk.refusal(handler, file_id=id_) == not_found(id_)
 
 
-def test_who_reads_a_file_reads_on_when_it_is_deleted(desk: FileDesk) -> None:
+def test_a_download_continues_when_the_file_is_deleted(desk: FileDesk) -> None:
     content = b"x" * (3 * CHUNK_BYTES)
     id_ = desk.store(content)["id"]
     parts = desk.call(files.download_file, file_id=id_).body
@@ -304,7 +304,7 @@ def test_pages_hold_every_file_once(desk: FileDesk, limit: int, order: str) -> N
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_page_goes_on_behind_a_file_that_was_deleted_meanwhile(desk: FileDesk, order: str) -> None:
+def test_a_page_continues_after_a_deleted_file(desk: FileDesk, order: str) -> None:
     ids = [desk.store()["id"] for _ in range(4)]
     ids = ids if order == "asc" else ids[::-1]
 
@@ -314,7 +314,7 @@ def test_a_page_goes_on_behind_a_file_that_was_deleted_meanwhile(desk: FileDesk,
     assert desk.ids(order=order) == [ids[0], *ids[2:]]
 
 
-def test_a_page_goes_on_behind_a_file_whose_time_is_over(desk: FileDesk) -> None:
+def test_a_page_continues_after_an_expired_file(desk: FileDesk) -> None:
     kept, expired = desk.store(purpose="evals")["id"], desk.store()
 
     desk.now = expired["expires_at"]
@@ -322,7 +322,7 @@ def test_a_page_goes_on_behind_a_file_whose_time_is_over(desk: FileDesk) -> None
     assert desk.ids(after=expired["id"]) == [kept]
 
 
-def test_nothing_lies_behind_a_file_that_never_was(desk: FileDesk) -> None:
+def test_a_page_after_an_unknown_file_is_empty(desk: FileDesk) -> None:
     anothers = desk.store(token="bob")["id"]
 
     for id_ in ("file-unknown", anothers):
@@ -331,7 +331,7 @@ def test_nothing_lies_behind_a_file_that_never_was(desk: FileDesk) -> None:
         assert desk.refusal(files.list_files, after=id_) == expected
 
 
-def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDesk) -> None:
+def test_files_of_a_batch_are_listed_by_their_time(desk: FileDesk) -> None:
     early, late = desk.store()["id"], desk.store()["id"]
 
     def write(call: Call) -> Response:
@@ -398,7 +398,7 @@ def test_a_range_is_answered_with_its_bytes(desk: FileDesk, range: str, start: i
     "range",
     ["", "bytes", "bytes=", "bytes=-", "bytes=3-2", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=१-", "bytes=--1"],
 )
-def test_a_range_that_makes_no_sense_is_ignored(desk: FileDesk, range: str) -> None:
+def test_an_invalid_range_is_ignored(desk: FileDesk, range: str) -> None:
     id_ = desk.store(b"0123456789")["id"]
 
     status, body, headers = desk.download(id_, range)
@@ -451,7 +451,7 @@ def test_a_range_that_depends_on_an_older_copy_is_not_applied(desk: FileDesk) ->
         ("100%41", "100_41", "100%2541"),
     ],
 )
-def test_no_name_breaks_out_of_its_quotes(desk: FileDesk, filename: str, plain: str, real: str) -> None:
+def test_file_names_are_escaped_in_content_disposition(desk: FileDesk, filename: str, plain: str, real: str) -> None:
     id_ = desk.store(filename=filename, purpose="evals")["id"]
 
     stated = desk.download(id_)[2]["Content-Disposition"]

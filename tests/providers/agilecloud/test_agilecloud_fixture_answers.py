@@ -196,7 +196,7 @@ def test_a_json_object_is_one_where_a_fixture_matches(ask: Ask, text: str) -> No
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_no_answer_is_longer_than_it_may_be(ask: Ask, text: str, fields: dict[str, Any], name: str, limit: int) -> None:
+def test_no_response_exceeds_max_tokens(ask: Ask, text: str, fields: dict[str, Any], name: str, limit: int) -> None:
     desk = BatchDesk(progression="immediate")
 
     choice = ask(text, desk, **fields, **{name: limit})
@@ -236,7 +236,7 @@ def own(tmp_path: Path) -> BatchDesk:
     return BatchDesk(progression="immediate", fixtures=(str(tmp_path),))
 
 
-def test_a_users_own_calls_are_made_as_they_stand(ask: Ask, own: BatchDesk) -> None:
+def test_calls_of_user_fixtures_are_sent_unchanged(ask: Ask, own: BatchDesk) -> None:
     choice = ask(WEATHER, own, tools=[tool("get_weather", CITY), tool("stop_rain")])
 
     said = [call["function"]["arguments"] for call in choice["message"]["tool_calls"]]
@@ -252,7 +252,7 @@ def test_a_users_own_calls_are_made_as_they_stand(ask: Ask, own: BatchDesk) -> N
         ({"tools": [tool("get_weather"), tool("other")], "tool_choice": named("other")}, ["other"]),
     ],
 )
-def test_of_a_users_own_calls_only_those_are_made_that_the_request_allows(
+def test_calls_of_user_fixtures_are_sent_only_if_the_request_allows_them(
     ask: Ask, own: BatchDesk, fields: dict[str, Any], names: list[str]
 ) -> None:
     choice = ask(WEATHER, own, **fields)
@@ -261,12 +261,14 @@ def test_of_a_users_own_calls_only_those_are_made_that_the_request_allows(
 
 
 @pytest.mark.parametrize(("text", "said"), [(WEATHER, "Rain."), ("call", None)])
-def test_without_tools_a_users_own_calls_are_not_made(ask: Ask, own: BatchDesk, text: str, said: str | None) -> None:
+def test_calls_of_user_fixtures_are_not_sent_without_tools(
+    ask: Ask, own: BatchDesk, text: str, said: str | None
+) -> None:
     choice = ask(text, own)
 
     assert "tool_calls" not in choice["message"]
     assert choice["message"]["content"] == said or (said is None and choice["message"]["content"])
 
 
-def test_a_users_own_text_is_given_in_the_form_it_has(ask: Ask, own: BatchDesk) -> None:
+def test_texts_of_user_fixtures_are_sent_unchanged(ask: Ask, own: BatchDesk) -> None:
     assert ask("hi", own, response_format=json_format(SEA))["message"]["content"] == "not JSON"

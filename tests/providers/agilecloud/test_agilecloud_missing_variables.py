@@ -68,7 +68,7 @@ def test_blank_is_what_jinja_does_by_default(template: str, variables: dict[str,
     assert rendered(desk_with(template, missing_variables="blank"), **variables) == (200, text)
 
 
-def test_a_field_of_what_is_missing_is_refused_either_way() -> None:
+def test_a_field_of_a_missing_variable_is_rejected_either_way() -> None:
     for how in ("error", "blank"):
         assert rendered(desk_with("{{ a.b }}", missing_variables=how))[0] == 400
 

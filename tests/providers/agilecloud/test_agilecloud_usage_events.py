@@ -74,7 +74,7 @@ def test_a_batch_that_was_cancelled_has_events_for_what_was_answered() -> None:
     assert set(ids(found)) == set(desk.lines(cancelled["output_file_id"]))
 
 
-def test_a_file_that_is_deleted_takes_no_events_along(desk: BatchDesk) -> None:
+def test_deleting_a_file_keeps_its_usage_events(desk: BatchDesk) -> None:
     batch = desk.run(chats(3))
     desk.ask("DELETE", f"/v1/files/{batch['output_file_id']}")
 
@@ -180,7 +180,7 @@ def test_an_export_carries_events_and_an_import_refuses_those_that_do_not_add_up
         assert (after["accounts"], after["dropped"]) == (before["agilecloud"]["accounts"], 3)
 
 
-def test_ids_of_live_events_are_the_same_whatever_others_did() -> None:
+def test_ids_of_live_events_do_not_depend_on_other_requests() -> None:
     alone, busy = make_engine(), make_engine()
     for n in range(3):
         ask(

@@ -57,7 +57,7 @@ def test_openais_batches_are_finalized_before_they_are_completed() -> None:
     assert batches[-1] == batches[-2]
 
 
-def test_files_and_bills_are_of_the_end_whenever_somebody_looks() -> None:
+def test_files_and_usage_are_dated_by_the_end_of_the_batch() -> None:
     desk = BatchDesk(progression="time:100")
     created = desk.now
     id_ = desk.create(chats(2), output_expires_after={"anchor": "created_at", "seconds": 7200})["id"]
@@ -81,7 +81,7 @@ def test_files_are_gone_after_thirty_days_unless_said_otherwise(desk: BatchDesk)
         assert value_of(desk.ask("GET", f"/v1/files/{batch[name]}"))["expires_at"] == desk.now + 30 * DAY
 
 
-def test_a_job_lets_go_of_what_its_files_hold(desk: BatchDesk) -> None:
+def test_a_batch_record_keeps_no_file_content(desk: BatchDesk) -> None:
     good, bad = desk.run(chats(3)), desk.run(b"{bad\n")
 
     for batch in (good, bad):
@@ -156,7 +156,7 @@ def test_fresh_processes_write_the_same_bytes() -> None:
     assert contents[0] == contents[1]
 
 
-def test_prompts_are_those_of_the_time_when_the_lines_turn_came() -> None:
+def test_a_line_uses_the_prompt_version_of_the_time_it_is_processed() -> None:
     desk = BatchDesk(progression="time:100")
     assert desk.ask("POST", "/api/v1/prompts", json={"slug": "tides", "template": "Say {{ word }}."}).status == 201
     id_ = desk.create(jsonl(*(request_of(f"r{n}", prompt_slug="tides", variables={"word": "ebb"}) for n in range(3))))[
@@ -171,7 +171,7 @@ def test_prompts_are_those_of_the_time_when_the_lines_turn_came() -> None:
     assert counts_of(before) == counts_of(batch) == (3, 1, 0)
 
 
-def test_a_version_test_shares_the_lines_and_counts_what_came_of_them() -> None:
+def test_a_version_test_splits_the_lines_and_counts_their_outcomes() -> None:
     desk = BatchDesk(progression="time:100")
     prompt = {"slug": "tides", "template": "Say {{ word }}.", "model_config": {"n": 1}}
     desk.ask("POST", "/api/v1/prompts", json=prompt)
@@ -199,7 +199,7 @@ def test_a_version_test_shares_the_lines_and_counts_what_came_of_them() -> None:
     assert first["completion_tokens"] == batch["usage"]["output_tokens"]
 
 
-def test_the_files_of_a_batch_are_listed_although_nobody_asked_for_the_batch() -> None:
+def test_the_files_of_a_batch_are_listed_before_the_batch_is_read() -> None:
     desk = BatchDesk(progression="time:100")
     desk.create(chats(2))
     desk.sandbox.clock.advance(50)

@@ -35,7 +35,7 @@ def test_cancelling_keeps_what_is_finished() -> None:
     assert sum(entry.requests for entry in usage_entries(desk.sandbox, account_key("ann"))) == 2
 
 
-def test_looking_at_a_cancelled_batch_does_not_go_on_with_it() -> None:
+def test_polling_a_cancelled_batch_does_not_advance_it() -> None:
     desk = BatchDesk(progression="polls:6")
     id_ = desk.create(chats(10))["id"]
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_openais_batches_are_cancelling_for_a_while(progression: str, polls: int
 
 
 @pytest.mark.parametrize(("content", "status"), [(chats(1), "completed"), (b"{bad", "failed")])
-def test_what_has_ended_cannot_be_cancelled(desk: BatchDesk, content: bytes, status: str) -> None:
+def test_a_finished_batch_cannot_be_cancelled(desk: BatchDesk, content: bytes, status: str) -> None:
     id_ = desk.create(content)["id"]
 
     refused, error = desk.refusal("POST", f"/v1/batches/{id_}/cancel")
@@ -88,7 +88,7 @@ def test_what_has_ended_cannot_be_cancelled(desk: BatchDesk, content: bytes, sta
 
 @pytest.mark.parametrize("progression", ["immediate", "time:100", "polls:3"])
 @pytest.mark.parametrize(("profile", "status"), [("openai", "expired"), ("agilecloud", "failed")])
-def test_what_is_not_done_within_the_window_comes_too_late(progression: str, profile: str, status: str) -> None:
+def test_lines_that_do_not_finish_within_the_window_expire(progression: str, profile: str, status: str) -> None:
     desk = BatchDesk(progression=progression, agilecloud_profile=profile)
     id_ = desk.create(SLOW)["id"]
     for _ in range(4):
@@ -110,7 +110,7 @@ def test_what_is_not_done_within_the_window_comes_too_late(progression: str, pro
 
 
 @pytest.mark.parametrize("seconds", [DAY, DAY + 100])
-def test_looking_at_an_expired_batch_does_not_complete_it(seconds: int) -> None:
+def test_polling_an_expired_batch_does_not_complete_it(seconds: int) -> None:
     desk = BatchDesk(progression="polls:3", **OPENAI)
     id_ = desk.create(chats(3))["id"]
     desk.sandbox.clock.advance(seconds)
@@ -154,7 +154,7 @@ def test_busy_batches_wait_until_their_window_closes(progression: str) -> None:
 
 
 @pytest.mark.parametrize(("progression", "end"), [("immediate", 3600), ("time:100", 3690), ("polls:3", 3700)])
-def test_batches_go_on_when_there_is_room_again(progression: str, end: int) -> None:
+def test_batches_continue_when_capacity_is_free_again(progression: str, end: int) -> None:
     desk = BatchDesk(progression=progression, capacity="2026-04-12T01:00:00")
     id_ = desk.create(chats(3))["id"]
     desk.sandbox.clock.advance(3599)

@@ -88,7 +88,7 @@ def check_sense(batch: Any, is_openai: bool) -> None:
 
 @STEADY
 @given(st.lists(TEXTS, min_size=1, max_size=6), PROGRESSIONS, DEEDS, st.integers(0, 5))
-def test_no_batch_ever_goes_backwards(
+def test_no_batch_status_ever_goes_back(
     engines: list[Engine], texts: list[str], progression: Progression, deeds: list[str | float], which: int
 ) -> None:
     engines[which].sandboxes.open("ann").reset()

@@ -82,7 +82,7 @@ def test_a_refused_request_is_refused_as_a_live_one(
     ],
     ids=["unknown", "null", "embedding"],
 )
-def test_what_strict_refuses_of_a_live_request_it_refuses_of_a_line(request_: Any, param: str) -> None:
+def test_strict_mode_rejects_the_same_in_lines_as_live(request_: Any, param: str) -> None:
     strict, endpoint = BatchDesk(strict=True), request_["url"]
     live = strict.refusal("POST", endpoint, json=request_["body"])
 
@@ -93,7 +93,7 @@ def test_what_strict_refuses_of_a_live_request_it_refuses_of_a_line(request_: An
     assert counts_of(BatchDesk().run(jsonl(request_), endpoint)) == (1, 1, 0)
 
 
-def test_a_strict_batch_answers_what_the_document_promises() -> None:
+def test_the_responses_of_a_strict_batch_fit_the_document() -> None:
     strict = BatchDesk(strict=True)
 
     batch = strict.run(jsonl(request_of("good"), request_of("typo", max_token=5), request_of("fine", n=2)))
@@ -111,7 +111,7 @@ def test_a_marker_fails_its_line(desk: BatchDesk, marker: str, status: int) -> N
     assert (found[0], found[1]["type"]) == (status, family)
 
 
-def test_markers_are_words_like_others_where_nobody_heeds_them() -> None:
+def test_without_magic_markers_are_ordinary_text() -> None:
     desk = BatchDesk(magic=False)
 
     assert counts_of(desk.run(jsonl(request_of("a", "[mock:fail]")))) == (1, 1, 0)
@@ -173,7 +173,7 @@ def test_a_line_that_names_no_model_gets_that_of_its_prompt(desk: BatchDesk) -> 
     assert value_of(live)["choices"] == line["response"]["body"]["choices"]
 
 
-def test_a_line_without_any_model_fails_alone_as_live(desk: BatchDesk) -> None:
+def test_a_line_without_any_model_fails_with_the_live_error(desk: BatchDesk) -> None:
     prompt = {"slug": "without-model", "template": "Say {{ word }}."}
     assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
     line = prompted("a", "without-model")
@@ -185,11 +185,11 @@ def test_a_line_without_any_model_fails_alone_as_live(desk: BatchDesk) -> None:
 
 
 @pytest.mark.parametrize(("given", "model"), [("text", MODEL), ([], "bge-large-en-v1.5"), (None, "bge-large-en-v1.5")])
-def test_what_cannot_be_embedded_fails(desk: BatchDesk, given: Any, model: str) -> None:
+def test_a_line_with_an_invalid_embedding_request_fails(desk: BatchDesk, given: Any, model: str) -> None:
     assert failure_of(desk, embedding_of("a", given, model), EMBEDDINGS)[0] == 400
 
 
-def test_a_version_may_not_add_what_no_request_may_say(desk: BatchDesk) -> None:
+def test_a_prompt_version_may_not_add_invalid_parameters(desk: BatchDesk) -> None:
     prompt = {"slug": "greedy", "template": "Say {{ word }}.", "model_config": {"n": 1000}}
     assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
 
@@ -234,7 +234,7 @@ def test_embeddings_are_those_of_live_requests(desk: BatchDesk) -> None:
     assert batch["usage"]["output_tokens"] == 0
 
 
-def test_nothing_in_a_line_ends_it_early(desk: BatchDesk) -> None:
+def test_line_separators_inside_a_line_are_escaped(desk: BatchDesk) -> None:
     ends = "a\u2028b\u2029c\u0085d\x1ce\x0bf\x0cg"
 
     batch = desk.run(
@@ -245,7 +245,7 @@ def test_nothing_in_a_line_ends_it_early(desk: BatchDesk) -> None:
     assert list(desk.lines(batch["error_file_id"])) == [f"bad{ends}"]
 
 
-def test_neighbours_change_places_and_the_same_ones_on_every_run() -> None:
+def test_output_lines_are_reordered_equally_on_every_run() -> None:
     orders = []
     for _ in range(2):
         desk = BatchDesk()
@@ -278,7 +278,7 @@ print(batch["id"], batch["output_file_id"], batch["error_file_id"], hashlib.sha2
     assert said[0].startswith(b"batch_")
 
 
-def test_order_is_kept_where_it_is_wanted() -> None:
+def test_keep_order_keeps_the_order_of_lines() -> None:
     desk = BatchDesk(keep_order=True)
 
     batch = desk.run(chats(100))
@@ -286,7 +286,7 @@ def test_order_is_kept_where_it_is_wanted() -> None:
     assert list(desk.lines(batch["output_file_id"])) == [f"r{n}" for n in range(100)]
 
 
-def test_large_answers_wait_for_no_neighbours(desk: BatchDesk) -> None:
+def test_large_responses_are_not_buffered_for_reordering(desk: BatchDesk) -> None:
     batch = desk.run(jsonl(*(embedding_of(f"r{n}", ["ebb"] * 100) for n in range(3))), EMBEDDINGS)
 
     assert list(desk.lines(batch["output_file_id"])) == ["r0", "r1", "r2"]

@@ -60,7 +60,7 @@ def near_lines(draw: st.DrawFn) -> bytes:
 
 @STEADY
 @given(st.binary(max_size=300) | near_lines(), st.sampled_from([CHAT, EMBEDDINGS]))
-def test_any_file_whatsoever_ends(engine: Engine, content: bytes, endpoint: str) -> None:
+def test_any_file_gives_a_final_status(engine: Engine, content: bytes, endpoint: str) -> None:
     desk = BatchDesk(engine)
 
     batch = desk.create(content, endpoint)
@@ -113,7 +113,7 @@ MESSAGES = st.lists(
     model=st.sampled_from(["gpt-4o-mini", "GPT-4o-Mini", "QWEN-2.5-3b"]),
     limit=st.sampled_from([None, 3, 500]),
 )
-def test_a_line_says_what_is_said_live(
+def test_a_line_gets_the_response_of_a_live_request(
     engine: Engine, conversations: list[list[dict[str, str]]], model: str, limit: int | None
 ) -> None:
     desk = BatchDesk(engine)

@@ -92,7 +92,7 @@ def without(name: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_bad_line_fails_its_batch_in_known_words(
+def test_an_invalid_line_fails_its_batch_with_openais_message(
     desk: BatchDesk, line: bytes, code: str, param: str | None, message: str
 ) -> None:
     content = jsonl(request_of("before")) + line + b"\n" + jsonl(request_of("after"))
@@ -115,7 +115,7 @@ def test_a_bad_line_fails_its_batch_in_known_words(
         (request_of("bad", prompt_slug=None, messages="x"), "body.messages"),
     ],
 )
-def test_what_is_no_request_is_invalid(desk: BatchDesk, value: Any, param: str | None) -> None:
+def test_a_line_that_is_no_request_is_invalid(desk: BatchDesk, value: Any, param: str | None) -> None:
     [(line, code, blamed, message)] = errors_of(desk.run(jsonl(value)))
 
     assert (line, code, blamed) == (1, "invalid_request", param)
@@ -123,7 +123,7 @@ def test_what_is_no_request_is_invalid(desk: BatchDesk, value: Any, param: str |
     assert len(message) < 500
 
 
-def test_a_custom_id_stands_in_a_file_once(desk: BatchDesk) -> None:
+def test_a_repeated_custom_id_is_rejected(desk: BatchDesk) -> None:
     batch = desk.run(jsonl(request_of("a"), request_of("b", model="gpt-0"), request_of("a"), request_of("b")))
 
     assert [each[:3] for each in errors_of(batch)] == [
@@ -133,19 +133,19 @@ def test_a_custom_id_stands_in_a_file_once(desk: BatchDesk) -> None:
     ]
 
 
-def test_all_that_is_wrong_is_told_together_up_to_a_bound(desk: BatchDesk) -> None:
+def test_all_invalid_lines_are_reported_together_up_to_a_bound(desk: BatchDesk) -> None:
     batch = desk.run(b"{bad\n" * 150)
 
     assert [each[0] for each in errors_of(batch)] == list(range(1, inspection.MAX_ERRORS + 1))
 
 
-def test_long_names_are_told_in_part(desk: BatchDesk) -> None:
+def test_long_names_are_shortened_in_errors(desk: BatchDesk) -> None:
     batch = desk.run(jsonl(request_of("a", model="m" * 9999), request_of("c" * 9999), request_of("c" * 9999)))
 
     assert all(len(message) < 300 for *_, message in errors_of(batch))
 
 
-def test_lines_may_end_as_on_windows_and_the_last_not_at_all(desk: BatchDesk) -> None:
+def test_lines_may_end_with_crlf_and_the_last_without_a_newline(desk: BatchDesk) -> None:
     content = chats(3).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
 
     assert counts_of(desk.run(content)) == (3, 3, 0)
@@ -166,7 +166,7 @@ def test_a_line_of_16_mib_is_read_and_a_longer_one_is_not(desk: BatchDesk) -> No
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_a_line_is_not_nested_without_end(desk: BatchDesk, opening: bytes) -> None:
+def test_a_line_that_is_nested_too_deeply_is_rejected(desk: BatchDesk, opening: bytes) -> None:
     depth = 250
     inner = opening * depth + b"1" + (b"]" if opening == b"[" else b"}") * depth
     line = jsonl(request_of("deep", extra="deep")).replace(b'"deep"}', inner + b"}")
@@ -202,7 +202,7 @@ def test_fifty_thousand_inputs_are_embedded_and_one_more_is_not(desk: BatchDesk)
 @pytest.mark.parametrize(
     ("given", "count"), [("text", 1), ([1, 2, 3], 1), ([[1], [2]], 2), ([], 1), ({"a": 1}, 1), (None, 1), (7, 1)]
 )
-def test_inputs_are_counted_whatever_they_are(
+def test_embedding_inputs_of_all_types_are_counted(
     desk: BatchDesk, monkeypatch: pytest.MonkeyPatch, given: Any, count: int
 ) -> None:
     monkeypatch.setattr(inspection, "MAX_INPUTS", count)
@@ -294,14 +294,14 @@ def test_blank_lines_do_not_count_as_requests_and_have_a_bound_of_their_own(
 
 
 @pytest.mark.parametrize("purpose", ["assistants", "user_data", "batch_output"])
-def test_a_file_of_another_purpose_is_said_to_have_it(desk: BatchDesk, purpose: str) -> None:
+def test_a_file_of_another_purpose_is_rejected_with_that_purpose(desk: BatchDesk, purpose: str) -> None:
     id_ = desk.put(A, purpose)
 
     message = f"Invalid file purpose: '{purpose}'. The file {id_} must have the purpose 'batch'."
     assert errors_of(desk.run(id_)) == [(None, "invalid_file_purpose", "file_id", message)]
 
 
-def test_a_file_of_another_account_is_not_there_whatever_its_purpose(desk: BatchDesk) -> None:
+def test_a_file_of_another_account_is_not_found_with_any_purpose(desk: BatchDesk) -> None:
     id_ = desk.put(A, "assistants", account="bob")
 
     [(_, code, _, message)] = errors_of(desk.run(id_))

@@ -362,7 +362,7 @@ def test_a_request_that_openai_refuses_is_refused_live_streamed_and_in_a_batch(
 
 
 @pytest.mark.parametrize("fields", ACCEPTED, ids=range(len(ACCEPTED)))
-def test_a_request_that_openai_takes_is_answered_live_and_in_a_batch(desk: BatchDesk, fields: dict[str, Any]) -> None:
+def test_a_request_that_openai_accepts_is_answered_live_and_in_a_batch(desk: BatchDesk, fields: dict[str, Any]) -> None:
     if desk.engine.settings.strict:
         fields = {name: value for name, value in fields.items() if value is not None}
     line = request_of("good", USER["content"], **fields)
@@ -386,7 +386,7 @@ def test_every_optional_parameter_at_once_and_newer_ones_are_taken(engine: Engin
     assert BatchDesk(engine).ask("POST", CHAT, json=request_of("r", **fields, model=model)["body"]).status == 200
 
 
-def test_a_refused_line_counts_as_a_mistake_of_the_client(desk: BatchDesk) -> None:
+def test_a_rejected_line_counts_as_a_finding_about_the_client(desk: BatchDesk) -> None:
     desk.run(jsonl(request_of("bad", response_format={"type": "json_object"})))
 
     [job] = jobs_of(desk.sandbox).scan()

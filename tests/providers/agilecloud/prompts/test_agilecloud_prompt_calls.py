@@ -112,7 +112,7 @@ def test_a_taken_slug_is_a_conflict_even_when_archived(desk: Desk) -> None:
     assert desk.refusal(calls.create_prompt, SUM) == taken
 
 
-def test_what_is_said_about_a_prompt_can_be_said_anew(desk: Desk) -> None:
+def test_the_description_of_a_prompt_can_be_changed(desk: Desk) -> None:
     desk.call(calls.create_prompt, SUM)
     changed = desk.value(calls.update_prompt, {"name": "New", "model": None, "slug": "no"}, slug="sum")
 
@@ -171,7 +171,7 @@ def test_versions_are_drafted_published_and_archived(desk: Desk) -> None:
         ({}, "missing_required_parameter", "Missing required parameter: 'messages'."),
     ],
 )
-def test_a_bad_template_is_refused_when_it_is_brought(
+def test_an_invalid_template_is_rejected_at_creation(
     desk: Desk, create: Callable[[Call], Response], content: dict[str, Any], code: str, message: str
 ) -> None:
     reason, location, found, text = desk.refusal(create, {"slug": "new", **content}, slug="canned")
@@ -213,7 +213,7 @@ def test_an_unknown_slug_is_not_found(
         (calls.start_ab_test, {"version_a": 1, "version_b": 2}, {}),
     ],
 )
-def test_an_archived_prompt_cannot_be_worked_with(
+def test_an_archived_prompt_cannot_be_changed_or_used(
     desk: Desk, handler: Callable[[Call], Response], body: Any, arguments: dict[str, Any]
 ) -> None:
     desk.call(calls.archive_prompt, slug="canned")

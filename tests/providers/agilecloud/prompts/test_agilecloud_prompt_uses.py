@@ -96,7 +96,7 @@ def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: Desk) -
     assert desk.refusal(calls.render_prompt, {"version": 1}, slug="sum") == archived
 
 
-def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
+def test_a_version_test_counts_the_requests_of_each_version(desk: Desk) -> None:
     started = desk.value(calls.start_ab_test, {**BOTH, "split": None}, slug="sum")
     book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"), FIXTURES.section("prompts"))
     for n in range(40):
@@ -128,7 +128,7 @@ def test_a_new_test_counts_from_nothing(desk: Desk) -> None:
     assert [each["requests"] for each in desk.value(calls.get_ab_results, slug="sum")["variants"]] == [1, 0]
 
 
-def test_a_test_takes_two_versions_that_are_alive(desk: Desk) -> None:
+def test_a_version_test_needs_two_versions_that_are_not_archived(desk: Desk) -> None:
     same = desk.refusal(calls.start_ab_test, {"version_a": 1, "version_b": 1}, slug="sum")
     desk.call(calls.publish_prompt_version, slug="sum", version=2)
 
