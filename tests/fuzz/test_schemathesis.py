@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from schemathesis_lies import FURTHER, LIES, Told
 from schemathesis_runs import ADA, SETTINGS, Target, fuzzed, schemathesis
+from wrong_responses import FURTHER, LIES, Told
 
 from mockserver.providers.agilecloud.batches.job import jobs_of
 from mockserver.settings.table import Settings

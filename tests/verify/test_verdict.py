@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from batch_desk import BatchDesk, chats, jsonl, request_of
+from batch_client import BatchClient, chats, jsonl, request_of
 from builders import ask, make_engine, queue, value_of
 from faulty_clients import Client, findings_of
 
@@ -43,7 +43,7 @@ def test_a_good_client_of_agent_first_has_no_findings() -> None:
 
 
 def test_a_good_client_of_agilecloud_has_no_findings() -> None:
-    desk = BatchDesk(progression="time:60")
+    desk = BatchClient(progression="time:60")
     batch = desk.create(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
     for _ in range(4):
         desk.sandbox.clock.advance(20)
@@ -123,7 +123,7 @@ def test_reading_a_final_status_is_no_polling() -> None:
 
 
 def test_agilecloud_is_polled_too_fast_as_well() -> None:
-    desk = BatchDesk(progression="time:3600")
+    desk = BatchClient(progression="time:3600")
     id_ = desk.create(chats(2))["id"]
 
     for _ in range(4):
@@ -328,7 +328,7 @@ def test_a_batch_whose_answer_a_fault_garbled_is_not_known_to_be_paid() -> None:
 
 
 def test_a_second_batch_of_the_same_file_is_a_finding_unless_cancelled() -> None:
-    desk = BatchDesk(progression="time:60")
+    desk = BatchClient(progression="time:60")
     file = desk.put(chats(1))
     first = desk.create(file)["id"]
     desk.cancel(first)
@@ -343,7 +343,7 @@ def test_a_second_batch_of_the_same_file_is_a_finding_unless_cancelled() -> None
 
 
 def test_an_unread_error_file_is_a_finding() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     batch = desk.run(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
     desk.content(batch["output_file_id"])
 
@@ -356,7 +356,7 @@ def test_an_unread_error_file_is_a_finding() -> None:
 
 
 def test_an_error_file_named_in_a_list_counts_as_known() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     desk.create(jsonl(request_of("a", "[mock:fail]")))
     desk.ask("GET", "/v1/batches")
 
@@ -364,7 +364,7 @@ def test_an_error_file_named_in_a_list_counts_as_known() -> None:
 
 
 def test_invalid_lines_are_a_finding_even_if_the_error_file_was_read() -> None:
-    desk = BatchDesk(strict=True)
+    desk = BatchClient(strict=True)
     bad = [request_of(f"b{n}", tempratur=n) for n in range(4)]
     batch = desk.run(jsonl(request_of("a"), *bad, request_of("c", temperature=9)))
     desk.content(batch["error_file_id"])
@@ -377,7 +377,7 @@ def test_invalid_lines_are_a_finding_even_if_the_error_file_was_read() -> None:
 
 
 def test_a_long_invalid_name_is_shortened_in_a_finding() -> None:
-    desk = BatchDesk(strict=True)
+    desk = BatchClient(strict=True)
     fields: Any = {"x" * 100_000: 1}
     desk.content(desk.run(jsonl(request_of("a", **fields)))["error_file_id"])
 
@@ -398,7 +398,7 @@ def test_a_long_invalid_name_is_shortened_in_a_finding() -> None:
     ids=["marker", "unknown prompt", "missing variable", "another kind of model"],
 )
 def test_lines_that_failed_otherwise_are_no_finding(body: Any) -> None:
-    desk = BatchDesk(strict=True)
+    desk = BatchClient(strict=True)
     batch = desk.run(jsonl(request_of("a", **body)))
     desk.content(batch["error_file_id"])
 
@@ -407,7 +407,7 @@ def test_lines_that_failed_otherwise_are_no_finding(body: Any) -> None:
 
 
 def test_lines_failed_by_markers_or_conditions_are_no_finding() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     desk.content(desk.run(jsonl(request_of("a", "[mock:fail]", temperature=9)))["error_file_id"])
     assert findings_of(desk.engine, "ann") == []
 
@@ -417,7 +417,7 @@ def test_lines_failed_by_markers_or_conditions_are_no_finding() -> None:
 
 
 def test_invalid_lines_of_a_cancelled_batch_are_a_finding() -> None:
-    desk = BatchDesk(progression="time:60")
+    desk = BatchClient(progression="time:60")
     id_ = desk.create(jsonl(request_of("a"), request_of("b", temperature=9)))["id"]
     desk.sandbox.clock.advance(7)
     desk.read(id_)
@@ -427,7 +427,7 @@ def test_invalid_lines_of_a_cancelled_batch_are_a_finding() -> None:
 
 
 def test_invalid_lines_of_a_batch_seen_in_a_list_only_are_a_finding() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     desk.create(jsonl(request_of("a", temperature=9)))
     desk.sandbox.journal.clear()
     desk.ask("GET", "/v1/batches")
@@ -439,7 +439,7 @@ def test_invalid_lines_of_a_batch_seen_in_a_list_only_are_a_finding() -> None:
 
 
 def test_findings_about_lines_survive_an_export() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
     before = findings_of(desk.engine, "ann")
 
@@ -513,7 +513,7 @@ def test_downloading_a_result_twice_is_a_finding_but_not_two_formats_or_parts() 
 
 
 def test_the_missing_part_of_a_file_may_be_downloaded_as_often_as_it_takes() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     batch = desk.run(chats(1))
     path = f"/v1/files/{batch['output_file_id']}/content"
 

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 import requests
-from batch_desk import MODEL, OPENAI, chats, embedding_of, jsonl, request_of
+from batch_client import MODEL, OPENAI, chats, embedding_of, jsonl, request_of
 from builders import make_settings
 from openai import OpenAI
 from openai.types import Batch

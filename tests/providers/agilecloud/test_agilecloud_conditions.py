@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from batch_desk import DAY, OPENAI, BatchDesk, chats, counts_of, jsonl, request_of
+from batch_client import DAY, OPENAI, BatchClient, chats, counts_of, jsonl, request_of
 from builders import value_of
 
 from mockserver.sandbox.conditions import Conditions, InputRejection, ItemPlan, ItemSelector
 
 
-def desk_under(conditions: Conditions, **settings: Any) -> BatchDesk:
-    desk = BatchDesk(**settings)
+def desk_under(conditions: Conditions, **settings: Any) -> BatchClient:
+    desk = BatchClient(**settings)
     desk.sandbox.conditions = conditions
     return desk
 
 
-def desk_value(desk: BatchDesk, path: str, **query: Any) -> Any:
+def desk_value(desk: BatchClient, path: str, **query: Any) -> Any:
     return value_of(desk.ask("GET", path, query=query))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_desk import CHAT, BatchDesk, jsonl, request_of
+from batch_client import CHAT, BatchClient, jsonl, request_of
 from builders import make_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -267,7 +267,7 @@ def test_an_invalid_line_is_rejected_on_the_fast_path_too(engine: Engine, reques
 
 
 def test_a_custom_id_is_escaped_as_json_wants_it() -> None:
-    desk = BatchDesk(progression="immediate")
+    desk = BatchClient(progression="immediate")
 
     batch = desk.create(jsonl(request_of('say "hi"\u2028\\', "What is new?")), CHAT)
 
