@@ -158,11 +158,12 @@ class _Endpoint:
         if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
         action = partial(self._answer, verb, asked, name, by_token, path)
-        if verb.grows and (found := self._engine.sandboxes.named(name)) is not None and is_large_sandbox(found):
+        if verb.grows and self._is_large(verb, name):
             async with self._delivery.space.turn(name):
                 if verb.in_steps:
                     return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
-                return await in_lane(self._engine.workers, name, action, request.receive)
+                may_stop = verb.method == "GET"
+                return await in_lane(self._engine.workers, name, action, request.receive, may_stop=may_stop)
         if verb.in_steps:
             return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
         if name in self._engine.workers.lanes:
@@ -185,11 +186,16 @@ class _Endpoint:
             call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
             steps, sandbox = verb.answer(call), call.sandbox
             del call  # the parsed body, several times as large as its text, lives until the first step
-            step = await in_lane(workers, lane, partial(_next_step, steps, None), receive)
+            step = await in_lane(workers, lane, partial(_next_step, steps, None), receive, may_stop=True)
         while isinstance(step, Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
-            step = await in_lane(workers, lane, partial(_next_step, steps, found), receive)
+            step = await in_lane(workers, lane, partial(_next_step, steps, found), receive, may_stop=True)
         return await in_lane(workers, lane, lambda: self._reply(verb, sandbox, self._encode(step)), receive)
+
+    def _is_large(self, verb: AdminRoute, name: str) -> bool:
+        """Whether the answer may be large, or take long."""
+        found = self._engine.sandboxes.named(name)
+        return found is not None and (verb.is_large or is_large_sandbox(found))
 
     def _call(self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
         query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)

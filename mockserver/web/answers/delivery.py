@@ -10,7 +10,7 @@ from mockserver.errors import Refusal
 from mockserver.http import EMPTY_STATUSES, Response
 from mockserver.openapi.responses import problem
 from mockserver.sandbox.blobs import BlobParts
-from mockserver.web.answers.space import SMALL_BYTES, AnswerSpace
+from mockserver.web.answers.space import LEAST_PART, SMALL_BYTES, AnswerSpace
 from mockserver.web.fault_delivery import close_stream, wait_for_disconnect
 from mockserver.web.lanes import busy, own_lane
 from mockserver.workers import LaneFull, Workers
@@ -79,16 +79,20 @@ class Delivery:
     async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
         """Send parts as they are made; stop when the client leaves."""
         lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
+        unread = 0
         try:
             with self.space.stream():
                 while not (only_head or leaving.done()):
                     if isinstance(parts, BlobParts):
                         parts.part_bytes = self.space.part_bytes
-                    part = await self._workers.run(lane, partial(next, parts, None))
-                    if part is None:
-                        break
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                    if len(part) >= SMALL_BYTES // 4:
+                    async with self.space.part():
+                        part = await self._workers.run(lane, partial(next, parts, None))
+                        if part is None:
+                            break
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                    unread += len(part)
+                    if unread >= LEAST_PART:
+                        unread = 0
                         del part
                         await _flush(send, _NOTHING_YET)
             if not leaving.done():

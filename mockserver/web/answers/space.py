@@ -26,6 +26,8 @@ MAX_WAITING = 2000
 LONGEST_WAIT = 60.0
 """Seconds after which such a request is rejected."""
 LEAST_PART = 16 * 1024
+PARTS_AT_ONCE = 8
+"""The most parts of streams that are made and sent in one turn of the event loop, which others wait for."""
 
 
 class AnswerSpace:
@@ -43,6 +45,7 @@ class AnswerSpace:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         """By sandbox; the one whose turn it is comes first."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._parts = asyncio.Semaphore(PARTS_AT_ONCE)
 
     @property
     def on_disk(self) -> int:
@@ -59,10 +62,7 @@ class AnswerSpace:
     @asynccontextmanager
     async def turn(self, sandbox: str) -> AsyncIterator[None]:
         """Wait until a large answer of the sandbox may be made, inside the block; raises LaneFull."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # another event loop was closed, with all its waiting requests
-            self._loop, self._making = loop, set()
-            self._waiting = OrderedDict()
+        loop = self._use_loop()
         if self._waiting or not self._is_free(sandbox):
             await self._wait(sandbox, loop.create_future())
         else:
@@ -111,6 +111,13 @@ class AnswerSpace:
             raise LaneFull("too many large answers wait to be read")
         return False
 
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """Wait until a part of a stream may be made and sent, inside the block, which must not wait for the client."""
+        self._use_loop()
+        async with self._parts:
+            yield
+
     @contextmanager
     def stream(self) -> Iterator[None]:
         """Counts an answer that is sent in parts."""
@@ -119,6 +126,15 @@ class AnswerSpace:
             yield
         finally:
             self.streams -= 1
+
+    def _use_loop(self) -> asyncio.AbstractEventLoop:
+        """The running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # another event loop was closed, with all its waiting requests
+            self._loop, self._making = loop, set()
+            self._waiting = OrderedDict()
+            self._parts = asyncio.Semaphore(PARTS_AT_ONCE)
+        return loop
 
     def _is_free(self, sandbox: str) -> bool:
         return sandbox not in self._making and len(self._making) < MADE_AT_ONCE and self.on_disk < self._disk
