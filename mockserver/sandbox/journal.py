@@ -232,11 +232,15 @@ class Journal:
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The exchanges that match, oldest first."""
-        for row in tuple(self._rows):
-            checkpoint()
-            exchange = Exchange(*row)
-            if matches(exchange):
-                yield exchange
+        return _matching(tuple(self._rows), matches)
+
+
+def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
+    for row in rows:
+        checkpoint()
+        exchange = Exchange(*row)
+        if matches(exchange):
+            yield exchange
 
 
 def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:

@@ -22,10 +22,8 @@ MAX_DEPTH = 100
 """The most levels of JSON. JSON values nested deeper are written as text."""
 MAX_DIGITS = 256
 """The most hexadecimal digits of an integer."""
-
-
-ENCODED_DEPTH = 5
-"""Levels of which `Writer.encode` yields each inner value by itself, down to the entries of an account's usage."""
+ENCODED_DEPTH = 4
+"""Levels of which `Writer.encode` yields each inner value by itself, down to the fields of values in collections."""
 BLOB_PART = 192 * 1024
 """Bytes of a blob that are encoded at once; a multiple of 3, so that base64 pads only the last ones."""
 
