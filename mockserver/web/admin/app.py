@@ -157,17 +157,18 @@ class _Endpoint:
         courier = self._engine.courier
         if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
-        if verb.grows and self._is_large(asked):
-            async with self._delivery.space.turn(asked.sandbox):
+        name, action = asked.sandbox, partial(self._answer, asked)
+        if verb.grows and self._is_large(verb, name):
+            async with self._delivery.space.turn(name):
                 if verb.in_steps:
                     return await self._answer_in_steps(asked, request.receive)
-                action, may_stop = partial(self._answer, asked), verb.method == "GET"
-                return await in_lane(self._engine.workers, asked.sandbox, action, request.receive, may_stop=may_stop)
+                may_stop = verb.method == "GET"
+                return await in_lane(self._engine.workers, name, action, request.receive, may_stop=may_stop)
         if verb.in_steps:
             return await self._answer_in_steps(asked, request.receive)
-        if asked.sandbox in self._engine.workers.lanes:
-            return await in_lane(self._engine.workers, asked.sandbox, partial(self._answer, asked), request.receive)
-        return self._answer(asked)
+        if name in self._engine.workers.lanes:
+            return await in_lane(self._engine.workers, name, action, request.receive)
+        return action()
 
     def _answer(self, asked: "_AdminRequest") -> Response:
         call = self._call(asked)
@@ -178,21 +179,21 @@ class _Endpoint:
 
     async def _answer_in_steps(self, asked: "_AdminRequest", receive: Receive) -> Response:
         """The response of a route with steps: each runs in its sandbox's transaction, the code between them outside."""
-        workers, lane = self._engine.workers, own_lane()
+        workers, lane, verb = self._engine.workers, own_lane(), asked.verb
         async with LARGE_BODIES.hold(len(asked.body)) if asked.body else nullcontext():
             call = await in_lane(workers, lane, partial(self._call, asked), receive)
-            steps, sandbox = asked.verb.answer(call), call.sandbox
+            steps, sandbox = verb.answer(call), call.sandbox
             del call  # the parsed body, several times as large as its text, lives until the first step
             step = await in_lane(workers, lane, partial(_next_step, steps, None), receive, may_stop=True)
         while isinstance(step, Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
             step = await in_lane(workers, lane, partial(_next_step, steps, found), receive, may_stop=True)
-        return await in_lane(workers, lane, lambda: self._reply(asked.verb, sandbox, self._encode(step)), receive)
+        return await in_lane(workers, lane, lambda: self._reply(verb, sandbox, self._encode(step)), receive)
 
-    def _is_large(self, asked: "_AdminRequest") -> bool:
+    def _is_large(self, verb: AdminRoute, name: str) -> bool:
         """Whether the answer may be large, or take long."""
-        found = self._engine.sandboxes.named(asked.sandbox)
-        return found is not None and (asked.verb.is_large or is_large_sandbox(found))
+        found = self._engine.sandboxes.named(name)
+        return found is not None and (verb.is_large or is_large_sandbox(found))
 
     def _call(self, asked: "_AdminRequest") -> AdminCall:
         value = _read_json(asked.verb, asked.body)

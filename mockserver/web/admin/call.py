@@ -85,7 +85,7 @@ def is_large_sandbox(sandbox: Sandbox) -> bool:
     rules = sandbox.rules.installed
     return (
         sandbox.journal.held > LARGE_JOURNAL
-        or any(len(sandbox.collection(name, object)) > LARGE_COLLECTION for name in sandbox.collections())
+        or sandbox.largest_collection > LARGE_COLLECTION
         or sum(rule.size for rule in rules) + 1000 * len(rules) > LARGE_JOURNAL
         or (sandbox.outbox is not None and len(sandbox.outbox.pending) + len(sandbox.outbox.claimed) > LARGE_COLLECTION)
     )
