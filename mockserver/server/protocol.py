@@ -91,6 +91,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
         if self._had_large_head or self._before > LARGE_HEAD:
             LARGE_BODIES.trim_soon()
