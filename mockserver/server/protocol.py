@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from mockserver.server.log_output import Throttle
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.fault_delivery import TRANSPORT
+from mockserver.web.large_bodies import LARGE_BODIES
 
 PIECE = 1024
 """Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
@@ -31,6 +32,8 @@ BODY_PIECE = 16 * 1024
 """The same within a chunked body."""
 READ_AHEAD = 64 * 1024
 """Unparsed bytes at which reading from the connection pauses."""
+LARGE_HEAD = 16 * 1024
+"""Bytes of a head whose memory is returned to the system after its connection."""
 LINGER = 2.0
 """Seconds in which the client of a rejected request may read the response; what it sends meanwhile is discarded."""
 LEAST_READ = 16 * 1024
@@ -77,7 +80,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._waiting = b""
         """Data received after a request whose response is not complete."""
-        self._unknown_expectation = False
+        self._unknown_expectation = self._had_large_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         cork = CoalescingTransport(transport, self.loop, self._limits.send_seconds)
@@ -88,7 +91,10 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
+        if self._had_large_head or self._before > LARGE_HEAD:
+            LARGE_BODIES.trim_soon()
         self._waiting = b""
         if self._reader_timer is not None:
             self._reader_timer.cancel()
@@ -183,6 +189,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
                 raise _HeadTooLargeError
         if self._timer is not None:
             self._stop_timer()
+        self._had_large_head = self._had_large_head or self._before > LARGE_HEAD
         self._before = self._body_received = 0
         self._is_begun, self._is_in_body = False, True
         if self.url[:1] == b"/" and not (self.expect_100_continue or self._unknown_expectation):

@@ -74,7 +74,7 @@ class Gateway:
         if self._cors is not None and "origin" in headers:
             response = self._cors.with_origin(response, headers["origin"])
         if is_large(response):
-            with self.delivery.hold(response) as response:
+            async with self.delivery.hold(response) as response:
                 await self._deliver_with_faults(response, scope, receive, send)
         else:
             await self._deliver_with_faults(response, scope, receive, send)
