@@ -10,6 +10,7 @@ from mockserver.http import Request, Response
 from mockserver.openapi.document import JSON, OpenApiDocument, Operation
 from mockserver.openapi.replacement import Needs
 from mockserver.openapi.schema import Schema
+from mockserver.records import Record
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
@@ -53,7 +54,7 @@ class Served(NamedTuple):
     """By operationId: the defaults that handlers do not have by themselves."""
 
 
-class Call(NamedTuple):
+class Call(Record, frozen=True, gc=False):
     """A request that was routed, admitted and validated, with the sandbox it happens in."""
 
     operation: Operation

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
@@ -14,6 +14,7 @@ from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.references import resolved
+from mockserver.records import Record
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
@@ -26,11 +27,13 @@ MAX_WHOLE = 19
 """Characters up to which an integer certainly fits into 64 bits."""
 _INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_PLAIN_ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~-]*", re.ASCII)
+"""One argument without encoded characters."""
 _NOTHING = object()
 FORM = "multipart/form-data"
 
 
-class ParsedInput(NamedTuple):
+class ParsedInput(Record, frozen=True, gc=False):
     """The parsed input of a request: arguments by name, the body, and all violations of the document."""
 
     arguments: Mapping[str, Any]
@@ -134,6 +137,9 @@ def _read_arguments(
 def _read_query(query: str, violations: list[Violation]) -> dict[str, list[str]]:
     given: dict[str, list[str]] = {}
     if query:
+        name, _, value = query.partition("=")
+        if _PLAIN_ARGUMENT.fullmatch(query):  # as most are; `parse_qsl` takes five times as long
+            return {name: [value]}
         try:
             pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_ARGUMENTS)
         except ValueError as problem:  # or a UnicodeDecodeError, which is one

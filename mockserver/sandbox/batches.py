@@ -3,7 +3,7 @@
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -169,9 +169,9 @@ class Batch(NamedTuple):
 
     def tally(self, now: float) -> ItemCounts:
         """How many items have ended by now."""
-        ended = self._plainly_ended(now)
+        ended, fates = self._plainly_ended(now), self._fates
         successful, failed = ended, 0
-        for index, fate in self._fates.items():
+        for index, fate in fates.items():
             successful -= index < ended
             if self._base_due(index, fate.slowness) <= now:
                 successful += fate.failure is None
@@ -180,14 +180,19 @@ class Batch(NamedTuple):
 
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while unknown."""
-        return max(self._base_due(index, slowness) for index, slowness in self._last())
+        last = self._base_due(self.size - 1, 0.0)
+        fates = self._fates
+        return max([last, *(self._base_due(index, fate.slowness) for index, fate in fates.items())]) if fates else last
 
     def end(self) -> float:
         """The sandbox time at which the batch ends; infinite while unknown."""
         if self.progression.kind == "time":
             # Computed from the creation time, so that a batch without markers ends at exactly created + amount.
-            archiving = self.progression.amount - self._offset(self.size - 1)
-            return self._start + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
+            last, fates = self._offset(self.size - 1), self._fates
+            archiving = self.progression.amount - last
+            if fates:
+                last = max([last, *(self._offset(index) + fate.slowness for index, fate in fates.items())])
+            return self._start + (last + archiving)
         if self.progression.kind == "polls":
             return max(self.items_end(), self._read_time(int(self.progression.amount)))
         return self.items_end()
@@ -195,12 +200,6 @@ class Batch(NamedTuple):
     @property
     def _fates(self) -> Mapping[int, ItemOutcome]:
         return self.fates if self.fates is not None else self._read_fates()
-
-    def _last(self) -> Iterator[tuple[int, float]]:
-        """The items that may be the last to end, each with its slowness."""
-        yield self.size - 1, 0.0
-        for index, fate in self._fates.items():
-            yield index, fate.slowness
 
     def _read_fates(self) -> dict[int, ItemOutcome]:
         fates: dict[int, ItemOutcome] = {}
@@ -250,4 +249,6 @@ class Batch(NamedTuple):
 
     def _plainly_ended(self, now: float) -> int:
         """How many items would have ended by now without markers; does not look at each item."""
+        if self._base_due(self.size - 1, 0.0) <= now:
+            return self.size
         return bisect_right(range(self.size), now, key=lambda index: self._base_due(index, 0.0))

@@ -18,6 +18,7 @@ that one waits, so a client that pipelines thousands of requests holds up nobody
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 from urllib.parse import unquote
@@ -35,7 +36,8 @@ GATHER_SECONDS = 0.02
 
 MAX_STARTS = 1000
 """The most beginnings of responses that are kept."""
-_FRAMING = frozenset({"Connection", "connection", "Content-Length", "content-length", "Transfer-Encoding"})
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
 App = Callable[..., Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
@@ -59,6 +61,20 @@ class AnswersAtOnce(Protocol):
         """An ASGI application that delivers this response."""
 
 
+class _Names(dict[str, str]):
+    """Beginnings of header lines by name; those of headers that need a conversation are not printable."""
+
+    def __missing__(self, name: str) -> str:
+        if len(self) >= MAX_STARTS:
+            self.clear()
+        lower = name.lower()
+        start = self[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
+        return start
+
+
+_names = _Names()
+
+
 class ResponseEncoder:
     """Encodes responses as uvicorn sends them, for all connections of a server."""
 
@@ -77,11 +93,15 @@ class ResponseEncoder:
         key = (status, response.media_type, response.source)
         start = self._starts.get(key) if self._defaults is defaults else None
         if start is None:
-            start = self._add_start(key, defaults)
-        for name, value in response.headers:
-            if name in _FRAMING or not (value.isascii() and value.isprintable() and name.isascii()):
+            if status not in STATUS_LINE:
                 return None
-            start += f"{name.lower()}: {value}\r\n".encode()
+            start = self._add_start(key, defaults)
+        if response.headers:
+            lines = [_names[name] + value for name, value in response.headers]
+            text = "".join(lines)
+            if not (text.isascii() and text.isprintable()):
+                return None
+            start += "\r\n".join([*lines, ""]).encode()
         if status == 204:
             return start + b"\r\n"
         if status in EMPTY_STATUSES:

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 
 from mockserver.json_bodies import parse_json
+from mockserver.records import field_names, is_record
 from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter
 from mockserver.sandbox.ids import check_depth
 from mockserver.sandbox.snapshot.registry import FrozenObject, Registry, SnapshotError, TypeInfo, frozen_copy
-from mockserver.sandbox.snapshot.types import LEAST, MOST, is_record, is_unicode, type_problem
+from mockserver.sandbox.snapshot.types import LEAST, MOST, is_unicode, type_problem
 from mockserver.workers import checkpoint
 
 TAG = "$"
@@ -72,7 +73,7 @@ class Writer:
         tag = self._tags[type(value)]
         if isinstance(value, StrEnum):
             return {TAG: tag, "v": str(value)}
-        return {TAG: tag} | {name: self.write(getattr(value, name), depth + 1) for name in value._fields}
+        return {TAG: tag} | {name: self.write(getattr(value, name), depth + 1) for name in field_names(type(value))}
 
     def _write_scalar(self, value: str | float) -> Any:
         self._spend(16)
