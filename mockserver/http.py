@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from mockserver.records import Record
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 
 
+@runtime_checkable
 class StoredBytes(Protocol):
     """Bytes that may be too large for memory, such as a Blob."""
 

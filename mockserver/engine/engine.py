@@ -281,7 +281,7 @@ class Engine:
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
             raise _bad_credential(service.operation, request, token)
-        if self._needs_credits(service, request, sandbox) and not account.can_pay(sandbox.batches, now):
+        if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
             where = missing_scheme(service.operation.security, request).place
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account

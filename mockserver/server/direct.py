@@ -28,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.server.socket import CoalescingTransport
+from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.scopes import origin_of, texts
 
@@ -88,7 +89,7 @@ class ResponseEncoder:
     def encode(self, response: Response, defaults: Headers, *, only_head: bool) -> bytes | None:
         """The response with these headers first; None if it needs a conversation."""
         body, status = response.body, response.status
-        if response.delay or response.disturbance is not None or not isinstance(body, bytes):
+        if not isinstance(body, bytes) or len(body) > SMALL_BYTES or response.delay or response.disturbance is not None:
             return None
         key = (status, response.media_type, response.source)
         start = self._starts.get(key) if self._defaults is defaults else None

@@ -60,7 +60,12 @@ class MockServer(Starlette):
 
     def deliverer(self, response: Response) -> "App":
         """An ASGI application that delivers this response, which `respond` gave."""
-        return partial(self._dispatch.gateway.send_response, response)
+        held = [response]  # only the callee refers to it then
+
+        async def deliver(scope: "Scope", receive: "Receive", send: "Send") -> None:
+            await self._dispatch.gateway.send_response(held.pop(), scope, receive, send)
+
+        return deliver
 
     @property
     def max_direct_body(self) -> int:
@@ -134,7 +139,7 @@ class _Dispatch:
 
     def _admin_app(self) -> "App":
         if self._admin is None:
-            self._admin = admin_app.build_admin(self._engine, self._settings)
+            self._admin = admin_app.build_admin(self._engine, self._settings, self.gateway.delivery)
         return self._admin
 
 
