@@ -69,7 +69,7 @@ class Call(Record, frozen=True, gc=False):
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
     world: ApiContext
-    canonical: bytes = b""
+    canonical: bytes | memoryview = b""
     """The JSON body in the one form that all ways of writing it share; empty for any other body."""
     broken: frozenset[str] = frozenset()
     """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a

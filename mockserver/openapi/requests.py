@@ -21,6 +21,8 @@ MAX_DEPTH = 230
 """The most levels of nesting in a body."""
 NESTING_MARGIN = 24
 """Levels that a response may add around a body, so that our JSON encoder's limit is not reached."""
+NOT_COPIED = 16 * 1024
+"""Bytes from which a canonical form is a view."""
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
 MAX_WHOLE = 19
@@ -38,7 +40,7 @@ class ParsedInput(Record, frozen=True, gc=False):
 
     arguments: Mapping[str, Any]
     body: Any
-    canonical: bytes
+    canonical: bytes | memoryview
     """The JSON body with sorted keys and no white space; empty for any other body."""
     violations: list[Violation]
 
@@ -51,9 +53,9 @@ def parse_input(
     arguments: dict[str, Any] = {}
     if operation.parameters or (strict and request.query):
         arguments = _read_arguments(operation, request, path_arguments, violations, strict=strict)
-    body, canonical = None, b""
-    if operation.body is not None:
-        body, canonical = _read_body(operation, request, violations)
+    if operation.body is None:
+        return ParsedInput(arguments, None, b"", violations)
+    body, canonical = _read_body(operation, request, violations)
     return ParsedInput(arguments, body, canonical, violations)
 
 
@@ -228,7 +230,7 @@ def is_encoded(headers: Mapping[str, str]) -> bool:
     return coding is not None and any(part.strip().lower() not in {"", "identity"} for part in coding.split(","))
 
 
-def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
+def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> tuple[Any, bytes | memoryview]:
     if is_encoded(request.headers):
         raise _encoded(request.headers["content-encoding"])
     contents = operation.body or {}
@@ -259,7 +261,7 @@ def _encoded(coding: str) -> Refusal:
     return Refusal(Reason.UNSUPPORTED_CODING, message, violations=[violation], headers=accepted)
 
 
-def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes]:
+def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes | memoryview]:
     try:
         value = parse_json(request.body)
         if content.encoded and isinstance(value, dict):
@@ -276,15 +278,16 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     return value, canonical
 
 
-def _canonical_body(value: Any, size: int) -> bytes:
-    """The canonical form of a JSON value from a text of that size; raises JSONEncodeError if no response could contain
-    it.
+def _canonical_body(value: Any, size: int) -> bytes | memoryview:
+    """The canonical form of a JSON value from a text of that size, not copied if it is large; raises JSONEncodeError if
+    no response could contain it.
     """
     if size < 2 * MAX_DEPTH:  # each level has an opening and a closing character
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     for _ in range(NESTING_MARGIN):  # measuring the depth of a large body would cost as much as encoding it
         value = [value]
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[NESTING_MARGIN:-NESTING_MARGIN]
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return (text if len(text) < NOT_COPIED else memoryview(text))[NESTING_MARGIN:-NESTING_MARGIN]
 
 
 def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:

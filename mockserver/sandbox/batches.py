@@ -9,12 +9,18 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.sandbox.blobs import Body, read_body
 from mockserver.sandbox.conditions import ItemPlan
 
 ARCHIVING_SHARE = 0.2
 """The share of a timed batch's duration that follows its last item."""
 
 Status = TypeVar("Status", bound=StrEnum)
+
+
+def _may_have_markers(body: bytes) -> bool:
+    """Whether JSON may contain a marker, possibly with escaped characters."""
+    return b"[mock:" in body or b"\\u" in body
 
 
 class Lifecycle(Generic[Status]):
@@ -63,8 +69,6 @@ PLAIN = ItemOutcome()
 HANGING = ItemOutcome(slowness=math.inf)
 DEFAULT_FAILURE = 500
 _MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
-_SUSPICIOUS = re.compile(rb"\[mock:|\\u")
-"""JSON that may contain a marker, possibly with escaped characters."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -104,7 +108,7 @@ class Batch(NamedTuple):
     """The kind of batch. An id is only valid for operations of its kind."""
     account: str
     size: int
-    body: bytes
+    body: Body
     """The accepted request in JSON. Items are parsed when they are needed."""
     texts_key: str
     """The key of the body that holds the items' texts: a list, or one text."""
@@ -138,7 +142,7 @@ class Batch(NamedTuple):
 
     def request(self) -> dict[str, Any]:
         """The accepted request."""
-        request: dict[str, Any] = orjson.loads(self.body)
+        request: dict[str, Any] = orjson.loads(read_body(self.body))
         return request
 
     def read_at(self, now: float) -> "Batch":
@@ -203,7 +207,7 @@ class Batch(NamedTuple):
 
     def _read_fates(self) -> dict[int, ItemOutcome]:
         fates: dict[int, ItemOutcome] = {}
-        if self.heeds_markers and _SUSPICIOUS.search(self.body):
+        if self.heeds_markers and _may_have_markers(read_body(self.body)):
             fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_outcome(text)) != PLAIN}
         if self.plan is None:
             return fates

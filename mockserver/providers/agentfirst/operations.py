@@ -240,13 +240,15 @@ def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
 
 
 def _new_batch(call: Call) -> Batch:
+    # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
+    body = bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body
+    kept = call.sandbox.bodies.keep(body)  # before the id: a full disk changes nothing
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=RequestKind.BATCH,
         account=call.account.key,
         size=len(call.body["prompts"]),
-        # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
-        body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
+        body=kept,
         texts_key="prompts",
         created=call.now,
         progression=call.sandbox.progression,

@@ -11,7 +11,7 @@ import orjson
 
 from mockserver.json_bodies import parse_json
 from mockserver.records import field_names, is_record
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter, KeptBody, read_body
 from mockserver.sandbox.ids import check_depth
 from mockserver.sandbox.snapshot.registry import FrozenObject, Registry, SnapshotError, TypeInfo, frozen_copy
 from mockserver.sandbox.snapshot.types import LEAST, MOST, is_unicode, type_problem
@@ -49,9 +49,10 @@ class Writer:
                 return self._write_declared(value, depth)
             case str() | int() | float():
                 return self._write_scalar(value)
-            case bytes():
-                self._spend(len(value) * 4 // 3)
-                return {TAG: "bytes", "v": b64encode(value).decode()}
+            case bytes() | KeptBody():
+                content = read_body(value)
+                self._spend(len(content) * 4 // 3)
+                return {TAG: "bytes", "v": b64encode(content).decode()}
             case Blob():
                 return {TAG: "blob", "v": self._number(value)}
             case FrozenObject():
