@@ -212,7 +212,7 @@ class EventDrivenServer(uvicorn.Server):
         while self.server_state.connections:
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
-            await asyncio.sleep(0)  # each connection is closed as lost
+            await asyncio.sleep(0)  # the event loop closes the connections
 
 
 @contextmanager
@@ -315,7 +315,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         loop="auto",  # uvloop if it is installed
         http=cast(Any, connection),  # uvicorn calls it like a class
         ws="none",
-        lifespan="on" if isinstance(app, MockServer) else "off",  # an app that stands in for ours may have none
+        lifespan="on" if isinstance(app, MockServer) else "off",  # another app may have none
         interface="asgi3",
         workers=1,
         proxy_headers=False,
