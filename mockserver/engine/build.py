@@ -57,6 +57,7 @@ def build_engine(settings: Settings) -> Engine:
         _sandbox_defaults(settings, fixtures, providers),
         limit=settings.max_sandboxes,
         journal_bytes=settings.journal_bytes,
+        batch_bytes=settings.batch_bytes,
         when_evicted=_log_evictions,
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))

@@ -35,6 +35,14 @@ class Delivery:
         self._workers = workers
         self._shows_source = shows_source
 
+    def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers of every response with this media type and source."""
+        return _standing_headers(media_type, source if self._shows_source else "")
+
+    def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
+        own = ((_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers)
+        return [*self.standing_headers(response.media_type, response.source), *own]
+
     @asynccontextmanager
     async def hold(self, response: Response) -> AsyncIterator[Response]:
         """The response, whose memory counts inside the block; a large one is on disk if there are many already.
@@ -64,13 +72,14 @@ class Delivery:
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
         body = response.body if response.status not in EMPTY_STATUSES else b""
-        start = _start(response, shows_source=self._shows_source)
+        headers = self._headers(response)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
         if not isinstance(body, bytes):
             await send(start)
             await self._stream(body, receive, send, only_head=method == "HEAD")
             return
         if response.status != 204:
-            start["headers"].append((b"content-length", b"%d" % len(body)))
+            headers.append((b"content-length", b"%d" % len(body)))
         await send(start)
         if len(body) > SMALL_BYTES and method != "HEAD":
             await self._send_slices(body, send)
@@ -126,12 +135,6 @@ def no_space(full: LaneFull | Refusal) -> Response:
     if isinstance(full, LaneFull):
         return busy(full)
     return problem(full.status or 503, "No Space", str(full))
-
-
-def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
-    headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
 
 
 @lru_cache(maxsize=256)
