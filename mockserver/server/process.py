@@ -23,6 +23,7 @@ import uvicorn
 from mockserver.engine.engine import Engine
 from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
 from mockserver.server.log_format import JsonFormatter, LineFormatter
+from mockserver.server.log_output import FLUSH_SECONDS, LogOutput
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.server.socket import (
     BACKLOG,
@@ -263,10 +264,16 @@ def _write_byte(descriptor: int) -> None:
 
 def _exit_at_once() -> None:
     """End the process with exit code 0 and without joining its threads."""
-    for stream in (sys.stdout, sys.stderr):
+    flushing = threading.Thread(target=_flush_output, daemon=True)  # which waits if its reader does not read
+    flushing.start()
+    flushing.join(FLUSH_SECONDS)
+    os._exit(0)
+
+
+def _flush_output() -> None:
+    for stream in (*logging.getLogger().handlers, sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
-    os._exit(0)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -276,7 +283,11 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def _set_up_logging(settings: Settings) -> None:
     """Log to standard error in the configured format."""
-    handler = logging.StreamHandler()
+    handler: logging.Handler
+    try:
+        handler = LogOutput(sys.stderr)
+    except (AttributeError, OSError, ValueError):  # there is no standard error
+        handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler])
     logging.getLogger("mockserver").setLevel(settings.log_level.upper())

@@ -21,7 +21,9 @@ import httptools
 import orjson
 
 from mockserver.server.direct import App, DirectProtocol
+from mockserver.server.log_output import Throttle
 from mockserver.server.socket import CoalescingTransport, PendingWrites
+from mockserver.web.large_bodies import LARGE_BODIES
 
 PIECE = 1024
 """Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
@@ -29,6 +31,8 @@ BODY_PIECE = 16 * 1024
 """The same within a chunked body."""
 READ_AHEAD = 64 * 1024
 """Unparsed bytes at which reading from the connection pauses."""
+LARGE_HEAD = 16 * 1024
+"""Bytes of a head whose memory is returned to the system after its connection."""
 LINGER = 2.0
 """Seconds in which the client of a rejected request may read the response; what it sends meanwhile is discarded."""
 LEAST_READ = 16 * 1024
@@ -37,6 +41,7 @@ CLOSED_SHARE = 16
 """One in so many idle connections is closed when there are too many."""
 
 _log = logging.getLogger("mockserver")
+_invalid_requests = Throttle()
 
 
 class ConnectionLimits(NamedTuple):
@@ -82,7 +87,7 @@ class NoUpgradeProtocol(DirectProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._waiting = b""
         """Data received after a request whose response is not complete."""
-        self._unknown_expectation = False
+        self._unknown_expectation = self._had_large_head = False
         self._active_at = 0.0
         """When data came or a response ended, in seconds of the loop's clock."""
 
@@ -97,8 +102,10 @@ class NoUpgradeProtocol(DirectProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.drop_held()
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
+        self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
+        if self._had_large_head or self._before > LARGE_HEAD:
+            LARGE_BODIES.trim_soon()
         self._waiting = b""
         if self._reader_timer is not None:
             self._reader_timer.cancel()
@@ -206,6 +213,7 @@ class NoUpgradeProtocol(DirectProtocol):
                 raise _HeadTooLargeError
         if self._timer is not None:
             self._stop_timer()
+        self._had_large_head = self._had_large_head or self._before > LARGE_HEAD
         self._before = self._body_received = 0
         self._is_begun, self._is_in_body = False, True
         if self.url[:1] == b"/" and not (self.expect_100_continue or self._unknown_expectation):
@@ -315,8 +323,10 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Responds to data that cannot be parsed, and closes the connection after the running responses."""
-        client = "{}:{}".format(*self.client) if self.client else "a client"
-        _log.warning("invalid HTTP request from %s: %s (%d)", client, detail, status)
+        if (left_out := _invalid_requests.note()) is not None:
+            client = "{}:{}".format(*self.client) if self.client else "a client"
+            more = f"; {left_out} more before it" if left_out else ""
+            _log.warning("invalid HTTP request from %s: %s (%d)%s", client, detail, status, more)
         self._is_deaf = True
         self._waiting = b""
         self._stop_timer()

@@ -80,7 +80,7 @@ class Gateway:
     async def send_response(self, response: Response, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Send a response, with its delay and its fault. The caller must keep no reference to it."""
         if is_large(response):
-            with self.delivery.hold(response) as kept:
+            async with self.delivery.hold(response) as kept:
                 del response
                 await self._deliver_with_faults(kept, scope, receive, send)
         else:

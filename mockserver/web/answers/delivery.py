@@ -1,8 +1,8 @@
 """Sends responses: small ones at once, large ones and streams in parts, each when the one before was taken."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,8 @@ class Delivery:
         own = ((_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers)
         return [*self.standing_headers(response.media_type, response.source), *own]
 
-    @contextmanager
-    def hold(self, response: Response) -> Iterator[Response]:
+    @asynccontextmanager
+    async def hold(self, response: Response) -> AsyncIterator[Response]:
         """The response, whose memory counts inside the block; a large one is on disk if there are many already.
 
         The caller must keep no other reference to it.
@@ -61,7 +61,9 @@ class Delivery:
                     yield response
                 return
             headers = (*response.headers, ("Content-Length", str(size)))
-            response = response._replace(body=self.space.keep((body,)).chunks(), headers=headers)
+            blob = await self._workers.run(own_lane(), partial(self.space.keep, (body,)))
+            response = response._replace(body=blob.chunks(), headers=headers)
+            del blob
         except (LaneFull, Refusal) as full:
             response = no_space(full)
         del body
@@ -80,10 +82,19 @@ class Delivery:
             headers.append((b"content-length", b"%d" % len(body)))
         await send(start)
         if len(body) > SMALL_BYTES and method != "HEAD":
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            await _flush(send, _END)
+            await self._send_slices(body, send)
         else:
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+    async def _send_slices(self, body: bytes, send: "Send") -> None:
+        at = 0
+        with self.space.stream():
+            while at < len(body):
+                async with self.space.part():
+                    part = body[at : at + self.space.part_bytes]
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                at += len(part)
+                await _flush(send, _END if at == len(body) else _NOTHING_YET)
 
     async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
         """Send parts as they are made; stop when the client leaves."""
