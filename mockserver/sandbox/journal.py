@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakSet
@@ -250,8 +251,7 @@ def _weight(request: Request, response: Response, violations: tuple[Violation, .
     weight += sum(map(len, headers)) + sum(map(len, headers.values()))
     if isinstance(response.body, bytes):
         weight += len(response.body)
-    for name, value in response.headers:
-        weight += len(name) + len(value)
+    weight += len("".join(chain.from_iterable(response.headers)))
     for each in violations:
         parts = (each.message, each.value, *each.location, *each.names)
         weight += VIOLATION_BYTES + sum(map(sys.getsizeof, parts))
