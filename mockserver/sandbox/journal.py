@@ -231,6 +231,12 @@ class Journal:
         """The exchanges that match, oldest first."""
         return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
 
+    def latest(self, before: int) -> Iterator[Exchange]:
+        """The exchanges with a smaller number than `before`, newest first."""
+        rows = tuple(self._rows)
+        end = len(rows) - max(0, self.seen + 1 - before)
+        return (Exchange(*rows[n]) for n in range(end - 1, -1, -1))
+
 
 def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:
     """The bytes of an exchange's texts, bodies and violations."""

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
+from starlette.responses import StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -138,6 +139,7 @@ class _Endpoint:
         asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
         token = read_token(asked)
         name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
+        name = self._engine.sandboxes.name_of(name) or name  # its lane has its name, not its key
         path = dict(request.path_params)
         courier = self._engine.courier
         if isinstance(courier, CallbackDispatcher):
@@ -249,6 +251,8 @@ def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) ->
 
 
 def _sent(answer: Response, headers: Mapping[str, str] | None = None) -> StarletteResponse:
+    if not isinstance(answer.body, bytes):
+        return StreamingResponse(answer.body, answer.status, headers, answer.media_type)
     return StarletteResponse(answer.body, answer.status, headers, answer.media_type)
 
 

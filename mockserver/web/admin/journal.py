@@ -1,6 +1,7 @@
-"""Admin routes for the journal: list, count, find, order."""
+"""Admin routes for the journal: list, summarise, count, find, order."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,10 +17,22 @@ from mockserver.sandbox.stubs.matcher import ANY
 from mockserver.sandbox.stubs.search import SEARCH_PROPERTIES, Search, find_order, read_search
 from mockserver.text import nearest
 from mockserver.verify.near_miss import MAX_PROMPTS, NearMiss, NearMissFinder, UnmatchedPrompts
-from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, deduplicated, read_count
-from mockserver.web.admin.views import exchanges_json, public_name
+from mockserver.web.admin.call import (
+    MAX_ROWS,
+    PAGE,
+    AdminCall,
+    AdminRefusal,
+    AdminRoute,
+    Step,
+    deduplicated,
+    read_count,
+)
+from mockserver.web.admin.views import exchange_summary, exchanges_json, iso_instant, public_name
 
 MAX_ORDER = 100
+MAX_TEXT = 200
+"""The most characters of a text that is searched."""
+LATEST = 2**53
 MAX_EXPLAINED = 100
 KINDS = ("operation", "fixture")
 LOST = frozenset({"no-such-path", "method-not-allowed"})
@@ -31,11 +44,61 @@ def requests(call: AdminCall) -> Any:
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
         wanted["status"] = read_count(call, "status", 0, 999)
+    search = _read_filter(call, wanted | {"since": after + 1})
+    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+
+
+def _read_filter(call: AdminCall, wanted: Mapping[str, Any]) -> Search:
+    """The search of parameters; a status may be a number or a class such as `4XX`. Raises AdminRefusal."""
+    status = wanted.get("status")
+    if isinstance(status, str) and status.isascii() and status.isdigit():
+        wanted = {**wanted, "status": int(status[:4])}
     violations = _SEARCH.violations(wanted, ("query",))
     if violations:
         raise AdminRefusal(422, "The query is not what this call takes.", deduplicated(violations))
-    search = _search(call, wanted | {"since": after + 1})
-    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+    return _search(call, wanted)
+
+
+def summaries(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
+    """Requests without their headers and bodies, newest first; `next` is the `before` of the following page.
+
+    `text` is searched in paths, queries and bodies, without regard to the case of ASCII letters.
+    """
+    limit, before = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "before", LATEST, LATEST)
+    text = call.query.get("text", "")[:MAX_TEXT].encode().lower()
+    search = _read_filter(call, {name: value for name, value in call.query.items() if name in _SIMPLE and value})
+    sandbox = call.sandbox
+    rows, counts = yield Step(sandbox.name, partial(_latest, sandbox, before))
+    found = (each for each in rows if search.finds(each) and (not text or _contains(each, text)))
+    page = list(islice(found, limit + 1))
+    return {
+        "requests": [_summary(each, sandbox) for each in page[:limit]],
+        "next": page[limit - 1].number if limit and len(page) > limit else None,
+        **counts,
+    }
+
+
+def _latest(sandbox: Sandbox, before: int) -> tuple[Iterator[Exchange], Mapping[str, int]]:
+    """The exchanges of the journal as it is now; what is recorded later does not change them."""
+    with sandbox.transaction:
+        return sandbox.journal.latest(before), {"seen": sandbox.journal.seen, "dropped": sandbox.journal.dropped}
+
+
+def _contains(exchange: Exchange, text: bytes) -> bool:
+    request, body = exchange.request, exchange.response.body
+    head = f"{request.method} {request.path}?{request.query}".encode("utf-8", "surrogatepass")
+    return any(text in each.lower() for each in (head, request.body, body) if isinstance(each, bytes))
+
+
+def _summary(exchange: Exchange, sandbox: Sandbox) -> dict[str, Any]:
+    summary = exchange_summary(exchange._replace(violations=()), public_name(sandbox), 0)
+    return {
+        **summary,
+        "at": iso_instant(exchange.at),
+        "operation": exchange.operation,
+        "violations": len(exchange.violations),
+        "delay": exchange.response.delay,
+    }
 
 
 def delete_requests(call: AdminCall) -> Any:
@@ -212,6 +275,9 @@ _ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _objec
 VERBS = (
     AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
     AdminRoute("DELETE", "/requests", delete_requests, opens=False),
+    AdminRoute(
+        "GET", "/requests/summaries", summaries, parameters=_SIMPLE | {"limit", "before", "text"}, in_steps=True
+    ),
     AdminRoute(
         "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
     ),

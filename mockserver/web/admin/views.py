@@ -42,9 +42,12 @@ def public_name(sandbox: Sandbox) -> str:
     return "" if sandbox.is_named_by_token else sandbox.name
 
 
-def exchange_summary(exchange: Exchange, public: str = "") -> dict[str, Any]:
-    """An exchange without its bodies and headers; `public` is a text that is no credential."""
-    exchange = without_secrets(exchange, public, _READ_BYTES)
+def exchange_summary(exchange: Exchange, public: str = "", most: int = _READ_BYTES) -> dict[str, Any]:
+    """An exchange without its bodies and headers; `public` is a text that is no credential.
+
+    Only the first `most` bytes of its bodies are looked at, for `detail`.
+    """
+    exchange = without_secrets(exchange, public, most)
     return {
         "number": exchange.number,
         "method": exchange.request.method,
