@@ -31,7 +31,7 @@ ADMIN_CALLS: Mapping[str, str] = {
     "not.",
     "GET /requests/unmatched": "List requests that matched no operation or no fixture, each with the nearest one and "
     "the "
-    "difference.",
+    "difference; `number` selects one request.",
     "GET /verdict": "Checks on the client's behaviour; `scope=server` covers all sandboxes.",
     "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox. "
     "Responses of stubs and faults never count as undocumented.",

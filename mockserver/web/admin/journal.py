@@ -191,7 +191,8 @@ def unmatched_requests(call: AdminCall) -> Any:
     journal = call.sandbox.journal
     found: list[dict[str, Any]] = []
     upto = after
-    for exchange in journal.find(lambda each: each.number > after):
+    number = read_count(call, "number", 0, 2**53)
+    for exchange in journal.find(lambda each: each.number > after and number in {0, each.number}):
         if len(found) >= limit or nearness.is_exhausted:
             break
         found += [_unmatched_json(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
@@ -285,5 +286,5 @@ VERBS = (
     AdminRoute(
         "POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False
     ),
-    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
+    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind", "number"}),
 )

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import orjson
-from starlette.types import ASGIApp, Message, Scope
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.settings.table import Settings
@@ -36,6 +37,7 @@ class AdminCalls:
 
     def __init__(self, admin: ASGIApp, settings: Settings) -> None:
         self._admin = admin
+        self._operations: list[str] = []
         self._headers = [(b"host", b"localhost")]
         if settings.admin_token:
             self._headers.append((TOKEN_HEADER.encode(), settings.admin_token.encode()))
@@ -63,22 +65,18 @@ class AdminCalls:
             raise AdminCallError(answer.status, _detail(answer))
         return answer
 
+    async def operations(self) -> list[str]:
+        """The keys of all operations, which do not change."""
+        if not self._operations:
+            self._operations = [each["key"] for each in (await self.get("/coverage"))["coverage"]]
+        return self._operations
+
+    def forward(self, path: str, sandbox: str, filename: str, *, query: str = "") -> "Forwarded":
+        """A response that passes the one of a GET on, piece by piece, as a file to save."""
+        return Forwarded(self._admin, self._scope("GET", ADMIN_PREFIX + path, sandbox, query), filename)
+
     async def _send(self, method: str, path: str, sandbox: str, query: str, content: bytes) -> AdminAnswer:
-        named = [(b"x-mock-sandbox", sandbox.encode("latin-1", "replace"))] if sandbox else []
-        scope: Scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": quote(path).encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [*self._headers, *named],
-            "client": None,
-            "server": ("localhost", 80),
-        }
+        scope = self._scope(method, path, sandbox, query)
         received = asyncio.Event()
         sent: list[Message] = []
 
@@ -94,6 +92,41 @@ class AdminCalls:
         await self._admin(scope, receive, send)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent[0]["headers"]}
         return AdminAnswer(sent[0]["status"], headers, b"".join(each.get("body", b"") for each in sent[1:]))
+
+    def _scope(self, method: str, path: str, sandbox: str, query: str) -> Scope:
+        named = [(b"x-mock-sandbox", sandbox.encode("latin-1", "replace"))] if sandbox else []
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": quote(path).encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [*self._headers, *named],
+            "client": None,
+            "server": ("localhost", 80),
+        }
+
+
+class Forwarded(Response):
+    """The response of the admin API, as a file; a rejection is passed on as it is."""
+
+    def __init__(self, admin: ASGIApp, scope: Scope, filename: str) -> None:
+        super().__init__()
+        self._admin = admin
+        self._asked = scope
+        self._saved = f"attachment; filename*=UTF-8''{quote(filename, safe='')}".encode()
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        async def pass_on(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 300:
+                message = {**message, "headers": [*message["headers"], (b"content-disposition", self._saved)]}
+            await send(message)
+
+        await self._admin(self._asked, receive, pass_on)
 
 
 def _detail(answer: AdminAnswer) -> str:

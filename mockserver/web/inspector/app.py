@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockserver.settings.table import Settings
 from mockserver.web.admin.call import AdminRefusal
-from mockserver.web.inspector import events, requests, sandboxes
+from mockserver.web.gateway import internal_error
+from mockserver.web.inspector import answers, batches, checks, documents, events, requests, sandboxes, state
 from mockserver.web.inspector.access import COOKIE, InspectorAccess, LoginNeeded, check_same_origin
 from mockserver.web.inspector.admin_calls import AdminCallError, AdminCalls
 from mockserver.web.inspector.view import DEFAULT_SANDBOX, Page, View
@@ -37,8 +38,13 @@ HEADERS: Mapping[str, str] = {
     "cache-control": "no-cache",
 }
 """Headers of every response, unless it has its own."""
-PAGES: Mapping[str, Page] = {**sandboxes.PAGES, **requests.PAGES, **events.PAGES}
-ACTIONS: Mapping[str, Page] = {**sandboxes.ACTIONS, **requests.ACTIONS}
+_MODULES = (sandboxes, requests, batches, state, answers, checks)
+PAGES: Mapping[str, Page] = {
+    **{path: page for module in _MODULES for path, page in module.PAGES.items()},
+    **events.PAGES,
+    **documents.PAGES,
+}
+ACTIONS: Mapping[str, Page] = {path: action for module in _MODULES for path, action in module.ACTIONS.items()}
 
 
 def build_inspector(admin: ASGIApp, settings: Settings) -> ASGIApp:
@@ -48,12 +54,15 @@ def build_inspector(admin: ASGIApp, settings: Settings) -> ASGIApp:
     routes: list[BaseRoute] = [
         Mount(f"{INSPECTOR_PREFIX}/static", StaticFiles(directory=STATIC)),
         Route(f"{INSPECTOR_PREFIX}/login", login, methods=["GET", "POST"]),
+        Route(f"{INSPECTOR_PREFIX}/logout", _logout, methods=["POST"]),
         *(Route(path, partial(_show, access, calls, page)) for path, page in _by_path(PAGES).items()),
         *(
             Route(path, partial(_act, access, calls, action), methods=["POST"])
             for path, action in _by_path(ACTIONS).items()
         ),
     ]
+    if (viewer := documents.viewer_files()) is not None:
+        routes.insert(0, Mount(f"{INSPECTOR_PREFIX}/viewer", StaticFiles(directory=viewer)))
     failures = {HTTPException: _not_found, AdminRefusal: _refused, AdminCallError: _refused, LoginNeeded: _ask_login}
     app = Starlette(routes=routes, exception_handlers=failures)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
@@ -62,7 +71,13 @@ def build_inspector(admin: ASGIApp, settings: Settings) -> ASGIApp:
         path, whole = route_path(scope), scope["path"]
         prefix = scope.get("root_path", "") if path != whole else ""
         inner = {**scope, "path": path, "root_path": "", "inspector.prefix": prefix}
-        await app(inner, receive, partial(_send_with_headers, send))
+        sending = partial(_send_with_headers, send)
+        try:
+            await app(inner, receive, sending)
+        except (ClientDisconnect, ConnectionResetError):
+            return
+        except Exception:  # logged; Starlette has sent its answer already, unless it could not
+            internal_error(scope["method"], path)
 
     return inspector
 
@@ -110,6 +125,14 @@ async def _login(access: InspectorAccess, request: Request) -> Response:
     response = RedirectResponse(f"{view.base}/", 303)
     is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"
     response.set_cookie(COOKIE, cookie, path=view.base, httponly=True, samesite="strict", secure=is_secure)
+    return response
+
+
+async def _logout(request: Request) -> Response:
+    check_same_origin(request.headers)
+    view = View(request, None, DEFAULT_SANDBOX, False)  # type: ignore[arg-type]  # it calls nothing
+    response = RedirectResponse(f"{view.base}/", 303)
+    response.delete_cookie(COOKIE, path=view.base, httponly=True, samesite="strict")
     return response
 
 

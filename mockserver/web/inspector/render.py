@@ -33,6 +33,7 @@ def _environment() -> minijinja.Environment:
         },
         auto_escape_callback=lambda _: "html",
         undefined_behavior="strict",
+        debug=False,  # an error would quote all values
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -17,6 +17,11 @@ async def list_sandboxes(view: View) -> Response:
     return view.plain_page("sandboxes.html", found=found, facts=None)
 
 
+async def show_sandbox(view: View) -> Response:
+    """One sandbox as a whole, with what can be done with it."""
+    return await view.page("sandbox.html")
+
+
 async def create(view: View) -> Response:
     """Create a sandbox, pinned; without a name the server makes one."""
     name = view.field("name")
@@ -26,7 +31,7 @@ async def create(view: View) -> Response:
 
 async def reset(view: View) -> Response:
     await view.change("POST", "/reset")
-    return view.redirect("/requests")
+    return view.redirect("/requests", done="reset")
 
 
 async def delete(view: View) -> Response:
@@ -36,9 +41,7 @@ async def delete(view: View) -> Response:
 
 async def export(view: View) -> Response:
     """The export as a file."""
-    answer = await view.calls.download("/export", view.sandbox, journal="true")
-    headers = {"Content-Disposition": 'attachment; filename="sandbox.json"'}
-    return Response(answer.body, headers=headers, media_type="application/json")
+    return view.calls.forward("/export", view.sandbox, "sandbox.json", query="journal=true")
 
 
 async def import_(view: View) -> Response:
@@ -46,13 +49,14 @@ async def import_(view: View) -> Response:
     file = view.form.get("file")
     content = await file.read() if isinstance(file, UploadFile) else view.field("file").encode()
     await view.change("POST", "/import", content)
-    return view.redirect("/requests")
+    return view.redirect("/requests", done="imported")
 
 
 PAGES: Mapping[str, Page] = {
     ADMIN_PREFIX: list_sandboxes,
     f"{ADMIN_PREFIX}/": list_sandboxes,
     "/": list_sandboxes,
+    "/sandbox": show_sandbox,
     "/export": export,
 }
 ACTIONS: Mapping[str, Page] = {

@@ -15,6 +15,17 @@ from mockserver.web.paths import ADMIN_PREFIX, INSPECTOR_PREFIX
 DEFAULT_SANDBOX = "default"
 ROWS_OF_A_PAGE = 50
 NO_FORM = FormData()
+NOTICES: Mapping[str, str] = {
+    "stub": "Installed. The next matching request is answered by it.",
+    "removed": "Removed.",
+    "scenario": "The scenario is applied.",
+    "account": "The account is changed.",
+    "cancelled": "The batch is cancelled.",
+    "redelivered": "The callback is sent again.",
+    "reset": "The sandbox is reset.",
+    "imported": "The sandbox has the state of the file.",
+}
+"""What a page says after a form, by the argument `done`."""
 
 
 class View(NamedTuple):
@@ -33,6 +44,11 @@ class View(NamedTuple):
         """The path of the admin API, with the prefix of a mounted server."""
         return f"{self.request.scope.get('inspector.prefix', '')}{ADMIN_PREFIX}"
 
+    @property
+    def origin(self) -> str:
+        """Scheme, authority and prefix of this server, as the browser addresses it."""
+        return f"{str(self.request.base_url).rstrip('/')}{self.base.removesuffix(ADMIN_PREFIX)}"
+
     def argument(self, name: str, default: str = "") -> str:
         """A query argument without surrounding space."""
         return self.request.query_params.get(name, default).strip()
@@ -41,6 +57,10 @@ class View(NamedTuple):
         """A text field of the form without surrounding space."""
         value = self.form.get(name, default)
         return value.strip() if isinstance(value, str) else default
+
+    async def operations(self) -> list[str]:
+        """The keys of all operations."""
+        return await self.calls.operations()
 
     async def get(self, path: str, **query: Any) -> Any:
         """The JSON of a GET of the admin API for this sandbox."""
@@ -67,8 +87,8 @@ class View(NamedTuple):
             "query": {"text": "", "before": "", "after": "", **self.request.query_params},
             "path": self.request.url.path,
             "needs_login": self.needs_login,
-            "origin": str(self.request.base_url).rstrip("/"),
-            "done": "",
+            "origin": self.origin,
+            "done": NOTICES.get(self.argument("done"), ""),
         }
         return HTMLResponse(render(template, **{**shared, **values}), status)
 
