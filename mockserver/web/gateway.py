@@ -40,6 +40,11 @@ MULTIPART = "multipart/"
 
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
+_FETCHED = "empty"
+"""What browsers send in Sec-Fetch-Dest for `fetch`. Other values mean that the response becomes a page or part of one.
+"""
+_NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
+"""Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -71,6 +76,8 @@ class Gateway:
             return
         if self._cors is not None and "origin" in headers:
             response = self._cors.with_origin(response, headers["origin"])
+        if headers.get("sec-fetch-dest", _FETCHED) != _FETCHED:
+            response = response.with_headers(*_NO_ORIGIN)
         if response.delay or response.disturbance is not None:
             await deliver_with_fault(response, scope, receive, send, self.deliver)
         else:

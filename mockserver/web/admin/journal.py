@@ -97,6 +97,7 @@ def _summary(exchange: Exchange, sandbox: Sandbox) -> dict[str, Any]:
         "at": iso_instant(exchange.at),
         "operation": exchange.operation,
         "violations": len(exchange.violations),
+        "seconds": round(sandbox.journal.seconds(exchange.number), 6),
         "delay": exchange.response.delay,
     }
 

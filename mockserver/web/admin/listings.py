@@ -45,11 +45,15 @@ def latest_batches(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
 
 def _latest(call: AdminCall, limit: int, after: int) -> dict[str, Any]:
     with call.sandbox.transaction:
-        listed = [((-created, each, id_) for created, id_ in each[2].latest(call.sandbox)) for each in _providers(call)]
-        newest = merge(*listed, key=lambda row: row[0])
+        newest = merge(*(_newest(call, each) for each in _providers(call)), key=lambda row: row[0])
         page = list(islice(newest, after, after + limit + 1))
         found = (_facts_json(call, each, id_) for _, each, id_ in page[:limit])
         return {"batches": [each for each in found if each], "next": after + limit if len(page) > limit else None}
+
+
+def _newest(call: AdminCall, provided: Provided) -> Iterator[tuple[float, Provided, str]]:
+    """Age, provider and id of a provider's batches, newest first."""
+    return ((-created, provided, id_) for created, id_ in provided[2].latest(call.sandbox))
 
 
 def read_batch(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mockserver.sandbox.snapshot.export import MAX_DOCUMENT
 from mockserver.settings.table import Settings
 from mockserver.web.admin.call import AdminRefusal
 from mockserver.web.gateway import internal_error
@@ -23,7 +24,7 @@ from mockserver.web.paths import ADMIN_PREFIX, INSPECTOR_PREFIX
 from mockserver.web.scopes import route_path
 
 STATIC = Path(__file__).with_name("static")
-MAX_FORM = 64 * 1024 * 1024
+MAX_FORM = MAX_DOCUMENT + 64 * 1024
 """The most bytes of a form: the largest part is an export that is imported."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -103,6 +104,9 @@ async def _show(access: InspectorAccess, calls: AdminCalls, page: Page, request:
 async def _act(access: InspectorAccess, calls: AdminCalls, action: Page, request: Request) -> Response:
     access.admit(request.headers, request.cookies)
     check_same_origin(request.headers)
+    size = request.headers.get("content-length", "")
+    if not (size.isdigit() and len(size) < 18 and int(size) <= MAX_FORM):
+        raise AdminRefusal(413, f"The form is larger than {MAX_FORM} bytes, or does not say its size.")
     async with request.form(max_files=1, max_fields=50, max_part_size=MAX_FORM) as form:
         name = form.get("sandbox") or DEFAULT_SANDBOX
         return await action(View(request, calls, str(name), access.needs_login, form))

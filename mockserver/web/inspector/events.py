@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.inspector.admin_calls import AdminCallError
 from mockserver.web.inspector.view import Page, View
 
@@ -13,12 +14,13 @@ INTERVAL = 0.5
 """Seconds between two looks at the sandbox; a page learns of a change after so long."""
 PINGS = 30
 """Looks without a change after which a comment is sent, so that a connection that broke is noticed."""
-ENDLESS = "mockserver.endless"
-"""An entry of the scope: the response does not end by itself, and is cut when the server stops."""
 
 
 async def events(view: View) -> Response:
-    """An event `change` whenever the sandbox has changed."""
+    """An event `change` whenever the sandbox has changed. A server that stops does not wait for its end."""
+    transport = view.request.scope.get(TRANSPORT)
+    if transport is not None:
+        transport.disturb()
     return StreamingResponse(_changes(view), media_type="text/event-stream")
 
 

@@ -60,8 +60,8 @@ def _clock(text: Any) -> str:
 
 
 def _duration(summary: Any) -> str:
-    """How long a response was delayed; empty for one that was not."""
-    return f"{summary['delay']:.3g} s" if summary["delay"] else ""
+    """How long a response took, in milliseconds: its delay, and the time that the server needed."""
+    return f"{1000 * (summary['seconds'] + summary['delay']):.1f} ms"
 
 
 def _instant(value: Any) -> str:

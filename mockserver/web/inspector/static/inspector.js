@@ -71,7 +71,7 @@ function listen() {
 let clock = null;
 function readClock() {
   const place = document.querySelector("time[data-unix]");
-  clock = place && { place, unix: Number(place.dataset.unix), scale: place.dataset.frozen === "true" ? 0 : Number(place.dataset.scale), since: performance.now() };
+  clock = place && { place, unix: Number(place.dataset.unix), scale: place.dataset.frozen === "1" ? 0 : Number(place.dataset.scale), since: performance.now() };
 }
 function showClock() {
   if (!clock || !clock.scale) return;
@@ -102,7 +102,7 @@ const KEYS = {
   "?": () => document.getElementById("help").showModal(),
 };
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
   if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
 });
 
