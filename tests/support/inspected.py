@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 import httpx
 
+from mockserver.engine.engine import Engine
+
 SCRIPT = "<script>alert('stored')</script>"
 BREAKOUT = "\"'></textarea></pre></title><img src=x onerror=alert('stored')>" + SCRIPT
 """A text that would run if a page put it anywhere without escaping."""
@@ -14,10 +16,17 @@ BREAKOUT = "\"'></textarea></pre></title><img src=x onerror=alert('stored')>" + 
 class Inspected:
     """A server with the sandbox `mine`, and what its client does."""
 
-    def __init__(self, url: str, *, sandbox: str = "mine", token: str = "sk-secret-4711") -> None:
+    def __init__(self, url: str, *, sandbox: str = "mine", engine: Engine | None = None) -> None:
+        """`engine` is the server's, for tests that need more than requests can do in time."""
         self.url = url
+        self._engine = engine
         self.sandbox = sandbox
-        self.headers = {"Authorization": f"Bearer {token}", "X-Mock-Sandbox": sandbox}
+        self.headers = {"Authorization": "Bearer sk-secret-4711", "X-Mock-Sandbox": sandbox}
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None
+        return self._engine
 
     def ui(self, path: str, **query: str) -> str:
         """The address of a page of the sandbox."""

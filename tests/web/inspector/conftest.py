@@ -35,6 +35,8 @@ def page(browser: "Browser", inspected: Inspected) -> "Iterator[Page]":
 @pytest.fixture
 def inspected() -> Iterator[Inspected]:
     """A server whose clock stands, with a client and its sandbox `mine`."""
-    settings = Settings(port=0, clock="frozen@2026-04-12T00:00:00", progression="time:60", callbacks="inbox")
+    settings = Settings(
+        port=0, clock="frozen@2026-04-12T00:00:00", progression="time:60", callbacks="inbox", journal_size=200_000
+    )
     with ThreadedServer(settings) as server:
-        yield Inspected(server.url)
+        yield Inspected(server.url, engine=server.engine)

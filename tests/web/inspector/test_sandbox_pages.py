@@ -71,7 +71,7 @@ def test_the_clock_is_advanced_frozen_and_resumed_and_batches_move(page: Page, i
     expect(page.locator("#clock")).to_contain_text("2026-04-12 00:00:00")
     expect(page.locator("#clock")).to_contain_text("frozen")
 
-    page.get_by_role("button", name="Advance by one minute").click()
+    page.get_by_role("button", name="+1 min").click()
 
     expect(page.locator("#clock")).to_contain_text("2026-04-12 00:01:00")
     expect(page.get_by_text("completed")).to_be_visible()
@@ -79,9 +79,9 @@ def test_the_clock_is_advanced_frozen_and_resumed_and_batches_move(page: Page, i
     expect(bars.nth(1)).to_have_attribute(
         "value", "2" if job in page.locator("tr[data-row]").nth(1).inner_text() else "3"
     )
-    page.get_by_role("button", name="Advance by one hour").click()
+    page.get_by_role("button", name="+1 h").click()
     expect(page.locator("#clock")).to_contain_text("01:01:00")
-    page.get_by_role("button", name="Advance by one day").click()
+    page.get_by_role("button", name="+1 day").click()
     expect(page.locator("#clock")).to_contain_text("2026-04-13 01:01:00")
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Freeze")).to_be_visible()
