@@ -14,8 +14,8 @@ A property test compares the validators on every schema of `openapi.yaml`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ import jsonschema_rs
 from mockserver.errors import SpecError, Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved
-from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, linear_options
+from mockserver.openapi.regex import is_pattern, is_regular_expression, linear_options, pattern_validator, why_unusable
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Schema:
                 _shorten(error.message) + _meant_names(error),
                 error.schema,
                 _format_schema(error.instance),
+                self._names(error, value),
             )
             for error in errors
         ]
@@ -103,8 +104,25 @@ class Schema:
             self._fast.validate(value)
         except jsonschema_rs.ValidationError as error:
             code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
-            return [Violation((*location, *error.instance_path), code, _shorten(error.message))]
+            where, kind = (*location, *error.instance_path), error.kind.as_dict()
+            names = [kind["property"]] if error.kind.name == "required" else sorted(kind.get("unexpected", ()))
+            return [Violation(where, code, _shorten(error.message), names=_bounded_names(names))]
         return []
+
+    def _names(self, error: "ValidationError", value: Any) -> tuple[str, ...]:
+        """The missing property, or the first unknown ones."""
+        if error.validator == "required":
+            return _bounded_names(error.validator_value)
+        if error.validator == "unevaluatedProperties":
+            # jsonschema has them only in its message.
+            place = tuple(error.absolute_path)
+            return next((each.names for each in self._first_of_the_fast_judge(value, ()) if each.location == place), ())
+        if error.validator != "additionalProperties" or not isinstance(error.instance, dict):
+            return ()
+        known = error.schema.get("properties", {})
+        patterns = [pattern_validator(text) for text in error.schema.get("patternProperties", ())]
+        unknown = (name for name in error.instance if name not in known and not any(p.is_valid(name) for p in patterns))
+        return _bounded_names(sorted(unknown))
 
     def resolved(self, definition: Any) -> Mapping[str, Any]:
         """What a part of the schema says: what its references lead to, and the keywords beside them.
@@ -147,15 +165,6 @@ def _release(errors: "Iterable[ValidationError]") -> None:
         error = waiting.pop()
         waiting += error.context or ()
         error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
-
-
-def is_pattern(text: str) -> bool:
-    """Whether the text is a regular expression that can be judged by."""
-    try:
-        _pattern(text)
-    except (jsonschema_rs.ValidationError, ValueError):
-        return False
-    return True
 
 
 def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
@@ -228,15 +237,6 @@ def _pattern_problem(node: Any) -> str:
                 if isinstance(text, str) and not is_pattern(text):
                     return why_unusable(text)
     return ""
-
-
-def why_unusable(text: str) -> str:
-    """Why a text is no pattern that can be judged by; begins with the text."""
-    try:
-        compile_pattern(text)
-    except PatternError as problem:
-        return str(problem)
-    return f"{text!r} is not a regular expression"
 
 
 def _is_wide(value: Any) -> bool:
@@ -314,21 +314,26 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
         yield from known["items"](validator, definition, instance, schema) or ()
 
     def pattern(_validator: Any, definition: str, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
-        if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
+        if isinstance(instance, str) and not pattern_validator(definition).is_valid(instance):
             yield jsonschema.ValidationError(f"{instance!r} does not match {definition!r}")
 
     def named(validator: Any, definition: Any, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         for text, wanted in definition.items() if isinstance(instance, dict) else ():
-            for name in [name for name in instance if _pattern(text).is_valid(name)]:
+            for name in [name for name in instance if pattern_validator(text).is_valid(name)]:
                 yield from validator.descend(instance[name], wanted, path=name, schema_path=text)
 
     def additional(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, dict) and schema.get("patternProperties"):
             # jsonschema would match the names with Python's `re`.
-            patterns = [_pattern(text) for text in schema["patternProperties"]]
+            patterns = [pattern_validator(text) for text in schema["patternProperties"]]
             schema = {name: each for name, each in schema.items() if name != "patternProperties"}
             instance = {name: each for name, each in instance.items() if not any(p.is_valid(name) for p in patterns)}
         yield from known["additionalProperties"](validator, definition, instance, schema) or ()
+
+    def required(_validator: Any, definition: Any, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
+        for name in definition if isinstance(instance, dict) else ():
+            if name not in instance:
+                yield jsonschema.ValidationError(f"{name!r} is a required property", validator_value=[name])
 
     def unique(_validator: Any, definition: bool, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
@@ -339,6 +344,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
         "pattern": pattern,
         "patternProperties": named,
         "additionalProperties": additional,
+        "required": required,
         "uniqueItems": unique,
     }
     if leaves_unevaluated:
@@ -351,15 +357,9 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
 _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 
 
-@lru_cache(maxsize=256)
-def _pattern(definition: str) -> Any:
-    """A regular expression in JSON Schema's syntax (ECMA 262), which differs from Python's."""
-    return jsonschema_rs.Draft202012Validator({"pattern": definition}, pattern_options=linear_options())
-
-
 _UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})
-MAX_MEANT = 3
-"""The most unknown names of an object for which the nearest known name is suggested."""
+MAX_NAMES = 3
+"""The most unknown names of an object that a violation lists, and for which the nearest known name is suggested."""
 
 
 def _meant_names(error: "ValidationError") -> str:
@@ -369,10 +369,14 @@ def _meant_names(error: "ValidationError") -> str:
     for each in (error, *choices):
         if each.validator in _UNKNOWN_NAMES and isinstance(each.instance, dict):
             known = each.schema.get("properties", {})
-            unknown = [name for name in islice(each.instance, MAX_MEANT + len(known)) if name not in known]
+            unknown = [name for name in islice(each.instance, MAX_NAMES + len(known)) if name not in known]
             free = [name for name in known if name not in each.instance]
-            meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_MEANT])))
+            meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_NAMES])))
     return f"; did you mean {', '.join(meant)}?" if meant else ""
+
+
+def _bounded_names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name[:MAX_SHOWN_VALUE] for name in names[:MAX_NAMES])
 
 
 @cache

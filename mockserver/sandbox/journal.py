@@ -13,6 +13,7 @@ from weakref import WeakSet
 from mockserver.errors import Reason, Violation
 from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.redaction import redacted_header, redacted_text, secrets_in
+from mockserver.workers import checkpoint
 
 MAX_BYTES = 16 * 1024 * 1024
 """The most bytes of one journal."""
@@ -88,7 +89,9 @@ def _redacted_violation(violation: Violation, secrets: Sequence[str]) -> Violati
         if isinstance(violation.value, str)
         else violation.value
     )
-    return violation._replace(location=location, message=redacted_text(violation.message, secrets), value=value)
+    names = tuple(redacted_text(name, secrets) for name in violation.names)
+    message = redacted_text(violation.message, secrets)
+    return violation._replace(location=location, message=message, value=value, names=names)
 
 
 Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]
@@ -233,7 +236,7 @@ class Journal:
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The exchanges that match, oldest first."""
-        return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
+        return _matching(tuple(self._rows), matches)
 
     def latest(self, before: int) -> Iterator[Exchange]:
         """The exchanges with a smaller number than `before`, newest first."""
@@ -247,6 +250,14 @@ class Journal:
         return self._seconds[place] if 0 <= place < len(self._seconds) else 0.0
 
 
+def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
+    for row in rows:
+        checkpoint()
+        exchange = Exchange(*row)
+        if matches(exchange):
+            yield exchange
+
+
 def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:
     """The bytes of an exchange's texts, bodies and violations."""
     headers = request.headers
@@ -257,7 +268,7 @@ def _weight(request: Request, response: Response, violations: tuple[Violation, .
     for name, value in response.headers:
         weight += len(name) + len(value)
     for each in violations:
-        parts = (each.message, each.value, *each.location)
+        parts = (each.message, each.value, *each.location, *each.names)
         weight += VIOLATION_BYTES + sum(map(sys.getsizeof, parts))
     return weight
 

@@ -13,7 +13,7 @@ from mockserver.sandbox.sandbox import Sandbox
 
 
 def latest(sandbox: Sandbox) -> Iterator[tuple[float, str]]:
-    return ((each.created, each.id) for each in reversed(list(sandbox.batches.values())))
+    return ((each.created, each.id) for each in reversed(list(sandbox.batches.scan())))
 
 
 def read(_: ApiContext, sandbox: Sandbox, id_: str, now: float) -> BatchFacts | None:
@@ -43,7 +43,10 @@ def read(_: ApiContext, sandbox: Sandbox, id_: str, now: float) -> BatchFacts | 
 
 def items(context: ApiContext, sandbox: Sandbox, id_: str, now: float, start: int) -> Iterator[BatchItem]:
     """The prompts; an answer is made when it is reached."""
-    batch = sandbox.batches[id_].with_outcomes()
+    batch = sandbox.batches.get(id_)
+    if batch is None:
+        return
+    batch = batch.with_outcomes()
     settings = sandbox.conditions.applied_to(context.settings)
     asked = questions(batch, sandbox)
     for index in range(start, batch.size):

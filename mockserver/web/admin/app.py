@@ -3,8 +3,9 @@
 import asyncio
 import re
 from collections.abc import Generator, Mapping
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from weakref import proxy
 
@@ -15,24 +16,29 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
-from starlette.responses import StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.engine.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
+from mockserver.errors import Refusal
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
+from mockserver.openapi.operations import JSON
 from mockserver.openapi.responses import problem, violation_json
 from mockserver.openapi.router import MAX_NAME, allowed_methods
 from mockserver.openapi.security import read_token
-from mockserver.sandbox.manager import SandboxesFull
+from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.manager import SandboxesFull, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
 from mockserver.settings.table import Settings
 from mockserver.text import nearest
 from mockserver.web.admin.auth import AdminAuth
-from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated
+from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated, is_large_sandbox
 from mockserver.web.admin.routes import ROUTES
+from mockserver.web.answers.delivery import Delivery, is_large
+from mockserver.web.answers.encoding import encode_pieces, has_pieces
+from mockserver.web.answers.space import SMALL_BYTES, AnswerSpace
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import internal_error
 from mockserver.web.lanes import busy, in_lane, own_lane
@@ -42,10 +48,13 @@ from mockserver.web.scopes import route_path
 from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
+SANDBOX = "sandbox"
+"""The query parameter of every admin call that names its sandbox; it has precedence over headers."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
-    """The Starlette app for the admin API.
+def build_admin(engine: Engine, settings: Settings, delivery: Delivery | None = None) -> ASGIApp:
+    """The Starlette app for the admin API; `delivery` sends the answers of the whole server.
 
     It does not keep the engine alive: Starlette's router and middleware form reference cycles, which would keep it
     until garbage collection.
@@ -54,7 +63,8 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
     by_path: dict[str, dict[str, AdminRoute]] = {}
     for verb in ROUTES:
         by_path.setdefault(verb.path, {})[verb.method] = verb
-    endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
+    delivery = delivery or Delivery(engine.workers, AnswerSpace(), shows_source=False)
+    endpoints = {path: _Endpoint(known, settings, delivery, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may contain slashes, and a suffix such as /ledger is not part of it.
@@ -98,14 +108,15 @@ class _Refusing:
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _method_not_allowed(scope["path"], scope["method"], self._methods)(scope, receive, send)
+        await _sent(_method_not_allowed(scope["path"], scope["method"], self._methods))(scope, receive, send)
 
 
 class _Endpoint:
     """All routes of one admin path."""
 
-    def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, AdminRoute]) -> None:
+    def __init__(self, engine: Engine, settings: Settings, delivery: Delivery, verbs: Mapping[str, AdminRoute]) -> None:
         self._engine = engine
+        self._delivery = delivery
         self._gate = AdminAuth(settings)
         self._body_timeout = settings.body_timeout
         self._verbs = verbs
@@ -128,65 +139,121 @@ class _Endpoint:
             except SandboxesFull as full:
                 response = _problem(AdminRefusal(503, f"No sandbox can be made or pinned: {full}. {MAKE_ROOM}"))
             except LaneFull as full:
-                response = _sent(busy(full), dict(busy(full).headers))
+                response = busy(full)
+            except Refusal as refusal:  # the disk is full
+                response = _problem(AdminRefusal(refusal.status or 503, refusal.detail))
             except (ClientDisconnect, ConnectionResetError):
                 return
             except Exception:  # the server would close the client's connection after an exception
-                response = _sent(internal_error(request.method, request.url.path))
-        await response(scope, receive, send)
+                response = internal_error(request.method, request.url.path)
+        if is_large(response):
+            with self._delivery.hold(response) as response:
+                await self._delivery.deliver(response, request.method, receive, send)
+        else:
+            await self._delivery.deliver(response, request.method, receive, send)
 
-    async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> StarletteResponse:
-        asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
-        token = read_token(asked)
-        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
-        name = self._engine.sandboxes.name_of(name) or name  # its lane has its name, not its key
-        path = dict(request.path_params)
+    async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> Response:
+        asked = _read_request(verb, request, body)
         courier = self._engine.courier
         if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
+        action = partial(self._answer, asked)
+        name = self._engine.sandboxes.name_of(asked.sandbox) or asked.sandbox  # its lane has its name, not its key
+        if verb.grows and self._is_large(verb, name):
+            async with self._delivery.space.turn(name):
+                if verb.in_steps:
+                    return await self._answer_in_steps(asked, request.receive)
+                may_stop = verb.method == "GET"
+                return await in_lane(self._engine.workers, name, action, request.receive, may_stop=may_stop)
         if verb.in_steps:
-            return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
+            return await self._answer_in_steps(asked, request.receive)
         if name in self._engine.workers.lanes:
-            action = partial(self._answer, verb, asked, name, by_token, path)
             return await in_lane(self._engine.workers, name, action, request.receive)
-        return self._answer(verb, asked, name, by_token, path)
+        return action()
 
-    def _answer(
-        self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]
-    ) -> StarletteResponse:
-        call = self._call(verb, asked, name, by_token, path)
+    def _answer(self, asked: "_AdminRequest") -> Response:
+        call = self._call(asked)
         with call.sandbox.transaction:
-            answer = verb.answer(call)
+            answer = self._encode(asked.verb.answer(call))
             self._engine.settle(call.sandbox)
-        return self._reply(verb, call.sandbox, answer)
+        return self._reply(asked.verb, call.sandbox, answer)
 
-    async def _answer_in_steps(  # noqa: PLR0917  what a call is made of
-        self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
-    ) -> StarletteResponse:
+    async def _answer_in_steps(self, asked: "_AdminRequest", receive: Receive) -> Response:
         """The response of a route with steps: each runs in its sandbox's transaction, the code between them outside."""
-        workers, lane = self._engine.workers, own_lane()
-        async with LARGE_BODIES.hold(len(asked.body)):
-            call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
-        steps, found = verb.answer(call), None
-        while isinstance(step := await in_lane(workers, lane, partial(_next_step, steps, found), receive), Step):
+        workers, lane, verb = self._engine.workers, own_lane(), asked.verb
+        async with LARGE_BODIES.hold(len(asked.body)) if asked.body else nullcontext():
+            call = await in_lane(workers, lane, partial(self._call, asked), receive)
+            steps, sandbox = verb.answer(call), call.sandbox
+            del call  # the parsed body, several times as large as its text, lives until the first step
+            step = await in_lane(workers, lane, partial(_next_step, steps, None), receive, may_stop=True)
+        while isinstance(step, Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
-        return await in_lane(workers, lane, partial(self._reply, verb, call.sandbox, step), receive)
+            step = await in_lane(workers, lane, partial(_next_step, steps, found), receive, may_stop=True)
+        return await in_lane(workers, lane, lambda: self._reply(verb, sandbox, self._encode(step)), receive)
 
-    def _call(self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
-        query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
-        book = self._engine.sandboxes
-        if verb.sets_up:
+    def _is_large(self, verb: AdminRoute, name: str) -> bool:
+        """Whether the answer may be large, or take long."""
+        found = self._engine.sandboxes.named(name)
+        return found is not None and (verb.is_large or is_large_sandbox(found))
+
+    def _call(self, asked: "_AdminRequest") -> AdminCall:
+        value = _read_json(asked.verb, asked.body)
+        book, name = self._engine.sandboxes, asked.sandbox
+        if asked.verb.sets_up:
             book.check_room_to_pin(name)
-        sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
-        return AdminCall(self._engine, sandbox, path, query, value)
+        find = book.open if asked.verb.sets_up else book.peek
+        sandbox = find(name, by_token=asked.by_token)
+        return AdminCall(self._engine, sandbox, asked.path, asked.query, value, self._delivery.space.keep)
 
-    def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: Any) -> StarletteResponse:
+    def _encode(self, answer: Any) -> bytes | Blob | Response:
+        """The answer in JSON; as it is if it is no JSON value."""
+        if isinstance(answer, bytes | Blob | Response):
+            return answer
+        return self._delivery.space.keep(encode_pieces(answer)) if has_pieces(answer) else orjson.dumps(answer)
+
+    def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: bytes | Blob | Response) -> Response:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
-        named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
+        named = (("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told)
         if isinstance(answer, Response):  # a route that does not return JSON
-            return _sent(answer, named)
-        return _json(200, answer, named)
+            return answer.with_headers(*named)
+        if isinstance(answer, bytes):
+            return Response(200, JSON, answer, named)
+        if answer.size <= SMALL_BYTES:
+            return Response(200, JSON, answer.read(), named)
+        return Response(200, JSON, answer.chunks(), (*named, ("Content-Length", str(answer.size))))
+
+
+class _AdminRequest(NamedTuple):
+    """An admin request whose body is not parsed yet."""
+
+    verb: AdminRoute
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    sandbox: str
+    """The name or key of its sandbox."""
+    by_token: bool
+    """Whether its bearer token names the sandbox."""
+
+
+def _read_request(verb: AdminRoute, request: StarletteRequest, body: bytes) -> _AdminRequest:
+    query = _read_query(verb, request.url.query)
+    asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), b"")
+    token = read_token(asked)
+    if SANDBOX in query:
+        name, by_token = shortened_name(_read_sandbox(query.pop(SANDBOX))), False
+    else:
+        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
+    return _AdminRequest(verb, dict(request.path_params), query, body, name, by_token)
+
+
+def _read_sandbox(text: str) -> str:
+    """The name or key in a query, as it would be read from the bytes of a header."""
+    name = text.encode("utf-8", "replace").decode("latin-1")
+    if not name or name != name.strip() or _CONTROLS.search(name):
+        raise AdminRefusal(400, f"sandbox is {text[:MAX_NAME]!r}; wanted a sandbox's name or key.")
+    return name
 
 
 def _next_step(steps: Generator[Step, Any, Any], found: Any) -> Any:
@@ -208,11 +275,13 @@ async def _read_body(request: StarletteRequest, most: int) -> bytes:
 
 def _read_query(verb: AdminRoute, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
+    known = verb.parameters | {SANDBOX}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in verb.parameters:
-            known, near = ", ".join(sorted(verb.parameters)) or "none", nearest(name, sorted(verb.parameters))
+        if name not in known:
+            near = nearest(name, sorted(known))
             hint = f" Did you mean {near}?" if near else ""
-            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_NAME]!r}; known: {known}.{hint}")
+            detail = f"Unknown query parameter {name[:MAX_NAME]!r}; known: {', '.join(sorted(known))}.{hint}"
+            raise AdminRefusal(400, detail)
         if name in arguments:
             raise AdminRefusal(400, f"The query parameter {name!r} stands twice.")
         arguments[name] = value
@@ -238,34 +307,28 @@ def _read_json(verb: AdminRoute, body: bytes) -> Any:
     return value
 
 
-def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> StarletteResponse:
-    body = value if isinstance(value, bytes) else orjson.dumps(value)
-    return StarletteResponse(body, status, headers, "application/json")
-
-
-def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) -> StarletteResponse:
+def _problem(refusal: AdminRefusal) -> Response:
     more: dict[str, Any] = (
         {"violations": [violation_json(each) for each in refusal.violations]} if refusal.violations else {}
     )
-    return _sent(problem(refusal.status, "Refused", refusal.detail, **more), headers)
+    return problem(refusal.status, "Refused", refusal.detail, **more)
 
 
-def _sent(answer: Response, headers: Mapping[str, str] | None = None) -> StarletteResponse:
-    if not isinstance(answer.body, bytes):
-        return StreamingResponse(answer.body, answer.status, headers, answer.media_type)
-    return StarletteResponse(answer.body, answer.status, headers, answer.media_type)
+def _sent(answer: Response) -> StarletteResponse:
+    """The response as one of Starlette's."""
+    return StarletteResponse(answer.body, answer.status, dict(answer.headers), answer.media_type or None)
 
 
-def _method_not_allowed(path: str, method: str, methods: Any) -> StarletteResponse:
-    headers = {"Allow": allowed_methods(methods)}
+def _method_not_allowed(path: str, method: str, methods: Any) -> Response:
+    allow = ("Allow", allowed_methods(methods))
     if method == "OPTIONS":
-        return StarletteResponse(status_code=204, headers=headers)
-    detail = f"{path[:MAX_NAME]} does not answer {method[:MAX_NAME]}; it answers {headers['Allow']}."
-    return _problem(AdminRefusal(405, detail), headers)
+        return Response(204, headers=(allow,))
+    detail = f"{path[:MAX_NAME]} does not answer {method[:MAX_NAME]}; it answers {allow[1]}."
+    return _problem(AdminRefusal(405, detail)).with_headers(allow)
 
 
 async def _not_found(request: StarletteRequest, _: Exception) -> StarletteResponse:
     path = request.url.path
     near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in ROUTES))
     hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""
-    return _problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_NAME]}.{hint}"))
+    return _sent(_problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_NAME]}.{hint}")))

@@ -28,6 +28,7 @@ from mockserver.web.admin.call import (
     read_count,
 )
 from mockserver.web.admin.views import exchange_summary, exchanges_json, iso_instant, public_name
+from mockserver.workers import checkpoint
 
 MAX_ORDER = 100
 MAX_TEXT = 200
@@ -69,7 +70,7 @@ def summaries(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     search = _read_filter(call, {name: value for name, value in call.query.items() if name in _SIMPLE and value})
     sandbox = call.sandbox
     rows, counts = yield Step(sandbox.name, partial(_latest, sandbox, before))
-    found = (each for each in rows if search.finds(each) and (not text or _contains(each, text)))
+    found = (each for each in rows if _is_found(each, search, text))
     page = list(islice(found, limit + 1))
     return {
         "requests": [_summary(each, sandbox) for each in page[:limit]],
@@ -84,6 +85,11 @@ def _latest(sandbox: Sandbox, before: int) -> tuple[Iterator[Exchange], Mapping[
         return sandbox.journal.latest(before), {"seen": sandbox.journal.seen, "dropped": sandbox.journal.dropped}
 
 
+def _is_found(exchange: Exchange, search: Search, text: bytes) -> bool:
+    checkpoint()
+    return search.finds(exchange) and (not text or _contains(exchange, text))
+
+
 def _contains(exchange: Exchange, text: bytes) -> bool:
     request, body = exchange.request, exchange.response.body
     head = f"{request.method} {request.path}?{request.query}".encode("utf-8", "surrogatepass")
@@ -91,7 +97,7 @@ def _contains(exchange: Exchange, text: bytes) -> bool:
 
 
 def _summary(exchange: Exchange, sandbox: Sandbox) -> dict[str, Any]:
-    summary = exchange_summary(exchange._replace(violations=()), public_name(sandbox), 0)
+    summary = exchange_summary(exchange._replace(violations=()), public_name(sandbox))
     return {
         **summary,
         "at": iso_instant(exchange.at),
@@ -272,20 +278,23 @@ def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
 
 
 _SEARCH = Schema(_object(SEARCH_PROPERTIES), {})
-_ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
+_COUNT = Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {})
+_SEARCHES = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
+_ORDER = Schema(_object({"requests": _SEARCHES}, "requests"), {})
 
 VERBS = (
-    AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
+    AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE, grows=True),
     AdminRoute("DELETE", "/requests", delete_requests, opens=False),
     AdminRoute(
-        "GET", "/requests/summaries", summaries, parameters=_SIMPLE | {"limit", "before", "text"}, in_steps=True
+        "GET",
+        "/requests/summaries",
+        summaries,
+        parameters=_SIMPLE | {"limit", "before", "text"},
+        in_steps=True,
+        grows=True,
     ),
-    AdminRoute(
-        "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
-    ),
-    AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False),
-    AdminRoute(
-        "POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False
-    ),
-    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind", "number"}),
+    AdminRoute("POST", "/requests/count", count_requests, _COUNT, opens=False, grows=True),
+    AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False, grows=True),
+    AdminRoute("POST", "/requests/order", order_requests, _ORDER, opens=False, grows=True),
+    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind", "number"}, grows=True),
 )

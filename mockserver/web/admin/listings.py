@@ -1,6 +1,6 @@
 """Admin routes for a sandbox's batches and files. Unlike a client's poll, they make no batch progress."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from mockserver.redaction import redacted_text
 from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, Step, read_count
 from mockserver.web.admin.clock import progression_fields
 from mockserver.web.admin.views import MAX_CHARACTERS, iso_instant
+from mockserver.workers import checkpoint
 
 MAX_ITEMS = 200
 Provided = tuple[str, ApiContext, BatchReads]
@@ -26,7 +27,7 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
         limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
         providers = {service.provider for service in call.engine.services if service.provider}
         found = (
-            {"provider": each.name, **row}
+            _row(each.name, row)
             for each in sorted(providers, key=lambda provider: provider.name)
             if kind in each.listings
             for row in each.listings[kind](call.sandbox, call.now)
@@ -35,6 +36,11 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
         return {kind: rows[:limit], "next": after + limit if len(rows) > limit else None}
 
     return answer
+
+
+def _row(provider: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    checkpoint()
+    return {"provider": provider, **row}
 
 
 def latest_batches(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
@@ -164,11 +170,11 @@ def _instant(at: float | None) -> str | None:
 
 
 VERBS = (
-    AdminRoute("GET", "/batches", listing("batches"), parameters=PAGE),
-    AdminRoute("GET", "/files", listing("files"), parameters=PAGE),
-    AdminRoute("GET", "/batches/latest", latest_batches, parameters=PAGE, in_steps=True),
-    AdminRoute("GET", "/batches/{id}", read_batch, parameters=PAGE, in_steps=True),
-    AdminRoute("GET", "/batches/{id}/items/{position}", read_item, in_steps=True),
-    AdminRoute("POST", "/batches/{id}/cancel", cancel_batch, in_steps=True),
-    AdminRoute("GET", "/files/{id}/content", read_file, in_steps=True),
+    AdminRoute("GET", "/batches", listing("batches"), parameters=PAGE, grows=True),
+    AdminRoute("GET", "/files", listing("files"), parameters=PAGE, grows=True),
+    AdminRoute("GET", "/batches/latest", latest_batches, parameters=PAGE, in_steps=True, grows=True),
+    AdminRoute("GET", "/batches/{id}", read_batch, parameters=PAGE, in_steps=True, grows=True),
+    AdminRoute("GET", "/batches/{id}/items/{position}", read_item, in_steps=True, grows=True),
+    AdminRoute("POST", "/batches/{id}/cancel", cancel_batch, in_steps=True, grows=True),
+    AdminRoute("GET", "/files/{id}/content", read_file, in_steps=True, grows=True),
 )

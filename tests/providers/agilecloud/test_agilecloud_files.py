@@ -1,6 +1,5 @@
 """AgileCloud's files: kept, listed page by page, downloaded in part, and gone in time."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +9,9 @@ from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal
 from mockserver.http import Request, Response, Upload
 from mockserver.providers.agilecloud import files
+from mockserver.providers.agilecloud.files import files_of
 from mockserver.redaction import account_key
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobParts
 
 DAY = 24 * 3600
 LINES = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'
@@ -60,8 +60,8 @@ def not_found(id: str) -> tuple[Any, ...]:
 class Sized(Blob):
     """A blob that only says that it is large."""
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        yield b""
+    def chunks(self, start: int = 0, stop: int | None = None) -> BlobParts:
+        return BlobParts(self, 0, 0)
 
 
 def sized(size: int) -> Upload:
@@ -125,7 +125,8 @@ def test_a_file_whose_time_is_over_is_not_found_and_frees_its_bytes(desk: FileDe
     assert desk.lookup(stored["id"]) is None
     assert desk.refusal(files.download_file, file_id=stored["id"]) == not_found(stored["id"])
     assert desk.ids() == []
-    assert desk.sandbox.files[stored["id"]].blob.size == 0
+    [record] = files_of(desk.sandbox).scan()
+    assert record.blob.size == 0
 
 
 def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> None:
@@ -133,7 +134,8 @@ def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> N
     desk.now = stored["expires_at"]
 
     assert desk.ids() == []
-    assert desk.sandbox.files[stored["id"]].blob.size == 0
+    [record] = files_of(desk.sandbox).scan()
+    assert record.blob.size == 0
 
 
 @pytest.mark.parametrize("filename", ["rivers.json", "notes.txt", "a.jsonl.gz", "a.JSON", "x.y"])

@@ -8,8 +8,9 @@ import orjson
 from mockserver.api.batch_reads import BatchError, BatchFacts, BatchItem, BatchReads, Milestone, StoredFile, known
 from mockserver.api.call import ApiContext
 from mockserver.http import StoredBytes
-from mockserver.providers.agilecloud.batches.job import LIFECYCLE, BatchRecord, Status
+from mockserver.providers.agilecloud.batches.job import LIFECYCLE, BatchRecord, Status, jobs_of
 from mockserver.providers.agilecloud.batches.operations import batch_json, cancel_observed, observe
+from mockserver.providers.agilecloud.files import files_of
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.workers import checkpoint
 
@@ -18,7 +19,7 @@ MAX_TEXT = 65_536
 
 
 def latest(sandbox: Sandbox) -> Iterator[tuple[float, str]]:
-    return ((each.batch.created, each.batch.id) for each in reversed(list(sandbox.jobs.values())))
+    return ((each.batch.created, each.batch.id) for each in reversed(list(jobs_of(sandbox).scan())))
 
 
 def read(context: ApiContext, sandbox: Sandbox, id_: str, now: float) -> BatchFacts | None:
@@ -88,7 +89,7 @@ def _outcome(job: BatchRecord, index: int, now: float) -> tuple[str, float | Non
 def _input(sandbox: Sandbox, job: BatchRecord) -> StoredBytes | None:
     if job.input is not None:
         return job.input
-    found = sandbox.files.get(job.input_file_id)
+    found = files_of(sandbox).get(job.input_file_id)
     return None if found is None or found.deleted else found.blob
 
 
@@ -97,7 +98,7 @@ class _Results:
 
     def __init__(self, sandbox: Sandbox, job: BatchRecord) -> None:
         ids = (job.output_file_id, job.error_file_id)
-        files = (sandbox.files.get(each) for each in ids if each)
+        files = (files_of(sandbox).get(each) for each in ids if each)
         self._lines = (line for file in files if file for group in file.blob.line_groups() for line in group if line)
         self._read: dict[str, str] = {}
 
@@ -122,7 +123,7 @@ def _text(line: bytes) -> str:
 
 
 def file(sandbox: Sandbox, id_: str, now: float) -> StoredFile | None:
-    found = sandbox.files.get(id_)
+    found = files_of(sandbox).get(id_)
     if found is None or found.deleted or (found.expires_at is not None and found.expires_at <= now):
         return None
     return StoredFile(found.filename, found.blob)
