@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright holds the event loop of its thread while it runs
 def browser() -> "Iterator[Browser]":
     with running_browser() as browser:
         yield browser
