@@ -3,11 +3,8 @@
 The images are committed, so that the pages have them without a browser. They show a server with a frozen clock.
 """
 
-import json
 import shutil
 import sys
-import urllib.error
-import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from mockserver.settings.table import Settings
 IMAGES = Path(__file__).with_name("images")
 DESKTOP, PHONE = {"width": 900, "height": 540}, {"width": 375, "height": 540}
 CHROMIUM = shutil.which("chromium")
-HEADERS = {"Authorization": "Bearer anything", "X-Mock-Sandbox": "checkout-test", "Content-Type": "application/json"}
+HEADERS = {"Authorization": "Bearer anything", "X-Mock-Sandbox": "checkout-test"}
 SHOTS: tuple[tuple[str, str, dict[str, int], str], ...] = (
     ("requests", "/requests", DESKTOP, "light"),
     ("request", "/requests/2", DESKTOP, "light"),
@@ -31,7 +28,7 @@ SHOTS: tuple[tuple[str, str, dict[str, int], str], ...] = (
 
 
 def main() -> int:
-    if CHROMIUM is None or find_spec("playwright") is None:
+    if CHROMIUM is None or find_spec("playwright") is None or find_spec("httpx") is None:
         print("docs/images/ stays as it is: Chromium or playwright is missing.", file=sys.stderr)
         return 0
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  see above
@@ -65,12 +62,10 @@ def _use(url: str) -> str:
 
 
 def _ask(url: str, method: str, path: str, body: Any = None) -> Any:
-    content = None if body is None else json.dumps(body).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url + path, content, HEADERS, method=method)) as answer:
-            return json.loads(answer.read())
-    except urllib.error.HTTPError:
-        return {}
+    import httpx  # noqa: PLC0415  see main
+
+    answer = httpx.request(method, url + path, json=body, headers=HEADERS)
+    return answer.json() if answer.is_success else {}
 
 
 if __name__ == "__main__":

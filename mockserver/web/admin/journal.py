@@ -1,7 +1,6 @@
 """Admin routes for the journal: list, summarise, count, find, order."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,7 +22,6 @@ from mockserver.web.admin.call import (
     AdminCall,
     AdminRefusal,
     AdminRoute,
-    Step,
     deduplicated,
     read_count,
 )
@@ -60,7 +58,7 @@ def _read_filter(call: AdminCall, wanted: Mapping[str, Any]) -> Search:
     return _search(call, wanted)
 
 
-def summaries(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
+def summaries(call: AdminCall) -> Any:
     """Requests without their headers and bodies, newest first; `next` is the `before` of the following page.
 
     `text` is searched in paths, queries and bodies, without regard to the case of ASCII letters.
@@ -68,21 +66,15 @@ def summaries(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     limit, before = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "before", LATEST, LATEST)
     text = call.query.get("text", "")[:MAX_TEXT].encode().lower()
     search = _read_filter(call, {name: value for name, value in call.query.items() if name in _SIMPLE and value})
-    sandbox = call.sandbox
-    rows, counts = yield Step(sandbox.name, partial(_latest, sandbox, before))
-    found = (each for each in rows if _is_found(each, search, text))
+    journal = call.sandbox.journal
+    found = (each for each in journal.latest(before) if _is_found(each, search, text))
     page = list(islice(found, limit + 1))
     return {
-        "requests": [_summary(each, sandbox) for each in page[:limit]],
+        "requests": [_summary(each, call.sandbox) for each in page[:limit]],
         "next": page[limit - 1].number if limit and len(page) > limit else None,
-        **counts,
+        "seen": journal.seen,
+        "dropped": journal.dropped,
     }
-
-
-def _latest(sandbox: Sandbox, before: int) -> tuple[Iterator[Exchange], Mapping[str, int]]:
-    """The exchanges of the journal as it is now; what is recorded later does not change them."""
-    with sandbox.transaction:
-        return sandbox.journal.latest(before), {"seen": sandbox.journal.seen, "dropped": sandbox.journal.dropped}
 
 
 def _is_found(exchange: Exchange, search: Search, text: bytes) -> bool:
@@ -290,7 +282,6 @@ VERBS = (
         "/requests/summaries",
         summaries,
         parameters=_SIMPLE | {"limit", "before", "text"},
-        in_steps=True,
         grows=True,
     ),
     AdminRoute("POST", "/requests/count", count_requests, _COUNT, opens=False, grows=True),
