@@ -30,9 +30,10 @@ def require_chromium() -> str:
 @contextmanager
 def running_browser() -> Iterator["Browser"]:
     """Chromium without a window."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     path = require_chromium()
+    expect.set_options(timeout=20_000)  # milliseconds: a machine that is busy with other tests is slow
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser

@@ -25,7 +25,7 @@ def page(browser: "Browser", inspected: Inspected) -> "Iterator[Page]":
     """A page at desktop width. A console error, a violation of its policy or a foreign host fails the test."""
     context = browser.new_context(viewport=DESKTOP, accept_downloads=True)  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     watch = Watch(page, inspected.url)
     yield page
     context.close()

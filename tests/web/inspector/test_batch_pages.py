@@ -1,6 +1,7 @@
 """The inspector's pages of batches, answers and checks, in a real browser."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -51,6 +52,18 @@ def test_a_batch_is_cancelled_and_its_input_downloaded(page: Page, inspected: In
     assert len((tmp_path / "in.jsonl").read_text(encoding="utf-8").splitlines()) == 2
     expect(page.get_by_role("status").filter(has_text="cancelled")).to_be_visible()
     assert inspected.ask("GET", f"/v1/batches/{job}").json()["status"] == "cancelled"
+
+
+def test_the_archive_of_a_batch_is_downloaded(page: Page, inspected: Inspected, tmp_path: Path) -> None:
+    batch = inspected.queue("one", "two")
+    inspected.admin("POST", "/clock/advance", json={"minutes": 1})
+    page.goto(inspected.ui(f"/batches/{batch}"))
+
+    with page.expect_download() as saving:
+        page.get_by_role("link", name="Download archive").click()
+
+    saving.value.save_as(tmp_path / "archive.zip")
+    assert ZipFile(tmp_path / "archive.zip").namelist() == ["0001.json", "0002.json"]
 
 
 def test_a_conversation_is_rendered_in_a_frame_without_scripts(page: Page, inspected: Inspected) -> None:
