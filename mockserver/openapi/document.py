@@ -1,20 +1,19 @@
 """An OpenAPI 3.x document as typed operations."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mockserver.errors import Problem, SpecError
-from mockserver.openapi.files import find_lines, read_document
+from mockserver.errors import ERROR, Problem, SpecError
+from mockserver.openapi.loading.read import ReadDocument, mistake_problems, read_any, read_repaired
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.references import resolve_ref
-from mockserver.openapi.schema import Schema
+from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
-from mockserver.text import format_location
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
@@ -29,9 +28,14 @@ _NAMED = re.compile(r"\{([^{}]+)\}")
 class OpenApiDocument:
     """A parsed OpenAPI document. `document` is its JSON, which is served and enforced."""
 
-    def __init__(self, document: Mapping[str, Any], name: str) -> None:
+    problems: tuple[Problem, ...] = ()
+    """Warnings: mistakes of the file that were left out of `document`."""
+
+    def __init__(self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False) -> None:
+        """With `is_lenient`, schemas that cannot be compiled accept everything."""
         self.document = document
         self.name = name
+        self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
@@ -49,7 +53,7 @@ class OpenApiDocument:
         """The definition as a Schema of this document."""
         if isinstance(definition, bool):
             definition = {} if definition else {"not": {}}
-        return Schema(self._mapping(definition, place), self.document)
+        return Schema(self._mapping(definition, place), self.document, library=self._library)
 
     def component(self, name: str) -> Schema:
         """The schema component with that name; raises SpecError if there is none."""
@@ -252,60 +256,43 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
 
 
 def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file, line and location if it is invalid.
+    """Read an OpenAPI 3.x or Swagger 2.0 document; raises SpecError with file, line and location if it is invalid.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
-    document = read_document(path, SpecError)
-    if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
-        document = _as_openapi_31(document)
+    read = read_any(path)
+    document = read.document
     mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
     if mistakes and only_sound and isinstance(document, dict):
         document = sound_part(document)
     elif mistakes:
-        raise mistakes_error(path, mistakes)
+        raise problems_error(mistake_problems(read, mistakes, severity=ERROR))
     spec = OpenApiDocument(document, str(path))
+    spec.problems = read.problems
     spec.check_schemas()
     return spec
 
 
-def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
-    """An error with all mistakes in a file, each with its line and location."""
-    found = list(mistakes)
-    lines = find_lines(path, [each.location for each in found])
-    first, *others = [
-        Problem(f"{path}:{line or 1}", f"{format_location(each.location) or 'the file'}: {each.message}")
-        for line, each in zip(lines, found, strict=True)
-    ]
+def read_repaired_openapi(path: Path) -> OpenApiDocument:
+    """Read a document without the parts that have mistakes: they are its `problems`.
+
+    Raises SpecError for what is no OpenAPI document at all.
+    """
+    read = read_repaired(path)
+    if not read.is_repaired:
+        mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
+        raise problems_error(mistake_problems(read, mistakes, severity=ERROR))
+    spec = OpenApiDocument(read.document, str(path), is_lenient=True)
+    spec.problems = read.problems
+    return spec
+
+
+def problems_error(problems: Sequence[Problem]) -> SpecError:
+    """An error with all problems of a document."""
+    first, *others = (each._replace(severity=ERROR) for each in problems)
     return SpecError(first.message, first.place, others=others)
 
 
-# Keys whose children are the document's own names, not OpenAPI keywords.
-_NAMES = {
-    "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
-    "requestBodies", "paths", "content", "callbacks",
-}  # fmt: skip
-
-
-def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
-    """An OpenAPI 3.0 document with its schemas converted to JSON Schema 2020-12."""
-    if isinstance(node, list):
-        return [_as_openapi_31(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    if is_names:
-        return {key: _as_openapi_31(value) for key, value in node.items()}
-    node = {
-        key: value
-        if key in {"example", "examples", "default", "enum"}
-        else _as_openapi_31(value, is_names=key in _NAMES)
-        for key, value in node.items()
-    }
-    if node.get("nullable") is True and isinstance(node.get("type"), str):
-        node["type"] = [node["type"], "null"]
-        if isinstance(node.get("enum"), list) and None not in node["enum"]:
-            node["enum"] = [*node["enum"], None]
-    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
-            node[exclusive] = node.pop(bound)
-    return node
+def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
+    """An error with all mistakes in a file, each with its line and location."""
+    return problems_error(mistake_problems(ReadDocument(None, path), list(mistakes), severity=ERROR))

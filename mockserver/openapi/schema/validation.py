@@ -13,28 +13,26 @@ The two must agree, or a value could be rejected without a violation:
 A property test compares the validators on every schema of `openapi.yaml`.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from mockserver.errors import SpecError, Violation
+from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved
-from mockserver.openapi.regex import PatternError, compile_pattern, is_regular_expression, linear_options
+from mockserver.openapi.schema.compilation import SchemaLibrary, compile_schema, pattern_validator, shorten
+from mockserver.openapi.schema.formats import FORMATS
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
     import jsonschema
-    import pycountry
     from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 else:
     jsonschema = lazy_module("jsonschema")
-    pycountry = lazy_module("pycountry")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
@@ -42,10 +40,6 @@ MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# Common English names that ISO 639 spells otherwise.
-_ALSO_CALLED = {"castilian", "farsi", "flemish", "gaelic", "greek", "haitian creole", "mandarin", "punjabi"}
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 
 
 class Schema:
@@ -55,15 +49,21 @@ class Schema:
     """What the code behind an operation needs, where a served document may describe it otherwise."""
 
     def __init__(
-        self, definition: Mapping[str, Any], document: Mapping[str, Any], *, pattern_bytes: int | None = None
+        self,
+        definition: Mapping[str, Any],
+        document: Mapping[str, Any],
+        *,
+        pattern_bytes: int | None = None,
+        library: "SchemaLibrary | None" = None,
     ) -> None:
         """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards.
 
-        A pattern may compile to `pattern_bytes`, by default 10 MB.
+        A pattern may compile to `pattern_bytes`, by default 10 MB. The `library` is that of the document.
         """
         self.definition = definition
         self.document = document
         self._pattern_bytes = pattern_bytes
+        self._library = library
 
     def accepts(self, value: Any) -> bool:
         """Whether the value is valid."""
@@ -87,7 +87,7 @@ class Schema:
             Violation(
                 (*location, *error.absolute_path),
                 str(error.validator),
-                _shorten(error.message) + _meant_names(error),
+                shorten(error.message) + _meant_names(error),
                 error.schema,
                 _format_schema(error.instance),
             )
@@ -103,7 +103,7 @@ class Schema:
             self._fast.validate(value)
         except jsonschema_rs.ValidationError as error:
             code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
-            return [Violation((*location, *error.instance_path), code, _shorten(error.message))]
+            return [Violation((*location, *error.instance_path), code, shorten(error.message))]
         return []
 
     def resolved(self, definition: Any) -> Mapping[str, Any]:
@@ -115,7 +115,11 @@ class Schema:
 
     def check_usable(self, *others: Mapping[str, Any]) -> None:
         """Raises SpecError if this definition, or another one of the same document, is not a usable schema."""
-        _compile({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
+        if self._library is not None and self._library.registry is not None:
+            for each in (self.definition, *others):
+                self._library.check(each)
+            return
+        compile_schema({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
 
     @cached_property
     def _whole(self) -> dict[str, Any]:
@@ -127,7 +131,18 @@ class Schema:
     def _fast(self) -> Any:
         # A validator with formats in Python is slower by half, even if no format is used.
         formats = FORMATS if _names_formats(self.definition, self.document) else {}
-        return _compile(self._whole, formats, self._pattern_bytes)
+        if self._library is not None:
+            return self._library.compile(self, formats)
+        return compile_schema(self._whole, formats, self._pattern_bytes)
+
+    def whole(self) -> dict[str, Any]:
+        """The definition with the targets of its references."""
+        return self._whole
+
+    def forget(self) -> None:
+        """Frees the compiled validator; it is compiled again when it is needed."""
+        for name in ("_fast", "fast_accepts", "_slow", "_whole"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def _slow(self) -> "Validator":
@@ -147,15 +162,6 @@ def _release(errors: "Iterable[ValidationError]") -> None:
         error = waiting.pop()
         waiting += error.context or ()
         error.context, error.parent, error.instance, error.__traceback__ = [], None, None, None
-
-
-def is_pattern(text: str) -> bool:
-    """Whether the text is a regular expression that can be judged by."""
-    try:
-        _pattern(text)
-    except (jsonschema_rs.ValidationError, ValueError):
-        return False
-    return True
 
 
 def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
@@ -201,98 +207,10 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
     return False
 
 
-def _compile(
-    definition: dict[str, Any], formats: dict[str, Callable[[str], bool]], pattern_bytes: int | None = None
-) -> Any:
-    options = linear_options(pattern_bytes)
-    try:
-        return jsonschema_rs.Draft202012Validator(
-            definition, validate_formats=True, formats=formats, offline=True, pattern_options=options
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
-        why = _pattern_problem(definition) or " ".join(str(problem).split())
-        raise SpecError(f"not a usable JSON Schema: {_shorten(why)}") from problem
-
-
-def _pattern_problem(node: Any) -> str:
-    """Why a pattern of a definition is invalid; empty if none is. The validator only says which one."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            named = node.get("patternProperties")
-            for text in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
-                if isinstance(text, str) and not is_pattern(text):
-                    return why_unusable(text)
-    return ""
-
-
-def why_unusable(text: str) -> str:
-    """Why a text is no pattern that can be judged by; begins with the text."""
-    try:
-        compile_pattern(text)
-    except PatternError as problem:
-        return str(problem)
-    return f"{text!r} is not a regular expression"
-
-
 def _is_wide(value: Any) -> bool:
     """Whether it contains an array that is too long for jsonschema's limit."""
     children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return (isinstance(value, list) and len(value) > MAX_EXPLAINED_ITEMS) or any(map(_is_wide, children))
-
-
-def _is_uuid(text: str) -> bool:
-    return _UUID.fullmatch(text) is not None
-
-
-def _is_uri(text: str) -> bool:
-    return _URI.fullmatch(text) is not None
-
-
-def _is_country(text: str) -> bool:
-    return len(text) == 2 and text.isascii() and pycountry.countries.get(alpha_2=text.upper()) is not None
-
-
-def _is_language(text: str) -> bool:
-    """An ISO 639-1 code, or the English name of a language that has one, in any case."""
-    return text.lower() in _languages()
-
-
-@cache
-def _languages() -> frozenset[str]:
-    coded = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
-    spelled = {language.name.partition(" (")[0].lower() for language in coded}
-    common = {language.common_name.lower() for language in coded if hasattr(language, "common_name")}
-    return frozenset({language.alpha_2 for language in coded} | spelled | common | _ALSO_CALLED)
-
-
-def _is_standard(name: str) -> Callable[[str], bool]:
-    """A format of JSON Schema itself, checked for both validators by jsonschema's format checker."""
-
-    def conforms(text: str) -> bool:
-        return bool(jsonschema.FormatChecker().conforms(text, name))
-
-    return conforms
-
-
-_STANDARD = (
-    "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri",
-    "iri-reference", "json-pointer", "relative-json-pointer", "time", "uri-reference", "uri-template",
-)  # fmt: skip
-
-FORMATS: dict[str, Callable[[str], bool]] = {
-    **{name: _is_standard(name) for name in _STANDARD},
-    "regex": is_regular_expression,
-    "uuid": _is_uuid,
-    "uri": _is_uri,
-    "iso-3166-1-alpha-2": _is_country,
-    "language": _is_language,
-}
-"""The formats. Both validators use this table, so that they agree."""
 
 
 @cache
@@ -314,18 +232,18 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
         yield from known["items"](validator, definition, instance, schema) or ()
 
     def pattern(_validator: Any, definition: str, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
-        if isinstance(instance, str) and not _pattern(definition).is_valid(instance):
+        if isinstance(instance, str) and not pattern_validator(definition).is_valid(instance):
             yield jsonschema.ValidationError(f"{instance!r} does not match {definition!r}")
 
     def named(validator: Any, definition: Any, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         for text, wanted in definition.items() if isinstance(instance, dict) else ():
-            for name in [name for name in instance if _pattern(text).is_valid(name)]:
+            for name in [name for name in instance if pattern_validator(text).is_valid(name)]:
                 yield from validator.descend(instance[name], wanted, path=name, schema_path=text)
 
     def additional(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
         if isinstance(instance, dict) and schema.get("patternProperties"):
             # jsonschema would match the names with Python's `re`.
-            patterns = [_pattern(text) for text in schema["patternProperties"]]
+            patterns = [pattern_validator(text) for text in schema["patternProperties"]]
             schema = {name: each for name, each in schema.items() if name != "patternProperties"}
             instance = {name: each for name, each in instance.items() if not any(p.is_valid(name) for p in patterns)}
         yield from known["additionalProperties"](validator, definition, instance, schema) or ()
@@ -349,12 +267,6 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
 
 # jsonschema compares every item with every other, which takes minutes for a few thousand objects.
 _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
-
-
-@lru_cache(maxsize=256)
-def _pattern(definition: str) -> Any:
-    """A regular expression in JSON Schema's syntax (ECMA 262), which differs from Python's."""
-    return jsonschema_rs.Draft202012Validator({"pattern": definition}, pattern_options=linear_options())
 
 
 _UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})
@@ -385,7 +297,3 @@ def _format_schema(value: Any) -> Any:
     if isinstance(value, str):
         return value[:MAX_SHOWN_VALUE]
     return type(value)() if isinstance(value, (list, dict)) else value
-
-
-def _shorten(message: str, limit: int = 300) -> str:
-    return message if len(message) <= limit else f"{message[: limit // 2]} … {message[-limit // 3 :]}"

@@ -1,0 +1,148 @@
+"""Compiles the schemas of a document for the fast validator, and keeps those that were compiled last."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import jsonschema_rs
+
+from mockserver.errors import SpecError
+from mockserver.openapi.regex import PatternError, compile_pattern, linear_options
+from mockserver.openapi.schema.formats import FORMATS
+
+_DOCUMENT = "urn:mockserver:document"
+_FRAGMENT = "/~!$&'()*+,;=:@?%"
+"""Characters that a reference may contain as they are."""
+_DATA = frozenset({"const", "enum", "default", "example", "examples"})
+MAX_COMPILED = 300
+"""The most validators of one document that are kept."""
+_log = logging.getLogger("mockserver")
+_ANYTHING = jsonschema_rs.Draft202012Validator({})
+
+
+class Compilable(Protocol):
+    """A schema that is compiled when it is needed."""
+
+    definition: Mapping[str, Any]
+
+    def whole(self) -> dict[str, Any]:
+        """The definition with the targets of its references."""
+
+    def forget(self) -> None:
+        """Frees the compiled validator."""
+
+
+def is_pattern(text: str) -> bool:
+    """Whether the text is a regular expression that can be judged by."""
+    try:
+        pattern_validator(text)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return False
+    return True
+
+
+class SchemaLibrary:
+    """The schemas of one document. Their targets are read once, and the validators of the latest are kept."""
+
+    def __init__(self, document: Mapping[str, Any], *, is_lenient: bool = False) -> None:
+        """With `is_lenient`, a schema that cannot be compiled accepts everything, and is logged."""
+        self._document = document
+        self._is_lenient = is_lenient
+        self._compiled: deque[Compilable] = deque()
+
+    @cached_property
+    def registry(self) -> Any:
+        """The document as the target of references; None if it is no usable one."""
+        try:
+            return jsonschema_rs.Registry([(_DOCUMENT, self._document)], draft=jsonschema_rs.Draft202012)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+            return None
+
+    def compile(self, schema: Compilable, formats: dict[str, Callable[[str], bool]]) -> Any:
+        """The validator of a schema; beyond MAX_COMPILED, the one that was compiled longest ago is freed."""
+        try:
+            if self.registry is None:
+                validator = compile_schema(schema.whole(), formats)
+            else:
+                validator = compile_schema(_absolute(schema.definition), formats, registry=self.registry)
+        except SpecError as problem:
+            if not self._is_lenient:
+                raise
+            _log.warning("a schema is not enforced: %s", problem)
+            validator = _ANYTHING
+        self._compiled.append(schema)
+        if len(self._compiled) > MAX_COMPILED:
+            self._compiled.popleft().forget()
+        return validator
+
+    def check(self, definition: Mapping[str, Any]) -> None:
+        """Raises SpecError if a definition of the document is not a usable schema."""
+        compile_schema(_absolute(definition), FORMATS, registry=self.registry)
+
+
+def _absolute(node: Any) -> Any:
+    """A copy of a definition whose references name the document that a registry has."""
+    if isinstance(node, list):
+        return [_absolute(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: each if key in _DATA else _absolute(each) for key, each in node.items()}
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        made["$ref"] = f"{_DOCUMENT}#{quote(reference[1:], safe=_FRAGMENT)}"
+    return made
+
+
+def compile_schema(
+    definition: dict[str, Any],
+    formats: dict[str, Callable[[str], bool]],
+    pattern_bytes: int | None = None,
+    registry: Any = None,
+) -> Any:
+    options = linear_options(pattern_bytes)
+    more = {"registry": registry} if registry is not None else {}
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            definition, validate_formats=True, formats=formats, offline=True, pattern_options=options, **more
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
+        why = _pattern_problem(definition) or " ".join(str(problem).split())
+        raise SpecError(f"not a usable JSON Schema: {shorten(why)}") from problem
+
+
+def _pattern_problem(node: Any) -> str:
+    """Why a pattern of a definition is invalid; empty if none is. The validator only says which one."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            named = node.get("patternProperties")
+            for text in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
+                if isinstance(text, str) and not is_pattern(text):
+                    return why_unusable(text)
+    return ""
+
+
+def why_unusable(text: str) -> str:
+    """Why a text is no pattern that can be judged by; begins with the text."""
+    try:
+        compile_pattern(text)
+    except PatternError as problem:
+        return str(problem)
+    return f"{text!r} is not a regular expression"
+
+
+@lru_cache(maxsize=256)
+def pattern_validator(definition: str) -> Any:
+    """A regular expression in JSON Schema's syntax (ECMA 262), which differs from Python's."""
+    return jsonschema_rs.Draft202012Validator({"pattern": definition}, pattern_options=linear_options())
+
+
+def shorten(message: str, limit: int = 300) -> str:
+    return message if len(message) <= limit else f"{message[: limit // 2]} … {message[-limit // 3 :]}"
