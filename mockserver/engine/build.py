@@ -214,7 +214,7 @@ def _defaulting(answer: Callable[[Call], Answer], defaults: Mapping[str, Any]) -
 def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
     if not settings.strict:
         return spec
-    strict = OpenApiDocument(closed(spec.document, spec.name), spec.name)
+    strict = OpenApiDocument(closed(spec.document, spec.name), spec.name, is_foreign=spec.is_foreign)
     strict.problems = spec.problems
     return strict
 

@@ -22,6 +22,9 @@ MAX_MISTAKES = 100
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
+_AUTHORITY = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/]*")
+_FORM = frozenset({"query", "cookie"})
+_STYLES = frozenset({"form", "simple", "label", "matrix", "spaceDelimited", "pipeDelimited", "deepObject"})
 _NAMED = re.compile(r"\{([^{}]+)\}")
 
 
@@ -31,10 +34,14 @@ class OpenApiDocument:
     problems: tuple[Problem, ...] = ()
     """Warnings: mistakes of the file that were left out of `document`."""
 
-    def __init__(self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False) -> None:
-        """With `is_lenient`, schemas that cannot be compiled accept everything."""
+    def __init__(
+        self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False, is_foreign: bool = False
+    ) -> None:
+        """With `is_lenient`, schemas that cannot be compiled accept everything. See Operation for `is_foreign`."""
         self.document = document
         self.name = name
+        self.is_foreign = is_foreign
+        self._bases = tuple(base_paths(document)) if is_foreign else ()
         self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
@@ -130,6 +137,9 @@ class OpenApiDocument:
             },
             security=tuple(self._read_security(node, f"{place}: security")),
             document=self.name,
+            is_foreign=self.is_foreign,
+            bases=(tuple(base_paths(node)) or tuple(base_paths(item)) or self._bases) if self.is_foreign else (),
+            is_deprecated=node.get("deprecated") is True,
         )
 
     def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
@@ -160,16 +170,22 @@ class OpenApiDocument:
             declared[found["in"], found["name"]] = found
         for (location, name), found in declared.items():
             where = f"{place}: parameter {name}"
-            stated = found.get("schema", {})
+            stated, media_type = found.get("schema", {}), ""
+            if "schema" not in found and isinstance(found.get("content"), dict):
+                media_type, content = next(iter(found["content"].items()), ("", {}))
+                stated = content.get("schema", {}) if isinstance(content, dict) else {}
             definition = {**self._mapping(self.resolved(stated, where), where), **self._mapping(stated, where)}
             extensions = {key: value for key, value in found.items() if key.startswith("x-")}
             yield Parameter(
                 name=name.lower() if location == "header" else name,
                 location=location,
                 required=bool(found.get("required")),
-                explode=bool(found.get("explode", location in {"query", "cookie"})),
+                explode=bool(found.get("explode", found.get("style", "form") == "form" and location in _FORM)),
                 definition={**definition, **extensions},
                 schema=self.schema(stated, where),
+                style=found["style"] if found.get("style") in _STYLES else "",
+                media_type=media_type.lower(),
+                is_deprecated=found.get("deprecated") is True,
             )
 
     def _read_response(self, status: str, node: Any, place: str) -> ResponseSpec:
@@ -191,7 +207,12 @@ class OpenApiDocument:
         for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
             each = self._mapping(stated, f"{place}: {media_type}")
             schema = self.schema(each["schema"], f"{place}: {media_type}: schema") if "schema" in each else None
-            read[media_type.lower()] = Content(media_type.lower(), schema, self._read_examples(each, place))
+            found = each.get("encoding")
+            encoding = (
+                {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+            )
+            examples = self._read_examples(each, place)
+            read[media_type.lower()] = Content(media_type.lower(), schema, examples, encoding)
         return read
 
     def _read_examples(self, node: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -255,6 +276,22 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
             yield f"{place}: {media_type}: schema", content.schema
 
 
+def base_paths(node: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of the servers of a document, path or operation, with the defaults of variables (`/v2`)."""
+    stated = node.get("servers")
+    for server in stated if isinstance(stated, list) else ():
+        url = server.get("url") if isinstance(server, dict) else None
+        if not isinstance(url, str):
+            continue
+        variables = server.get("variables")
+        for name, each in variables.items() if isinstance(variables, dict) else ():
+            default = each.get("default") if isinstance(each, dict) else ""
+            url = url.replace(f"{{{name}}}", str(default))
+        path = _AUTHORITY.sub("", url).partition("?")[0].rstrip("/")
+        if path.startswith("/") and "{" not in path:
+            yield path
+
+
 def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
     """Read an OpenAPI 3.x or Swagger 2.0 document; raises SpecError with file, line and location if it is invalid.
 
@@ -267,7 +304,7 @@ def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
         document = sound_part(document)
     elif mistakes:
         raise problems_error(mistake_problems(read, mistakes, severity=ERROR))
-    spec = OpenApiDocument(document, str(path))
+    spec = OpenApiDocument(document, str(path), is_foreign=True)
     spec.problems = read.problems
     spec.check_schemas()
     return spec
@@ -282,7 +319,7 @@ def read_repaired_openapi(path: Path) -> OpenApiDocument:
     if not read.is_repaired:
         mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
         raise problems_error(mistake_problems(read, mistakes, severity=ERROR))
-    spec = OpenApiDocument(read.document, str(path), is_lenient=True)
+    spec = OpenApiDocument(read.document, str(path), is_lenient=True, is_foreign=True)
     spec.problems = read.problems
     return spec
 

@@ -1,7 +1,5 @@
 """Read arguments and body of a request, and judge our own replies."""
 
-import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, unquote_plus
@@ -14,6 +12,11 @@ from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.references import resolved
+from mockserver.openapi.wire.arguments import known_arguments, read_styled
+from mockserver.openapi.wire.bodies import URLENCODED, read_parts, read_urlencoded, read_xml
+from mockserver.openapi.wire.parameters import NOTHING
+from mockserver.openapi.wire.typed import parse_scalar
+from mockserver.openapi.wire.xml import is_xml
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
@@ -22,11 +25,6 @@ NESTING_MARGIN = 24
 """Levels that a response may add around a body, so that our JSON encoder's limit is not reached."""
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
-MAX_WHOLE = 19
-"""Characters up to which an integer certainly fits into 64 bits."""
-_INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_NOTHING = object()
 FORM = "multipart/form-data"
 
 
@@ -111,8 +109,11 @@ def _read_arguments(
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:
         where = (parameter.location, parameter.name)
-        value = _read_argument(parameter, request, path_arguments, given, violations)
-        if value is not _NOTHING:
+        if operation.is_foreign:
+            value = read_styled(parameter, request, path_arguments, given, violations)
+        else:
+            value = _read_argument(parameter, request, path_arguments, given, violations)
+        if value is not NOTHING:
             if parameter.is_encoded and isinstance(value, str):
                 value = decoded(value)
             arguments[parameter.name] = value
@@ -122,7 +123,7 @@ def _read_arguments(
                 Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter")
             )
     if strict:
-        known = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+        known = known_arguments(operation, given)
         violations += [
             Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}")
             for name in given
@@ -160,15 +161,15 @@ def _read_argument(
     else:
         texts = [value for name, value in _cookies(request) if name == parameter.name]
     if not texts:
-        return _NOTHING
+        return NOTHING
     if "array" in parameter.types:
         repeated = parameter.explode and parameter.location in {"query", "cookie"}
         parts = texts if repeated else [part for text in texts for part in text.split(",")]
-        return [_parse_argument(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
+        return [parse_scalar(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
     if len(texts) > 1:
         message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
         violations.append(Violation((parameter.location, parameter.name), "duplicate", message))
-    return _parse_argument(texts[-1], parameter.types)
+    return parse_scalar(texts[-1], parameter.types)
 
 
 def decoded(text: str) -> str:
@@ -194,18 +195,6 @@ def _cookies(request: Request) -> Iterator[tuple[str, str]]:
         name, found, value = part.strip().partition("=")
         if found:
             yield name, value
-
-
-def _parse_argument(text: str, types: frozenset[str]) -> Any:
-    """The argument in its documented type, or as text, which the schema then rejects, if it cannot be converted."""
-    if "integer" in types and _INTEGER.fullmatch(text):
-        whole = text.partition(".")[0]
-        return int(whole) if len(whole) <= MAX_WHOLE else float(whole)  # like numbers that orjson parses in a body
-    if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
-        return float(text)
-    if "boolean" in types and text in {"true", "false"}:
-        return text == "true"
-    return text
 
 
 def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
@@ -238,11 +227,24 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
         )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
     if not content.is_json:
-        is_form = bare_media_type(content.media_type) == FORM
-        return _read_form(content, request, violations) if is_form else request.body, b""
+        return _read_other(operation, content, request, violations), b""
     if not request.body and not operation.body_required:
         return None, b""
     return _read_json(content, request, violations)
+
+
+def _read_other(operation: Operation, content: Content, request: Request, violations: list[Violation]) -> Any:
+    """The value of a body that is not JSON: a form's fields, or for other documents also XML; else its bytes."""
+    media_type = bare_media_type(content.media_type)
+    if media_type == FORM:
+        return _read_form(content, request, violations, is_foreign=operation.is_foreign)
+    if not operation.is_foreign or (not request.body and not operation.body_required):
+        return request.body
+    if media_type == URLENCODED:
+        return read_urlencoded(content, request, violations)
+    if is_xml(media_type) and content.schema is not None:
+        return read_xml(content, request, violations)
+    return request.body
 
 
 def _encoded(coding: str) -> Refusal:
@@ -281,12 +283,17 @@ def _canonical_body(value: Any, size: int) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)[NESTING_MARGIN:-NESTING_MARGIN]
 
 
-def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
+def _read_form(
+    content: Content, request: Request, violations: list[Violation], *, is_foreign: bool
+) -> dict[str, Any] | None:
     """The form's fields, converted to the types of the schema's properties; files are unchanged."""
     if request.form is None:
         problem = request.form_problem or "it is not multipart/form-data"
         violations.append(Violation(("body",), "invalid_multipart", f"The form could not be read: {problem}."))
         return None
+    if is_foreign:
+        found: dict[str, Any] = read_parts(content, request.form_parts or [*request.form.items()], violations)
+        return found
     if content.schema is None:
         return dict(request.form)
     document = content.schema.document
@@ -296,7 +303,7 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
     form, judged = {}, {}
     for name, value in request.form.items():
         definition = resolved(properties.get(name, {}), document) or needed.get(name, {})
-        form[name] = value if isinstance(value, Upload) else _parse_argument(value, _stated_types(definition))
+        form[name] = value if isinstance(value, Upload) else parse_scalar(value, _stated_types(definition))
         judged[name] = value.filename if isinstance(value, Upload) else form[name]
         violations += [*_misplaced(name, value, definition)] or [*_misplaced(name, value, needed.get(name, {}))]
     violations += content.schema.violations(judged, ("body",))

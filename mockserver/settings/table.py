@@ -84,6 +84,9 @@ class CoreSettings:
         "Reject what the real API may accept (null, unknown keys and arguments), and validate every response.",
         group=BEHAVING,
     )
+    dynamic: bool = setting(
+        False, "Generate responses from schemas even where the document has examples.", group=BEHAVING
+    )
     magic: bool = setting(
         True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.errors import SpecError
-from mockserver.openapi import schema as schema_room
+from mockserver.openapi.schema import validation as schema_room
 from mockserver.openapi.document import Operation, read_openapi
 from mockserver.openapi.schema import MAX_EXPLAINED_ITEMS, MAX_VIOLATIONS, Schema
 

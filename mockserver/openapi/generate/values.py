@@ -18,6 +18,8 @@ SHALLOW = 4
 """Below this depth optional parts are left out, since a schema may contain itself."""
 MANY_PARTS = 400
 """Optional parts are left out once a value has this many parts."""
+MAX_LOOKS = 3_000
+"""The most schemas that are merged into one."""
 BOTTOM = 24
 """The greatest depth. A schema that requires itself has no finite value; null is generated at this depth."""
 TRIES = 60
@@ -29,6 +31,8 @@ LONGEST = 1_000_000
 """The most characters of a text, regardless of the document."""
 MOST = 10_000
 """The most items of an array, and properties of an object."""
+NOTHING = object()
+"""There is no value."""
 COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 # A schema without `type` has the type that its other keywords apply to, else string.
 TYPICAL = {
@@ -38,21 +42,54 @@ TYPICAL = {
 }
 
 
-def generate_value(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes, budget: Budget | None = None) -> Any:
+def generate_value(
+    schema: Schema | bool,
+    *,
+    root: Mapping[str, Any],
+    key: bytes,
+    budget: Budget | None = None,
+    documents_values: bool = False,
+) -> Any:
     """A value for the schema, the same for the same key; `$ref` is resolved in root.
+
+    With `documents_values`, the examples and defaults of the schema and its parts are used where there are some.
 
     Raises TooCostly if the budget does not suffice. Without a budget, as for documents, parts that are too costly are
     null. Not supported are `not`, `if`, `contains`, and branches of `oneOf` that exclude each other other than by
     required properties.
     """
-    return _Generation(root, WordGenerator(key), budget).value(schema)
+    return _Generation(root, WordGenerator(key), budget, documents_values=documents_values).value(schema)
+
+
+def documented_value(schema: Schema) -> Any:
+    """The example of a schema, else its default, if it has the schema's type; else NOTHING."""
+    examples = schema.get("examples")
+    stated = [schema["example"]] if "example" in schema else []
+    stated += examples if isinstance(examples, list) else []
+    stated += [schema["default"]] if "default" in schema else []
+    types = _as_list(schema.get("type", ()))
+    enum = schema.get("enum")
+    fitting = (each for each in stated if (not types or _is_of(each, types)) and (enum is None or each in enum))
+    return next(fitting, NOTHING)
+
+
+def _is_of(value: Any, types: Sequence[str]) -> bool:
+    if isinstance(value, bool):
+        return "boolean" in types
+    if isinstance(value, int | float):
+        return "number" in types or ("integer" in types and float(value).is_integer())
+    names = {str: "string", list: "array", dict: "object", type(None): "null"}
+    return names.get(type(value)) in types
 
 
 class _Generation:
     """The generation of one value."""
 
-    def __init__(self, root: Mapping[str, Any], words: WordGenerator, budget: Budget | None) -> None:
+    def __init__(
+        self, root: Mapping[str, Any], words: WordGenerator, budget: Budget | None, *, documents_values: bool
+    ) -> None:
         self.root = root
+        self.documents_values = documents_values
         self.budget = budget or Budget()
         self.is_lenient = budget is None
         self.words = words
@@ -75,8 +112,17 @@ class _Generation:
         is_enough = depth >= SHALLOW or self.parts > MANY_PARTS
         self.looks = 0
         flat = self.flattened(schema, is_enough=is_enough)
-        if "const" in flat:
+        if "const" in flat and flat["const"] in flat.get("enum", (flat["const"],)):
             return flat["const"]
+        named = flat.get("x-mock-discriminator")
+        if (
+            named is not None
+            and named in flat.get("enum", (named,))
+            and "string" in _as_list(flat.get("type", "string"))
+        ):
+            return named
+        if self.documents_values and (found := documented_value(flat)) is not NOTHING:
+            return found
         if "enum" in flat:
             self.budget.spend(len(flat["enum"]))
             return self.words.pick([value for value in flat["enum"] if value is not None] or [None])
@@ -97,17 +143,21 @@ class _Generation:
     def flattened(self, schema: Schema | bool, *, is_enough: bool, hops: int = 0) -> Schema:
         """The schema with references and combinations merged into one."""
         self.looks += 1
-        if isinstance(schema, bool) or hops > BOTTOM or self.looks > MANY_PARTS:
+        if isinstance(schema, bool) or hops > BOTTOM or self.looks > MAX_LOOKS:
             return {}
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
+        named = _discriminator(schema)
         if "$ref" in schema:
             parts.append(resolve_ref(schema["$ref"], self.root))
         if schema.get("anyOf"):
-            parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
+            chosen = self.branch(schema["anyOf"], is_enough=is_enough)
+            parts += [chosen, *named(chosen)]
         if schema.get("oneOf"):
             chosen = self.branch(schema["oneOf"], is_enough=is_enough)
-            parts += [chosen, {"properties": dict.fromkeys(self.required_elsewhere(schema["oneOf"], chosen), False)}]
+            said = named(chosen)
+            absent = {} if said else dict.fromkeys(self.required_elsewhere(schema["oneOf"], chosen), False)
+            parts += [chosen, {"properties": absent}, *said]
         flat: Schema = {word: asked for word, asked in schema.items() if word not in COMBINING}
         for part in parts:
             other = self.flattened(part, is_enough=is_enough, hops=hops + 1)
@@ -127,7 +177,8 @@ class _Generation:
         """Names that only the other branches of a oneOf require; a value with these might fit two branches."""
         self.budget.spend(10 * len(branches))
         others = [self.flattened(branch, is_enough=True) for branch in branches if branch is not chosen]
-        return [name for other in others for name in other.get("required", ())]
+        own = frozenset(self.flattened(chosen, is_enough=True).get("required", ()))
+        return [name for other in others for name in other.get("required", ()) if name not in own]
 
     def object(self, schema: Schema, depth: int, *, is_enough: bool) -> dict[str, Any]:
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
@@ -207,6 +258,24 @@ class _Generation:
         if "pattern" not in schema:
             return fitted
         return text_matching(schema["pattern"], fitted, low, high, seed=self.words.seed(), budget=self.budget)
+
+
+def _discriminator(schema: Schema) -> Callable[[Any], list[Schema]]:
+    """What the discriminator says of a chosen branch: the value of its property."""
+    stated = schema.get("discriminator")
+    name = stated.get("propertyName") if isinstance(stated, Mapping) else None
+    mapping = stated.get("mapping") if isinstance(stated, Mapping) else None
+    mapping = mapping if isinstance(mapping, Mapping) else {}
+
+    def named(chosen: Any) -> list[Schema]:
+        reference = chosen.get("$ref") if isinstance(chosen, Mapping) else None
+        if not (isinstance(name, str) and isinstance(reference, str)):
+            return []
+        short = reference.rpartition("/")[2]
+        value = next((key for key, target in mapping.items() if target in {reference, short}), short)
+        return [{"properties": {name: {"x-mock-discriminator": value}}, "required": [name]}]
+
+    return named
 
 
 def _type_of(schema: Schema, *, is_enough: bool) -> str:

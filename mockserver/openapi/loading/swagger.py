@@ -159,8 +159,8 @@ class _Conversion:
             properties[str(each.get("name"))] = field["schema"]
             if "style" in field:
                 encoding[str(each.get("name"))] = {"style": field["style"], "explode": field["explode"]}
-            if each.get("allowEmptyValue") is True:
-                field["schema"]["x-allow-empty"] = True
+            if each.get("allowEmptyValue") is False and each.get("type") == "string":
+                field["schema"].setdefault("minLength", 1)
         schema: dict[str, Any] = {"type": "object", "properties": properties}
         required = [str(each.get("name")) for each in fields if each.get("required") is True]
         if required:

@@ -15,6 +15,7 @@ else:
     jsonschema = lazy_module("jsonschema")
     pycountry = lazy_module("pycountry")
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Common English names that ISO 639 spells otherwise.
 _ALSO_CALLED = {"castilian", "farsi", "flemish", "gaelic", "greek", "haitian creole", "mandarin", "punjabi"}
@@ -65,6 +66,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "regex": is_regular_expression,
     "uuid": _is_uuid,
     "uri": _is_uri,
+    "byte": lambda text: _BASE64.fullmatch(text) is not None,
     "iso-3166-1-alpha-2": _is_country,
     "language": _is_language,
 }
