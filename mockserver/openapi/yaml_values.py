@@ -30,8 +30,8 @@ def read_yaml(content: bytes, path: Path, error: type[MockServerError], notes: l
         value = None if node is None else loader.construct_document(node)
         _check_size(value)
         orjson.dumps(value)
-        for line, message in loader.notes or ():
-            notes.append(Problem(f"{path}:{line}", message, WARNING))
+        if notes is not None:
+            notes += [Problem(f"{path}:{line}", message, WARNING) for line, message in loader.notes or ()]
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         raise error(f"not YAML: {problem.problem}", f"{path}:{mark.line + 1 if mark else 1}") from problem

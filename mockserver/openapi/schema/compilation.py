@@ -57,7 +57,7 @@ class SchemaLibrary:
     def registry(self) -> Any:
         """The document as the target of references; None if it is no usable one."""
         try:
-            return jsonschema_rs.Registry([(_DOCUMENT, self._document)], draft=jsonschema_rs.Draft202012)
+            return jsonschema_rs.Registry([(_DOCUMENT, dict(self._document))], draft=jsonschema_rs.Draft202012)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None
 
