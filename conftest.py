@@ -1,6 +1,33 @@
 """What holds for all tests."""
 
+import logging
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # No test depends on how fast a machine is.
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def log_level_is_restored() -> Iterator[None]:
+    """A test that runs `mockserver serve` in its own process sets the level for those after it otherwise."""
+    logger = logging.getLogger("mockserver")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests run with another store."""
+    parser.addoption("--store", choices=("memory", "encoding"), default="memory", help="the store of all sandboxes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Replace the store where another one is asked for."""
+    if config.getoption("--store") == "encoding":
+        from encoding_store import EncodingStore  # noqa: PLC0415  it imports all providers
+
+        for module in ("engine.build", "sandbox.sandbox", "sandbox.manager"):
+            pytest.MonkeyPatch().setattr(f"mockserver.{module}.open_store", EncodingStore)

@@ -95,9 +95,8 @@ def operations_page() -> str:
 def admin_page() -> str:
     parts = [
         "# Admin API\n\nEvery path begins with `/__admin`. A call names its sandbox as any call does: "
-        "`X-Mock-Sandbox`, "
-        "else the bearer token, else `default`; the response header `X-Mock-Sandbox` repeats it. A "
-        "call "
+        "`X-Mock-Sandbox`, else the bearer token, else `default`. The query parameter `sandbox` (a name or key) has "
+        "precedence: `/__admin/requests?sandbox=ann`. The response header `X-Mock-Sandbox` repeats the name. A call "
         "without your client's token acts on another sandbox. Unknown parameters and fields are rejected, and a "
         "rejected "
         "call changes nothing. Bodies are JSON; their schemas are JSON Schema 2020-12. Lists take `limit` and "

@@ -81,6 +81,8 @@ class Violation(NamedTuple):
     """The violated subschema. Error formatters read its limits."""
     value: Any = None
     """The value: a number, or the beginning of a string; for a list or an object only its type."""
+    names: tuple[str, ...] = ()
+    """The missing property of a `required`; the first unknown ones where no more are allowed."""
 
     @property
     def name(self) -> str:

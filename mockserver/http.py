@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 
 # NamedTuples, not frozen dataclasses: both are made once per request, and a frozen dataclass takes three times as long.
 
 
+@runtime_checkable
 class StoredBytes(Protocol):
     """Bytes that may be too large for memory, such as a Blob."""
 

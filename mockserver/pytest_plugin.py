@@ -152,7 +152,7 @@ def mockserver(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
     """The server that all tests of this process share; one in this process takes a free port."""
     url, token = (_option(request.config, name) for name in ("url", "admin_token"))
     if url:
-        remote = testing.RemotePool(url, token or None, run=request.config.getoption("mockserver_run"))
+        remote = pool.RemotePool(url, token or None, run=request.config.getoption("mockserver_run"))
         yield remote
         remote.client.close()
     else:

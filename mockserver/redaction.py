@@ -42,6 +42,7 @@ _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
 """Fields of a response that hold no credential: in `logprobs` they have the text of each token."""
 
 
+@lru_cache(maxsize=256)  # every request asks for its token's, and the digest takes a microsecond
 def account_key(token: str) -> str:
     """The digest that identifies an account in place of its token: 32 hexadecimal digits."""
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, person=b"mocks-account").hexdigest()

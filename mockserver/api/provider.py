@@ -43,8 +43,8 @@ ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
 """A sandbox's objects of one kind at an instant, as JSON, oldest first. Has no side effects."""
 
 
-SnapshotTypes = Callable[[], Mapping[str, Any]]
-"""The type of each collection's values. Exports write and imports accept these types only."""
+CollectionTypes = Callable[[], Mapping[str, Any]]
+"""The type of each collection's values, by its name (`agilecloud.files`). Stores and exports write these types only."""
 SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
 """Inconsistencies in the collections of an imported sandbox. Their types have been checked."""
 
@@ -91,7 +91,11 @@ class Provider:
     costly: Callable[[Request], bool] | None = None
     """Whether a request may spend a Budget: it is handled in a thread, too."""
     usage_report: UsageReport | None = None
-    snapshot_types: SnapshotTypes | None = None
+    collections: CollectionTypes | None = None
+    dated: tuple[str, ...] = ()
+    """Those of its collections that hold timestamps. While one is not empty, the sandbox clock cannot be restarted; the
+    admin API reports their sizes.
+    """
     check_snapshot: SnapshotCheck | None = None
     listings: Mapping[str, ListRows] = field(default_factory=dict)
     callback_payload: CallbackPayload | None = None

@@ -4,15 +4,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from mockserver.client.controls import Clock, SandboxControls, sandbox_body
 from mockserver.client.reads import SandboxReads
-from mockserver.client.transport import AdminError, HttpTransport, JsonObject, Transport, read_answer
+from mockserver.client.transport import (
+    AdminError,
+    CheckedAttributes,
+    HttpTransport,
+    JsonObject,
+    Transport,
+    read_answer,
+)
 from mockserver.redaction import shown_path
 from mockserver.settings.declarations import declarations
-from mockserver.text import nearest
 
 __all__ = ["AdminError", "Client", "Clock", "SandboxClient"]
 
@@ -21,16 +27,23 @@ _SAFE = re.compile(r"[!-~]{1,200}")
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
-class Client:
+class Client(CheckedAttributes):
     """A server's admin API."""
 
+    __slots__ = {
+        "_headers": "Sent with every call.",
+        "_transport": "Sends the calls.",
+        "url": "The server's URL, without a path of an API.",
+    }
+    _noun = "client"
+
     def __init__(
-        self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, door: Transport | None = None
+        self, url: str, admin_token: str | None = None, *, timeout: float = 30.0, transport: Transport | None = None
     ) -> None:
-        """`url` is the server's, without an API's path. `door` replaces the HTTP transport."""
+        """`url` is the server's, without an API's path. `transport` replaces HTTP."""
         self.url = url.rstrip("/")
         self._headers = {"X-Mock-Admin-Token": admin_token} if admin_token else {}
-        self._door = door or HttpTransport(url, timeout)
+        self._transport = transport or HttpTransport(url, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +55,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; another call opens it again."""
-        self._door.close()
+        self._transport.close()
 
     def __repr__(self) -> str:
         return f"<client of {self.url}>"
@@ -107,7 +120,7 @@ class Client:
         kind = {"Content-Type": "application/json"} if content else {}
         headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
         answer: JsonObject = read_answer(
-            f"{method} {shown_path(target)}", self._door.ask(method, target, headers, content)
+            f"{method} {shown_path(target)}", self._transport.ask(method, target, headers, content)
         )
         return answer
 
@@ -118,7 +131,7 @@ class SandboxClient(SandboxControls, SandboxReads):
     __slots__ = {
         "client": "The client of its server.",
         "clock": "Sandbox time, and how it is moved.",
-        "name": "What it is called; `X-Mock-Sandbox` may say so.",
+        "name": "The name; the header `X-Mock-Sandbox` selects a sandbox by it.",
     }
 
     def __init__(self, client: Client, name: str) -> None:
@@ -131,18 +144,6 @@ class SandboxClient(SandboxControls, SandboxReads):
 
     def __repr__(self) -> str:
         return f"<sandbox {self.name!r} of {self.client.url}>"
-
-    if not TYPE_CHECKING:  # type checkers know the names themselves
-
-        def __getattr__(self, name: str) -> Never:
-            __tracebackhide__ = True
-            raise AttributeError(_no_member(type(self), name))
-
-        def __setattr__(self, name: str, value: object) -> None:
-            __tracebackhide__ = True
-            if not hasattr(type(self), name):  # so that assigning to a misspelt name raises AttributeError
-                raise AttributeError(_no_member(type(self), name))
-            super().__setattr__(name, value)
 
     @property
     def base_url(self) -> str:
@@ -186,8 +187,3 @@ class SandboxClient(SandboxControls, SandboxReads):
     def import_(self, document: JsonObject) -> JsonObject:
         """Replace its state by an exported one."""
         return self.ask("POST /import", document)
-
-
-def _no_member(kind: type, name: str) -> str:
-    near = nearest(name, [each for each in dir(kind) if not each.startswith("_")])
-    return f"a sandbox has no {name!r}{f'; did you mean {near!r}?' if near else ''}"

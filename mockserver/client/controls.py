@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Never
 
-from mockserver.client.transport import AdminCaller, JsonObject
+from mockserver.client.transport import AdminCaller, CheckedAttributes, JsonObject
 from mockserver.settings.parse import read_clock, read_progression
 
 _AMOUNTS = {"time": "seconds", "polls": "polls"}
@@ -31,8 +31,11 @@ def sandbox_body(*, name: str | None, clock: str | None, progression: str | None
     return {key: value for key, value in said.items() if value}
 
 
-class Clock:
+class Clock(CheckedAttributes):
     """Sandbox time. Every change returns the new time."""
+
+    __slots__ = ("_sandbox",)
+    _noun = "clock"
 
     def __init__(self, sandbox: AdminCaller) -> None:
         self._sandbox = sandbox

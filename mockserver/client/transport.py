@@ -6,11 +6,11 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Never, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mockserver.redaction import shown_path
-from mockserver.text import format_dotted
+from mockserver.text import format_dotted, nearest
 
 JsonObject = dict[str, Any]
 """A JSON object as the server sent it."""
@@ -39,10 +39,39 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class AdminCaller:
-    """An object that can call the admin API."""
+class CheckedAttributes:
+    """Reading or assigning a misspelt attribute raises AttributeError, whose message has the nearest name.
 
-    __slots__ = ()  # here and below: so that assigning to a misspelt name raises AttributeError
+    The classes below have `__slots__`: they cannot get attributes that the class does not declare.
+    """
+
+    __slots__ = ()
+    _noun: ClassVar[str]
+    """What messages call the object."""
+
+    if not TYPE_CHECKING:  # type checkers know the names themselves, and would accept every one
+
+        def __getattr__(self, name: str) -> Never:
+            __tracebackhide__ = True  # hides this frame in pytest's tracebacks
+            raise AttributeError(_no_attribute(type(self), name), name=name, obj=self)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            __tracebackhide__ = True
+            if not hasattr(type(self), name):
+                raise AttributeError(_no_attribute(type(self), name), name=name, obj=self)
+            super().__setattr__(name, value)
+
+
+def _no_attribute(kind: type["CheckedAttributes"], name: str) -> str:
+    near = nearest(name, [each for each in dir(kind) if not each.startswith("_")])
+    return f"a {kind._noun} has no {name!r}{f'; did you mean {near!r}?' if near else ''}"
+
+
+class AdminCaller(CheckedAttributes):
+    """An object that can call the admin API for one sandbox."""
+
+    __slots__ = ()
+    _noun = "sandbox"
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
         """The response of a route, named as in the reference; None values in the query are left out."""
@@ -112,7 +141,7 @@ class AsgiTransport:
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockserver-door")
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockserver-admin")
         return self._thread.submit(asyncio.run, self._exchange(method, target, headers, body)).result()
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ def build_engine(settings: Settings) -> Engine:
     services = bind_operations(specs, bundled, providers, fixtures, settings)
     sandboxes = SandboxManager(
         open_store(),
-        _sandbox_defaults(settings, fixtures),
+        _sandbox_defaults(settings, fixtures, providers),
         limit=settings.max_sandboxes,
         journal_bytes=settings.journal_bytes,
         when_evicted=_log_evictions,
@@ -239,7 +239,9 @@ def _find_registered(table: Mapping[str, Registered], operation: Operation) -> R
     return table.get(operation.key) or table.get(f"{operation.method} {operation.path}")
 
 
-def _sandbox_defaults(settings: Settings, fixtures: Mapping[str, Fixtures]) -> SandboxDefaults:
+def _sandbox_defaults(
+    settings: Settings, fixtures: Mapping[str, Fixtures], providers: Sequence[Provider]
+) -> SandboxDefaults:
     known: dict[str, AccountSpec] = {}
     for each in fixtures.values():
         known |= {account_key(account["token"]): _account(account) for account in each.accounts}
@@ -256,6 +258,7 @@ def _sandbox_defaults(settings: Settings, fixtures: Mapping[str, Fixtures]) -> S
         accounts=known,
         closed=closed,
         journal_size=settings.journal_size,
+        dated=("batches", *(name for each in providers for name in each.dated)),
     )
 
 

@@ -311,7 +311,7 @@ class Engine:
                 else f"the {scheme.name} {_PLACES[scheme.location]} holds no {scheme.noun}"
             )
             raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
-        if self._needs_credits(service, request, sandbox) and not account.can_pay(sandbox.batches, now):
+        if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
 

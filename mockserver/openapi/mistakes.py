@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from mockserver.openapi.schema import is_pattern, keyword_errors, why_unusable
+from mockserver.openapi.regex import is_pattern, why_unusable
+from mockserver.openapi.schema import keyword_errors
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LOCATIONS = ("path", "query", "header", "cookie")

@@ -7,7 +7,7 @@ time, and bounds the size of a compiled pattern. Python's `re` is never applied 
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
@@ -74,6 +74,30 @@ def is_regular_expression(text: str) -> bool:
         return False
     options = jsonschema_rs.FancyRegexOptions(size_limit=SIZES[-1], dfa_size_limit=DFA_BYTES)
     return _validator(text, options) is not None
+
+
+@lru_cache(maxsize=256)
+def pattern_validator(text: str) -> Any:
+    """Accepts texts that match an expression in JSON Schema's syntax (ECMA 262), which differs from Python's."""
+    return jsonschema_rs.Draft202012Validator({"pattern": text}, pattern_options=linear_options())
+
+
+def is_pattern(text: str) -> bool:
+    """Whether the text is a regular expression that can be judged by."""
+    try:
+        pattern_validator(text)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return False
+    return True
+
+
+def why_unusable(text: str) -> str:
+    """Why a text is no pattern that can be judged by; begins with the text."""
+    try:
+        compile_pattern(text)
+    except PatternError as problem:
+        return str(problem)
+    return f"{text!r} is not a regular expression"
 
 
 def _pattern(text: str, size: int) -> Pattern:

@@ -1,13 +1,14 @@
 """Accounts: credits, balance and ledger."""
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from heapq import merge
 from typing import NamedTuple
 from zlib import crc32
 
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.collection import OpenCollection
 
 DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account that no file describes."""
@@ -65,120 +66,32 @@ class Charge(NamedTuple):
     """The item's index in its batch, from 0."""
 
 
-class AccountSnapshot(NamedTuple):
-    """The complete state of an account."""
+class Account(NamedTuple):
+    """An account. Charges for items are not stored: they are computed from its batches."""
 
     key: str
     email: str
     revoked: bool
     revoked_at: float | None
-    is_operator_made: bool
     entries: tuple[Charge, ...]
-    batches: tuple[str, ...]
-    settled: int
-    open: Mapping[str, int]
-
-
-class Account:
-    """An account. Its charges are not stored: they are computed from its batches."""
-
-    __slots__ = (
-        "_open",
-        "_promised",
-        "_settled",
-        "batches",
-        "email",
-        "entries",
-        "is_operator_made",
-        "key",
-        "revoked",
-        "revoked_at",
-    )
-
-    def __init__(self, facts: AccountSpec, now: float) -> None:
-        self.key = facts.key
-        self.email = facts.email
-        self.revoked = facts.revoked
-        self.revoked_at = facts.revoked_at
-        self.is_operator_made = False
-        """Whether an admin call created or changed it; then every provider accepts its token."""
-        self.entries = [Charge(now, facts.credits, "opened")]
-        self.batches: list[str] = []
-        self._settled = facts.credits
-        self._open: dict[str, int] = {}
-        self._promised = 0
-
-    def kept(self) -> AccountSnapshot:
-        """The account as a value, for `restored`."""
-        batches, entries = tuple(self.batches), tuple(self.entries)
-        facts = (self.key, self.email, self.revoked, self.revoked_at, self.is_operator_made)
-        return AccountSnapshot(*facts, entries, batches, self._settled, dict(self._open))
-
-    @classmethod
-    def restored(cls, kept: AccountSnapshot) -> "Account":
-        """The account of a snapshot. Raises ValueError if its debts are inconsistent or too large."""
-        if not kept.open.keys() <= {*kept.batches}:
-            raise ValueError("it owes for batches that are not its own")
-        if not -MOST <= kept.settled <= MOST:
-            raise ValueError("it has, or owes, more credits than there are")
-        account = cls(AccountSpec(kept.key, kept.email, 0, kept.revoked, kept.revoked_at), 0.0)
-        account.is_operator_made = kept.is_operator_made
-        account.entries, account.batches = list(kept.entries), list(kept.batches)
-        account._settled, account._open, account._promised = kept.settled, dict(kept.open), sum(kept.open.values())
-        return account
-
-    def add_batch(self, batch: Batch) -> None:
-        """Charge this account for the batch's successful items."""
-        if batch.price:
-            self.batches.append(batch.id)
-            self._open[batch.id] = batch.price * batch.size
-            self._promised += batch.price * batch.size
+    """The credits it was opened with, and later changes by admin calls."""
+    is_operator_made: bool = False
+    """Whether an admin call created or changed it; then every provider accepts its token."""
 
     def is_revoked(self, now: float) -> bool:
         """Whether the token is rejected."""
         return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
-    def can_pay(self, batches: MutableMapping[str, Batch], now: float) -> bool:
-        """Whether the balance is above 0. Charges are not computed while the credits cover the worst case."""
-        return self._settled > self._promised or self.balance(batches, now) > 0
-
-    def balance(self, batches: MutableMapping[str, Batch], now: float) -> int:
-        """The credits left: the initial credits, less the price of every item that has succeeded by now."""
-        due = 0
-        for id_ in list(self._open):
-            batch = batches[id_]
-            if batch.fates is None:
-                batch = batches[id_] = batch.with_outcomes()
-            spent = batch.tally(now).successful * batch.price
-            if batch.end() <= now:
-                self._promised -= self._open.pop(id_)
-                self._settled -= spent
-            else:
-                due += spent
-        return self._settled - due
-
-    def set_balance(self, credits: int, batches: MutableMapping[str, Batch], now: float) -> None:
-        """Set the balance from now on."""
-        change = credits - self.balance(
-            batches, now
-        )  # Read before the new charge is added: reading the balance adds the charges of finished batches.
-        self._settled += change
-        self.entries.append(Charge(now, change, "set"))
-
-    def ledger(self, batches: Mapping[str, Batch], now: float) -> Iterator[Charge]:
-        """Every entry up to now, oldest first."""
-        return merge(self.entries, *(_charges(batches[id_], now) for id_ in self.batches), key=lambda charge: charge.at)
-
 
 class Accounts:
-    """The accounts of one sandbox."""
+    """The accounts of one sandbox, and their ledger."""
 
     def __init__(
         self,
         known: Mapping[str, AccountSpec],
         *,
         closed: Mapping[str, frozenset[str]] = {},
-        shelf: MutableMapping[str, Account],
+        collections: OpenCollection,
     ) -> None:
         """`known` are the accounts of files, by account key. `closed` holds by provider the only valid accounts.
 
@@ -187,38 +100,49 @@ class Accounts:
         """
         self._known = known
         self._closed = closed
-        self._shelf = shelf
+        self._accounts = collections("accounts", Account)
+        self._batches = collections("batches", Batch)
+        self._settled = collections("settled", int)
+        """By account: its credits, less all that finished batches cost."""
+        self._promised = collections("promised", int)
+        """By account: the credits that its unpaid batches cost at most."""
+        self._unpaid = collections("unpaid", str)
+        """By the id of a batch that is not settled, the key of the account that pays for it."""
         self.terms = NO_OVERRIDES
         """Overrides for accounts that are opened from now on."""
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
         """The token's account, opened at first use; None if the provider does not accept the token."""
         key = account_key(token)
-        account = self._shelf.get(key)
+        account = self._accounts.get(key)
         if account is None:
             account = self.draft(token, now, magic=magic, provider=provider)
             if account is not None:
-                self._shelf[key] = account
+                self._open(account)
         elif self._closed and not self._admits(key, provider) and not account.is_operator_made:
             return None
         return account
 
     def peek(self, token: str, now: float, *, magic: bool) -> Account | None:
         """The account of a token, or with that key, for the admin API. Does not open it."""
-        return self.with_key(token) or self._shelf.get(account_key(token)) or self.draft(token, now, magic=magic)
+        return self.with_key(token) or self._accounts.get(account_key(token)) or self.draft(token, now, magic=magic)
 
     def with_key(self, key: str) -> Account | None:
         """The open account with that key."""
-        return self._shelf.get(key)
+        return self._accounts.get(key)
 
     def every(self) -> list[Account]:
         """The accounts opened so far, oldest first."""
-        return list(self._shelf.values())
+        return list(self._accounts.scan())
 
     def open(self, facts: AccountSpec, now: float) -> Account:
         """Open an account, even if files close the API to its token."""
-        account = self._shelf[facts.key] = Account(facts, now)
-        account.is_operator_made = True
+        account = self._accounts.get(facts.key) or self._open(_opened(facts, now))
+        return self.put(account._replace(is_operator_made=True))
+
+    def put(self, account: Account) -> Account:
+        """Replace an account by a changed one."""
+        self._accounts.put(account.key, account)
         return account
 
     def draft(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
@@ -227,7 +151,63 @@ class Accounts:
         if not self._admits(key, provider):
             return None
         facts = self._known.get(key) or (account_from_token(token) if magic else facts_of(token))
-        return Account(facts if self.terms is NO_OVERRIDES else self.terms.applied(facts), now)
+        return _opened(facts if self.terms is NO_OVERRIDES else self.terms.applied(facts), now)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Add a batch, and charge its account for the successful items."""
+        id_, price = batch.id, batch.price
+        self._batches.put(id_, batch)
+        if price:
+            key, promised = batch.account, self._promised
+            promised.put(key, (promised.get(key) or 0) + price * batch.size)
+            self._unpaid.put(id_, key)
+
+    def can_pay(self, account: Account, now: float) -> bool:
+        """Whether the balance is above 0. Charges are not computed while the credits cover the worst case."""
+        settled = self._settled.get(account.key)
+        if settled is not None and settled > (self._promised.get(account.key) or 0):
+            return True
+        return self.balance(account, now) > 0
+
+    def balance(self, account: Account, now: float) -> int:
+        """The credits left: the initial credits, less the price of every item that has succeeded by now."""
+        settled, promised, due = self._settled_of(account), self._promised.get(account.key), 0
+        for id_, key in self._unpaid.items() if promised else ():
+            batch = self._batches.get(id_) if key == account.key else None
+            if promised is None or batch is None:
+                continue
+            if batch.fates is None:
+                batch = batch.with_outcomes()
+                self._batches.put(id_, batch)
+            spent = batch.tally(now).successful * batch.price
+            if batch.end() <= now:
+                promised -= batch.price * batch.size
+                settled -= spent
+                self._unpaid.delete(id_)
+                self._promised.put(key, promised)
+                self._settled.put(key, settled)
+            else:
+                due += spent
+        return settled - due
+
+    def set_balance(self, account: Account, credits: int, now: float) -> Account:
+        """The account with a balance of `credits` from now on."""
+        change = credits - self.balance(account, now)  # Reading the balance changes the credits that are settled.
+        self._settled.put(account.key, self._settled_of(account) + change)
+        return self.put(account._replace(entries=(*account.entries, Charge(now, change, "set"))))
+
+    def ledger(self, account: Account, now: float) -> Iterator[Charge]:
+        """Every entry up to now, oldest first."""
+        paid = (each for each in self._batches.scan() if each.price and each.account == account.key)
+        return merge(account.entries, *(_charges(each, now) for each in paid), key=lambda charge: charge.at)
+
+    def _open(self, account: Account) -> Account:
+        self._settled.put(account.key, self._settled_of(account))
+        return self.put(account)
+
+    def _settled_of(self, account: Account) -> int:
+        settled = self._settled.get(account.key)
+        return sum(each.credits for each in account.entries) if settled is None else settled
 
     def _admits(self, key: str, provider: str) -> bool:
         return provider not in self._closed or key in self._closed[provider]
@@ -261,6 +241,11 @@ def reserved_status(token: str) -> int | None:
 def email_of(token: str) -> str:
     """A generated address for an account that no file describes. It is unique, and does not contain the token."""
     return f"account-{crc32(token.encode()):08x}@example.com"
+
+
+def _opened(facts: AccountSpec, now: float) -> Account:
+    entries = (Charge(now, facts.credits, "opened"),)
+    return Account(facts.key, facts.email, facts.revoked, facts.revoked_at, entries)
 
 
 def _charges(batch: Batch, now: float) -> Iterator[Charge]:

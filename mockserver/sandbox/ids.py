@@ -13,13 +13,14 @@ requests, their order, the number of workers and the clock have no effect.
 Random ids and counters of all requests would break this, so neither is used anywhere.
 """
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 import xxhash
 
 from mockserver.http import Upload
+from mockserver.sandbox.collection import Collection
 
 NESTING_MARGIN = 24
 """Levels of nesting that a response may add around a client's value."""
@@ -79,14 +80,15 @@ def salt_of(seed: str, sandbox: str) -> bytes:
 class IdSequence:
     """The ids of one sandbox. A repeated body gets another id, independent of the requests in between."""
 
-    def __init__(self, seed: str, sandbox: str, seen: MutableMapping[str, int]) -> None:
+    def __init__(self, seed: str, sandbox: str, seen: Collection[int]) -> None:
         """`seen` holds how often each body occurred; it belongs to the sandbox."""
         self.salt = salt_of(seed, sandbox)
-        self._seen = seen
+        self._get = seen.get
+        self._put = seen.put
 
     def next(self, operation: str, body: bytes) -> bytes:
         """The next digest for this operation and canonical body."""
         content = xxhash.xxh3_128_hexdigest(body) + operation
-        count = self._seen.get(content, 0)
-        self._seen[content] = count + 1
+        count = self._get(content) or 0
+        self._put(content, count + 1)
         return xxhash.xxh3_128_digest(b"%b%d:%b" % (self.salt, count, content.encode()))

@@ -88,7 +88,9 @@ def _redacted_violation(violation: Violation, secrets: Sequence[str]) -> Violati
         if isinstance(violation.value, str)
         else violation.value
     )
-    return violation._replace(location=location, message=redacted_text(violation.message, secrets), value=value)
+    names = tuple(redacted_text(name, secrets) for name in violation.names)
+    message = redacted_text(violation.message, secrets)
+    return violation._replace(location=location, message=message, value=value, names=names)
 
 
 Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]
@@ -242,7 +244,7 @@ def _weight(request: Request, response: Response, violations: tuple[Violation, .
     for name, value in response.headers:
         weight += len(name) + len(value)
     for each in violations:
-        parts = (each.message, each.value, *each.location)
+        parts = (each.message, each.value, *each.location, *each.names)
         weight += VIOLATION_BYTES + sum(map(sys.getsizeof, parts))
     return weight
 

@@ -92,7 +92,7 @@ class SandboxManager:
     def is_busy(self, name: str) -> bool:
         """Whether another thread is inside the sandbox of that name or key."""
         found = self.named(name)
-        return found is not None and self._store.is_busy(found.name)
+        return found is not None and found.is_busy()
 
     def every(self) -> list[Sandbox]:
         """All sandboxes, in order of creation."""
@@ -174,7 +174,7 @@ class SandboxManager:
 
     def _may_go_at_need(self, sandbox: Sandbox) -> bool:
         """Whether only a pending callback keeps the sandbox from being evicted."""
-        is_free = not (sandbox.is_pinned or self._store.is_busy(sandbox.name))
+        is_free = not (sandbox.is_pinned or sandbox.is_busy())
         return self._by_name.get(sandbox.name) is sandbox and is_free
 
     def _forget(self, sandbox: Sandbox) -> None:

@@ -1,14 +1,14 @@
 """A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
-from collections.abc import Mapping, MutableMapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
 
 from mockserver.sandbox.accounts import Accounts, AccountSpec
-from mockserver.sandbox.answers import AnswerVersions
 from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.callbacks import Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig
+from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Heap
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
@@ -43,6 +43,8 @@ class SandboxDefaults(NamedTuple):
     closed: Mapping[str, frozenset[str]]
     """By provider, the only valid accounts; see Accounts."""
     journal_size: int
+    dated: tuple[str, ...] = ("batches",)
+    """The collections whose values have timestamps; while one has any, the clock cannot begin again."""
 
     def of(self, own: SandboxOptions) -> "SandboxDefaults":
         """The defaults with these options."""
@@ -88,8 +90,10 @@ class Sandbox:
         """
         self.name = name
         self.own = own
-        self.transaction = store.transaction(name)
         self._store = store
+        self._partition = store.open(name)
+        self._collections: dict[str, Collection[Any]] = {}
+        self.transaction = self._partition.transaction
         self._common = beginnings
         self._beginnings = beginnings.of(own)
         self._waste = waste
@@ -111,7 +115,22 @@ class Sandbox:
     @property
     def has_no_timestamps(self) -> bool:
         """Whether it holds no timestamps, so that the clock may be set to any instant."""
-        return not (self.batches or self.jobs or self.files)
+        return not any(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """The number of values in each collection that holds timestamps."""
+        return {name: len(self.collection(name, object)) for name in self._common.dated}
+
+    def collection(self, name: str, type_: type[Value]) -> Collection[Value]:
+        """The collection of that name, which is declared with this type of values; see Provider.collections."""
+        try:
+            return self._collections[name]
+        except KeyError:
+            return self._open_collection(name, type_)
+
+    def collections(self) -> list[str]:
+        """The names of the collections that were opened so far."""
+        return list(self._collections)
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
@@ -130,16 +149,11 @@ class Sandbox:
     @property
     def may_be_evicted(self) -> bool:
         """Whether it is neither in use nor inside a transaction."""
-        return not (self.is_in_use or self._store.is_busy(self.name))
+        return not (self.is_in_use or self.is_busy())
 
-    @property
-    def shelves(self) -> Mapping[str, MutableMapping[str, Any]]:
-        """Its collections in the store, by name."""
-        return self._store.shelves(self.name)
-
-    def collection(self, name: str, _type: type[Value]) -> MutableMapping[str, Value]:
-        """What a provider remembers of one kind, by id, in the order in which it was first put."""
-        return self._store.collection(self.name, name)
+    def is_busy(self) -> bool:
+        """Whether another thread is inside a transaction."""
+        return self._partition.is_busy()
 
     def open_outbox(self) -> Outbox:
         """The outbox for callbacks, created if there is none."""
@@ -159,8 +173,8 @@ class Sandbox:
 
     def reset_state(self) -> None:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
-        for shelf in self._store.pop_collections(self.name):
-            self._throw_away(shelf)
+        for values in self._partition.clear():
+            self._throw_away(values)
         self._furnish()
 
     def reset_clock(self) -> None:
@@ -185,10 +199,10 @@ class Sandbox:
 
     def detach(self) -> None:
         """Give up its collections, so that a new sandbox can have this name. A running transaction can finish."""
-        for shelf in self._store.forget(self.name):
-            if len(shelf) > AT_ONCE:  # copies, because a running transaction needs the collections
-                self._throw_away(list(shelf))
-                self._throw_away(list(shelf.values()))
+        self._store.drop(self.name)
+        for collection in self._collections.values():
+            if len(collection) > AT_ONCE:  # copies, because a running transaction needs the collections
+                self._throw_away(list(collection.items()))
         self._store = open_store()
         self.journal.detach()
         self.outbox = None
@@ -198,19 +212,17 @@ class Sandbox:
             self._waste.add(heap)
 
     def _furnish(self) -> None:
-        """Open empty collections, and the objects that use them."""
-        store, name, start = self._store, self.name, self._beginnings
-        self.batches: MutableMapping[str, Batch] = store.collection(name, "batches")
-        self.jobs: MutableMapping[str, Any] = store.collection(name, "jobs")
-        self.prompts: MutableMapping[str, Any] = store.collection(name, "prompts")
-        self.files: MutableMapping[str, Any] = store.collection(name, "files")
-        self.usage: MutableMapping[str, Any] = store.collection(name, "usage")
-        self.buckets: MutableMapping[str, Any] = store.collection(name, "buckets")
-        self.asked: MutableMapping[str, int] = store.collection(name, "asked")
-        self.answers = AnswerVersions()
+        """Open the collections, and make the objects that use them."""
+        start = self._beginnings
+        self.batches = self.collection("batches", Batch)
         self.outbox = None
-        self.accounts = Accounts(start.accounts, closed=start.closed, shelf=store.collection(name, "accounts"))
-        self.ids = IdSequence(start.seed, self.own.ids_of or name, store.collection(name, "seen"))
+        self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection)
+        self.ids = IdSequence(start.seed, self.own.ids_of or self.name, self.collection("seen", int))
+
+    def _open_collection(self, name: str, type_: type[Value]) -> Collection[Value]:
+        del type_  # The store knows it from the provider's declaration.
+        found = cast("Collection[Value]", self._partition.rows(name))
+        return self._collections.setdefault(name, found)
 
 
 def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:

@@ -193,11 +193,8 @@ def _change_accounts(sandbox: Sandbox, change: AccountChange, now: float, *, mag
         found = sandbox.accounts.find(change.token, now, magic=magic)
         if found is None:  # the accounts are closed; naming one opens it, as PUT /accounts does
             found = sandbox.accounts.open(facts_of(change.token), now)
-        found.is_operator_made = True
-        found.email = change.email or found.email
-        changed = [found]
-    for account in changed:
-        if terms.credits is not None:
-            account.set_balance(terms.credits, sandbox.batches, now)
-        if terms.revoked is not None:
-            account.revoked, account.revoked_at = terms.revoked, revoked_at
+        changed = [found._replace(is_operator_made=True, email=change.email or found.email)]
+    for each in changed:
+        account = each if terms.credits is None else sandbox.accounts.set_balance(each, terms.credits, now)
+        is_revoked, at = (account.revoked, account.revoked_at) if terms.revoked is None else (terms.revoked, revoked_at)
+        sandbox.accounts.put(account._replace(revoked=is_revoked, revoked_at=at))

@@ -1,32 +1,64 @@
-"""Stores: where the records of all sandboxes are kept, by sandbox and collection."""
+"""Stores: immutable values by sandbox, collection and key. A sandbox's collections are its partition.
 
-from collections.abc import Iterable, Mapping, MutableMapping
+A store that holds bytes encodes values by the types that collections are declared with; see `Provider.collections`.
+"""
+
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from mockserver.stores.memory import MemoryStore
 
 
-class Store(Protocol):
-    """The interface of a store. A collection keeps the order in which its keys were first put."""
+class Rows(Protocol):
+    """One collection of one sandbox. Keys keep the order in which they were first put.
 
-    def transaction(self, sandbox: str) -> AbstractContextManager[Any]:
+    Nothing in it is changed in place: a change is a `put` of a new value, inside the partition's transaction.
+    """
+
+    def get(self, key: str, /) -> Any:
+        """The value; None if the key is unknown."""
+
+    def put(self, key: str, value: Any, /) -> None:
+        """Add a value, or replace the one under that key, which keeps its place."""
+
+    def delete(self, key: str, /) -> None:
+        """Remove a key; an unknown one is ignored."""
+
+    def scan(self) -> Iterator[Any]:
+        """The values as they are now; the collection may change meanwhile."""
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """The keys and values as they are now; the collection may change meanwhile."""
+
+    def __len__(self) -> int: ...
+
+
+class Partition(Protocol):
+    """All values of one sandbox."""
+
+    @property
+    def transaction(self) -> AbstractContextManager[Any]:
         """A transaction of the sandbox: other requests see all of its changes or none. May be nested."""
 
-    def collection(self, sandbox: str, collection: str) -> MutableMapping[str, Any]:
-        """The collection of a sandbox, empty at first."""
+    def is_busy(self) -> bool:
+        """Whether another thread is inside a transaction."""
 
-    def is_busy(self, sandbox: str) -> bool:
-        """Whether another thread is inside a transaction of the sandbox."""
+    def rows(self, collection: str) -> Rows:
+        """The collection of that name, empty at first."""
 
-    def shelves(self, sandbox: str) -> Mapping[str, MutableMapping[str, Any]]:
-        """The sandbox's collections by name, as far as they were opened."""
+    def clear(self) -> Iterable[MutableMapping[Any, Any]]:
+        """Empty every collection. Returns the removed values, for the caller to free later."""
 
-    def pop_collections(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
-        """Remove all collections of the sandbox and return them; reopened collections are empty."""
 
-    def forget(self, sandbox: str) -> Iterable[MutableMapping[str, Any]]:
-        """Like `take`, and forget the sandbox. A running transaction can finish."""
+class Store(Protocol):
+    """A partition for each sandbox."""
+
+    def open(self, sandbox: str) -> Partition:
+        """The sandbox's partition, empty at first."""
+
+    def drop(self, sandbox: str) -> None:
+        """Forget the partition. A running transaction can finish."""
 
 
 def open_store() -> Store:

@@ -1,38 +1,70 @@
 """Collections in dictionaries, lost when the process ends."""
 
-from collections import defaultdict
+from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any
 
 
-class MemoryStore:
-    """A store in memory. A transaction is a lock: requests of one sandbox never interleave."""
+class MemoryRows:
+    """A collection in a dictionary. `get` is the dictionary's own, because it is called several times a request."""
+
+    __slots__ = ("_values", "get")
 
     def __init__(self) -> None:
-        self._locks: defaultdict[str, RLock] = defaultdict(RLock)
-        self._shelves: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self._values: dict[str, Any] = {}
+        self.get: Callable[[str], Any] = self._values.get
 
-    def transaction(self, sandbox: str) -> RLock:
-        return self._locks[sandbox]
+    def put(self, key: str, value: Any, /) -> None:
+        self._values[key] = value
 
-    def collection(self, sandbox: str, collection: str) -> dict[str, Any]:
-        return self._shelves[sandbox].setdefault(collection, {})
+    def delete(self, key: str, /) -> None:
+        self._values.pop(key, None)
 
-    def is_busy(self, sandbox: str) -> bool:
-        lock = self._locks.get(sandbox)
-        if lock is None:
-            return False
-        is_free = lock.acquire(blocking=False)
+    def scan(self) -> Iterator[Any]:
+        return iter(tuple(self._values.values()))
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        return iter(tuple(self._values.items()))
+
+    def clear(self) -> dict[str, Any]:
+        """Empty the collection; returns what was in it."""
+        values = self._values.copy()
+        self._values.clear()
+        return values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class MemoryPartition:
+    """A partition in memory. A transaction is a lock: requests of one sandbox never interleave."""
+
+    def __init__(self) -> None:
+        self.transaction = RLock()
+        self._rows: dict[str, MemoryRows] = {}
+
+    def is_busy(self) -> bool:
+        is_free = self.transaction.acquire(blocking=False)
         if is_free:
-            lock.release()
+            self.transaction.release()
         return not is_free
 
-    def shelves(self, sandbox: str) -> dict[str, dict[str, Any]]:
-        return dict(self._shelves.get(sandbox, {}))
+    def rows(self, collection: str) -> MemoryRows:
+        found = self._rows.get(collection)
+        return self._rows.setdefault(collection, MemoryRows()) if found is None else found
 
-    def pop_collections(self, sandbox: str) -> list[dict[str, Any]]:
-        return list(self._shelves.pop(sandbox, {}).values())
+    def clear(self) -> list[dict[str, Any]]:
+        return [each.clear() for each in self._rows.values()]
 
-    def forget(self, sandbox: str) -> list[dict[str, Any]]:
-        self._locks.pop(sandbox, None)
-        return self.pop_collections(sandbox)
+
+class MemoryStore:
+    """A store in memory."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[str, MemoryPartition] = {}
+
+    def open(self, sandbox: str) -> MemoryPartition:
+        return self._partitions.get(sandbox) or self._partitions.setdefault(sandbox, MemoryPartition())
+
+    def drop(self, sandbox: str) -> None:
+        self._partitions.pop(sandbox, None)

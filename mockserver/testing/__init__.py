@@ -1,9 +1,7 @@
 """Sandboxes and servers for tests, with unittest or any other runner; pytest has its plugin."""
 
+from mockserver.testing.pool import LeasedSandbox, RemotePool, SandboxApp
 from mockserver.testing.unittest import (
-    LeasedSandbox,
-    RemotePool,
-    SandboxApp,
     SandboxTestCase,
     asgi_app,
     frozen_settings,

@@ -136,8 +136,8 @@ class SandboxApp(LocalPool):
     def __init__(self, settings: Settings) -> None:
         self.app = create_app(settings)
         engine = self.app.engine
-        door = AsgiTransport(self.app)
-        super().__init__(engine, Client("http://127.0.0.1", settings.admin_token or None, door=door))
+        transport = AsgiTransport(self.app)
+        super().__init__(engine, Client("http://127.0.0.1", settings.admin_token or None, transport=transport))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)

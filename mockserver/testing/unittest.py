@@ -17,26 +17,12 @@ from mockserver.testing.pool import (
     PROGRESSION,
     LeasedSandbox,
     LocalPool,
-    RemotePool,
     SandboxApp,
     SandboxPool,
     environment_for,
     sandbox_name,
 )
 from mockserver.text import format_dotted
-
-__all__ = [
-    "LeasedSandbox",
-    "RemotePool",
-    "SandboxApp",
-    "SandboxTestCase",
-    "asgi_app",
-    "frozen_settings",
-    "journal_text",
-    "leased_sandbox",
-    "running_pool",
-    "running_server",
-]
 
 MAX_EXCHANGES = 20
 MAX_VIOLATIONS = 3

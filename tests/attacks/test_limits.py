@@ -16,7 +16,7 @@ from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.requests import parse_input
 from mockserver.openapi.schema import Schema
-from mockserver.sandbox.accounts import Account, AccountSpec, reserved_status
+from mockserver.sandbox.accounts import AccountSpec, reserved_status
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.journal import MAX_BYTES, Journal
 
@@ -55,18 +55,18 @@ def test_the_journal_counts_all_that_a_request_brings(request_: Request) -> None
 
 
 def test_a_page_of_the_ledger_does_not_sort_what_is_not_due(make_thousands: Callable[..., Any]) -> None:
-    account, batches = make_thousands(2000, progression=Progression("time", 1e9))
+    account, sandbox = make_thousands(2000, progression=Progression("time", 1e9))
 
     with effort_within(200_000):  # far fewer than the 2,000,000 prompts that wait
-        assert [charge.entry for charge in islice(account.ledger(batches, 0.0), 100)] == ["opened"]
+        assert [charge.entry for charge in islice(sandbox.accounts.ledger(account, 0.0), 100)] == ["opened"]
 
 
 def test_a_balance_reads_the_markers_of_a_batch_once(make_thousands: Callable[..., Any]) -> None:
-    account, batches = make_thousands(1, text="[mock:hang]")
+    account, sandbox = make_thousands(1, text="[mock:hang]")
 
-    account.balance(batches, 1.0)
+    sandbox.accounts.balance(account, 1.0)
 
-    assert all(batch.fates is not None for batch in batches.values())
+    assert all(batch.fates is not None for batch in sandbox.batches.scan())
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def make_thousands() -> Callable[..., Any]:
 
     def make(count: int, *, text: str = "hello", progression: Progression = IMMEDIATE) -> Any:
         body = b'{"prompts":[' + b",".join([f'"{text}"'.encode()] * 1000) + b"]}"
-        account, batches = Account(AccountSpec("some-token", "a@example.com"), 0.0), {}
+        sandbox = make_engine().sandboxes.open("test")
+        account = sandbox.accounts.open(AccountSpec("some-token", "a@example.com"), 0.0)
         for n in range(count):
             batch = Batch(f"{n}", "batch", "some-token", 1000, body, "prompts", 0.0, progression, price=5)
-            batches[batch.id] = batch
-            account.add_batch(batch)
-        return account, batches
+            sandbox.accounts.add_batch(batch)
+        return account, sandbox
 
     return make
 

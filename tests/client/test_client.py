@@ -137,7 +137,7 @@ def mine(client: Client, request: pytest.FixtureRequest) -> Iterator[SandboxClie
 def test_every_verb_has_a_method_of_the_client(host: LocalPool, mine: SandboxClient, verb: str) -> None:
     assert verb in WALK, f"no method of the client asks {verb}, or no line here says which"
     spy = Spy(host.url)
-    sandbox = Client(host.url, door=spy).sandbox(mine.name)
+    sandbox = Client(host.url, transport=spy).sandbox(mine.name)
 
     try:
         WALK[verb](sandbox)
@@ -393,11 +393,11 @@ def test_a_name_that_no_header_can_carry_is_refused(client: Client, name: str) -
 
 def test_a_connection_that_the_server_closed_is_opened_again() -> None:
     with running_pool() as host:
-        door = HttpTransport(host.url)
-        client = Client(host.url, door=door)
+        transport = HttpTransport(host.url)
+        client = Client(host.url, transport=transport)
         client.version()
-        assert door._connection.sock is not None
-        door._connection.sock.shutdown(socket.SHUT_RDWR)
+        assert transport._connection.sock is not None
+        transport._connection.sock.shutdown(socket.SHUT_RDWR)
 
         assert client.version()["name"] == "mockserver"
         client.close()
@@ -501,6 +501,45 @@ def test_a_misspelt_member_is_told_what_was_meant(mine: SandboxClient) -> None:
         setattr(mine, "progresion", "polls:1")  # noqa: B010  as above
     with pytest.raises(AttributeError, match=r"^a sandbox has no 'zzz'$"):
         getattr(mine, "zzz")  # noqa: B009  as above
+
+
+@pytest.mark.parametrize(
+    ("pick", "name", "message"),
+    [
+        (lambda it: it.client, "sandboxs", "a client has no 'sandboxs'; did you mean 'sandboxes'?"),
+        (lambda it: it.clock, "advence", "a clock has no 'advence'; did you mean 'advance'?"),
+        (lambda it: it, "credit", "a sandbox has no 'credit'; did you mean 'credits'?"),
+        (lambda it: it, "_secret", "a sandbox has no '_secret'"),
+    ],
+)
+def test_a_misspelt_attribute_is_an_error_with_the_nearest_name(
+    mine: SandboxClient, pick: Callable[[SandboxClient], object], name: str, message: str
+) -> None:
+    with pytest.raises(AttributeError) as read:
+        getattr(pick(mine), name)
+    with pytest.raises(AttributeError) as assigned:
+        setattr(pick(mine), name, 7)
+
+    assert (str(read.value), str(assigned.value)) == (message, message)
+    assert read.value.name == assigned.value.name == name
+
+
+def test_properties_that_are_only_read_cannot_be_assigned(mine: SandboxClient) -> None:
+    with pytest.raises(AttributeError, match="no setter"):
+        setattr(mine, "token", "another")  # noqa: B010  mypy would not let it pass
+    with pytest.raises(AttributeError, match="no setter"):
+        setattr(mine.clock, "now", 0)  # noqa: B010  as above
+
+
+@pytest.mark.parametrize(("count", "shown", "end"), [(20, 20, "wrong 19"), (21, 20, "and 1 more")])
+def test_an_error_shows_twenty_violations_and_holds_all(count: int, shown: int, end: str) -> None:
+    violations = [{"location": ["body", n], "message": f"wrong {n}"} for n in range(count)]
+
+    error = AdminError("PUT /__admin/faults", 422, "Refused.", violations)
+
+    assert str(error).count("wrong") == shown
+    assert str(error).endswith(end)
+    assert len(error.violations) == count
 
 
 def test_a_sandbox_says_who_it_is(mine: SandboxClient) -> None:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mockserver.cli import main
+from mockserver.client.report import ServerReport
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import Settings
 
@@ -101,6 +102,40 @@ def test_who_reads_the_text_is_not_told_twice(
     main(["report", "--url", server.url, "--admin-token", "secret"])
 
     assert "".join(capsys.readouterr()).count("nothing found in 1 exchange\n") == times
+
+
+def report_of(*, checked: int, judged: int, dropped: int = 0, severities: tuple[str, ...] = ()) -> ServerReport:
+    verdict = {"judged": judged, "dropped": dropped, "findings": [{"severity": each} for each in severities]}
+    return ServerReport(verdict, {"checked": checked})
+
+
+@pytest.mark.parametrize(
+    ("made", "is_empty", "has_no_verdict", "lacks", "lacks_unless_checked"),
+    [
+        (report_of(checked=0, judged=0), True, True, True, True),
+        (report_of(checked=0, judged=3), True, False, True, True),
+        (report_of(checked=3, judged=0), False, True, True, False),
+        (report_of(checked=3, judged=0, dropped=1), False, False, False, False),
+        (report_of(checked=3, judged=3), False, False, False, False),
+    ],
+)
+def test_a_report_has_no_result_without_responses_or_without_exchanges(
+    made: ServerReport, is_empty: bool, has_no_verdict: bool, lacks: bool, lacks_unless_checked: bool
+) -> None:
+    assert (made.is_empty, made.has_no_verdict) == (is_empty, has_no_verdict)
+    assert [made.lacks(fail_on) for fail_on in ("info", "warning", "error")] == [lacks] * 3
+    assert made.lacks("never") is lacks_unless_checked
+
+
+@pytest.mark.parametrize(
+    ("severity", "failing"),
+    [("info", ["info"]), ("warning", ["info", "warning"]), ("error", ["info", "warning", "error"])],
+)
+def test_a_report_fails_for_findings_of_the_severity_or_worse(severity: str, failing: list[str]) -> None:
+    made = report_of(checked=1, judged=1, severities=(severity,))
+
+    assert [each for each in ("info", "warning", "error", "never") if made.fails(each)] == failing
+    assert not report_of(checked=1, judged=1).fails("info")
 
 
 def test_what_cannot_be_asked_or_written_is_told(server: ThreadedServer, tmp_path: Path) -> None:

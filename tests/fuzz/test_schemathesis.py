@@ -8,6 +8,7 @@ import pytest
 from schemathesis_lies import FURTHER, LIES, Told
 from schemathesis_runs import ADA, SETTINGS, Target, fuzzed, schemathesis
 
+from mockserver.providers.agilecloud.batches.job import jobs_of
 from mockserver.settings.table import Settings
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -122,5 +123,5 @@ def tagged(target: Target, tag: str) -> list[str]:
 def own_batches_read(target: Target) -> set[str]:
     """The batches that Schemathesis started and then went on to follow."""
     sandbox = target.server.engine.sandboxes.open(ADA["x-mock-sandbox"])
-    batches = [*sandbox.batches.values(), *(job.batch for job in sandbox.jobs.values())]
+    batches = [*sandbox.batches.scan(), *(job.batch for job in jobs_of(sandbox).scan())]
     return {batch.id for batch in batches if batch.reads} - {*target.ids["queued"], *target.ids["batches"]}

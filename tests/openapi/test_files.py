@@ -244,6 +244,14 @@ def test_deep_but_not_too_deep_is_read(tmp_path: Path) -> None:
     assert read_document(written(tmp_path, text), SpecError) == json.loads(text)
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])
+def test_yaml_may_be_nested_250_levels_deep(tmp_path: Path, opening: str, closing: str) -> None:
+    fitting, beyond = (opening * levels + closing * levels for levels in (250, 251))
+
+    assert read_document(written(tmp_path, fitting), SpecError)
+    assert refusal_of(written(tmp_path, beyond, "deep.yaml")).endswith("nested too deeply")
+
+
 @pytest.mark.parametrize("content", ["a: &a [*a]", "a: &a {b: *a}", "&a [1, [*a]]"])
 def test_a_value_that_contains_itself_is_refused(tmp_path: Path, content: str) -> None:
     path = written(tmp_path, content)

@@ -1,6 +1,10 @@
 """Accounts: opened at first use, as files or the token's own words say."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from builders import make_rows
 
 from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import (
@@ -15,6 +19,12 @@ from mockserver.sandbox.accounts import (
 )
 
 START = 1_700_000_000.0
+
+
+def collections() -> Callable[[str, Any], Any]:
+    """Gives collections by name, each empty at first."""
+    rows: dict[str, Any] = {}
+    return lambda name, _: rows.setdefault(name, make_rows())
 
 
 @pytest.mark.parametrize(
@@ -81,15 +91,15 @@ KNOWN = {
 
 
 def test_an_account_is_opened_once_when_its_token_is_first_used() -> None:
-    accounts = Accounts(KNOWN, shelf={})
+    accounts = Accounts(KNOWN, collections=collections())
 
     opened = accounts.find("known", START, magic=True)
 
     assert opened is not None
-    assert (opened.email, opened.balance({}, START), opened.entries) == (
+    assert (opened.email, accounts.balance(opened, START), opened.entries) == (
         "known@example.com",
         7,
-        [Charge(START, 7, "opened")],
+        (Charge(START, 7, "opened"),),
     )
     assert accounts.find("known", START + 9, magic=True) is opened
     assert accounts.every() == [opened]
@@ -111,20 +121,20 @@ def test_an_account_is_opened_once_when_its_token_is_first_used() -> None:
 def test_files_come_before_reserved_words_and_closed_books_know_no_others(
     token: str, closed: bool, magic: bool, credits: int | None
 ) -> None:
-    accounts = Accounts(KNOWN, closed={"": frozenset(KNOWN)} if closed else {}, shelf={})
+    accounts = Accounts(KNOWN, closed={"": frozenset(KNOWN)} if closed else {}, collections=collections())
 
     found = accounts.find(token, START, magic=magic)
 
-    assert (found.balance({}, START) if found else None) == credits
+    assert (accounts.balance(found, START) if found else None) == credits
     assert len(accounts.every()) == (found is not None)
 
 
 def test_an_operator_may_open_an_account_in_closed_books() -> None:
-    accounts = Accounts({}, closed={"": frozenset()}, shelf={})
+    accounts = Accounts({}, closed={"": frozenset()}, collections=collections())
 
     opened = accounts.open(facts_of("mine", "mine@example.com", 3, revoked=True), START)
 
     assert accounts.find("mine", START, magic=True) is opened
-    assert (opened.key, opened.revoked, opened.balance({}, START)) == (account_key("mine"), True, 3)
+    assert (opened.key, opened.revoked, accounts.balance(opened, START)) == (account_key("mine"), True, 3)
     assert accounts.with_key(opened.key) is opened
     assert accounts.every() == [opened]

@@ -43,7 +43,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 def state_of(desk: BatchDesk) -> Any:
     """All that a failed request might have changed."""
     sandbox = desk.sandbox
-    return dict(sandbox.jobs), dict(sandbox.files), dict(sandbox.usage), dict(sandbox.ids._seen)
+    names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends", "seen")
+    return [list(sandbox.collection(name, object).items()) for name in names]
 
 
 def open_files() -> int:

@@ -7,6 +7,7 @@ import sys
 import uuid
 from pathlib import Path
 
+from builders import make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,8 +22,9 @@ REQUESTS = [(operation, body) for operation in ("queueBatch", "askModel") for bo
 
 ELSEWHERE = """
 from mockserver.sandbox.ids import IdSequence, as_uuid
+from mockserver.stores.memory import MemoryRows
 
-ids = IdSequence("seed", "sandbox", {})
+ids = IdSequence("seed", "sandbox", MemoryRows())
 for operation, body in %r:
     print(as_uuid(ids.next(operation, body)))
 """
@@ -33,7 +35,7 @@ def given_ids(ids: IdSequence, requests: list[tuple[str, bytes]]) -> list[str]:
 
 
 def new_sequence(seed: str = "seed", sandbox: str = "sandbox") -> IdSequence:
-    return IdSequence(seed, sandbox, {})
+    return IdSequence(seed, sandbox, make_rows())
 
 
 def test_another_process_gives_the_same_ids() -> None:
@@ -95,7 +97,7 @@ def test_where_one_part_ends_and_the_next_begins_matters() -> None:
 
 
 def test_what_was_seen_is_counted_where_the_sandbox_keeps_it() -> None:
-    seen: dict[str, int] = {}
+    seen = make_rows()
     first = IdSequence("seed", "sandbox", seen).next("one", b"{}")
 
     assert IdSequence("seed", "sandbox", seen).next("one", b"{}") != first

@@ -211,6 +211,7 @@ CARRIED: dict[str, Exchange] = {
     "a violation's message": exchange(violations=(Violation(("body",), "type", "a" * 4000),)),
     "a violation's place": exchange(violations=(Violation(("body", WIDE), "type", ""),)),
     "a violation's value": exchange(violations=(Violation(("body",), "type", "", value="a" * 4000),)),
+    "the names of a violation": exchange(violations=(Violation(("body",), "required", "", names=("a" * 4000,)),)),
     "many violations": exchange(violations=(Violation(("body",), "type", ""),) * 15),
 }
 

@@ -201,14 +201,14 @@ def test_each_forgetting_is_told(make_beginnings: MakeBeginnings) -> None:
 
 def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: SandboxManager, make_batch: MakeBatch) -> None:
     one = three.open("one")
-    one.batches["some-batch"] = make_batch()
+    one.batches.put("some-batch", make_batch())
     first = one.next_id("queueBatch", b"{}")
 
     assert three.delete("one") is one
     assert (three.delete("one"), three.find(one.key), len(three)) == (None, None, 2)
 
     again = three.open("one")
-    assert (dict(again.batches), again.was_evicted) == ({}, False)
+    assert (list(again.batches.scan()), again.was_evicted) == ([], False)
     assert again.next_id("queueBatch", b"{}") == first
     assert three.find(one.key) is again
 
@@ -217,21 +217,21 @@ def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
     three: SandboxManager, make_batch: MakeBatch
 ) -> None:
     old = three.open("one")
-    old.batches["some-batch"] = make_batch()
+    old.batches.put("some-batch", make_batch())
 
     with old.transaction:
         three.delete("one")
         new = three.open("one")
-        new.batches["new"] = make_batch(id_="new")
-        assert list(old.batches) == ["some-batch"]
+        new.batches.put("new", make_batch(id_="new"))
+        assert [id_ for id_, _ in old.batches.items()] == ["some-batch"]
         old.reset()
 
-    assert (list(old.batches), list(new.batches)) == ([], ["new"])
+    assert ([*old.batches.items()], [id_ for id_, _ in new.batches.items()]) == ([], ["new"])
 
 
 def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: SandboxManager) -> None:
     seen = three.peek("four")
-    seen.batches.clear()
+    seen.reset_state()
 
     assert (seen.name, seen.clock.now(), len(three), three.named("four")) == ("four", 1000, 3, None)
     assert seen.key == three.open("four").key
@@ -248,7 +248,7 @@ def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beg
         assert (sandbox.clock.now(), sandbox.clock.scale, sandbox.progression) == (5, 60, Progression("polls", 2))
         vip = sandbox.accounts.find("vip", 5, magic=True, provider="api")
         assert vip is not None
-        assert vip.balance({}, 5) == 3
+        assert sandbox.accounts.balance(vip, 5) == 3
         assert sandbox.accounts.find("other", 5, magic=True, provider="api") is None
         sandbox.clock.advance(100)
         sandbox.progression = IMMEDIATE
@@ -343,7 +343,7 @@ class Book(RuleBasedStateMachine):
             id_ = sandbox.next_id("queueBatch", b"{}")
             number = self.batches[name]
             assert self.ids.setdefault((name, number), id_) == id_, "the n-th id is always the same"
-            sandbox.batches[id_] = self.make_batch(id_=id_)
+            sandbox.batches.put(id_, self.make_batch(id_=id_))
             self.batches[name] += 1
 
     @rule(name=NAMES, seconds=st.integers(0, 9))

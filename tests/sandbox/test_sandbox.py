@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mockserver.providers.agentfirst.answer_versions import AnswerVersions
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
 from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.journal import Journal
@@ -18,16 +19,12 @@ Note = Callable[[Journal], None]
 
 def live_in(sandbox: Sandbox, batch: Batch, note: Note) -> str:
     """Leave a trace in every part of the sandbox; the id it gave."""
-    sandbox.batches[batch.id] = batch
-    account = sandbox.accounts.find("some-token", sandbox.clock.now(), magic=True)
-    assert account is not None
-    account.add_batch(batch)
+    assert sandbox.accounts.find("some-token", sandbox.clock.now(), magic=True) is not None
+    sandbox.accounts.add_batch(batch)
     note(sandbox.journal)
     sandbox.clock.advance(3 * DAY)
     sandbox.progression = Progression("polls", 3)
-    sandbox.answers.version(
-        b"q", sandbox.clock.now(), born=sandbox.clock.born, batches=sandbox.batches, questions=lambda _: [b"q"]
-    )
+    AnswerVersions(sandbox).version(b"q", sandbox.clock.now(), lambda _: [b"q"])
     return sandbox.next_id("queueBatch", b"{}")
 
 
@@ -40,7 +37,7 @@ def test_a_new_sandbox_is_as_its_beginnings_say(sandboxes: SandboxManager) -> No
     sandbox = sandboxes.open("one")
 
     assert (sandbox.name, sandbox.clock.now(), sandbox.clock.is_frozen) == ("one", 1000, True)
-    assert (sandbox.progression, dict(sandbox.batches), sandbox.accounts.every()) == (IMMEDIATE, {}, [])
+    assert (sandbox.progression, list(sandbox.batches.scan()), sandbox.accounts.every()) == (IMMEDIATE, [], [])
     assert sandbox.journal.seen == 0
 
 
@@ -56,7 +53,7 @@ def test_what_happens_in_one_sandbox_is_not_seen_in_another(
 
     id_ = live_in(one, make_batch(), note)
 
-    assert (dict(two.batches), two.accounts.every(), two.journal.seen) == ({}, [], 0)
+    assert (list(two.batches.scan()), two.accounts.every(), two.journal.seen) == ([], [], 0)
     assert (two.clock.now(), two.progression) == (1000, IMMEDIATE)
     assert two.next_id("queueBatch", b"{}") != id_
 
@@ -81,7 +78,7 @@ def test_after_a_reset_a_sandbox_lives_its_life_again(
 
     sandbox.reset()
 
-    assert (dict(sandbox.batches), sandbox.accounts.every(), sandbox.journal.seen) == ({}, [], 0)
+    assert (list(sandbox.batches.scan()), sandbox.accounts.every(), sandbox.journal.seen) == ([], [], 0)
     assert (sandbox.clock.now(), sandbox.clock.is_frozen, sandbox.progression) == (1000, True, IMMEDIATE)
     assert live_in(sandbox, make_batch(), note) == first
 
@@ -94,7 +91,7 @@ def test_resetting_the_state_keeps_journal_clock_and_progression(
 
     sandbox.reset_state()
 
-    assert (dict(sandbox.batches), sandbox.accounts.every()) == ({}, [])
+    assert (list(sandbox.batches.scan()), sandbox.accounts.every()) == ([], [])
     assert sandbox.next_id("queueBatch", b"{}") == first
     assert (sandbox.journal.seen, sandbox.clock.now()) == (1, 1000 + 3 * DAY)
     assert sandbox.progression == Progression("polls", 3)
@@ -105,10 +102,9 @@ def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: SandboxM
     sandbox.clock.advance(9 * DAY)
 
     def edition(*created: float) -> int:
-        sandbox.batches.update({str(at): make_batch(id_=str(at), created=at) for at in created})
-        return sandbox.answers.version(
-            b"q", max(created), born=sandbox.clock.born, batches=sandbox.batches, questions=lambda _: [b"q"]
-        )
+        for at in created:
+            sandbox.batches.put(str(at), make_batch(id_=str(at), created=at))
+        return AnswerVersions(sandbox).version(b"q", max(created), lambda _: [b"q"])
 
     assert edition(1000, 1000 + 2 * DAY, 1000 + 4 * DAY) == 2
     sandbox.reset_state()
@@ -157,12 +153,12 @@ def test_inside_a_transaction_another_one_may_begin(sandboxes: SandboxManager) -
     with sandbox.transaction, sandbox.transaction:
         sandbox.reset()
 
-    assert dict(sandbox.batches) == {}
+    assert list(sandbox.batches.scan()) == []
 
 
 def test_a_clock_with_batches_behind_it_does_not_begin_again(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
     sandbox = sandboxes.open("mine")
-    sandbox.batches["some-batch"] = make_batch()
+    sandbox.batches.put("some-batch", make_batch())
 
     with pytest.raises(ValueError, match="reset the state first"):
         sandbox.reset_clock()

@@ -58,7 +58,7 @@ def facts_of(sandbox: Sandbox) -> Any:
     opened = [sandbox.accounts.find(token, now, magic=True) for token in ("a", "b", "new")]
     return (
         (now, clock.is_frozen, clock.scale, clock.born),
-        [(it.key, it.email, it.balance(sandbox.batches, now), it.is_revoked(now)) for it in opened if it],
+        [(it.key, it.email, sandbox.accounts.balance(it, now), it.is_revoked(now)) for it in opened if it],
         (sandbox.progression, sandbox.conditions, sandbox.accounts.terms, sandbox.rules.installed),
     )
 
@@ -102,14 +102,14 @@ def test_an_account_without_a_token_is_everybody_those_that_come_later_too(
     make_sandbox: Callable[[], Sandbox],
 ) -> None:
     sandbox = make_sandbox()
-    met = sandbox.accounts.find("met", 1000, magic=True)
+    assert sandbox.accounts.find("met", 1000, magic=True) is not None
     apply(sandbox, accounts=[{"credits": 7}, {"token": "named", "credits": 9, "email": "n@example.com"}])
     apply(sandbox, name="later", accounts=[{"revoked": True}])
 
     now = sandbox.clock.now()
-    assert met is not None
-    found = [met, *(sandbox.accounts.find(token, now, magic=True) for token in ("named", "new", "mock-no-credits"))]
-    assert [(it.balance({}, now), it.is_revoked(now)) for it in found if it] == [
+    tokens = ("met", "named", "new", "mock-no-credits")
+    found = [sandbox.accounts.find(token, now, magic=True) for token in tokens]
+    assert [(sandbox.accounts.balance(it, now), it.is_revoked(now)) for it in found if it] == [
         (7, True),
         (9, True),
         (7, True),
@@ -123,16 +123,17 @@ def test_tokens_are_revoked_after_a_while_and_good_again_when_that_is_said(
     make_sandbox: Callable[[], Sandbox],
 ) -> None:
     sandbox = make_sandbox()
-    met = sandbox.accounts.find("met", 1000, magic=True)
-    assert met is not None
+    sandbox.accounts.find("met", 1000, magic=True)
+
+    def are_revoked(now: float) -> tuple[bool, ...]:
+        found = [sandbox.accounts.find(token, 1003, magic=True) for token in ("met", "new")]
+        return tuple(each.is_revoked(now) for each in found if each)
 
     apply(sandbox, accounts=[{"revoked_after": 5}])
-    new = sandbox.accounts.find("new", 1003, magic=True)
-    assert new is not None
-    assert [(met.is_revoked(now), new.is_revoked(now)) for now in (1004.9, 1005)] == [(False, False), (True, True)]
+    assert [are_revoked(now) for now in (1004.9, 1005)] == [(False, False), (True, True)]
 
     apply(sandbox, accounts=[{"revoked": False}])
-    assert not (met.is_revoked(1e9) or new.is_revoked(1e9))
+    assert are_revoked(1e9) == (False, False)
 
 
 def test_the_clock_goes_anywhere_while_nothing_has_a_time(make_sandbox: Callable[[], Sandbox]) -> None:
@@ -147,7 +148,7 @@ def test_the_clock_goes_only_forward_under_batches_and_a_refused_set_up_changes_
     make_sandbox: Callable[[], Sandbox], make_batch: Callable[..., Batch]
 ) -> None:
     sandbox = make_sandbox()
-    sandbox.batches["one"] = make_batch()
+    sandbox.batches.put("one", make_batch())
     before = facts_of(sandbox)
     rest: Any = {
         "accounts": [{"credits": 1}],
@@ -215,7 +216,7 @@ def test_resetting_the_state_forgets_what_holds_for_every_account(make_sandbox: 
 
     found = sandbox.accounts.find("a", 1000, magic=True)
     assert found is not None
-    assert found.balance({}, 1000) > 0
+    assert sandbox.accounts.balance(found, 1000) > 0
     assert sandbox.conditions is NORMAL
 
 

@@ -5,11 +5,17 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from encoding_store import EncodingStore
 
-from mockserver.stores import Store, open_store
+from mockserver.stores import Rows, Store, open_store
 from mockserver.stores.memory import MemoryStore
 
-IMPLEMENTATIONS: dict[str, Callable[[], Store]] = {"memory": MemoryStore, "opened": open_store}
+TYPES = dict.fromkeys(("things", "others", "counts", ""), Any)
+IMPLEMENTATIONS: dict[str, Callable[[], Store]] = {
+    "memory": MemoryStore,
+    "opened": open_store,
+    "encoding": lambda: EncodingStore(TYPES),
+}
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
@@ -17,135 +23,138 @@ def store(request: pytest.FixtureRequest) -> Store:
     return IMPLEMENTATIONS[request.param]()
 
 
-def test_a_shelf_is_empty_at_first(store: Store) -> None:
-    shelf = store.collection("sandbox", "things")
-
-    assert (len(shelf), list(shelf), shelf.get("id")) == (0, [], None)
-    assert "id" not in shelf
-    with pytest.raises(KeyError):
-        shelf["id"]
+@pytest.fixture
+def rows(store: Store) -> Rows:
+    return store.open("sandbox").rows("things")
 
 
-def test_a_shelf_opened_again_holds_what_was_put_there(store: Store) -> None:
-    store.collection("sandbox", "things")["id"] = (1, "two")
-
-    assert dict(store.collection("sandbox", "things")) == {"id": (1, "two")}
+def test_a_collection_is_empty_at_first(rows: Rows) -> None:
+    assert (len(rows), list(rows.scan()), list(rows.items()), rows.get("id")) == (0, [], [], None)
 
 
-def test_two_views_of_a_shelf_show_the_same_documents(store: Store) -> None:
-    one, other = store.collection("sandbox", "things"), store.collection("sandbox", "things")
+def test_a_collection_opened_again_holds_what_was_put_there(store: Store, rows: Rows) -> None:
+    rows.put("id", "two")
 
-    one["id"] = 1
-    assert other["id"] == 1
-
-    del other["id"]
-    assert "id" not in one
+    assert list(store.open("sandbox").rows("things").items()) == [("id", "two")]
 
 
-def test_documents_keep_the_order_in_which_their_keys_were_first_put(store: Store) -> None:
-    shelf = store.collection("sandbox", "things")
+def test_two_views_of_a_collection_show_the_same_values(store: Store, rows: Rows) -> None:
+    other = store.open("sandbox").rows("things")
+
+    rows.put("id", 1)
+    assert other.get("id") == 1
+
+    other.delete("id")
+    assert rows.get("id") is None
+
+
+def test_values_keep_the_order_in_which_their_keys_were_first_put(rows: Rows) -> None:
     for id_ in ("b", "c", "a"):
-        shelf[id_] = id_.upper()
+        rows.put(id_, id_.upper())
 
-    shelf["b"] = "again"
+    rows.put("b", "again")
 
-    assert list(shelf.items()) == [("b", "again"), ("c", "C"), ("a", "A")]
-    assert list(shelf.values()) == ["again", "C", "A"]
-
-
-def test_a_key_that_was_removed_and_put_again_comes_last(store: Store) -> None:
-    shelf = store.collection("sandbox", "things")
-    shelf.update(a=1, b=2)
-
-    assert shelf.pop("a") == 1
-    shelf["a"] = 3
-
-    assert list(shelf) == ["b", "a"]
+    assert list(rows.items()) == [("b", "again"), ("c", "C"), ("a", "A")]
+    assert list(rows.scan()) == ["again", "C", "A"]
 
 
-def test_shelves_of_other_sandboxes_and_collections_are_apart(store: Store) -> None:
-    store.collection("one", "things")["id"] = 1
+def test_a_key_that_was_removed_and_put_again_comes_last(rows: Rows) -> None:
+    for id_ in ("a", "b"):
+        rows.put(id_, 1)
 
-    assert len(store.collection("two", "things")) == 0
-    assert len(store.collection("one", "others")) == 0
-    assert len(store.collection("onethings", "")) == 0
+    rows.delete("a")
+    rows.put("a", 3)
 
-
-def test_taking_shelves_away_empties_every_shelf_of_one_sandbox(store: Store) -> None:
-    for sandbox in ("one", "two"):
-        for collection in ("things", "others"):
-            store.collection(sandbox, collection)["id"] = 1
-
-    store.pop_collections("one")
-
-    assert [len(store.collection("one", collection)) for collection in ("things", "others")] == [0, 0]
-    assert [len(store.collection("two", collection)) for collection in ("things", "others")] == [1, 1]
+    assert [key for key, _ in rows.items()] == ["b", "a"]
 
 
-def test_what_is_put_on_a_shelf_that_was_taken_away_is_not_found_again(store: Store) -> None:
-    shelf = store.collection("sandbox", "things")
+def test_deleting_an_unknown_key_does_nothing(rows: Rows) -> None:
+    rows.put("a", 1)
 
-    store.pop_collections("sandbox")
-    shelf["late"] = 1
+    rows.delete("b")
 
-    assert dict(store.collection("sandbox", "things")) == {}
-
-
-@pytest.mark.parametrize("forget", [Store.pop_collections, Store.forget])
-def test_forgetting_a_sandbox_nobody_opened_does_nothing(store: Store, forget: Callable[[Store, str], Any]) -> None:
-    getattr(store, forget.__name__)("nobody")
-
-    assert len(store.collection("nobody", "things")) == 0
+    assert len(rows) == 1
 
 
-def test_the_shelves_of_a_sandbox_are_those_that_were_opened(store: Store) -> None:
-    assert dict(store.shelves("sandbox")) == {}
+def test_a_collection_may_change_while_it_is_scanned(rows: Rows) -> None:
+    rows.put("a", 1)
+    rows.put("b", 2)
 
-    store.collection("sandbox", "things")["id"] = 1
-    store.collection("sandbox", "others")
-    store.collection("two", "more")
+    for key, value in rows.items():
+        rows.delete(key)
+        rows.put(f"{key}{key}", value)
+    for _ in rows.scan():
+        rows.put("more", 3)
 
-    assert {name: dict(shelf) for name, shelf in store.shelves("sandbox").items()} == {
-        "things": {"id": 1},
-        "others": {},
-    }
+    assert list(rows.items()) == [("aa", 1), ("bb", 2), ("more", 3)]
+
+
+def test_collections_of_other_sandboxes_and_names_are_apart(store: Store, rows: Rows) -> None:
+    rows.put("id", 1)
+
+    assert len(store.open("two").rows("things")) == 0
+    assert len(store.open("sandbox").rows("others")) == 0
+    assert len(store.open("sandboxthings").rows("")) == 0
+
+
+def test_clearing_empties_every_collection_of_one_sandbox_for_all_who_have_it_open(store: Store) -> None:
+    opened = [store.open(sandbox).rows(name) for sandbox in ("one", "two") for name in ("things", "others")]
+    for rows in opened:
+        rows.put("id", 1)
+
+    store.open("one").clear()
+
+    assert [len(rows) for rows in opened] == [0, 0, 1, 1]
+    opened[0].put("id", 2)
+    assert store.open("one").rows("things").get("id") == 2
+
+
+def test_dropping_a_sandbox_nobody_opened_does_nothing(store: Store) -> None:
+    store.drop("nobody")
+
+    assert len(store.open("nobody").rows("things")) == 0
 
 
 def test_a_sandbox_that_was_dropped_begins_anew_while_its_last_transaction_runs(store: Store) -> None:
-    store.collection("sandbox", "things")["id"] = 1
+    partition = store.open("sandbox")
+    things = partition.rows("things")
+    things.put("id", 1)
 
-    with store.transaction("sandbox"):
-        store.forget("sandbox")
+    with partition.transaction:
+        store.drop("sandbox")
         thread, inside = begin_elsewhere(store, "sandbox")
         assert inside.wait(10)
+        assert things.get("id") == 1
+        things.put("late", 1)
 
     thread.join()
-    assert dict(store.collection("sandbox", "things")) == {}
+    assert list(store.open("sandbox").rows("things").items()) == []
 
 
 def test_a_sandbox_is_busy_while_another_thread_is_inside(store: Store) -> None:
     seen: list[bool] = []
 
     def look() -> None:
-        seen.append(store.is_busy("sandbox"))
+        seen.append(store.open("sandbox").is_busy())
 
-    with store.transaction("sandbox"):
-        own = store.is_busy("sandbox")
+    with store.open("sandbox").transaction:
+        own = store.open("sandbox").is_busy()
         thread = Thread(target=look)
         thread.start()
         thread.join()
 
-    assert (own, seen, store.is_busy("sandbox"), store.is_busy("nobody")) == (False, [True], False, False)
+    assert (own, seen, store.open("sandbox").is_busy(), store.open("nobody").is_busy()) == (False, [True], False, False)
 
 
 def test_transactions_may_be_nested_and_used_again(store: Store) -> None:
-    shelf, transaction = store.collection("sandbox", "things"), store.transaction("sandbox")
+    partition = store.open("sandbox")
+    rows, transaction = partition.rows("things"), partition.transaction
 
     for id_ in ("a", "b"):
-        with transaction, transaction, store.transaction("sandbox"):
-            shelf[id_] = 1
+        with transaction, transaction, store.open("sandbox").transaction:
+            rows.put(id_, 1)
 
-    assert list(shelf) == ["a", "b"]
+    assert [key for key, _ in rows.items()] == ["a", "b"]
 
 
 def begin_elsewhere(store: Store, sandbox: str) -> tuple[Thread, Event]:
@@ -153,7 +162,7 @@ def begin_elsewhere(store: Store, sandbox: str) -> tuple[Thread, Event]:
     inside = Event()
 
     def begin() -> None:
-        with store.transaction(sandbox):
+        with store.open(sandbox).transaction:
             inside.set()
 
     thread = Thread(target=begin)
@@ -162,7 +171,7 @@ def begin_elsewhere(store: Store, sandbox: str) -> tuple[Thread, Event]:
 
 
 def test_transactions_of_one_sandbox_exclude_each_other(store: Store) -> None:
-    with store.transaction("sandbox"):
+    with store.open("sandbox").transaction:
         thread, inside = begin_elsewhere(store, "sandbox")
         assert not inside.wait(0.05)
 
@@ -171,7 +180,7 @@ def test_transactions_of_one_sandbox_exclude_each_other(store: Store) -> None:
 
 
 def test_transactions_of_different_sandboxes_do_not_wait_for_each_other(store: Store) -> None:
-    with store.transaction("one"):
+    with store.open("one").transaction:
         thread, inside = begin_elsewhere(store, "two")
         assert inside.wait(10)
 
@@ -179,7 +188,7 @@ def test_transactions_of_different_sandboxes_do_not_wait_for_each_other(store: S
 
 
 def test_a_transaction_that_fails_lets_the_next_one_in(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction("sandbox"):
+    with pytest.raises(RuntimeError), store.open("sandbox").transaction:
         raise RuntimeError
 
     thread, inside = begin_elsewhere(store, "sandbox")
@@ -189,12 +198,12 @@ def test_a_transaction_that_fails_lets_the_next_one_in(store: Store) -> None:
 
 
 def test_a_count_kept_by_many_threads_is_right(store: Store) -> None:
-    shelf: Any = store.collection("sandbox", "counts")
+    rows = store.open("sandbox").rows("counts")
 
     def count() -> None:
         for _ in range(200):
-            with store.transaction("sandbox"):
-                shelf["n"] = shelf.get("n", 0) + 1
+            with store.open("sandbox").transaction:
+                rows.put("n", (rows.get("n") or 0) + 1)
 
     threads = [Thread(target=count) for _ in range(8)]
     for thread in threads:
@@ -202,4 +211,4 @@ def test_a_count_kept_by_many_threads_is_right(store: Store) -> None:
     for thread in threads:
         thread.join()
 
-    assert shelf["n"] == 1600
+    assert rows.get("n") == 1600

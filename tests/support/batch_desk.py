@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unuse
 
 from mockserver.engine.engine import Engine
 from mockserver.http import Response
-from mockserver.providers.agilecloud.files import FileRecord
+from mockserver.providers.agilecloud.files import FileRecord, files_of
 from mockserver.redaction import account_key
 from mockserver.sandbox.blobs import Blob
 
@@ -61,11 +61,11 @@ class BatchDesk:
 
     def put(self, content: bytes, purpose: str = "batch", account: str = "") -> str:
         """The id of a new file."""
-        id_, now = f"file-{len(self.sandbox.files)}", self.now
+        id_, now = f"file-{len(files_of(self.sandbox))}", self.now
         blob = Blob.in_memory(content)
-        self.sandbox.files[id_] = FileRecord(
-            id_, account_key(account or self.token), "in.jsonl", purpose, len(content), now, None, blob
-        )
+        owner = account_key(account or self.token)
+        record = FileRecord(id_, owner, "in.jsonl", purpose, len(content), now, None, blob)
+        files_of(self.sandbox).put(id_, record)
         return id_
 
     def ask(self, method: str, path: str, **given: Any) -> Response:

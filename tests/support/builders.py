@@ -1,7 +1,7 @@
 """Builders that test files share: an engine, a request to it, documents and fixtures written on the spot."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
 from mockserver.settings.table import Settings
+from mockserver.stores.memory import MemoryRows
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -116,3 +117,11 @@ def state_of(client: "TestClient") -> list[Any]:
     """All that the admin API can change."""
     paths = ("/clock", "/progression", "/conditions", "/accounts", "/requests", "/stubs")
     return [client.get(address(path)).json() for path in paths]
+
+
+def make_rows(values: Mapping[str, Any] = {}) -> MemoryRows:
+    """A collection with these values."""
+    rows = MemoryRows()
+    for key, value in values.items():
+        rows.put(key, value)
+    return rows

@@ -10,6 +10,9 @@ from builders import bytes_of, make_request
 from starlette.testclient import TestClient
 
 from mockserver.engine.engine import Engine
+from mockserver.providers.agilecloud.batches.job import jobs_of
+from mockserver.providers.agilecloud.files import files_of
+from mockserver.providers.agilecloud.prompts.repository import prompts_of
 from mockserver.sandbox.conditions import InputRejection
 
 TOKEN = "ann"
@@ -101,7 +104,7 @@ def _run_batches(desk: BatchDesk, profile: str) -> None:
     desk.run(chats(1))
     desk.create(chats(2))
     sandbox.conditions = conditions
-    files = [each.id for each in sandbox.files.values() if each.purpose == "batch_output" and not each.deleted]
+    files = [each.id for each in files_of(sandbox).scan() if each.purpose == "batch_output" and not each.deleted]
     desk.ask("DELETE", f"/v1/files/{files[0]}")
     sandbox.progression = aged
 
@@ -115,7 +118,7 @@ def _queue(desk: BatchDesk) -> None:
         desk.ask("POST", "/ai/batches", json={"prompts": ["one"], "model": "gemini", "country": "US"})
         desk.ask("GET", "/ai", query={"prompt": "trains", "mode": "async", "model": "chatgpt"})
     for id_, path in (
-        (each.id, "batches" if each.kind == "batch" else "completions") for each in [*desk.sandbox.batches.values()]
+        (each.id, "batches" if each.kind == "batch" else "completions") for each in [*desk.sandbox.batches.scan()]
     ):
         desk.ask("GET", f"/ai/{path}", query={"id": id_})
     desk.ask("GET", "/ai", query={"prompt": "trains", "model": "chatgpt"})
@@ -207,19 +210,19 @@ def _readings(engine: Engine) -> Iterator[tuple[str, str, dict[str, Any], Any]]:
     sandbox = engine.sandboxes.peek(TOKEN)
     for path in ("/user", "/v1/files", "/v1/batches", "/v1/models", "/api/v1/prompts"):
         yield "GET", path, {}, None
-    for id_ in sandbox.files:
+    for id_ in (key for key, _ in files_of(sandbox).items()):
         if "/" not in id_:
             yield "GET", f"/v1/files/{id_}", {}, None
             yield "GET", f"/v1/files/{id_}/content", {}, None
-    for id_ in sandbox.jobs:
+    for id_ in (key for key, _ in jobs_of(sandbox).items()):
         if "/" not in id_:
             yield "GET", f"/v1/batches/{id_}", {}, None
-    for id_ in list(sandbox.batches):
+    for id_, _ in sandbox.batches.items():
         yield "GET", "/ai/batches", {"id": id_}, None
         yield "GET", "/ai/completions", {"id": id_}, None
         yield "GET", "/ai", {"id": id_}, None
         yield "GET", f"/ai/archives/{sandbox.key}/{id_}", {}, None
-    for slug in {key.partition("\n")[2] for key in sandbox.prompts} | {"greeting", "farewell"}:
+    for slug in {key.partition("\n")[2] for key, _ in prompts_of(sandbox).items()} | {"greeting", "farewell"}:
         if not slug or "/" in slug:
             continue
         for rest in ("", "/versions", "/ab-results"):

@@ -168,26 +168,26 @@ def test_a_lent_sandbox_is_new_still_and_held(host: LocalPool) -> None:
 
 def test_lending_and_taking_back_in_this_process_takes_no_request() -> None:
     with running_pool() as host:
-        door = Counting(host.url)
-        local = LocalPool(host.engine, Client(host.url, door=door))
+        transport = Counting(host.url)
+        local = LocalPool(host.engine, Client(host.url, transport=transport))
 
         assert local.release(local.acquire("quiet")) == []
 
-    assert door.asked == 0
+    assert transport.asked == 0
 
 
 def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalPool) -> None:
     remote = RemotePool(host.url)
-    door = Counting(host.url)
-    remote.client = Client(host.url, door=door)
+    transport = Counting(host.url)
+    remote.client = Client(host.url, transport=transport)
 
     sandbox = remote.acquire("far")
     httpx.get(f"{remote.url}/ai/nothing", headers=sandbox.headers)
     odd = remote.release(sandbox)
-    door.close()
+    transport.close()
 
     assert [row["path"] for row in odd] == ["/ai/nothing"]
-    assert door.asked == 2
+    assert transport.asked == 2
 
 
 def test_what_a_killed_run_left_behind_is_replaced(host: LocalPool) -> None:
@@ -334,9 +334,9 @@ def test_an_app_that_is_wrapped_has_a_door() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})  # type: ignore[operator]  # what ASGI hands over
         await send({"type": "http.response.body", "body": str(scope["path"]).encode()})  # type: ignore[operator]  # what ASGI hands over
 
-    door = AsgiTransport(small)
-    assert door.ask("GET", "/a%20b", {}, b"").body == b"/a b"
-    door.close()
+    transport = AsgiTransport(small)
+    assert transport.ask("GET", "/a%20b", {}, b"").body == b"/a b"
+    transport.close()
 
 
 class Cases(SandboxTestCase):
@@ -422,14 +422,14 @@ def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalPool) -
 
 
 def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalPool) -> None:
-    door = Counting(host.url)
-    sandbox = LocalPool(host.engine, Client(host.url, door=door)).acquire("busy")
+    transport = Counting(host.url)
+    sandbox = LocalPool(host.engine, Client(host.url, transport=transport)).acquire("busy")
     httpx.get(f"{host.url}/user", headers=sandbox.headers)
 
     format_journal(sandbox)
-    door.close()
+    transport.close()
 
-    assert door.asked == 2, "how many were seen, and the latest"
+    assert transport.asked == 2, "how many were seen, and the latest"
 
 
 @pytest.mark.parametrize(

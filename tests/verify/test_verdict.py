@@ -445,9 +445,9 @@ def test_what_lines_broke_travels_with_an_exported_sandbox() -> None:
     desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
     before = findings_of(desk.engine, "ann")
 
-    snapshots = Snapshots({each.name: each.snapshot_types() for each in find_providers() if each.snapshot_types})
+    snapshots = Snapshots({each.name: each.collections() for each in find_providers() if each.collections})
     written = orjson.loads(orjson.dumps(snapshots.write(snapshots.snapshot_of(desk.sandbox, journal=True))))
-    restore(desk.sandbox, snapshots.read(written, desk.sandbox.shelves))
+    restore(desk.sandbox, snapshots.read(written))
 
     assert codes(before) == ["refused-lines"]
     assert findings_of(desk.engine, "ann") == before

@@ -17,7 +17,7 @@ from mockserver.providers.agentfirst import operations as agentfirst
 from mockserver.providers.agilecloud import hooks as agilecloud
 from mockserver.providers.agilecloud import rate_limit as agilecloud_limits
 from mockserver.providers.agilecloud.rate_limit import REQUESTS, TOKENS
-from mockserver.providers.agilecloud.usage import UsageEntry, report
+from mockserver.providers.agilecloud.usage import UsageEntry, report, usage_entries
 from mockserver.redaction import account_key
 from mockserver.server.process import ThreadedServer
 
@@ -386,7 +386,7 @@ def test_what_is_answered_is_metered_at_the_live_price(engine: Engine) -> None:
     sandbox = engine.sandboxes.open("test")
     tokens = used["prompt_tokens"], used["completion_tokens"]
     chat = UsageEntry(sandbox.clock.now(), "createChatCompletion", "qwen2.5-3b-instruct", *tokens)
-    assert [each._replace(id="") for each in sandbox.usage[account_key("test")]] == [
+    assert [each._replace(id="") for each in usage_entries(sandbox, account_key("test"))] == [
         chat,
         chat,
         UsageEntry(sandbox.clock.now(), "createEmbedding", "bge-large-en-v1.5", 1, 0),

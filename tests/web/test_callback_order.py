@@ -325,7 +325,7 @@ def test_a_seventeenth_receiver_is_called_once_another_has_answered() -> None:
 def test_a_callback_without_a_batch_to_speak_of_is_refused() -> None:
     post = Post(progression="time:60", callbacks="inbox")
     id_ = post.queue()
-    del post.sandbox.batches[id_]
+    post.sandbox.batches.delete(id_)
 
     post.wall += 60
     post.engine.settle(post.sandbox)

@@ -229,3 +229,11 @@ def test_the_admin_api_and_health_admit_no_page(cors: str) -> None:
 
     for answer in asyncio.run(both()):
         assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(("length", "is_repeated"), [(4096, True), (4097, False)])
+def test_a_preflight_may_ask_for_4096_characters_of_headers(length: int, is_repeated: bool) -> None:
+    answer = preflight(gateway_of(), PAGE, access_control_request_headers="x" * length)
+
+    assert (b"access-control-allow-headers" in answer.headers) is is_repeated
+    assert answer.headers[b"access-control-max-age"] == b"600"

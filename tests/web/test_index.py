@@ -140,7 +140,7 @@ def test_another_document_is_named_in_one_line(tmp_path: Path) -> None:
 
 def test_the_page_comes_over_a_socket_with_the_servers_own_address() -> None:
     with ThreadedServer(make_settings()) as server, Client(server.url) as client:
-        page = client._door.ask("GET", "/", {}, b"")
+        page = client._transport.ask("GET", "/", {}, b"")
 
     assert page.status == 200
     assert f"{server.url}/v1 " in page.body.decode()

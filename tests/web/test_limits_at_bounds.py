@@ -25,6 +25,10 @@ def send(client: TestClient, request: str, body: Any = None, **given: Any) -> in
     return int(client.request(method, path, json=body, **given).status_code)
 
 
+def names(count: int) -> dict[str, str]:
+    return {f"n{n}": "v" for n in range(count)}
+
+
 def metadata(count: int = 1, key: int = 1, value: int = 1) -> dict[str, Any]:
     labels = {f"{n:x}".rjust(key, "k"): "v" * value for n in range(count)}
     return {**SAID, "metadata": labels, "store": True}
@@ -126,6 +130,11 @@ def fault(type_: str, **fields: Any) -> dict[str, Any]:
             fault("status", status=503, retry_after=31_622_400),
             fault("status", status=503, retry_after=31_622_401),
         ),
+        (FAULT, fault("trickle", seconds=600), fault("trickle", seconds=600.5)),
+        (FAULT, fault("garbage", size=65_536), fault("garbage", size=65_537)),
+        (FAULT, fault("garbage", size=1), fault("garbage", size=0)),
+        (STUB, GET_USER | {"status": 500, "query": names(50)}, GET_USER | {"status": 500, "query": names(51)}),
+        (STUB, GET_USER | {"status": 500, "header": names(50)}, GET_USER | {"status": 500, "header": names(51)}),
         (FAULT, fault("cut", after=2**40), fault("cut", after=2**40 + 1)),
         (FAULT, fault("cut", share=1), fault("cut", share=1.01)),
         (FAULT, fault("cut", share=0), fault("cut", share=-0.01)),

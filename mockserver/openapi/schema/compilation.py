@@ -3,14 +3,14 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import jsonschema_rs
 
 from mockserver.errors import SpecError
-from mockserver.openapi.regex import PatternError, compile_pattern, linear_options
+from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
 from mockserver.openapi.schema.formats import FORMATS
 
 _DOCUMENT = "urn:mockserver:document"
@@ -33,15 +33,6 @@ class Compilable(Protocol):
 
     def forget(self) -> None:
         """Frees the compiled validator."""
-
-
-def is_pattern(text: str) -> bool:
-    """Whether the text is a regular expression that can be judged by."""
-    try:
-        pattern_validator(text)
-    except (jsonschema_rs.ValidationError, ValueError):
-        return False
-    return True
 
 
 class SchemaLibrary:
@@ -127,21 +118,6 @@ def _pattern_problem(node: Any) -> str:
                 if isinstance(text, str) and not is_pattern(text):
                     return why_unusable(text)
     return ""
-
-
-def why_unusable(text: str) -> str:
-    """Why a text is no pattern that can be judged by; begins with the text."""
-    try:
-        compile_pattern(text)
-    except PatternError as problem:
-        return str(problem)
-    return f"{text!r} is not a regular expression"
-
-
-@lru_cache(maxsize=256)
-def pattern_validator(definition: str) -> Any:
-    """A regular expression in JSON Schema's syntax (ECMA 262), which differs from Python's."""
-    return jsonschema_rs.Draft202012Validator({"pattern": definition}, pattern_options=linear_options())
 
 
 def shorten(message: str, limit: int = 300) -> str:

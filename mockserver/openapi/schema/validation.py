@@ -13,7 +13,7 @@ The two must agree, or a value could be rejected without a violation:
 A property test compares the validators on every schema of `openapi.yaml`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ import jsonschema_rs
 from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved
-from mockserver.openapi.schema.compilation import SchemaLibrary, compile_schema, pattern_validator, shorten
+from mockserver.openapi.regex import pattern_validator
+from mockserver.openapi.schema.compilation import SchemaLibrary, compile_schema, shorten
 from mockserver.openapi.schema.formats import FORMATS
 from mockserver.text import nearest
 
@@ -90,6 +91,7 @@ class Schema:
                 shorten(error.message) + _meant_names(error),
                 error.schema,
                 _format_schema(error.instance),
+                self._names(error, value),
             )
             for error in errors
         ]
@@ -103,8 +105,25 @@ class Schema:
             self._fast.validate(value)
         except jsonschema_rs.ValidationError as error:
             code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
-            return [Violation((*location, *error.instance_path), code, shorten(error.message))]
+            where, kind = (*location, *error.instance_path), error.kind.as_dict()
+            names = [kind["property"]] if error.kind.name == "required" else sorted(kind.get("unexpected", ()))
+            return [Violation(where, code, shorten(error.message), names=_bounded_names(names))]
         return []
+
+    def _names(self, error: "ValidationError", value: Any) -> tuple[str, ...]:
+        """The missing property, or the first unknown ones."""
+        if error.validator == "required":
+            return _bounded_names(error.validator_value)
+        if error.validator == "unevaluatedProperties":
+            # jsonschema has them only in its message.
+            place = tuple(error.absolute_path)
+            return next((each.names for each in self._first_of_the_fast_judge(value, ()) if each.location == place), ())
+        if error.validator != "additionalProperties" or not isinstance(error.instance, dict):
+            return ()
+        known = error.schema.get("properties", {})
+        patterns = [pattern_validator(text) for text in error.schema.get("patternProperties", ())]
+        unknown = (name for name in error.instance if name not in known and not any(p.is_valid(name) for p in patterns))
+        return _bounded_names(sorted(unknown))
 
     def resolved(self, definition: Any) -> Mapping[str, Any]:
         """What a part of the schema says: what its references lead to, and the keywords beside them.
@@ -248,6 +267,11 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
             instance = {name: each for name, each in instance.items() if not any(p.is_valid(name) for p in patterns)}
         yield from known["additionalProperties"](validator, definition, instance, schema) or ()
 
+    def required(_validator: Any, definition: Any, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
+        for name in definition if isinstance(instance, dict) else ():
+            if name not in instance:
+                yield jsonschema.ValidationError(f"{name!r} is a required property", validator_value=[name])
+
     def unique(_validator: Any, definition: bool, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
         if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
             yield jsonschema.ValidationError(f"{instance!r} has non-unique elements")
@@ -257,6 +281,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
         "pattern": pattern,
         "patternProperties": named,
         "additionalProperties": additional,
+        "required": required,
         "uniqueItems": unique,
     }
     if leaves_unevaluated:
@@ -270,8 +295,8 @@ _UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 
 
 _UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})
-MAX_MEANT = 3
-"""The most unknown names of an object for which the nearest known name is suggested."""
+MAX_NAMES = 3
+"""The most unknown names of an object that a violation lists, and for which the nearest known name is suggested."""
 
 
 def _meant_names(error: "ValidationError") -> str:
@@ -281,10 +306,14 @@ def _meant_names(error: "ValidationError") -> str:
     for each in (error, *choices):
         if each.validator in _UNKNOWN_NAMES and isinstance(each.instance, dict):
             known = each.schema.get("properties", {})
-            unknown = [name for name in islice(each.instance, MAX_MEANT + len(known)) if name not in known]
+            unknown = [name for name in islice(each.instance, MAX_NAMES + len(known)) if name not in known]
             free = [name for name in known if name not in each.instance]
-            meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_MEANT])))
+            meant |= dict.fromkeys(filter(None, (nearest(name, free) for name in unknown[:MAX_NAMES])))
     return f"; did you mean {', '.join(meant)}?" if meant else ""
+
+
+def _bounded_names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name[:MAX_SHOWN_VALUE] for name in names[:MAX_NAMES])
 
 
 @cache

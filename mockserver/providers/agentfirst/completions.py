@@ -7,6 +7,7 @@ import orjson
 
 from mockserver.api.call import ApiContext
 from mockserver.lazy import lazy_module
+from mockserver.providers.agentfirst.answer_versions import AnswerVersions
 from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.ids import digest
@@ -88,9 +89,7 @@ def _may_be_cached(request: Mapping[str, Any]) -> bool:
 
 
 def _version(question: Question, batch: Batch, sandbox: Sandbox) -> bytes:
-    number = sandbox.answers.version(
-        question.key(""), batch.created, born=sandbox.clock.born, batches=sandbox.batches, questions=_cached_questions
-    )
+    number = AnswerVersions(sandbox).version(question.key(""), batch.created, _cached_questions)
     return str(number).encode() if number else b""
 
 

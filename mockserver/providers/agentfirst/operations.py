@@ -10,6 +10,7 @@ from mockserver.http import Response
 from mockserver.lazy import lazy_function, lazy_module
 from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.schema import Schema
+from mockserver.providers.agentfirst.answer_versions import COMPUTED, READ
 from mockserver.providers.agentfirst.client_rules import CLIENT_RULES, prompts
 from mockserver.providers.agentfirst.completions import (
     DEFAULT_MODEL,
@@ -108,6 +109,7 @@ api = Provider(
     charges=needs_credits,
     patch_document=adapt,
     callback_payload=callback_payload,
+    collections=lambda: {COMPUTED: tuple[float, ...], READ: int},
     check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
     defaults={
         "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
@@ -115,7 +117,7 @@ api = Provider(
         "getArchive": {"format": "zip"},
     },
     exclusive_parameters={"askModel": "id"},
-    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.values())},
+    listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
     client_rules=CLIENT_RULES,
     prompts=prompts,
 )
@@ -147,7 +149,7 @@ def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:
 
 @api.handles("queueBatch")
 def queue_batch(call: Call) -> Response:
-    batch = _snapshot_types(call, _new_batch(call))
+    batch = _add_batch(call, _new_batch(call))
     target = call.body.get("callback") or call.body.get("callback (planned)")  # the document has both names
     if target:
         _note_callback(call, batch, target)
@@ -175,7 +177,7 @@ def ask_model(call: Call) -> Response:
     if "id" in call.arguments:
         return _poll_conversation(call, pending=202)
     if call.arguments.get("mode") == "async":
-        batch = _snapshot_types(call, _new_conversation(call, call.sandbox.progression))
+        batch = _add_batch(call, _new_conversation(call, call.sandbox.progression))
         if "callback" in call.arguments:
             _note_callback(call, batch, call.arguments["callback"])
         return call.reply({"id": batch.id}, 202)
@@ -184,7 +186,8 @@ def ask_model(call: Call) -> Response:
 
 @api.handles("getUser")
 def get_user(call: Call) -> Response:
-    return call.reply([{"email": call.account.email, "credits": call.account.balance(call.sandbox.batches, call.now)}])
+    balance = call.sandbox.accounts.balance(call.account, call.now)
+    return call.reply([{"email": call.account.email, "credits": balance}])
 
 
 @api.handles("getArchive")
@@ -209,9 +212,8 @@ def get_archive(call: Call) -> Response:
     return Response(200, "application/zip", archive.zip_archive(batch, asked, _world(call)), (name,), "handler")
 
 
-def _snapshot_types(call: Call, batch: Batch) -> Batch:
-    call.sandbox.batches[batch.id] = batch
-    call.account.add_batch(batch)
+def _add_batch(call: Call, batch: Batch) -> Batch:
+    call.sandbox.accounts.add_batch(batch)
     return batch
 
 
@@ -287,7 +289,7 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
     batch = batch.read_at(call.now).with_outcomes()
-    call.sandbox.batches[id_] = batch
+    call.sandbox.batches.put(id_, batch)
     if call.sandbox.outbox is not None:
         call.sandbox.outbox.reschedule(id_, batch.end())
     return batch
@@ -312,7 +314,7 @@ def _answer_now(call: Call) -> Response:
     if fate.failure is not None:
         status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else 500
         raise Refusal(Reason.FAILED, status=status)
-    return _completed(call, _snapshot_types(call, draft))._replace(delay=delay)
+    return _completed(call, _add_batch(call, draft))._replace(delay=delay)
 
 
 def _world(call: Call) -> ApiContext:

@@ -10,13 +10,15 @@ from mockserver.providers.agilecloud.rate_limit import Bucket
 from mockserver.providers.agilecloud.usage import UsageEntry
 
 
-def snapshot_types() -> Mapping[str, Any]:
+def collection_types() -> Mapping[str, Any]:
     """The type of each collection's values."""
     return {
-        "jobs": BatchRecord,
-        "files": FileRecord,
-        "prompts": Prompt,
-        "usage": list[UsageEntry],
-        "buckets": Bucket,
-        "asked": int,
+        "agilecloud.jobs": BatchRecord,
+        "agilecloud.files": FileRecord,
+        "agilecloud.prompts": Prompt,
+        "agilecloud.usage": UsageEntry,
+        "agilecloud.usage_starts": int,
+        "agilecloud.usage_ends": int,
+        "agilecloud.buckets": Bucket,
+        "agilecloud.asked": int,
     }

@@ -26,8 +26,6 @@ clients.
 
 _INSTEAD = dict.fromkeys(("/v1/responses", "/v1/completions"), "POST /v1/chat/completions")
 """The nearest imitated operation to OpenAI's other operations, where their paths do not suggest it."""
-_NAMED = re.compile(r"""^["'](.*)["'] is a required property""", re.DOTALL)
-_UNEXPECTED = re.compile(r"""\(["'](.*?)["'](?:,| was| were)""", re.DOTALL)
 _BEGINNING = re.compile(r"\^([A-Za-z0-9_-]+)")
 _ARTICLES = {
     "string": "a string",
@@ -120,9 +118,8 @@ def error_type(status: int) -> str:
 
 def param_of(violation: Violation) -> str | None:
     """The field or argument at fault, as OpenAI writes it: `metadata.tags`, `messages[0].role`."""
-    path = format_location(violation.location[1:])
-    missing = _missing(violation) if violation.code in _NAMING else ""
-    return f"{path}.{missing}".strip(".") or None if missing else path.lstrip(".") or None
+    # The location of a missing or unknown property is its object; an argument's location ends with its name.
+    return format_location((*violation.location[1:], *violation.names[:1])) or None
 
 
 def message_and_code(violation: Violation) -> tuple[str, str]:
@@ -139,13 +136,6 @@ def message_and_code(violation: Violation) -> tuple[str, str]:
         words, code = _PHRASES[violation.code]
         return words(violation, param), code
     return violation.message, violation.code
-
-
-def _missing(violation: Violation) -> str:
-    """The property that is missing or unknown; the violation's location is the object."""
-    found = (_NAMED if violation.code == "required" else _UNEXPECTED).search(violation.message)
-    # An argument's location ends with its name.
-    return found[1] if found and violation.location[0] == "body" else ""
 
 
 def _required(_violation: Violation, param: str) -> str:
@@ -272,7 +262,6 @@ _CODES: Mapping[str, str] = {
     "maxItems": "array_above_max_length",
     "maxProperties": "object_above_max_properties",
 }
-_NAMING = frozenset({"required", "additionalProperties", "unevaluatedProperties"})
 _PHRASES: Mapping[str, tuple[Callable[[Violation, str], str], str]] = {
     "required": (_required, "missing_required_parameter"),
     "additionalProperties": (_unknown, "unknown_parameter"),

@@ -11,6 +11,7 @@ from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
 
@@ -50,6 +51,11 @@ class FileRecord(NamedTuple):
         return self._replace(deleted=True, blob=_NOTHING)
 
 
+def files_of(sandbox: Sandbox) -> Collection[FileRecord]:
+    """The files of a sandbox, by id."""
+    return sandbox.collection("agilecloud.files", FileRecord)
+
+
 def keep_file(
     call: Call,
     *,
@@ -61,7 +67,7 @@ def keep_file(
     account: str | None = None,
     created_at: int | None = None,
 ) -> FileRecord:
-    """Put a file on the shelf: the account's, made now, under a new id, unless something else is given."""
+    """Add a file; by default one of the calling account, created now, with a new id."""
     record = FileRecord(
         id=id or _next_id(call, filename, purpose, blob),
         account=account or call.account.key,
@@ -72,13 +78,13 @@ def keep_file(
         expires_at=expires_at,
         blob=blob,
     )
-    call.sandbox.files[record.id] = record
+    files_of(call.sandbox).put(record.id, record)
     return record
 
 
 def find_file(call: Call, id: str) -> FileRecord | None:
-    """The account's file, if there is one and its time is not over."""
-    record = call.sandbox.files.get(id)
+    """The account's file, unless it is deleted or expired."""
+    record = files_of(call.sandbox).get(id)
     if record is None or record.account != call.account.key:
         return None
     record = _without_expired(call, record)
@@ -87,7 +93,7 @@ def find_file(call: Call, id: str) -> FileRecord | None:
 
 def file_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
     """Every account's files, without deleted and expired ones."""
-    for each in sandbox.files.values():
+    for each in files_of(sandbox).scan():
         if not each.deleted and (each.expires_at is None or now < each.expires_at):
             yield {**file_json(each), "account": each.account}
 
@@ -120,7 +126,7 @@ def create_file(call: Call) -> Response:
 def list_files(call: Call) -> Response:
     wanted = call.arguments
     records = sorted(
-        (each for each in call.sandbox.files.values() if each.account == call.account.key),
+        (each for each in files_of(call.sandbox).scan() if each.account == call.account.key),
         key=lambda record: record.created_at,
     )
     if wanted.get("order", "desc") == "desc":
@@ -151,7 +157,7 @@ def retrieve_file(call: Call) -> Response:
 
 def delete_file(call: Call) -> Response:
     record = _file_name(call)
-    call.sandbox.files[record.id] = record.gone()
+    files_of(call.sandbox).put(record.id, record.gone())
     return call.reply({"id": record.id, "object": "file", "deleted": True})
 
 
@@ -180,7 +186,8 @@ def _without_expired(call: Call, record: FileRecord) -> FileRecord:
     is_over = record.expires_at is not None and record.expires_at <= call.now
     if record.deleted or not (is_over or call.sandbox.conditions.forgets(record.created_at, call.now)):
         return record
-    call.sandbox.files[record.id] = gone = record.gone()
+    gone = record.gone()
+    files_of(call.sandbox).put(record.id, gone)
     return gone
 
 

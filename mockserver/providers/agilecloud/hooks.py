@@ -9,7 +9,7 @@ from mockserver.lazy import lazy_function, lazy_module
 from mockserver.openapi.document import Operation
 from mockserver.openapi.security import read_token
 from mockserver.providers.agilecloud.client_rules import CLIENT_RULES
-from mockserver.providers.agilecloud.rate_limit import counted, limit_headers
+from mockserver.providers.agilecloud.rate_limit import BUCKETS, Bucket, counted, limit_headers
 from mockserver.providers.agilecloud.request_ids import request_id
 from mockserver.providers.agilecloud.settings import AgileCloudSettings
 from mockserver.redaction import account_key
@@ -45,15 +45,16 @@ _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
 
 def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
     """Counts a request; raises Refusal for an account over the setting `rate_limit`."""
-    bucket = counted(sandbox.buckets.get(account.key), provider_settings(AgileCloudSettings, settings).rate_limit, now)
+    buckets, limit = sandbox.collection(BUCKETS, Bucket), provider_settings(AgileCloudSettings, settings).rate_limit
+    bucket = counted(buckets.get(account.key), limit, now)
     if bucket is None:
         raise Refusal(Reason.RATE_LIMITED, headers=(("Retry-After", str(RETRY_AFTER)),))
-    sandbox.buckets[account.key] = bucket
+    buckets.put(account.key, bucket)
 
 
 def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
     """The response with the request's id, and the account's remaining requests and tokens."""
-    bucket = sandbox.buckets.get(account_key(read_token(request) or ""))
+    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(read_token(request) or ""))
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
     headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
@@ -86,7 +87,8 @@ api = Provider(
     admission=check_rate_limit,
     add_headers=add_headers,
     usage_report=lazy_function(lambda: usage.report),
-    snapshot_types=lazy_function(lambda: collections.snapshot_types),
+    collections=lazy_function(lambda: collections.collection_types),
+    dated=("agilecloud.jobs", "agilecloud.files"),
     check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
     listings={
         "batches": lazy_function(lambda: batches.batch_rows),

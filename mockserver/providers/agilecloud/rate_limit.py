@@ -1,8 +1,11 @@
 """AgileCloud's rate limit: a token bucket, enforced on request, and the counters of response headers."""
 
-from collections.abc import MutableMapping
 from typing import NamedTuple
 
+from mockserver.sandbox.sandbox import Sandbox
+
+BUCKETS = "agilecloud.buckets"
+"""The collection of buckets, by account."""
 LEAST_BURST = 5
 """The least capacity of a bucket, in requests; it is a tenth of the limit if that is more."""
 REQUESTS, TOKENS = 10_000, 10_000_000
@@ -44,11 +47,12 @@ def counted(bucket: Bucket | None, limit: int, now: float) -> Bucket | None:
     return Bucket(limit, left, now, bucket.since, bucket.asked + 1, bucket.spent)
 
 
-def spend(buckets: MutableMapping[str, Bucket], account: str, tokens: int) -> None:
+def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
     """Count the tokens of a live request."""
+    buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = buckets.get(account)
     if bucket is not None:
-        buckets[account] = Bucket(*bucket[:5], bucket.spent + tokens)
+        buckets.put(account, Bucket(*bucket[:5], bucket.spent + tokens))
 
 
 def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:

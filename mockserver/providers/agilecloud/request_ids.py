@@ -1,17 +1,20 @@
 """AgileCloud's `X-Request-ID`: the client's own, or one derived from the request and how often it was sent."""
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import orjson
 
 from mockserver.http import Request, Upload
 from mockserver.openapi.security import read_token
+from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 
+ASKED = "agilecloud.asked"
+"""The collection that counts how often each request came."""
 MAX_REQUEST_ID = 128
 """The most characters of a client's id."""
 MAX_ASKED = 50_000
@@ -41,20 +44,20 @@ def request_id(request: Request, sandbox: Sandbox) -> str:
     # The salt contains the sandbox's name, or another one's (`ids_of`).
     other_token = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
     asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token))
-    count, drops = _count(sandbox.asked, asked[:8].hex())
+    count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
     return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()
 
 
-def _count(asked: MutableMapping[str, int], key: str) -> tuple[int, int]:
+def _count(asked: Collection[int], key: str) -> tuple[int, int]:
     """How often the request was sent before, and how often counts were dropped."""
-    drops = asked.get(_DROPPED, 0)
-    count = asked.get(key, 0)
+    drops = asked.get(_DROPPED) or 0
+    count = asked.get(key) or 0
     if not count and len(asked) > MAX_ASKED:
-        for old in list(islice((each for each in asked if each != _DROPPED), MAX_ASKED // 2)):
-            del asked[old]
+        for old in islice((each for each, _ in asked.items() if each != _DROPPED), MAX_ASKED // 2):
+            asked.delete(old)
         drops += 1
-        asked[_DROPPED] = drops
-    asked[key] = count + 1
+        asked.put(_DROPPED, drops)
+    asked.put(key, count + 1)
     return count, drops
 
 

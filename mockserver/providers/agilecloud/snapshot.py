@@ -14,7 +14,7 @@ from mockserver.providers.agilecloud.files import FileRecord, file_json
 from mockserver.providers.agilecloud.models import Models
 from mockserver.providers.agilecloud.prompts.prompt import AbTest, Prompt, PromptVersion, VersionStatus
 from mockserver.providers.agilecloud.rate_limit import Bucket
-from mockserver.providers.agilecloud.usage import UsageEntry, UsageTotal, add_up
+from mockserver.providers.agilecloud.usage import MAX_ENTRIES, UsageEntry, UsageTotal, add_up
 from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.snapshot.checks import Inconsistency, are_valid_outcomes, is_json, is_time, is_valid_batch
 
@@ -31,7 +31,14 @@ class _KnownIds(NamedTuple):
 
     models: Models
     files: Mapping[str, FileRecord]
+    usage: Mapping[str, UsageEntry]
+    starts: Mapping[str, int]
+    ends: Mapping[str, int]
     world: ApiContext
+
+    def numbers(self, account: str) -> range:
+        """The numbers that an account's usage has."""
+        return range(self.starts.get(account, 0), self.ends.get(account, 0))
 
     def has_model(self, id_: str) -> bool:
         """Whether a model has this id."""
@@ -46,7 +53,10 @@ class _KnownIds(NamedTuple):
 
 def snapshot_problems(world: ApiContext, shelves: Mapping[str, Mapping[str, Any]]) -> Iterator[Inconsistency]:
     """Inconsistencies in the collections."""
-    known = _KnownIds(context_models(world), shelves.get("files", {}), world)
+    files, usage, starts, ends = (
+        shelves.get(f"agilecloud.{name}", {}) for name in ("files", "usage", "usage_starts", "usage_ends")
+    )
+    known = _KnownIds(context_models(world), files, usage, starts, ends, world)
     for shelf, look in _LOOKS.items():
         for key, value in shelves.get(shelf, {}).items():
             yield from (Inconsistency(f"{shelf}.{key}", complaint) for complaint in look(key, value, known))
@@ -178,9 +188,16 @@ def _is_test(test: AbTest, prompt: Prompt) -> bool:
     return has_versions and 0 <= test.split <= 1 and is_time(test.started_at) and all(0 <= n <= MOST for n in counts)
 
 
-def _of_usage(key: str, entries: list[UsageEntry], known: _KnownIds) -> Iterator[str]:
-    del key
+def _of_usage(key: str, end: int, known: _KnownIds) -> Iterator[str]:
+    numbers = known.numbers(key)
+    if not 0 <= numbers.start <= end <= MOST or len(numbers) > MAX_ENTRIES:
+        yield f"wanted numbers from 0, and at most {MAX_ENTRIES} of them"
+        return
+    found = [known.usage.get(f"{key}\n{number}") for number in numbers]
+    entries = [each for each in found if each is not None]
     unknown = [name for name in {each.model for each in entries} if not known.has_own_name(name)]
+    if len(entries) < len(found):
+        yield "an entry of it is not there"
     if unknown:
         yield f"it names the model {min(unknown)[:100]}, which this server does not serve"
     if not all(each.events is None or _adds_up(each.events, UsageTotal(*_used(each))) for each in entries):
@@ -211,11 +228,11 @@ def _of_asked(key: str, count: int, known: _KnownIds) -> Iterator[str]:
 
 
 _LOOKS: Mapping[str, Callable[[str, Any, _KnownIds], Iterator[str]]] = {
-    "files": _of_file,
-    "jobs": _of_job,
-    "prompts": _of_prompt,
-    "usage": _of_usage,
-    "buckets": _of_bucket,
-    "asked": _of_asked,
+    "agilecloud.files": _of_file,
+    "agilecloud.jobs": _of_job,
+    "agilecloud.prompts": _of_prompt,
+    "agilecloud.usage_ends": _of_usage,
+    "agilecloud.buckets": _of_bucket,
+    "agilecloud.asked": _of_asked,
 }
 """The check of each collection's values."""

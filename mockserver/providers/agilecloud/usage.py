@@ -1,7 +1,7 @@
 """Usage of AgileCloud's accounts: sums, and one meter event for each answered request.
 
-An account's usage is a list of entries. A live request is one entry, a batch one for each of its models, with the usage
-of each request in a blob beside it. Both are bounded: of older requests only the sums are kept.
+An account's entries are numbered. A live request is one entry, a batch one for each of its models, with the usage of
+each request in a blob beside it. Both are bounded: of older requests only the sums are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +20,10 @@ from mockserver.providers.agilecloud.rate_limit import spend
 from mockserver.sandbox.blobs import Blob, BlobWriter
 from mockserver.sandbox.sandbox import Sandbox
 
+USAGE = "agilecloud.usage"
+"""The collection of entries, by account and number."""
+STARTS, ENDS = "agilecloud.usage_starts", "agilecloud.usage_ends"
+"""The collections that say, by account, the number of its first entry (0 where there is none), and of its next."""
 MAX_ENTRIES = 10_000
 """The most entries of an account; beyond it the older half is summed up, by operation and model."""
 MAX_EVENTS = 100_000
@@ -138,28 +142,44 @@ def add_up(events: StoredBytes) -> UsageTotal:
 
 
 def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
-    """Note what a live request of the account used; `sandbox.usage` holds a list for each account."""
+    """Record the usage of a live request."""
+    account = call.account.key
     entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
-    usage, account = call.sandbox.usage, call.account.key
-    entries = usage.get(account) or usage.setdefault(account, [])
-    entries.append(entry)
-    if len(entries) > MAX_ENTRIES:
-        _fold(entries, call.world)
-    spend(call.sandbox.buckets, account, prompt_tokens + completion_tokens)
+    _add_entry(call, account, entry)
+    spend(call.sandbox, account, prompt_tokens + completion_tokens)
 
 
 def meter_batch(
     call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
 ) -> None:
     """Record the usage of a batch, by model."""
-    entries = call.sandbox.usage.setdefault(account, [])
     for model, (requests, prompt, said, cost) in trades.items():
         kept = events.get(model)
         used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
-        entries.append(used)
-    if len(entries) > MAX_ENTRIES:
-        _fold(entries, call.world)
-    _drop_events(entries)
+        _add_entry(call, account, used)
+    _drop_events(call.sandbox, account)
+
+
+def usage_entries(sandbox: Sandbox, account: str) -> list[UsageEntry]:
+    """What an account used, oldest first; of older requests the sums."""
+    usage = sandbox.collection(USAGE, UsageEntry)
+    found = (usage.get(f"{account}\n{number}") for number in _numbers(sandbox, account))
+    return [each for each in found if each is not None]
+
+
+def _numbers(sandbox: Sandbox, account: str) -> range:
+    start, end = (sandbox.collection(name, int).get(account) or 0 for name in (STARTS, ENDS))
+    return range(start, end)
+
+
+def _add_entry(call: Call, account: str, entry: UsageEntry) -> None:
+    collection = call.sandbox.collection
+    ends = collection(ENDS, int)
+    number = ends.get(account) or 0
+    collection(USAGE, UsageEntry).put(f"{account}\n{number}", entry)
+    ends.put(account, number + 1)
+    if number >= MAX_ENTRIES and len(_numbers(call.sandbox, account)) > MAX_ENTRIES:
+        _fold(call.sandbox, account, call.world)
 
 
 def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 1000) -> dict[str, Any]:
@@ -167,8 +187,8 @@ def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 100
 
     `next` is the `after` of the following page, None at the end; `dropped` is the number of requests without an event.
     """
-    priced = _Pricing(world)
-    used = {key: [priced(each) for each in entries] for key, entries in sandbox.usage.items()}
+    priced, ends = _Pricing(world), sandbox.collection(ENDS, int)
+    used = {key: [priced(each) for each in usage_entries(sandbox, key)] for key, _ in ends.items()}
     entries = [each for of_account in used.values() for each in of_account]
     total = sum(each.entry.event_count for each in entries)
     return {
@@ -248,12 +268,16 @@ def _event(entry: UsageEntry, id_: str, customer: str, cost: int, tokens: tuple[
     )
 
 
-def _fold(entries: list[UsageEntry], world: ApiContext) -> None:
-    """Sum up the older half."""
+def _fold(sandbox: Sandbox, account: str, world: ApiContext) -> None:
+    """Sum up the older half of an account's entries."""
+    usage, half = sandbox.collection(USAGE, UsageEntry), _numbers(sandbox, account)[: MAX_ENTRIES // 2]
     priced = _Pricing(world)
     sums: dict[tuple[str, str, bool], UsageEntry] = {}
-    half = entries[: MAX_ENTRIES // 2]
-    for each in half:
+    for number in half:
+        each = usage.get(f"{account}\n{number}")
+        usage.delete(f"{account}\n{number}")
+        if each is None:
+            continue
         key = each.operation, each.model, each.is_batch
         cost = priced(each).cost
         before = sums.get(key) or each._replace(prompt_tokens=0, completion_tokens=0, cost=0, requests=0)
@@ -266,14 +290,18 @@ def _fold(entries: list[UsageEntry], world: ApiContext) -> None:
             id="",
             events=None,
         )
-    entries[: len(half)] = sums.values()
+    start = half.stop - len(sums)
+    for number, each in enumerate(sums.values(), start):
+        usage.put(f"{account}\n{number}", each)
+    sandbox.collection(STARTS, int).put(account, start)
 
 
-def _drop_events(entries: list[UsageEntry]) -> None:
+def _drop_events(sandbox: Sandbox, account: str) -> None:
     """Keep at most MAX_EVENTS of batches, the latest; a batch's events of a model are kept or dropped as a whole."""
-    kept = 0
-    for n in reversed(range(len(entries))):
-        if entries[n].events is not None:
-            kept += entries[n].requests
+    usage, kept = sandbox.collection(USAGE, UsageEntry), 0
+    for number in reversed(_numbers(sandbox, account)):
+        entry = usage.get(f"{account}\n{number}")
+        if entry is not None and entry.events is not None:
+            kept += entry.requests
             if kept > MAX_EVENTS:
-                entries[n] = entries[n]._replace(events=None)
+                usage.put(f"{account}\n{number}", entry._replace(events=None))

@@ -33,14 +33,21 @@ from mockserver.sandbox.snapshot.types import type_problem
 from mockserver.sandbox.stubs.rules import Rule, RuleSnapshot
 from mockserver.sandbox.stubs.schema import restored_rule
 
-FORMAT, VERSION = "mockserver sandbox", 2
+FORMAT, VERSION = "mockserver sandbox", 3
 MAX_DOCUMENT = 384 * 1024 * 1024
 """The most bytes of a document: 256 MB of files in base64, and everything else."""
 MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
 """The most values in a document, and the minimum average size of a value in bytes; exports have 20 and more."""
 
-COLLECTIONS: Mapping[str, Any] = {"batches": Batch, "accounts": Account, "seen": int}
-"""The types of the core's collections. A provider declares its own; see Provider.snapshot_types."""
+COLLECTIONS: Mapping[str, Any] = {
+    "batches": Batch,
+    "accounts": Account,
+    "settled": int,
+    "promised": int,
+    "unpaid": str,
+    "seen": int,
+}
+"""The types of the core's collections. A provider declares its own; see Provider.collections."""
 
 
 class SnapshotField(NamedTuple):
@@ -158,6 +165,7 @@ class Snapshots:
 
     def snapshot_of(self, sandbox: Sandbox, *, journal: bool = False) -> Snapshot:
         """The current state of a sandbox. Call it inside the sandbox's transaction; it is fast."""
+        names = dict.fromkeys((*self._hints, *sandbox.collections()))
         return Snapshot(
             name=sandbox.shown_name,
             salt=sandbox.ids.salt,
@@ -166,7 +174,7 @@ class Snapshots:
             seen=sandbox.journal.seen,
             exchanges=tuple(sandbox.journal.find(lambda _: True)) if journal else None,
             attributes={name: each.take(sandbox) for name, each in ATTRIBUTES.items()},
-            shelves={name: frozen_copy(dict(shelf)) for name, shelf in sandbox.shelves.items()},
+            shelves={name: frozen_copy(dict(sandbox.collection(name, object).items())) for name in names},
         )
 
     def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
@@ -177,26 +185,26 @@ class Snapshots:
         head = {"format": FORMAT, "version": VERSION, "mockserver": __version__}
         return {**head, "sandbox": written, "blobs": writer.blobs()}
 
-    def read(self, document: Any, shelves: Iterable[str]) -> Snapshot:
-        """The snapshot of a document; raises SnapshotError. `shelves` are the names of a sandbox's collections."""
+    def read(self, document: Any) -> Snapshot:
+        """The snapshot of a document; raises SnapshotError."""
         _check_head(document)
         reader = Reader(self._registry, document["blobs"])
         snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
-        self._check(snapshot, frozenset(shelves) | self._hints.keys())
+        self._check(snapshot)
         _check_values(snapshot)
         for sense in self._senses:
             for place, complaint in sense(snapshot.shelves):
                 _require(False, f"shelves.{place}", complaint)
         return snapshot
 
-    def _check(self, snapshot: Snapshot, shelves: frozenset[str]) -> None:
+    def _check(self, snapshot: Snapshot) -> None:
         for name, value in snapshot.attributes.items():
             _require(name in ATTRIBUTES, f"attributes.{name}", f"unknown; known are {', '.join(ATTRIBUTES)}")
             _require(not (wrong := type_problem(value, ATTRIBUTES[name].hint)), f"attributes.{name}", wrong)
         for name, shelf in snapshot.shelves.items():
-            _require(name in shelves, f"shelves.{name}", f"unknown; known are {', '.join(sorted(shelves))}")
+            _require(name in self._hints, f"shelves.{name}", f"unknown; known are {', '.join(sorted(self._hints))}")
             for key, value in shelf.items():
-                _require(not (wrong := type_problem(value, self._hints.get(name, Any))), f"shelves.{name}.{key}", wrong)
+                _require(not (wrong := type_problem(value, self._hints[name])), f"shelves.{name}.{key}", wrong)
 
 
 def decode_fields(snapshot: Snapshot) -> Mapping[str, Any]:
@@ -220,7 +228,9 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
     sandbox.clock.set_to(snapshot.clock)
     sandbox.ids.salt = snapshot.salt
     for name, shelf in snapshot.shelves.items():
-        sandbox.collection(name, object).update(shelf)
+        collection = sandbox.collection(name, object)
+        for key, value in shelf.items():
+            collection.put(key, value)
     sandbox.progression = attributes.get("progression", sandbox.progression)
     sandbox.conditions = attributes.get("conditions", NORMAL)
     sandbox.accounts.terms = attributes.get("terms", NO_OVERRIDES)
@@ -255,16 +265,18 @@ def _check_values(snapshot: Snapshot) -> None:
     _check_own(snapshot.own)
     for id_, batch in snapshot.shelves.get("batches", {}).items():
         _require(_makes_sense(id_, batch), f"shelves.batches.{id_}", "it does not agree with itself")
-    known = snapshot.shelves.get("batches", {}).keys()
+    known = snapshot.shelves.get("batches", {})
     for key, account in snapshot.shelves.get("accounts", {}).items():
         _require(is_account_key(key), "shelves.accounts", "a key is no digest of a token (32 hexadecimal digits)")
-        _require(
-            account.key == key and known >= {*account.batches},
-            f"shelves.accounts.{key}",
-            "it knows other batches",
-        )
+        _require(account.key == key, f"shelves.accounts.{key}", "its key is another")
         is_timely = all(is_time(each.at) for each in account.entries)
         _require(is_timely, f"shelves.accounts.{key}", "a charge is from before 1970, or past the year 9999")
+    for shelf in ("settled", "promised"):
+        for key, credits in snapshot.shelves.get(shelf, {}).items():
+            _require(abs(credits) <= MOST, f"shelves.{shelf}.{key}", "more credits than there are")
+    for id_, key in snapshot.shelves.get("unpaid", {}).items():
+        is_known = id_ in known and known[id_].account == key
+        _require(is_known, f"shelves.unpaid.{id_}", "it is no batch of that account")
     _require(
         all(is_json(each.definition) for each in snapshot.attributes.get("rules", ())), "attributes.rules", "no JSON"
     )

@@ -17,16 +17,16 @@ def account(call: AdminCall) -> Any:
 
 
 def put_account(call: AdminCall) -> Any:
-    token, body = call.path["token"], call.body
-    found = call.sandbox.accounts.with_key(token) or call.engine.find_account(call.sandbox, token)
+    token, body, book = call.path["token"], call.body, call.sandbox.accounts
+    found = book.with_key(token) or call.engine.find_account(call.sandbox, token)
     if found is None:
-        found = call.sandbox.accounts.open(facts_of(token), call.now)
+        found = book.open(facts_of(token), call.now)
     if "credits" in body:
-        found.set_balance(int(body["credits"]), call.sandbox.batches, call.now)
-    found.is_operator_made = True
-    found.email = body.get("email", found.email)
+        found = book.set_balance(found, int(body["credits"]), call.now)
+    found = found._replace(is_operator_made=True, email=body.get("email", found.email))
     if "revoked" in body:
-        found.revoked, found.revoked_at = body["revoked"], None
+        found = found._replace(revoked=body["revoked"], revoked_at=None)
+    book.put(found)
     return _account(call, found)
 
 
@@ -48,10 +48,10 @@ def ledger(call: AdminCall) -> Any:
     """The account's charges, oldest first; `next` is the `after` of the following page, null at the end."""
     found = _find_account(call)
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
-    rows = list(islice(found.ledger(call.sandbox.batches, call.now), after, after + limit + 1))
+    rows = list(islice(call.sandbox.accounts.ledger(found, call.now), after, after + limit + 1))
     entries = [{**row._asdict(), "at": iso_instant(row.at)} for row in rows[:limit]]
     more = after + limit if len(rows) > limit else None
-    return {"credits": found.balance(call.sandbox.batches, call.now), "entries": entries, "next": more}
+    return {"credits": call.sandbox.accounts.balance(found, call.now), "entries": entries, "next": more}
 
 
 ACCOUNT: dict[str, Any] = {
@@ -84,5 +84,5 @@ def _find_account(call: AdminCall) -> Account:
 
 
 def _account(call: AdminCall, found: Account) -> dict[str, Any]:
-    balance = found.balance(call.sandbox.batches, call.now)
+    balance = call.sandbox.accounts.balance(found, call.now)
     return {"key": found.key, "email": found.email, "credits": balance, "revoked": found.is_revoked(call.now)}

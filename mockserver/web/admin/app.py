@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Generator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from weakref import proxy
 
@@ -24,7 +24,7 @@ from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.responses import problem, violation_json
 from mockserver.openapi.router import MAX_NAME, allowed_methods
 from mockserver.openapi.security import read_token
-from mockserver.sandbox.manager import SandboxesFull
+from mockserver.sandbox.manager import SandboxesFull, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
 from mockserver.settings.table import Settings
@@ -41,6 +41,9 @@ from mockserver.web.scopes import route_path
 from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
+SANDBOX = "sandbox"
+"""The query parameter of every admin call that names its sandbox; it has precedence over headers."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
@@ -135,48 +138,40 @@ class _Endpoint:
         await response(scope, receive, send)
 
     async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> StarletteResponse:
-        asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), body)
-        token = read_token(asked)
-        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
-        path = dict(request.path_params)
+        asked = _read_request(verb, request, body)
         courier = self._engine.courier
         if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
         if verb.in_steps:
-            return await self._answer_in_steps(verb, asked, name, by_token, path, request.receive)
-        if name in self._engine.workers.lanes:
-            action = partial(self._answer, verb, asked, name, by_token, path)
-            return await in_lane(self._engine.workers, name, action, request.receive)
-        return self._answer(verb, asked, name, by_token, path)
+            return await self._answer_in_steps(asked, request.receive)
+        if asked.sandbox in self._engine.workers.lanes:
+            return await in_lane(self._engine.workers, asked.sandbox, partial(self._answer, asked), request.receive)
+        return self._answer(asked)
 
-    def _answer(
-        self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]
-    ) -> StarletteResponse:
-        call = self._call(verb, asked, name, by_token, path)
+    def _answer(self, asked: "_AdminRequest") -> StarletteResponse:
+        call = self._call(asked)
         with call.sandbox.transaction:
-            answer = verb.answer(call)
+            answer = asked.verb.answer(call)
             self._engine.settle(call.sandbox)
-        return self._reply(verb, call.sandbox, answer)
+        return self._reply(asked.verb, call.sandbox, answer)
 
-    async def _answer_in_steps(  # noqa: PLR0917  what a call is made of
-        self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str], receive: Receive
-    ) -> StarletteResponse:
+    async def _answer_in_steps(self, asked: "_AdminRequest", receive: Receive) -> StarletteResponse:
         """The response of a route with steps: each runs in its sandbox's transaction, the code between them outside."""
         workers, lane = self._engine.workers, own_lane()
         async with LARGE_BODIES.hold(len(asked.body)):
-            call = await in_lane(workers, lane, partial(self._call, verb, asked, name, by_token, path), receive)
-        steps, found = verb.answer(call), None
+            call = await in_lane(workers, lane, partial(self._call, asked), receive)
+        steps, found = asked.verb.answer(call), None
         while isinstance(step := await in_lane(workers, lane, partial(_next_step, steps, found), receive), Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
-        return await in_lane(workers, lane, partial(self._reply, verb, call.sandbox, step), receive)
+        return await in_lane(workers, lane, partial(self._reply, asked.verb, call.sandbox, step), receive)
 
-    def _call(self, verb: AdminRoute, asked: Request, name: str, by_token: bool, path: Mapping[str, str]) -> AdminCall:
-        query, value = _read_query(verb, asked.query), _read_json(verb, asked.body)
-        book = self._engine.sandboxes
-        if verb.sets_up:
+    def _call(self, asked: "_AdminRequest") -> AdminCall:
+        value = _read_json(asked.verb, asked.body)
+        book, name = self._engine.sandboxes, asked.sandbox
+        if asked.verb.sets_up:
             book.check_room_to_pin(name)
-        sandbox = book.open(name, by_token=by_token) if verb.sets_up else book.peek(name, by_token=by_token)
-        return AdminCall(self._engine, sandbox, path, query, value)
+        find = book.open if asked.verb.sets_up else book.peek
+        return AdminCall(self._engine, find(name, by_token=asked.by_token), asked.path, asked.query, value)
 
     def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: Any) -> StarletteResponse:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
@@ -185,6 +180,38 @@ class _Endpoint:
         if isinstance(answer, Response):  # a route that does not return JSON
             return _sent(answer, named)
         return _json(200, answer, named)
+
+
+class _AdminRequest(NamedTuple):
+    """An admin request whose body is not parsed yet."""
+
+    verb: AdminRoute
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    sandbox: str
+    """The name or key of its sandbox."""
+    by_token: bool
+    """Whether its bearer token names the sandbox."""
+
+
+def _read_request(verb: AdminRoute, request: StarletteRequest, body: bytes) -> _AdminRequest:
+    query = _read_query(verb, request.url.query)
+    asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), b"")
+    token = read_token(asked)
+    if SANDBOX in query:
+        name, by_token = shortened_name(_read_sandbox(query.pop(SANDBOX))), False
+    else:
+        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
+    return _AdminRequest(verb, dict(request.path_params), query, body, name, by_token)
+
+
+def _read_sandbox(text: str) -> str:
+    """The name or key in a query, as it would be read from the bytes of a header."""
+    name = text.encode("utf-8", "replace").decode("latin-1")
+    if not name or name != name.strip() or _CONTROLS.search(name):
+        raise AdminRefusal(400, f"sandbox is {text[:MAX_NAME]!r}; wanted a sandbox's name or key.")
+    return name
 
 
 def _next_step(steps: Generator[Step, Any, Any], found: Any) -> Any:
@@ -206,11 +233,13 @@ async def _read_body(request: StarletteRequest, most: int) -> bytes:
 
 def _read_query(verb: AdminRoute, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
+    known = verb.parameters | {SANDBOX}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in verb.parameters:
-            known, near = ", ".join(sorted(verb.parameters)) or "none", nearest(name, sorted(verb.parameters))
+        if name not in known:
+            near = nearest(name, sorted(known))
             hint = f" Did you mean {near}?" if near else ""
-            raise AdminRefusal(400, f"Unknown query parameter {name[:MAX_NAME]!r}; known: {known}.{hint}")
+            detail = f"Unknown query parameter {name[:MAX_NAME]!r}; known: {', '.join(sorted(known))}.{hint}"
+            raise AdminRefusal(400, detail)
         if name in arguments:
             raise AdminRefusal(400, f"The query parameter {name!r} stands twice.")
         arguments[name] = value

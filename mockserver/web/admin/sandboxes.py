@@ -129,9 +129,7 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
         "key": sandbox.key,
         "held": sandbox.is_in_use,
         "used": sandbox.used,
-        "batches": len(sandbox.batches),
-        "jobs": len(sandbox.jobs),
-        "files": len(sandbox.files),
+        **{name.rpartition(".")[2]: size for name, size in sandbox.sizes().items()},
         "requests": sandbox.journal.seen,
         "dropped": sandbox.journal.dropped,
     }

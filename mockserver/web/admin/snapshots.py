@@ -58,7 +58,7 @@ def _take(snapshots: Snapshots, sandbox: Sandbox, *, journal: bool) -> Snapshot:
 def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
     """Replace the sandbox's state by an export. An invalid export changes nothing."""
     try:
-        snapshot = snapshots_of(call.engine).read(call.body, call.sandbox.shelves)
+        snapshot = snapshots_of(call.engine).read(call.body)
         _check_definitions(call.engine, snapshot)
         decode_fields(snapshot)
     except SnapshotError as error:
@@ -67,7 +67,7 @@ def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
         raise AdminRefusal(507, no_room(problem).detail) from None
     call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
     yield Step(call.sandbox.name, partial(_restore, call, snapshot))
-    counts = {name: len(shelf) for name, shelf in snapshot.shelves.items()}
+    counts = {name.rpartition(".")[2]: len(shelf) for name, shelf in snapshot.shelves.items()}
     kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
     return {"name": call.sandbox.shown_name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
 
@@ -89,9 +89,9 @@ VERBS = (
 def snapshots_of(engine: Engine) -> Snapshots:
     """The snapshot codec for this server's providers."""
     providers = {service.provider: service.world for service in engine.services if service.provider}
-    kept = {each.name: each.snapshot_types() for each in providers if each.snapshot_types}
+    declared = {each.name: each.collections() for each in providers if each.collections}
     return Snapshots(
-        kept, [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
+        declared, [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
     )
 
 

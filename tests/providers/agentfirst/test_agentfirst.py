@@ -53,9 +53,10 @@ def test_a_batch_never_goes_back_and_its_counters_add_up(prompts: list[str], how
     failures = sum("fail" in prompt for prompt in prompts)
     assert (before["failed"], before["successful"]) == (failures, len(prompts) - failures)
     assert before["status"] == ("failed" if failures == len(prompts) else "successful")
-    account = engine.find_account(engine.sandboxes.open("test"), "test")
+    sandbox = engine.sandboxes.open("test")
+    account = engine.find_account(sandbox, "test")
     assert account is not None
-    assert account.balance(engine.sandboxes.open("test").batches, clock.now()) == 10**9 - PRICE * before["successful"]
+    assert sandbox.accounts.balance(account, clock.now()) == 10**9 - PRICE * before["successful"]
 
 
 def test_an_id_may_be_written_in_upper_case() -> None:

@@ -33,7 +33,8 @@ AGE = "its body says of expiration what is no number"
 def test_a_body_that_no_question_can_be_read_from(field: str, value: Any, complaint: str) -> None:
     engine = make_engine()
     id_ = queue(engine, "guitars", model="gemini", country="US", expiration=1)
-    batch = engine.sandboxes.open("test").batches[id_]
+    batch = engine.sandboxes.open("test").batches.get(id_)
+    assert batch is not None
     forged = orjson.dumps({**batch.request(), field: value})
 
     assert complaints(engine, batch) == []

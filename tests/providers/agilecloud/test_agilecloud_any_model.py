@@ -53,7 +53,8 @@ def test_a_batch_for_a_model_that_is_not_listed_makes_sense_when_it_is_imported(
     desk.run(jsonl(request_of("r", model=model)))
     sandbox = desk.sandbox
 
-    shelves = {"jobs": sandbox.jobs, "files": sandbox.files, "usage": sandbox.usage}
+    names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends")
+    shelves = {name: dict(sandbox.collection(name, object).items()) for name in names}
     elsewhere = world_of(BatchDesk(seed="other"))
 
     assert list(snapshot_problems(world_of(desk), shelves)) == []

@@ -305,7 +305,10 @@ def test_a_bad_key_is_told_in_the_documents_words_everywhere(engine: Engine, key
 @pytest.mark.parametrize(
     ("violation", "said"),
     [
-        (Violation(("body",), "additionalProperties", "No more ('x' was unexpected)"), ("x", "unknown_parameter")),
+        (
+            Violation(("body",), "additionalProperties", "No more ('x' was unexpected)", names=("x",)),
+            ("x", "unknown_parameter"),
+        ),
         (Violation(("query", "x"), "unknown", "'x' is no parameter"), ("x", "unknown_parameter")),
         (Violation(("query", "x"), "duplicate", "twice"), ("x", "duplicate_parameter")),
         (

@@ -10,6 +10,7 @@ from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal
 from mockserver.http import Request, Response, Upload
 from mockserver.providers.agilecloud import files
+from mockserver.providers.agilecloud.files import files_of
 from mockserver.redaction import account_key
 from mockserver.sandbox.blobs import CHUNK_BYTES, Blob
 
@@ -125,7 +126,8 @@ def test_a_file_whose_time_is_over_is_not_found_and_frees_its_bytes(desk: FileDe
     assert desk.lookup(stored["id"]) is None
     assert desk.refusal(files.download_file, file_id=stored["id"]) == not_found(stored["id"])
     assert desk.ids() == []
-    assert desk.sandbox.files[stored["id"]].blob.size == 0
+    [record] = files_of(desk.sandbox).scan()
+    assert record.blob.size == 0
 
 
 def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> None:
@@ -133,7 +135,8 @@ def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> N
     desk.now = stored["expires_at"]
 
     assert desk.ids() == []
-    assert desk.sandbox.files[stored["id"]].blob.size == 0
+    [record] = files_of(desk.sandbox).scan()
+    assert record.blob.size == 0
 
 
 @pytest.mark.parametrize("filename", ["rivers.json", "notes.txt", "a.jsonl.gz", "a.JSON", "x.y"])

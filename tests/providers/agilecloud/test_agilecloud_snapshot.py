@@ -11,8 +11,9 @@ from effort import effort_within
 from forgeries import TOKEN, fill
 
 from mockserver.api.call import ApiContext
-from mockserver.providers.agilecloud.batches.job import BatchRecord
+from mockserver.providers.agilecloud.batches.job import BatchRecord, jobs_of
 from mockserver.providers.agilecloud.batches.run import LineResults, VersionUse
+from mockserver.providers.agilecloud.files import files_of
 from mockserver.providers.agilecloud.prompts.prompt import AbTest, Prompt, PromptVersion, VersionStats, VersionStatus
 from mockserver.providers.agilecloud.rate_limit import Bucket
 from mockserver.providers.agilecloud.snapshot import snapshot_problems
@@ -22,6 +23,7 @@ from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.conditions import InputRejection
 
 LATE = 1e300
+NAMES = ("jobs", "files", "prompts", "usage", "usage_starts", "usage_ends", "buckets", "asked")
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,18 @@ def world_of(desk: BatchDesk) -> ApiContext:
 
 
 def shelves_of(desk: BatchDesk) -> dict[str, dict[str, Any]]:
-    return {name: dict(shelf) for name, shelf in desk.sandbox.shelves.items()}
+    return {name: dict(desk.sandbox.collection(f"agilecloud.{name}", object).items()) for name in NAMES}
 
 
 def complaints(desk: BatchDesk, **shelves: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(each.place, each.complaint) for each in snapshot_problems(world_of(desk), shelves)]
+    found = snapshot_problems(world_of(desk), {f"agilecloud.{name}": shelf for name, shelf in shelves.items()})
+    return [(each.place.removeprefix("agilecloud."), each.complaint) for each in found]
 
 
 def test_what_a_server_left_makes_sense(desk: BatchDesk) -> None:
     shelves = shelves_of(desk)
 
-    assert all(shelves[name] for name in ("jobs", "files", "prompts", "usage", "buckets"))
+    assert all(shelves[name] for name in ("jobs", "files", "prompts", "usage", "usage_ends", "buckets"))
     assert complaints(desk, **shelves) == []
 
 
@@ -63,7 +66,9 @@ def test_what_a_server_left_makes_sense(desk: BatchDesk) -> None:
 )
 def test_a_file_that_is_not_what_it_says(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
     id_ = desk.put(b"{}")
-    record = desk.sandbox.files.pop(id_)
+    record = files_of(desk.sandbox).get(id_)
+    assert record is not None
+    files_of(desk.sandbox).delete(id_)
 
     assert complaints(desk, files={id_: record}) == []
     [found] = complaints(desk, files={id_: record._replace(**changes)})
@@ -72,7 +77,9 @@ def test_a_file_that_is_not_what_it_says(desk: BatchDesk, changes: dict[str, Any
 
 def test_a_deleted_file_remembers_a_size_that_its_blob_no_longer_has(desk: BatchDesk) -> None:
     id_ = desk.put(b"{}")
-    record = desk.sandbox.files.pop(id_)
+    record = files_of(desk.sandbox).get(id_)
+    assert record is not None
+    files_of(desk.sandbox).delete(id_)
 
     assert complaints(desk, files={id_: record.gone()}) == []
 
@@ -151,9 +158,9 @@ def test_a_job_that_does_not_agree_with_itself(
     job = worked_job(desk)
     changed = change(job)
 
-    found = complaints(desk, jobs={job.batch.id: changed}, files=desk.sandbox.files)
+    found = complaints(desk, jobs={job.batch.id: changed}, files=dict(files_of(desk.sandbox).items()))
 
-    assert complaints(desk, jobs={job.batch.id: job}, files=desk.sandbox.files) == []
+    assert complaints(desk, jobs={job.batch.id: job}, files=dict(files_of(desk.sandbox).items())) == []
     assert any(place == f"jobs.{job.batch.id}" and said.startswith(complaint) for place, said in found), found
     assert len(found) <= 2
 
@@ -161,8 +168,8 @@ def test_a_job_that_does_not_agree_with_itself(
 def worked_job(desk: BatchDesk) -> BatchRecord:
     """A job of two lines, one of which has failed."""
     id_ = desk.run(b"\n".join((chats(1).strip(), request_line("[mock:fail]"))))["id"]
-    job: BatchRecord = desk.sandbox.jobs[id_]
-    assert job.worked is not None and (job.worked.size, job.worked.good) == (2, b"\1\0")
+    job = jobs_of(desk.sandbox).get(id_)
+    assert job is not None and job.worked is not None and (job.worked.size, job.worked.good) == (2, b"\1\0")
     return job
 
 
@@ -229,6 +236,10 @@ AGE, LIMITS = (
 )
 
 
+def usage_of(*entries: UsageEntry) -> dict[str, Any]:
+    return {"usage": {f"ann\n{n}": each for n, each in enumerate(entries)}, "usage_ends": {"ann": len(entries)}}
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
@@ -241,8 +252,23 @@ AGE, LIMITS = (
     ],
 )
 def test_a_usage_that_could_not_be_reported(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
-    assert complaints(desk, usage={"ann": [], "bob": [ENTRY]}) == []
-    assert complaints(desk, usage={"ann": [ENTRY, ENTRY._replace(**changes)]}) == [("usage.ann", complaint)]
+    assert complaints(desk) == complaints(desk, **usage_of()) == complaints(desk, **usage_of(ENTRY)) == []
+    assert complaints(desk, **usage_of(ENTRY, ENTRY._replace(**changes))) == [("usage_ends.ann", complaint)]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "complaint"),
+    [
+        (0, 3, "an entry of it is not there"),
+        (-1, 2, "wanted numbers from 0, and at most 10000 of them"),
+        (3, 2, "wanted numbers from 0, and at most 10000 of them"),
+        (0, 2**30, "wanted numbers from 0, and at most 10000 of them"),
+    ],
+)
+def test_a_usage_whose_numbers_are_others(desk: BatchDesk, start: int, end: int, complaint: str) -> None:
+    numbers = {"usage_starts": {"ann": start}, "usage_ends": {"ann": end}}
+
+    assert complaints(desk, **{**usage_of(ENTRY, ENTRY), **numbers}) == [("usage_ends.ann", complaint)]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +291,7 @@ def test_a_bucket_that_nothing_could_have_filled(desk: BatchDesk, changes: dict[
 
 
 def test_much_is_looked_at_with_little_effort(desk: BatchDesk) -> None:
-    usage = {"ann": [ENTRY] * 2000}
+    usage = usage_of(*[ENTRY] * 2000)
 
     with effort_within(30_000):
-        assert complaints(desk, usage=usage) == []
+        assert complaints(desk, **usage) == []

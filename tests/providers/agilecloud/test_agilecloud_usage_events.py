@@ -8,7 +8,7 @@ from builders import ask, bytes_of, make_client, make_engine, value_of
 
 from mockserver.engine.engine import Engine
 from mockserver.providers.agilecloud import usage as agilecloud_usage
-from mockserver.providers.agilecloud.usage import report
+from mockserver.providers.agilecloud.usage import report, usage_entries
 from mockserver.redaction import account_key
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name a river in Spain."}]}
@@ -121,7 +121,7 @@ def test_live_events_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPat
     for n in range(35):
         ask(engine, "POST", "/v1/chat/completions", json={**CHAT, "temperature": n / 100}, token="ann")
         ask(engine, "POST", "/v1/embeddings", json={"model": "bge-large-en-v1.5", "input": f"{n}"}, token="ann")
-        assert len(engine.sandboxes.open("ann").usage[account_key("ann")]) <= 10
+        assert len(usage_entries(engine.sandboxes.open("ann"), account_key("ann"))) <= 10
 
     found = report_of(engine)
     live = found["accounts"][account_key("ann")]["live"]
@@ -167,7 +167,7 @@ def test_an_export_carries_events_and_an_import_refuses_those_that_do_not_add_up
         assert client.get("/__admin/usage").json() == before
         assert len(before["agilecloud"]["events"]) == 4
 
-        entry = document["sandbox"]["shelves"]["usage"][account_key("test")][0]
+        entry = document["sandbox"]["shelves"]["agilecloud.usage"][f"{account_key('test')}\n0"]
         for name in ("requests", "prompt_tokens", "completion_tokens", "cost"):
             entry[name] += 1
             refused = client.post("/__admin/import", json=document)

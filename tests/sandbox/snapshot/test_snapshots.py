@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from mockserver.engine.engine import Engine
 from mockserver.http import Response, Upload
+from mockserver.providers.agilecloud.batches.job import jobs_of
+from mockserver.providers.agilecloud.files import files_of
+from mockserver.providers.agilecloud.usage import UsageEntry
 from mockserver.redaction import account_key
 from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.callbacks import Attempt, State
@@ -37,7 +40,7 @@ def carried(engine: Engine, name: str = "world", **changes: Any) -> Engine:
     document = orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine)))
     other = make_engine(**changes)
     sandbox = other.sandboxes.open(name)
-    restore(sandbox, snapshots_of(other).read(document, sandbox.shelves))
+    restore(sandbox, snapshots_of(other).read(document))
     return other
 
 
@@ -172,21 +175,21 @@ def seen(engine: Engine) -> Iterator[tuple[str, int, Any, bytes]]:
     for token in TOKENS:
         for path in ("/user", "/v1/files", "/v1/batches", "/api/v1/prompts", "/api/v1/prompts/greeting"):
             yield told(engine, token, path)
-        for id_ in list(sandbox.files):
+        for id_, _ in files_of(sandbox).items():
             yield told(engine, token, f"/v1/files/{id_}")
             yield told(engine, token, f"/v1/files/{id_}/content")
-        for id_ in list(sandbox.jobs):
+        for id_, _ in jobs_of(sandbox).items():
             yield told(engine, token, f"/v1/batches/{id_}")
-        for id_, path in product(list(sandbox.batches), ("/ai/batches", "/ai/completions")):
+        for id_, path in product([id_ for id_, _ in sandbox.batches.items()], ("/ai/batches", "/ai/completions")):
             yield told(engine, token, path, id=id_)
-    now = sandbox.clock.now()
+    now, usage = sandbox.clock.now(), list(sandbox.collection("agilecloud.usage", UsageEntry).items())
     yield (
-        repr([(each.kept(), list(each.ledger(sandbox.batches, now))) for each in sandbox.accounts.every()]),
+        repr([(each, list(sandbox.accounts.ledger(each, now))) for each in sandbox.accounts.every()]),
         0,
         (),
         b"",
     )
-    yield repr((sandbox.usage, sandbox.progression, now, sandbox.clock.mark(), sandbox.journal.seen)), 0, (), b""
+    yield repr((usage, sandbox.progression, now, sandbox.clock.mark(), sandbox.journal.seen)), 0, (), b""
 
 
 def told(engine: Engine, token: str, path: str, **query: str) -> tuple[str, int, Any, bytes]:
@@ -267,7 +270,7 @@ def test_a_callback_that_was_under_way_is_not_under_way_elsewhere(document: Any)
     engine = make_engine()
     sandbox = engine.sandboxes.open("world")
 
-    restore(sandbox, snapshots_of(engine).read(document, sandbox.shelves))
+    restore(sandbox, snapshots_of(engine).read(document))
 
     assert sandbox.outbox is not None
     assert [(each.id, each.state, each.attempts[-1].error) for each in sandbox.outbox.every()] == [
@@ -297,8 +300,6 @@ def document() -> Any:
         outbox.note(id_, provider="agentfirst", target="http://127.0.0.1/", base_url="", due=0.0)
     for each, state in zip(outbox.claim_due(0.0), (State.DELIVERED, State.SENDING), strict=True):
         outbox.update(each.tried(Attempt(0.0, 500, "down"), state)._replace(payload=b"{}"))
-    engine.sandboxes.open("world").files["f"] = ()
-    engine.sandboxes.open("world").files.clear()
     return {**orjson.loads(exported(engine.sandboxes.open("world"), snapshots_of(engine))), "blobs": [""]}
 
 
@@ -372,34 +373,33 @@ ACCOUNT = {"$": "AccountSpec", "key": BOB, "email": "bob@example.com", "credits"
         ("sandbox/attributes/outbox/v/0/due", -1, "sandbox.attributes.outbox: done has a time"),
         ("sandbox/attributes/outbox/v/0/attempts/v/0/at", 1e300, "sandbox.attributes.outbox: done has a time"),
         ("sandbox/attributes/outbox/v/0/payload/v", "gAA=", "sandbox.attributes.outbox: "),
-        (f"{STATE}/batches", {}, f"sandbox.shelves.accounts.{ANN}: it knows other batches"),
-        (f"{STATE}/accounts/*/v/entries/v/0/at", 1e300, f"sandbox.shelves.accounts.{ANN}: a charge"),
+        (f"{STATE}/batches", {}, "it is no batch of that account"),
+        (f"{STATE}/accounts/*/entries/v/0/at", 1e300, f"sandbox.shelves.accounts.{ANN}: a charge"),
         ("sandbox/attributes/rules/v/0/definition/status", {"$": "stream"}, "sandbox.attributes.rules: no JSON"),
-        (f"{STATE}/accounts/*/v/settled", -(2**63), "no Account: it has, or owes, more credits than there are"),
-        (f"{STATE}/accounts/*/v/batches", {"$": "tuple", "v": []}, "no Account: it owes"),
+        (f"{STATE}/settled/*", -(2**63), f"sandbox.shelves.settled.{ANN}: more credits than there are"),
+        (f"{STATE}/unpaid/*", BOB, "it is no batch of that account"),
         (f"{STATE}/seen/*", "1", "'1' is not int"),
-        (f"{STATE}/jobs/x", {"$": "BatchRecord"}, "'BatchRecord' is no known tag"),
+        (f"{STATE}/agilecloud.jobs/x", {"$": "BatchRecord"}, "'BatchRecord' is no known tag"),
         (f"{STATE}/batches/*/body/v", "eyJwcm9tcHRzIjpbImEiLCJiIl0sIm1vZGVsIjo1fQ==", "its body says of model"),
-        (f"{STATE}/files/x", FILE, "sandbox.shelves.files.x: its id is another"),
+        (f"{STATE}/agilecloud.files/x", FILE, "sandbox.shelves.agilecloud.files.x: its id is another"),
     ],
 )
 def test_a_document_that_no_server_wrote_is_refused_with_the_place(
     document: Any, path: str, value: Any, why: str
 ) -> None:
     engine = make_engine()
-    shelves = engine.sandboxes.open("world").shelves
 
     with pytest.raises(SnapshotError) as refused:
-        decode_fields(snapshots_of(engine).read(changed(document, path, value), shelves))
+        decode_fields(snapshots_of(engine).read(changed(document, path, value)))
 
     assert why in str(refused.value)
-    assert snapshots_of(engine).read(document, shelves).name == "world"
+    assert snapshots_of(engine).read(document).name == "world"
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 5, {}])
 def test_what_is_no_export_at_all_is_refused(document: Any) -> None:
     with pytest.raises(SnapshotError, match="no export of a sandbox"):
-        Snapshots().read(document, ())
+        Snapshots().read(document)
 
 
 def test_a_sandbox_larger_than_allowed_is_not_written() -> None:
@@ -415,12 +415,11 @@ def test_everything_a_sandbox_remembers_travels_or_is_known_to_stay() -> None:
     """Who gives sandboxes a new attribute adds it to ATTRIBUTES, or says here why it need not travel."""
     engine = make_engine()
     sandbox = engine.sandboxes.open("world")
-    shelves = set(sandbox.shelves) - {"seen"}
-    made_from_others = {"name", "key", "transaction", "answers", "ids"}
+    made_from_others = {"name", "key", "transaction", "ids", "batches", "accounts"}
     written_apart = {"own", "clock", "journal", "used", "is_held", "is_set_up", "was_evicted", "is_named_by_token"}
 
     public = {name for name in vars(sandbox) if not name.startswith("_")}
 
     parts_of_others = {"terms"}  # of accounts
 
-    assert public - shelves - made_from_others - written_apart == ATTRIBUTES.keys() - parts_of_others
+    assert public - made_from_others - written_apart == ATTRIBUTES.keys() - parts_of_others

@@ -65,6 +65,29 @@ def test_stubs_answer_one_after_the_other() -> None:
     assert statuses(make_rules({"status": 500}, {"status": 503, "times": 2}), 4) == [500, 503, 503, 0]
 
 
+@pytest.mark.parametrize(
+    ("times", "until", "claimed", "now", "gone"),
+    [
+        (None, None, 10**9, 1e12, False),
+        (2, None, 1, 0, False),
+        (2, None, 2, 0, True),
+        (2, None, 3, 0, True),
+        (None, 100, 0, 99.9, False),
+        (None, 100, 0, 100, True),
+        (None, 100, 0, 101, True),
+        (2, 100, 2, 99, True),
+        (2, 100, 1, 100, True),
+        (2, 100, 1, 99, False),
+    ],
+)
+def test_a_rule_is_gone_when_it_was_used_up_or_has_ended(
+    times: int | None, until: float | None, claimed: int, now: float, gone: bool
+) -> None:
+    rule = make_rule(status=500)._replace(times=times, until=until, claimed=claimed)
+
+    assert rule.is_gone(now) is gone
+
+
 def test_without_an_end_a_rule_stays() -> None:
     rules = make_rules({"status": 500, "times": None})
 

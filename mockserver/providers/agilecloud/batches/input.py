@@ -256,7 +256,7 @@ def _broken(violation: Violation) -> LineError:
     """The first violation of a line, as OpenAI phrases it."""
     path = format_dotted(violation.location)
     if violation.code == "required":
-        name = next(iter(part for part in violation.message.split("'")[1::2]), "")
+        [name] = violation.names or [""]
         if violation.location == ("body",) and name in _REQUIRED:
             return LineError("invalid_request", _REQUIRED[name], f"body.{name}")
         return LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", name)

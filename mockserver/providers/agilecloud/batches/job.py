@@ -5,13 +5,15 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mockserver.api.client_rules import BatchState, RejectedItems
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
+from mockserver.providers.agilecloud.prompts.prompt import Prompt
 from mockserver.sandbox.batches import Batch, Lifecycle
 from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.sandbox.sandbox import Sandbox
 
@@ -77,7 +79,7 @@ class BatchRecord(NamedTuple):
     rejection: InputRejection | None = None
     """The error that its validation reports, regardless of its input."""
     worked: LineResults | None = None
-    prompts: Mapping[str, Any] = {}
+    prompts: Mapping[str, Prompt] = {}
     """The account's prompts at the time its items began."""
     cancelled: float = math.inf
     """The sandbox time at which it was cancelled."""
@@ -162,9 +164,14 @@ class BatchRecord(NamedTuple):
         return completed, sum(self.batch.tally(now))
 
 
+def jobs_of(sandbox: Sandbox) -> Collection[BatchRecord]:
+    """The batches of a sandbox, by id."""
+    return sandbox.collection("agilecloud.jobs", BatchRecord)
+
+
 def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
     """The state of a batch. It is not over while its lines have not been processed."""
-    job: BatchRecord | None = sandbox.jobs.get(id_)
+    job = jobs_of(sandbox).get(id_)
     if job is None:
         return None
     is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)

@@ -11,7 +11,7 @@ from mockserver.http import Response, StoredBytes
 from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, Budget
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import rejection_error
-from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status
+from mockserver.providers.agilecloud.batches.job import DEFAULT_WINDOW, LIFECYCLE, BatchRecord, Status, jobs_of
 from mockserver.providers.agilecloud.batches.run import LineResults, RunContext, rejected_file, run_lines
 from mockserver.providers.agilecloud.context import (
     context_models,
@@ -22,7 +22,7 @@ from mockserver.providers.agilecloud.context import (
 )
 from mockserver.providers.agilecloud.files import BATCH_FILE_LIFE, FileRecord, find_file, keep_file
 from mockserver.providers.agilecloud.prompts.operations import prompt_book
-from mockserver.providers.agilecloud.prompts.repository import PromptRepository
+from mockserver.providers.agilecloud.prompts.repository import find_prompt, prompts_of
 from mockserver.providers.agilecloud.usage import UsageTotal, meter_batch
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.blobs import no_room
@@ -57,7 +57,7 @@ def create_batch(call: Call) -> Response:
         rejection=_purpose_rejection(found) if found and found.purpose != "batch" else conditions.input,
         window=body.get("completion_window") or DEFAULT_WINDOW,
     )
-    call.sandbox.jobs[job.batch.id] = job
+    jobs_of(call.sandbox).put(job.batch.id, job)
     return call.reply(batch_json(job, -math.inf))  # nothing has happened yet, not even under `immediate`
 
 
@@ -71,7 +71,7 @@ def list_batches(call: Call) -> Response:
     conditions, account = call.sandbox.conditions, call.account.key
     mine = [
         job
-        for job in call.sandbox.jobs.values()
+        for job in jobs_of(call.sandbox).scan()
         if job.batch.account == account and not conditions.forgets(job.batch.created, call.now)
     ][::-1]
     after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
@@ -96,7 +96,7 @@ def list_batches(call: Call) -> Response:
 
 def list_files(call: Call) -> Response:
     """The files, including those of batches that have ended since the last request."""
-    for job in list(call.sandbox.jobs.values()):
+    for job in jobs_of(call.sandbox).scan():
         if job.batch.account == call.account.key and not job.is_collected:
             _advance(call, job)
     return files.list_files(call)
@@ -114,7 +114,7 @@ def cancel_batch(call: Call) -> Response:
 
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
     """Every account's batches. A batch that is due, but was not read since, is still validating."""
-    for job in sandbox.jobs.values():
+    for job in jobs_of(sandbox).scan():
         is_due = job.worked is None and job.input is not None and now >= job.items_start()
         status = {"status": Status.VALIDATING} if is_due else {}
         yield {**batch_json(job, -math.inf if is_due else now), **status, "account": job.batch.account}
@@ -173,7 +173,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
 
 def _find(call: Call) -> BatchRecord:
     id_ = call.arguments["batch_id"]
-    job: BatchRecord | None = call.sandbox.jobs.get(id_)
+    job = jobs_of(call.sandbox).get(id_)
     if (
         job is None
         or job.batch.account != call.account.key
@@ -194,14 +194,14 @@ def _advance(call: Call, job: BatchRecord) -> BatchRecord:
         job = _run_batch(call, job, job.input)
     if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
         job = _store_results(call, job, job.worked)
-    call.sandbox.jobs[job.batch.id] = job
+    jobs_of(call.sandbox).put(job.batch.id, job)
     return job
 
 
 def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
     if job.rejection is not None:
         return job._replace(worked=rejected_file(rejection_error(job.rejection)))
-    job = job._replace(prompts=dict(call.sandbox.prompts))
+    job = job._replace(prompts=dict(prompts_of(call.sandbox).items()))
     worked = _work(blob, _run_context(call, job))
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
 
@@ -265,9 +265,8 @@ def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) ->
 
 def _run_context(call: Call, job: BatchRecord) -> RunContext:
     settings = call.world.settings
-    book = PromptRepository(
-        dict(job.prompts), job.batch.account, call.world.fixtures.section("prompts"), born=call.sandbox.clock.born
-    )
+    canned, born = call.world.fixtures.section("prompts"), call.sandbox.clock.born
+    find = partial(find_prompt, job.prompts.get, job.batch.account, canned, born)
     return RunContext(
         batch_id=job.batch.id,
         endpoint=job.endpoint,
@@ -275,7 +274,7 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
         models=context_models(call.world),
         prices=context_prices(call.world),
         world=call.world,
-        find_prompt=cache(book.find),
+        find_prompt=cache(find),
         line_schema=call.world.component("BatchRequestLine"),
         body_schema=live_schema(call.world, job.endpoint),
         heeds_markers=settings.magic,

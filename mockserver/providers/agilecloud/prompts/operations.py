@@ -15,7 +15,7 @@ from mockserver.providers.agilecloud.prompts.prompt import (
     PromptVersion,
     VersionStats,
 )
-from mockserver.providers.agilecloud.prompts.repository import PromptRepository, read_content
+from mockserver.providers.agilecloud.prompts.repository import PromptRepository, prompts_of, read_content
 from mockserver.providers.agilecloud.prompts.select import (
     prompt_archived,
     prompt_not_found,
@@ -39,7 +39,7 @@ _COMPARED = ("template", "messages", "model_config", "variables")
 def prompt_book(call: Call) -> PromptRepository:
     """The prompts that the account sees."""
     sandbox, canned = call.sandbox, call.world.fixtures.section("prompts")
-    return PromptRepository(sandbox.prompts, call.account.key, canned, born=sandbox.clock.born)
+    return PromptRepository(prompts_of(sandbox), call.account.key, canned, born=sandbox.clock.born)
 
 
 def create_prompt(call: Call) -> Response:

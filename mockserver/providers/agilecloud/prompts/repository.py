@@ -1,9 +1,16 @@
 """The prompts of an account: its own, and those of the fixtures."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver.providers.agilecloud.prompts.prompt import Prompt, PromptVersion, VersionStatus
+from mockserver.sandbox.collection import Collection
+from mockserver.sandbox.sandbox import Sandbox
+
+
+def prompts_of(sandbox: Sandbox) -> Collection[Prompt]:
+    """The prompts of all accounts of a sandbox, by account and slug."""
+    return sandbox.collection("agilecloud.prompts", Prompt)
 
 
 class PromptRepository:
@@ -11,37 +18,33 @@ class PromptRepository:
 
     def __init__(
         self,
-        shelf: MutableMapping[str, Any],
+        prompts: Collection[Prompt],
         account: str,
         fixtures: Sequence[Mapping[str, Any]] = (),
         *,
         born: float = 0.0,
     ) -> None:
-        """`shelf` holds the prompts of all accounts of a sandbox; `fixtures` are entries of files.
+        """`prompts` holds the prompts of all accounts of a sandbox; `fixtures` are entries of files.
 
         `born` is the sandbox's first instant, the creation time of the fixtures' prompts.
         """
-        self._shelf = shelf
+        self._prompts = prompts
         self._account = account
         self._fixtures = fixtures
         self._born = born
 
     def find(self, slug: str) -> Prompt | None:
         """The prompt with that slug, archived or not."""
-        own = self.own(slug)
-        if own is not None:
-            return own
-        return next((read_prompt(each, self._born) for each in self._fixtures if each["slug"] == slug), None)
+        return find_prompt(self._prompts.get, self._account, self._fixtures, self._born, slug)
 
     def own(self, slug: str) -> Prompt | None:
         """The prompt with that slug that the account created or changed."""
-        found: Prompt | None = self._shelf.get(self._key(slug))
-        return found
+        return self._prompts.get(self._key(slug))
 
     def put(self, prompt: Prompt) -> Prompt:
         """Store a prompt as the account's own."""
         kept = prompt._replace(account=self._account)
-        self._shelf[self._key(prompt.slug)] = kept
+        self._prompts.put(self._key(prompt.slug), kept)
         return kept
 
     def count(self, slug: str, number: int, *, failed: bool, prompt_tokens: int, completion_tokens: int) -> None:
@@ -55,11 +58,25 @@ class PromptRepository:
     def all(self) -> list[Prompt]:
         """Every prompt that is not archived, in the order of slugs."""
         seen = {each["slug"]: read_prompt(each, self._born) for each in reversed(self._fixtures)}
-        seen |= {each.slug: each for each in self._shelf.values() if each.account == self._account}
+        seen |= {each.slug: each for each in self._prompts.scan() if each.account == self._account}
         return [seen[slug] for slug in sorted(seen) if not seen[slug].is_archived]
 
     def _key(self, slug: str) -> str:
-        return f"{self._account}\n{slug}"
+        return _key_of(self._account, slug)
+
+
+def find_prompt(
+    get: Callable[[str], Prompt | None], account: str, fixtures: Sequence[Mapping[str, Any]], born: float, slug: str
+) -> Prompt | None:
+    """The account's own prompt of that slug, which `get` finds, else that of the fixtures; be it archived."""
+    own = get(_key_of(account, slug))
+    if own is not None:
+        return own
+    return next((read_prompt(each, born) for each in fixtures if each["slug"] == slug), None)
+
+
+def _key_of(account: str, slug: str) -> str:
+    return f"{account}\n{slug}"
 
 
 def read_prompt(entry: Mapping[str, Any], born: float) -> Prompt:

@@ -18,7 +18,8 @@ from batch_desk import (
 )
 from builders import value_of
 
-from mockserver.providers.agilecloud.usage import UsageEntry, report
+from mockserver.providers.agilecloud.batches.job import jobs_of
+from mockserver.providers.agilecloud.usage import UsageEntry, report, usage_entries
 from mockserver.redaction import account_key
 
 
@@ -68,7 +69,7 @@ def test_files_and_bills_are_of_the_end_whenever_somebody_looks() -> None:
     assert (file["created_at"], file["expires_at"]) == (created + 100, created + 7300)
     assert file["purpose"] == "batch_output"
     assert file["filename"] == f"{id_}_output.jsonl"
-    assert [entry.at for entry in desk.sandbox.usage[account_key("ann")]] == [created + 100]
+    assert [entry.at for entry in usage_entries(desk.sandbox, account_key("ann"))] == [created + 100]
     desk.sandbox.clock.advance(3700)
     assert desk.ask("GET", f"/v1/files/{batch['output_file_id']}/content").status == 404
 
@@ -84,7 +85,8 @@ def test_a_job_lets_go_of_what_its_files_hold(desk: BatchDesk) -> None:
     good, bad = desk.run(chats(3)), desk.run(b"{bad\n")
 
     for batch in (good, bad):
-        job = desk.sandbox.jobs[batch["id"]]
+        job = jobs_of(desk.sandbox).get(batch["id"])
+        assert job is not None and job.worked is not None
         assert (job.input, job.worked.output.size, job.worked.error.size) == (None, 0, 0)
 
 
@@ -109,7 +111,7 @@ def test_usage_is_what_the_lines_add_up_to_and_is_billed_by_model() -> None:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": prompt + said,
     }
-    entries: list[UsageEntry] = desk.sandbox.usage[account_key("ann")]
+    entries: list[UsageEntry] = usage_entries(desk.sandbox, account_key("ann"))
     assert sum(entry.requests for entry in entries) == 3
     assert (sum(entry.prompt_tokens for entry in entries), sum(entry.completion_tokens for entry in entries)) == (
         prompt,

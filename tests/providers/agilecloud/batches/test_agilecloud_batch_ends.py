@@ -3,6 +3,7 @@
 import pytest
 from batch_desk import DAY, OPENAI, BatchDesk, chats, counts_of, jsonl, request_of, times_of
 
+from mockserver.providers.agilecloud.usage import usage_entries
 from mockserver.redaction import account_key
 
 SLOW = jsonl(request_of("fast"), request_of("slow", "[mock:slow=1h]"), request_of("never", "[mock:hang]"))
@@ -31,7 +32,7 @@ def test_cancelling_keeps_what_is_finished() -> None:
     assert set(desk.lines(batch["output_file_id"])) == {"r0", "r2"}
     assert set(desk.lines(batch["error_file_id"])) == {"r1"}
     assert times_of(batch) == {"in_progress": 10, "cancelling": 40, "cancelled": 40}
-    assert sum(entry.requests for entry in desk.sandbox.usage[account_key("ann")]) == 2
+    assert sum(entry.requests for entry in usage_entries(desk.sandbox, account_key("ann"))) == 2
 
 
 def test_looking_at_a_cancelled_batch_does_not_go_on_with_it() -> None:

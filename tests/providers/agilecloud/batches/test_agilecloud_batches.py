@@ -6,6 +6,8 @@ import pytest
 from batch_desk import DAY, BatchDesk, chats, counts_of, times_of
 from builders import value_of
 
+from mockserver.providers.agilecloud.batches.job import jobs_of
+
 
 @pytest.fixture(scope="module")
 def desk() -> BatchDesk:
@@ -164,8 +166,9 @@ def test_listing_shows_ends_and_ages_nothing() -> None:
 def test_nobody_sees_the_batches_of_others() -> None:
     desk = BatchDesk()
     id_ = desk.create(chats(1))["id"]
-    job = desk.sandbox.jobs[id_]
-    desk.sandbox.jobs[id_] = job._replace(batch=job.batch._replace(account="carl"))
+    job = jobs_of(desk.sandbox).get(id_)
+    assert job is not None
+    jobs_of(desk.sandbox).put(id_, job._replace(batch=job.batch._replace(account="carl")))
 
     assert desk.refusal("GET", f"/v1/batches/{id_}")[0] == 404
     assert desk.refusal("POST", f"/v1/batches/{id_}/cancel")[0] == 404

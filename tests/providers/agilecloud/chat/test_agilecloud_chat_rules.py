@@ -12,6 +12,7 @@ from mockserver.engine import build as loading
 from mockserver.engine.engine import Engine
 from mockserver.errors import Refusal
 from mockserver.providers.agilecloud import hooks as agilecloud
+from mockserver.providers.agilecloud.batches.job import jobs_of
 from mockserver.providers.agilecloud.chat.rules import RULES, check_rules
 from mockserver.providers.agilecloud.models import Model, ModelKind
 
@@ -388,7 +389,8 @@ def test_every_optional_parameter_at_once_and_newer_ones_are_taken(engine: Engin
 def test_a_refused_line_counts_as_a_mistake_of_the_client(desk: BatchDesk) -> None:
     desk.run(jsonl(request_of("bad", response_format={"type": "json_object"})))
 
-    [job] = desk.sandbox.jobs.values()
+    [job] = jobs_of(desk.sandbox).scan()
+    assert job.worked is not None
     assert job.worked.refused.total == 1
     assert "word 'json'" in job.worked.refused.told[0]
 

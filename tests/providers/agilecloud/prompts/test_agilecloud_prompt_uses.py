@@ -8,7 +8,7 @@ from effort import effort_within
 
 from mockserver.errors import Reason
 from mockserver.providers.agilecloud.prompts import operations as calls
-from mockserver.providers.agilecloud.prompts.repository import PromptRepository
+from mockserver.providers.agilecloud.prompts.repository import PromptRepository, prompts_of
 from mockserver.providers.agilecloud.prompts.select import resolve, select_version
 from mockserver.redaction import account_key
 
@@ -98,7 +98,7 @@ def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: Desk) -
 
 def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
     started = desk.value(calls.start_ab_test, {**BOTH, "split": None}, slug="sum")
-    book = PromptRepository(desk.sandbox.prompts, account_key("ann"), FIXTURES.section("prompts"))
+    book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"), FIXTURES.section("prompts"))
     for n in range(40):
         chosen = select_version({"prompt_slug": "sum", "variables": {"text": "T"}}, book.find, b"%d" % n)
         assert chosen is not None
@@ -120,7 +120,7 @@ def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
 def test_a_new_test_counts_from_nothing(desk: Desk) -> None:
     for split in (1, 0):
         desk.call(calls.start_ab_test, {**BOTH, "split": split}, slug="sum")
-        book = PromptRepository(desk.sandbox.prompts, account_key("ann"))
+        book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"))
         body: dict[str, Any] = {"prompt_slug": "sum", "variables": {"text": "T"}}
         assert resolve(body, book.find)["messages"][0]["content"].startswith("Say it" if split else "Sum up")
         book.count("sum", 1, failed=False, prompt_tokens=1, completion_tokens=1)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from builders import make_rows
 
 from mockserver.engine.build import fixture_folders, fixture_schema, load_fixtures
 from mockserver.errors import FixtureError
@@ -155,8 +156,8 @@ FIXTURES = ({"slug": "b", "template": "fixture"}, {"slug": "b", "template": "hid
 
 
 def test_an_account_finds_the_fixtures_until_it_has_its_own() -> None:
-    shelf: dict[str, Any] = {}
-    mine, yours = (PromptRepository(shelf, token, FIXTURES) for token in ("t1", "t2"))
+    rows = make_rows()
+    mine, yours = (PromptRepository(rows, token, FIXTURES) for token in ("t1", "t2"))
     mine.put(make_prompt({"template": "mine"}, slug="b"))
     mine.put(make_prompt(slug="c"))
 
@@ -167,7 +168,7 @@ def test_an_account_finds_the_fixtures_until_it_has_its_own() -> None:
 
 
 def test_an_archived_prompt_is_found_but_not_listed() -> None:
-    book = PromptRepository({}, "t", FIXTURES)
+    book = PromptRepository(make_rows(), "t", FIXTURES)
     book.put(read_prompt(FIXTURES[2], 0.0).archived(now=1))
 
     assert [each.slug for each in book.all()] == ["b"]
@@ -175,7 +176,7 @@ def test_an_archived_prompt_is_found_but_not_listed() -> None:
 
 
 def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
-    book = PromptRepository({}, "t", FIXTURES)
+    book = PromptRepository(make_rows(), "t", FIXTURES)
     book.put(make_tested())
     for slug in ("sum", "a", "z"):
         book.count(slug, 2, failed=False, prompt_tokens=5, completion_tokens=6)
@@ -187,7 +188,7 @@ def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
 def test_the_prompts_that_come_with_the_house_all_render() -> None:
     prompts = load_fixtures(Settings(), "agilecloud").section("prompts")
     values = {"text": "T", "company": "C", "question": "Q"}  # What has no default.
-    book = PromptRepository({}, "t", prompts)
+    book = PromptRepository(make_rows(), "t", prompts)
 
     for prompt in book.all():
         for version in prompt.versions:
@@ -222,7 +223,8 @@ def test_prompts_of_earlier_folders_come_first(tmp_path: Any) -> None:
     (tmp_path / "p.yaml").write_text("prompts: [{slug: summarize, template: mine}]")
     fixtures = read_fixtures([tmp_path, *fixture_folders(Settings())], "agilecloud", fixture_schema())
 
-    assert PromptRepository({}, "t", fixtures.section("prompts")).find("summarize").latest.template == "mine"  # type: ignore[union-attr]  # it is there
+    found = PromptRepository(make_rows(), "t", fixtures.section("prompts")).find("summarize")
+    assert found is not None and found.latest.template == "mine"
 
 
 def test_a_template_is_one_message_of_the_user() -> None:

@@ -146,6 +146,29 @@ def test_several_templates_share_one_budget() -> None:
         render_all(["{{ a }}"] * 2, {"a": "a" * 600_000})
 
 
+@pytest.mark.parametrize("template", ["a" * 1_000_000, "{% if true %}" + "a" * (1_000_000 - 24) + "{% endif %}"])
+def test_a_template_has_at_most_a_million_characters(template: str) -> None:
+    assert len(template) == 1_000_000
+    assert render(template, {}).startswith("aaa")
+    with pytest.raises(TemplateError, match="The template has more than 1000000 characters"):
+        render(template + "a", {})
+
+
+@pytest.mark.parametrize("template", ["{{ a }}", "{{ a|trim }}"])
+def test_a_rendered_text_has_at_most_a_million_characters(template: str) -> None:
+    assert render(template, {"a": "a" * 1_000_000}) == "a" * 1_000_000
+    with pytest.raises(TemplateError, match="The rendered text has more than 1000000 characters"):
+        render(template, {"a": "a" * 1_000_001})
+
+
+def test_variables_have_at_most_four_mebibytes() -> None:
+    room = 4 * 1024 * 1024 - len('{"a":"","b":1}')
+
+    assert render("{{ b }}", {"a": "a" * room, "b": 1}) == "1"
+    with pytest.raises(TemplateError, match="The variables have more than 4194304 bytes"):
+        render("{{ b }}", {"a": "a" * (room + 1), "b": 1})
+
+
 def test_large_variables_are_refused() -> None:
     with pytest.raises(TemplateError, match="The variables have more than"):
         render("{{ a }}", {"a": "a" * 5_000_000})

@@ -55,7 +55,7 @@ def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
 
 
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
-    for record in sandbox.collection(COLLECTION, MessageBatch).values():
+    for record in sandbox.collection(COLLECTION, MessageBatch).scan():
         yield {**batch_json(record, now, ""), "account": record.batch.account}
 
 
@@ -68,7 +68,8 @@ api = Provider(
     format_error=format_error,
     unknown_path_response=unknown_path,
     statuses={Reason.FORBIDDEN: (401,), Reason.INVALID: (400,)},
-    snapshot_types=lambda: {COLLECTION: MessageBatch},
+    collections=lambda: {COLLECTION: MessageBatch},
+    dated=(COLLECTION,),
     listings={"batches": batch_rows},
     client_rules=(
         ClientRules(
@@ -76,8 +77,8 @@ api = Provider(
             status=("retrieveMessageBatch",),
             id=("path", "message_batch_id"),
             ends=frozenset({"ended"}),
-            lost=frozenset(),
-            standing=batch_state,
+            unfinished_ends=frozenset(),
+            batch_state=batch_state,
             download="messageBatchResults",
         ),
     ),
@@ -118,7 +119,7 @@ def retrieve(call: Call) -> Response:
 
 @api.handles("listMessageBatches")
 def list_batches(call: Call) -> Response:
-    mine = list(call.sandbox.collection(COLLECTION, MessageBatch).values())
+    mine = list(call.sandbox.collection(COLLECTION, MessageBatch).scan())
     mine = [each for each in mine if each.batch.account == call.account.key][::-1]
     limit = int(call.arguments.get("limit", 20))
     shown = [batch_json(each, call.now, call.request.base_url) for each in mine[:limit]]
@@ -164,7 +165,7 @@ def _find(call: Call) -> MessageBatch:
 
 
 def _put(call: Call, record: MessageBatch) -> Response:
-    call.sandbox.collection(COLLECTION, MessageBatch)[record.batch.id] = record
+    call.sandbox.collection(COLLECTION, MessageBatch).put(record.batch.id, record)
     return call.reply(batch_json(record, call.now, call.request.base_url))
 
 

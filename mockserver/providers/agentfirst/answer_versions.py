@@ -1,0 +1,50 @@
+"""Version numbers for cached completions.
+
+Completions are regenerated, never stored. The version of an answer grows when the vendor would compute a new one, which
+is a day of sandbox time after the previous one.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.clock import DAY
+from mockserver.sandbox.collection import Collection
+from mockserver.sandbox.sandbox import Sandbox
+
+COMPUTED, READ = "agentfirst.answers", "agentfirst.batches_read"
+_BATCHES = "batches"
+
+
+class AnswerVersions:
+    """The versions of the answers of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._born = sandbox.clock.born
+        self._batches = sandbox.batches
+        self._computed: Collection[tuple[float, ...]] = sandbox.collection(COMPUTED, tuple)
+        """By question, in hexadecimal: when an answer was computed, in Unix seconds of sandbox time."""
+        self._read = sandbox.collection(READ, int)
+        """How many batches have been read, under one key."""
+
+    def version(self, question: bytes, asked: float, questions: Callable[[Batch], Iterable[bytes]]) -> int:
+        """0 for the first answer, 1 for the next one computed at least a day later, and so on.
+
+        `asked` is in Unix seconds of sandbox time; `questions` gives the questions of a batch that use the cache.
+        Batches are read only in a sandbox that is older than a day, and each of them once.
+        """
+        if asked < self._born + DAY:
+            return 0
+        read = self._read.get(_BATCHES) or 0
+        if read < len(self._batches):  # Skipping what was read costs a step for each.
+            self._read_batches(read, questions)
+        return max(bisect_right(self._computed.get(question.hex()) or (asked,), asked) - 1, 0)
+
+    def _read_batches(self, read: int, questions: Callable[[Batch], Iterable[bytes]]) -> None:
+        for batch in islice(self._batches.scan(), read, None):
+            for each in questions(batch):
+                times = self._computed.get(each.hex()) or ()
+                if not times or batch.created - times[-1] >= DAY:
+                    self._computed.put(each.hex(), (*times, batch.created))
+        self._read.put(_BATCHES, len(self._batches))

@@ -1,0 +1,36 @@
+"""A typed collection of a sandbox's immutable values."""
+
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Collection(Protocol[Value]):
+    """Immutable values by key, in the order in which their keys were first put; see `stores.Rows`.
+
+    `Sandbox.collection(name, type)` gives one. A provider declares its collections; see `Provider.collections`.
+    """
+
+    def get(self, key: str, /) -> Value | None:
+        """The value; None where the key is unknown."""
+
+    def put(self, key: str, value: Value, /) -> None:
+        """Add a value, or replace the one under that key, which keeps its place."""
+
+    def delete(self, key: str, /) -> None:
+        """Remove a key; an unknown one is ignored."""
+
+    def scan(self) -> Iterator[Value]:
+        """The values as they are now; the collection may change meanwhile."""
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """The keys and values as they are now; the collection may change meanwhile."""
+
+    def __len__(self) -> int: ...
+
+
+class OpenCollection(Protocol):
+    """Gives the collection of a name, whose values have a type; what `Sandbox.collection` is."""
+
+    def __call__(self, name: str, type_: type[Value], /) -> Collection[Value]: ...

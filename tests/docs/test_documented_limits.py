@@ -1,0 +1,96 @@
+"""The bounds that `docs/limits.md` states are those of the code."""
+
+import re
+from typing import Any
+
+import pytest
+from doc_pages import DOCS
+
+from mockserver import json_bodies, workers
+from mockserver.openapi import regex
+from mockserver.openapi.generate import steps
+from mockserver.providers.agilecloud import files, rate_limit, request_ids, usage
+from mockserver.providers.agilecloud.batches import input as batch_input
+from mockserver.providers.agilecloud.batches import run
+from mockserver.providers.agilecloud.chat import logprobs, tools
+from mockserver.providers.agilecloud.prompts import renderer, template
+from mockserver.sandbox import manager
+from mockserver.sandbox.snapshot import export
+from mockserver.server import process
+from mockserver.web import forms, gateway, large_bodies
+from mockserver.web.admin import app
+
+MIB = 1024 * 1024
+PAGE = re.sub(r"\s+", " ", (DOCS / "limits.md").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "numbers"),
+    [
+        ("Up to {:,} wait; the next is a 503", (workers.MAX_WAITING,)),
+        ("An idle one stays open for {} seconds", (process.KEEP_ALIVE,)),
+        ("{} for a form", (gateway.UPLOAD_TIMEOUT,)),
+        ("and {} fewer than the system allows open files", (process.SPARE_FILES,)),
+        (
+            "a form {:.0f} MiB; an admin call {:.0f} MiB; an export {:.0f} MiB",
+            (gateway.MAX_UPLOAD / MIB, app.MAX_BODY / MIB, export.MAX_DOCUMENT / MIB),
+        ),
+        (
+            "{:,}, or one for each {} bytes of it, up to {:,}",
+            (json_bodies.MAX_VALUES, json_bodies.BYTES_PER_VALUE, json_bodies.MAX_VALUES_LARGE),
+        ),
+        (
+            "{:,}, or one for each {} bytes of it, up to {:,}",
+            (json_bodies.MAX_VALUES, export.BYTES_PER_VALUE, export.MAX_DOCUMENT_VALUES),
+        ),
+        ("parsed one after another, up to {:.0f} MiB at once", (large_bodies.MAX_BYTES / MIB,)),
+        ("| sandboxes | {:,} (`--max-sandboxes`)", (manager.MAX_SANDBOXES,)),
+        ("| pinned sandboxes | nine in ten of those", ()),
+        (
+            "only the latest {:,} live events and {:,} of batches are kept for an account",
+            (usage.MAX_ENTRIES, usage.MAX_EVENTS),
+        ),
+        ("A sandbox counts {:,} different requests", (request_ids.MAX_ASKED,)),
+        ("Blank lines of a batch file are skipped, up to {:,} of them", (batch_input.MAX_BLANK_LINES,)),
+        ("change places within windows of {}", (run.WINDOW,)),
+        (
+            "has up to {} MB; other files have any name and up to {} MB",
+            (files.MAX_BATCH_FILE, files.MAX_FILE),
+        ),
+        (
+            "have up to {} fields of {:.0f} KiB and {} files",
+            (forms.MAX_FIELDS, forms.MAX_FIELD_BYTES / 1024, forms.MAX_FILES),
+        ),
+        ("{:,} requests and {:,} tokens, are ours", (rate_limit.REQUESTS, rate_limit.TOKENS)),
+        ("at most {:,} of them (400 beyond)", (logprobs.MAX_ENTRIES,)),
+        ("has at most {:,} characters and {} groups", (regex.MAX_LENGTH, regex.MAX_GROUPS)),
+        ("compiles to at most {:.0f} MB", (regex.SIZES[-1] / MIB,)),
+        ("a budget of {:,} steps", (steps.MAX_STEPS,)),
+        ("share {:.0f} million more", (steps.MAX_BATCH_STEPS / 1e6,)),
+        (
+            "{:,} bytes and {:,} values of JSON, {} patterns",
+            (steps.MAX_BYTES, steps.MAX_NODES, steps.MAX_PATTERNS),
+        ),
+        (
+            "`minLength` {minLength:,}, `minItems` and `minProperties` {minItems}",
+            (tools.LARGEST,),
+        ),
+        (
+            "in a process of its own with {} s of computing and {:.0f} MB of address space",
+            (renderer.CPU_SECONDS, renderer.MEMORY / MIB),
+        ),
+        ("{:,} characters of template, as many of text", (template.MAX_TEMPLATE,)),
+        ("{:,} characters of template, as many of text", (renderer.MAX_OUTPUT,)),
+        ("{:.0f} MB of variables", (template.MAX_VARIABLES / MIB,)),
+    ],
+)
+def test_the_page_of_limits_states_the_bounds_of_the_code(sentence: str, numbers: tuple[Any, ...]) -> None:
+    named = numbers[0] if numbers and isinstance(numbers[0], dict) else {}
+
+    assert sentence.format(*numbers, **named) in PAGE
+
+
+def test_nine_in_ten_sandboxes_can_be_pinned_and_a_million_steps_render_templates() -> None:
+    assert manager.UNPINNED_SHARE == 10
+    assert renderer.FUEL == 1_000_000
+    assert tools.LARGEST["minItems"] == tools.LARGEST["minProperties"]
