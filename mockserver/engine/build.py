@@ -31,9 +31,11 @@ from mockserver.stores import open_store
 
 if TYPE_CHECKING:
     from mockserver.engine import scenarios
+    from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
 else:
     scenarios = lazy_module("mockserver.engine.scenarios")
+    stateful = lazy_module("mockserver.engine.stateful.handlers")
 
 Answer = TypeVar("Answer")
 
@@ -187,11 +189,12 @@ def bind_operations(
     served = Served(bundled, Needs(bundled), operations, changed)
     services = []
     for spec in specs:
+        resources = stateful.stateful_handlers(spec.operations) if settings.stateful and spec.is_foreign else {}
         for operation in spec.operations:
             owner = by_tag.get(operation.tag)
             world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
             if owner is None:
-                services.append(BoundOperation(operation, world, None, None, None))
+                services.append(BoundOperation(operation, world, None, resources.get(operation), None))
                 continue
             handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
             defaults = _changed_defaults(operation, owner) if handler else {}

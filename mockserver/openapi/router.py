@@ -183,8 +183,10 @@ def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
 def overlaps(operations: Sequence[Operation]) -> Iterator[Problem]:
     """Every pair of templated paths with one method that a request may mean both of, as a warning."""
     templated: dict[tuple[str, int], list[Operation]] = {}
-    for operation in operations:
-        if "{" in operation.path and not operation.is_foreign:
+    # In the order of routing; see Router._group_patterns.
+    is_foreign = any(each.is_foreign for each in operations)
+    for operation in sorted(operations, key=lambda each: _rank(each.path)) if is_foreign else operations:
+        if "{" in operation.path:
             group = templated.setdefault((operation.method, operation.path.count("/")), [])
             for earlier in group:
                 yield from _overlap(earlier, operation)
@@ -266,9 +268,9 @@ def _pattern(path: str) -> re.Pattern[str]:
     )
 
 
-def _rank(path: str) -> tuple[int, ...]:
-    """Sorts paths with more literal segments at their beginning first."""
-    return tuple(2 if _is_parameter(each) else 1 if "{" in each else 0 for each in path.split("/"))
+def _rank(path: str) -> int:
+    """Sorts paths with fewer parameters first: of two that a request may mean, the more concrete one."""
+    return sum(2 if _is_parameter(each) else 1 for each in path.split("/") if "{" in each)
 
 
 def _group(name: str) -> str:

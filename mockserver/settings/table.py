@@ -84,6 +84,12 @@ class CoreSettings:
         "Reject what the real API may accept (null, unknown keys and arguments), and validate every response.",
         group=BEHAVING,
     )
+    stateful: bool = setting(
+        False,
+        "Keep what requests create, change and delete in the sandbox, by the document's paths: POST /things, then "
+        "GET /things/{id} finds it.",
+        group=BEHAVING,
+    )
     dynamic: bool = setting(
         False, "Generate responses from schemas even where the document has examples.", group=BEHAVING
     )

@@ -13,6 +13,6 @@ from mockserver.openapi.schema.validation import (
 )
 
 __all__ = [
-    "DIALECT", "FORMATS", "MAX_EXPLAINED_ITEMS", "MAX_NAMES", "MAX_SHOWN_VALUE", "MAX_VIOLATIONS", "Schema", "SchemaLibrary",
-    "keyword_errors",
+    "DIALECT", "FORMATS", "MAX_EXPLAINED_ITEMS", "MAX_NAMES", "MAX_SHOWN_VALUE", "MAX_VIOLATIONS", "Schema",
+    "SchemaLibrary", "keyword_errors",
 ]  # fmt: skip

@@ -46,6 +46,7 @@ COLLECTIONS: Mapping[str, Any] = {
     "promised": int,
     "unpaid": str,
     "seen": int,
+    "resources": str,
 }
 """The types of the core's collections. A provider declares its own; see Provider.collections."""
 
