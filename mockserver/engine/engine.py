@@ -100,7 +100,7 @@ class Engine:
                         service, request, sandbox, now, heeds_preference=self.settings.magic,
                         mends=not self.settings.strict,
                     )  # fmt: skip
-                    if outcome.is_preference and service.operation.is_foreign:  # a preference is for valid requests
+                    if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
                         self._valid_call(service, match, outcome.request, sandbox, now, token)
                     response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
                 else:

@@ -51,9 +51,9 @@ class Override(NamedTuple):
     """Whether the response has been validated."""
 
     @property
-    def is_preference(self) -> bool:
-        """Whether the request's own preference selected the response, and not a stub."""
-        return self.reply is not None and not self.is_settled
+    def is_preferred_success(self) -> bool:
+        """Whether the request's own preference, and not a stub, selected the response, and it is no error."""
+        return self.reply is not None and not self.is_settled and self.reply.status < 400
 
     def disturbed(self, response: Response) -> Response:
         """The response with the faults applied."""

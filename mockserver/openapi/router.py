@@ -56,7 +56,7 @@ class Router:
             paths = self._templated if "{" in operation.path else self._concrete
             paths.setdefault(operation.path, {})[operation.method] = operation
         self._matches = {path: self._every(methods) for path, methods in self._concrete.items()}
-        self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
+        self._patterns = [(_pattern_of(path, methods), methods) for path, methods in self._templated.items()]
         self._by_size = self._group_patterns()
         self._based = _based_router(operations)
 
@@ -68,7 +68,7 @@ class Router:
             paths = router._templated if "{" in path else router._concrete
             paths.setdefault(path, {})[operation.method] = operation
         router._matches = {path: cls._every(methods) for path, methods in router._concrete.items()}
-        router._patterns = [(_pattern(path), methods) for path, methods in router._templated.items()]
+        router._patterns = [(_pattern_of(path, methods), methods) for path, methods in router._templated.items()]
         router._by_size = router._group_patterns()
         return router
 
@@ -259,6 +259,14 @@ def _not_allowed(method: str, path: str, methods: Mapping[str, Operation]) -> Ro
         next(iter(methods.values())),
         headers=(("Allow", allow),),
     )
+
+
+def _pattern_of(path: str, methods: Mapping[str, Operation]) -> re.Pattern[str]:
+    """The pattern of a path. Of other documents a segment between two others may be empty: its argument is missing."""
+    pattern = _pattern(path)
+    if not any(each.is_foreign for each in methods.values()):
+        return pattern
+    return re.compile(re.sub(r"/(\(\?P<\w+>\[\^/\])\+\)(?=/)", r"/\1*)", pattern.pattern))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -37,7 +37,7 @@ COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 # A schema without `type` has the type that its other keywords apply to, else string.
 TYPICAL = {
     "object": ("properties", "required", "additionalProperties", "minProperties"),
-    "array": ("items", "prefixItems", "minItems", "maxItems"),
+    "array": ("items", "prefixItems", "minItems", "maxItems", "contains"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
 
@@ -55,7 +55,7 @@ def generate_value(
     With `documents_values`, the examples and defaults of the schema and its parts are used where there are some.
 
     Raises TooCostly if the budget does not suffice. Without a budget, as for documents, parts that are too costly are
-    null. Not supported are `not`, `if`, `contains`, and branches of `oneOf` that exclude each other other than by
+    null. Not supported are `not`, `if`, and branches of `oneOf` that exclude each other other than by
     required properties.
     """
     return _Generation(root, WordGenerator(key), budget, documents_values=documents_values).value(schema)
@@ -206,6 +206,8 @@ class _Generation:
         size = least if is_enough else self.words.integer(min(max(least, len(first), 1), most), most)
         self.budget.spend(len(first) + size)
         kinds = [*first, *[rest] * max(0, size - len(first))][: len(first) if rest is False else size]
+        if "contains" in schema:
+            kinds = _with_contained(kinds, schema, len(first))
         made = [self.value(kind, name.removesuffix("s"), depth + 1) for kind in kinds]
         if not schema.get("uniqueItems"):
             return made
@@ -276,6 +278,15 @@ def _discriminator(schema: Schema) -> Callable[[Any], list[Schema]]:
         return [{"properties": {name: {"x-mock-discriminator": value}}, "required": [name]}]
 
     return named
+
+
+def _with_contained(kinds: list[Any], schema: Schema, first: int) -> list[Any]:
+    """The schemas of an array's items, with enough that fit `contains` after the first ones, which have their own."""
+    least = min(int(schema.get("minContains", 1)), MOST)
+    kinds += [schema.get("items", True)] * (first + least - len(kinds))
+    for n in range(first, first + least):
+        kinds[n] = _both(kinds[n], schema["contains"])
+    return kinds
 
 
 def _type_of(schema: Schema, *, is_enough: bool) -> str:

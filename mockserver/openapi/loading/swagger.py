@@ -176,15 +176,14 @@ class _Conversion:
             return _with_references(node)
         made = {key: each for key, each in node.items() if key not in {"schema", "examples", "headers"}}
         examples = _mapping(node.get("examples"))
-        content: dict[str, Any] = {}
-        if "schema" in node:
-            content = {media_type: {"schema": self._schema(node["schema"])} for media_type in produces}
+        schema = {"schema": self._schema(node["schema"])} if "schema" in node else {}
+        content: dict[str, Any] = {media_type: dict(schema) for media_type in produces} if schema else {}
         for media_type, example in examples.items():
-            place = content.get(media_type)
-            if place is None and ("schema" not in node or "/" in media_type):
-                place = content.setdefault(media_type, {"schema": self._schema(node["schema"])} if content else {})
-            if place is not None:
-                place["example"] = example
+            if media_type == "*/*":
+                for each in content.values():
+                    each.setdefault("example", example)
+            elif "/" in media_type:
+                content.setdefault(media_type, dict(schema))["example"] = example
         if content:
             made["content"] = content
         if isinstance(node.get("headers"), dict):

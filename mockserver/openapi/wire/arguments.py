@@ -48,7 +48,7 @@ def _read_texts(
 ) -> Any:
     name, explode = parameter.name, parameter.explode
     if parameter.location == "path":
-        return read_text(name, path[name], style=style, explode=explode, kind=kind) if name in path else NOTHING
+        return read_text(name, path[name], style=style, explode=explode, kind=kind) if path.get(name) else NOTHING
     if parameter.location == "header":
         text = request.headers.get(name)
         return NOTHING if text is None else _trimmed(read_text(name, text, style=style, explode=explode, kind=kind))
