@@ -9,6 +9,7 @@ from typing import Any
 
 from mockserver.errors import ERROR, Problem, SpecError
 from mockserver.openapi.loading.read import ReadDocument, mistake_problems, read_any, read_repaired
+from mockserver.openapi.loading.sides import READ_ONLY, WRITE_ONLY, side_of
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.references import resolve_ref
@@ -42,6 +43,10 @@ class OpenApiDocument:
         self.name = name
         self.is_foreign = is_foreign
         self._bases = tuple(base_paths(document)) if is_foreign else ()
+        sides = {word: side_of(document, word) for word in (READ_ONLY, WRITE_ONLY)} if is_foreign else {}
+        self._sides = {
+            word: (side, SchemaLibrary(side.document, is_lenient=is_lenient)) for word, side in sides.items() if side
+        }
         self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
@@ -56,10 +61,14 @@ class OpenApiDocument:
             node = self._target(node["$ref"], place)
         raise SpecError(f"{place}: its $ref goes round in circles", self.name)
 
-    def schema(self, definition: Any, place: str) -> Schema:
-        """The definition as a Schema of this document."""
+    def schema(self, definition: Any, place: str, side: str = "") -> Schema:
+        """The definition as a Schema of this document; `side` is the word that makes properties optional there."""
         if isinstance(definition, bool):
             definition = {} if definition else {"not": {}}
+        found = self._sides.get(side)
+        if found is not None:
+            seen, library = found
+            return Schema(self._mapping(seen.of(definition), place), seen.document, library=library)
         return Schema(self._mapping(definition, place), self.document, library=self._library)
 
     def component(self, name: str) -> Schema:
@@ -125,7 +134,7 @@ class OpenApiDocument:
             summary=str(node.get("summary", "")),
             tag=str(next(iter(self._list(node.get("tags", []), f"{place}: tags")), "")),
             parameters=tuple(self._read_parameters(item, node, place)),
-            body=self._read_content(body, where) if body else None,
+            body=self._read_content(body, where, READ_ONLY) if body else None,
             body_required=bool(body.get("required")),
             responses={
                 each.status: each
@@ -198,15 +207,15 @@ class OpenApiDocument:
         return ResponseSpec(
             status.upper() if status != "default" else status,
             str(found.get("description", "")),
-            self._read_content(found, place),
+            self._read_content(found, place, WRITE_ONLY),
             headers,
         )
 
-    def _read_content(self, node: Mapping[str, Any], place: str) -> dict[str, Content]:
+    def _read_content(self, node: Mapping[str, Any], place: str, side: str) -> dict[str, Content]:
         read = {}
         for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
             each = self._mapping(stated, f"{place}: {media_type}")
-            schema = self.schema(each["schema"], f"{place}: {media_type}: schema") if "schema" in each else None
+            schema = self.schema(each["schema"], f"{place}: {media_type}: schema", side) if "schema" in each else None
             found = each.get("encoding")
             encoding = (
                 {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.errors import SpecError
-from mockserver.openapi.schema import validation as schema_room
 from mockserver.openapi.document import Operation, read_openapi
 from mockserver.openapi.schema import FORMATS, MAX_EXPLAINED_ITEMS, MAX_VIOLATIONS, Schema
+from mockserver.openapi.schema import validation as schema_room
 
 SPEC = read_openapi(Path(__file__).parents[2] / "openapi.yaml")
 ID = "a0482596-c2ad-445a-a435-727002156a20"

@@ -95,6 +95,8 @@ def _mend(document: dict[str, Any], location: Sequence[str | int]) -> None:
             holder[step] = holder.pop(_BOUNDS[str(step)])
     elif step in _UNIQUE and isinstance(node, list) and (better := _different(node)) and len(better) < len(node):
         holder[step] = better
+    elif step == "items" and isinstance(node, list) and "prefixItems" not in holder:
+        holder["prefixItems"] = holder.pop(step)  # as in earlier drafts of JSON Schema
     else:
         del holder[step]
 
