@@ -5,6 +5,7 @@ from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 
+from mockserver.openapi.generate.documented import NOTHING, as_list, discriminator, documented_value
 from mockserver.openapi.generate.regex import text_matching
 from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.generate.words import WordGenerator, text_for
@@ -31,8 +32,6 @@ LONGEST = 1_000_000
 """The most characters of a text, regardless of the document."""
 MOST = 10_000
 """The most items of an array, and properties of an object."""
-NOTHING = object()
-"""There is no value."""
 COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 # A schema without `type` has the type that its other keywords apply to, else string.
 TYPICAL = {
@@ -59,27 +58,6 @@ def generate_value(
     required properties.
     """
     return _Generation(root, WordGenerator(key), budget, documents_values=documents_values).value(schema)
-
-
-def documented_value(schema: Schema) -> Any:
-    """The example of a schema, else its default, if it has the schema's type; else NOTHING."""
-    examples = schema.get("examples")
-    stated = [schema["example"]] if "example" in schema else []
-    stated += examples if isinstance(examples, list) else []
-    stated += [schema["default"]] if "default" in schema else []
-    types = _as_list(schema.get("type", ()))
-    enum = schema.get("enum")
-    fitting = (each for each in stated if (not types or _is_of(each, types)) and (enum is None or each in enum))
-    return next(fitting, NOTHING)
-
-
-def _is_of(value: Any, types: Sequence[str]) -> bool:
-    if isinstance(value, bool):
-        return "boolean" in types
-    if isinstance(value, int | float):
-        return "number" in types or ("integer" in types and float(value).is_integer())
-    names = {str: "string", list: "array", dict: "object", type(None): "null"}
-    return names.get(type(value)) in types
 
 
 class _Generation:
@@ -118,7 +96,7 @@ class _Generation:
         if (
             named is not None
             and named in flat.get("enum", (named,))
-            and "string" in _as_list(flat.get("type", "string"))
+            and "string" in as_list(flat.get("type", "string"))
         ):
             return named
         if self.documents_values and (found := documented_value(flat)) is not NOTHING:
@@ -147,7 +125,7 @@ class _Generation:
             return {}
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
-        named = _discriminator(schema)
+        named = discriminator(schema)
         if "$ref" in schema:
             parts.append(resolve_ref(schema["$ref"], self.root))
         if schema.get("anyOf"):
@@ -262,24 +240,6 @@ class _Generation:
         return text_matching(schema["pattern"], fitted, low, high, seed=self.words.seed(), budget=self.budget)
 
 
-def _discriminator(schema: Schema) -> Callable[[Any], list[Schema]]:
-    """What the discriminator says of a chosen branch: the value of its property."""
-    stated = schema.get("discriminator")
-    name = stated.get("propertyName") if isinstance(stated, Mapping) else None
-    mapping = stated.get("mapping") if isinstance(stated, Mapping) else None
-    mapping = mapping if isinstance(mapping, Mapping) else {}
-
-    def named(chosen: Any) -> list[Schema]:
-        reference = chosen.get("$ref") if isinstance(chosen, Mapping) else None
-        if not (isinstance(name, str) and isinstance(reference, str)):
-            return []
-        short = reference.rpartition("/")[2]
-        value = next((key for key, target in mapping.items() if target in {reference, short}), short)
-        return [{"properties": {name: {"x-mock-discriminator": value}}, "required": [name]}]
-
-    return named
-
-
 def _with_contained(kinds: list[Any], schema: Schema, first: int) -> list[Any]:
     """The schemas of an array's items, with enough that fit `contains` after the first ones, which have their own."""
     least = min(int(schema.get("minContains", 1)), MOST)
@@ -290,20 +250,16 @@ def _with_contained(kinds: list[Any], schema: Schema, first: int) -> list[Any]:
 
 
 def _type_of(schema: Schema, *, is_enough: bool) -> str:
-    types = _as_list(schema.get("type", ()))
+    types = as_list(schema.get("type", ()))
     if is_enough and "null" in types:
         return "null"
     said = next((type_ for type_ in types if type_ != "null"), "null" if types else "")
     return said or next((type_ for type_, words in TYPICAL.items() if any(word in schema for word in words)), "string")
 
 
-def _as_list(types: str | Sequence[str]) -> Sequence[str]:
-    return [types] if isinstance(types, str) else types
-
-
 def _weight(branch: Any) -> int:
     """0 for null, 1 for a scalar, 2 for a container."""
-    types = _as_list(branch.get("type", ())) if isinstance(branch, Mapping) else ()
+    types = as_list(branch.get("type", ())) if isinstance(branch, Mapping) else ()
     if "object" in types or "array" in types or not types:
         return 2
     return 0 if list(types) == ["null"] else 1
@@ -333,7 +289,7 @@ def _combine(word: str, one: Any, other: Any) -> Any:
 
 
 def _allows(types: str | Sequence[str], type_: str) -> bool:
-    return type_ in _as_list(types) or (type_ == "integer" and "number" in _as_list(types))
+    return type_ in as_list(types) or (type_ == "integer" and "number" in as_list(types))
 
 
 def _both(one: Schema | bool, other: Schema | bool) -> Schema | bool:
@@ -343,7 +299,7 @@ def _both(one: Schema | bool, other: Schema | bool) -> Schema | bool:
 
 
 def _common_types(one: str | Sequence[str], other: str | Sequence[str]) -> list[str]:
-    both = dict.fromkeys([*_as_list(one), *_as_list(other)])
+    both = dict.fromkeys([*as_list(one), *as_list(other)])
     return [type_ for type_ in both if _allows(one, type_) and _allows(other, type_)]
 
 
