@@ -284,8 +284,11 @@ def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], h
 
 
 def _broken_response(place: str, canned: CannedResponse, operation: Operation) -> Iterator[Problem]:
-    for violation in check_reply(operation, canned_reply(operation, canned.entry, canned.source)):
-        yield Problem(place, f"{_path(violation)}{violation.message}")
+    if canned.entry.get("template"):
+        return  # its values are those of requests
+    for n in range(len(canned.entry.get("sequence", "1"))):
+        for violation in check_reply(operation, canned_reply(operation, canned.step(n), canned.source)):
+            yield Problem(place, f"{_path(violation)}{violation.message}")
 
 
 def _join_names(words: frozenset[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mockserver.api.call import Call
-from mockserver.engine.canned import canned_response, with_warnings
+from mockserver.engine.canned import canned_response, find_canned, with_warnings
 from mockserver.engine.stateful.paging import counts, filtered, page_of
 from mockserver.engine.stateful.shapes import (
     Resource,
@@ -53,7 +53,7 @@ def stateful_handlers(operations: tuple[Operation, ...]) -> dict[Operation, Hand
 
 
 def _answer(role: Role, call: Call) -> Response:
-    if call.world.fixtures.response(call.operation.key, call.arguments, call.body) is not None:
+    if find_canned(call) is not None:
         return canned_response(call)
     return with_warnings(_VERBS[role.verb](call, role.resource), call)
 

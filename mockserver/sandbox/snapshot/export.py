@@ -47,6 +47,7 @@ COLLECTIONS: Mapping[str, Any] = {
     "unpaid": str,
     "seen": int,
     "resources": str,
+    "sequences": int,
 }
 """The types of the core's collections. A provider declares its own; see Provider.collections."""
 
