@@ -149,7 +149,7 @@ def _run(argv: Sequence[str]) -> int:
     verbs: Mapping[str, ArgumentParser] = parser.get_default("verbs")
     if argv and not argv[0].startswith("-") and argv[0] not in verbs:
         known = f"; known are {', '.join(verbs)}"
-        parser.error(f"unknown verb {argv[0]!r}{did_you_mean(argv[0], verbs) or known}")
+        parser.error(f"unknown subcommand {argv[0]!r}{did_you_mean(argv[0], verbs) or known}")
     parsed, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(unknown, argv[0], verbs) if argv[0] in verbs else parser.error(f"unknown flag {_flag(unknown[0])}")

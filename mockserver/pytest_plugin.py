@@ -57,10 +57,15 @@ INI = (
     ("mockserver_url", "A server that runs already, instead of one in this process.", ""),
     ("mockserver_admin_token", "That server's admin token.", ""),
     ("mockserver_config", "A config file (YAML) for the server in this process.", ""),
-    ("mockserver_clock", "How the clock of a test's sandbox begins (default: frozen).", "frozen"),
-    ("mockserver_progression", "What its batches age by (default: polls:2).", "polls:2"),
+    ("mockserver_clock", "The initial clock of a test's sandbox (default: frozen).", "frozen"),
+    ("mockserver_progression", "What makes its batches progress (default: polls:2).", "polls:2"),
     ("mockserver_journal", "How many requests a failing test shows (default: 20).", "20"),
     ("mockserver_fail_on", "Findings of this severity or worse fail a test: error, warning (default: off).", ""),
+)
+FLAGS = (
+    ("--mockserver-url", "URL", "a server that runs already, instead of one in this process"),
+    ("--mockserver-admin-token", "TOKEN", "that server's admin token"),
+    ("--mockserver-run", "ID", "a run ID, which keeps this run's sandboxes apart from those of others on that server"),
 )
 FAIL_ON = ("", "error", "warning")
 
@@ -70,16 +75,25 @@ _failed = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mockserver", "a sandbox for batch LLM APIs")
-    group.addoption("--mockserver-url", metavar="URL", help="use the server that runs there (its admin API, too)")
-    group.addoption("--mockserver-admin-token", metavar="TOKEN", help="that server's admin token")
-    group.addoption(
-        "--mockserver-run", metavar="MARK", help="what keeps this run's sandboxes from those of others on that server"
-    )
+    for name, metavar, help_ in FLAGS:
+        group.addoption(name, metavar=metavar, help=help_)
     for name, help_, default in INI:
         parser.addini(name, help_, default=default)
     parser.addini(
-        "mockserver_allow_unexpected", "Whether requests may be of a kind the APIs do not know.", "bool", default=False
+        "mockserver_allow_unexpected", "Allow requests that the documents do not define.", "bool", default=False
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
+    """Rejects an unknown flag with our prefix, with the nearest name. pytest's own error has none."""
+    yield  # conftest files may declare flags with the same prefix
+    if any(each.startswith("--mock") for each in args):
+        known = [name for name, _, _ in FLAGS]
+        for each in parser.parse_known_and_unknown_args(args)[1]:
+            flag = each.partition("=")[0]
+            if flag.startswith("--mock") and (near := text.nearest(flag, known, by_beginning=False)):
+                raise pytest.UsageError(f"unknown flag {flag}; did you mean {near}?")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,7 +104,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if fail_on not in FAIL_ON:
         raise pytest.UsageError(f"mockserver_fail_on is {fail_on!r}; wanted error, warning, or nothing")
     _check_options(config)
-    config.addinivalue_line("markers", f"{MARKER}: how the test's `sandbox` begins, and what it forgives.")
+    config.addinivalue_line("markers", f"{MARKER}: the initial state of the test's `sandbox`, and what fails the test.")
 
 
 def _check_options(config: pytest.Config) -> None:

@@ -105,6 +105,39 @@ def test_wrong_usage_is_2(args: list[str], capsys: pytest.CaptureFixture[str]) -
     assert "usage: mockserver" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["serv"], "mockserver: error: unknown subcommand 'serv'; did you mean serve?"),
+        (["chekc"], "mockserver: error: unknown subcommand 'chekc'; did you mean check?"),
+        (["zzz"], "mockserver: error: unknown subcommand 'zzz'; known are serve, "),
+        (["serve", "--sed=1"], "mockserver serve: error: unknown flag --sed; did you mean --seed?"),
+        (
+            ["serve", "--admin-tokn=secret"],
+            "mockserver serve: error: unknown flag --admin-tokn; did you mean --admin-token?",
+        ),
+        (["serve", "--zzz", "secret"], "mockserver serve: error: unknown flag --zzz\n"),
+        (
+            ["serve", "--fail-on", "never"],
+            "mockserver serve: error: serve has no flag --fail-on; it is one of report\n",
+        ),
+        (["report", "--fail=never"], "mockserver report: error: unknown flag --fail; did you mean --fail-on?"),
+        (["check", "secret.yaml"], "mockserver check: error: unexpected argument 'secret.yaml'\n"),
+        (["--sed"], "mockserver: error: unknown flag --sed\n"),
+    ],
+)
+def test_a_misspelt_subcommand_or_flag_gets_the_nearest_name(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(args)
+
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "secret\n" not in error
+
+
 def test_the_help_of_serve_shows_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--help"])

@@ -244,6 +244,79 @@ def test_the_server_can_have_settings_of_its_own(suite: pytest.Pytester) -> None
     run(suite, "-o", "mockserver_config=mock.yaml").assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("flag", "near"),
+    [
+        ("--mockserver-ulr=http://127.0.0.1:1", "--mockserver-url"),
+        ("--mockserver_url", "--mockserver-url"),
+        ("--mock-server-url", "--mockserver-url"),
+        ("--mockserver-admin-tokn=secret", "--mockserver-admin-token"),
+        ("--mockserver-runs", "--mockserver-run"),
+    ],
+)
+def test_a_misspelt_flag_gets_the_nearest_name(suite: pytest.Pytester, flag: str, near: str) -> None:
+    suite.makepyfile("def test_it(): pass")
+
+    result = run(suite, flag)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in result.errlines if line] == [
+        f"ERROR: unknown flag {flag.partition('=')[0]}; did you mean {near}?"
+    ]
+
+
+def test_flags_that_a_conftest_declares_and_flags_unlike_ours_are_left_to_pytest(suite: pytest.Pytester) -> None:
+    suite.makeconftest("def pytest_addoption(parser): parser.addoption('--mockserver-urls')")
+    suite.makepyfile("def test_it(request): assert request.config.getoption('mockserver_urls') == '1'")
+
+    assert run(suite, "--mockserver-urls=1", "--mockserver-url", "").ret == pytest.ExitCode.OK
+    result = run(suite, "--mock-everything-else-there-is")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unrecognized arguments: --mock-everything-else-there-is"])
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("mockserver_ulr", "mockserver_url"), ("mockserver_fail", "mockserver_fail_on")],
+)
+@pytest.mark.parametrize("is_in_file", [True, False])
+def test_a_misspelt_ini_option_is_warned_about_with_the_nearest_name(
+    suite: pytest.Pytester, name: str, near: str, is_in_file: bool
+) -> None:
+    suite.makepyfile("def test_it(): pass")
+    if is_in_file:
+        suite.makeini(f"[pytest]\n{name} = x\n")
+    given = [] if is_in_file else ["-o", f"{name}=x"]
+
+    result = suite.runpytest_subprocess("-p", "mockserver.pytest_plugin", "-p", "no:cacheprovider", *given)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"*PytestConfigWarning: unknown ini option {name}; did you mean {near}?"])
+
+
+def test_an_ini_option_of_another_plugin_is_not_warned_about(suite: pytest.Pytester) -> None:
+    suite.makeconftest("def pytest_addoption(parser): parser.addini('mockserver_colour', '')")
+    suite.makeini("[pytest]\nmockserver_colour = red\n")
+    suite.makepyfile("def test_it(): pass")
+
+    assert run(suite).ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("mark", "hint"),
+    [("progresion='polls:1'", "; did you mean progression?"), ("fail='error'", "; did you mean fail_on?"), ("1", "")],
+)
+def test_a_misspelt_argument_of_the_mark_gets_the_nearest_name(suite: pytest.Pytester, mark: str, hint: str) -> None:
+    suite.makepyfile(f"import pytest\n\n@pytest.mark.mockserver({mark})\ndef test_it(sandbox): pass\n")
+
+    result = run(suite)
+
+    result.assert_outcomes(errors=1)
+    result.stdout.re_match_lines(
+        [rf".*test_it: the marker mockserver takes mockserver\(.*\), by name{re.escape(hint)}$"]
+    )
+
+
 def test_an_option_that_makes_no_sense_is_refused_at_the_start(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_it(sandbox): pass")
 

@@ -60,11 +60,9 @@ class Blob:
             start += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def chunks(self, start: int = 0, stop: int | None = None) -> "BlobParts":
         """The bytes as `read` returns them, in pieces."""
-        start, stop = self._within(start, stop)
-        for at in range(start, stop, CHUNK_BYTES):
-            yield self.read(at, min(at + CHUNK_BYTES, stop))
+        return BlobParts(self, *self._within(start, stop))
 
     def line_groups(self) -> Iterator[list[bytes]]:
         r"""The lines in order, without their `\n`, in groups of at most CHUNK_BYTES and one line.
@@ -97,10 +95,35 @@ class Blob:
         return max(start, 0), self.size if stop is None else min(stop, self.size)
 
 
+class BlobParts(Iterator[bytes]):
+    """The bytes of a blob in pieces."""
+
+    def __init__(self, blob: Blob, start: int, stop: int) -> None:
+        self.part_bytes = CHUNK_BYTES
+        """The size of the next piece; may be changed at any time."""
+        self._blob: Blob | None = blob
+        self._at = start
+        self._stop = stop
+
+    def __next__(self) -> bytes:
+        if self._blob is None or self._at >= self._stop:
+            raise StopIteration
+        end = min(self._at + self.part_bytes, self._stop)
+        part = self._blob.read(self._at, end)
+        self._at = end
+        return part
+
+    def close(self) -> None:
+        """End, and let go of the blob."""
+        self._blob = None
+
+
 class BlobWriter:
     """Writes a Blob sequentially. A writer that is dropped before `finish` frees its content."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = MEMORY_BYTES) -> None:
+        """Content of more than `memory` bytes goes to disk."""
+        self._memory = memory
         self._file: _UnnamedFile | None = None
         self._size = 0
         self._waiting: list[bytes] = []
@@ -110,12 +133,12 @@ class BlobWriter:
         """Appends bytes; raises OSError if the disk is full."""
         self._size += sum(map(len, parts))
         self._waiting += parts
-        if self._size > MEMORY_BYTES and self._size - self._written >= CHUNK_BYTES:
+        if self._size > self._memory and self._size - self._written >= CHUNK_BYTES:
             self._spill()
 
     def finish(self) -> Blob:
         """The complete blob. No more writes are allowed."""
-        if self._size <= MEMORY_BYTES:
+        if self._size <= self._memory:
             return Blob.in_memory(b"".join(self._waiting))
         return Blob(self._spill(), self._size)
 

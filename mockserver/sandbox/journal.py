@@ -13,6 +13,7 @@ from weakref import WeakSet
 from mockserver.errors import Reason, Violation
 from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.redaction import redacted_header, redacted_text, secrets_in
+from mockserver.workers import checkpoint
 
 MAX_BYTES = 16 * 1024 * 1024
 """The most bytes of one journal."""
@@ -231,7 +232,15 @@ class Journal:
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The exchanges that match, oldest first."""
-        return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
+        return _matching(tuple(self._rows), matches)
+
+
+def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
+    for row in rows:
+        checkpoint()
+        exchange = Exchange(*row)
+        if matches(exchange):
+            yield exchange
 
 
 def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:

@@ -132,6 +132,11 @@ class Sandbox:
         """The names of the collections that were opened so far."""
         return list(self._collections)
 
+    @property
+    def largest_collection(self) -> int:
+        """The number of values in the largest of its collections."""
+        return max(map(len, self._collections.values()))
+
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))

@@ -105,7 +105,7 @@ class _Dispatch:
 
     def _admin_app(self) -> "App":
         if self._admin is None:
-            self._admin = admin_app.build_admin(self._engine, self._settings)
+            self._admin = admin_app.build_admin(self._engine, self._settings, self._gateway.delivery)
         return self._admin
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import FIRST_PART, DeliveryFaultKind, Response
+from mockserver.sandbox.blobs import BlobParts
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -81,7 +82,7 @@ async def deliver_with_fault(
 
 def close_stream(body: bytes | Iterator[bytes]) -> None:
     """Stop producing a stream, which the journal would otherwise keep alive."""
-    if isinstance(body, Generator):
+    if isinstance(body, Generator | BlobParts):
         with suppress(ValueError):  # the server stops, and a thread is still producing a part
             body.close()
 

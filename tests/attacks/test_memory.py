@@ -3,13 +3,12 @@
 import http.client
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 import pytest
 from attack_server import AttackedServer, attacked_server, others_are_served
+from attacks import MB, forget_peak, peak
 
-MB = 1024 * 1024
 SIZE = 32 * MB
 AT_ONCE = 8
 SLACK = 64 * MB
@@ -52,16 +51,6 @@ BODIES: dict[str, tuple[str, bytes, int]] = {
     "wide prompts": (BATCHES, orjson.dumps({"prompts": ["\U0001f600" * 2047] * 1000}), 202),
     "an admin body": ("/__admin/import", tiny(b'{"a":[', b"[],", b"[]]}"), 422),
 }
-
-
-def peak(server: AttackedServer) -> int:
-    """The most resident memory in bytes since `forget_peak`."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def forget_peak(server: AttackedServer) -> None:
-    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
 
 
 def flood(server: AttackedServer, path: str, body: bytes, *, count: int = AT_ONCE, chunked: bool = False) -> set[int]:

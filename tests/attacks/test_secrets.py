@@ -21,6 +21,7 @@ API_KEY = "k3y5ecretValue0123"
 QUERY = "qu3ry5ecretValue"
 PASSWORD = "p4ss5ecretValue"
 MEMBER = "m3mber5ecretValue"
+CONTENT = "c0ntentSecretValue"
 SECRETS = (TOKEN, COOKIE, API_KEY, QUERY, PASSWORD, MEMBER)
 HEADERS = {
     "Authorization": f"Bearer {TOKEN}",
@@ -149,6 +150,19 @@ def test_an_export_without_tokens_restores_every_account(client: TestClient) -> 
     for row in (*journals[0], *journals[1]):  # a body that held a credential has another size without it
         del row["request"]["bytes"], row["response"]["bytes"]
     assert journals[0] == journals[1]
+
+
+def test_an_export_holds_the_content_of_files_and_prompts_as_docs_limits_says(client: TestClient) -> None:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"My key is {CONTENT}."}]}
+    line = {"custom_id": "r1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    file = client.post("/v1/files", files={"file": ("in.jsonl", json.dumps(line))}, data={"purpose": "batch"}).json()
+    client.post("/ai/batches", json={"prompts": [f"The password is {CONTENT}"]})
+
+    with make_client() as other:
+        other.headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert other.post("/__admin/import", json=client.get("/__admin/export").json()).status_code == 200
+
+        assert other.get(f"/v1/files/{file['id']}/content").json() == line
 
 
 def test_pytest_output_and_reports_hold_no_secret() -> None:

@@ -446,7 +446,7 @@ def test_what_lines_broke_travels_with_an_exported_sandbox() -> None:
     before = findings_of(desk.engine, "ann")
 
     snapshots = Snapshots({each.name: each.collections() for each in find_providers() if each.collections})
-    written = orjson.loads(orjson.dumps(snapshots.write(snapshots.snapshot_of(desk.sandbox, journal=True))))
+    written = orjson.loads(b"".join(snapshots.encode(snapshots.snapshot_of(desk.sandbox, journal=True))))
     restore(desk.sandbox, snapshots.read(written))
 
     assert codes(before) == ["refused-lines"]

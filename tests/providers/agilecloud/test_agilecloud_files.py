@@ -1,6 +1,5 @@
 """AgileCloud's files: kept, listed page by page, downloaded in part, and gone in time."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from mockserver.http import Request, Response, Upload
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.files import files_of
 from mockserver.redaction import account_key
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobParts
 
 DAY = 24 * 3600
 LINES = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'
@@ -61,8 +60,8 @@ def not_found(id: str) -> tuple[Any, ...]:
 class Sized(Blob):
     """A blob that only says that it is large."""
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        yield b""
+    def chunks(self, start: int = 0, stop: int | None = None) -> BlobParts:
+        return BlobParts(self, 0, 0)
 
 
 def sized(size: int) -> Upload:

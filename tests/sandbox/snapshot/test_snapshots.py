@@ -45,7 +45,7 @@ def carried(engine: Engine, name: str = "world", **changes: Any) -> Engine:
 
 
 def exported(sandbox: Sandbox, snapshots: Snapshots) -> bytes:
-    return orjson.dumps(snapshots.write(snapshots.snapshot_of(sandbox, journal=True)))
+    return b"".join(snapshots.encode(snapshots.snapshot_of(sandbox, journal=True)))
 
 
 # What a client may do.
@@ -408,7 +408,7 @@ def test_a_sandbox_larger_than_allowed_is_not_written() -> None:
     snapshots = snapshots_of(engine)
 
     with pytest.raises(SnapshotError, match="more than 2000 bytes"):
-        snapshots.write(snapshots.snapshot_of(engine.sandboxes.open("world")), most=2000)
+        list(snapshots.encode(snapshots.snapshot_of(engine.sandboxes.open("world")), most=2000))
 
 
 def test_everything_a_sandbox_remembers_travels_or_is_known_to_stay() -> None:
