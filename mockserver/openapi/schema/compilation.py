@@ -17,6 +17,8 @@ _DOCUMENT = "urn:mockserver:document"
 _FRAGMENT = "/~!$&'()*+,;=:@?%"
 """Characters that a reference may contain as they are."""
 _DATA = frozenset({"const", "enum", "default", "example", "examples"})
+UNEVALUATED = frozenset({"unevaluatedProperties", "patternProperties"})
+"""Keywords that jsonschema cannot evaluate together, since it would match names with Python's `re`."""
 MAX_COMPILED = 300
 """The most validators of one document that are kept."""
 _log = logging.getLogger("mockserver")
@@ -52,6 +54,11 @@ class SchemaLibrary:
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None
 
+    @cached_property
+    def may_leave_unevaluated(self) -> bool:
+        """Whether the document has the keywords that jsonschema cannot evaluate together."""
+        return names_all(self._document, UNEVALUATED)
+
     def compile(self, schema: Compilable, formats: dict[str, Callable[[str], bool]]) -> Any:
         """The validator of a schema; beyond MAX_COMPILED, the one that was compiled longest ago is freed."""
         try:
@@ -72,6 +79,19 @@ class SchemaLibrary:
     def check(self, definition: Mapping[str, Any]) -> None:
         """Raises SpecError if a definition of the document is not a usable schema."""
         compile_schema(_absolute(definition), FORMATS, registry=self.registry)
+
+
+def names_all(node: Any, words: frozenset[str]) -> bool:
+    """Whether each of the words is a key somewhere in a value."""
+    missing, waiting = set(words), [node]
+    while waiting and missing:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            missing -= node.keys()
+            waiting += node.values()
+    return not missing
 
 
 def _absolute(node: Any) -> Any:

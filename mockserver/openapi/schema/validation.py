@@ -24,7 +24,7 @@ from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved
 from mockserver.openapi.regex import pattern_validator
-from mockserver.openapi.schema.compilation import SchemaLibrary, compile_schema, shorten
+from mockserver.openapi.schema.compilation import UNEVALUATED, SchemaLibrary, compile_schema, names_all, shorten
 from mockserver.openapi.schema.formats import FORMATS
 from mockserver.text import nearest
 
@@ -171,7 +171,9 @@ class Schema:
     @cached_property
     def _leaves_unevaluated(self) -> bool:
         """Whether jsonschema skips unevaluatedProperties, since it would match names with Python's `re`."""
-        return _names_all(self._whole, {"unevaluatedProperties", "patternProperties"})
+        if self._library is not None and not self._library.may_leave_unevaluated:
+            return False
+        return names_all(self._whole, UNEVALUATED)
 
 
 def _release(errors: "Iterable[ValidationError]") -> None:
@@ -190,19 +192,6 @@ def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any
     """
     for error in _metaschema().iter_errors(definition):
         yield tuple(error.instance_path), error.instance, error.message
-
-
-def _names_all(node: Any, words: set[str]) -> bool:
-    """Whether each of the words is a key somewhere in a value."""
-    missing, waiting = set(words), [node]
-    while waiting and missing:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            missing -= node.keys()
-            waiting += node.values()
-    return not missing
 
 
 def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
