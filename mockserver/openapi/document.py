@@ -5,16 +5,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import ERROR, Problem, SpecError
-from mockserver.openapi.loading.read import ReadDocument, mistake_problems, read_any, read_repaired
-from mockserver.openapi.loading.sides import READ_ONLY, WRITE_ONLY, side_of
+from mockserver.lazy import lazy_module
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
+
+if TYPE_CHECKING:  # only documents other than the bundled one need these
+    from mockserver.openapi.loading import read as reading
+    from mockserver.openapi.loading import sides
+else:
+    reading = lazy_module("mockserver.openapi.loading.read")
+    sides = lazy_module("mockserver.openapi.loading.sides")
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
@@ -24,6 +30,7 @@ MAX_MISTAKES = 100
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
 _AUTHORITY = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/]*")
+READ_ONLY, WRITE_ONLY = "readOnly", "writeOnly"
 _FORM = frozenset({"query", "cookie"})
 _STYLES = frozenset({"form", "simple", "label", "matrix", "spaceDelimited", "pipeDelimited", "deepObject"})
 _NAMED = re.compile(r"\{([^{}]+)\}")
@@ -43,9 +50,10 @@ class OpenApiDocument:
         self.name = name
         self.is_foreign = is_foreign
         self._bases = tuple(base_paths(document)) if is_foreign else ()
-        sides = {word: side_of(document, word) for word in (READ_ONLY, WRITE_ONLY)} if is_foreign else {}
         self._sides = {
-            word: (side, SchemaLibrary(side.document, is_lenient=is_lenient)) for word, side in sides.items() if side
+            word: (side, SchemaLibrary(side.document, is_lenient=is_lenient))
+            for word in ((READ_ONLY, WRITE_ONLY) if is_foreign else ())
+            if (side := sides.side_of(document, word)) is not None
         }
         self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
@@ -306,13 +314,13 @@ def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
 
     With `only_sound`, operations with mistakes are left out instead.
     """
-    read = read_any(path)
+    read = reading.read_any(path)
     document = read.document
     mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
     if mistakes and only_sound and isinstance(document, dict):
         document = sound_part(document)
     elif mistakes:
-        raise problems_error(mistake_problems(read, mistakes, severity=ERROR))
+        raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
     spec = OpenApiDocument(document, str(path), is_foreign=True)
     spec.problems = read.problems
     spec.check_schemas()
@@ -324,10 +332,10 @@ def read_repaired_openapi(path: Path) -> OpenApiDocument:
 
     Raises SpecError for what is no OpenAPI document at all.
     """
-    read = read_repaired(path)
+    read = reading.read_repaired(path)
     if not read.is_repaired:
         mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
-        raise problems_error(mistake_problems(read, mistakes, severity=ERROR))
+        raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
     spec = OpenApiDocument(read.document, str(path), is_lenient=True, is_foreign=True)
     spec.problems = read.problems
     return spec
@@ -341,4 +349,4 @@ def problems_error(problems: Sequence[Problem]) -> SpecError:
 
 def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
     """An error with all mistakes in a file, each with its line and location."""
-    return problems_error(mistake_problems(ReadDocument(None, path), list(mistakes), severity=ERROR))
+    return problems_error(reading.mistake_problems(reading.ReadDocument(None, path), list(mistakes), severity=ERROR))

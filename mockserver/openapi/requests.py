@@ -1,7 +1,7 @@
 """Read arguments and body of a request, and judge our own replies."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
@@ -9,14 +9,18 @@ import orjson
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response, Upload
 from mockserver.json_bodies import JsonError, parse_json
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.references import resolved
-from mockserver.openapi.wire.arguments import known_arguments, read_styled
-from mockserver.openapi.wire.bodies import URLENCODED, read_parts, read_urlencoded, read_xml
-from mockserver.openapi.wire.parameters import NOTHING
-from mockserver.openapi.wire.typed import parse_scalar
-from mockserver.openapi.wire.xml import is_xml
+from mockserver.openapi.wire.typed import NOTHING, parse_scalar
+
+if TYPE_CHECKING:  # only documents other than the bundled one need these
+    from mockserver.openapi.wire import arguments as styled
+    from mockserver.openapi.wire import bodies
+else:
+    styled = lazy_module("mockserver.openapi.wire.arguments")
+    bodies = lazy_module("mockserver.openapi.wire.bodies")
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
@@ -110,7 +114,7 @@ def _read_arguments(
     for parameter in operation.parameters:
         where = (parameter.location, parameter.name)
         if operation.is_foreign:
-            value = read_styled(parameter, request, path_arguments, given, violations)
+            value = styled.read_styled(parameter, request, path_arguments, given, violations)
         else:
             value = _read_argument(parameter, request, path_arguments, given, violations)
         if value is not NOTHING:
@@ -123,7 +127,9 @@ def _read_arguments(
                 Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter")
             )
     if strict:
-        known = known_arguments(operation, given)
+        known = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+        if operation.is_foreign:
+            known |= styled.known_arguments(operation, given)
         violations += [
             Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}")
             for name in given
@@ -240,10 +246,10 @@ def _read_other(operation: Operation, content: Content, request: Request, violat
         return _read_form(content, request, violations, is_foreign=operation.is_foreign)
     if not operation.is_foreign or (not request.body and not operation.body_required):
         return request.body
-    if media_type == URLENCODED:
-        return read_urlencoded(content, request, violations)
-    if is_xml(media_type) and content.schema is not None:
-        return read_xml(content, request, violations)
+    if media_type == bodies.URLENCODED:
+        return bodies.read_urlencoded(content, request, violations)
+    if bodies.is_xml(media_type) and content.schema is not None:
+        return bodies.read_xml(content, request, violations)
     return request.body
 
 
@@ -292,7 +298,7 @@ def _read_form(
         violations.append(Violation(("body",), "invalid_multipart", f"The form could not be read: {problem}."))
         return None
     if is_foreign:
-        found: dict[str, Any] = read_parts(content, request.form_parts or [*request.form.items()], violations)
+        found: dict[str, Any] = bodies.read_parts(content, request.form_parts or [*request.form.items()], violations)
         return found
     if content.schema is None:
         return dict(request.form)

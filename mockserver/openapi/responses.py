@@ -13,13 +13,14 @@ from mockserver.lazy import lazy_module
 from mockserver.openapi.document import JSON, Content, Operation
 from mockserver.openapi.operations import ResponseSpec, bare_media_type, is_json
 from mockserver.openapi.requests import find_content
-from mockserver.openapi.wire.negotiation import negotiate
 
 if TYPE_CHECKING:
     from mockserver.openapi.generate import bodies, values
+    from mockserver.openapi.wire import negotiation
 else:
     bodies = lazy_module("mockserver.openapi.generate.bodies")
     values = lazy_module("mockserver.openapi.generate.values")
+    negotiation = lazy_module("mockserver.openapi.wire.negotiation")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 PROBLEM = "application/problem+json"
@@ -120,7 +121,7 @@ def foreign_reply(
         content = _pick_example(contents, example, media_type)
     else:
         suiting = {name: each for name, each in contents.items() if example in each.examples} if example else contents
-        found = negotiate(tuple(suiting or contents), accept)
+        found = negotiation.negotiate(tuple(suiting or contents), accept)
         if found is None:
             wanted = f"Accept is {accept[:MAX_NAME]}; this is answered as {' or '.join(contents)}."
             raise Refusal(Reason.NOT_ACCEPTABLE, wanted)

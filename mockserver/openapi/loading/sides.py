@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from mockserver.openapi.references import resolved
 
-READ_ONLY, WRITE_ONLY = "readOnly", "writeOnly"
 MAX_DEPTH = 10
 """How deep parts of parts are looked into."""
 _DATA = frozenset({"example", "examples", "default", "enum", "const"})

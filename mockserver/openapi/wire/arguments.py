@@ -8,8 +8,8 @@ import orjson
 from mockserver.errors import Violation
 from mockserver.http import Request
 from mockserver.openapi.operations import Operation, Parameter, is_json
-from mockserver.openapi.wire.parameters import DEFAULT_STYLES, NOTHING, read_pairs, read_text
-from mockserver.openapi.wire.typed import kind_of, properties_of, typed, types_of
+from mockserver.openapi.wire.parameters import DEFAULT_STYLES, read_pairs, read_text
+from mockserver.openapi.wire.typed import NOTHING, kind_of, properties_of, typed, types_of
 
 
 def read_styled(
@@ -70,8 +70,6 @@ def known_arguments(operation: Operation, given: Mapping[str, list[str]]) -> set
         if each.location != "query":
             continue
         known.add(each.name)
-        if not operation.is_foreign:
-            continue
         known |= {name for name in given if name.startswith(f"{each.name}[")}
         kind = kind_of(types_of(each.schema.definition, each.schema.document))
         if kind == "object" and each.explode and each.style in {"", "form"}:

@@ -10,8 +10,8 @@ from mockserver.errors import Violation
 from mockserver.http import Request, Upload
 from mockserver.openapi.operations import Content
 from mockserver.openapi.references import resolved
-from mockserver.openapi.wire.parameters import NOTHING, has_reserved, read_pairs
-from mockserver.openapi.wire.typed import kind_of, properties_of, typed, types_of
+from mockserver.openapi.wire.parameters import has_reserved, read_pairs
+from mockserver.openapi.wire.typed import NOTHING, kind_of, properties_of, typed, types_of
 from mockserver.openapi.wire.xml import XmlError, decode_xml
 
 URLENCODED = "application/x-www-form-urlencoded"

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mockserver.openapi.wire.typed import NOTHING
+
 Pairs = Sequence[tuple[str, str]]
-NOTHING = object()
-"""There is no value."""
 DEFAULT_STYLES: Mapping[str, str] = {"query": "form", "cookie": "form", "path": "simple", "header": "simple"}
 _DELIMITERS: Mapping[str, tuple[str, ...]] = {
     "form": (",",),

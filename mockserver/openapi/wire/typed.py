@@ -7,6 +7,8 @@ from typing import Any
 
 from mockserver.openapi.references import resolved
 
+NOTHING = object()
+"""There is no value."""
 MAX_WHOLE = 19
 """Characters up to which an integer certainly fits into 64 bits."""
 MAX_DEPTH = 50
