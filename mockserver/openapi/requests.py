@@ -248,7 +248,7 @@ def _read_other(operation: Operation, content: Content, request: Request, violat
         return request.body
     if media_type == bodies.URLENCODED:
         return bodies.read_urlencoded(content, request, violations)
-    if bodies.is_xml(media_type) and content.schema is not None:
+    if bodies.is_xml_body(content):
         return bodies.read_xml(content, request, violations)
     return request.body
 

@@ -52,7 +52,7 @@ def test_a_document_of_ones_own_says_which_status_an_invalid_request_gets(
         operation["responses"][each] = {"description": "No.", "content": content}
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     document = write_json(tmp_path / "other.json", make_document({"/people": {"post": operation}}))
-    engine = make_engine(spec=(str(document),))
+    engine = make_engine(spec=(str(document),), with_bundled=True)
 
     good = ask(engine, "POST", "/people", json={"name": "Ann"})
     bad = ask(engine, "POST", "/people", json={"name": 5})
@@ -147,7 +147,7 @@ def test_a_path_that_is_not_served_is_refused_in_the_form_of_the_api_that_was_me
     paths = {"/v1/things": {"get": make_operation("listThings", example={"things": []})}}
     document = write_json(tmp_path / "other.json", make_document(paths))
 
-    response = ask(make_engine(spec=(str(document),)), "GET", path)
+    response = ask(make_engine(spec=(str(document),), with_bundled=True), "GET", path)
 
     if is_in_openais_form is None:
         assert response.status == 200

@@ -8,11 +8,11 @@ import orjson
 
 from mockserver.errors import Violation
 from mockserver.http import Request, Upload
-from mockserver.openapi.operations import Content
+from mockserver.openapi.operations import Content, bare_media_type
 from mockserver.openapi.references import resolved
 from mockserver.openapi.wire.parameters import has_reserved, read_pairs
 from mockserver.openapi.wire.typed import NOTHING, kind_of, properties_of, typed, types_of
-from mockserver.openapi.wire.xml import XmlError, decode_xml
+from mockserver.openapi.wire.xml import XmlError, decode_xml, is_xml
 
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_FIELDS = 10_000
@@ -65,6 +65,11 @@ def read_xml(content: Content, request: Request, violations: list[Violation]) ->
     return value
 
 
+def is_xml_body(content: Content) -> bool:
+    """Whether the body is XML whose schema is documented."""
+    return content.schema is not None and is_xml(bare_media_type(content.media_type))
+
+
 def _parts_of(content: Content) -> tuple[Any, Mapping[str, Any]]:
     return (content.schema.definition, content.schema.document) if content.schema else ({}, {})
 
@@ -77,6 +82,7 @@ def _types(content: Content, name: str) -> frozenset[str]:
 def _read_fields(content: Content, pairs: Sequence[tuple[str, str]], violations: list[Violation]) -> dict[str, Any]:
     definition, document = _parts_of(content)
     properties = properties_of(definition, document)
+    required = resolved(definition, document).get("required", ())
     found: dict[str, Any] = {}
     taken = set[str]()
     for name, each in properties.items():
@@ -92,6 +98,8 @@ def _read_fields(content: Content, pairs: Sequence[tuple[str, str]], violations:
         except ValueError as problem:
             violations.append(Violation(("body", name), "style", f"{name!r}: {problem}"))
             continue
+        if value is NOTHING and kind == "array" and name in required:
+            value = []  # an empty list has no other form
         if value is not NOTHING:
             found[name] = typed(value, each, document)
             taken |= {key for key, _ in pairs if key == name or key.startswith(f"{name}[")} | set(inner)

@@ -35,7 +35,7 @@ def read_pairs(name: str, pairs: Pairs, *, style: str, explode: bool, kind: str,
             return NOTHING
         if explode and style == "form":
             return values
-        return [part for value in values for part in split_delimited(value, style)]
+        return [part for value in values if value for part in split_delimited(value, style)]
     return values[-1] if values else NOTHING
 
 

@@ -95,7 +95,7 @@ def test_paths_of_others_stay_problems(engine: Engine, method: str, path: str, s
 
 def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path) -> None:
     document = make_document({"/v1/pets": {"get": make_operation("listPets", example=[])}})
-    engine = make_engine(spec=(str(write_json(tmp_path / "pets.json", document)),))
+    engine = make_engine(spec=(str(write_json(tmp_path / "pets.json", document)),), with_bundled=True)
 
     asked = [("GET", "/v1/petz"), ("PUT", "/v1/pets"), ("POST", "/v1/chat/completion")]
     kinds = [ask(engine, method, path).media_type for method, path in asked]
