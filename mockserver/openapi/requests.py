@@ -30,6 +30,8 @@ NESTING_MARGIN = 24
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
 FORM = "multipart/form-data"
+UNSUPPORTED = 415
+"""Where this is documented, a body that is not documented is refused."""
 
 
 class ParsedInput(NamedTuple):
@@ -53,6 +55,8 @@ def parse_input(
     body, canonical = None, b""
     if operation.body is not None:
         body, canonical = _read_body(operation, request, violations)
+    elif operation.is_foreign and request.body and UNSUPPORTED in operation.statuses:
+        raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, f"{operation.key} takes no body.")
     return ParsedInput(arguments, body, canonical, violations)
 
 
