@@ -42,6 +42,8 @@ COLLECTION = "resources"
 """The collection of all items as JSON texts: their key is the path of their collection, a line feed, and their id."""
 SEEDED = "\n"
 """The key under which the paths of the collections that were filled from fixtures are kept."""
+COUNTED = "\r"
+"""The key under which the last integer id of each collection is kept."""
 TRIES = 20
 Handler = Callable[[Call], Response]
 Item = dict[str, Any]
@@ -244,11 +246,12 @@ def _new_id(call: Call, resource: Resource, drawn: Any, rows: Collection[str], p
     definition = known_properties(resource.item).get(resource.id_property, {})
     document = resource.item.document
     if types_of(definition, document) & {"integer", "number"}:
-        taken = [
-            orjson.loads(text).get(resource.id_property) for key, text in rows.items() if key.startswith(f"{place}\n")
-        ]
         least = resolved(definition, document).get("minimum", 1)
-        return max([int(each) for each in taken if isinstance(each, int | float)], default=int(max(least, 1)) - 1) + 1
+        count = max(int(rows.get(COUNTED + place) or 0), int(max(least, 1)) - 1) + 1
+        while rows.get(_key(place, count)) is not None:
+            count += 1
+        rows.put(COUNTED + place, str(count))
+        return count
     schema = Schema(definition, document)
     for n in range(TRIES):
         key = call.sandbox.ids.next(call.operation.key, call.canonical + place.encode() + b"%d" % n)
