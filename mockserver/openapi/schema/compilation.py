@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import jsonschema_rs
 
 from mockserver.errors import SpecError
+from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
 from mockserver.openapi.schema.formats import FORMATS
 
@@ -21,6 +23,8 @@ UNEVALUATED = frozenset({"unevaluatedProperties", "patternProperties"})
 """Keywords that jsonschema cannot evaluate together, since it would match names with Python's `re`."""
 MAX_COMPILED = 300
 """The most validators of one document that are kept."""
+MAX_REACHABLE = 150_000
+"""The most values in the kept schemas and in what they refer to. A validator takes about 400 bytes for each."""
 _log = logging.getLogger("mockserver")
 _ANYTHING = jsonschema_rs.Draft202012Validator({})
 
@@ -44,7 +48,8 @@ class SchemaLibrary:
         """With `is_lenient`, a schema that cannot be compiled accepts everything, and is logged."""
         self._document = document
         self._is_lenient = is_lenient
-        self._compiled: deque[Compilable] = deque()
+        self._compiled: deque[tuple[Compilable, int]] = deque()
+        self._size = 0
 
     @cached_property
     def registry(self) -> Any:
@@ -60,7 +65,7 @@ class SchemaLibrary:
         return names_all(self._document, UNEVALUATED)
 
     def compile(self, schema: Compilable, formats: dict[str, Callable[[str], bool]]) -> Any:
-        """The validator of a schema; beyond MAX_COMPILED, the one that was compiled longest ago is freed."""
+        """The validator of a schema; those that were compiled longest ago are freed."""
         try:
             if self.registry is None:
                 validator = compile_schema(schema.whole(), formats)
@@ -71,14 +76,40 @@ class SchemaLibrary:
                 raise
             _log.warning("a schema is not enforced: %s", problem)
             validator = _ANYTHING
-        self._compiled.append(schema)
-        if len(self._compiled) > MAX_COMPILED:
-            self._compiled.popleft().forget()
+        self._keep(schema)
         return validator
+
+    def _keep(self, schema: Compilable) -> None:
+        """Adds to the compiled schemas, and frees those that are too many or too large together, the oldest first."""
+        size = _reachable(schema.definition, self._document)
+        self._compiled.append((schema, size))
+        self._size += size
+        while len(self._compiled) > MAX_COMPILED or (self._size > MAX_REACHABLE and len(self._compiled) > 1):
+            oldest, freed = self._compiled.popleft()
+            self._size -= freed
+            oldest.forget()
 
     def check(self, definition: Mapping[str, Any]) -> None:
         """Raises SpecError if a definition of the document is not a usable schema."""
         compile_schema(_absolute(definition), FORMATS, registry=self.registry)
+
+
+def _reachable(definition: Any, document: Mapping[str, Any]) -> int:
+    """How many values a schema has, with the targets of its references."""
+    count, waiting, references = 0, [definition], set[str]()
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            reference = node.get("$ref")
+            if isinstance(reference, str) and reference.startswith("#/") and reference not in references:
+                references.add(reference)
+                with suppress(LookupError, ValueError, TypeError):
+                    waiting.append(resolve_ref(reference, document))
+    return count
 
 
 def names_all(node: Any, words: frozenset[str]) -> bool:
