@@ -1,6 +1,6 @@
 """Other documents than ours, against Prism: start, memory at rest, and answers to a plain GET.
 
-The documents are small ones of the tests, the bundled one, and those of a folder that BENCH_DOCUMENTS names.
+The documents are small ones of the tests, and those of a folder that BENCH_DOCUMENTS names.
 """
 
 import os
@@ -41,7 +41,7 @@ def documents() -> list[Path]:
     """The documents that are measured."""
     folder = os.environ.get(FOLDER)
     found = sorted(Path(folder).iterdir()) if folder else []
-    return [*SAMPLES, ROOT / "openapi.yaml", *(each for each in found if each.suffix in {".json", ".yaml", ".yml"})]
+    return [*SAMPLES, *(each for each in found if each.suffix in {".json", ".yaml", ".yml"})]
 
 
 def measure_any_spec(plan: Plan) -> Result:

@@ -136,7 +136,7 @@ class _Work:
         self.future: Pending[Any] = Pending()
 
     def release(self) -> None:
-        """Let go of what was asked and answered: the future's callbacks hold this, and would keep both in a circle."""
+        """Drop action and result: the future's callbacks reference this object, which would be a cycle."""
         del self.action, self.future
 
 

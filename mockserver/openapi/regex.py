@@ -83,7 +83,7 @@ def pattern_validator(text: str) -> Any:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether the text is a regular expression that can be judged by."""
+    """Whether the text is a supported regular expression."""
     try:
         pattern_validator(text)
     except (jsonschema_rs.ValidationError, ValueError):
@@ -92,7 +92,7 @@ def is_pattern(text: str) -> bool:
 
 
 def why_unusable(text: str) -> str:
-    """Why a text is no pattern that can be judged by; begins with the text."""
+    """Why a text is no supported regular expression; begins with the text."""
     try:
         compile_pattern(text)
     except PatternError as problem:

@@ -1,4 +1,4 @@
-"""Read arguments and body of a request, and judge our own replies."""
+"""Parses and validates arguments and body of a request, and validates responses."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple

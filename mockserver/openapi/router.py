@@ -121,7 +121,7 @@ class Router:
 
     @cached_property
     def _prefixes(self) -> tuple[str, ...]:
-        """Possible endings of a base URL: the beginnings of all paths, without parameters, shortest first."""
+        """Possible endings of a base URL: the prefixes of all paths, without parameters, shortest first."""
         found = set()
         for path in (*self._concrete, *self._templated):
             parts = path.split("/")
@@ -171,7 +171,7 @@ def _based_router(operations: Sequence[Operation]) -> Router | None:
 
 
 def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
-    """Every operation that stands on the method and path of an earlier one."""
+    """A problem for every operation with the method and path of an earlier one."""
     taken: dict[tuple[str, str], Operation] = {}
     for operation in operations:
         other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)

@@ -58,7 +58,7 @@ BEARER = SecurityScheme("bearer")
 
 
 def read_scheme(definition: Mapping[str, Any]) -> SecurityScheme | None:
-    """The scheme of a definition in a document; None for one that no request can be judged by (mutual TLS)."""
+    """The scheme of a definition in a document; None for an unsupported one (mutual TLS)."""
     kind = definition.get("type")
     if kind in {"oauth2", "openIdConnect"}:
         return BEARER

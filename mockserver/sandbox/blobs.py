@@ -114,7 +114,7 @@ class BlobParts(Iterator[bytes]):
         return part
 
     def close(self) -> None:
-        """End, and let go of the blob."""
+        """Close the reader and release the blob."""
         self._blob = None
 
 

@@ -21,6 +21,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mockserver.server.log_output import Throttle
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.fault_delivery import TRANSPORT
 
@@ -38,6 +39,7 @@ CLOSED_SHARE = 16
 """One in so many idle connections is closed when there are too many."""
 
 _log = logging.getLogger("mockserver")
+_invalid_requests = Throttle()
 
 
 class ConnectionLimits(NamedTuple):
@@ -290,8 +292,10 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Responds to data that cannot be parsed, and closes the connection after the running responses."""
-        client = "{}:{}".format(*self.client) if self.client else "a client"
-        _log.warning("invalid HTTP request from %s: %s (%d)", client, detail, status)
+        if (left_out := _invalid_requests.note()) is not None:
+            client = "{}:{}".format(*self.client) if self.client else "a client"
+            more = f"; {left_out} more before it" if left_out else ""
+            _log.warning("invalid HTTP request from %s: %s (%d)%s", client, detail, status, more)
         self._is_deaf = True
         self._waiting = b""
         self._stop_timer()

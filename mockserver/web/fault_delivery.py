@@ -1,8 +1,8 @@
 """Delivers responses with faults: late, in pieces, in part, or not at all.
 
-Faults that break the framing of HTTP need the connection's transport, which our own server puts into the scope. Under
-another ASGI server, a cut body is an exception of the app after the first bytes. Before the head that server answers
-500; in the same process, the client gets the ConnectionResetError.
+Faults that break the framing of HTTP need the connection's transport, which mockserver's server puts into the scope.
+Under another ASGI server, a cut body is an exception of the app after the first bytes. Before the head that server
+answers 500; in the same process, the client gets the ConnectionResetError.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class _Delivery(NamedTuple):
     response: Response
     method: str
     transport: Any
-    """None under another server than ours."""
+    """None under another ASGI server."""
     receive: "Receive"
     send: "Send"
     deliver: "Deliver"

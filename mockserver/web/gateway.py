@@ -187,6 +187,6 @@ class Gateway:
 
 
 def internal_error(method: str, path: str) -> Response:
-    """The answer where a request met the exception that is being handled, which is logged."""
+    """The response for the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")

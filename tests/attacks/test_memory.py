@@ -104,7 +104,9 @@ def server() -> Iterator[AttackedServer]:
 
 
 @pytest.mark.parametrize(("path", "body", "status"), BODIES.values(), ids=BODIES.keys())
-def test_memory_follows_the_bytes_in_flight(server: AttackedServer, path: str, body: bytes, status: int) -> None:
+def test_memory_is_proportional_to_the_bytes_in_flight(
+    server: AttackedServer, path: str, body: bytes, status: int
+) -> None:
     rest = server.resident()
     forget_peak(server)
 
@@ -118,7 +120,7 @@ def test_memory_follows_the_bytes_in_flight(server: AttackedServer, path: str, b
     assert after <= rest + SLACK
 
 
-def test_bodies_without_a_stated_length_take_no_more_than_others(server: AttackedServer) -> None:
+def test_chunked_bodies_use_no_more_memory_than_others(server: AttackedServer) -> None:
     body, rest = BODIES["lists"][1], server.resident()
     forget_peak(server)
 
@@ -130,7 +132,7 @@ def test_bodies_without_a_stated_length_take_no_more_than_others(server: Attacke
     assert settled(server, rest + SLACK) <= rest + SLACK
 
 
-def test_bodies_that_are_too_large_are_not_kept(server: AttackedServer) -> None:
+def test_bodies_that_are_too_large_are_freed(server: AttackedServer) -> None:
     rest = server.resident()
     forget_peak(server)
 

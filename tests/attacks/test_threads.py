@@ -15,7 +15,7 @@ PROMPTS = json.dumps({"prompts": ["hello there"] * 1000}).encode()
 
 
 @pytest.mark.parametrize("path", ["/v1/batches", "/user", "/nowhere", "/__admin/clock"])
-def test_a_thousand_who_wait_for_one_sandbox_delay_no_other(path: str) -> None:
+def test_a_thousand_requests_waiting_for_one_sandbox_delay_no_other(path: str) -> None:
     with attacked_server("--progression", "immediate") as server, ExitStack() as stack:
         batch = create_batch(server, "attacker", 20_000)
         assert server.request("GET", "/__admin/version")[0] == 200  # which loads the admin API
@@ -27,7 +27,7 @@ def test_a_thousand_who_wait_for_one_sandbox_delay_no_other(path: str) -> None:
             assert server.threads() < 100
 
 
-def test_who_waits_behind_a_busy_sandbox_gets_503_at_last() -> None:
+def test_requests_beyond_the_queue_of_a_busy_sandbox_get_503() -> None:
     with attacked_server("--progression", "immediate") as server, ExitStack() as stack:
         batch = create_batch(server, "attacker", 50_000)
         stack.enter_context(asking(server, batch, "attacker"))
@@ -109,7 +109,7 @@ def send_half_a_body(server: AttackedServer) -> list[socket.socket]:
 
 
 @pytest.mark.parametrize("attack", [work_through_lines, stream_archives, import_much, wait_in_lanes, send_half_a_body])
-def test_sigterm_ends_the_process_whatever_goes_on(attack: Callable[[AttackedServer], list[Any]]) -> None:
+def test_sigterm_ends_the_process_during_any_work(attack: Callable[[AttackedServer], list[Any]]) -> None:
     with attacked_server("--progression", "immediate") as server:
         wires = attack(server)
 
@@ -121,7 +121,7 @@ def test_sigterm_ends_the_process_whatever_goes_on(attack: Callable[[AttackedSer
         assert "Traceback" not in server.process.stderr.read()
 
 
-def test_work_that_no_client_waits_for_any_more_is_dropped() -> None:
+def test_work_of_disconnected_clients_is_dropped() -> None:
     with attacked_server("--progression", "immediate") as server:
         batch = create_batch(server, "attacker", 20_000)
         wire = is_at_work(server, batch, "attacker")

@@ -83,7 +83,7 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
 
 
 def _lift(holder: Any, key: str, schema: Schema) -> None:
-    """Take the least length out of the schema that stands under a key."""
+    """Remove the minimum length from the schema under a key."""
     if isinstance(holder, dict) and key in holder:
         holder[key] = {name: each for name, each in schema.resolved(holder[key]).items() if name != "minLength"}
 

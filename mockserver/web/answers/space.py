@@ -104,7 +104,7 @@ class AnswerSpace:
             self.in_memory -= size
 
     def is_in_memory(self, size: int) -> bool:
-        """Whether an answer of so many bytes may stay in memory; raises LaneFull if the disk has no room, either."""
+        """Whether an answer of that many bytes may stay in memory; raises LaneFull if the disk has no space either."""
         if self.in_memory + size <= self._memory:
             return True
         if self.on_disk + size > self._disk:

@@ -16,13 +16,14 @@ The result depends on the batch and its input only, never on when or how often i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockserver.api.call import ApiContext, with_defaults
 from mockserver.api.client_rules import RejectedItems
 from mockserver.errors import Reason, Refusal
 from mockserver.http import StoredBytes
-from mockserver.openapi.generate.steps import MAX_STEPS, Budget
+from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, MAX_STEPS, Budget
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator
@@ -50,6 +51,7 @@ from mockserver.providers.agilecloud.prompts.select import (
     refusal,
     select_version,
 )
+from mockserver.providers.agilecloud.prompts.template import RenderLimits
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
 from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, apply_plan, read_outcome
 from mockserver.sandbox.blobs import Blob, BlobWriter
@@ -351,17 +353,14 @@ def _body(
 
 
 def _with_prompt(asked: Mapping[str, Any], chosen: SelectedVersion, desk: RunContext) -> Mapping[str, Any]:
-    """The request with the prompt's messages; raises Refusal. A template that exceeds its limits costs as much as a
-    structured response, which bounds a batch of them.
+    """The request with the prompt's messages; raises Refusal. A costly template costs as much as a structured response,
+    which bounds a batch of them.
     """
-    if desk.budget is not None and desk.budget.left < MAX_STEPS:
+    budget = desk.budget or Budget(MAX_BATCH_STEPS)
+    if budget.left < MAX_STEPS:
         raise refusal(Reason.INVALID, ("body", "variables"), "invalid_template", f"{TOO_MUCH} So did earlier lines.")
-    try:
-        return apply_prompt(asked, chosen, blank=desk.leaves_blank)
-    except Refusal as refused:
-        if desk.budget is not None and TOO_MUCH in str(refused):
-            desk.budget.spend(MAX_STEPS)
-        raise
+    limits = RenderLimits(is_batch=True, when_costly=partial(budget.spend, MAX_STEPS))
+    return apply_prompt(asked, chosen, blank=desk.leaves_blank, limits=limits)
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:
