@@ -49,3 +49,10 @@ def discriminator(schema: Schema) -> Callable[[Any], list[Schema]]:
 
 def as_list(types: str | Sequence[str]) -> Sequence[str]:
     return [types] if isinstance(types, str) else types
+
+
+def suggested_name(schema: Schema, name: str) -> str:
+    """The name that a text should suit: what `x-faker` says (`internet.email`), else the property's."""
+    said = schema.get("x-faker")
+    said = next(iter(said), "") if isinstance(said, Mapping) else said
+    return said.rpartition(".")[2] if isinstance(said, str) and said else name

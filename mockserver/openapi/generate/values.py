@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 
-from mockserver.openapi.generate.documented import NOTHING, as_list, discriminator, documented_value
+from mockserver.openapi.generate.documented import NOTHING, as_list, discriminator, documented_value, suggested_name
 from mockserver.openapi.generate.regex import text_matching
 from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.generate.words import WordGenerator, text_for
@@ -230,7 +230,7 @@ class _Generation:
         high = None if high is None else int(high)
         for _ in range(TRIES):
             self.budget.spend(10)
-            text = text_for(self.words, format_=schema.get("format", ""), name=name)
+            text = text_for(self.words, format_=schema.get("format", ""), name=suggested_name(schema, name))
             if "format" not in schema or low <= len(text) <= (len(text) if high is None else high):
                 break
         self.budget.spend((low + len(text)) // 4)
