@@ -51,7 +51,6 @@ SCHEMAS: list[Any] = [
     {"type": "string", "pattern": "^[a-f]{4}$", "minLength": 4},
     {"$ref": "#/components/schemas/Tree"},
     {"type": ["object", "null"], "required": ["at"], "properties": {"at": {"type": "string", "format": "date-time"}}},
-    {"not": {"type": "string"}, "type": ["string", "integer"]},
 ]
 
 
@@ -90,7 +89,7 @@ VALUES = st.recursive(
 def test_any_value_can_be_mended(definition: Any, value: Any) -> None:
     schema = Schema(definition, DOCUMENT)
 
-    assert schema.violations(mended(value, schema, key=b"k")) == [] or "not" in definition
+    assert schema.violations(mended(value, schema, key=b"k")) == []
 
 
 def test_faker_names_the_kind_of_a_text() -> None:
