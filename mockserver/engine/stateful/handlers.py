@@ -43,7 +43,7 @@ COLLECTION = "resources"
 SEEDED = "\n"
 """The key under which the paths of the collections that were filled from fixtures are kept."""
 COUNTED = "\r"
-"""The key under which the last integer id of each collection is kept."""
+"""The key under which the greatest integer id of each collection is kept."""
 TRIES = 20
 Handler = Callable[[Call], Response]
 Item = dict[str, Any]
@@ -74,7 +74,7 @@ def _create(call: Call, resource: Resource) -> Response:
     if not is_free or _is_read_only(known.get(resource.id_property, {}), resource):
         wanted = _new_id(call, resource, drawn.get(resource.id_property), rows, place)
     item[resource.id_property] = wanted
-    rows.put(_key(place, wanted), _dumps(item))
+    _add(rows, place, wanted, item)
     return _reply(call, resource, item, reply)
 
 
@@ -110,7 +110,7 @@ def _replace(call: Call, resource: Resource) -> Response:
     kept = {name: each for name, each in orjson.loads(old).items() if _is_kept(name, resource)} if old else {}
     item = {**drawn, **kept, **_readable(call.body, resource, known_properties(resource.item))}
     item[resource.id_property] = _typed_id(asked, resource)
-    rows.put(_key(place, asked), _dumps(item))
+    _add(rows, place, item[resource.id_property], item)
     if creates and 201 in call.operation.statuses:
         reply = reply._replace(status=201)
     return _reply(call, resource, item, reply)
@@ -153,8 +153,15 @@ def _rows(call: Call, resource: Resource) -> Collection[str]:
             identity = seed.get(resource.id_property)
             if not isinstance(identity, str | int):
                 identity = _new_id(call, resource, item.get(resource.id_property), rows, place)
-            rows.put(_key(place, identity), _dumps({**item, resource.id_property: identity}))
+            _add(rows, place, identity, {**item, resource.id_property: identity})
     return rows
+
+
+def _add(rows: Collection[str], place: str, identity: Any, item: Item) -> None:
+    """Keeps an item. The next integer id is greater than all that were given."""
+    rows.put(_key(place, identity), _dumps(item))
+    if isinstance(identity, int) and identity > int(rows.get(COUNTED + place) or 0):
+        rows.put(COUNTED + place, str(identity))
 
 
 def _seeds(fixtures: Fixtures, place: str) -> list[Item]:
@@ -247,11 +254,7 @@ def _new_id(call: Call, resource: Resource, drawn: Any, rows: Collection[str], p
     document = resource.item.document
     if types_of(definition, document) & {"integer", "number"}:
         least = resolved(definition, document).get("minimum", 1)
-        count = max(int(rows.get(COUNTED + place) or 0), int(max(least, 1)) - 1) + 1
-        while rows.get(_key(place, count)) is not None:
-            count += 1
-        rows.put(COUNTED + place, str(count))
-        return count
+        return max(int(rows.get(COUNTED + place) or 0), int(max(least, 1)) - 1) + 1
     schema = Schema(definition, document)
     for n in range(TRIES):
         key = call.sandbox.ids.next(call.operation.key, call.canonical + place.encode() + b"%d" % n)
