@@ -23,7 +23,7 @@ from mockserver.sandbox.stubs.faults import FAULTS
 # From the bottom up; "" is the package itself, which knows its version. A module imports from lower layers and from
 # its own package.
 LAYERS = (
-    {"", "lazy"},  # "" is the package itself, which knows its version
+    {"", "lazy", "records"},  # "" is the package itself, which knows its version
     {"errors", "http", "text", "redaction", "json_bodies", "workers"},
     {"settings", "openapi"},
     {"fixtures", "stores"},

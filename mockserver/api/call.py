@@ -10,6 +10,7 @@ from mockserver.http import Request, Response
 from mockserver.openapi.document import JSON, OpenApiDocument, Operation
 from mockserver.openapi.replacement import Needs
 from mockserver.openapi.schema import Schema
+from mockserver.records import Record
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
@@ -53,7 +54,7 @@ class Served(NamedTuple):
     """By operationId, the document's defaults that differ from those of the handlers."""
 
 
-class Call(NamedTuple):
+class Call(Record, frozen=True, gc=False):
     """A request that was routed, admitted and validated, with the sandbox it happens in."""
 
     operation: Operation
@@ -68,7 +69,7 @@ class Call(NamedTuple):
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
     world: ApiContext
-    canonical: bytes = b""
+    canonical: bytes | memoryview = b""
     """The JSON body in the one form that all ways of writing it share; empty for any other body."""
     broken: frozenset[str] = frozenset()
     """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a

@@ -64,8 +64,8 @@ def pattern_weight(text: str) -> int:
 
 
 def linear_options(size: int | None = None) -> jsonschema_rs.RegexOptions:
-    """A validator's options for compiling patterns; each of at most that many bytes, by default 10 MB."""
-    return jsonschema_rs.RegexOptions(size_limit=size, dfa_size_limit=size and DFA_BYTES)
+    """A validator's options for compiling patterns; each of at most that many bytes, by default the most of SIZES."""
+    return jsonschema_rs.RegexOptions(size_limit=size or SIZES[-1], dfa_size_limit=size and DFA_BYTES)
 
 
 def is_regular_expression(text: str) -> bool:

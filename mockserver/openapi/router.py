@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mockserver.errors import WARNING, Problem, Reason, Refusal, SpecError
 from mockserver.openapi.document import Operation
+from mockserver.records import Record
 from mockserver.text import nearest
 
 MAX_NAME = 200
@@ -15,7 +16,7 @@ MAX_BASE = 3
 _NAME = re.compile(r"\{([^{}]+)\}")
 
 
-class RouteMatch(NamedTuple):
+class RouteMatch(Record, frozen=True, gc=False):
     """The operation of a request, with the arguments in its path."""
 
     operation: Operation

@@ -86,7 +86,7 @@ class IdSequence:
         self._get = seen.get
         self._put = seen.put
 
-    def next(self, operation: str, body: bytes) -> bytes:
+    def next(self, operation: str, body: bytes | memoryview) -> bytes:
         """The next digest for this operation and canonical body."""
         content = xxhash.xxh3_128_hexdigest(body) + operation
         count = self._get(content) or 0

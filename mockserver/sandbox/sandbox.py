@@ -6,6 +6,7 @@ from weakref import WeakMethod
 
 from mockserver.sandbox.accounts import Accounts, AccountSpec
 from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.blobs import BodySpace
 from mockserver.sandbox.callbacks import Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig
 from mockserver.sandbox.collection import Collection
@@ -83,11 +84,13 @@ class Sandbox:
         own: SandboxOptions = NO_OPTIONS,
         waste: DeferredFree | None = None,
         journals: JournalSpace | None = None,
+        bodies: BodySpace | None = None,
     ) -> None:
         """Large collections that are dropped go to the `waste`; without one they are freed at once.
 
-        `journals` bounds the journals of all sandboxes together.
+        `journals` bounds the journals of all sandboxes together, `bodies` the memory of their large batches.
         """
+        self.bodies = bodies or BodySpace()
         self.name = name
         self.own = own
         self._store = store
@@ -137,7 +140,7 @@ class Sandbox:
         """The number of values in the largest of its collections."""
         return max(map(len, self._collections.values()))
 
-    def next_id(self, operation: str, body: bytes) -> str:
+    def next_id(self, operation: str, body: bytes | memoryview) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
 

@@ -21,10 +21,19 @@ from typing import Any, cast
 import uvicorn
 
 from mockserver.engine.engine import Engine
+from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
 from mockserver.server.log_format import JsonFormatter, LineFormatter
 from mockserver.server.log_output import FLUSH_SECONDS, LogOutput
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
-from mockserver.server.socket import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
+from mockserver.server.socket import (
+    BACKLOG,
+    ListenError,
+    PendingWrites,
+    listen,
+    open_files,
+    port_file,
+    raise_open_files,
+)
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
 from mockserver.web.malloc import return_freed_memory
@@ -310,10 +319,12 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         settings.send_timeout,
         min(settings.max_connections, open_files() - SPARE_FILES),
     )
+    encoder = ResponseEncoder(app) if isinstance(app, AnswersAtOnce) else None
+    connection = partial(NoUpgradeProtocol, limits=limits, writes=PendingWrites(), encoder=encoder)
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop if it is installed
-        http=cast(Any, partial(NoUpgradeProtocol, limits=limits)),  # uvicorn calls it like a class
+        http=cast(Any, connection),  # uvicorn calls it like a class
         ws="none",
         lifespan="on" if isinstance(app, MockServer) else "off",  # another app may have none
         interface="asgi3",

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
+
+from mockserver.settings.entry_points import EntryPoint, entry_points
 
 PROVIDER_GROUP = "mockserver.providers"
 DECLARATION = "DECLARATION"
@@ -65,7 +66,7 @@ class Declaration:
 @cache
 def declarations() -> Mapping[str, Declaration]:
     """The declarations of all installed providers, by the name of the entry point."""
-    return {entry.name: found for entry in entry_points(group=PROVIDER_GROUP) for found in _declarations_of(entry)}
+    return {entry.name: found for entry in entry_points(PROVIDER_GROUP) for found in _declarations_of(entry)}
 
 
 def _declarations_of(entry: EntryPoint) -> Iterator[Declaration]:

@@ -73,11 +73,38 @@ class Gateway:
             return
         if self._cors is not None and "origin" in headers:
             response = self._cors.with_origin(response, headers["origin"])
+        held = [response]  # only the callee refers to it then
+        del response
+        await self.send_response(held.pop(), scope, receive, send)
+
+    async def send_response(self, response: Response, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Send a response, with its delay and its fault. The caller must keep no reference to it."""
         if is_large(response):
-            with self.delivery.hold(response) as response:
-                await self._deliver_with_faults(response, scope, receive, send)
+            async with self.delivery.hold(response) as kept:
+                del response
+                await self._deliver_with_faults(kept, scope, receive, send)
         else:
             await self._deliver_with_faults(response, scope, receive, send)
+
+    def respond(self, request: Request) -> Response | None:
+        """The response to a whole request; None, with nothing done, if the event loop should not wait for it,
+        or if its origin or a form needs more work.
+        """
+        headers = request.headers
+        if self._cors is not None and "origin" in headers:
+            return None
+        if len(request.body) > self._max_body or headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+            return None
+        return None if self._is_long(request) else self._answer(request)
+
+    @property
+    def max_direct_body(self) -> int:
+        """The most bytes of a body for which `respond` may have a response."""
+        return min(self._max_body, THREAD_BYTES)
+
+    def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers of every response with this media type and source."""
+        return self.delivery.standing_headers(media_type, source)
 
     async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
         """The response; raises ConnectionResetError when the client left before there was one."""

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -39,6 +39,25 @@ def test_requests_beyond_the_queue_of_a_busy_sandbox_get_503() -> None:
             wire.sendall(question)
 
         assert {wire.recv(13) for wire in wires[:10]} <= {b"HTTP/1.1 200 ", b"HTTP/1.1 503 "}
+        assert server.request("GET", "/user", token="other")[0] == 200
+
+
+def test_beyond_two_thousand_who_wait_each_gets_503_at_once() -> None:
+    with attacked_server("--progression", "immediate", "--max-connections", "3000") as server, ExitStack() as stack:
+        batch = create_batch(server, "attacker", 50_000)
+        stack.enter_context(is_at_work(server, batch, "attacker"))
+        for _ in range(2000):
+            stack.enter_context(asking(server, "/user", "attacker"))
+        rejected = ""
+        while not rejected:
+            with asking(server, "/user", "attacker") as wire:
+                wire.settimeout(0.2)
+                with suppress(TimeoutError):
+                    rejected = wire.recv(4096).decode()
+
+        assert rejected.startswith("HTTP/1.1 503 ")
+        assert "retry-after: 1\r\n" in rejected.lower()
+        assert "Sandbox Busy" in rejected
         assert server.request("GET", "/user", token="other")[0] == 200
 
 

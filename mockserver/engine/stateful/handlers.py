@@ -205,7 +205,7 @@ def _dumps(item: Item) -> str:
 
 def _drawn_item(call: Call, resource: Resource, drawn: Item, more: bytes = b"") -> Item:
     """A whole item: what a response shows of it, and generated values for what it does not."""
-    key = call.sandbox.ids.salt + resource.collection.encode() + call.canonical + more
+    key = call.sandbox.ids.salt + resource.collection.encode() + bytes(call.canonical) + more
     made = values.generate_value(resource.item.definition, root=resource.item.document, key=key, documents_values=True)
     known = known_properties(resource.item)
     return {**(made if isinstance(made, dict) else {}), **{name: each for name, each in drawn.items() if name in known}}
@@ -257,7 +257,7 @@ def _new_id(call: Call, resource: Resource, drawn: Any, rows: Collection[str], p
         return max(int(rows.get(COUNTED + place) or 0), int(max(least, 1)) - 1) + 1
     schema = Schema(definition, document)
     for n in range(TRIES):
-        key = call.sandbox.ids.next(call.operation.key, call.canonical + place.encode() + b"%d" % n)
+        key = call.sandbox.ids.next(call.operation.key, bytes(call.canonical) + place.encode() + b"%d" % n)
         made = values.generate_value(definition, root=document, key=key)
         if isinstance(made, str) and made and "/" not in made and rows.get(_key(place, made)) is None:
             return made if schema.accepts(made) else drawn if drawn is not None else made

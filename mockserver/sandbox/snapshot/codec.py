@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 
 from mockserver.json_bodies import parse_json
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter
+from mockserver.records import field_names, is_record
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter, KeptBody, read_body
 from mockserver.sandbox.ids import check_depth
 from mockserver.sandbox.snapshot.registry import FrozenObject, Registry, SnapshotError, TypeInfo, frozen_copy
-from mockserver.sandbox.snapshot.types import LEAST, MOST, is_record, is_unicode, type_problem
+from mockserver.sandbox.snapshot.types import LEAST, MOST, is_unicode, type_problem
 from mockserver.workers import checkpoint
 
 TAG = "$"
@@ -48,9 +49,10 @@ class Writer:
                 return self._write_declared(value, depth)
             case str() | int() | float():
                 return self._write_scalar(value)
-            case bytes():
-                self._spend(len(value) * 4 // 3)
-                return {TAG: "bytes", "v": b64encode(value).decode()}
+            case bytes() | KeptBody():
+                content = read_body(value)
+                self._spend(len(content) * 4 // 3)
+                return {TAG: "bytes", "v": b64encode(content).decode()}
             case Blob():
                 return {TAG: "blob", "v": self._number(value)}
             case FrozenObject():
@@ -99,7 +101,7 @@ class Writer:
         tag = self._tags[type(value)]
         if isinstance(value, StrEnum):
             return {TAG: tag, "v": str(value)}
-        return {TAG: tag} | {name: self.write(getattr(value, name), depth + 1) for name in value._fields}
+        return {TAG: tag} | {name: self.write(getattr(value, name), depth + 1) for name in field_names(type(value))}
 
     def _write_scalar(self, value: str | float) -> Any:
         self._spend(16)

@@ -147,7 +147,7 @@ class _Endpoint:
             except Exception:  # the server would close the client's connection after an exception
                 response = internal_error(request.method, request.url.path)
         if is_large(response):
-            with self._delivery.hold(response) as response:
+            async with self._delivery.hold(response) as response:
                 await self._delivery.deliver(response, request.method, receive, send)
         else:
             await self._delivery.deliver(response, request.method, receive, send)

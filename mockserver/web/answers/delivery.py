@@ -1,8 +1,8 @@
 """Sends responses: small ones at once, large ones and streams in parts, each when the one before was taken."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,16 @@ class Delivery:
         self._workers = workers
         self._shows_source = shows_source
 
-    @contextmanager
-    def hold(self, response: Response) -> Iterator[Response]:
+    def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers of every response with this media type and source."""
+        return _standing_headers(media_type, source if self._shows_source else "")
+
+    def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
+        own = ((_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers)
+        return [*self.standing_headers(response.media_type, response.source), *own]
+
+    @asynccontextmanager
+    async def hold(self, response: Response) -> AsyncIterator[Response]:
         """The response, whose memory counts inside the block; a large one is on disk if there are many already.
 
         The caller must keep no other reference to it.
@@ -53,7 +61,9 @@ class Delivery:
                     yield response
                 return
             headers = (*response.headers, ("Content-Length", str(size)))
-            response = response._replace(body=self.space.keep((body,)).chunks(), headers=headers)
+            blob = await self._workers.run(own_lane(), partial(self.space.keep, (body,)))
+            response = response._replace(body=blob.chunks(), headers=headers)
+            del blob
         except (LaneFull, Refusal) as full:
             response = no_space(full)
         del body
@@ -62,19 +72,29 @@ class Delivery:
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
         body = response.body if response.status not in EMPTY_STATUSES else b""
-        start = _start(response, shows_source=self._shows_source)
+        headers = self._headers(response)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
         if not isinstance(body, bytes):
             await send(start)
             await self._stream(body, receive, send, only_head=method == "HEAD")
             return
         if response.status != 204:
-            start["headers"].append((b"content-length", b"%d" % len(body)))
+            headers.append((b"content-length", b"%d" % len(body)))
         await send(start)
         if len(body) > SMALL_BYTES and method != "HEAD":
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            await _flush(send, _END)
+            await self._send_slices(body, send)
         else:
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+    async def _send_slices(self, body: bytes, send: "Send") -> None:
+        at = 0
+        with self.space.stream():
+            while at < len(body):
+                async with self.space.part():
+                    part = body[at : at + self.space.part_bytes]
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                at += len(part)
+                await _flush(send, _END if at == len(body) else _NOTHING_YET)
 
     async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
         """Send parts as they are made; stop when the client leaves."""
@@ -115,12 +135,6 @@ def no_space(full: LaneFull | Refusal) -> Response:
     if isinstance(full, LaneFull):
         return busy(full)
     return problem(full.status or 503, "No Space", str(full))
-
-
-def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
-    headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
 
 
 @lru_cache(maxsize=256)

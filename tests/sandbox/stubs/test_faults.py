@@ -78,7 +78,7 @@ def test_a_fault_is_pure_and_the_same_for_the_same_key(definition: dict[str, Any
     fault = read_fault(definition)
 
     assert fault.apply(PLAIN, key) == fault.apply(PLAIN, key)
-    assert PLAIN == (200, "application/json", b'{"id":"1","count":2}', (), "handler", 0.0, None)
+    assert Response(200, "application/json", b'{"id":"1","count":2}', (), "handler", 0.0, None) == PLAIN
 
 
 BAD = st.dictionaries(
