@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.any_spec import measure_any_spec
 from bench.batches import measure_loop
 from bench.chat import measure_chat
 from bench.health import measure_health
@@ -41,6 +42,7 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "sandbox-fixture": measure_fixture,
     "plugin-import": measure_import,
     "suite": measure_suite,
+    "any-spec": measure_any_spec,
 }
 NO_PRISM = "Prism was not found (--prism PATH, PATH, node_modules/.bin); --install-prism fetches it for this run"
 

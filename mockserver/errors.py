@@ -53,6 +53,7 @@ class Reason(StrEnum):
     INVALID = "invalid"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     UNSUPPORTED_CODING = "unsupported-coding"
+    NOT_ACCEPTABLE = "not-acceptable"
     NOT_FOUND = "not-found"
     CONFLICT = "conflict"
     RATE_LIMITED = "rate-limited"

@@ -54,6 +54,8 @@ class Request(Record, frozen=True, gc=False):
     """
     form_problem: str = ""
     """What is wrong with an invalid multipart body."""
+    form_parts: tuple[tuple[str, str | Upload], ...] = ()
+    """All parts of a multipart body in their order, repeated ones included."""
     prefix: str = ""
     """The path that the server is mounted under in another application (`/llm`); empty where it is the whole."""
 

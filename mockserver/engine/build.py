@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
 from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
-from mockserver.errors import FixtureError, Problem, SpecError
+from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
-from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
+from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi, read_repaired_openapi
 from mockserver.openapi.files import read_document
-from mockserver.openapi.replacement import PARTIAL, Needs, remaining, replace_bundled
+from mockserver.openapi.replacement import PARTIAL, Needs, find_replaced, remaining, replace_bundled
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.strict import closed
 from mockserver.redaction import account_key
@@ -31,9 +31,11 @@ from mockserver.stores import open_store
 
 if TYPE_CHECKING:
     from mockserver.engine import scenarios
+    from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
 else:
     scenarios = lazy_module("mockserver.engine.scenarios")
+    stateful = lazy_module("mockserver.engine.stateful.handlers")
 
 Answer = TypeVar("Answer")
 
@@ -44,9 +46,12 @@ def build_engine(settings: Settings) -> Engine:
     """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
-    extra = (*provider_documents(providers), *settings.spec)
-    others = [load_extra_spec(path, settings, providers, bundled) for path in extra]
-    specs = served_specs(bundled, others)
+    own = [load_extra_spec(path, settings, providers, bundled) for path in provider_documents(providers)]
+    named = [load_extra_spec(path, settings, providers, bundled) for path in settings.spec]
+    others = [*own, *named]
+    for problem in (problem for spec in named for problem in spec.problems):
+        _log.warning("%s", problem)
+    specs = served_specs(bundled, own, named, with_bundled=settings.with_bundled)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
     for problem in handler_problems(providers, [bundled, *others]):
@@ -121,19 +126,42 @@ def load_extra_spec(
 ) -> OpenApiDocument:
     """A document served beside the bundled one, or instead of it, as it is enforced; raises SpecError.
 
-    With `only_sound`, operations with mistakes are left out instead.
+    What has a mistake is left out, and is a warning among its `problems`, unless `strict_spec` is set or the document
+    replaces bundled operations. With `only_sound`, operations with mistakes are left out in any case.
     """
-    read = read_openapi(Path(path), only_sound=only_sound)
-    document = dict(read.document)
+    tags = {each.tag for each in providers}
+    if settings.strict_spec or only_sound:
+        spec = read_openapi(Path(path), only_sound=only_sound)
+    else:
+        spec = read_repaired_openapi(Path(path))
+    if not find_replaced(spec, bundled, tags):
+        return _apply_strict(spec, settings)
+    if any(each.severity == WARNING for each in spec.problems) and not only_sound:
+        spec = read_openapi(Path(path))  # raises: handlers rely on a document without mistakes
+    document = dict(spec.document)
     for provider in providers:
         if provider.patch_document:
             provider.patch_document(document, settings)
-    spec = _apply_strict(OpenApiDocument(document, read.name), settings)
-    return replace_bundled(spec, bundled, {each.tag for each in providers}, only_sound=only_sound)
+    patched = _apply_strict(OpenApiDocument(document, spec.name), settings)
+    return replace_bundled(patched, bundled, tags, only_sound=only_sound)
 
 
-def served_specs(bundled: OpenApiDocument, others: Sequence[OpenApiDocument]) -> list[OpenApiDocument]:
-    """The documents that are served together: the bundled one without replaced operations, and the others."""
+def served_specs(
+    bundled: OpenApiDocument,
+    own: Sequence[OpenApiDocument],
+    named: Sequence[OpenApiDocument] = (),
+    *,
+    with_bundled: bool = False,
+) -> list[OpenApiDocument]:
+    """The documents that are served together. `own` are those of providers, `named` those of the settings.
+
+    With named documents, the bundled one and those of providers are not served, unless a named one replaces a part of
+    the bundled one.
+    """
+    replaces = any(each.replaces for spec in named for each in spec.operations)
+    if named and not with_bundled and not replaces:
+        return [*named]
+    others = [*own, *named]
     left = remaining(bundled, others) if others else bundled
     if left is not bundled:
         served = {each.key for spec in others for each in spec.operations}
@@ -162,11 +190,12 @@ def bind_operations(
     served = Served(bundled, Needs(bundled), operations, changed)
     services = []
     for spec in specs:
+        resources = stateful.stateful_handlers(spec.operations) if settings.stateful and spec.is_foreign else {}
         for operation in spec.operations:
             owner = by_tag.get(operation.tag)
             world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
             if owner is None:
-                services.append(BoundOperation(operation, world, None, None, None))
+                services.append(BoundOperation(operation, world, None, resources.get(operation), None))
                 continue
             handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
             defaults = _changed_defaults(operation, owner) if handler else {}
@@ -187,7 +216,11 @@ def _defaulting(answer: Callable[[Call], Answer], defaults: Mapping[str, Any]) -
 
 
 def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
-    return OpenApiDocument(closed(spec.document, spec.name), spec.name) if settings.strict else spec
+    if not settings.strict:
+        return spec
+    strict = OpenApiDocument(closed(spec.document, spec.name), spec.name, is_foreign=spec.is_foreign)
+    strict.problems = spec.problems
+    return strict
 
 
 def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from mockserver.engine.build import (
     served_specs,
 )
 from mockserver.engine.scenarios import scenario_problems, scenario_schema
-from mockserver.errors import WARNING, FixtureError, MockServerError, Problem, SpecError, Violation
+from mockserver.errors import ERROR, WARNING, FixtureError, MockServerError, Problem, SpecError, Violation
 from mockserver.fixtures.files import (
     CannedResponse,
     Completion,
@@ -49,10 +49,11 @@ def check(settings: Settings) -> list[Problem]:
     """
     providers = find_providers()
     # Strictness applies to requests only; examples may use what the document allows.
-    bundled, others, problems = _read_specs(replace(settings, strict=False), providers)
+    bundled, own, named, problems = _read_specs(replace(settings, strict=False), providers)
+    others = [*own, *named]
     # A provider's handler may be missing from a broken document.
     handlers = [] if problems else handler_problems(providers, [bundled, *others])
-    specs = served_specs(bundled, others)
+    specs = served_specs(bundled, own, named, with_bundled=settings.with_bundled)
     problems += [*handlers, *_routing_problems(specs)]
     for spec in specs:
         problems += _spec_problems(spec)
@@ -70,22 +71,24 @@ def check(settings: Settings) -> list[Problem]:
 
 def _read_specs(
     settings: Settings, providers: Sequence[Provider]
-) -> tuple[OpenApiDocument, list[OpenApiDocument], list[Problem]]:
-    """The bundled document, and the others without their invalid parts.
+) -> tuple[OpenApiDocument, list[OpenApiDocument], list[OpenApiDocument], list[Problem]]:
+    """The bundled document, those of providers and those of the settings, without their invalid parts.
 
     Each is read on its own, so that all errors are reported.
     """
     bundled = load_bundled_spec(settings, providers)
-    others: list[OpenApiDocument] = []
+    found: tuple[list[OpenApiDocument], list[OpenApiDocument]] = ([], [])
     problems: list[Problem] = []
-    for path in (*provider_documents(providers), *settings.spec):
-        try:
-            others.append(load_extra_spec(path, settings, providers, bundled))
-        except SpecError as error:
-            problems += error.problems
-            with suppress(SpecError):
-                others.append(load_extra_spec(path, settings, providers, bundled, only_sound=True))
-    return bundled, others, problems
+    for specs, paths in zip(found, (provider_documents(providers), settings.spec), strict=True):
+        for path in paths:
+            try:
+                specs.append(load_extra_spec(path, settings, providers, bundled))
+                problems += [each._replace(severity=ERROR) for each in specs[-1].problems]
+            except SpecError as error:
+                problems += error.problems
+                with suppress(SpecError):
+                    specs.append(load_extra_spec(path, settings, providers, bundled, only_sound=True))
+    return bundled, *found, problems
 
 
 def _routing_problems(specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:
@@ -281,8 +284,11 @@ def _unmatched_responses(fixtures: Fixtures, operations: dict[str, Operation], h
 
 
 def _broken_response(place: str, canned: CannedResponse, operation: Operation) -> Iterator[Problem]:
-    for violation in check_reply(operation, canned_reply(operation, canned.entry, canned.source)):
-        yield Problem(place, f"{_path(violation)}{violation.message}")
+    if canned.entry.get("template"):
+        return  # its values are those of requests
+    for n in range(len(canned.entry.get("sequence", "1"))):
+        for violation in check_reply(operation, canned_reply(operation, canned.step(n), canned.source)):
+            yield Problem(place, f"{_path(violation)}{violation.message}")
 
 
 def _join_names(words: frozenset[str]) -> str:

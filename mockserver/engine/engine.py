@@ -6,16 +6,17 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mockserver.api.call import Call
-from mockserver.api.provider import BoundOperation, Provider, owner_of_path
-from mockserver.engine.canned import canned_response
+from mockserver.api.provider import BoundOperation, owner_of_path
+from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
+from mockserver.engine.refusals import problem_for, status_of, with_challenge
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
-from mockserver.openapi.responses import documented_reply, pick_status, problem, violations_text
+from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
-from mockserver.openapi.security import BEARER, format_challenges, missing_scheme, read_credential, read_token
+from mockserver.openapi.security import BEARER, missing_scheme, read_credential, read_token
 from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import Account, reserved_status
 from mockserver.sandbox.journal import ON_DEMAND
@@ -32,12 +33,9 @@ if TYPE_CHECKING:
 SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
-VIOLATIONS_HEADER = "X-Mock-Violations"
 
-CHALLENGE = "www-authenticate"
 MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
-_TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
 class Engine:
@@ -101,7 +99,12 @@ class Engine:
                     raise refusal
                 assert service is not None and match is not None
                 if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
-                    outcome = find_override(service, request, sandbox, now, heeds_preference=self.settings.magic)
+                    outcome = find_override(
+                        service, request, sandbox, now, heeds_preference=self.settings.magic,
+                        mends=not self.settings.strict,
+                    )  # fmt: skip
+                    if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
+                        self._valid_call(service, match, outcome.request, sandbox, now, token)
                     response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
                 else:
                     response = self._answer(service, match, request, sandbox, now, token)
@@ -259,6 +262,24 @@ class Engine:
         now: float,
         token: str | None,
     ) -> Response:
+        call = self._valid_call(service, match, request, sandbox, now, token)
+        if isinstance(call, Response):
+            return call
+        if service.handler is not None:
+            return service.handler(call)
+        response = canned_response(call)
+        return with_warnings(response, call) if service.operation.is_foreign else response
+
+    def _valid_call(  # noqa: PLR0917  the hot path
+        self,
+        service: BoundOperation,
+        match: RouteMatch,
+        request: Request,
+        sandbox: Sandbox,
+        now: float,
+        token: str | None,
+    ) -> Call | Response:
+        """The call of a valid request, or the response that its token selects; raises Refusal."""
         operation = service.operation
         account = None
         if not operation.is_open or (token is not None and operation.takes_credential):
@@ -277,7 +298,7 @@ class Engine:
             violations = [*violations, *service.check(_with_valid_fields(call, found) if violations else call)]
         if violations:
             raise Refusal(Reason.INVALID, violations=violations)
-        return service.handler(call) if service.handler else canned_response(call)
+        return call
 
     def _admit(
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
@@ -303,19 +324,19 @@ class Engine:
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)
-        status = refusal.status or _pick_status(operation, provider, refusal.reason)
+        status = refusal.status or status_of(operation, provider, refusal.reason)
         reply = documented_reply(operation, status, key=b"") if operation else None
         if reply is None:
             host = owner_of_path(request.path, refusal, self._by_operation)
             reply = (
                 host.unknown_path_response(request, refusal, status)
                 if host and host.unknown_path_response
-                else _problem_for(refusal, status)
+                else problem_for(refusal, status)
             )
         if provider is not None and provider.format_error is not None:
             reply = provider.format_error(refusal, reply)
         if status == 401 and operation is not None:
-            reply = _with_challenge(reply, operation, provider, refusal)
+            reply = with_challenge(reply, operation, provider, refusal)
         return reply.with_headers(*refusal.headers, *self._violations_header(refusal.violations))
 
     def _violations_header(self, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
@@ -332,7 +353,9 @@ class Engine:
             broken = check_reply(service.operation, response)
             if broken:
                 detail = f"{service.operation.key} may not be answered like this: {violations_text(broken)}"
-                return problem(500, "Undocumented Reply", detail)
+                said = dict(response.headers).get(VIOLATIONS_HEADER)
+                headers = self._violations_header(broken) or (((VIOLATIONS_HEADER, said),) if said else ())
+                return problem(500, "Undocumented Reply", detail).with_headers(*headers)
         return response
 
 
@@ -359,28 +382,6 @@ def _bad_credential(operation: Operation, request: Request, token: str | None) -
 
 def _no_room(full: SandboxesFull) -> Response:
     return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
-
-
-def _problem_for(refusal: Refusal, status: int) -> Response:
-    detail = refusal.detail or "; ".join(each.message for each in refusal.violations[:10]) or str(refusal)
-    return problem(status, _TITLES.get(status, "Refused"), detail)
-
-
-def _pick_status(operation: Operation | None, provider: Provider | None, reason: Reason) -> int:
-    """The status of a rejection. Without a provider, a bad credential is 403 only where the document has that."""
-    if provider is None and operation is not None and reason is Reason.FORBIDDEN and 403 not in operation.statuses:
-        return 401
-    return pick_status(operation, reason, provider.statuses if provider else {})
-
-
-def _with_challenge(reply: Response, operation: Operation, provider: Provider | None, refusal: Refusal) -> Response:
-    """The 401 with what HTTP demands of one, WWW-Authenticate: a provider has it where its document does."""
-    stated = {name.lower(): value for name, value in reply.headers}
-    if not any(operation.security) or stated.get(CHALLENGE) or (provider is not None and CHALLENGE not in stated):
-        return reply
-    headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
-    challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
-    return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
 
 
 def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:

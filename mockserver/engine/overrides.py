@@ -50,6 +50,11 @@ class Override(NamedTuple):
     is_settled: bool = False
     """Whether the response has been validated."""
 
+    @property
+    def is_preferred_success(self) -> bool:
+        """Whether the request's own preference, and not a stub, selected the response, and it is no error."""
+        return self.reply is not None and not self.is_settled and self.reply.status < 400
+
     def disturbed(self, response: Response) -> Response:
         """The response with the faults applied."""
         for fault, key in self.faults:
@@ -66,15 +71,21 @@ class StubError(ValueError):
 
 
 def find_override(
-    service: BoundOperation, request: Request, sandbox: Sandbox, now: float, *, heeds_preference: bool
+    service: BoundOperation,
+    request: Request,
+    sandbox: Sandbox,
+    now: float,
+    *,
+    heeds_preference: bool,
+    mends: bool = True,
 ) -> Override:
-    """What the request's preferences and the sandbox's rules select.
+    """What the request's preferences and the sandbox's rules select. See documented_reply for `mends`.
 
     A preference comes before a stub, and does not count as a use of it. Delivery faults apply to both.
     """
     reply, rest = None, request
     if heeds_preference:
-        reply, rest = _preference_override(service.operation, request, sandbox.ids.salt)
+        reply, rest = _preference_override(service.operation, request, sandbox.ids.salt, mends=mends)
     claim = sandbox.rules.claim(service.operation.key, rest, now, is_answered=reply is not None)
     if claim.stub is None:
         return Override(rest, reply, claim.faults)
@@ -228,26 +239,36 @@ def _format_body(service: BoundOperation, message: str, reply: Response) -> Resp
     return service.provider.format_error(Refusal(Reason.FAILED, message), reply)
 
 
-def _preference_override(operation: Operation, request: Request, salt: bytes) -> tuple[Response | None, Request]:
+def _preference_override(
+    operation: Operation, request: Request, salt: bytes, *, mends: bool
+) -> tuple[Response | None, Request]:
     try:
         preference, rest = read_preference(operation, request)
     except ValueError as error:
         return problem(400, "Unusable Preference", str(error)), request
-    return (None if preference is None else _preferred_response(operation, preference, salt)), rest
+    if preference is None:
+        return None, rest
+    return _preferred_response(operation, preference, salt, rest.headers.get("accept", ""), mends=mends), rest
 
 
-def _preferred_response(operation: Operation, preference: Preference, salt: bytes) -> Response:
+def _preferred_response(
+    operation: Operation, preference: Preference, salt: bytes, accept: str, *, mends: bool
+) -> Response:
     """The documented response that best fits the preferences, or an error that lists the available ones."""
     status = preference.code or _status_of(operation, preference.example)
     documented = operation.response(status)
+    unknown = 404 if operation.is_foreign else 400
     if documented is None:
-        return problem(400, "Undocumented Status", f"The request prefers {_not_documented(operation, status)}.")
+        return problem(unknown, "Undocumented Status", f"The request prefers {_not_documented(operation, status)}.")
     example = preference.example
     if example and example not in documented.examples:
-        return problem(400, "Undocumented Example", f"{_no_example(operation, status, example)}.")
+        return problem(unknown, "Undocumented Example", f"{_no_example(operation, status, example)}.")
     key = digest(salt, operation.key.encode(), preference.seed.encode())
     is_dynamic = preference.wants_fabricated and not example
-    reply = documented_reply(operation, status, key=key, example=example, is_dynamic=is_dynamic)
+    reply = documented_reply(
+        operation, status, key=key, example=example, is_dynamic=is_dynamic,
+        accept=accept if operation.is_foreign else None, mends=mends,
+    )  # fmt: skip
     assert reply is not None
     took = preference_applied(preference, code=status, example=example, source=reply.source)
     return reply.with_headers(("Preference-Applied", took)) if took else reply

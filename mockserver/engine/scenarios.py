@@ -38,15 +38,23 @@ def scenario_schema(fixtures: Path) -> ScenarioSchema:
 def load_scenarios(folders: Sequence[Path], services: Sequence[BoundOperation]) -> ScenarioSet:
     """The scenarios of all folders by name, sorted. Of several with one name the first counts.
 
-    The last folder is the bundled one. Raises FixtureError for an invalid scenario.
+    The last folder is the bundled one, whose scenarios are left out where they do not fit the served documents. Raises
+    FixtureError for another invalid scenario.
     """
     schema = scenario_schema(folders[-1])
     found: dict[str, Scenario] = {}
-    for file in (file for folder in folders for file in scenario_files(folder)):
-        for problem in scenario_problems(file, schema, services):
-            raise FixtureError(problem.message, problem.place)
-        found.setdefault(file.path.stem, read_scenario(file))
+    for folder in folders:
+        for file in scenario_files(folder):
+            problem = next(scenario_problems(file, schema, services), None)
+            if problem is None:
+                found.setdefault(file.path.stem, read_scenario(file))
+            elif folder != folders[-1] or _has_providers(services):
+                raise FixtureError(problem.message, problem.place)
     return ScenarioSet(dict(sorted(found.items())), schema.conditions)
+
+
+def _has_providers(services: Sequence[BoundOperation]) -> bool:
+    return any(each.provider is not None for each in services)
 
 
 def scenario_problems(

@@ -1,20 +1,26 @@
 """An OpenAPI 3.x document as typed operations."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mockserver.errors import Problem, SpecError
-from mockserver.openapi.files import find_lines, read_document
+from mockserver.errors import ERROR, Problem, SpecError
+from mockserver.lazy import lazy_module
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.references import resolve_ref
-from mockserver.openapi.schema import Schema
+from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
-from mockserver.text import format_location
+
+if TYPE_CHECKING:  # only documents other than the bundled one need these
+    from mockserver.openapi.loading import read as reading
+    from mockserver.openapi.loading import sides
+else:
+    reading = lazy_module("mockserver.openapi.loading.read")
+    sides = lazy_module("mockserver.openapi.loading.sides")
 
 __all__ = ["JSON", "METHODS", "Content", "OpenApiDocument", "Operation", "Parameter", "ResponseSpec", "read_openapi"]
 
@@ -23,15 +29,33 @@ MAX_MISTAKES = 100
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
+_AUTHORITY = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/]*")
+READ_ONLY, WRITE_ONLY = "readOnly", "writeOnly"
+_FORM = frozenset({"query", "cookie"})
+_STYLES = frozenset({"form", "simple", "label", "matrix", "spaceDelimited", "pipeDelimited", "deepObject"})
 _NAMED = re.compile(r"\{([^{}]+)\}")
 
 
 class OpenApiDocument:
     """A parsed OpenAPI document. `document` is its JSON, which is served and enforced."""
 
-    def __init__(self, document: Mapping[str, Any], name: str) -> None:
+    problems: tuple[Problem, ...] = ()
+    """Warnings: mistakes of the file that were left out of `document`."""
+
+    def __init__(
+        self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False, is_foreign: bool = False
+    ) -> None:
+        """With `is_lenient`, schemas that cannot be compiled accept everything. See Operation for `is_foreign`."""
         self.document = document
         self.name = name
+        self.is_foreign = is_foreign
+        self._bases = tuple(base_paths(document)) if is_foreign else ()
+        self._sides = {
+            word: (side, SchemaLibrary(side.document, is_lenient=is_lenient))
+            for word in ((READ_ONLY, WRITE_ONLY) if is_foreign else ())
+            if (side := sides.side_of(document, word)) is not None
+        }
+        self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
@@ -45,11 +69,15 @@ class OpenApiDocument:
             node = self._target(node["$ref"], place)
         raise SpecError(f"{place}: its $ref goes round in circles", self.name)
 
-    def schema(self, definition: Any, place: str) -> Schema:
-        """The definition as a Schema of this document."""
+    def schema(self, definition: Any, place: str, side: str = "") -> Schema:
+        """The definition as a Schema of this document; `side` is the word that makes properties optional there."""
         if isinstance(definition, bool):
             definition = {} if definition else {"not": {}}
-        return Schema(self._mapping(definition, place), self.document)
+        found = self._sides.get(side)
+        if found is not None:
+            seen, library = found
+            return Schema(self._mapping(seen.of(definition), place), seen.document, library=library)
+        return Schema(self._mapping(definition, place), self.document, library=self._library)
 
     def component(self, name: str) -> Schema:
         """The schema component with that name; raises SpecError if there is none."""
@@ -114,7 +142,7 @@ class OpenApiDocument:
             summary=str(node.get("summary", "")),
             tag=str(next(iter(self._list(node.get("tags", []), f"{place}: tags")), "")),
             parameters=tuple(self._read_parameters(item, node, place)),
-            body=self._read_content(body, where) if body else None,
+            body=self._read_content(body, where, READ_ONLY) if body else None,
             body_required=bool(body.get("required")),
             responses={
                 each.status: each
@@ -126,6 +154,9 @@ class OpenApiDocument:
             },
             security=tuple(self._read_security(node, f"{place}: security")),
             document=self.name,
+            is_foreign=self.is_foreign,
+            bases=(tuple(base_paths(node)) or tuple(base_paths(item)) or self._bases) if self.is_foreign else (),
+            is_deprecated=node.get("deprecated") is True,
         )
 
     def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
@@ -156,16 +187,22 @@ class OpenApiDocument:
             declared[found["in"], found["name"]] = found
         for (location, name), found in declared.items():
             where = f"{place}: parameter {name}"
-            stated = found.get("schema", {})
+            stated, media_type = found.get("schema", {}), ""
+            if "schema" not in found and isinstance(found.get("content"), dict):
+                media_type, content = next(iter(found["content"].items()), ("", {}))
+                stated = content.get("schema", {}) if isinstance(content, dict) else {}
             definition = {**self._mapping(self.resolved(stated, where), where), **self._mapping(stated, where)}
             extensions = {key: value for key, value in found.items() if key.startswith("x-")}
             yield Parameter(
                 name=name.lower() if location == "header" else name,
                 location=location,
                 required=bool(found.get("required")),
-                explode=bool(found.get("explode", location in {"query", "cookie"})),
+                explode=bool(found.get("explode", found.get("style", "form") == "form" and location in _FORM)),
                 definition={**definition, **extensions},
                 schema=self.schema(stated, where),
+                style=found["style"] if found.get("style") in _STYLES else "",
+                media_type=media_type.lower(),
+                is_deprecated=found.get("deprecated") is True,
             )
 
     def _read_response(self, status: str, node: Any, place: str) -> ResponseSpec:
@@ -178,16 +215,21 @@ class OpenApiDocument:
         return ResponseSpec(
             status.upper() if status != "default" else status,
             str(found.get("description", "")),
-            self._read_content(found, place),
+            self._read_content(found, place, WRITE_ONLY),
             headers,
         )
 
-    def _read_content(self, node: Mapping[str, Any], place: str) -> dict[str, Content]:
+    def _read_content(self, node: Mapping[str, Any], place: str, side: str) -> dict[str, Content]:
         read = {}
         for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
             each = self._mapping(stated, f"{place}: {media_type}")
-            schema = self.schema(each["schema"], f"{place}: {media_type}: schema") if "schema" in each else None
-            read[media_type.lower()] = Content(media_type.lower(), schema, self._read_examples(each, place))
+            schema = self.schema(each["schema"], f"{place}: {media_type}: schema", side) if "schema" in each else None
+            found = each.get("encoding")
+            encoding = (
+                {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+            )
+            examples = self._read_examples(each, place)
+            read[media_type.lower()] = Content(media_type.lower(), schema, examples, encoding)
         return read
 
     def _read_examples(self, node: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -251,61 +293,60 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
             yield f"{place}: {media_type}: schema", content.schema
 
 
+def base_paths(node: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of the servers of a document, path or operation, with the defaults of variables (`/v2`)."""
+    stated = node.get("servers")
+    for server in stated if isinstance(stated, list) else ():
+        url = server.get("url") if isinstance(server, dict) else None
+        if not isinstance(url, str):
+            continue
+        variables = server.get("variables")
+        for name, each in variables.items() if isinstance(variables, dict) else ():
+            default = each.get("default") if isinstance(each, dict) else ""
+            url = url.replace(f"{{{name}}}", str(default))
+        path = _AUTHORITY.sub("", url).partition("?")[0].rstrip("/")
+        if path.startswith("/") and "{" not in path:
+            yield path
+
+
 def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
-    """Read an OpenAPI 3.x document; raises SpecError with file, line and location if it is invalid.
+    """Read an OpenAPI 3.x or Swagger 2.0 document; raises SpecError with file, line and location if it is invalid.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
-    document = read_document(path, SpecError)
-    if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
-        document = _as_openapi_31(document)
+    read = reading.read_any(path)
+    document = read.document
     mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
     if mistakes and only_sound and isinstance(document, dict):
         document = sound_part(document)
     elif mistakes:
-        raise mistakes_error(path, mistakes)
-    spec = OpenApiDocument(document, str(path))
+        raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
+    spec = OpenApiDocument(document, str(path), is_foreign=True)
+    spec.problems = read.problems
     spec.check_schemas()
     return spec
 
 
-def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
-    """An error with all mistakes in a file, each with its line and location."""
-    found = list(mistakes)
-    lines = find_lines(path, [each.location for each in found])
-    first, *others = [
-        Problem(f"{path}:{line or 1}", f"{format_location(each.location) or 'the file'}: {each.message}")
-        for line, each in zip(lines, found, strict=True)
-    ]
+def read_repaired_openapi(path: Path) -> OpenApiDocument:
+    """Read a document without the parts that have mistakes: they are its `problems`.
+
+    Raises SpecError for what is no OpenAPI document at all.
+    """
+    read = reading.read_repaired(path)
+    if not read.is_repaired:
+        mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
+        raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
+    spec = OpenApiDocument(read.document, str(path), is_lenient=True, is_foreign=True)
+    spec.problems = read.problems
+    return spec
+
+
+def problems_error(problems: Sequence[Problem]) -> SpecError:
+    """An error with all problems of a document."""
+    first, *others = (each._replace(severity=ERROR) for each in problems)
     return SpecError(first.message, first.place, others=others)
 
 
-# Keys whose children are the document's own names, not OpenAPI keywords.
-_NAMES = {
-    "properties", "patternProperties", "dependentSchemas", "schemas", "responses", "parameters", "headers",
-    "requestBodies", "paths", "content", "callbacks",
-}  # fmt: skip
-
-
-def _as_openapi_31(node: Any, *, is_names: bool = False) -> Any:
-    """An OpenAPI 3.0 document with its schemas converted to JSON Schema 2020-12."""
-    if isinstance(node, list):
-        return [_as_openapi_31(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    if is_names:
-        return {key: _as_openapi_31(value) for key, value in node.items()}
-    node = {
-        key: value
-        if key in {"example", "examples", "default", "enum"}
-        else _as_openapi_31(value, is_names=key in _NAMES)
-        for key, value in node.items()
-    }
-    if node.get("nullable") is True and isinstance(node.get("type"), str):
-        node["type"] = [node["type"], "null"]
-        if isinstance(node.get("enum"), list) and None not in node["enum"]:
-            node["enum"] = [*node["enum"], None]
-    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
-            node[exclusive] = node.pop(bound)
-    return node
+def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
+    """An error with all mistakes in a file, each with its line and location."""
+    return problems_error(reading.mistake_problems(reading.ReadDocument(None, path), list(mistakes), severity=ERROR))

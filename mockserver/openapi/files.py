@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.errors import MockServerError
+from mockserver.errors import MockServerError, Problem
 from mockserver.lazy import lazy_module
 
 if TYPE_CHECKING:  # importing yaml takes 20 ms, and what comes with mockserver is read as JSON
@@ -23,20 +23,29 @@ PACKAGE = Path(__file__).parents[1]
 CONVERTED = PACKAGE / "_data" / "converted"
 """The YAML that comes with mockserver, as JSON: written when a wheel is built, in a checkout when it is first read."""
 _FORMAT = b"2"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Tabs between values and lone surrogates, which JSON allows and YAML does not.
 _YAML_UNLIKE_JSON = re.compile(rb"\t|\\u[dD][89a-fA-F]")
 
 
-def read_document(path: Path, error: type[MockServerError]) -> Any:
-    """The file's JSON value; raises `error` with file and line when it cannot be read."""
+def read_document(path: Path, error: type[MockServerError], notes: list[Problem] | None = None) -> Any:
+    """The file's JSON value; raises `error` with file and line when it cannot be read.
+
+    With `notes`, a key that stands twice and a number that does not fit into 64 bits are noted there instead.
+    """
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as problem:  # a name that contains NUL is a ValueError
         raise error(str(getattr(problem, "strerror", None) or problem), str(path)) from problem
+    if notes is not None:
+        content = content.removeprefix(_BYTE_ORDER_MARK)
     if path.suffix == ".json":
         return _read_json(content, path, error)
     if not _is_bundled(path):
-        return yaml_values.read_yaml(content, path, error)
+        if content[:1] == b"{":  # JSON under another name
+            with suppress(MockServerError):
+                return _read_json(content, path, MockServerError)
+        return yaml_values.read_yaml(content, path, error, notes)
     converted = CONVERTED / converted_name(content)
     with suppress(OSError, orjson.JSONDecodeError):
         return orjson.loads(converted.read_bytes())

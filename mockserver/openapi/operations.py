@@ -1,7 +1,7 @@
 """Operations, parameters and responses of an OpenAPI document, as values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +36,11 @@ class Parameter:
     explode: bool
     definition: Mapping[str, Any]
     schema: Schema
+    style: str = ""
+    """How lists and objects are written; empty for the default of the location, with the default of `explode`."""
+    media_type: str = ""
+    """The media type of the argument's text (`content` instead of `schema`); empty without one."""
+    is_deprecated: bool = False
 
     @cached_property
     def types(self) -> frozenset[str]:
@@ -56,6 +61,8 @@ class Content:
     schema: Schema | None
     examples: Mapping[str, Any]
     """By name; the unnamed `example` is called `default`."""
+    encoding: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How a form's fields are written, by name."""
 
     @cached_property
     def is_json(self) -> bool:
@@ -109,6 +116,11 @@ class Operation:
     """The name of its document."""
     replaces: bool = False
     """Whether it replaces a bundled operation, whose handler answers it."""
+    is_foreign: bool = False
+    """Whether it is answered as its document says, by the general rules for any document."""
+    bases: tuple[str, ...] = ()
+    """Paths of the document's servers (`/v2`), under which it is found, too."""
+    is_deprecated: bool = False
 
     @property
     def location(self) -> tuple[str, ...]:
@@ -146,7 +158,9 @@ class Operation:
 
     @cached_property
     def success(self) -> int:
-        """The first documented 2xx status; 200 if there is none."""
+        """The first documented 2xx status, 200 if there is none. See `usual_status` for other documents."""
+        if self.is_foreign:
+            return usual_status(self.responses)
         return next((status for status in self.statuses if 200 <= status < 300), 200)
 
     @cached_property
@@ -162,6 +176,23 @@ class Operation:
             if name in self.responses:
                 return self.responses[name]
         return None
+
+
+def usual_status(responses: Mapping[str, ResponseSpec]) -> int:
+    """The status of an answer that nothing else decides: the lowest 2xx, else `2XX` or `default` as 200.
+
+    Of a document without any of these it is the lowest of the others: redirects, then errors.
+    """
+    numbers = sorted(int(status) for status in responses if status.isdigit())
+    found = [status for status in numbers if 200 <= status < 300]
+    if found:
+        return found[0]
+    if "2XX" in responses or "default" in responses or not responses:
+        return 200
+    redirects = [status for status in numbers if status < 400]
+    if redirects or numbers:
+        return min(redirects or numbers)
+    return next((int(status[0]) * 100 for status in responses if status[1:] == "XX"), 200)
 
 
 def _defaults(schema: Schema) -> dict[str, Any]:

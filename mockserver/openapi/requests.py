@@ -1,9 +1,8 @@
 """Parses and validates arguments and body of a request, and validates responses."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
@@ -11,10 +10,19 @@ import orjson
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response, Upload
 from mockserver.json_bodies import JsonError, parse_json
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.references import resolved
+from mockserver.openapi.wire.typed import NOTHING, parse_scalar
 from mockserver.records import Record
+
+if TYPE_CHECKING:  # only documents other than the bundled one need these
+    from mockserver.openapi.wire import arguments as styled
+    from mockserver.openapi.wire import bodies
+else:
+    styled = lazy_module("mockserver.openapi.wire.arguments")
+    bodies = lazy_module("mockserver.openapi.wire.bodies")
 
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
@@ -25,14 +33,11 @@ NOT_COPIED = 16 * 1024
 """Bytes from which a canonical form is a view."""
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
-MAX_WHOLE = 19
-"""Characters up to which an integer certainly fits into 64 bits."""
-_INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _PLAIN_ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~-]*", re.ASCII)
 """One argument without encoded characters."""
-_NOTHING = object()
 FORM = "multipart/form-data"
+UNSUPPORTED = 415
+"""Where this is documented, a body that is not documented is refused."""
 
 
 class ParsedInput(Record, frozen=True, gc=False):
@@ -54,6 +59,8 @@ def parse_input(
     if operation.parameters or (strict and request.query):
         arguments = _read_arguments(operation, request, path_arguments, violations, strict=strict)
     if operation.body is None:
+        if operation.is_foreign and request.body and UNSUPPORTED in operation.statuses:
+            raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, f"{operation.key} takes no body.")
         return ParsedInput(arguments, None, b"", violations)
     body, canonical = _read_body(operation, request, violations)
     return ParsedInput(arguments, body, canonical, violations)
@@ -116,8 +123,11 @@ def _read_arguments(
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:
         where = (parameter.location, parameter.name)
-        value = _read_argument(parameter, request, path_arguments, given, violations)
-        if value is not _NOTHING:
+        if operation.is_foreign:
+            value = styled.read_styled(parameter, request, path_arguments, given, violations)
+        else:
+            value = _read_argument(parameter, request, path_arguments, given, violations)
+        if value is not NOTHING:
             if parameter.is_encoded and isinstance(value, str):
                 value = decoded(value)
             arguments[parameter.name] = value
@@ -128,6 +138,8 @@ def _read_arguments(
             )
     if strict:
         known = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+        if operation.is_foreign:
+            known |= styled.known_arguments(operation, given)
         violations += [
             Violation(("query", name), "unknown", f"{name!r} is not a parameter of {operation.key}")
             for name in given
@@ -168,15 +180,15 @@ def _read_argument(
     else:
         texts = [value for name, value in _cookies(request) if name == parameter.name]
     if not texts:
-        return _NOTHING
+        return NOTHING
     if "array" in parameter.types:
         repeated = parameter.explode and parameter.location in {"query", "cookie"}
         parts = texts if repeated else [part for text in texts for part in text.split(",")]
-        return [_parse_argument(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
+        return [parse_scalar(part, _stated_types(parameter.definition.get("items", {}))) for part in parts]
     if len(texts) > 1:
         message = f"{parameter.name!r} stands {len(texts)} times in the {parameter.location}"
         violations.append(Violation((parameter.location, parameter.name), "duplicate", message))
-    return _parse_argument(texts[-1], parameter.types)
+    return parse_scalar(texts[-1], parameter.types)
 
 
 def decoded(text: str) -> str:
@@ -202,18 +214,6 @@ def _cookies(request: Request) -> Iterator[tuple[str, str]]:
         name, found, value = part.strip().partition("=")
         if found:
             yield name, value
-
-
-def _parse_argument(text: str, types: frozenset[str]) -> Any:
-    """The argument in its documented type, or as text, which the schema then rejects, if it cannot be converted."""
-    if "integer" in types and _INTEGER.fullmatch(text):
-        whole = text.partition(".")[0]
-        return int(whole) if len(whole) <= MAX_WHOLE else float(whole)  # like numbers that orjson parses in a body
-    if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
-        return float(text)
-    if "boolean" in types and text in {"true", "false"}:
-        return text == "true"
-    return text
 
 
 def takes_form(operation: Operation, headers: Mapping[str, str]) -> bool:
@@ -246,11 +246,24 @@ def _read_body(operation: Operation, request: Request, violations: list[Violatio
         )
         raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, violations=[*violations, violation])
     if not content.is_json:
-        is_form = bare_media_type(content.media_type) == FORM
-        return _read_form(content, request, violations) if is_form else request.body, b""
+        return _read_other(operation, content, request, violations), b""
     if not request.body and not operation.body_required:
         return None, b""
     return _read_json(content, request, violations)
+
+
+def _read_other(operation: Operation, content: Content, request: Request, violations: list[Violation]) -> Any:
+    """The value of a body that is not JSON: a form's fields, or for other documents also XML; else its bytes."""
+    media_type = bare_media_type(content.media_type)
+    if media_type == FORM:
+        return _read_form(content, request, violations, is_foreign=operation.is_foreign)
+    if not operation.is_foreign or (not request.body and not operation.body_required):
+        return request.body
+    if media_type == bodies.URLENCODED:
+        return bodies.read_urlencoded(content, request, violations)
+    if bodies.is_xml_body(content):
+        return bodies.read_xml(content, request, violations)
+    return request.body
 
 
 def _encoded(coding: str) -> Refusal:
@@ -290,12 +303,17 @@ def _canonical_body(value: Any, size: int) -> bytes | memoryview:
     return (text if len(text) < NOT_COPIED else memoryview(text))[NESTING_MARGIN:-NESTING_MARGIN]
 
 
-def _read_form(content: Content, request: Request, violations: list[Violation]) -> dict[str, Any] | None:
+def _read_form(
+    content: Content, request: Request, violations: list[Violation], *, is_foreign: bool
+) -> dict[str, Any] | None:
     """The form's fields, converted to the types of the schema's properties; files are unchanged."""
     if request.form is None:
         problem = request.form_problem or "it is not multipart/form-data"
         violations.append(Violation(("body",), "invalid_multipart", f"The form could not be read: {problem}."))
         return None
+    if is_foreign:
+        found: dict[str, Any] = bodies.read_parts(content, request.form_parts or [*request.form.items()], violations)
+        return found
     if content.schema is None:
         return dict(request.form)
     document = content.schema.document
@@ -305,7 +323,7 @@ def _read_form(content: Content, request: Request, violations: list[Violation]) 
     form, judged = {}, {}
     for name, value in request.form.items():
         definition = resolved(properties.get(name, {}), document) or needed.get(name, {})
-        form[name] = value if isinstance(value, Upload) else _parse_argument(value, _stated_types(definition))
+        form[name] = value if isinstance(value, Upload) else parse_scalar(value, _stated_types(definition))
         judged[name] = value.filename if isinstance(value, Upload) else form[name]
         violations += [*_misplaced(name, value, definition)] or [*_misplaced(name, value, needed.get(name, {}))]
     violations += content.schema.violations(judged, ("body",))

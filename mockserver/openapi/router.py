@@ -57,11 +57,39 @@ class Router:
             paths = self._templated if "{" in operation.path else self._concrete
             paths.setdefault(operation.path, {})[operation.method] = operation
         self._matches = {path: self._every(methods) for path, methods in self._concrete.items()}
-        self._patterns = [(_pattern(path), methods) for path, methods in self._templated.items()]
+        self._patterns = [(_pattern_of(path, methods), methods) for path, methods in self._templated.items()]
+        self._by_size = self._group_patterns()
+        self._based = _based_router(operations)
+
+    @classmethod
+    def at(cls, places: Iterable[tuple[str, Operation]]) -> "Router":
+        """A router of operations at other paths than their own."""
+        router = cls(())
+        for path, operation in places:
+            paths = router._templated if "{" in path else router._concrete
+            paths.setdefault(path, {})[operation.method] = operation
+        router._matches = {path: cls._every(methods) for path, methods in router._concrete.items()}
+        router._patterns = [(_pattern_of(path, methods), methods) for path, methods in router._templated.items()]
+        router._by_size = router._group_patterns()
+        return router
 
     def knows(self, path: str) -> bool:
         """Whether an operation has this path, with any method."""
-        return path in self._concrete or any(pattern.fullmatch(path) for pattern, _ in self._patterns)
+        return path in self._concrete or any(pattern.fullmatch(path) for pattern, _ in self._candidates(path))
+
+    def _group_patterns(self) -> dict[int, list[tuple[re.Pattern[str], dict[str, Operation]]]]:
+        """The patterns by the number of slashes, which a parameter never matches, in the order of the document."""
+        found: dict[int, list[tuple[re.Pattern[str], dict[str, Operation]]]] = {}
+        for path, pattern in zip(self._templated, self._patterns, strict=True):
+            found.setdefault(path.count("/"), []).append(pattern)
+        if any(each.is_foreign for methods in self._templated.values() for each in methods.values()):
+            ranks = {id(methods): _rank(path) for path, methods in self._templated.items()}
+            for group in found.values():
+                group.sort(key=lambda each: ranks[id(each[1])])
+        return found
+
+    def _candidates(self, path: str) -> Sequence[tuple[re.Pattern[str], dict[str, Operation]]]:
+        return self._by_size.get(path.count("/"), ())
 
     def match(self, method: str, path: str) -> RouteMatch:
         """The operation; a GET operation also answers HEAD.
@@ -108,7 +136,9 @@ class Router:
 
     def _match_templated(self, method: str, path: str, concrete: Mapping[str, Operation]) -> RouteMatch:
         allowed = dict(concrete)
-        for pattern, methods in self._patterns:
+        if self._based is not None and not concrete and self._based.knows(path):
+            return self._based.match(method, path)
+        for pattern, methods in self._candidates(path):
             found = pattern.fullmatch(path)
             if found is None:
                 continue
@@ -128,6 +158,19 @@ class Router:
         raise RouteNotFound(Reason.NO_SUCH_PATH, f"No operation has the path {shown}.{hint}", meant, advice=advice)
 
 
+def _based_router(operations: Sequence[Operation]) -> Router | None:
+    """A router of the operations below the paths of their servers; None if no server has a path."""
+    taken = set[tuple[str, str]]()
+    found = []
+    for operation in operations:
+        for base in operation.bases:
+            place = (operation.method, _NAME.sub("{}", base + operation.path))
+            if place not in taken:
+                taken.add(place)
+                found.append((base + operation.path, operation))
+    return Router.at(found) if found else None
+
+
 def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
     """A problem for every operation with the method and path of an earlier one."""
     taken: dict[tuple[str, str], Operation] = {}
@@ -141,7 +184,9 @@ def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
 def overlaps(operations: Sequence[Operation]) -> Iterator[Problem]:
     """Every pair of templated paths with one method that a request may mean both of, as a warning."""
     templated: dict[tuple[str, int], list[Operation]] = {}
-    for operation in operations:
+    # In the order of routing; see Router._group_patterns.
+    is_foreign = any(each.is_foreign for each in operations)
+    for operation in sorted(operations, key=lambda each: _rank(each.path)) if is_foreign else operations:
         if "{" in operation.path:
             group = templated.setdefault((operation.method, operation.path.count("/")), [])
             for earlier in group:
@@ -217,11 +262,24 @@ def _not_allowed(method: str, path: str, methods: Mapping[str, Operation]) -> Ro
     )
 
 
+def _pattern_of(path: str, methods: Mapping[str, Operation]) -> re.Pattern[str]:
+    """The pattern of a path. Of other documents a segment between two others may be empty: its argument is missing."""
+    pattern = _pattern(path)
+    if not any(each.is_foreign for each in methods.values()):
+        return pattern
+    return re.compile(re.sub(r"/(\(\?P<\w+>\[\^/\])\+\)(?=/)", r"/\1*)", pattern.pattern))
+
+
 def _pattern(path: str) -> re.Pattern[str]:
     parts = _NAME.split(path)
     return re.compile(
         "".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts))
     )
+
+
+def _rank(path: str) -> int:
+    """Sorts paths with fewer parameters first: of two that a request may mean, the more concrete one."""
+    return sum(2 if _is_parameter(each) else 1 for each in path.split("/") if "{" in each)
 
 
 def _group(name: str) -> str:

@@ -9,20 +9,29 @@ from typing import Any, ClassVar
 import orjson
 import yaml
 
-from mockserver.errors import MockServerError
+from mockserver.errors import WARNING, MockServerError, Problem
 
 MAX_NODES = 2_000_000
 MAX_DEPTH = 250
+MAX_DIGITS = 300
+"""The most digits of an integer that is rounded."""
 _TAG = "tag:yaml.org,2002:"
 
 
-def read_yaml(content: bytes, path: Path, error: type[MockServerError]) -> Any:
-    """The document's JSON value; raises `error` with file and line."""
+def read_yaml(content: bytes, path: Path, error: type[MockServerError], notes: list[Problem] | None = None) -> Any:
+    """The document's JSON value; raises `error` with file and line.
+
+    With `notes`, a key that stands twice (its last value counts) and a number that does not fit into 64 bits (it is
+    rounded) are noted there instead.
+    """
     try:
         loader, node = _compose(content)
+        loader.notes = None if notes is None else []
         value = None if node is None else loader.construct_document(node)
         _check_size(value)
         orjson.dumps(value)
+        if notes is not None:
+            notes += [Problem(f"{path}:{line}", message, WARNING) for line, message in loader.notes or ()]
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         raise error(f"not YAML: {problem.problem}", f"{path}:{mark.line + 1 if mark else 1}") from problem
@@ -62,7 +71,7 @@ def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
     return None
 
 
-def _compose(content: bytes) -> tuple[yaml.SafeLoader, yaml.Node | None]:
+def _compose(content: bytes) -> "tuple[_Loader, yaml.Node | None]":
     """A loader with the document's nodes. The depth is checked first: libyaml's composer would end the process for
     deep nesting."""
     depth = 0
@@ -86,6 +95,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         f"{_TAG}map": yaml.SafeLoader.construct_yaml_map,
     }
     merged = 0
+    notes: list[tuple[int, str]] | None = None
+    """Lines and messages of what is read all the same; None if it is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
@@ -101,9 +112,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
                 merged = {**self.merged_entries(value), **merged}
             elif not isinstance(key, yaml.ScalarNode):
                 raise _problem("a key must be text", key)
-            elif key.value in own:
-                raise _problem(f"the key {key.value!r} stands twice", key)
             else:
+                if key.value in own:
+                    self.note(_problem(f"the key {key.value!r} stands twice", key))
                 own[key.value] = value
         if not merged:
             return own
@@ -111,6 +122,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         # The merge is done once: later merges of this mapping use its result.
         node.value = [(yaml.ScalarNode(f"{_TAG}str", name), each) for name, each in whole.items()]
         return whole
+
+    def note(self, problem: yaml.MarkedYAMLError) -> None:
+        """Notes a problem; raises it where notes are not taken."""
+        if self.notes is None:
+            raise problem
+        self.notes.append((problem.problem_mark.line + 1 if problem.problem_mark else 1, str(problem.problem)))
 
     def merged_entries(self, node: yaml.Node) -> dict[str, yaml.Node]:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
@@ -152,12 +169,15 @@ def _check_size(value: Any) -> None:
 
 
 def _add_scalar(name: str, pattern: re.Pattern[str], first: list[str], read: Callable[[str], Any]) -> None:
-    def construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    def construct(loader: _Loader, node: yaml.ScalarNode) -> Any:
         text = loader.construct_scalar(node)
         try:
             if pattern.match(text):
                 return read(text)
         except ValueError as problem:
+            if loader.notes is not None and name == "int" and len(text) < MAX_DIGITS:
+                loader.note(_problem(str(problem), node))
+                return float(text)
             raise _problem(str(problem)[:200], node) from problem
         raise _problem(f"{text!r} is no {name}", node)
 

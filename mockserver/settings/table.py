@@ -51,7 +51,18 @@ class CoreSettings:
         (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
     )
     spec: tuple[str, ...] = setting(
-        (), "An OpenAPI 3.x document to serve beside the bundled one. Repeatable.", group=SERVING, metavar="FILE"
+        (),
+        "An OpenAPI document (3.x or Swagger 2.0; a file, or a folder of files) to serve instead of the bundled one. "
+        "Repeatable.",
+        group=SERVING,
+        metavar="FILE",
+    )
+    with_bundled: bool = setting(False, "Serve the bundled APIs beside the documents of --spec.", group=SERVING)
+    strict_spec: bool = setting(
+        False,
+        "Refuse to start with a document that has a mistake; by default the part with the mistake is left out, and a "
+        "warning names it.",
+        group=SERVING,
     )
     seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)
     clock: str = setting(
@@ -72,6 +83,15 @@ class CoreSettings:
         False,
         "Reject what the real API may accept (null, unknown keys and arguments), and validate every response.",
         group=BEHAVING,
+    )
+    stateful: bool = setting(
+        False,
+        "Keep what requests create, change and delete in the sandbox, by the document's paths: POST /things, then "
+        "GET /things/{id} finds it.",
+        group=BEHAVING,
+    )
+    dynamic: bool = setting(
+        False, "Generate responses from schemas even where the document has examples.", group=BEHAVING
     )
     magic: bool = setting(
         True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING

@@ -72,6 +72,8 @@ class FormReader:
         self._callbacks = {f"on_{name}": getattr(self, f"_on_{name}") for name in names}
         self._parser = MultipartParser(self._boundary, cast("MultipartCallbacks", self._callbacks))
         self._fields: dict[str, str | Upload] = {}
+        self.parts: list[tuple[str, str | Upload]] = []
+        """All fields in their order, repeated ones included."""
         self._part = _Part()
         self._field = self._value = b""
         self._parts = self._files = self._boundaries = 0
@@ -115,6 +117,7 @@ class FormReader:
 
     def _drop(self) -> None:
         self._fields, self._part = {}, _Part()
+        self.parts = []
         self._callbacks.clear()  # They refer to this object, which would stay alive until garbage collection.
 
     def _parse(self, data: bytes) -> None:
@@ -169,9 +172,11 @@ class FormReader:
             return
         if isinstance(part.content, BlobWriter):
             media_type = part.headers.get("content-type", b"").decode("latin-1")
-            self._fields[part.name] = Upload(part.filename, media_type, part.content.finish())
+            value: str | Upload = Upload(part.filename, media_type, part.content.finish())
         else:
-            self._fields[part.name] = _decoded(part.content, f"field {part.name[:MAX_SHOWN]!r}")
+            value = _decoded(part.content, f"field {part.name[:MAX_SHOWN]!r}")
+        self._fields[part.name] = value
+        self.parts.append((part.name, value))
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]

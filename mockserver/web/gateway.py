@@ -173,7 +173,7 @@ class Gateway:
             raise uploads.upload_too_large(MAX_UPLOAD)
         content_type = request.headers["content-type"]
         form = await self._upload_patience.wait(uploads.read_form(content_type, receive, MAX_UPLOAD))
-        return request._replace(form=form.fields, form_problem=form.problem)
+        return request._replace(form=form.fields, form_problem=form.problem, form_parts=form.parts)
 
     def _too_large(self) -> Refusal:
         return Refusal(Reason.TOO_LARGE, f"The body is larger than {self._max_body} bytes (setting --max-body).")

@@ -28,8 +28,9 @@ def index_page(engine: Engine, settings: Settings, request: Request) -> Response
 
     Lists only what the client may use.
     """
+    served = {each.provider.name for each in engine.services if each.provider}
     rows = [
-        *(row for each in declarations().values() for row in each.index),
+        *(row for name, each in declarations().items() if name in served for row in each.index),
         *_other_documents(engine),
         ("health", "/health", "says that the server is there"),
         *_admin(settings, request),

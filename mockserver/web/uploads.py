@@ -23,6 +23,8 @@ class ReceivedForm(NamedTuple):
 
     fields: dict[str, str | Upload] | None
     problem: str = ""
+    parts: tuple[tuple[str, str | Upload], ...] = ()
+    """All fields in their order, repeated ones included."""
 
 
 async def read_form(content_type: str, receive: "Receive", limit: int) -> ReceivedForm:
@@ -40,7 +42,8 @@ async def read_form(content_type: str, receive: "Receive", limit: int) -> Receiv
                 await asyncio.to_thread(reader.feed, data)
             else:
                 reader.feed(data)
-        return ReceivedForm(reader.finish())
+        parts = tuple(reader.parts)
+        return ReceivedForm(reader.finish(), parts=parts)
     except FormError as problem:
         said = str(problem)
     except ConnectionResetError:

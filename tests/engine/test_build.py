@@ -41,7 +41,7 @@ def test_a_third_provider_answers_the_operations_of_its_own_document(
 ) -> None:
     add_provider(monkeypatch, make_provider("ping"))
     document = make_document({"/ping": {"get": with_tag(make_operation("ping", example={}))}})
-    engine = make_engine(spec=(str(write_json(tmp_path / "their.json", document)),))
+    engine = make_engine(spec=(str(write_json(tmp_path / "their.json", document)),), with_bundled=True)
 
     assert value_of(ask(engine, "GET", "/ping"))["by"] == "stranger"
     assert ask(engine, "GET", "/user").status == 200
@@ -87,7 +87,7 @@ def test_two_documents_cannot_describe_the_same_operation(tmp_path: Path) -> Non
     document = make_document({"/ai/batches": {"post": make_operation("mine")}})
 
     with pytest.raises(SpecError, match="POST /ai/batches is described t"):
-        make_engine(spec=(str(write_json(tmp_path / "other.json", document)),))
+        make_engine(spec=(str(write_json(tmp_path / "other.json", document)),), with_bundled=True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_fixtures_at_the_top_apply_to_every_api_and_folders_to_their_own(tmp_pat
     write_json(folder / "agentfirst" / "own.json", {"responses": {"another": [entry]}})
     operations = {f"/{key}": {"get": make_operation(key, example={"says": "example"})} for key in ("other", "another")}
     spec = write_json(tmp_path / "other.json", make_document(operations))
-    engine = make_engine(fixtures=(str(folder),), spec=(str(spec),))
+    engine = make_engine(fixtures=(str(folder),), spec=(str(spec),), with_bundled=True)
 
     assert value_of(ask(engine, "GET", "/ai/devices")) == ["Abacus"]
     assert value_of(ask(engine, "GET", "/other")) == {"says": "fixture"}

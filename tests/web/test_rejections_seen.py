@@ -52,7 +52,7 @@ def test_the_document_decides_the_status_of_an_invalid_request(
         operation["responses"][each] = {"description": "No.", "content": content}
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     document = write_json(tmp_path / "other.json", make_document({"/people": {"post": operation}}))
-    engine = make_engine(spec=(str(document),))
+    engine = make_engine(spec=(str(document),), with_bundled=True)
 
     good = ask(engine, "POST", "/people", json={"name": "Ann"})
     bad = ask(engine, "POST", "/people", json={"name": 5})
@@ -147,7 +147,7 @@ def test_an_unknown_path_is_rejected_in_the_format_of_the_nearest_api(
     paths = {"/v1/things": {"get": make_operation("listThings", example={"things": []})}}
     document = write_json(tmp_path / "other.json", make_document(paths))
 
-    response = ask(make_engine(spec=(str(document),)), "GET", path)
+    response = ask(make_engine(spec=(str(document),), with_bundled=True), "GET", path)
 
     if is_in_openais_form is None:
         assert response.status == 200

@@ -5,6 +5,7 @@ from fractions import Fraction
 from math import ceil, floor, inf, lcm, nextafter
 from typing import Any
 
+from mockserver.openapi.generate.documented import NOTHING, as_list, discriminator, documented_value, suggested_name
 from mockserver.openapi.generate.regex import text_matching
 from mockserver.openapi.generate.steps import Budget, TooCostly
 from mockserver.openapi.generate.words import WordGenerator, text_for
@@ -18,6 +19,8 @@ SHALLOW = 4
 """Below this depth optional parts are left out, since a schema may contain itself."""
 MANY_PARTS = 400
 """Optional parts are left out once a value has this many parts."""
+MAX_LOOKS = 3_000
+"""The most schemas that are merged into one."""
 BOTTOM = 24
 """The greatest depth. A schema that requires itself has no finite value; null is generated at this depth."""
 TRIES = 60
@@ -33,26 +36,38 @@ COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 # A schema without `type` has the type that its other keywords apply to, else string.
 TYPICAL = {
     "object": ("properties", "required", "additionalProperties", "minProperties"),
-    "array": ("items", "prefixItems", "minItems", "maxItems"),
+    "array": ("items", "prefixItems", "minItems", "maxItems", "contains"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
 
 
-def generate_value(schema: Schema | bool, *, root: Mapping[str, Any], key: bytes, budget: Budget | None = None) -> Any:
+def generate_value(
+    schema: Schema | bool,
+    *,
+    root: Mapping[str, Any],
+    key: bytes,
+    budget: Budget | None = None,
+    documents_values: bool = False,
+) -> Any:
     """A value for the schema, the same for the same key; `$ref` is resolved in root.
 
+    With `documents_values`, the examples and defaults of the schema and its parts are used where there are some.
+
     Raises TooCostly if the budget does not suffice. Without a budget, as for documents, parts that are too costly are
-    null. Not supported are `not`, `if`, `contains`, and branches of `oneOf` that exclude each other other than by
+    null. Not supported are `not`, `if`, and branches of `oneOf` that exclude each other other than by
     required properties.
     """
-    return _Generation(root, WordGenerator(key), budget).value(schema)
+    return _Generation(root, WordGenerator(key), budget, documents_values=documents_values).value(schema)
 
 
 class _Generation:
     """The generation of one value."""
 
-    def __init__(self, root: Mapping[str, Any], words: WordGenerator, budget: Budget | None) -> None:
+    def __init__(
+        self, root: Mapping[str, Any], words: WordGenerator, budget: Budget | None, *, documents_values: bool
+    ) -> None:
         self.root = root
+        self.documents_values = documents_values
         self.budget = budget or Budget()
         self.is_lenient = budget is None
         self.words = words
@@ -75,8 +90,17 @@ class _Generation:
         is_enough = depth >= SHALLOW or self.parts > MANY_PARTS
         self.looks = 0
         flat = self.flattened(schema, is_enough=is_enough)
-        if "const" in flat:
+        if "const" in flat and flat["const"] in flat.get("enum", (flat["const"],)):
             return flat["const"]
+        named = flat.get("x-mock-discriminator")
+        if (
+            named is not None
+            and named in flat.get("enum", (named,))
+            and "string" in as_list(flat.get("type", "string"))
+        ):
+            return named
+        if self.documents_values and (found := documented_value(flat)) is not NOTHING:
+            return found
         if "enum" in flat:
             self.budget.spend(len(flat["enum"]))
             return self.words.pick([value for value in flat["enum"] if value is not None] or [None])
@@ -97,17 +121,21 @@ class _Generation:
     def flattened(self, schema: Schema | bool, *, is_enough: bool, hops: int = 0) -> Schema:
         """The schema with references and combinations merged into one."""
         self.looks += 1
-        if isinstance(schema, bool) or hops > BOTTOM or self.looks > MANY_PARTS:
+        if isinstance(schema, bool) or hops > BOTTOM or self.looks > MAX_LOOKS:
             return {}
         self.budget.spend(2 + len(schema))
         parts = [*schema.get("allOf", ())]
+        named = discriminator(schema)
         if "$ref" in schema:
             parts.append(resolve_ref(schema["$ref"], self.root))
         if schema.get("anyOf"):
-            parts.append(self.branch(schema["anyOf"], is_enough=is_enough))
+            chosen = self.branch(schema["anyOf"], is_enough=is_enough)
+            parts += [chosen, *named(chosen)]
         if schema.get("oneOf"):
             chosen = self.branch(schema["oneOf"], is_enough=is_enough)
-            parts += [chosen, {"properties": dict.fromkeys(self.required_elsewhere(schema["oneOf"], chosen), False)}]
+            said = named(chosen)
+            absent = {} if said else dict.fromkeys(self.required_elsewhere(schema["oneOf"], chosen), False)
+            parts += [chosen, {"properties": absent}, *said]
         flat: Schema = {word: asked for word, asked in schema.items() if word not in COMBINING}
         for part in parts:
             other = self.flattened(part, is_enough=is_enough, hops=hops + 1)
@@ -127,7 +155,8 @@ class _Generation:
         """Names that only the other branches of a oneOf require; a value with these might fit two branches."""
         self.budget.spend(10 * len(branches))
         others = [self.flattened(branch, is_enough=True) for branch in branches if branch is not chosen]
-        return [name for other in others for name in other.get("required", ())]
+        own = frozenset(self.flattened(chosen, is_enough=True).get("required", ()))
+        return [name for other in others for name in other.get("required", ()) if name not in own]
 
     def object(self, schema: Schema, depth: int, *, is_enough: bool) -> dict[str, Any]:
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
@@ -155,6 +184,8 @@ class _Generation:
         size = least if is_enough else self.words.integer(min(max(least, len(first), 1), most), most)
         self.budget.spend(len(first) + size)
         kinds = [*first, *[rest] * max(0, size - len(first))][: len(first) if rest is False else size]
+        if "contains" in schema:
+            kinds = _with_contained(kinds, schema, len(first))
         made = [self.value(kind, name.removesuffix("s"), depth + 1) for kind in kinds]
         if not schema.get("uniqueItems"):
             return made
@@ -199,7 +230,7 @@ class _Generation:
         high = None if high is None else int(high)
         for _ in range(TRIES):
             self.budget.spend(10)
-            text = text_for(self.words, format_=schema.get("format", ""), name=name)
+            text = text_for(self.words, format_=schema.get("format", ""), name=suggested_name(schema, name))
             if "format" not in schema or low <= len(text) <= (len(text) if high is None else high):
                 break
         self.budget.spend((low + len(text)) // 4)
@@ -209,21 +240,26 @@ class _Generation:
         return text_matching(schema["pattern"], fitted, low, high, seed=self.words.seed(), budget=self.budget)
 
 
+def _with_contained(kinds: list[Any], schema: Schema, first: int) -> list[Any]:
+    """The schemas of an array's items, with enough that fit `contains` after the first ones, which have their own."""
+    least = min(int(schema.get("minContains", 1)), MOST)
+    kinds += [schema.get("items", True)] * (first + least - len(kinds))
+    for n in range(first, first + least):
+        kinds[n] = _both(kinds[n], schema["contains"])
+    return kinds
+
+
 def _type_of(schema: Schema, *, is_enough: bool) -> str:
-    types = _as_list(schema.get("type", ()))
+    types = as_list(schema.get("type", ()))
     if is_enough and "null" in types:
         return "null"
     said = next((type_ for type_ in types if type_ != "null"), "null" if types else "")
     return said or next((type_ for type_, words in TYPICAL.items() if any(word in schema for word in words)), "string")
 
 
-def _as_list(types: str | Sequence[str]) -> Sequence[str]:
-    return [types] if isinstance(types, str) else types
-
-
 def _weight(branch: Any) -> int:
     """0 for null, 1 for a scalar, 2 for a container."""
-    types = _as_list(branch.get("type", ())) if isinstance(branch, Mapping) else ()
+    types = as_list(branch.get("type", ())) if isinstance(branch, Mapping) else ()
     if "object" in types or "array" in types or not types:
         return 2
     return 0 if list(types) == ["null"] else 1
@@ -253,7 +289,7 @@ def _combine(word: str, one: Any, other: Any) -> Any:
 
 
 def _allows(types: str | Sequence[str], type_: str) -> bool:
-    return type_ in _as_list(types) or (type_ == "integer" and "number" in _as_list(types))
+    return type_ in as_list(types) or (type_ == "integer" and "number" in as_list(types))
 
 
 def _both(one: Schema | bool, other: Schema | bool) -> Schema | bool:
@@ -263,7 +299,7 @@ def _both(one: Schema | bool, other: Schema | bool) -> Schema | bool:
 
 
 def _common_types(one: str | Sequence[str], other: str | Sequence[str]) -> list[str]:
-    both = dict.fromkeys([*_as_list(one), *_as_list(other)])
+    both = dict.fromkeys([*as_list(one), *as_list(other)])
     return [type_ for type_ in both if _allows(one, type_) and _allows(other, type_)]
 
 

@@ -46,6 +46,8 @@ COLLECTIONS: Mapping[str, Any] = {
     "promised": int,
     "unpaid": str,
     "seen": int,
+    "resources": str,
+    "sequences": int,
 }
 """The types of the core's collections. A provider declares its own; see Provider.collections."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockserver.engine.engine import Engine
 from mockserver.openapi.requests import decoded
-from mockserver.openapi.schema import _languages
+from mockserver.openapi.schema.formats import _languages
 
 ENGINE = make_engine()
 DEVICES: list[str] = value_of(ask(ENGINE, "GET", "/ai/devices"))

@@ -93,7 +93,7 @@ def test_unknown_paths_of_other_apis_are_problem_documents(engine: Engine, metho
 
 def test_an_unknown_path_near_another_document_is_not_agileclouds(tmp_path: Path) -> None:
     document = make_document({"/v1/pets": {"get": make_operation("listPets", example=[])}})
-    engine = make_engine(spec=(str(write_json(tmp_path / "pets.json", document)),))
+    engine = make_engine(spec=(str(write_json(tmp_path / "pets.json", document)),), with_bundled=True)
 
     asked = [("GET", "/v1/petz"), ("PUT", "/v1/pets"), ("POST", "/v1/chat/completion")]
     kinds = [ask(engine, method, path).media_type for method, path in asked]

@@ -13,28 +13,27 @@ The two must agree, or a value could be rejected without a violation:
 A property test compares the validators on every schema of `openapi.yaml`.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mockserver.errors import SpecError, Violation
+from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved
-from mockserver.openapi.regex import is_pattern, is_regular_expression, linear_options, pattern_validator, why_unusable
+from mockserver.openapi.regex import pattern_validator
+from mockserver.openapi.schema.compilation import UNEVALUATED, SchemaLibrary, compile_schema, names_all, shorten
+from mockserver.openapi.schema.formats import FORMATS
 from mockserver.text import nearest
 
 if TYPE_CHECKING:
     import jsonschema
     import jsonschema_rs
-    import pycountry
     from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 else:
     jsonschema = lazy_module("jsonschema")
     jsonschema_rs = lazy_module("jsonschema_rs")
-    pycountry = lazy_module("pycountry")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
@@ -42,10 +41,6 @@ MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# Common English names that ISO 639 spells otherwise.
-_ALSO_CALLED = {"castilian", "farsi", "flemish", "gaelic", "greek", "haitian creole", "mandarin", "punjabi"}
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 
 
 class Schema:
@@ -55,15 +50,21 @@ class Schema:
     """What the code behind an operation needs, where a served document may describe it otherwise."""
 
     def __init__(
-        self, definition: Mapping[str, Any], document: Mapping[str, Any], *, pattern_bytes: int | None = None
+        self,
+        definition: Mapping[str, Any],
+        document: Mapping[str, Any],
+        *,
+        pattern_bytes: int | None = None,
+        library: "SchemaLibrary | None" = None,
     ) -> None:
         """`document` is the whole OpenAPI document; neither it nor `definition` may change afterwards.
 
-        A pattern may compile to `pattern_bytes`, by default 10 MB.
+        A pattern may compile to `pattern_bytes`, by default 10 MB. The `library` is that of the document.
         """
         self.definition = definition
         self.document = document
         self._pattern_bytes = pattern_bytes
+        self._library = library
 
     def accepts(self, value: Any) -> bool:
         """Whether the value is valid."""
@@ -87,7 +88,7 @@ class Schema:
             Violation(
                 (*location, *error.absolute_path),
                 str(error.validator),
-                _shorten(error.message) + _meant_names(error),
+                shorten(error.message) + _meant_names(error),
                 error.schema,
                 _format_schema(error.instance),
                 self._names(error, value),
@@ -106,7 +107,7 @@ class Schema:
             code = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "invalid")
             where, kind = (*location, *error.instance_path), error.kind.as_dict()
             names = [kind["property"]] if error.kind.name == "required" else sorted(kind.get("unexpected", ()))
-            return [Violation(where, code, _shorten(error.message), names=_bounded_names(names))]
+            return [Violation(where, code, shorten(error.message), names=_bounded_names(names))]
         return []
 
     def _names(self, error: "ValidationError", value: Any) -> tuple[str, ...]:
@@ -135,7 +136,11 @@ class Schema:
 
     def check_usable(self, *others: Mapping[str, Any]) -> None:
         """Raises SpecError if this definition, or another one of the same document, is not a usable schema."""
-        _compile({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
+        if self._library is not None and self._library.registry is not None:
+            for each in (self.definition, *others):
+                self._library.check(each)
+            return
+        compile_schema({**self._whole, "allOf": [{}, *self._whole.get("allOf", ()), *others]}, FORMATS)
 
     @cached_property
     def _whole(self) -> dict[str, Any]:
@@ -147,7 +152,18 @@ class Schema:
     def _fast(self) -> Any:
         # A validator with formats in Python is slower by half, even if no format is used.
         formats = FORMATS if _names_formats(self.definition, self.document) else {}
-        return _compile(self._whole, formats, self._pattern_bytes)
+        if self._library is not None:
+            return self._library.compile(self, formats)
+        return compile_schema(self._whole, formats, self._pattern_bytes)
+
+    def whole(self) -> dict[str, Any]:
+        """The definition with the targets of its references."""
+        return self._whole
+
+    def forget(self) -> None:
+        """Frees the compiled validator; it is compiled again when it is needed."""
+        for name in ("_fast", "fast_accepts", "_slow", "_whole"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def _slow(self) -> "Validator":
@@ -157,7 +173,9 @@ class Schema:
     @cached_property
     def _leaves_unevaluated(self) -> bool:
         """Whether jsonschema skips unevaluatedProperties, since it would match names with Python's `re`."""
-        return _names_all(self._whole, {"unevaluatedProperties", "patternProperties"})
+        if self._library is not None and not self._library.may_leave_unevaluated:
+            return False
+        return names_all(self._whole, UNEVALUATED)
 
 
 def _release(errors: "Iterable[ValidationError]") -> None:
@@ -176,19 +194,6 @@ def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any
     """
     for error in _metaschema().iter_errors(definition):
         yield tuple(error.instance_path), error.instance, error.message
-
-
-def _names_all(node: Any, words: set[str]) -> bool:
-    """Whether each of the words is a key somewhere in a value."""
-    missing, waiting = set(words), [node]
-    while waiting and missing:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            missing -= node.keys()
-            waiting += node.values()
-    return not missing
 
 
 def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
@@ -212,89 +217,10 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
     return False
 
 
-def _compile(
-    definition: dict[str, Any], formats: dict[str, Callable[[str], bool]], pattern_bytes: int | None = None
-) -> Any:
-    options = linear_options(pattern_bytes)
-    try:
-        return jsonschema_rs.Draft202012Validator(
-            definition, validate_formats=True, formats=formats, offline=True, pattern_options=options
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
-        why = _pattern_problem(definition) or " ".join(str(problem).split())
-        raise SpecError(f"not a usable JSON Schema: {_shorten(why)}") from problem
-
-
-def _pattern_problem(node: Any) -> str:
-    """Why a pattern of a definition is invalid; empty if none is. The validator only says which one."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            named = node.get("patternProperties")
-            for text in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
-                if isinstance(text, str) and not is_pattern(text):
-                    return why_unusable(text)
-    return ""
-
-
 def _is_wide(value: Any) -> bool:
     """Whether it contains an array that is too long for jsonschema's limit."""
     children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return (isinstance(value, list) and len(value) > MAX_EXPLAINED_ITEMS) or any(map(_is_wide, children))
-
-
-def _is_uuid(text: str) -> bool:
-    return _UUID.fullmatch(text) is not None
-
-
-def _is_uri(text: str) -> bool:
-    return _URI.fullmatch(text) is not None
-
-
-def _is_country(text: str) -> bool:
-    return len(text) == 2 and text.isascii() and pycountry.countries.get(alpha_2=text.upper()) is not None
-
-
-def _is_language(text: str) -> bool:
-    """An ISO 639-1 code, or the English name of a language that has one, in any case."""
-    return text.lower() in _languages()
-
-
-@cache
-def _languages() -> frozenset[str]:
-    coded = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
-    spelled = {language.name.partition(" (")[0].lower() for language in coded}
-    common = {language.common_name.lower() for language in coded if hasattr(language, "common_name")}
-    return frozenset({language.alpha_2 for language in coded} | spelled | common | _ALSO_CALLED)
-
-
-def _is_standard(name: str) -> Callable[[str], bool]:
-    """A format of JSON Schema itself, checked for both validators by jsonschema's format checker."""
-
-    def conforms(text: str) -> bool:
-        return bool(jsonschema.FormatChecker().conforms(text, name))
-
-    return conforms
-
-
-_STANDARD = (
-    "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri",
-    "iri-reference", "json-pointer", "relative-json-pointer", "time", "uri-reference", "uri-template",
-)  # fmt: skip
-
-FORMATS: dict[str, Callable[[str], bool]] = {
-    **{name: _is_standard(name) for name in _STANDARD},
-    "regex": is_regular_expression,
-    "uuid": _is_uuid,
-    "uri": _is_uri,
-    "iso-3166-1-alpha-2": _is_country,
-    "language": _is_language,
-}
-"""The formats. Both validators use this table, so that they agree."""
 
 
 @cache
@@ -393,7 +319,3 @@ def _format_schema(value: Any) -> Any:
     if isinstance(value, str):
         return value[:MAX_SHOWN_VALUE]
     return type(value)() if isinstance(value, (list, dict)) else value
-
-
-def _shorten(message: str, limit: int = 300) -> str:
-    return message if len(message) <= limit else f"{message[: limit // 2]} … {message[-limit // 3 :]}"

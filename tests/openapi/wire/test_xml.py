@@ -1,0 +1,56 @@
+"""XML by the hints of a schema."""
+
+from typing import Any
+
+import pytest
+
+from mockserver.openapi.wire.typed import typed
+from mockserver.openapi.wire.xml import XmlError, decode_xml, encode_xml
+
+PET = {
+    "type": "object",
+    "xml": {"name": "pet", "namespace": "urn:pets", "prefix": "p"},
+    "properties": {
+        "id": {"type": "integer", "xml": {"attribute": True}},
+        "name": {"type": "string", "xml": {"name": "called"}},
+        "tags": {"type": "array", "xml": {"wrapped": True}, "items": {"type": "string", "xml": {"name": "tag"}}},
+        "ages": {"type": "array", "items": {"type": "integer"}},
+        "owner": {"type": "object", "properties": {"good": {"type": "boolean"}}},
+    },
+}
+VALUE = {"id": 5, "name": "Rex & Co", "tags": ["a", "b"], "ages": [1, 2], "owner": {"good": True}}
+
+
+def test_hints_name_elements_and_attributes() -> None:
+    assert encode_xml(VALUE, PET, {}).decode() == (
+        '<p:pet xmlns:p="urn:pets" id="5"><called>Rex &amp; Co</called><tags><tag>a</tag><tag>b</tag></tags>'
+        "<ages>1</ages><ages>2</ages><owner><good>true</good></owner></p:pet>"
+    )
+
+
+def test_what_is_written_is_read_again() -> None:
+    assert typed(decode_xml(encode_xml(VALUE, PET, {}), PET, {}), PET, {}) == VALUE
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("<a/>", "<a/>"),
+        ({"a": None}, "<xml><a /></xml>"),
+        ([1, 2], "<xml><item>1</item><item>2</item></xml>"),
+        ({"1 a": "\x00"}, None),
+        (5, "<xml>5</xml>"),
+    ],
+)
+def test_values_without_hints(value: Any, text: str | None) -> None:
+    made = encode_xml(value, {}, {}).decode()
+
+    assert text is None or made == text
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"<a>", b"<!DOCTYPE a><a/>", b"<a>&b;</a>", b"<a>" * 500 + b"</a>" * 500, b"\xff"]
+)
+def test_what_is_no_plain_xml_is_refused(text: bytes) -> None:
+    with pytest.raises(XmlError):
+        decode_xml(text, {}, {})
