@@ -98,7 +98,7 @@ class Engine:
                 if refusal is not None:
                     raise refusal
                 assert service is not None and match is not None
-                if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
+                if sandbox.record.rules or "prefer" in request.headers or "__" in request.query:
                     outcome = find_override(service, request, sandbox, now, heeds_preference=self.settings.magic)
                     response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
                 else:

@@ -1,36 +1,32 @@
 """A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
 
-from mockserver.sandbox.accounts import Accounts, AccountSpec
+from mockserver.lazy import lazy_function, lazy_module
+from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, Accounts, AccountSpec
 from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.callbacks import Outbox
-from mockserver.sandbox.clock import Clock, ClockConfig
-from mockserver.sandbox.collection import Collection
-from mockserver.sandbox.conditions import NORMAL
+from mockserver.sandbox.clock import Clock, ClockConfig, initial_state, wall_time
+from mockserver.sandbox.collection import Cell, Collection
+from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Heap
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
 from mockserver.sandbox.journal import Journal, JournalSpace
+from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.stubs.rules import Rules
 from mockserver.stores import Store, open_store
 
+if TYPE_CHECKING:
+    from mockserver.sandbox.stubs import schema
+else:
+    schema = lazy_module("mockserver.sandbox.stubs.schema")
+
 Value = TypeVar("Value")
-
-
-class SandboxOptions(NamedTuple):
-    """How one sandbox differs from SandboxDefaults."""
-
-    clock: ClockConfig | None = None
-    progression: Progression | None = None
-    accounts: tuple[AccountSpec, ...] = ()
-    """In addition to those of files; every provider accepts them."""
-    ids_of: str = ""
-    """The name whose sandbox would produce the same ids; empty for its own."""
-
-
-NO_OPTIONS = SandboxOptions()
+RECORD = "sandbox"
+"""The collection of the sandbox's record, under the key ""."""
 
 
 class SandboxDefaults(NamedTuple):
@@ -59,19 +55,68 @@ class SandboxDefaults(NamedTuple):
         )
 
 
+class _Record:
+    """The record of a sandbox, read once from the store, and written at each change.
+
+    A store that several processes share has to call `read` when a transaction begins.
+    """
+
+    __slots__ = ("_rows", "value")
+
+    def __init__(self, rows: Collection[SandboxRecord], initial: SandboxRecord) -> None:
+        self._rows = rows
+        self.value = initial
+        self.read()
+
+    def read(self) -> None:
+        """Take the record of the store; put the present one if there is none."""
+        known = self._rows.get("")
+        if known is None:
+            self._rows.put("", self.value)
+        else:
+            self.value = known
+
+    def change(self, **fields: Any) -> None:
+        """Replace the record by one with these fields."""
+        self.value = self.value._replace(**fields)
+        self._rows.put("", self.value)
+
+
+class _RecordCell:
+    """A field of a sandbox's record, for the object that uses it."""
+
+    __slots__ = ("_name", "_record")
+
+    def __init__(self, record: _Record, name: str) -> None:
+        self._record = record
+        self._name = name
+
+    def get(self) -> Any:
+        return getattr(self._record.value, self._name)
+
+    def put(self, value: Any, /) -> None:
+        self._record.change(**{self._name: value})
+
+
+def _field(name: str) -> Any:
+    """An attribute of a sandbox that is a field of its record."""
+    return property(attrgetter(f"_record.value.{name}"), lambda sandbox, value: sandbox.change(**{name: value}))
+
+
 class Sandbox:
     """An isolated environment."""
 
+    own: SandboxOptions = _field("own")
+    progression: Progression = _field("progression")
+    conditions: Conditions = _field("conditions")
+    is_held: bool = _field("is_held")
+    is_set_up: bool = _field("is_set_up")
+    is_named_by_token: bool = _field("is_named_by_token")
+
     used = 0
     """When it was last used, as a count of all sandboxes' uses."""
-    is_held = False
-    """Whether it was pinned explicitly."""
-    is_set_up = False
-    """Whether an admin call has changed it since its last reset."""
     outbox: Outbox | None = None
     """None until a batch has a callback."""
-    is_named_by_token = False
-    """Whether its name is a client's token, which must not be shown."""
     was_evicted = False
     """Whether an earlier sandbox of this name was evicted, which no response has reported yet."""
 
@@ -89,23 +134,33 @@ class Sandbox:
         `journals` bounds the journals of all sandboxes together.
         """
         self.name = name
-        self.own = own
         self._store = store
         self._partition = store.open(name)
         self._collections: dict[str, Collection[Any]] = {}
         self.transaction = self._partition.transaction
         self._common = beginnings
-        self._beginnings = beginnings.of(own)
         self._waste = waste
+        self._beginnings = beginnings.of(own)
+        self._record = _Record(self.collection(RECORD, SandboxRecord), self._initial_record(own))
+        if self.own != own:
+            self._beginnings = beginnings.of(self.own)
         self._furnish()
-        self.clock = Clock(self._beginnings.clock)
-        self.progression = self._beginnings.progression
-        self.conditions = NORMAL
+        self.clock = Clock(self._beginnings.clock, state=self._field("clock"))
         self.journal = Journal(beginnings.journal_size, journals)
         next_id = WeakMethod(self.next_id)  # a reference to the sandbox would delay freeing it
-        self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
+        restore = lazy_function(lambda: schema.restored_rule)
+        self.rules = Rules(lambda operation, body: _called(next_id, operation, body), self._field("rules"), restore)
         self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Identifies the sandbox in URLs, where its name (often a token) must not appear."""
+
+    @property
+    def record(self) -> SandboxRecord:
+        """Its state beside the collections."""
+        return self._record.value
+
+    def change(self, **fields: Any) -> None:
+        """Replace the record by one with these fields."""
+        self._record.change(**fields)
 
     @property
     def shown_name(self) -> str:
@@ -130,7 +185,7 @@ class Sandbox:
 
     def collections(self) -> list[str]:
         """The names of the collections that were opened so far."""
-        return list(self._collections)
+        return [name for name in self._collections if name != RECORD]
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
@@ -167,15 +222,15 @@ class Sandbox:
         self._throw_away(self.journal.clear())
         self.rules.remove()
         self.clock.reset()
-        self.reset_progression()
-        self.reset_conditions()
-        self.is_set_up = False
+        start = self._beginnings
+        self.change(progression=start.progression, conditions=NORMAL, is_set_up=False)
 
     def reset_state(self) -> None:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
-        for values in self._partition.clear():
+        for values in self._partition.clear(keep=RECORD):
             self._throw_away(values)
-        self._furnish()
+        self.outbox = None
+        self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own))
 
     def reset_clock(self) -> None:
         """Restart the clock; raises ValueError if there are timestamps that would then lie in the future."""
@@ -193,8 +248,10 @@ class Sandbox:
 
     def restart_with(self, own: SandboxOptions) -> None:
         """Reset it to another initial state."""
-        self.own, self._beginnings = own, self._common.of(own)
-        self.clock = Clock(self._beginnings.clock)
+        self._beginnings = self._common.of(own)
+        self.change(own=own)
+        self.clock.start = self._beginnings.clock
+        self._furnish()
         self.reset()
 
     def detach(self) -> None:
@@ -215,9 +272,21 @@ class Sandbox:
         """Open the collections, and make the objects that use them."""
         start = self._beginnings
         self.batches = self.collection("batches", Batch)
-        self.outbox = None
-        self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection)
-        self.ids = IdSequence(start.seed, self.own.ids_of or self.name, self.collection("seen", int))
+        terms: Cell[AccountOverrides] = self._field("terms")
+        self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection, terms=terms)
+        self.ids = IdSequence(start.seed, self.name, self.collection("seen", int), self._field("salt"))
+
+    def _initial_record(self, own: SandboxOptions) -> SandboxRecord:
+        start = self._beginnings
+        clock = initial_state(start.clock, wall_time())
+        return SandboxRecord(own, self._initial_salt(own), clock, start.progression)
+
+    def _initial_salt(self, own: SandboxOptions) -> bytes:
+        return salt_of(self._beginnings.seed, own.ids_of or self.name)
+
+    def _field(self, name: str) -> Cell[Any]:
+        """A field of the record."""
+        return _RecordCell(self._record, name)
 
     def _open_collection(self, name: str, type_: type[Value]) -> Collection[Value]:
         del type_  # The store knows it from the provider's declaration.

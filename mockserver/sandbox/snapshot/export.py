@@ -17,7 +17,8 @@ from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.clock import LATEST, ClockSnapshot
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.journal import Exchange, without_secrets
-from mockserver.sandbox.sandbox import Sandbox, SandboxOptions
+from mockserver.sandbox.record import SandboxOptions
+from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import (
     KINDS,
     LONGEST,
