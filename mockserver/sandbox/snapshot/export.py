@@ -31,6 +31,7 @@ from mockserver.sandbox.snapshot.checks import (
 from mockserver.sandbox.snapshot.codec import Reader, Writer
 from mockserver.sandbox.snapshot.registry import Registry, SnapshotError, frozen_copy
 from mockserver.sandbox.snapshot.types import type_problem
+from mockserver.sandbox.snapshot.upgrade import OLDEST, UpgradeCollections, upgraded
 from mockserver.sandbox.stubs.rules import Rule, RuleSnapshot
 from mockserver.sandbox.stubs.schema import restored_rule
 
@@ -152,9 +153,18 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """Encodes and decodes snapshots."""
 
-    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}, senses: Iterable[SnapshotCheck] = ()) -> None:
-        """By provider, `kept` are the types of its collections, `senses` its consistency checks."""
+    def __init__(
+        self,
+        kept: Mapping[str, Mapping[str, Any]] = {},
+        senses: Iterable[SnapshotCheck] = (),
+        upgrades: Iterable[UpgradeCollections] = (),
+    ) -> None:
+        """By provider, `kept` are the types of its collections, `senses` its consistency checks.
+
+        `upgrades` bring their collections in exports of an earlier version up to date.
+        """
         self._senses = tuple(senses)
+        self._upgrades = tuple(upgrades)
         self._registry = Registry()
         for hint in (Snapshot, Reason, *COLLECTIONS.values(), *(each.hint for each in ATTRIBUTES.values())):
             self._registry.declare(hint)
@@ -190,7 +200,10 @@ class Snapshots:
         """The snapshot of a document; raises SnapshotError."""
         _check_head(document)
         reader = Reader(self._registry, document["blobs"])
-        snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
+        sandbox = document["sandbox"]
+        if document["version"] == OLDEST:
+            sandbox = upgraded(sandbox, self._upgrades)
+        snapshot: Snapshot = reader.read(sandbox, Snapshot, "sandbox")
         self._check(snapshot)
         _check_values(snapshot)
         for sense in self._senses:
@@ -247,10 +260,10 @@ def _check_head(document: Any) -> None:
         raise SnapshotError(
             f"no export of a sandbox: wanted an object with {', '.join(sorted(wanted))}; here is {came}"
         )
-    if document["version"] != VERSION:
+    if document["version"] not in (OLDEST, VERSION):
         version, writer = str(document["version"])[:100], str(document["mockserver"])[:100]
         raise SnapshotError(
-            f"version: {version}, written by mockserver {writer}; this is {__version__} and reads {VERSION}"
+            f"version: {version}, written by mockserver {writer}; {__version__} reads {OLDEST} and {VERSION}"
         )
 
 
