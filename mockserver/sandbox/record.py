@@ -37,6 +37,10 @@ class SandboxRecord(NamedTuple):
     """Overrides for accounts that are opened from now on."""
     rules: tuple[RuleSnapshot, ...] = ()
     """The installed stubs and faults with their counts, in order of precedence."""
+    has_callbacks: bool = False
+    """Whether a batch has had a callback since the last reset; otherwise there is no outbox."""
+    callbacks_dropped: int = 0
+    """The number of callbacks dropped because of their bound."""
     is_held: bool = False
     """Whether it was pinned explicitly."""
     is_set_up: bool = False

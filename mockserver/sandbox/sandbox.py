@@ -8,7 +8,7 @@ from weakref import WeakMethod
 from mockserver.lazy import lazy_function, lazy_module
 from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, Accounts, AccountSpec
 from mockserver.sandbox.batches import Batch, Progression
-from mockserver.sandbox.callbacks import Outbox
+from mockserver.sandbox.callbacks import Callback, Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig, initial_state, wall_time
 from mockserver.sandbox.collection import Cell, Collection
 from mockserver.sandbox.conditions import NORMAL, Conditions
@@ -25,8 +25,9 @@ else:
     schema = lazy_module("mockserver.sandbox.stubs.schema")
 
 Value = TypeVar("Value")
-RECORD = "sandbox"
-"""The collection of the sandbox's record, under the key ""."""
+RECORD, PENDING, CLAIMED = "sandbox", "pending_callbacks", "claimed_callbacks"
+STATE_TYPES: Mapping[str, Any] = {RECORD: SandboxRecord, PENDING: Callback, CLAIMED: Callback}
+"""The types of collections that only a sandbox itself uses: its record, under the key "", and its callbacks."""
 
 
 class SandboxDefaults(NamedTuple):
@@ -145,11 +146,13 @@ class Sandbox:
         if self.own != own:
             self._beginnings = beginnings.of(self.own)
         self._furnish()
-        self.clock = Clock(self._beginnings.clock, state=self._field("clock"))
+        if self.record.has_callbacks:
+            self.open_outbox()
+        self.clock = Clock(self._beginnings.clock, state=self._cell("clock"))
         self.journal = Journal(beginnings.journal_size, journals)
         next_id = WeakMethod(self.next_id)  # a reference to the sandbox would delay freeing it
         restore = lazy_function(lambda: schema.restored_rule)
-        self.rules = Rules(lambda operation, body: _called(next_id, operation, body), self._field("rules"), restore)
+        self.rules = Rules(lambda operation, body: _called(next_id, operation, body), self._cell("rules"), restore)
         self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Identifies the sandbox in URLs, where its name (often a token) must not appear."""
 
@@ -185,7 +188,7 @@ class Sandbox:
 
     def collections(self) -> list[str]:
         """The names of the collections that were opened so far."""
-        return [name for name in self._collections if name != RECORD]
+        return [name for name in self._collections if name not in STATE_TYPES]
 
     def next_id(self, operation: str, body: bytes) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
@@ -199,7 +202,7 @@ class Sandbox:
     @property
     def is_in_use(self) -> bool:
         """Whether it is pinned, or has an undelivered callback."""
-        return self.is_pinned or bool(self.outbox and self.outbox.pending)
+        return self.is_pinned or bool(self.outbox and self.outbox.has_pending())
 
     @property
     def may_be_evicted(self) -> bool:
@@ -213,8 +216,17 @@ class Sandbox:
     def open_outbox(self) -> Outbox:
         """The outbox for callbacks, created if there is none."""
         if self.outbox is None:
-            self.outbox = Outbox()
+            pending, claimed = self.collection(PENDING, Callback), self.collection(CLAIMED, Callback)
+            self.outbox = Outbox(pending=pending, claimed=claimed, dropped=self._cell("callbacks_dropped"))
+            self.change(has_callbacks=True)
         return self.outbox
+
+    def remove_callbacks(self) -> None:
+        """Remove all callbacks; pending ones are never sent."""
+        if self.outbox is not None:
+            self.outbox.clear()
+            self.outbox = None
+            self.change(has_callbacks=False)
 
     def reset(self) -> None:
         """Return to the initial state. A pinned sandbox stays pinned."""
@@ -230,7 +242,7 @@ class Sandbox:
         for values in self._partition.clear(keep=RECORD):
             self._throw_away(values)
         self.outbox = None
-        self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own))
+        self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own), has_callbacks=False, callbacks_dropped=0)
 
     def reset_clock(self) -> None:
         """Restart the clock; raises ValueError if there are timestamps that would then lie in the future."""
@@ -272,9 +284,9 @@ class Sandbox:
         """Open the collections, and make the objects that use them."""
         start = self._beginnings
         self.batches = self.collection("batches", Batch)
-        terms: Cell[AccountOverrides] = self._field("terms")
+        terms: Cell[AccountOverrides] = self._cell("terms")
         self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection, terms=terms)
-        self.ids = IdSequence(start.seed, self.name, self.collection("seen", int), self._field("salt"))
+        self.ids = IdSequence(start.seed, self.name, self.collection("seen", int), self._cell("salt"))
 
     def _initial_record(self, own: SandboxOptions) -> SandboxRecord:
         start = self._beginnings
@@ -284,7 +296,7 @@ class Sandbox:
     def _initial_salt(self, own: SandboxOptions) -> bytes:
         return salt_of(self._beginnings.seed, own.ids_of or self.name)
 
-    def _field(self, name: str) -> Cell[Any]:
+    def _cell(self, name: str) -> Cell[Any]:
         """A field of the record."""
         return _RecordCell(self._record, name)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from mockserver.engine.build import find_providers
 from mockserver.sandbox.codec import Codec
-from mockserver.sandbox.record import SandboxRecord
-from mockserver.sandbox.sandbox import RECORD
+from mockserver.sandbox.sandbox import STATE_TYPES
 from mockserver.sandbox.snapshot.export import COLLECTIONS
 
 
@@ -18,7 +17,7 @@ def declared_types() -> Mapping[str, Any]:
     """The types of all collections, those of installed providers included."""
     providers = [each.collections() for each in find_providers() if each.collections]
     return {
-        RECORD: SandboxRecord,
+        **STATE_TYPES,
         **COLLECTIONS,
         **{name: type_ for types in providers for name, type_ in types.items()},
     }

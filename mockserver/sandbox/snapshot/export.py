@@ -13,7 +13,7 @@ from mockserver.json_bodies import MAX_VALUES
 from mockserver.redaction import is_account_key
 from mockserver.sandbox.accounts import MOST, NO_OVERRIDES, Account, AccountOverrides
 from mockserver.sandbox.batches import Batch, Progression
-from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
+from mockserver.sandbox.callbacks import Attempt, Callback, State
 from mockserver.sandbox.clock import LATEST, ClockSnapshot
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.journal import Exchange, without_secrets
@@ -81,15 +81,13 @@ def _take_outbox(sandbox: Sandbox) -> tuple[Callback, ...] | None:
     return tuple(sandbox.outbox.every()) if sandbox.outbox else None
 
 
-def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
-    if callbacks is None:
-        return None
-    for each in callbacks:
+def _read_outbox(callbacks: tuple[Callback, ...] | None) -> list[Callback] | None:
+    for each in callbacks or ():
         if each.due < 0 or not all(is_time(attempt.at) for attempt in each.attempts):
             raise ValueError(f"{each.id[:100]} has a time before 1970, or past the year 9999")
         if each.payload:
             orjson.loads(each.payload)
-    return Outbox(map(_at_rest, callbacks))
+    return None if callbacks is None else [_at_rest(each) for each in callbacks]
 
 
 def _at_rest(callback: Callback) -> Callback:
@@ -248,7 +246,9 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
     sandbox.progression = attributes.get("progression", sandbox.progression)
     sandbox.conditions = attributes.get("conditions", NORMAL)
     sandbox.accounts.terms = attributes.get("terms", NO_OVERRIDES)
-    sandbox.outbox = attributes.get("outbox")
+    callbacks = attributes.get("outbox")
+    if callbacks is not None:
+        sandbox.open_outbox().add(callbacks)
     sandbox.rules.installed = attributes.get("rules", [])
     sandbox.journal.fill(snapshot.seen, snapshot.exchanges or ())
 
