@@ -14,7 +14,7 @@ from bench.chat import measure_chat
 from bench.health import measure_health
 from bench.history import measure_history
 from bench.kit import measure_fixture, measure_import
-from bench.load import measure_large, measure_small
+from bench.load import measure_large, measure_small, measure_status
 from bench.machine import facts
 from bench.plan import Plan
 from bench.process import measure_memory, measure_start, measure_stop
@@ -22,7 +22,7 @@ from bench.report import Result, as_json, as_text
 from bench.sandboxes import measure_sandboxes
 from bench.suite import measure_suite
 from bench.targets import BenchError, find_prism, install_prism
-from bench.weight import measure_weight
+from bench.weight import measure_many, measure_weight
 
 MEASURES: dict[str, Callable[[Plan], Result]] = {
     "queue-small": measure_small,
@@ -35,6 +35,8 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "batch-memory": measure_weight,
     "batch-health": measure_health,
     "chat": measure_chat,
+    "status": measure_status,
+    "many-large": measure_many,
     "sandboxes": measure_sandboxes,
     "sandbox-fixture": measure_fixture,
     "plugin-import": measure_import,
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="one short repetition of everything: does it run, not how fast")
     add("--check", action="store_true", help="exit with 1 when a promise was missed or could not be measured")
     add("--json", type=Path, metavar="FILE", help="write everything measured to this file as well")
+    add("--before", metavar="FOLDER", help="another checkout, to be measured in turns with this one under wrk")
     add("--prism", metavar="PATH", help="the Prism to compare with")
     add("--install-prism", action="store_true", help="let npm fetch @stoplight/prism-cli into a temporary folder")
     add("--install-mocks", action="store_true", help="let npm and pip fetch aimock and llmock into a temporary folder")
@@ -99,7 +102,7 @@ def plan_of(chosen: argparse.Namespace) -> Iterator[Plan]:
     history = 1_000 if chosen.quick else 10_000
     with TemporaryDirectory(prefix="bench-prism-") as folder:
         executable, missing = prism_of(chosen, Path(folder))
-        yield Plan(repeat, seconds, starts, history, executable, missing, chosen.install_mocks)
+        yield Plan(repeat, seconds, starts, history, history, executable, missing, chosen.install_mocks, chosen.before)
 
 
 def prism_of(chosen: argparse.Namespace, folder: Path) -> tuple[str | None, str]:

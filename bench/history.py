@@ -10,11 +10,12 @@ from urllib.parse import quote
 import orjson
 
 from bench.client import Connection, question
-from bench.load import batch, prompt
+from bench.load import batch
 from bench.machine import resident_bytes
 from bench.plan import Plan
 from bench.report import Comparison, Result, Row, ratio
 from bench.targets import OURS, BenchError, Target, running
+from bench.words import prompt
 
 TOKEN = "bench-history"
 SLICE, SLICES = 50, 10

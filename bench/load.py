@@ -1,11 +1,11 @@
-"""Throughput under wrk: the same fixed POST against every target in turn, each time a fresh server."""
+"""Throughput under wrk: the same fixed request against every target in turn, each time a fresh server."""
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -16,10 +16,11 @@ from bench.client import Connection, question
 from bench.machine import LOAD_CORE, available_bytes, cpu_seconds, on_cores
 from bench.plan import Plan
 from bench.references import find_batch_schema
-from bench.report import Result, Row, ratio
+from bench.report import Comparison, Result, Row, ratio
 from bench.targets import CONSTANT, JUDGING, KEEPING, OURS, STARLETTE, BenchError, Target, running
+from bench.words import prompt
 
-SCRIPT = Path(__file__).parent / "post.lua"
+SCRIPT = Path(__file__).parent / "load.lua"
 DISTURBED = 0.9
 NO_WRK = (
     "wrk is not installed: `apt install wrk` (Debian, Ubuntu), `dnf install wrk` (Fedora), or build github.com/wg/wrk"
@@ -42,6 +43,8 @@ class Load:
     path: str = "/ai/batches"
     says: bytes = b'"id"'
     """What stands in the first answer of ours, whose status is one of success; the references say what they say."""
+    polls: bool = False
+    """Whether the body is posted only once, and then the status of the new batch is read again and again."""
 
 
 class Run(NamedTuple):
@@ -55,18 +58,13 @@ def batch(prompts: Sequence[str]) -> bytes:
     return json.dumps({"prompts": list(prompts)}).encode()
 
 
-def prompt(number: int, length: int) -> str:
-    """A prompt of exactly so many characters, unlike its neighbours."""
-    return f"question {number}: what do people buy after reading about it? ".ljust(length, "x")[:length]
-
-
 SMALL = Load(
     "queue-small",
     "POST /ai/batches, 3 prompts, 64 connections",
     batch([prompt(n, 50) for n in range(3)]),
     64,
     40_000,
-    (("a", 0.5), ("d", 3.0)),
+    (("a", 0.6), ("d", 20.0)),
 )
 LARGE = Load(
     "queue-large",
@@ -74,8 +72,16 @@ LARGE = Load(
     batch([prompt(n, 200) for n in range(1000)]),
     16,
     8_000,
-    (("b", 0.8), ("d", 3.0)),
+    (("e", 0.95),),
     beside=(KEEPING,),
+)
+STATUS = replace(
+    SMALL,
+    name="status",
+    title="GET /ai/batches?id=, the status of a batch of 3 prompts, 64 connections",
+    promises=(("a", 0.55),),
+    says=b'"status"',
+    polls=True,
 )
 
 
@@ -87,34 +93,69 @@ def measure_large(plan: Plan) -> Result:
     return measure(LARGE, plan)
 
 
+def measure_status(plan: Plan) -> Result:
+    return measure_pair(STATUS, plan)
+
+
+def measure_pair(load: Load, plan: Plan, others: Sequence[Target] = ()) -> Result:
+    """Ours, and before it the same in another checkout if there is one, against the constant answer and others."""
+    wrk = find_wrk()
+    targets = [OURS, *plan.earlier(), CONSTANT, *others]
+    runs = run_in_turns(wrk, load, targets, plan)
+    rows = {target.key: row_of(target, runs[target.key]) for target in targets}
+    result = Result(load.name, f"{load.title} ({plan.repeat} x {plan.seconds} s)", "requests/s", list(rows.values()))
+    result.comparisons = [*shares(load, rows), *gain(rows)]
+    note_disturbance(result, runs, ("ours", "a"))
+    return result
+
+
 def measure(load: Load, plan: Plan) -> Result:
     wrk = find_wrk()
     check_memory(load, plan)
     prism = plan.prism()
-    targets = [OURS, CONSTANT, JUDGING, STARLETTE, *load.beside, *([prism] if prism else [])]
+    references = [CONSTANT, JUDGING, STARLETTE, *load.beside, *([prism] if prism else [])]
+    targets = [OURS, *plan.earlier(), *references]
     result = Result(load.name, f"{load.title} ({plan.repeat} x {plan.seconds} s)", "requests/s")
-    runs: dict[str, list[Run]] = {target.key: [] for target in targets}
-    for repetition in range(plan.repeat):
-        # Each repetition begins with another target, so that no one always runs after the same neighbour.
-        turn = repetition % len(targets)
-        for target in targets[turn:] + targets[:turn]:
-            runs[target.key].append(run_once(wrk, load, target, plan.seconds, f"bench-{repetition}"))
+    runs = run_in_turns(wrk, load, targets, plan)
     rows = {target.key: row_of(target, runs[target.key]) for target in targets}
     result.rows = list(rows.values())
-    result.comparisons = [
-        ratio(f"ours / {key}", rows["ours"], rows[key], "at least", share)
-        for key, share in load.promises
-        if key in rows
-    ]
+    result.comparisons = [*shares(load, rows), *gain(rows)]
     result.notes.append(f"(d) is Prism {plan.prism_version()}" if prism else f"(d) is skipped: {plan.prism_missing}")
     if prism is None:
         result.reservation = " (d skipped)"
     if find_batch_schema(ROOT / "openapi.yaml") is None:
         result.notes.append("openapi.yaml does not describe POST /ai/batches: (b) judges by a schema of its own")
-    if min(run.share for key in ("ours", "a", "b") for run in runs[key]) < DISTURBED:
+    note_disturbance(result, runs, ("ours", "a", "b"))
+    return result
+
+
+def run_in_turns(wrk: str, load: Load, targets: list[Target], plan: Plan) -> dict[str, list[Run]]:
+    """Each repetition begins with another target, so that no one always runs after the same neighbour."""
+    runs: dict[str, list[Run]] = {target.key: [] for target in targets}
+    for repetition in range(plan.repeat):
+        turn = repetition % len(targets)
+        for target in targets[turn:] + targets[:turn]:
+            runs[target.key].append(run_once(wrk, load, target, plan.seconds, f"bench-{repetition}"))
+    return runs
+
+
+def shares(load: Load, rows: Mapping[str, Row]) -> Iterator[Comparison]:
+    """What was promised of ours, as far as the others are here."""
+    for key, share in load.promises:
+        if key in rows:
+            yield ratio(f"ours / {key}", rows["ours"], rows[key], "at least", share)
+
+
+def gain(rows: Mapping[str, Row]) -> Iterator[Comparison]:
+    """Ours against the same in another checkout; nothing is promised but that it is not slower by more than noise."""
+    if "before" in rows:
+        yield ratio("ours / before", rows["ours"], rows["before"], "at least", 0.95)
+
+
+def note_disturbance(result: Result, runs: Mapping[str, Sequence[Run]], keys: Sequence[str]) -> None:
+    if min(run.share for key in keys for run in runs[key]) < DISTURBED:
         result.notes.append("a server had too little of its core (others at work here?): do not trust these ratios")
         result.reservation += " (disturbed)"
-    return result
 
 
 def row_of(target: Target, runs: Sequence[Run]) -> Row:
@@ -129,23 +170,32 @@ def run_once(wrk: str, load: Load, target: Target, seconds: int, token: str) -> 
     with TemporaryDirectory(prefix="bench-") as name, running(target) as server:
         body = Path(name) / "body.json"
         body.write_bytes(load.body)
-        check_one(load, target, server.port, question("POST", load.path, token=token, body=load.body))
+        answer = check_one(load, target, server.port, question("POST", load.path, token=token, body=load.body))
+        wanted = {**os.environ, "BENCH_METHOD": "POST", "BENCH_BODY": str(body), "BENCH_TOKEN": token}
+        path = load.path
+        if load.polls:
+            path += f"?id={json.loads(answer)['id']}"
+            wanted["BENCH_METHOD"] = "GET"
+            del wanted["BENCH_BODY"]
+            check_one(load, target, server.port, question("GET", path, token=token))
         command = [wrk, "-t1", f"-c{load.connections}", "--timeout", "10s", "-s", str(SCRIPT)]
-        command.append(f"http://127.0.0.1:{server.port}{load.path}")
-        wanted = {**os.environ, "BENCH_BODY": str(body), "BENCH_TOKEN": token}
+        command.append(f"http://127.0.0.1:{server.port}{path}")
         run_wrk(target, [*command, "-d1s"], wanted)
         used = cpu_seconds(server.pid)
         rate, p99, lasted = run_wrk(target, [*command, f"-d{seconds}s"], wanted)
         return Run(rate, p99, (cpu_seconds(server.pid) - used) / lasted)
 
 
-def check_one(load: Load, target: Target, port: int, request: bytes) -> None:
+def check_one(load: Load, target: Target, port: int, request: bytes) -> bytes:
+    """The body of the answer to one plain request, which must be a success."""
     with Connection(port) as connection:
         answer = connection.ask(request)
     if answer.status not in {200, 202}:
         raise BenchError(f"{target.label} answers {load.path} with {answer.status}: {answer.body[:300]!r}")
-    if target is OURS and load.says not in answer.body:
-        raise BenchError(f"{target.label} does not say {load.says!r} to {load.path}: {answer.body[:300]!r}")
+    says = b'"id"' if load.polls and request.startswith(b"POST") else load.says
+    if target is OURS and says not in answer.body:
+        raise BenchError(f"{target.label} does not say {says!r} to {load.path}: {answer.body[:300]!r}")
+    return answer.body
 
 
 def run_wrk(target: Target, command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:

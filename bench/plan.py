@@ -1,9 +1,10 @@
 """How much is measured: repetitions, seconds and counts, and where Prism comes from."""
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from bench.targets import Target, prism
+from bench.targets import OURS, Target, prism
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,23 @@ class Plan:
     """Repetitions of what takes milliseconds: starting and stopping."""
     history: int = 10_000
     """Batches queued before the second look."""
+    large: int = 10_000
+    """Large batches queued before the server is weighed."""
     prism_executable: str | None = None
     prism_missing: str = ""
     """Why there is no Prism, where there is none."""
 
     installs_mocks: bool = False
     """Whether aimock and llmock may be fetched."""
+
+    before: str | None = None
+    """The folder of another checkout, which is measured beside this one."""
+
+    def earlier(self) -> list[Target]:
+        """The server of the other checkout; empty without one."""
+        if self.before is None:
+            return []
+        return [replace(OURS, key="before", label=f"the checkout {self.before}", folder=Path(self.before).resolve())]
 
     def prism(self) -> Target | None:
         return prism(self.prism_executable) if self.prism_executable else None

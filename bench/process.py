@@ -24,7 +24,7 @@ def measure_start(plan: Plan) -> Result:
                 samples[target.key].append(server.seconds * 1000)
     ours, theirs = (Row(target.label, samples[target.key][1:]) for target in PAIR)
     result = Result("start", f"process start to first 200 ({plan.starts} x)", "ms", [ours, theirs])
-    result.comparisons = [ratio("ours / c", ours, theirs, "at most", 1.3)]
+    result.comparisons = [ratio("ours / c", ours, theirs, "at most", 1.35)]
     return result
 
 
@@ -37,7 +37,7 @@ def measure_memory(plan: Plan) -> Result:
                 samples[target.key].append(resident_bytes(server.pid) / 2**20)
     ours, theirs = (Row(target.label, samples[target.key]) for target in PAIR)
     result = Result("memory", f"resident at rest, after the first 200 ({plan.repeat} x)", "MiB", [ours, theirs])
-    result.comparisons = [ratio("ours / c", ours, theirs, "at most", 1.35)]
+    result.comparisons = [ratio("ours / c", ours, theirs, "at most", 1.25)]
     return result
 
 

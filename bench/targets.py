@@ -34,6 +34,8 @@ class Target:
     probe: str
     ready: int = 200
     """The status that `GET probe` answers once the server is there."""
+    folder: Path = ROOT
+    """Where the command runs; a server of ours is that of this checkout."""
 
 
 class Running(NamedTuple):
@@ -98,7 +100,7 @@ def running(target: Target) -> Iterator[Running]:
         with log.open("wb") as output, on_cores(SERVER_CORE):
             started = perf_counter()
             process = subprocess.Popen(
-                command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, cwd=target.folder, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
             yield await_answer(target, process, port_file, port, started)

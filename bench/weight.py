@@ -4,11 +4,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.batches import AT_ONCE, LARGE
+from bench.history import calling, large_batch
 from bench.loop import Input, Loop, check_output, input_of
 from bench.machine import highest_resident_bytes, resident_bytes
 from bench.plan import Plan
 from bench.report import Comparison, Result, Row
-from bench.targets import BenchError, running
+from bench.targets import OURS, BenchError, running
 
 HUGE = (50_000, 4_194)
 """Just under 200 MiB."""
@@ -27,6 +28,19 @@ def measure_weight(plan: Plan) -> Result:
         Comparison(rows[step].label, rows[step].median, "at most", ALLOWED, "MiB") for step in ("upload", "download")
     ]
     result.notes.append("nothing is promised of the work itself: answers, ids and counts have to be somewhere")
+    return result
+
+
+def measure_many(plan: Plan) -> Result:
+    """What is resident after thousands of large batches in one sandbox, of which no two are equal."""
+    weights, body = [], large_batch(0)
+    for _ in range(min(plan.repeat, 2)):
+        with calling(OURS) as caller:
+            for number in range(plan.large):
+                caller.queue(body.replace(b"question 0:", b"question %d:" % number, 1))
+            weights.append(resident_bytes(caller.pid) / 1e6)
+    result = Result("many-large", f"resident after {plan.large:,} batches of 200 kB", "MB", [Row(OURS.label, weights)])
+    result.comparisons = [Comparison("resident", result.rows[0].median, "at most", 400, "MB")]
     return result
 
 

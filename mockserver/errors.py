@@ -20,7 +20,7 @@ class Problem(NamedTuple):
 
 
 class MockServerError(Exception):
-    """Something to mend before the server can start; the text says where, what came, and what was wanted."""
+    """A mistake that keeps the server from starting; the text says where, the value, and what was expected."""
 
     def __init__(self, message: str, place: str = "") -> None:
         self.problem = Problem(place, message)

@@ -1,6 +1,6 @@
 """Parses JSON of clients, and limits the number of its values before they are created."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -48,27 +48,39 @@ def max_values(size: int) -> int:
 
 def check_values(text: bytes, limit: int | None = None) -> None:
     """Raises JsonError for text that holds more values than `limit`, which is `max_values` by default."""
-    limit = max_values(len(text)) if limit is None else limit
-    if len(text) > limit * _LEAST_BYTES and _count_marks(text) >= limit and count_values(text, limit) > limit:
-        message = f"JSON of {len(text)} bytes may hold at most {limit} values; this holds more"
+    check_values_in(lambda: _pieces(text), len(text), max_values(len(text)) if limit is None else limit)
+
+
+def check_values_in(read: Callable[[], Iterable[bytes]], size: int, limit: int) -> None:
+    """As check_values, of a text of `size` bytes, whose pieces `read` returns."""
+    if size > limit * _LEAST_BYTES and sum(map(_count_marks, read())) >= limit and _count(read(), limit) > limit:
+        message = f"JSON of {size} bytes may hold at most {limit} values; this holds more"
         raise JsonError("max_values", message, {"most": limit})
 
 
 def count_values(text: bytes, enough: int | None = None) -> int:
     """The number of values in JSON text; an empty list or object counts twice. Stops when there are `enough`."""
-    count, start, is_string = 1, 0, False
-    while start < len(text) and (enough is None or count <= enough):
-        piece = text[start : start + _PIECE]
-        if len(piece) > 1 and (len(piece) - len(piece.rstrip(b"\\"))) % 2:
-            piece = piece[:-1]  # the last backslash escapes the next piece
-        start += len(piece)
+    return _count(_pieces(text), enough)
+
+
+def _count(pieces: Iterable[bytes], enough: int | None) -> int:
+    count, is_string, rest = 1, False, b""
+    for given in pieces:
+        if enough is not None and count > enough:
+            break
+        piece = rest + given
+        rest = b"\\" if (len(piece) - len(piece.rstrip(b"\\"))) % 2 else b""  # it escapes the next piece
+        piece = piece.removesuffix(rest)
         parts = piece.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS).split(b'"')
         count += sum(map(len, parts[is_string::2]))
         is_string ^= len(parts) % 2 == 0
     return count
 
 
-def _count_marks(text: bytes) -> int:
-    """At least the number of values less one: each but the first follows a comma or an opening bracket."""
-    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
-    return sum(len(piece.translate(None, _NO_MARKS)) for piece in pieces)
+def _count_marks(piece: bytes) -> int:
+    """At least the number of values in a piece of JSON: each but the first follows a comma or an opening bracket."""
+    return len(piece.translate(None, _NO_MARKS))
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    return (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))

@@ -36,6 +36,8 @@ _MEMBER = re.compile(r'"([\w.-]{1,100})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)++)"'
 _NAMED_IN_PATH = re.compile(r"(?s)(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger\Z|\Z)")
 _PLAIN = "/!$&'()*+,:;=@~{}[]%"
 """Characters that are not escaped in a path, in addition to letters, digits and `-._`."""
+MAX_KNOWN = 200
+"""The most characters of a token whose digest is kept for its next request."""
 _declared: set[str] = set()
 """Names that documents of this process declare; they are only ever added."""
 _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
@@ -45,7 +47,14 @@ _TEXT_IN_ANSWERS = frozenset({"token", "session", "signature"})
 @lru_cache(maxsize=256)  # every request asks for its token's, and the digest takes a microsecond
 def account_key(token: str) -> str:
     """The digest that identifies an account in place of its token: 32 hexadecimal digits."""
+    return _known_key(token) if len(token) <= MAX_KNOWN else _account_key(token)
+
+
+def _account_key(token: str) -> str:
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, person=b"mocks-account").hexdigest()
+
+
+_known_key = lru_cache(maxsize=1024)(_account_key)
 
 
 def is_account_key(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Texts for people: where a value stands, tables, numbers of things, and the name that was probably meant."""
+"""Texts for people: locations of values, tables, counts, and the nearest known name."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ MAX_COMPARED = 200
 
 
 def format_location(location: Iterable[str | int]) -> str:
-    """Where a value stands in a JSON value: `completions[0].match`; empty for the whole value."""
+    """A location in a JSON value: `completions[0].match`; empty for the whole value."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
 
 
 def format_dotted(location: Iterable[str | int]) -> str:
-    """The same with nothing but dots: `body.messages.0.role`."""
+    """A location with dots only: `body.messages.0.role`."""
     return ".".join(map(str, location))
 
 
@@ -30,7 +30,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def plural_ending(number: int) -> str:
-    """What a noun ends with after a number: an `s`, or nothing after 1."""
+    """The ending of a noun after a number: `s`, or nothing after 1."""
     return "" if number == 1 else "s"
 
 

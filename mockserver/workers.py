@@ -46,10 +46,22 @@ class LaneFull(Exception):
     """The lane already has MAX_WAITING waiting pieces of work."""
 
 
+class Pending(Future[_Result]):
+    """The result of work that was submitted."""
+
+    is_abandoned = False
+
+    def abandon(self) -> None:
+        """Drop waiting work, and end running work at its next checkpoint."""
+        self.is_abandoned = True
+        self.cancel()
+
+
 class _Current(threading.local):
     """The thread's current work; None in threads that are not a pool's."""
 
     pool: "Workers | None" = None
+    pending: "Pending[Any] | None" = None
     since = 0.0
     """When the work got its slot, in seconds of the monotonic clock."""
     has_slot = False
@@ -121,10 +133,10 @@ class _Work:
     def __init__(self, lane: str, action: Callable[[], Any]) -> None:
         self.lane = lane
         self.action = action
-        self.future: Future[Any] = Future()
+        self.future: Pending[Any] = Pending()
 
     def release(self) -> None:
-        """Let go of what was asked and answered: the future's callbacks hold this, and would keep both in a circle."""
+        """Drop action and result: the future's callbacks reference this object, which would be a cycle."""
         del self.action, self.future
 
 
@@ -134,7 +146,7 @@ def _run(future: "Future[Any]", action: Callable[[], Any]) -> None:
     try:
         result = action()
     except WorkStopped:
-        future.set_exception(ConnectionResetError("the server ends"))
+        future.set_exception(ConnectionResetError("the work was stopped"))
     except BaseException as error:
         future.set_exception(error)
     else:
@@ -160,7 +172,7 @@ class Workers:
         self._threads = self._idle = self._busy = 0
         self._slots = _Slots()
 
-    def submit(self, lane: str, action: Callable[[], _Result]) -> "Future[_Result]":
+    def submit(self, lane: str, action: Callable[[], _Result]) -> "Pending[_Result]":
         """Run the action after the lane's earlier work; raises LaneFull. Cancelling the future drops waiting work."""
         work = _Work(lane, action)
         future = work.future  # once it is in the queue, a thread may finish and release it at any time
@@ -184,7 +196,7 @@ class Workers:
 
     def pause(self) -> None:
         """Implements `checkpoint` in a thread of this pool."""
-        if self.is_stopping:
+        if self.is_stopping or (_current.pending is not None and _current.pending.is_abandoned):
             raise WorkStopped
         is_alone = _current.has_slot and not self._slots.is_wanted
         if not is_alone and time.monotonic() - _current.since > SLICE:
@@ -231,7 +243,7 @@ class Workers:
         _current.pool = self
         lane: str | None = None
         while (work := self._next(lane)) is not None:
-            lane = work.lane
+            lane, _current.pending = work.lane, work.future
             _current.has_slot = self._slots.take(is_new=True)
             _current.since = time.monotonic()
             try:
@@ -242,7 +254,7 @@ class Workers:
                 if _current.has_slot:
                     self._slots.give()
             work.release()
-            work = None
+            work = _current.pending = None
 
     def _next(self, done: str | None) -> _Work | None:
         """The next work, for a thread that has just worked for the lane `done`; None if the thread should end."""

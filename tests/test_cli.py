@@ -79,7 +79,7 @@ def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, **more)
 
 
-def test_the_version_is_told_without_loading_the_engine() -> None:
+def test_the_version_is_printed_without_loading_the_engine() -> None:
     script = (
         "import sys; from mockserver.cli import main\n"
         "try: main(['--version'])\n"
@@ -91,13 +91,13 @@ def test_the_version_is_told_without_loading_the_engine() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"mockserver {__version__}\n", "")
 
 
-def test_no_verb_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_subcommand_the_help_is_shown_and_the_exit_code_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "serve" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [["sing"], ["serve", "--prot", "1"], ["serve", "--por", "1"], ["serve", "x"]])
-def test_wrong_usage_is_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(args)
 
@@ -181,7 +181,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line_and_is_3(
     assert capsys.readouterr().err == "mockserver: openapi.yaml: is no document\n"
 
 
-def test_a_senseless_setting_keeps_the_server_from_starting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_setting_prevents_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "http"]) == 3
     assert capsys.readouterr().err == "mockserver: --port is 'http'; wanted an integer from 0 to 65535\n"
 
@@ -239,7 +239,7 @@ def test_check_lists_every_problem_and_counts_them(
     ("error", "code"),
     [(SettingsError("no"), 2), (SpecError("no"), 4), (FixtureError("no"), 4), (MockServerError("no"), 4)],
 )
-def test_check_tells_unreadable_settings_from_documents_that_could_not_be_checked(
+def test_check_exits_differently_for_invalid_settings_and_unreadable_documents(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answering(monkeypatch, raising(error))
@@ -302,7 +302,7 @@ def test_healthcheck_asks_for_health(monkeypatch: pytest.MonkeyPatch, capsys: py
         assert main(["healthcheck"]) == 0
 
 
-def test_healthcheck_does_not_wait_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+def test_healthcheck_times_out(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert main(["healthcheck", "--url", url, "--timeout", "0.01"]) == 1
@@ -323,7 +323,7 @@ def test_an_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err == ""
 
 
-def test_output_that_nobody_reads_ends_the_verb(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_pipe_ends_the_subcommand(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(loading, "build_engine", lambda settings: SimpleNamespace(services=SERVICES))
@@ -333,7 +333,7 @@ def test_output_that_nobody_reads_ends_the_verb(monkeypatch: pytest.MonkeyPatch)
         assert main(["operations"]) == cli.PIPE_CLOSED
 
 
-def test_a_reader_that_leaves_is_no_reason_to_complain() -> None:
+def test_a_closed_pipe_prints_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "mockserver", "operations", "--json"]
@@ -360,7 +360,9 @@ FULL = Path("/dev/full")
         (["serve", "--port", "0"], 3),
     ],
 )
-def test_a_full_disk_behind_standard_output_is_told_in_one_line(args: list[str], code: int, is_buffered: bool) -> None:
+def test_a_full_disk_behind_standard_output_is_reported_in_one_line(
+    args: list[str], code: int, is_buffered: bool
+) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     environment |= {} if is_buffered else {"PYTHONUNBUFFERED": "1"}
     with FULL.open("w") as full:
@@ -379,7 +381,7 @@ def test_a_full_disk_behind_standard_output_is_told_in_one_line(args: list[str],
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
-def test_a_port_file_that_cannot_be_written_is_3_and_a_device_stays_one() -> None:
+def test_a_port_file_that_cannot_be_written_is_3_and_a_device_is_unchanged() -> None:
     done = run("serve", "--port", "0", "--port-file", str(FULL))
 
     assert done.returncode == 3
@@ -388,7 +390,7 @@ def test_a_port_file_that_cannot_be_written_is_3_and_a_device_stays_one() -> Non
 
 
 @pytest.mark.parametrize("args", [["operations"], ["--version"], ["check"]])
-def test_without_standard_output_and_error_a_verb_still_ends(args: list[str]) -> None:
+def test_without_standard_output_and_error_a_subcommand_still_ends(args: list[str]) -> None:
     command = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "mockserver", *args]
 
     assert subprocess.run(command, timeout=60, check=False).returncode == 0

@@ -56,7 +56,7 @@ def make_tests(suite: pytest.Pytester, tests: str) -> None:
     suite.makepyfile(ASK + tests)
 
 
-def test_two_hundred_tests_on_four_workers_never_meet(suite: pytest.Pytester) -> None:
+def test_two_hundred_tests_on_four_workers_are_isolated(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         """
@@ -79,7 +79,7 @@ def test_two_hundred_tests_on_four_workers_never_meet(suite: pytest.Pytester) ->
     result.assert_outcomes(passed=200)
 
 
-def test_a_failing_test_shows_what_was_asked_and_a_passing_one_does_not(suite: pytest.Pytester) -> None:
+def test_a_failing_test_shows_its_requests_and_a_passing_one_does_not(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         """
@@ -149,7 +149,7 @@ def test_a_real_key_never_reaches_the_server(suite: pytest.Pytester, monkeypatch
     run(suite).assert_outcomes(passed=2)
 
 
-def test_requests_that_no_api_knows_fail_the_test_unless_they_are_allowed(suite: pytest.Pytester) -> None:
+def test_unexpected_requests_fail_the_test_unless_they_are_allowed(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         """
@@ -194,7 +194,7 @@ def test_requests_that_no_api_knows_fail_the_test_unless_they_are_allowed(suite:
     run(suite, "-o", "mockserver_allow_unexpected=true").assert_outcomes(passed=7, failed=1)
 
 
-def test_markers_and_ini_say_how_a_sandbox_begins(suite: pytest.Pytester) -> None:
+def test_marks_and_ini_options_set_the_initial_state_of_a_sandbox(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\nmockserver_progression = polls:5\nmockserver_clock = frozen@2030-01-01")
     suite.makepyfile(
         """
@@ -317,7 +317,7 @@ def test_a_misspelt_argument_of_the_mark_gets_the_nearest_name(suite: pytest.Pyt
     )
 
 
-def test_an_option_that_makes_no_sense_is_refused_at_the_start(suite: pytest.Pytester) -> None:
+def test_an_invalid_option_is_rejected_at_the_start(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_it(sandbox): pass")
 
     result = run(suite, "-o", "mockserver_journal=many")
@@ -327,7 +327,7 @@ def test_an_option_that_makes_no_sense_is_refused_at_the_start(suite: pytest.Pyt
     run(suite, "-o", "mockserver_clock=tomorrow").assert_outcomes(errors=1)
 
 
-def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> None:
+def test_an_external_server_is_used_and_its_sandboxes_are_deleted(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         """
@@ -352,7 +352,7 @@ def test_an_external_server_is_used_and_left_tidy(suite: pytest.Pytester) -> Non
     assert [name for name in left if name.startswith("test-")] == []
 
 
-def test_a_runs_mark_keeps_it_from_others_on_an_external_server(
+def test_a_run_id_keeps_runs_apart_on_an_external_server(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_tests(
@@ -526,7 +526,7 @@ def test_findings_fail_a_test_where_that_is_asked_for(suite: pytest.Pytester) ->
     run(suite).assert_outcomes(passed=4, failed=1, errors=1)
 
 
-def test_findings_and_unexpected_requests_are_told_together(suite: pytest.Pytester) -> None:
+def test_findings_and_unexpected_requests_are_reported_together(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         RETRIES
@@ -543,7 +543,7 @@ def test_findings_and_unexpected_requests_are_told_together(suite: pytest.Pytest
 
 
 @pytest.mark.parametrize("wrong", ["info", "errors", "never"])
-def test_a_severity_that_there_is_none_of_is_refused(suite: pytest.Pytester, wrong: str) -> None:
+def test_an_unknown_severity_is_rejected(suite: pytest.Pytester, wrong: str) -> None:
     suite.makepyfile(
         f"import pytest\n@pytest.mark.mockserver(fail_on={wrong!r})\ndef test_marked(sandbox): pass\n",
     )
@@ -556,7 +556,7 @@ def test_a_severity_that_there_is_none_of_is_refused(suite: pytest.Pytester, wro
     marked.stdout.fnmatch_lines([f"*test_marked: fail_on is '{wrong}'; wanted 'error', 'warning', or ''*"])
 
 
-def test_findings_fail_a_test_against_an_external_server_and_a_report_says_what_it_cannot_judge(
+def test_findings_fail_a_test_against_an_external_server_and_a_report_says_what_it_cannot_check(
     suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_tests(suite, RETRIES + "\n    def test_bad(sandbox):\n        retry_what_cannot_heal()\n")
@@ -572,7 +572,7 @@ def test_findings_fail_a_test_against_an_external_server_and_a_report_says_what_
     assert "nothing found" not in told.out
 
 
-def test_variables_are_settings_but_for_where_to_listen(
+def test_environment_variables_are_settings_except_host_and_port(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = {"MOCKSERVER_HOST": "203.0.113.1", "MOCKSERVER_PORT_FILE": "port.txt", "MOCKSERVER_CONFIG": "none.yaml"}
@@ -598,7 +598,7 @@ def test_variables_are_settings_but_for_where_to_listen(
     result.stdout.fnmatch_lines(["*MOCKSERVER_STRICT*perhaps*true or false*"])
 
 
-def test_settings_of_a_suite_never_say_which_port(suite: pytest.Pytester) -> None:
+def test_settings_of_a_suite_never_set_the_port(suite: pytest.Pytester) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -649,7 +649,7 @@ STALE = """
 
 
 @pytest.mark.parametrize("is_external", [False, True])
-def test_who_asks_another_sandbox_is_told_which(suite: pytest.Pytester, is_external: bool) -> None:
+def test_a_failing_test_names_other_sandboxes_that_were_used(suite: pytest.Pytester, is_external: bool) -> None:
     make_tests(suite, STALE)
 
     with running_pool() as host:
@@ -669,7 +669,7 @@ def test_who_asks_another_sandbox_is_told_which(suite: pytest.Pytester, is_exter
     assert "requests came to" not in told[-1]
 
 
-def test_a_lost_request_is_told_what_it_may_have_meant(suite: pytest.Pytester) -> None:
+def test_an_unexpected_request_is_shown_with_the_nearest_operation(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         """
@@ -700,7 +700,7 @@ def test_a_lost_request_is_told_what_it_may_have_meant(suite: pytest.Pytester) -
     )
 
 
-def test_a_stub_that_nobody_met_can_be_found(suite: pytest.Pytester) -> None:
+def test_an_unused_stub_can_be_found(suite: pytest.Pytester) -> None:
     make_tests(
         suite,
         """
@@ -718,7 +718,7 @@ def test_a_stub_that_nobody_met_can_be_found(suite: pytest.Pytester) -> None:
     run(suite).assert_outcomes(passed=1)
 
 
-def test_tracebacks_speak_of_a_sandbox(suite: pytest.Pytester) -> None:
+def test_the_repr_of_a_sandbox_in_tracebacks_names_it(suite: pytest.Pytester) -> None:
     suite.makepyfile("def test_it(sandbox):\n    assert sandbox is None\n")
 
     run(suite).stdout.fnmatch_lines(["*assert <sandbox 'test-*test_it*' of http://127.0.0.1:*> is None"])

@@ -67,7 +67,7 @@ class Impact:
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         names = [*_imported_names(tree), *sorted(text for text in texts if text in self._files)]
-        if "importlib.metadata.entry_points" in names:
+        if f"{PACKAGE}.settings.entry_points.entry_points" in names:
             names += plugins
         if PACKAGE in texts:
             names.append(f"{PACKAGE}.__main__")

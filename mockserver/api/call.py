@@ -10,6 +10,7 @@ from mockserver.http import Request, Response
 from mockserver.openapi.document import JSON, OpenApiDocument, Operation
 from mockserver.openapi.replacement import Needs
 from mockserver.openapi.schema import Schema
+from mockserver.records import Record
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
@@ -23,10 +24,10 @@ class ApiContext(NamedTuple):
     fixtures: Fixtures
     settings: Settings
     served: "Served | None" = None
-    """What else is served; None where the document is all."""
+    """All served documents together; None if this is the only one."""
 
     def operation(self, name: str) -> Operation | None:
-        """The served operation with that operationId or `POST /path`, of whichever document; None when none is."""
+        """The served operation with that operationId or `POST /path`, of any document; None if there is none."""
         return (self.served.operations if self.served else self.spec.by_key).get(name)
 
     def component(self, name: str) -> Schema:
@@ -38,22 +39,22 @@ class ApiContext(NamedTuple):
         return (self.served.bundled if self.served else self.spec).component(name)
 
     def changed_defaults(self, name: str) -> Mapping[str, Any]:
-        """The defaults of an operation that are not those its handler has by itself."""
+        """The operation's defaults in the document that differ from those of its handler."""
         return self.served.defaults.get(name, {}) if self.served else {}
 
 
 class Served(NamedTuple):
-    """What all documents serve together, and the bundled one as it is without them."""
+    """All served documents together, and the unchanged bundled one."""
 
     bundled: OpenApiDocument
     needs: Needs
     operations: Mapping[str, Operation]
-    """By operationId, and by method and path. Of two with one operationId the first counts."""
+    """By operationId, and by method and path. Of two operations with one operationId the first counts."""
     defaults: Mapping[str, Mapping[str, Any]]
-    """By operationId: the defaults that handlers do not have by themselves."""
+    """By operationId, the document's defaults that differ from those of the handlers."""
 
 
-class Call(NamedTuple):
+class Call(Record, frozen=True, gc=False):
     """A request that was routed, admitted and validated, with the sandbox it happens in."""
 
     operation: Operation
@@ -68,7 +69,7 @@ class Call(NamedTuple):
     body: Any
     """The body's value: JSON as Python values, anything else as bytes."""
     world: ApiContext
-    canonical: bytes = b""
+    canonical: bytes | memoryview = b""
     """The JSON body in the one form that all ways of writing it share; empty for any other body."""
     broken: frozenset[str] = frozenset()
     """Fields the request has, but in a form the document refuses; they are left out of `arguments` and `body`. Only a

@@ -8,15 +8,15 @@ from mockserver.sandbox.sandbox import Sandbox
 
 MAX_REJECTED_EXAMPLES = 3
 MAX_EXAMPLE = 300
-"""Characters of what is told of a refused item."""
+"""The most characters of an example of a rejected item."""
 
 
 class RejectedItems(NamedTuple):
-    """The items of a batch that the document refuses: all are counted, a few are told."""
+    """Items of a batch that failed validation: their number, and a few examples."""
 
     total: int = 0
     told: tuple[str, ...] = ()
-    """Of the first, which item it is and its first violation."""
+    """For the first items, the item and its first violation."""
 
     def with_item(self, place: str, message: str) -> "RejectedItems":
         told = (
@@ -33,36 +33,36 @@ class BatchState(NamedTuple):
     failed: int
     """How many of its items have failed so far."""
     was_told: bool = False
-    """Whether the client learned of the end without asking, by a callback."""
+    """Whether a delivered callback has reported the end to the client."""
     refused: RejectedItems = RejectedItems()
-    """Of its items those that broke the document, where the batch was accepted all the same."""
+    """Its items that failed validation after the batch was accepted."""
 
 
 class ClientRules(NamedTuple):
-    """How a good client lives with one kind of batch: which operation is what, and where its answers tell what.
+    """How a client should use one kind of batch: its operations, and where their responses have the facts.
 
-    The verdict on a client is read from this table; it knows no API by name.
+    The checks of the verdict read this table; they know no API by name.
     """
 
     create: str
     """The operation that queues one; it costs money."""
     status: tuple[str, ...]
-    """The operations that tell where one is, by the id in their argument `id`, or for several, in `data`."""
+    """The operations that return its status, for the id in their argument `id`, or for several in `data`."""
     id: tuple[str, str]
     """Where a status read names the batch: `("query", "id")`, `("path", "batch_id")`."""
     ends: frozenset[str]
     """The statuses after which nothing changes; an answer without a status is the result itself."""
     unfinished_ends: frozenset[str]
-    """The ends that leave work to be done again."""
+    """The final statuses after which work has to be repeated."""
     batch_state: Callable[[Sandbox, str, float], BatchState | None]
     """What the sandbox knows of the batch with that id; None for one it does not know."""
     failed: tuple[str, ...] = ()
-    """Where an answer tells how many items failed; empty when it does not."""
+    """Where a response has the number of failed items; empty if it has none."""
     download: str = ""
-    """The operation that gives the results."""
+    """The operation that returns the results."""
     error_file: str = ""
-    """Where an answer names the file of what failed; empty when there is none."""
+    """Where a response names the error file; empty if there is none."""
     patience: Mapping[int, int] = {}
-    """How often `create` may be sent again after an answer with that status, where it heals more than others."""
+    """By status, how often `create` may be retried after it, where that differs from the default."""
     poll_seconds: float = 1.0
-    """The least time between two reads of a status. Neither vendor documents one: once a second is our own default."""
+    """The least seconds between two polls. Neither vendor documents one; 1 is our default."""

@@ -82,18 +82,18 @@ class Provider:
     patch_document: Callable[[dict[str, Any], Settings], None] | None = None
     """Changes the bundled document as settings ask."""
     prefixes: tuple[str, ...] = ()
-    """Beginnings of paths, each ending where a part of the path ends (`/v1`)."""
+    """Prefixes of its paths, in whole segments (`/v1`)."""
     unknown_path_response: UnknownPathHandler | None = None
     format_error: ErrorFormatter | None = None
     statuses: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
-    """By reason the statuses of its rejections, where they differ from those that all providers share."""
+    """By reason, the statuses of its rejections that differ from the common ones."""
     admission: AdmissionHook | None = None
     charges: Charges | None = None
     add_headers: ResponseHook | None = None
     threaded_prefixes: tuple[str, ...] = ()
-    """Beginnings of paths whose requests may take so long that they are handled in a thread."""
+    """Prefixes of paths whose requests may take so long that they are handled in a thread."""
     costly: Callable[[Request], bool] | None = None
-    """Whether a request may spend a Budget: it is handled in a thread, too."""
+    """Whether a request may spend a Budget; it is then handled in a thread, too."""
     usage_report: UsageReport | None = None
     collections: CollectionTypes | None = None
     dated: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ class Provider:
         return self.longest_prefix(path) > 0
 
     def longest_prefix(self, path: str) -> int:
-        """The length of the longest of the provider's prefixes that the path stands under; 0 for none."""
+        """The length of the longest of its prefixes that the path is below; 0 if there is none."""
         return max((len(each) for each in self.prefixes if path == each or path.startswith(f"{each}/")), default=0)
 
     def handles(self, *operations: str) -> Callable[[Handler], Handler]:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +24,7 @@ from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
 from mockserver.settings.declarations import PROVIDER_GROUP
+from mockserver.settings.entry_points import entry_points
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
@@ -57,6 +57,7 @@ def build_engine(settings: Settings) -> Engine:
         _sandbox_defaults(settings, fixtures, providers),
         limit=settings.max_sandboxes,
         journal_bytes=settings.journal_bytes,
+        batch_bytes=settings.batch_bytes,
         when_evicted=_log_evictions,
     )
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
@@ -71,7 +72,7 @@ def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "
 
 def find_providers() -> list[Provider]:
     """All installed providers, by entry point."""
-    return [entry.load() for entry in entry_points(group=PROVIDER_GROUP)]
+    return [entry.load() for entry in entry_points(PROVIDER_GROUP)]
 
 
 def bundled_path(name: str) -> Path:

@@ -263,12 +263,12 @@ class Engine:
             account = self._admit(service, request, sandbox, now, token)
             if service.provider is not None and service.provider.admission is not None:
                 service.provider.admission(operation, sandbox, account, now, self.settings)
-        supplied = parse_input(operation, request, match.arguments, strict=self.settings.strict)
-        arguments, body, canonical_body, violations = supplied
-        call = Call(operation, request, sandbox, now, account, arguments, body, service.world, canonical_body)
-        violations = violations and _relevant_violations(service, supplied)
+        found = parse_input(operation, request, match.arguments, strict=self.settings.strict)
+        arguments, body = found.arguments, found.body
+        call = Call(operation, request, sandbox, now, account, arguments, body, service.world, found.canonical)
+        violations = found.violations and _relevant_violations(service, found)
         if service.check is not None:
-            violations = [*violations, *service.check(_with_valid_fields(call, supplied) if violations else call)]
+            violations = [*violations, *service.check(_with_valid_fields(call, found) if violations else call)]
         if violations:
             raise Refusal(Reason.INVALID, violations=violations)
         return service.handler(call) if service.handler else canned_response(call)
@@ -277,21 +277,12 @@ class Engine:
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
     ) -> Account:
         """The account of the request. Checked in this order: header, token, credits."""
-        scheme = missing_scheme(service.operation.security, request)
-        where = (scheme.location, scheme.name)
-        if token is None:
-            message = f"the {scheme.name} {_PLACES[scheme.location]} is missing"
-            raise Refusal(Reason.UNAUTHENTICATED, violations=[Violation(where, "required", message)])
         name = service.provider.name if service.provider else ""
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
-            message = (
-                "the token is revoked, or not among the accounts"
-                if token
-                else f"the {scheme.name} {_PLACES[scheme.location]} holds no {scheme.noun}"
-            )
-            raise Refusal(Reason.FORBIDDEN, violations=[Violation(where, "credential", message)])
+            raise _bad_credential(service.operation, request, token)
         if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
+            where = missing_scheme(service.operation.security, request).place
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
 
@@ -347,6 +338,17 @@ def sandbox_name(request: Request, token: str | None) -> str:
 def is_named_by_token(request: Request, token: str | None) -> bool:
     """Whether the request's sandbox is named by its bearer token."""
     return bool(token) and not request.headers.get(SANDBOX_HEADER)
+
+
+def _bad_credential(operation: Operation, request: Request, token: str | None) -> Refusal:
+    """The rejection of a token that is missing (None), empty, or not accepted."""
+    scheme = missing_scheme(operation.security, request)
+    place = f"the {scheme.name} {_PLACES[scheme.location]}"
+    if token is None:
+        violation = Violation(scheme.place, "required", f"{place} is missing")
+        return Refusal(Reason.UNAUTHENTICATED, violations=[violation])
+    message = "the token is revoked, or not among the accounts" if token else f"{place} holds no {scheme.noun}"
+    return Refusal(Reason.FORBIDDEN, violations=[Violation(scheme.place, "credential", message)])
 
 
 def _no_room(full: SandboxesFull) -> Response:

@@ -129,7 +129,7 @@ class OpenApiDocument:
         )
 
     def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
-        """The operation's alternatives, else the document's. What no request can be judged by is left out."""
+        """The operation's alternatives, else the document's, without unsupported schemes."""
         for each in self._list(node.get("security", self.document.get("security", [])), place):
             found = (self._schemes.get(name) for name in self._mapping(each, place))
             yield tuple(scheme for scheme in found if scheme is not None)

@@ -64,8 +64,8 @@ def pattern_weight(text: str) -> int:
 
 
 def linear_options(size: int | None = None) -> jsonschema_rs.RegexOptions:
-    """A validator's options for compiling patterns; each of at most that many bytes, by default 10 MB."""
-    return jsonschema_rs.RegexOptions(size_limit=size, dfa_size_limit=size and DFA_BYTES)
+    """A validator's options for compiling patterns; each of at most that many bytes, by default the most of SIZES."""
+    return jsonschema_rs.RegexOptions(size_limit=size or SIZES[-1], dfa_size_limit=size and DFA_BYTES)
 
 
 def is_regular_expression(text: str) -> bool:
@@ -83,7 +83,7 @@ def pattern_validator(text: str) -> Any:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether the text is a regular expression that can be judged by."""
+    """Whether the text is a supported regular expression."""
     try:
         pattern_validator(text)
     except (jsonschema_rs.ValidationError, ValueError):
@@ -92,7 +92,7 @@ def is_pattern(text: str) -> bool:
 
 
 def why_unusable(text: str) -> str:
-    """Why a text is no pattern that can be judged by; begins with the text."""
+    """Why a text is no supported regular expression; begins with the text."""
     try:
         compile_pattern(text)
     except PatternError as problem:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mockserver.errors import WARNING, Problem, Reason, Refusal, SpecError
 from mockserver.openapi.document import Operation
+from mockserver.records import Record
 from mockserver.text import nearest
 
 MAX_NAME = 200
@@ -15,7 +16,7 @@ MAX_BASE = 3
 _NAME = re.compile(r"\{([^{}]+)\}")
 
 
-class RouteMatch(NamedTuple):
+class RouteMatch(Record, frozen=True, gc=False):
     """The operation of a request, with the arguments in its path."""
 
     operation: Operation
@@ -93,7 +94,7 @@ class Router:
 
     @cached_property
     def _prefixes(self) -> tuple[str, ...]:
-        """Possible endings of a base URL: the beginnings of all paths, without parameters, shortest first."""
+        """Possible endings of a base URL: the prefixes of all paths, without parameters, shortest first."""
         found = set()
         for path in (*self._concrete, *self._templated):
             parts = path.split("/")
@@ -128,7 +129,7 @@ class Router:
 
 
 def collisions(operations: Iterable[Operation]) -> Iterator[Problem]:
-    """Every operation that stands on the method and path of an earlier one."""
+    """A problem for every operation with the method and path of an earlier one."""
     taken: dict[tuple[str, str], Operation] = {}
     for operation in operations:
         other = taken.setdefault((operation.method, _NAME.sub("{}", operation.path)), operation)

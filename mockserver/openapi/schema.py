@@ -96,9 +96,9 @@ class Schema:
         ]
         _release(errors)
         is_partial = _is_wide(value) or self._leaves_unevaluated
-        return found or (self._first_of_the_fast_judge(value, location) if is_partial else [])
+        return found or (self._first_of_the_fast_validator(value, location) if is_partial else [])
 
-    def _first_of_the_fast_judge(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
+    def _first_of_the_fast_validator(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
         """A violation in a part that jsonschema skips. Only the first, since finding millions would take minutes."""
         try:
             self._fast.validate(value)
@@ -116,7 +116,9 @@ class Schema:
         if error.validator == "unevaluatedProperties":
             # jsonschema has them only in its message.
             place = tuple(error.absolute_path)
-            return next((each.names for each in self._first_of_the_fast_judge(value, ()) if each.location == place), ())
+            return next(
+                (each.names for each in self._first_of_the_fast_validator(value, ()) if each.location == place), ()
+            )
         if error.validator != "additionalProperties" or not isinstance(error.instance, dict):
             return ()
         known = error.schema.get("properties", {})
@@ -168,9 +170,9 @@ def _release(errors: "Iterable[ValidationError]") -> None:
 
 
 def keyword_errors(definition: Any) -> Iterator[tuple[tuple[str | int, ...], Any, str]]:
-    """What keywords of a schema, and of those inside it, have values that JSON Schema does not allow.
+    """Keywords of a schema and its subschemas with values that JSON Schema does not allow.
 
-    Of each where it stands, its value, and why; references are not followed.
+    Each with its location, its value and the reason; references are not followed.
     """
     for error in _metaschema().iter_errors(definition):
         yield tuple(error.instance_path), error.instance, error.message

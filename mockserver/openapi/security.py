@@ -40,6 +40,11 @@ class SecurityScheme(NamedTuple):
         return _read_basic(rest.strip()) if self.kind == "basic" else rest.strip()
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Where the credential is, as the location of a violation."""
+        return self.location, self.name
+
+    @property
     def noun(self) -> str:
         """What its place holds, in a sentence."""
         return {"bearer": "bearer token", "apikey": "key"}.get(self.kind, f"{self.kind.capitalize()} credential")
@@ -58,7 +63,7 @@ BEARER = SecurityScheme("bearer")
 
 
 def read_scheme(definition: Mapping[str, Any]) -> SecurityScheme | None:
-    """The scheme of a definition in a document; None for one that no request can be judged by (mutual TLS)."""
+    """The scheme of a definition in a document; None for an unsupported one (mutual TLS)."""
     kind = definition.get("type")
     if kind in {"oauth2", "openIdConnect"}:
         return BEARER

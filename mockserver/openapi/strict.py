@@ -7,7 +7,7 @@ from mockserver.openapi.document import METHODS, OpenApiDocument
 
 
 def closed(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The document with every request body closed: no unknown keys, and no null that only stands for `unset`.
+    """The document with every request body closed: no unknown keys, and no null that only means `unset`.
 
     Keys and nulls in an example of the document stay allowed.
     """

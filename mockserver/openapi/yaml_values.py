@@ -63,8 +63,8 @@ def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
 
 
 def _compose(content: bytes) -> tuple[yaml.SafeLoader, yaml.Node | None]:
-    """A loader with the document's nodes. The depth is looked at first: libyaml's composer ends the process when it
-    is nested too deeply."""
+    """A loader with the document's nodes. The depth is checked first: libyaml's composer would end the process for
+    deep nesting."""
     depth = 0
     for event in yaml.parse(content, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -75,7 +75,7 @@ def _compose(content: bytes) -> tuple[yaml.SafeLoader, yaml.Node | None]:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where there is one
-    """Reads YAML as YAML 1.2 does: `no` is a word, dates are text, keys are text and stand once."""
+    """Reads YAML as YAML 1.2 does: `no` and dates are text, keys are text and unique."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
     yaml_constructors: ClassVar[dict[str | None, Any]] = {
@@ -108,7 +108,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         if not merged:
             return own
         whole = {**merged, **own}
-        # Once is enough: what is merged from here later is merged from what came of it.
+        # The merge is done once: later merges of this mapping use its result.
         node.value = [(yaml.ScalarNode(f"{_TAG}str", name), each) for name, each in whole.items()]
         return whole
 

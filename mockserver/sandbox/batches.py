@@ -3,18 +3,24 @@
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.sandbox.blobs import Body, read_body
 from mockserver.sandbox.conditions import ItemPlan
 
 ARCHIVING_SHARE = 0.2
 """The share of a timed batch's duration that follows its last item."""
 
 Status = TypeVar("Status", bound=StrEnum)
+
+
+def _may_have_markers(body: bytes) -> bool:
+    """Whether JSON may contain a marker, possibly with escaped characters."""
+    return b"[mock:" in body or b"\\u" in body
 
 
 class Lifecycle(Generic[Status]):
@@ -63,8 +69,6 @@ PLAIN = ItemOutcome()
 HANGING = ItemOutcome(slowness=math.inf)
 DEFAULT_FAILURE = 500
 _MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
-_SUSPICIOUS = re.compile(rb"\[mock:|\\u")
-"""JSON that may contain a marker, possibly with escaped characters."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -104,7 +108,7 @@ class Batch(NamedTuple):
     """The kind of batch. An id is only valid for operations of its kind."""
     account: str
     size: int
-    body: bytes
+    body: Body
     """The accepted request in JSON. Items are parsed when they are needed."""
     texts_key: str
     """The key of the body that holds the items' texts: a list, or one text."""
@@ -138,7 +142,7 @@ class Batch(NamedTuple):
 
     def request(self) -> dict[str, Any]:
         """The accepted request."""
-        request: dict[str, Any] = orjson.loads(self.body)
+        request: dict[str, Any] = orjson.loads(read_body(self.body))
         return request
 
     def read_at(self, now: float) -> "Batch":
@@ -169,9 +173,9 @@ class Batch(NamedTuple):
 
     def tally(self, now: float) -> ItemCounts:
         """How many items have ended by now."""
-        ended = self._plainly_ended(now)
+        ended, fates = self._plainly_ended(now), self._fates
         successful, failed = ended, 0
-        for index, fate in self._fates.items():
+        for index, fate in fates.items():
             successful -= index < ended
             if self._base_due(index, fate.slowness) <= now:
                 successful += fate.failure is None
@@ -180,14 +184,19 @@ class Batch(NamedTuple):
 
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while unknown."""
-        return max(self._base_due(index, slowness) for index, slowness in self._last())
+        last = self._base_due(self.size - 1, 0.0)
+        fates = self._fates
+        return max([last, *(self._base_due(index, fate.slowness) for index, fate in fates.items())]) if fates else last
 
     def end(self) -> float:
         """The sandbox time at which the batch ends; infinite while unknown."""
         if self.progression.kind == "time":
             # Computed from the creation time, so that a batch without markers ends at exactly created + amount.
-            archiving = self.progression.amount - self._offset(self.size - 1)
-            return self._start + (max(self._offset(index) + slowness for index, slowness in self._last()) + archiving)
+            last, fates = self._offset(self.size - 1), self._fates
+            archiving = self.progression.amount - last
+            if fates:
+                last = max([last, *(self._offset(index) + fate.slowness for index, fate in fates.items())])
+            return self._start + (last + archiving)
         if self.progression.kind == "polls":
             return max(self.items_end(), self._read_time(int(self.progression.amount)))
         return self.items_end()
@@ -196,15 +205,9 @@ class Batch(NamedTuple):
     def _fates(self) -> Mapping[int, ItemOutcome]:
         return self.fates if self.fates is not None else self._read_fates()
 
-    def _last(self) -> Iterator[tuple[int, float]]:
-        """The items that may be the last to end, each with its slowness."""
-        yield self.size - 1, 0.0
-        for index, fate in self._fates.items():
-            yield index, fate.slowness
-
     def _read_fates(self) -> dict[int, ItemOutcome]:
         fates: dict[int, ItemOutcome] = {}
-        if self.heeds_markers and _SUSPICIOUS.search(self.body):
+        if self.heeds_markers and _may_have_markers(read_body(self.body)):
             fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_outcome(text)) != PLAIN}
         if self.plan is None:
             return fates
@@ -250,4 +253,6 @@ class Batch(NamedTuple):
 
     def _plainly_ended(self, now: float) -> int:
         """How many items would have ended by now without markers; does not look at each item."""
+        if self._base_due(self.size - 1, 0.0) <= now:
+            return self.size
         return bisect_right(range(self.size), now, key=lambda index: self._base_due(index, 0.0))

@@ -3,8 +3,10 @@
 import os
 import tempfile
 import weakref
+from collections import deque
 from collections.abc import Iterator
-from typing import BinaryIO
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO
 
 import xxhash
 
@@ -14,20 +16,49 @@ MEMORY_BYTES = 1024 * 1024
 """Larger content is stored on disk."""
 CHUNK_BYTES = 256 * 1024
 MAX_LINE = 16 * 1024 * 1024
+LEAST_BODY = 16 * 1024
+"""Smaller bodies are kept as they are, and are not counted."""
+FILE_BYTES = 64 * 1024 * 1024
+"""The size at which another file is begun."""
+BODIES_IN_MEMORY = 256 * 1024 * 1024
+"""Bytes of such bodies beyond which further ones go to a file."""
 
 
-class _UnnamedFile:
+class UnnamedFile:
     """A file without a name, closed with its last reference."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         weakref.finalize(self, os.close, descriptor)
 
+    @classmethod
+    def create(cls) -> "UnnamedFile":
+        """A new file in the folder for temporary files; raises OSError."""
+        with tempfile.TemporaryFile(buffering=0) as file:
+            return cls(os.dup(file.fileno()))
+
+    def append(self, content: bytes) -> None:
+        """Write at the end; raises OSError if the disk is full."""
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest) :]
+
+    def read(self, size: int, start: int) -> bytes:
+        """Bytes that were written, from `start` on; raises OSError if the file is shorter."""
+        parts, stop = [], start + size
+        while start < stop:
+            part = os.pread(self.descriptor, stop - start, start)
+            if not part:
+                raise OSError(f"a file of {stop} bytes ends at {start}")
+            parts.append(part)
+            start += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
 
 class Blob:
     """Immutable bytes. Safe to read from several threads."""
 
-    def __init__(self, content: "bytes | _UnnamedFile", size: int) -> None:
+    def __init__(self, content: "bytes | UnnamedFile", size: int) -> None:
         """Created by `in_memory`, `on_disk` and `BlobWriter.finish`."""
         self._content = content
         self.size = size
@@ -44,27 +75,18 @@ class Blob:
         """
         file.flush()
         descriptor = os.dup(file.fileno())
-        return cls(_UnnamedFile(descriptor), os.fstat(descriptor).st_size)
+        return cls(UnnamedFile(descriptor), os.fstat(descriptor).st_size)
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """The bytes from `start` up to `stop`, or up to the end."""
         start, stop = self._within(start, stop)
         if isinstance(self._content, bytes):
             return self._content[start:stop]
-        parts = []
-        while start < stop:
-            part = os.pread(self._content.descriptor, stop - start, start)
-            if not part:
-                raise OSError(f"a file of {self.size} bytes ends at {start}")
-            parts.append(part)
-            start += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._content.read(max(stop - start, 0), start)
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def chunks(self, start: int = 0, stop: int | None = None) -> "BlobParts":
         """The bytes as `read` returns them, in pieces."""
-        start, stop = self._within(start, stop)
-        for at in range(start, stop, CHUNK_BYTES):
-            yield self.read(at, min(at + CHUNK_BYTES, stop))
+        return BlobParts(self, *self._within(start, stop))
 
     def line_groups(self) -> Iterator[list[bytes]]:
         r"""The lines in order, without their `\n`, in groups of at most CHUNK_BYTES and one line.
@@ -97,11 +119,36 @@ class Blob:
         return max(start, 0), self.size if stop is None else min(stop, self.size)
 
 
+class BlobParts(Iterator[bytes]):
+    """The bytes of a blob in pieces."""
+
+    def __init__(self, blob: Blob, start: int, stop: int) -> None:
+        self.part_bytes = CHUNK_BYTES
+        """The size of the next piece; may be changed at any time."""
+        self._blob: Blob | None = blob
+        self._at = start
+        self._stop = stop
+
+    def __next__(self) -> bytes:
+        if self._blob is None or self._at >= self._stop:
+            raise StopIteration
+        end = min(self._at + self.part_bytes, self._stop)
+        part = self._blob.read(self._at, end)
+        self._at = end
+        return part
+
+    def close(self) -> None:
+        """Close the reader and release the blob."""
+        self._blob = None
+
+
 class BlobWriter:
     """Writes a Blob sequentially. A writer that is dropped before `finish` frees its content."""
 
-    def __init__(self) -> None:
-        self._file: _UnnamedFile | None = None
+    def __init__(self, memory: int = MEMORY_BYTES) -> None:
+        """Content of more than `memory` bytes goes to disk."""
+        self._memory = memory
+        self._file: UnnamedFile | None = None
         self._size = 0
         self._waiting: list[bytes] = []
         self._written = 0
@@ -110,23 +157,21 @@ class BlobWriter:
         """Appends bytes; raises OSError if the disk is full."""
         self._size += sum(map(len, parts))
         self._waiting += parts
-        if self._size > MEMORY_BYTES and self._size - self._written >= CHUNK_BYTES:
+        if self._size > self._memory and self._size - self._written >= CHUNK_BYTES:
             self._spill()
 
     def finish(self) -> Blob:
         """The complete blob. No more writes are allowed."""
-        if self._size <= MEMORY_BYTES:
+        if self._size <= self._memory:
             return Blob.in_memory(b"".join(self._waiting))
         return Blob(self._spill(), self._size)
 
-    def _spill(self) -> _UnnamedFile:
+    def _spill(self) -> UnnamedFile:
         if self._file is None:
-            with tempfile.TemporaryFile(buffering=0) as file:
-                self._file = _UnnamedFile(os.dup(file.fileno()))
-        rest = memoryview(b"".join(self._waiting))
+            self._file = UnnamedFile.create()
+        waiting = b"".join(self._waiting)
         self._waiting.clear()
-        while rest:
-            rest = rest[os.write(self._file.descriptor, rest) :]
+        self._file.append(waiting)
         self._written = self._size
         return self._file
 
@@ -146,3 +191,86 @@ def no_room(problem: OSError) -> Refusal:
 
 def _bounded(line: bytearray) -> bytes:
     return bytes(line) if len(line) <= MAX_LINE else bytes(line[:MAX_LINE]) + b"\0"
+
+
+class KeptBody:
+    """A large body, in memory or in a file."""
+
+    __slots__ = ("_content", "_freed", "_start", "size")
+
+    def __init__(
+        self, content: bytes | UnnamedFile, size: int, start: int = 0, freed: "deque[int] | None" = None
+    ) -> None:
+        """In a file it begins at byte `start`. Its size is added to `freed` when the body is dropped."""
+        self._content = content
+        self._start = start
+        self._freed = freed
+        self.size = size
+
+    def read(self) -> bytes:
+        """The body."""
+        return self._content if isinstance(self._content, bytes) else self._content.read(self.size, self._start)
+
+    def __eq__(self, other: object) -> bool:
+        return self.read() == (other.read() if isinstance(other, KeptBody) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.size)
+
+    def __del__(self) -> None:
+        if self._freed is not None:
+            self._freed.append(self.size)
+
+
+# A batch's body has the type `bytes` wherever it is written and read back: its exports are the same in either case.
+if TYPE_CHECKING:
+    Body = bytes | KeptBody
+else:
+    Body = bytes
+
+
+class BodySpace:
+    """Keeps the large bodies of all sandboxes' batches. May be used from several threads.
+
+    Ten thousand batches of 200 kB are 2 GB. Their bodies are rarely read again, so those beyond the limit are appended
+    to a file, which takes about as long as keeping them in fresh memory. A file goes with the last of its bodies.
+    """
+
+    def __init__(self, limit: int = BODIES_IN_MEMORY) -> None:
+        """`limit` is the most bytes in memory."""
+        self._limit = limit
+        self._lock = Lock()
+        self._held = 0
+        self._freed: deque[int] = deque()
+        """Sizes of dropped bodies that `_held` still counts: they are dropped in any thread, and at any time."""
+        self._file: UnnamedFile | None = None
+        self._file_size = 0
+
+    def keep(self, body: bytes) -> "Body":
+        """The body as a batch keeps it; raises Refusal if the disk is full."""
+        if len(body) < LEAST_BODY:
+            return body
+        with self._lock:
+            while self._freed:
+                self._held -= self._freed.popleft()
+            if self._held + len(body) <= self._limit:
+                self._held += len(body)
+                return KeptBody(body, len(body), freed=self._freed)
+            try:
+                return self._append(body)
+            except OSError as problem:
+                self._file = None  # which may end in a part of this body
+                raise no_room(problem) from None
+
+    def _append(self, body: bytes) -> KeptBody:
+        if self._file is None or self._file_size >= FILE_BYTES:
+            self._file, self._file_size = UnnamedFile.create(), 0
+        start = self._file_size
+        self._file.append(body)
+        self._file_size += len(body)
+        return KeptBody(self._file, len(body), start)
+
+
+def read_body(body: "Body") -> bytes:
+    """The bytes of a kept body."""
+    return body.read() if isinstance(body, KeptBody) else body

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from mockserver.http import StoredBytes
-from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.blobs import Blob, KeptBody
 
 
 class Codec:
@@ -27,7 +27,7 @@ class Codec:
 
 
 def _content(value: Any) -> bytes:
-    if isinstance(value, Blob):
+    if isinstance(value, (Blob, KeptBody)):
         return value.read()
     raise TypeError(f"a {type(value).__name__} is none of the values that can be written")
 

@@ -95,7 +95,7 @@ class IdSequence:
     def salt(self, salt: bytes) -> None:
         self._salt.put(salt)
 
-    def next(self, operation: str, body: bytes) -> bytes:
+    def next(self, operation: str, body: bytes | memoryview) -> bytes:
         """The next digest for this operation and canonical body."""
         content = xxhash.xxh3_128_hexdigest(body) + operation
         count = self._get(content) or 0

@@ -13,6 +13,7 @@ from weakref import WeakSet
 from mockserver.errors import Reason, Violation
 from mockserver.http import FAULT_SOURCE, Request, Response
 from mockserver.redaction import redacted_header, redacted_text, secrets_in
+from mockserver.workers import checkpoint
 
 MAX_BYTES = 16 * 1024 * 1024
 """The most bytes of one journal."""
@@ -231,14 +232,22 @@ class Journal:
 
     def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
         """The exchanges that match, oldest first."""
-        return (exchange for row in tuple(self._rows) if matches(exchange := Exchange(*row)))
+        return _matching(tuple(self._rows), matches)
+
+
+def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
+    for row in rows:
+        checkpoint()
+        exchange = Exchange(*row)
+        if matches(exchange):
+            yield exchange
 
 
 def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:
     """The bytes of an exchange's texts, bodies and violations."""
-    headers = request.headers
-    texts = "".join((request.path, request.query, *headers, *headers.values()))
-    weight = len(request.body) + (len(texts) if texts.isascii() else 4 * len(texts))
+    path, headers = request.path, request.headers  # what is not in the path has one byte for each character
+    weight = len(request.body) + len(request.query) + (len(path) if path.isascii() else 4 * len(path))
+    weight += sum(map(len, headers)) + sum(map(len, headers.values()))
     if isinstance(response.body, bytes):
         weight += len(response.body)
     for name, value in response.headers:

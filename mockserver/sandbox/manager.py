@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from threading import Lock
 
+from mockserver.sandbox.blobs import BodySpace
 from mockserver.sandbox.deferred_free import DeferredFree
 from mockserver.sandbox.eviction import EvictionOrder
 from mockserver.sandbox.ids import digest
@@ -33,9 +34,13 @@ class SandboxManager:
         *,
         limit: int = MAX_SANDBOXES,
         journal_bytes: int = sys.maxsize,
+        batch_bytes: int = sys.maxsize,
         when_evicted: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`journal_bytes` bounds all journals together; `when_evicted` is called with the number of evictions."""
+        """`journal_bytes` bounds all journals together, and `batch_bytes` the memory of large batches.
+
+        `when_evicted` is called with the number of evictions.
+        """
         self._store = store
         self.beginnings = beginnings
         self.limit = limit
@@ -43,6 +48,7 @@ class SandboxManager:
         """The number of evictions."""
         self.waste = DeferredFree()
         self.journals = JournalSpace(journal_bytes)
+        self._bodies = BodySpace(batch_bytes)
         self._when_evicted = when_evicted
         self._by_name: dict[str, Sandbox] = {}
         self._by_key: dict[str, Sandbox] = {}
@@ -136,7 +142,7 @@ class SandboxManager:
                 idle = self._find_idle()
                 self._evicted_names.pop(name, None)  # so that the eviction is remembered within the bound
                 self._evict(idle)
-            sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste, self.journals)
+            sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste, self.journals, self._bodies)
             sandbox.is_named_by_token = by_token
             if was_evicted:
                 self._evicted_names.pop(name, None)

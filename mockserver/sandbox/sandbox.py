@@ -8,6 +8,7 @@ from weakref import WeakMethod
 from mockserver.lazy import lazy_function, lazy_module
 from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, Accounts, AccountSpec
 from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.blobs import BodySpace
 from mockserver.sandbox.callbacks import Callback, Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig, initial_state, wall_time
 from mockserver.sandbox.collection import Cell, Collection
@@ -129,11 +130,13 @@ class Sandbox:
         own: SandboxOptions = NO_OPTIONS,
         waste: DeferredFree | None = None,
         journals: JournalSpace | None = None,
+        bodies: BodySpace | None = None,
     ) -> None:
         """Large collections that are dropped go to the `waste`; without one they are freed at once.
 
-        `journals` bounds the journals of all sandboxes together.
+        `journals` bounds the journals of all sandboxes together, `bodies` the memory of their large batches.
         """
+        self.bodies = bodies or BodySpace()
         self.name = name
         self._store = store
         self._partition = store.open(name)
@@ -190,7 +193,12 @@ class Sandbox:
         """The names of the collections that were opened so far."""
         return [name for name in self._collections if name not in STATE_TYPES]
 
-    def next_id(self, operation: str, body: bytes) -> str:
+    @property
+    def largest_collection(self) -> int:
+        """The number of values in the largest of its collections."""
+        return max(map(len, self._collections.values()))
+
+    def next_id(self, operation: str, body: bytes | memoryview) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
         return as_uuid(self.ids.next(operation, body))
 

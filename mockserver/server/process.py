@@ -21,9 +21,19 @@ from typing import Any, cast
 import uvicorn
 
 from mockserver.engine.engine import Engine
+from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
 from mockserver.server.log_format import JsonFormatter, LineFormatter
+from mockserver.server.log_output import FLUSH_SECONDS, LogOutput
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
-from mockserver.server.socket import BACKLOG, ListenError, listen, open_files, port_file, raise_open_files
+from mockserver.server.socket import (
+    BACKLOG,
+    ListenError,
+    PendingWrites,
+    listen,
+    open_files,
+    port_file,
+    raise_open_files,
+)
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
 from mockserver.web.malloc import return_freed_memory
@@ -203,7 +213,7 @@ class EventDrivenServer(uvicorn.Server):
         while self.server_state.connections:
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
-            await asyncio.sleep(0)  # each connection is closed as lost
+            await asyncio.sleep(0)  # the event loop closes the connections
 
 
 @contextmanager
@@ -254,10 +264,16 @@ def _write_byte(descriptor: int) -> None:
 
 def _exit_at_once() -> None:
     """End the process with exit code 0 and without joining its threads."""
-    for stream in (sys.stdout, sys.stderr):
+    flushing = threading.Thread(target=_flush_output, daemon=True)  # which waits if its reader does not read
+    flushing.start()
+    flushing.join(FLUSH_SECONDS)
+    os._exit(0)
+
+
+def _flush_output() -> None:
+    for stream in (*logging.getLogger().handlers, sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
-    os._exit(0)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -267,7 +283,11 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def _set_up_logging(settings: Settings) -> None:
     """Log to standard error in the configured format."""
-    handler = logging.StreamHandler()
+    handler: logging.Handler
+    try:
+        handler = LogOutput(sys.stderr)
+    except (AttributeError, OSError, ValueError):  # there is no standard error
+        handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler])
     logging.getLogger("mockserver").setLevel(settings.log_level.upper())
@@ -299,12 +319,14 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         settings.send_timeout,
         min(settings.max_connections, open_files() - SPARE_FILES),
     )
+    encoder = ResponseEncoder(app) if isinstance(app, AnswersAtOnce) else None
+    connection = partial(NoUpgradeProtocol, limits=limits, writes=PendingWrites(), encoder=encoder)
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop if it is installed
-        http=cast(Any, partial(NoUpgradeProtocol, limits=limits)),  # uvicorn calls it like a class
+        http=cast(Any, connection),  # uvicorn calls it like a class
         ws="none",
-        lifespan="on" if isinstance(app, MockServer) else "off",  # an app that stands in for ours may have none
+        lifespan="on" if isinstance(app, MockServer) else "off",  # another app may have none
         interface="asgi3",
         workers=1,
         proxy_headers=False,

@@ -1,6 +1,6 @@
 """HTTP/1.1 on one connection, within bounds of time and memory.
 
-uvicorn's protocol serves the requests. What is added here:
+uvicorn's protocol serves the requests that `direct` does not answer. What is added here:
 
 - A head must arrive within `head_seconds` of its first byte, and of a new connection's beginning, and have at most
   `head_bytes`. One timer a connection; a head that arrives whole, as most do, starts none.
@@ -19,10 +19,11 @@ from typing import Any, NamedTuple, cast
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.server.socket import CoalescingTransport
-from mockserver.web.fault_delivery import TRANSPORT
+from mockserver.server.direct import App, DirectProtocol
+from mockserver.server.log_output import Throttle
+from mockserver.server.socket import CoalescingTransport, PendingWrites
+from mockserver.web.large_bodies import LARGE_BODIES
 
 PIECE = 1024
 """Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
@@ -30,6 +31,8 @@ BODY_PIECE = 16 * 1024
 """The same within a chunked body."""
 READ_AHEAD = 64 * 1024
 """Unparsed bytes at which reading from the connection pauses."""
+LARGE_HEAD = 16 * 1024
+"""Bytes of a head whose memory is returned to the system after its connection."""
 LINGER = 2.0
 """Seconds in which the client of a rejected request may read the response; what it sends meanwhile is discarded."""
 LEAST_READ = 16 * 1024
@@ -38,6 +41,7 @@ CLOSED_SHARE = 16
 """One in so many idle connections is closed when there are too many."""
 
 _log = logging.getLogger("mockserver")
+_invalid_requests = Throttle()
 
 
 class ConnectionLimits(NamedTuple):
@@ -57,12 +61,20 @@ class _HeadTooLargeError(Exception):
     """Raised inside the parser's callback."""
 
 
-class NoUpgradeProtocol(HttpToolsProtocol):
+class NoUpgradeProtocol(DirectProtocol):
     """One connection; see the module."""
 
-    def __init__(self, *given: Any, limits: ConnectionLimits = DEFAULT_LIMITS, **named: Any) -> None:
+    def __init__(
+        self,
+        *given: Any,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
+        writes: PendingWrites | None = None,
+        **named: Any,
+    ) -> None:
+        """`writes` is shared by the connections of a server."""
         super().__init__(*given, **named)
         self._limits = limits
+        self._writes = writes
         self._before = 0
         """Bytes of the current head, or of data between two pieces of a body, that were parsed earlier."""
         self._body_received = 0
@@ -75,18 +87,25 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._waiting = b""
         """Data received after a request whose response is not complete."""
-        self._unknown_expectation = False
+        self._unknown_expectation = self._had_large_head = False
+        self._active_at = 0.0
+        """When data came or a response ended, in seconds of the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        cork = CoalescingTransport(transport, self.loop, self._limits.send_seconds)
+        cork = CoalescingTransport(transport, self.loop, self._limits.send_seconds, self._writes)
         super().connection_made(cast(asyncio.Transport, cork))
         self._timer = self.loop.call_later(self._limits.head_seconds, self._end_late_head)
+        self._active_at = self.loop.time()
         if len(self.connections) > self._limits.connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.drop_held()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
+        if self._had_large_head or self._before > LARGE_HEAD:
+            LARGE_BODIES.trim_soon()
         self._waiting = b""
         if self._reader_timer is not None:
             self._reader_timer.cancel()
@@ -98,15 +117,25 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     def idle_since(self) -> float:
         """When an idle connection became idle, in seconds of the loop's clock."""
-        if self.timeout_keep_alive_task is not None:
-            return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
-        return self._timer.when() - self._limits.head_seconds if self._timer is not None else self.loop.time()
+        return self._active_at if self._timer is None else self._timer.when() - self._limits.head_seconds
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The only timer of an idle connection looks whether it was idle for all of its time; else it starts again."""
+        self.timeout_keep_alive_task = None
+        if self.is_idle:  # else the end of the response starts it
+            rest = self._active_at + self.timeout_keep_alive - self.loop.time()
+            if rest <= 0 and self._timer is None:
+                super().timeout_keep_alive_handler()
+            else:
+                self._await_next(max(rest, 1.0))
+
+    def _await_next(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
+        self._active_at = self.loop.time()
         if self._waiting:
             data = self._waiting + data
             self._waiting = b""
@@ -114,6 +143,8 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             self._parse_in_pieces(data)
         elif again := self._parse(data):
             self._parse_in_pieces(again)
+        elif self.is_held:
+            self.gather()
 
     def _must_wait(self) -> bool:
         """Whether this data is the next request while the last response is incomplete."""
@@ -132,6 +163,8 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             again = self._parse(piece)
             if again:
                 data, at = again + data[at:], 0
+        if self.is_held:
+            self.gather()
 
     def _body_piece(self) -> int:
         """How much of a body to parse at once: all of it, if its length is known."""
@@ -165,7 +198,6 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._is_begun = True
         self._unknown_expectation = False
         super().on_message_begin()
-        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]  # an entry of our own
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -181,13 +213,13 @@ class NoUpgradeProtocol(HttpToolsProtocol):
                 raise _HeadTooLargeError
         if self._timer is not None:
             self._stop_timer()
+        self._had_large_head = self._had_large_head or self._before > LARGE_HEAD
         self._before = self._body_received = 0
         self._is_begun, self._is_in_body = False, True
         if self.url[:1] == b"/" and not (self.expect_100_continue or self._unknown_expectation):
-            super().on_headers_complete()
+            self.hold_or_begin()
         else:
             self._begin_unusual_request()
-        self.scope["headers"] = self.headers.copy()  # Trailers are no headers, but the parser would add them.
 
     def on_body(self, body: bytes) -> None:
         self._before = 0
@@ -198,17 +230,20 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         self._before = 0
         self._is_begun = self._is_in_body = False
         self._has_ended = True
+        if self.is_held and self.answer_held():
+            if self.timeout_keep_alive_task is None:
+                self._await_next(self.timeout_keep_alive)
+            return
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete and not self.parser.should_upgrade():
             # The rest of a body was skipped.
             self._stop_timer()
             self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._await_next(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._active_at = self.loop.time()
         if not (self._is_in_body or self._waiting) or self.transport.is_closing():
             return
         if self._is_in_body and not self.pipeline and self._timer is None:
@@ -219,6 +254,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
             self._parse_in_pieces(data)
 
     def shutdown(self) -> None:
+        self.release_held()
         self._waiting = b""
         cast(CoalescingTransport, self.transport).end()
         super().shutdown()
@@ -259,21 +295,18 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         """A target that is no path, or an `Expect` header."""
         http_1_0 = self.parser.get_http_version() == "1.0"
         self.expect_100_continue = self.expect_100_continue and not http_1_0
-        app = self.app
+        app: App | None = None
         if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
-            self.app = _options
+            app = _options
         elif self._unknown_expectation and not http_1_0:
-            self.app = _expectation_failed
+            app = _expectation_failed
         if b"://" in self.url and self.url[:1] != b"/":
             path = self.url.partition(b"://")[2]
             at = min((n for n in (path.find(mark) for mark in (b"/", b"?")) if n >= 0), default=len(path))
             self.url = path[at:] if path[at : at + 1] == b"/" else b"/" + path[at:]
-        elif self.url[:1] != b"/" and self.app is not _options:
+        elif self.url[:1] != b"/" and app is not _options:
             raise ValueError("the target is neither a path nor a URL")
-        try:
-            super().on_headers_complete()
-        finally:
-            self.app = app
+        self.begin_conversation(app)
 
     def _end_late_head(self) -> None:
         self._timer = None
@@ -290,8 +323,10 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Responds to data that cannot be parsed, and closes the connection after the running responses."""
-        client = "{}:{}".format(*self.client) if self.client else "a client"
-        _log.warning("invalid HTTP request from %s: %s (%d)", client, detail, status)
+        if (left_out := _invalid_requests.note()) is not None:
+            client = "{}:{}".format(*self.client) if self.client else "a client"
+            more = f"; {left_out} more before it" if left_out else ""
+            _log.warning("invalid HTTP request from %s: %s (%d)%s", client, detail, status, more)
         self._is_deaf = True
         self._waiting = b""
         self._stop_timer()

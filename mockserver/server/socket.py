@@ -20,6 +20,24 @@ class ListenError(MockServerError):
     """The address is not available, or the port file cannot be written."""
 
 
+class PendingWrites:
+    """The transports with unsent data; one callback of the event loop sends the data of all of them."""
+
+    def __init__(self) -> None:
+        self._waiting: list[CoalescingTransport] = []
+
+    def add(self, transport: "CoalescingTransport", loop: asyncio.AbstractEventLoop) -> None:
+        """Send the transport's data after this round of the loop."""
+        if not self._waiting:
+            loop.call_soon(self._send)
+        self._waiting.append(transport)
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.flush()
+
+
 class CoalescingTransport:
     """A transport that combines the writes of one loop iteration, such as a response's head and body, into one system
     call.
@@ -27,12 +45,20 @@ class CoalescingTransport:
     The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_parts", "_send_seconds", "_transport", "is_disturbed")
+    __slots__ = ("_is_ending", "_loop", "_parts", "_send_seconds", "_transport", "_writes", "is_disturbed")
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, send_seconds: float = 60.0
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        send_seconds: float = 60.0,
+        writes: PendingWrites | None = None,
     ) -> None:
-        """A peer that does not read what was written before the end is disconnected after `send_seconds`."""
+        """A peer that does not read what was written before the end is disconnected after `send_seconds`.
+
+        `writes` is shared by all connections of the loop.
+        """
+        self._writes = writes or PendingWrites()
         self._send_seconds = send_seconds
         self._transport = transport
         self._loop = loop
@@ -49,11 +75,11 @@ class CoalescingTransport:
 
     def write(self, data: bytes) -> None:
         if not self._parts:
-            self._loop.call_soon(self._flush)
+            self._writes.add(self, self._loop)
         self._parts.append(data)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         was_closing = self._transport.is_closing()
         self._transport.close()
         if not was_closing and self._transport.get_write_buffer_size():
@@ -64,7 +90,7 @@ class CoalescingTransport:
 
         Closing at once, while the peer still sends, would make its system discard unread data.
         """
-        self._flush()
+        self.flush()
         if self._transport.is_closing():
             return
         if self._transport.can_write_eof():
@@ -83,7 +109,13 @@ class CoalescingTransport:
         if self.is_disturbed:
             self._transport.abort()
 
-    def _flush(self) -> None:
+    @property
+    def is_writing(self) -> bool:
+        """Whether data waits for the end of this round of the loop."""
+        return bool(self._parts)
+
+    def flush(self) -> None:
+        """Send what was written."""
         parts, self._parts = self._parts, []
         if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))

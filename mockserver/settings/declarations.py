@@ -1,8 +1,8 @@
 """What a provider declares apart from its code: settings, addresses, variables for test kits.
 
-Flags and variables are read before an engine is built, and a client has no engine at all. So this much of a provider
-stands in a module `settings` of its package (the one that its entry point names), as `DECLARATION`. The module must
-not import the provider's handlers, and neither must the package's `__init__`.
+Flags and variables are read before an engine is built, and a client has no engine at all. So this part of a provider
+is `DECLARATION` in the module `settings` of its package (that of its entry point). The module must not import the
+provider's handlers, and neither must the package's `__init__`.
 """
 
 import os
@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
+
+from mockserver.settings.entry_points import EntryPoint, entry_points
 
 PROVIDER_GROUP = "mockserver.providers"
 DECLARATION = "DECLARATION"
 CREDENTIAL = "token"
-"""In place of a base URL's name: the variable holds the sandbox's token."""
+"""In place of a base URL's name: the variable has the sandbox's token."""
 LISTENING, SERVING, BEHAVING, LIMITING = "listening", "what is served", "how it behaves", "limits and logging"
 GROUPS = (LISTENING, SERVING, BEHAVING, LIMITING)
 
@@ -36,9 +37,9 @@ def setting(
     syntax: Callable[[str, str], object] | None = None,
     condition: str = "",
 ) -> Any:
-    """One row of the table: a default, a sentence, the part of `--help` it belongs to, and what values make sense.
+    """One row of the table: a default, a help text, the section of `--help`, and the valid values.
 
-    `separator` stands between the texts of a repeatable setting in its variable. `syntax` reads a text (and the
+    `separator` separates the values of a repeatable setting in its variable. `syntax` reads a text (and the
     place it comes from), and raises SettingsError. A row with a `condition` (a sentence) can be changed for one
     sandbox, too: it is a bool, or has choices.
     """
@@ -65,7 +66,7 @@ class Declaration:
 @cache
 def declarations() -> Mapping[str, Declaration]:
     """The declarations of all installed providers, by the name of the entry point."""
-    return {entry.name: found for entry in entry_points(group=PROVIDER_GROUP) for found in _declarations_of(entry)}
+    return {entry.name: found for entry in entry_points(PROVIDER_GROUP) for found in _declarations_of(entry)}
 
 
 def _declarations_of(entry: EntryPoint) -> Iterator[Declaration]:

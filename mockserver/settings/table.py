@@ -134,6 +134,12 @@ class CoreSettings:
         group=LIMITING,
         metavar="BYTES",
     )
+    batch_bytes: int = setting(
+        256 * 1024 * 1024,
+        "Most bytes of large batches of prompts in memory; beyond that they are kept in temporary files.",
+        group=LIMITING,
+        metavar="BYTES",
+    )
     max_sandboxes: int = setting(
         10_000,
         "Most sandboxes at a time; beyond that the least recently used is evicted.",

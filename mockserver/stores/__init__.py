@@ -58,7 +58,7 @@ class Store(Protocol):
         """The sandbox's partition, empty at first."""
 
     def drop(self, sandbox: str) -> None:
-        """Forget the partition. A running transaction can finish."""
+        """Drop the partition. A running transaction can finish."""
 
 
 def open_store() -> Store:

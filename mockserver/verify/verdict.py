@@ -163,7 +163,7 @@ def hasty_reads(seen: VerdictInput) -> Iterator[Finding]:
 
 
 def paid_twice(seen: VerdictInput) -> Iterator[Finding]:
-    """The same batch was created again, although the first one was accepted and not lost."""
+    """The same batch was created again, although the first one was accepted and did not fail."""
     for traces in seen.traces:
         by_mark: dict[bytes | None, str] = {}
         for id_, trace in traces.by_id.items():

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
-from mockserver.http import Response
+from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
@@ -54,9 +54,36 @@ class MockServer(Starlette):
         """The engine."""
         return self._engine
 
+    def respond(self, request: Request) -> Response | None:
+        """The response to a whole request, if the gateway alone answers it and has one; see Gateway.respond."""
+        return self._dispatch.respond(request) if self._log is None and self._is_bare else None
+
+    def deliverer(self, response: Response) -> "App":
+        """An ASGI application that delivers this response, which `respond` gave."""
+        held = [response]  # only the callee refers to it then
+
+        async def deliver(scope: "Scope", receive: "Receive", send: "Send") -> None:
+            await self._dispatch.gateway.send_response(held.pop(), scope, receive, send)
+
+        return deliver
+
+    @property
+    def max_direct_body(self) -> int:
+        """The most bytes of a body for which `respond` may have a response."""
+        return self._dispatch.gateway.max_direct_body
+
+    def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers of every response with this media type and source."""
+        return self._dispatch.gateway.standing_headers(media_type, source)
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether no middleware, route or exception handler was added."""
+        return not (self.user_middleware or self.router.routes or self.exception_handlers)
+
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         is_http = scope["type"] == "http"
-        is_direct = is_http and not (self.user_middleware or self.router.routes or self.exception_handlers)
+        is_direct = is_http and self._is_bare
         answer: App = self._dispatch if is_direct else super().__call__
         if self._log is not None and is_http:
             await self._log.watch(answer, scope, receive, send)
@@ -80,7 +107,7 @@ class _Dispatch:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._gateway = Gateway(engine, settings)
+        self.gateway = Gateway(engine, settings)
         self._pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
         if not engine.serves(ROOT):
             self._pages[ROOT] = partial(_index, engine, settings)
@@ -90,7 +117,7 @@ class _Dispatch:
     @property
     def courier(self) -> CallbackDispatcher:
         """The dispatcher of callbacks."""
-        return self._gateway.courier
+        return self.gateway.courier
 
     def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
         path = scope["path"]
@@ -98,14 +125,21 @@ class _Dispatch:
             path = route_path(scope)
         page = self._pages.get(path)
         if page is not None and scope["method"] in {"GET", "HEAD"}:
-            return self._gateway.deliver(page(scope), scope["method"], receive, send)
+            return self.gateway.deliver(page(scope), scope["method"], receive, send)
         if path.startswith(ADMIN_PREFIX) or path in HEALTH:
             return self._admin_app()(scope, receive, send)
-        return self._gateway(scope, receive, send)
+        return self.gateway(scope, receive, send)
+
+    def respond(self, request: Request) -> Response | None:
+        """The response to a request for an operation; None for all else, and where Gateway.respond has none."""
+        path = request.path
+        if path in self._pages or path.startswith(ADMIN_PREFIX) or path in HEALTH:
+            return None
+        return self.gateway.respond(request)
 
     def _admin_app(self) -> "App":
         if self._admin is None:
-            self._admin = admin_app.build_admin(self._engine, self._settings)
+            self._admin = admin_app.build_admin(self._engine, self._settings, self.gateway.delivery)
         return self._admin
 
 

@@ -1,8 +1,8 @@
 """Delivers responses with faults: late, in pieces, in part, or not at all.
 
-Faults that break the framing of HTTP need the connection's transport, which our own server puts into the scope. Under
-another ASGI server, a cut body is an exception of the app after the first bytes. Before the head that server answers
-500; in the same process, the client gets the ConnectionResetError.
+Faults that break the framing of HTTP need the connection's transport, which mockserver's server puts into the scope.
+Under another ASGI server, a cut body is an exception of the app after the first bytes. Before the head that server
+answers 500; in the same process, the client gets the ConnectionResetError.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import FIRST_PART, DeliveryFaultKind, Response
+from mockserver.sandbox.blobs import BlobParts
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -41,7 +42,7 @@ class _Delivery(NamedTuple):
     response: Response
     method: str
     transport: Any
-    """None under another server than ours."""
+    """None under another ASGI server."""
     receive: "Receive"
     send: "Send"
     deliver: "Deliver"
@@ -81,7 +82,7 @@ async def deliver_with_fault(
 
 def close_stream(body: bytes | Iterator[bytes]) -> None:
     """Stop producing a stream, which the journal would otherwise keep alive."""
-    if isinstance(body, Generator):
+    if isinstance(body, Generator | BlobParts):
         with suppress(ValueError):  # the server stops, and a thread is still producing a part
             body.close()
 

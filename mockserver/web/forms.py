@@ -29,7 +29,7 @@ MAX_CONTENT_TYPE = 1024
 """The most characters of the header with the boundary."""
 MAX_BOUNDARY = 256
 SPARE_BOUNDARIES = 1000
-"""How often the boundary may occur apart from the beginnings of parts; each costs the parser time."""
+"""How often the boundary may occur other than before a part; each costs the parser time."""
 SPARE_BYTES = 64 * 1024
 """Bytes of a form that are neither content nor headers nor boundaries."""
 MAX_SHOWN = 100

@@ -2,23 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal
-from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
 from mockserver.settings.table import Settings
+from mockserver.web.answers.delivery import Delivery, is_large
+from mockserver.web.answers.space import AnswerSpace
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.cors import CrossOrigin
-from mockserver.web.fault_delivery import close_stream, deliver_with_fault, wait_for_disconnect
-from mockserver.web.lanes import busy, in_lane, own_lane
+from mockserver.web.fault_delivery import deliver_with_fault
+from mockserver.web.lanes import busy, in_lane
 from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.web.scopes import read_headers, read_request
 from mockserver.workers import LaneFull
@@ -52,7 +54,7 @@ class Gateway:
         self._max_body = settings.max_body
         self._patience = BodyTimeout(settings.body_timeout)
         self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
-        self._shows_source = settings.debug_headers
+        self.delivery = Delivery(engine.workers, AnswerSpace(), shows_source=settings.debug_headers)
         self._cors = (
             None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
         )
@@ -71,10 +73,38 @@ class Gateway:
             return
         if self._cors is not None and "origin" in headers:
             response = self._cors.with_origin(response, headers["origin"])
-        if response.delay or response.disturbance is not None:
-            await deliver_with_fault(response, scope, receive, send, self.deliver)
+        held = [response]  # only the callee refers to it then
+        del response
+        await self.send_response(held.pop(), scope, receive, send)
+
+    async def send_response(self, response: Response, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Send a response, with its delay and its fault. The caller must keep no reference to it."""
+        if is_large(response):
+            async with self.delivery.hold(response) as kept:
+                del response
+                await self._deliver_with_faults(kept, scope, receive, send)
         else:
-            await self.deliver(response, method, receive, send)
+            await self._deliver_with_faults(response, scope, receive, send)
+
+    def respond(self, request: Request) -> Response | None:
+        """The response to a whole request; None, with nothing done, if the event loop should not wait for it,
+        or if its origin or a form needs more work.
+        """
+        headers = request.headers
+        if self._cors is not None and "origin" in headers:
+            return None
+        if len(request.body) > self._max_body or headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+            return None
+        return None if self._is_long(request) else self._answer(request)
+
+    @property
+    def max_direct_body(self) -> int:
+        """The most bytes of a body for which `respond` may have a response."""
+        return min(self._max_body, THREAD_BYTES)
+
+    def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers of every response with this media type and source."""
+        return self.delivery.standing_headers(media_type, source)
 
     async def _respond(self, scope: "Scope", headers: dict[str, str], receive: "Receive") -> Response:
         """The response; raises ConnectionResetError when the client left before there was one."""
@@ -172,61 +202,18 @@ class Gateway:
                     return await in_lane(self._workers, lane, action, receive)
         return await in_lane(self._workers, lane, action, receive)
 
+    async def _deliver_with_faults(self, response: Response, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if response.delay or response.disturbance is not None:
+            await deliver_with_fault(response, scope, receive, send, self.deliver)
+        else:
+            await self.deliver(response, scope["method"], receive, send)
+
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""
-        body = response.body if response.status not in EMPTY_STATUSES else b""
-        start = _start(response, shows_source=self._shows_source)
-        if isinstance(body, bytes):
-            if response.status != 204:
-                start["headers"].append((b"content-length", b"%d" % len(body)))
-            await send(start)
-            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-        else:
-            await send(start)
-            await self._stream(body, receive, send, only_head=method == "HEAD")
-
-    async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
-        """Send parts as they are made; stop when the client leaves."""
-        lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
-        try:
-            while not (only_head or leaving.done()):
-                part = await self._workers.run(lane, partial(next, parts, None))
-                if part is None:
-                    break
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            if not leaving.done():
-                await send({"type": "http.response.body", "body": b""})
-        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
-            return
-        finally:
-            leaving.cancel()
-            close_stream(parts)
+        await self.delivery.deliver(response, method, receive, send)
 
 
 def internal_error(method: str, path: str) -> Response:
-    """The answer where a request met the exception that is being handled, which is logged."""
+    """The response for the exception that is being handled, which is logged."""
     _log.exception("%s %s met a bug in mockserver", method, shown_path(path))
     return problem(500, "Bug in mockserver", "Please report it with the traceback from the server's log.")
-
-
-def _start(response: Response, *, shows_source: bool) -> dict[str, Any]:
-    headers = [*_standing_headers(response.media_type, response.source if shows_source else "")]
-    headers += [(_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers]
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
-
-
-@lru_cache(maxsize=256)
-def _header_name(name: str) -> bytes:
-    return name.lower().encode("latin-1")
-
-
-@lru_cache(maxsize=4096)
-def _standing_headers(media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
-    named = ((b"content-type", _with_charset(media_type)), (b"x-mock-source", source))
-    return tuple((name, value.encode("latin-1", "replace")) for name, value in named if value)
-
-
-def _with_charset(media_type: str) -> str:
-    return (
-        f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mockserver.http import Response
 from mockserver.openapi.responses import problem
 from mockserver.web.fault_delivery import wait_for_disconnect
-from mockserver.workers import LaneFull, Workers
+from mockserver.workers import LaneFull, Pending, Workers
 
 if TYPE_CHECKING:
     from starlette.types import Receive
@@ -26,14 +26,17 @@ def own_lane() -> str:
     return f"\0{next(_numbers)}"
 
 
-async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], receive: "Receive") -> _Result:
+async def in_lane(
+    workers: Workers, lane: str, action: Callable[[], _Result], receive: "Receive", *, may_stop: bool = False
+) -> _Result:
     """The action's result, after the lane's earlier work is done.
 
-    Raises LaneFull, and ConnectionResetError if the client disconnects before its turn; the work is dropped then.
+    Raises LaneFull, and ConnectionResetError if the client disconnects before its turn; the work is dropped then. Work
+    that changes nothing `may_stop` at any checkpoint, too.
     """
     work = workers.submit(lane, action)
     leaving = asyncio.ensure_future(wait_for_disconnect(receive))
-    leaving.add_done_callback(partial(_cancel, work))
+    leaving.add_done_callback(partial(_abandon if may_stop else _cancel, work))
     try:
         return await asyncio.wrap_future(work)
     except asyncio.CancelledError:
@@ -47,6 +50,10 @@ async def in_lane(workers: Workers, lane: str, action: Callable[[], _Result], re
 
 def _cancel(work: "Future[Any]", _: Any) -> None:
     work.cancel()
+
+
+def _abandon(work: "Pending[Any]", _: Any) -> None:
+    work.abandon()
 
 
 def busy(full: LaneFull) -> Response:

@@ -53,6 +53,12 @@ class LargeBodies:
         finally:
             self._give_back(size)
 
+    def trim_soon(self) -> None:
+        """Return freed memory to the system in a moment."""
+        if not self._is_trimming:
+            self._is_trimming = True
+            asyncio.get_running_loop().call_later(TRIM_DELAY, self._trim)
+
     def _give_back(self, size: int) -> None:
         self._held -= size
         self._admit()

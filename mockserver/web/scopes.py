@@ -25,12 +25,13 @@ class _Texts(dict[bytes, str]):
         return text
 
 
-_texts = _Texts()
+texts = _Texts()
+"""Header texts by their bytes."""
 
 
 def read_headers(scope: "Scope") -> dict[str, str]:
     """The headers; of a repeated one the last counts."""
-    return {_texts[name]: _texts[value] for name, value in scope["headers"]}
+    return {texts[name]: texts[value] for name, value in scope["headers"]}
 
 
 def read_request(scope: "Scope", headers: dict[str, str], body: bytes) -> Request:
@@ -41,7 +42,7 @@ def read_request(scope: "Scope", headers: dict[str, str], body: bytes) -> Reques
         scope["query_string"].decode("latin-1"),
         headers,
         body,
-        _origin(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
+        origin_of(scope["scheme"], *(scope.get("server") or ("127.0.0.1", 4024))),
     )
     if not scope.get("root_path"):
         return request
@@ -57,5 +58,6 @@ def route_path(scope: "Scope") -> str:
 
 
 @lru_cache(maxsize=64)
-def _origin(scheme: str, host: str, port: int) -> str:
+def origin_of(scheme: str, host: str, port: int) -> str:
+    """Scheme and authority of a connection to this address."""
     return f"{scheme}://{url_of(host, port).partition('://')[2]}"

@@ -51,7 +51,7 @@ def test_an_idle_server_uses_no_cpu(is_used: bool) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_server_whose_receivers_are_slow(number: signal.Signals) -> None:
+def test_sigterm_ends_a_server_whose_callback_receivers_are_slow(number: signal.Signals) -> None:
     flags = ("--progression", "immediate", "--callback-timeout", "600", "--callback-retries", "600")
     with attacked_server(*flags) as server, listening() as silent, receiving(500) as failing:
         queue(server, failing.url)

@@ -47,7 +47,7 @@ def upload(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_nothing_fails_its_batch_and_holds_up_nobody(server: AttackedServer, name: str) -> None:
+def test_a_file_of_empty_lists_fails_its_batch_and_delays_no_other_request(server: AttackedServer, name: str) -> None:
     content, code = FILES[name]
 
     with others_are_served(server):

@@ -11,7 +11,7 @@ from receiver import receiving
     "host", ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "a.localhost"]
 )
 @pytest.mark.parametrize(("flags", "is_reached"), [((), False), (("--callback-allow", "127.0.0.1"), True)])
-def test_no_client_can_have_a_reachable_server_post_to_its_own_machine(
+def test_a_server_beyond_loopback_sends_no_callback_to_its_own_machine(
     host: str, flags: tuple[str, ...], is_reached: bool
 ) -> None:
     with (

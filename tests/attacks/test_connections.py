@@ -57,7 +57,7 @@ def read_all(wire: socket.socket) -> bytes:
         (b"GET /health HTTP/1.1\r\n\r\nGET /user HTTP/1.1\r\nX", b"HTTP/1.1 200 "),
     ],
 )
-def test_a_head_that_does_not_arrive_is_not_waited_for(hasty: AttackedServer, sent: bytes, answer: bytes) -> None:
+def test_a_request_head_that_never_arrives_times_out(hasty: AttackedServer, sent: bytes, answer: bytes) -> None:
     with dial(hasty) as wire:
         wire.sendall(sent)
 
@@ -68,7 +68,7 @@ def test_a_head_that_does_not_arrive_is_not_waited_for(hasty: AttackedServer, se
 
 
 @pytest.mark.parametrize("drip", [b"X", b"\r\n", b"a: b\r\n"])
-def test_a_head_that_drips_is_not_waited_for(hasty: AttackedServer, drip: bytes) -> None:
+def test_a_request_head_that_arrives_too_slowly_times_out(hasty: AttackedServer, drip: bytes) -> None:
     with dial(hasty) as wire:
         wire.sendall(b"" if drip == b"\r\n" else b"GET /user HTTP/1.1\r\n")
         wire.settimeout(0.1)
@@ -91,7 +91,7 @@ def test_a_head_that_drips_is_not_waited_for(hasty: AttackedServer, drip: bytes)
 
 @pytest.mark.parametrize("path", [b"/health", b"/user", b"/v1/files", b"/__admin/clock"])
 @pytest.mark.parametrize("framing", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
-def test_a_body_that_drips_is_not_waited_for(hasty: AttackedServer, path: bytes, framing: bytes) -> None:
+def test_a_body_that_arrives_too_slowly_times_out(hasty: AttackedServer, path: bytes, framing: bytes) -> None:
     with dial(hasty) as wire:
         wire.sendall(b"POST " + path + b" HTTP/1.1\r\n" + HOST + framing + b"\r\n\r\n")
         wire.settimeout(0.1)
@@ -122,7 +122,7 @@ def test_many_large_heads_cost_little_memory(plain: AttackedServer) -> None:
 
 
 @pytest.mark.parametrize("request_", [b"GET / HTTP/1.1\r\n\r\n", b"GET /user HTTP/1.1\r\n" + HOST + b"\r\n"])
-def test_pipelined_requests_cost_what_they_weigh(plain: AttackedServer, request_: bytes) -> None:
+def test_pipelined_requests_use_memory_in_proportion_to_their_size(plain: AttackedServer, request_: bytes) -> None:
     before = plain.resident()
     with ExitStack() as stack, others_are_served(plain):
         wires = [stack.enter_context(dial(plain, receive_buffer=4096)) for _ in range(20)]
@@ -136,7 +136,7 @@ def test_pipelined_requests_cost_what_they_weigh(plain: AttackedServer, request_
         assert plain.resident() - before < 4 * 20 * MEGABYTE
 
 
-def test_who_reads_nothing_is_cut_off_and_costs_little(hasty: AttackedServer) -> None:
+def test_a_client_that_reads_nothing_is_disconnected_and_uses_little_memory(hasty: AttackedServer) -> None:
     prompts = json.dumps({"prompts": ["hello"] * 1000}).encode()
     with attacked_server("--send-timeout", "1", "--page-weight", "realistic", "--progression", "immediate") as server:
         id_ = json.loads(server.request("POST", "/ai/batches", prompts)[1])["id"]
@@ -184,7 +184,7 @@ BODIES = [
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 @pytest.mark.parametrize(("line", "body", "status"), BODIES)
 @pytest.mark.parametrize("apart", [True, False])
-def test_an_offer_to_upgrade_gets_the_plain_answer(  # noqa: PLR0917  one for each parameter
+def test_a_request_to_upgrade_gets_the_plain_response(  # noqa: PLR0917  one for each parameter
     plain: AttackedServer, offer: bytes, version: bytes, line: bytes, body: bytes, status: int, apart: bool
 ) -> None:
     head = line + b" HTTP/" + version + b"\r\n" + HOST + b"Content-Type: application/json\r\n" + offer
@@ -212,7 +212,7 @@ def test_an_offer_to_upgrade_gets_the_plain_answer(  # noqa: PLR0917  one for ea
         (b"something-else", b"1.0", b"HTTP/1.1 202 "),
     ],
 )
-def test_an_expectation_is_met_or_refused(
+def test_an_expect_header_is_honoured_or_rejected(
     plain: AttackedServer, expectation: bytes, version: bytes, beginning: bytes
 ) -> None:
     body = b'{"prompts":["hello"]}'
@@ -245,7 +245,7 @@ def test_an_expectation_is_met_or_refused(
         (b"GET /user HTTP/9.9", 400),
     ],
 )
-def test_unusual_targets_and_methods_have_an_answer(plain: AttackedServer, line: bytes, status: int) -> None:
+def test_unusual_targets_and_methods_are_answered(plain: AttackedServer, line: bytes, status: int) -> None:
     with dial(plain) as wire:
         wire.sendall(line + b"\r\n" + HOST + b"Connection: close\r\nX-Secret: reflected\r\n\r\n")
 
@@ -256,7 +256,7 @@ def test_unusual_targets_and_methods_have_an_answer(plain: AttackedServer, line:
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"GET /user\x00 HTTP/1.1\r\n\r\n", b"\xff" * 1000])
-def test_the_log_says_who_sent_what_is_no_http_and_why(sent: bytes) -> None:
+def test_the_log_names_the_client_and_the_reason_of_an_invalid_http_request(sent: bytes) -> None:
     with attacked_server() as server:
         with dial(server) as wire:
             client = "{}:{}".format(*wire.getsockname())

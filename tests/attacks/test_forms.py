@@ -49,7 +49,9 @@ def error_of(body: bytes) -> str:
 @pytest.mark.parametrize(
     ("path", "token", "wanted"), [("/v1/files", "", 401), ("/nowhere", "", 404), ("/v1/files", "a", 200)]
 )
-def test_a_charset_costs_nothing(server: AttackedServer, path: str, token: str, wanted: int, charset: str) -> None:
+def test_a_charset_parameter_takes_no_time(
+    server: AttackedServer, path: str, token: str, wanted: int, charset: str
+) -> None:
     fields = b"".join(part(f"f{n}", b"a" * 200_000) for n in range(60))
     body = fields + upload(b"{}")
 
@@ -133,7 +135,7 @@ def test_a_refused_upload_leaves_no_file_open(server: AttackedServer, name: str)
     assert files_are_closed(server, before)
 
 
-def test_a_client_that_leaves_leaves_no_file_open(server: AttackedServer) -> None:
+def test_a_client_that_disconnects_leaves_no_file_open(server: AttackedServer) -> None:
     before = server.open_files()
     head = f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nContent-Type: {TYPE}\r\n"
 
@@ -154,7 +156,7 @@ def full_server() -> Iterator[AttackedServer]:
 
 @pytest.mark.parametrize("size", [2, 20, 120])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_full_disk_is_told_to_every_client(full_server: AttackedServer, size: int, is_chunked: bool) -> None:
+def test_every_client_gets_507_when_the_disk_is_full(full_server: AttackedServer, size: int, is_chunked: bool) -> None:
     body = upload(b"x" * (size * MEGABYTE))
     sent = (body[at : at + MEGABYTE] for at in range(0, len(body), MEGABYTE))
     before = full_server.open_files()
@@ -171,7 +173,7 @@ def test_a_full_disk_is_told_to_every_client(full_server: AttackedServer, size: 
     assert files_are_closed(full_server, before)
 
 
-def test_others_are_served_while_uploads_meet_a_full_disk(full_server: AttackedServer) -> None:
+def test_others_are_served_while_uploads_fail_on_a_full_disk(full_server: AttackedServer) -> None:
     body = upload(b"x" * (20 * MEGABYTE))
     before = full_server.open_files()
 
@@ -182,7 +184,7 @@ def test_others_are_served_while_uploads_meet_a_full_disk(full_server: AttackedS
     assert files_are_closed(full_server, before)
 
 
-def test_a_slow_refused_upload_is_answered_when_it_is_sent(full_server: AttackedServer) -> None:
+def test_a_slow_rejected_upload_is_answered_after_it_is_sent(full_server: AttackedServer) -> None:
     """Byte after byte of a client that reads nothing until it has sent all."""
     body = upload(b"x" * (3 * MEGABYTE))
     head = f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nContent-Type: {TYPE}\r\n"

@@ -6,12 +6,12 @@ import pytest
 from attack_server import attacked_server, others_are_served
 
 
-def test_an_idle_server_serves_others() -> None:
+def test_the_harness_reports_no_delay_for_an_idle_server() -> None:
     with attacked_server() as server, others_are_served(server):
         assert server.request("GET", "/user")[0] == 200
 
 
-def test_a_server_that_stands_still_is_noticed() -> None:
+def test_the_harness_notices_a_blocked_server() -> None:
     with (
         attacked_server() as server,
         pytest.raises(AssertionError, match="s when idle"),

@@ -21,7 +21,7 @@ from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.journal import MAX_BYTES, Journal
 
 
-def test_digits_without_end_are_no_number_and_cost_no_time() -> None:
+def test_a_very_long_run_of_digits_is_rejected_at_once() -> None:
     parameter = {"name": "n", "in": "query", "schema": {"type": "number"}}
     document = {"openapi": "3.1.0", "paths": {"/a": {"get": {"parameters": [parameter]}}}}
     operation = OpenApiDocument(document, "doc.yaml").operations[0]
@@ -31,7 +31,7 @@ def test_digits_without_end_are_no_number_and_cost_no_time() -> None:
         parse_input(operation, request, {}, strict=False)
 
 
-def test_long_tokens_that_begin_alike_live_in_worlds_of_their_own() -> None:
+def test_long_tokens_with_the_same_beginning_have_separate_sandboxes() -> None:
     engine, beginning = make_engine(), "eyJhbGciOiJSUzI1NiJ9." + "x" * 300
     queue(engine, "hello", token=beginning + "a")
 
@@ -46,7 +46,7 @@ def test_long_tokens_that_begin_alike_live_in_worlds_of_their_own() -> None:
 @pytest.mark.parametrize(
     "request_", [Request("GET", "/", headers={"x": "h" * MAX_BYTES}), Request("GET", "/", "q" * MAX_BYTES)]
 )
-def test_the_journal_counts_all_that_a_request_brings(request_: Request) -> None:
+def test_the_journal_counts_every_byte_of_a_request(request_: Request) -> None:
     journal = Journal(10)
 
     journal.record(0.0, "getIt", request_, Response(200, body=b"a"), "", ())
@@ -109,7 +109,7 @@ def test_a_slow_clock_does_not_hold_a_live_answer_for_longer_than_the_vendor_wou
         {"type": "object", "minProperties": 10**12},
     ],
 )
-def test_a_document_cannot_ask_for_more_than_can_be_made(schema: dict[str, Any]) -> None:
+def test_generated_values_are_bounded_whatever_the_document_asks_for(schema: dict[str, Any]) -> None:
     with effort_within(20_000_000):
         generate_value(schema, root={}, key=b"key")
 
@@ -123,7 +123,7 @@ def test_a_document_cannot_ask_for_more_than_can_be_made(schema: dict[str, Any])
         {"type": "integer", "minimum": 1e300},
     ],
 )
-def test_numbers_that_a_document_writes_oddly_are_numbers(schema: dict[str, Any]) -> None:
+def test_numbers_in_unusual_notation_in_a_document_are_numbers(schema: dict[str, Any]) -> None:
     value = generate_value(schema, root={}, key=b"key")
 
     assert Schema(schema, {}).accepts(orjson.loads(orjson.dumps(value)))
@@ -139,12 +139,12 @@ def test_a_canned_answer_that_lists_no_devices_does_not_break_the_queue(tmp_path
     assert response.status == 202
 
 
-def test_a_status_that_is_no_answer_is_not_asked_for() -> None:
+def test_an_informational_status_cannot_be_requested() -> None:
     assert reserved_status("mock-status-101") is None
     assert reserved_status("mock-status-204") == 204
 
 
-def test_an_array_is_not_made_as_long_as_it_might_be() -> None:
+def test_a_generated_array_stays_short_even_if_more_items_are_allowed() -> None:
     schema = {"type": "array", "maxItems": 10**6, "items": {"type": "integer"}}
 
     assert 1 <= len(generate_value(schema, root={}, key=b"key")) <= 3
@@ -161,7 +161,7 @@ def test_a_host_is_repeated_in_a_url_when_it_can_be_one(host: str, shown: str) -
     assert url.startswith(f"http://{shown}/ai/archives/")
 
 
-def test_a_conversation_that_is_kept_holds_little_more_than_its_question() -> None:
+def test_a_stored_conversation_uses_little_more_memory_than_its_prompt() -> None:
     engine = make_engine(journal_size=0)
     tracemalloc.start()
     try:

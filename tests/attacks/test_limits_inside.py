@@ -15,7 +15,7 @@ from mockserver.sandbox.accounts import reserved_status
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 
 
-def test_looks_pause_five_milliseconds_at_first_then_twice_as_long_up_to_a_tenth_of_a_second() -> None:
+def test_polling_waits_5_ms_at_first_then_twice_as_long_up_to_100_ms() -> None:
     time, pauses = 0.0, list[float]()
 
     def pause(seconds: float) -> None:
@@ -80,7 +80,7 @@ def test_a_due_time_that_moves_replaces_the_one_before() -> None:
     assert outbox.next_due() == math.inf
 
 
-def test_numbers_go_on_in_an_outbox_that_is_restored() -> None:
+def test_numbers_continue_in_a_restored_outbox() -> None:
     first = make_outbox(1, 2, 3)
     first.claim_due(1)
 
@@ -142,9 +142,7 @@ def test_a_yaml_document_has_at_most_250_levels(tmp_path: Path, levels: int, is_
 
 @pytest.mark.parametrize("separator", [",", ",\n"])
 @pytest.mark.parametrize("shift", range(0, 40, 3))
-def test_credentials_in_a_long_text_are_found_wherever_the_text_is_cut_for_the_search(
-    separator: str, shift: int
-) -> None:
+def test_credentials_in_a_long_text_are_found_at_any_position(separator: str, shift: int) -> None:
     members = separator.join('"name":"Ann","token":"s3cret-1234567890"' for _ in range(5000))
     text = f'{{"x":"{"x" * shift}"{separator}{members}}}'
 

@@ -1,15 +1,16 @@
 """Memory follows what is in flight: it stays below 4 bytes for each byte sent, and comes back down afterwards."""
 
 import http.client
+import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import orjson
 import pytest
 from attack_server import AttackedServer, attacked_server, others_are_served
+from attacks import MB, forget_peak, peak
 
-MB = 1024 * 1024
 SIZE = 32 * MB
 AT_ONCE = 8
 SLACK = 64 * MB
@@ -47,29 +48,26 @@ BODIES: dict[str, tuple[str, bytes, int]] = {
     ),
     "no JSON": (BATCHES, tiny(b'{"prompts":["', b"a", b""), 422),
     "a path that there is not": ("/ai/nothing", b"a" * SIZE, 404),
-    "another media type": (BATCHES, b"", 422),
     "a chat": (CHAT, ordinary_chat(20 * MB), 200),
     "wide prompts": (BATCHES, orjson.dumps({"prompts": ["\U0001f600" * 2047] * 1000}), 202),
     "an admin body": ("/__admin/import", tiny(b'{"a":[', b"[],", b"[]]}"), 422),
 }
 
 
-def peak(server: AttackedServer) -> int:
-    """The most resident memory in bytes since `forget_peak`."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def forget_peak(server: AttackedServer) -> None:
-    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
-
-
-def flood(server: AttackedServer, path: str, body: bytes, *, count: int = AT_ONCE, chunked: bool = False) -> set[int]:
+def flood(
+    server: AttackedServer,
+    path: str,
+    body: bytes,
+    *,
+    count: int = AT_ONCE,
+    chunked: bool = False,
+    media_type: str = JSON,
+) -> set[int]:
     """The statuses of requests that are sent side by side, each with a token of its own."""
     statuses: list[int] = []
 
     def send(number: int) -> None:
-        headers = {"Authorization": f"Bearer attacker-{number}", "Content-Type": JSON}
+        headers = {"Authorization": f"Bearer attacker-{number}", "Content-Type": media_type}
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         given = pieces(body) if chunked else body
         connection.request("POST", path, given, headers, encode_chunked=chunked)
@@ -115,7 +113,9 @@ def server() -> Iterator[AttackedServer]:
 
 
 @pytest.mark.parametrize(("path", "body", "status"), BODIES.values(), ids=BODIES.keys())
-def test_memory_follows_the_bytes_in_flight(server: AttackedServer, path: str, body: bytes, status: int) -> None:
+def test_memory_is_proportional_to_the_bytes_in_flight(
+    server: AttackedServer, path: str, body: bytes, status: int
+) -> None:
     rest = server.resident()
     forget_peak(server)
 
@@ -129,7 +129,7 @@ def test_memory_follows_the_bytes_in_flight(server: AttackedServer, path: str, b
     assert after <= rest + SLACK
 
 
-def test_bodies_without_a_stated_length_take_no_more_than_others(server: AttackedServer) -> None:
+def test_chunked_bodies_use_no_more_memory_than_others(server: AttackedServer) -> None:
     body, rest = BODIES["lists"][1], server.resident()
     forget_peak(server)
 
@@ -141,7 +141,7 @@ def test_bodies_without_a_stated_length_take_no_more_than_others(server: Attacke
     assert settled(server, rest + SLACK) <= rest + SLACK
 
 
-def test_bodies_that_are_too_large_are_not_kept(server: AttackedServer) -> None:
+def test_bodies_that_are_too_large_are_freed(server: AttackedServer) -> None:
     rest = server.resident()
     forget_peak(server)
 
@@ -149,3 +149,38 @@ def test_bodies_that_are_too_large_are_not_kept(server: AttackedServer) -> None:
         assert flood(server, BATCHES, b"a" * (SIZE + 1), count=4) == {413}
 
     assert peak(server) <= rest + SLACK
+
+
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml; charset=x"]
+)
+def test_bodies_of_other_media_types_take_no_more_than_json(server: AttackedServer, media_type: str) -> None:
+    body, rest = b"a=b&" * (8 * MB // 4), server.resident()
+    forget_peak(server)
+
+    with others_are_served(server):
+        assert flood(server, BATCHES, body, media_type=media_type) <= {415, 422}
+
+    assert peak(server) <= rest + 4 * AT_ONCE * len(body) + SLACK
+    clean(server)
+    assert settled(server, rest + SLACK) <= rest + SLACK
+
+
+def test_large_heads_take_little_memory(server: AttackedServer) -> None:
+    head = b"GET /user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer attacker\r\n" + b"X-%d: %s\r\n" * 600
+    head %= tuple(part for n in range(600) for part in (n, b"a" * 90))
+    count, rest = 500, server.resident()
+    forget_peak(server)
+    with others_are_served(server), ExitStack() as stack:
+        wires = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60)) for _ in range(count)
+        ]
+        for wire in wires:  # heads that are nearly complete
+            wire.sendall(head)
+        for wire in wires[::2]:
+            wire.sendall(b"\r\n")
+            assert wire.recv(12) == b"HTTP/1.1 200"
+
+    assert peak(server) <= rest + 4 * count * len(head) + SLACK
+    server.request("DELETE", "/__admin/sandboxes/attacker")
+    assert settled(server, rest + SLACK) <= rest + SLACK

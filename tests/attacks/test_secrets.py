@@ -107,7 +107,7 @@ def test_no_log_line_holds_a_secret(client: TestClient, caplog: pytest.LogCaptur
     assert found_in(caplog.text) == []
 
 
-def test_a_token_is_told_apart_by_the_key_of_its_account(client: TestClient) -> None:
+def test_accounts_are_shown_by_their_key_in_place_of_the_token(client: TestClient) -> None:
     plant(client)
     key = account_key(TOKEN)
 

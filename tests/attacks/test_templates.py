@@ -3,9 +3,11 @@
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 from attack_server import AttackedServer, attacked_server, others_are_served
+from attacks import form, is_at_work
 
 ATTACKS = [
     "{{ [1] * 10**9 }}",
@@ -117,3 +119,45 @@ def test_a_batch_of_templates_that_do_too_much_ends() -> None:
 
     codes = {json.loads(line)["response"]["body"]["error"]["code"] for line in errors.splitlines()}
     assert codes == {"invalid_template"}
+
+
+COSTLY = "{% for a in range(60000) %}{% set x = text %}{% endfor %}{{ text[:5] }}"
+ORDINARY = "{% for a in range(300) %}{% if text %}{{ a }}{% endif %}{% endfor %}"
+
+
+def create_batch_of_templates(server: AttackedServer, template: str, lines: int) -> str:
+    assert make_prompt(server, "p", template, "attacker") in {200, 201}
+    request = {"model": "gpt-4o", "prompt_slug": "p", "variables": {"text": "hello there"}}
+    line = {"method": "POST", "url": "/v1/chat/completions", "body": request}
+    content = b"\n".join(json.dumps({"custom_id": f"{n}", **line}).encode() for n in range(lines))
+    _, created = server.request("POST", "/v1/files", form(content), Content_Type="multipart/form-data; boundary=X")
+    wanted = {"input_file_id": json.loads(created)["id"], "endpoint": "/v1/chat/completions"}
+    _, created = server.request("POST", "/v1/batches", json.dumps({**wanted, "completion_window": "24h"}).encode())
+    return f"/v1/batches/{json.loads(created)['id']}"
+
+
+def test_a_batch_of_many_templates_lets_others_render_and_the_process_end() -> None:
+    with attacked_server("--progression", "immediate") as server:
+        assert make_prompt(server, "fine", "{% if text %}Dear {{ text[:5] }}{% endif %}", "other") in {200, 201}
+        render(server, "fine", "other")
+        path = create_batch_of_templates(server, ORDINARY, 50_000)
+        with is_at_work(server, path, "attacker"):
+            with others_are_served(server):
+                begun, count = time.monotonic(), 0
+                while time.monotonic() - begun < 2:
+                    assert render(server, "fine", "other")[0] == 200
+                    count += 1
+            assert count >= 2
+
+            assert server.stop(within=10) == 0
+        assert server.process.stderr is not None
+        assert "Traceback" not in server.process.stderr.read()
+
+
+def test_costly_templates_of_a_batch_share_one_budget() -> None:
+    with attacked_server("--progression", "immediate") as server, others_are_served(server):
+        path = create_batch_of_templates(server, COSTLY, 300)
+        batch = json.loads(server.request("GET", path)[1])
+
+    assert batch["request_counts"]["total"] == 300
+    assert 10 <= batch["request_counts"]["completed"] <= 100

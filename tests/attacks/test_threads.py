@@ -4,65 +4,18 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 from attack_server import AttackedServer, attacked_server, others_are_served
+from attacks import asking, create_batch, is_at_work
 
-BOUNDARY = "X"
 PROMPTS = json.dumps({"prompts": ["hello there"] * 1000}).encode()
 
 
-def batch_file(lines: int) -> bytes:
-    """Lines of which each takes a little longer than a plain one."""
-    content = [{"type": "text", "text": "hello"}]
-    body = {"model": "qwen2.5-3b-instruct", "messages": [{"role": "user", "content": content}]}
-    line = {"method": "POST", "url": "/v1/chat/completions", "body": body}
-    return b"\n".join(json.dumps({"custom_id": f"{n}", **line}).encode() for n in range(lines))
-
-
-def form(content: bytes) -> bytes:
-    head = b"--X\r\nContent-Disposition: form-data; name="
-    fields = [head + b'"purpose"\r\n\r\nbatch\r\n', head + b'"file"; filename="a.jsonl"\r\n\r\n' + content + b"\r\n"]
-    return b"".join([*fields, b"--X--\r\n"])
-
-
-def create_batch(server: AttackedServer, token: str, lines: int) -> str:
-    """The path of a batch; reading it works through its lines."""
-    status, answer = server.request(
-        "POST", "/v1/files", form(batch_file(lines)), token=token, Content_Type="multipart/form-data; boundary=X"
-    )
-    assert status == 200, answer
-    asked = {
-        "input_file_id": json.loads(answer)["id"],
-        "endpoint": "/v1/chat/completions",
-        "completion_window": "24h",
-    }
-    status, answer = server.request("POST", "/v1/batches", json.dumps(asked).encode(), token=token)
-    assert status == 200, answer
-    return f"/v1/batches/{json.loads(answer)['id']}"
-
-
-def asking(server: AttackedServer, path: str, token: str) -> socket.socket:
-    """A connection on which something was asked, and the answer not read."""
-    wire = socket.create_connection(("127.0.0.1", server.port), timeout=120)
-    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
-    wire.sendall(head.encode())
-    return wire
-
-
-def is_at_work(server: AttackedServer, path: str, token: str) -> socket.socket:
-    """A connection whose request is being worked on: there is no answer yet."""
-    wire = asking(server, path, token)
-    wire.settimeout(0.05)
-    with pytest.raises(TimeoutError):
-        wire.recv(1)
-    return wire
-
-
 @pytest.mark.parametrize("path", ["/v1/batches", "/user", "/nowhere", "/__admin/clock"])
-def test_a_thousand_who_wait_for_one_sandbox_delay_no_other(path: str) -> None:
+def test_a_thousand_requests_waiting_for_one_sandbox_delay_no_other(path: str) -> None:
     with attacked_server("--progression", "immediate") as server, ExitStack() as stack:
         batch = create_batch(server, "attacker", 20_000)
         assert server.request("GET", "/__admin/version")[0] == 200  # which loads the admin API
@@ -74,7 +27,7 @@ def test_a_thousand_who_wait_for_one_sandbox_delay_no_other(path: str) -> None:
             assert server.threads() < 100
 
 
-def test_who_waits_behind_a_busy_sandbox_gets_503_at_last() -> None:
+def test_requests_beyond_the_queue_of_a_busy_sandbox_get_503() -> None:
     with attacked_server("--progression", "immediate") as server, ExitStack() as stack:
         batch = create_batch(server, "attacker", 50_000)
         stack.enter_context(asking(server, batch, "attacker"))
@@ -86,6 +39,25 @@ def test_who_waits_behind_a_busy_sandbox_gets_503_at_last() -> None:
             wire.sendall(question)
 
         assert {wire.recv(13) for wire in wires[:10]} <= {b"HTTP/1.1 200 ", b"HTTP/1.1 503 "}
+        assert server.request("GET", "/user", token="other")[0] == 200
+
+
+def test_beyond_two_thousand_who_wait_each_gets_503_at_once() -> None:
+    with attacked_server("--progression", "immediate", "--max-connections", "3000") as server, ExitStack() as stack:
+        batch = create_batch(server, "attacker", 50_000)
+        stack.enter_context(is_at_work(server, batch, "attacker"))
+        for _ in range(2000):
+            stack.enter_context(asking(server, "/user", "attacker"))
+        rejected = ""
+        while not rejected:
+            with asking(server, "/user", "attacker") as wire:
+                wire.settimeout(0.2)
+                with suppress(TimeoutError):
+                    rejected = wire.recv(4096).decode()
+
+        assert rejected.startswith("HTTP/1.1 503 ")
+        assert "retry-after: 1\r\n" in rejected.lower()
+        assert "Sandbox Busy" in rejected
         assert server.request("GET", "/user", token="other")[0] == 200
 
 
@@ -156,7 +128,7 @@ def send_half_a_body(server: AttackedServer) -> list[socket.socket]:
 
 
 @pytest.mark.parametrize("attack", [work_through_lines, stream_archives, import_much, wait_in_lanes, send_half_a_body])
-def test_sigterm_ends_the_process_whatever_goes_on(attack: Callable[[AttackedServer], list[Any]]) -> None:
+def test_sigterm_ends_the_process_during_any_work(attack: Callable[[AttackedServer], list[Any]]) -> None:
     with attacked_server("--progression", "immediate") as server:
         wires = attack(server)
 
@@ -168,7 +140,7 @@ def test_sigterm_ends_the_process_whatever_goes_on(attack: Callable[[AttackedSer
         assert "Traceback" not in server.process.stderr.read()
 
 
-def test_work_that_no_client_waits_for_any_more_is_dropped() -> None:
+def test_work_of_disconnected_clients_is_dropped() -> None:
     with attacked_server("--progression", "immediate") as server:
         batch = create_batch(server, "attacker", 20_000)
         wire = is_at_work(server, batch, "attacker")

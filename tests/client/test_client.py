@@ -134,7 +134,7 @@ def mine(client: Client, request: pytest.FixtureRequest) -> Iterator[SandboxClie
 
 
 @pytest.mark.parametrize("verb", sorted(HERE))
-def test_every_verb_has_a_method_of_the_client(host: LocalPool, mine: SandboxClient, verb: str) -> None:
+def test_every_admin_route_has_a_client_method(host: LocalPool, mine: SandboxClient, verb: str) -> None:
     assert verb in WALK, f"no method of the client asks {verb}, or no line here says which"
     spy = Spy(host.url)
     sandbox = Client(host.url, transport=spy).sandbox(mine.name)
@@ -151,18 +151,18 @@ def test_every_verb_has_a_method_of_the_client(host: LocalPool, mine: SandboxCli
     assert any(re.fullmatch(pattern, asked) for asked in spy.asked), spy.asked
 
 
-def test_no_line_here_is_about_a_verb_that_is_gone() -> None:
+def test_the_table_of_client_methods_names_existing_routes_only() -> None:
     assert WALK.keys() - HERE == set()
 
 
-def test_the_token_alone_leads_to_the_sandbox(mine: SandboxClient) -> None:
+def test_the_token_alone_selects_the_sandbox(mine: SandboxClient) -> None:
     (seen,) = mine.requests()
 
     assert (seen["operation"], seen["response"]["status"]) == ("queueBatch", 202)
     assert "x-mock-sandbox" not in seen["request"]["headers"]
 
 
-def test_the_headers_lead_there_as_well(mine: SandboxClient) -> None:
+def test_the_headers_select_the_sandbox(mine: SandboxClient) -> None:
     httpx.get(f"{mine.base_url}/user", headers={**mine.headers, "Authorization": "Bearer somebody-else"})
 
     assert mine.count(path="/user") == 1
@@ -175,7 +175,7 @@ def test_addresses_are_those_of_the_two_apis(client: Client) -> None:
     assert sandbox.token == "a"
 
 
-def test_the_clock_answers_where_it_went(mine: SandboxClient) -> None:
+def test_clock_methods_return_the_new_time(mine: SandboxClient) -> None:
     before = mine.clock.now
 
     assert before == datetime(2026, 4, 12, tzinfo=UTC)
@@ -208,7 +208,7 @@ def test_credits_are_a_number_that_can_be_assigned(mine: SandboxClient) -> None:
     assert mine.ledger()["entries"][-1]["entry"] == "set"
 
 
-def test_batches_are_listed_without_ageing(mine: SandboxClient) -> None:
+def test_listing_batches_does_not_advance_them(mine: SandboxClient) -> None:
     looks = [mine.batches() for _ in range(4)]
 
     assert looks[0][0]["status"] == "retrieving"
@@ -235,7 +235,7 @@ def test_files_and_batches_of_both_apis_are_listed(mine: SandboxClient) -> None:
     assert len(mine.batches(limit=1, after=1)) == 1
 
 
-def test_a_sandbox_starts_from_what_it_was_made_with(client: Client) -> None:
+def test_a_sandbox_starts_with_its_initial_state(client: Client) -> None:
     facts = [{"token": "rich", "credits": 5}]
     with_clock = client.create_sandbox("begun", clock="frozen@2030-01-01", progression="time:9", accounts=facts)
 
@@ -245,7 +245,7 @@ def test_a_sandbox_starts_from_what_it_was_made_with(client: Client) -> None:
     assert with_clock.delete() == {"deleted": "begun", "unexpected": []}
 
 
-def test_a_sandbox_gives_the_ids_of_the_name_it_is_told(client: Client) -> None:
+def test_a_sandbox_with_ids_of_produces_the_ids_of_that_name(client: Client) -> None:
     ids = []
     for sandbox in (client.create_sandbox("steady"), client.create_sandbox("steady-2", ids_of="steady")):
         asked = httpx.post(f"{client.url}/ai/batches", json={"prompts": ["one"]}, headers=sandbox.headers)
@@ -255,19 +255,19 @@ def test_a_sandbox_gives_the_ids_of_the_name_it_is_told(client: Client) -> None:
     assert ids[0] == ids[1]
 
 
-def test_a_misspelt_reason_is_an_error_and_no_zero(mine: SandboxClient) -> None:
+def test_a_misspelt_reason_is_an_error_and_does_not_count_as_zero(mine: SandboxClient) -> None:
     for look in (mine.count, mine.happened, mine.requests):
         with pytest.raises(AdminError, match=r"422: reason is 'no-credit'; .* Did you mean no-credits\?"):
             look(reason="no-credit")
 
 
-def test_a_sandbox_without_a_name_is_given_one(client: Client) -> None:
+def test_a_sandbox_created_without_a_name_gets_one(client: Client) -> None:
     first, second = client.create_sandbox(), client.create_sandbox()
 
     assert first.name != second.name
 
 
-def test_a_forgotten_sandbox_tells_what_nobody_can_have_meant(mine: SandboxClient) -> None:
+def test_deleting_a_sandbox_returns_its_unexpected_requests(mine: SandboxClient) -> None:
     httpx.post(f"{mine.base_url}/ai/batches", json={"prompts": "one"}, headers=mine.headers)
     httpx.get(f"{mine.base_url}/ai/batch", headers=mine.headers)
     httpx.delete(f"{mine.base_url}/ai/batches", headers=mine.headers)
@@ -285,7 +285,7 @@ def test_a_forgotten_sandbox_tells_what_nobody_can_have_meant(mine: SandboxClien
     assert told[0]["violations"][0]["location"] == ["body", "prompts"]
 
 
-def test_of_many_that_nobody_can_have_meant_the_first_hundred_are_told(mine: SandboxClient) -> None:
+def test_deleting_a_sandbox_returns_at_most_a_hundred_unexpected_requests(mine: SandboxClient) -> None:
     with httpx.Client(base_url=mine.base_url, headers=mine.headers) as api:
         for n in range(101):
             api.get(f"/ai/nothing/{n}")
@@ -319,7 +319,7 @@ def test_an_exported_sandbox_is_imported_elsewhere(mine: SandboxClient, client: 
     other.delete()
 
 
-def test_a_reset_sandbox_is_new(mine: SandboxClient) -> None:
+def test_a_reset_sandbox_is_like_a_new_one(mine: SandboxClient) -> None:
     mine.reset("state")
     assert (mine.batches(), mine.count()) == ([], 1)
 
@@ -327,7 +327,7 @@ def test_a_reset_sandbox_is_new(mine: SandboxClient) -> None:
     assert mine.count() == 0
 
 
-def test_a_refusal_says_what_came_and_what_was_wanted(mine: SandboxClient) -> None:
+def test_an_admin_error_says_what_was_received_and_what_was_expected(mine: SandboxClient) -> None:
     with pytest.raises(AdminError) as caught:
         mine.ask("POST /clock/advance", {"hours": -1, "fortnights": 1})
 
@@ -338,7 +338,7 @@ def test_a_refusal_says_what_came_and_what_was_wanted(mine: SandboxClient) -> No
     assert "body.hours" in str(error)
 
 
-def test_a_refusal_does_not_say_everything_twice(mine: SandboxClient) -> None:
+def test_an_admin_error_repeats_no_message(mine: SandboxClient) -> None:
     with pytest.raises(AdminError) as caught:
         mine.next("getUser", status=418)
 
@@ -346,14 +346,14 @@ def test_a_refusal_does_not_say_everything_twice(mine: SandboxClient) -> None:
     assert len(caught.value.violations) == 1
 
 
-def test_a_stub_in_the_place_of_a_key_is_a_mistake_of_the_caller(mine: SandboxClient) -> None:
+def test_passing_a_stub_as_operation_is_a_type_error(mine: SandboxClient) -> None:
     stub: Any = {"operation": "getUser", "status": 500}
 
     with pytest.raises(TypeError, match=r"next\(\*\*stub\)"):
         mine.next(stub)
 
 
-def test_a_misspelt_knob_cannot_be_turned(mine: SandboxClient) -> None:
+def test_assigning_to_a_misspelt_attribute_is_an_error(mine: SandboxClient) -> None:
     with pytest.raises(AttributeError, match="credit"):
         setattr(mine, "credit", 0)  # noqa: B010  mypy would not let it pass
 
@@ -363,14 +363,14 @@ def test_a_call_that_does_not_exist_is_an_error(mine: SandboxClient) -> None:
         mine.ask("GET /nothing")
 
 
-def test_without_the_admin_token_the_door_is_shut() -> None:
+def test_without_the_admin_token_every_call_is_rejected() -> None:
     with running_pool(frozen_settings(admin_token="open-sesame")) as host:
         assert host.client.version()["name"] == "mockserver"
         with Client(host.url) as stranger, pytest.raises(AdminError, match="401"):
             stranger.version()
 
 
-def test_nobody_there_is_an_error_of_the_same_kind() -> None:
+def test_a_refused_connection_is_an_admin_error() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with Client(f"http://127.0.0.1:{free.getsockname()[1]}") as client, pytest.raises(AdminError) as caught:
@@ -380,7 +380,7 @@ def test_nobody_there_is_an_error_of_the_same_kind() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:4024", "ftp://host", "http://"])
-def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+def test_an_invalid_url_is_rejected_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="wanted http://HOST:PORT"):
         Client(url)
 
@@ -427,7 +427,7 @@ def test_threads_share_a_client(mine: SandboxClient) -> None:
     assert counts == [1, 0] * 4
 
 
-def test_the_next_requests_fail_as_told(mine: SandboxClient) -> None:
+def test_fail_makes_the_next_requests_fail(mine: SandboxClient) -> None:
     mine.fail("getUser", status=503, times=2, retry_after=7)
     mine.fail("getUser", fault="empty", after=2)
 
@@ -456,7 +456,7 @@ def test_a_callback_is_waited_for_until_it_is_delivered(mine: SandboxClient) -> 
     assert last["payload"]["status"] == "successful"
 
 
-def test_a_callback_to_an_address_off_loopback_is_refused_and_shows_what_it_would_have_said(
+def test_a_callback_beyond_loopback_is_refused_and_shows_its_payload(
     mine: SandboxClient,
 ) -> None:
     mine.progression = "immediate"
@@ -468,7 +468,7 @@ def test_a_callback_to_an_address_off_loopback_is_refused_and_shows_what_it_woul
     assert told["payload"]["id"] == id_
 
 
-def test_a_callback_that_does_not_come_is_an_error_that_says_what_there_is(mine: SandboxClient) -> None:
+def test_waiting_for_a_missing_callback_raises_and_lists_those_there_are(mine: SandboxClient) -> None:
     with pytest.raises(TimeoutError, match=r"no callback came to an end within 0 s: there is none"):
         mine.wait_for_callback(timeout=0)
     mine.progression = "time:60"
@@ -478,12 +478,12 @@ def test_a_callback_that_does_not_come_is_an_error_that_says_what_there_is(mine:
         mine.wait_for_callback("other", timeout=0)
 
 
-def test_a_wait_that_makes_no_sense_is_refused(mine: SandboxClient) -> None:
+def test_an_invalid_timeout_is_rejected(mine: SandboxClient) -> None:
     with pytest.raises(ValueError, match="the timeout is -1; wanted 0 to 600 seconds"):
         mine.wait_for_callback(timeout=-1)
 
 
-def test_weeks_are_a_unit_and_others_are_told(mine: SandboxClient) -> None:
+def test_advance_takes_weeks_and_names_its_units_for_others(mine: SandboxClient) -> None:
     before = mine.clock.now
     advance: Any = mine.clock.advance
 
@@ -494,7 +494,7 @@ def test_weeks_are_a_unit_and_others_are_told(mine: SandboxClient) -> None:
         advance(3600)
 
 
-def test_a_misspelt_member_is_told_what_was_meant(mine: SandboxClient) -> None:
+def test_a_misspelt_member_gets_the_nearest_name(mine: SandboxClient) -> None:
     with pytest.raises(AttributeError, match=r"^a sandbox has no 'batchs'; did you mean 'batches'\?$"):
         getattr(mine, "batchs")  # noqa: B009  mypy would not let it pass
     with pytest.raises(AttributeError, match=r"^a sandbox has no 'progresion'; did you mean 'progression'\?$"):
@@ -542,13 +542,13 @@ def test_an_error_shows_twenty_violations_and_holds_all(count: int, shown: int, 
     assert len(error.violations) == count
 
 
-def test_a_sandbox_says_who_it_is(mine: SandboxClient) -> None:
+def test_the_repr_of_a_sandbox_names_it_and_its_server(mine: SandboxClient) -> None:
     assert repr(mine) == f"<sandbox {mine.name!r} of {mine.client.url}>"
     assert repr(mine.clock) == f"<clock of {mine!r}>"
     assert repr(mine.client) == f"<client of {mine.client.url}>"
 
 
-def test_a_lost_request_is_told_what_it_was_told(mine: SandboxClient) -> None:
+def test_an_unmatched_request_is_listed_with_the_detail_of_its_response(mine: SandboxClient) -> None:
     httpx.get(f"{mine.base_url}/ai/batch", headers=mine.headers)
     httpx.head(f"{mine.base_url}/ai/batch", headers=mine.headers)
     httpx.post(f"{mine.base_url}/ai/batches", json={"prompts": "one"}, headers=mine.headers)
@@ -567,7 +567,7 @@ def test_a_detail_that_cannot_be_read_is_left_out(body: bytes) -> None:
     assert exchange_summary(lost)["detail"] == ""
 
 
-def test_two_tokens_meet_in_one_sandbox_and_see_only_what_is_theirs(mine: SandboxClient) -> None:
+def test_two_tokens_in_one_sandbox_see_only_their_own_objects(mine: SandboxClient) -> None:
     before = mine.batches()  # the tests of this file share the sandbox
     with httpx.Client(base_url=mine.base_url) as api:
         ours = api.post("/ai/batches", json=PROMPT, headers=mine.headers).json()["id"]

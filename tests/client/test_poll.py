@@ -31,7 +31,7 @@ class Wall:
         return count
 
 
-def test_what_has_happened_is_seen_at_once() -> None:
+def test_a_condition_that_already_holds_is_seen_by_the_first_poll() -> None:
     wall = Wall()
 
     next(poll(10, now=wall.now, pause=wall.pause))
@@ -39,12 +39,12 @@ def test_what_has_happened_is_seen_at_once() -> None:
     assert wall.pauses == []
 
 
-def test_without_time_there_is_one_look() -> None:
+def test_a_timeout_of_zero_polls_once() -> None:
     assert Wall().look(0) == 1
 
 
 @given(st.floats(0, MAX_POLLS), st.floats(0, 5))
-def test_the_last_look_comes_when_the_time_is_over_and_pauses_are_short(timeout: float, effort: float) -> None:
+def test_the_last_poll_comes_at_the_timeout_after_short_pauses(timeout: float, effort: float) -> None:
     wall = Wall(effort)
 
     count = wall.look(timeout)
@@ -56,6 +56,6 @@ def test_the_last_look_comes_when_the_time_is_over_and_pauses_are_short(timeout:
 
 
 @pytest.mark.parametrize("timeout", [-1, MAX_POLLS + 1, float("nan"), float("inf")])
-def test_a_time_that_is_none_is_refused(timeout: float) -> None:
+def test_an_invalid_timeout_of_polling_is_rejected(timeout: float) -> None:
     with pytest.raises(ValueError, match="wanted 0 to 600 seconds"):
         next(poll(timeout))

@@ -40,7 +40,7 @@ def queue(server: ThreadedServer, sandbox: str = "test") -> None:
         assert response.status == 202
 
 
-def test_a_server_that_met_nothing_was_not_checked(server: ThreadedServer) -> None:
+def test_a_report_on_a_server_without_requests_says_that_nothing_was_checked(server: ThreadedServer) -> None:
     done = report("--url", server.url)
 
     assert done.returncode == 4
@@ -60,7 +60,7 @@ def test_a_good_client_passes_and_a_bad_one_fails(server: ThreadedServer) -> Non
     assert bad.stderr.endswith("1 error found in 2 exchanges\n")
 
 
-def test_one_sandbox_is_judged_alone(server: ThreadedServer) -> None:
+def test_a_report_can_be_limited_to_one_sandbox(server: ThreadedServer) -> None:
     queue(server, "good")
     queue(server, "schlecht ü".encode().decode("latin-1"))
     queue(server, "schlecht ü".encode().decode("latin-1"))
@@ -70,7 +70,7 @@ def test_one_sandbox_is_judged_alone(server: ThreadedServer) -> None:
     assert done == [0, 1, 4]
 
 
-def test_the_formats_are_what_they_say(server: ThreadedServer, tmp_path: Path) -> None:
+def test_a_report_is_written_as_json_junit_or_cobertura(server: ThreadedServer, tmp_path: Path) -> None:
     queue(server)
     queue(server)
     file = tmp_path / "report.xml"
@@ -89,7 +89,7 @@ def test_the_formats_are_what_they_say(server: ThreadedServer, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("is_terminal", "times"), [(True, 1), (False, 2)])
-def test_who_reads_the_text_is_not_told_twice(
+def test_a_terminal_shows_the_summary_once(
     server: ThreadedServer,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -138,7 +138,7 @@ def test_a_report_fails_for_findings_of_the_severity_or_worse(severity: str, fai
     assert not report_of(checked=1, judged=1).fails("info")
 
 
-def test_what_cannot_be_asked_or_written_is_told(server: ThreadedServer, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_fetched_or_written_says_why(server: ThreadedServer, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = report("--url", f"http://127.0.0.1:{free.getsockname()[1]}")

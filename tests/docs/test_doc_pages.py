@@ -83,14 +83,14 @@ def all_blocks() -> Iterator[tuple[str, Block]]:
             yield name, block
 
 
-def test_what_is_not_run_says_why_and_nothing_else_is_left_out() -> None:
+def test_blocks_that_are_not_run_say_why() -> None:
     assert {block.excuse for _, block in all_blocks()} - {""} <= EXCUSES
     for name, block in all_blocks():
         loose = block.language not in RUN | SHOWN and not block.title and not block.excuse
         assert not loose or block.language in {"json", "http"}, f"{name} has a block nobody tries: {block.text}"
 
 
-def test_every_block_is_what_it_says_it_is() -> None:
+def test_every_block_parses_in_its_language() -> None:
     for _, block in all_blocks():
         READERS[block.language](block.text)
 
@@ -113,7 +113,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("path", [*pages().values(), ROOT / "compose.yaml", ROOT / "action.yml"], ids=str)
-def test_variables_of_ours_are_settings(path: Path) -> None:
+def test_mockserver_variables_on_pages_are_settings(path: Path) -> None:
     known = {variable_of(name) for name in ROWS} | {"MOCKSERVER_CONFIG", "MOCKSERVER_RUN"}
 
     assert set(re.findall(r"\bMOCKSERVER_[A-Z_]+\b", path.read_text(encoding="utf-8"))) <= known
@@ -136,7 +136,7 @@ def test_a_block_knows_its_language_title_and_excuse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["```sh {.no}\nls\n```\n", "  ```sh\nls\n```\n", "```sh\nls\n"])
-def test_a_fence_that_would_be_overlooked_is_an_error(tmp_path: Path, text: str) -> None:
+def test_an_unrecognised_fence_is_an_error(tmp_path: Path, text: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
 
@@ -153,7 +153,7 @@ def test_only_a_block_of_its_own_starts_the_server() -> None:
     assert served_by(Block("sh", "", "mockserver serve &\necho\n", "")) is None
 
 
-def test_a_page_that_promises_too_much_fails(tmp_path: Path) -> None:
+def test_a_page_whose_output_differs_fails(tmp_path: Path) -> None:
     with ExitStack() as servers:
         reader = Reader(tmp_path, servers)
         reader.follow(Block("sh", "", "echo one\n", ""))

@@ -47,7 +47,7 @@ def test_the_first_curl_prints_what_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("block", "summary"), [(0, "1 passed"), (1, "1 passed")])
-def test_the_tests_pass(block: int, summary: str, tmp_path: Path) -> None:
+def test_the_tests_in_the_docs_pass(block: int, summary: str, tmp_path: Path) -> None:
     (tmp_path / "test_readme.py").write_text(blocks("python")[block], encoding="utf-8")
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
 
@@ -63,7 +63,7 @@ def test_the_tests_pass(block: int, summary: str, tmp_path: Path) -> None:
     assert summary in done.stdout, done.stdout
 
 
-def test_every_test_shown_is_tried() -> None:
+def test_every_test_on_a_page_is_run() -> None:
     assert len(blocks("python")) == 2
 
 
@@ -80,7 +80,7 @@ def block_after(page: str, start: str) -> str:
     return text.partition("```")[0]
 
 
-def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
+def test_the_fixtures_in_the_docs_are_valid(tmp_path: Path) -> None:
     folder = tmp_path / "agentfirst"
     folder.mkdir()
     shown = block_after("control/answers.md", 'yaml title="my-fixtures/agentfirst/answers.yaml"')
@@ -93,7 +93,7 @@ def test_the_fixtures_shown_are_fixtures(tmp_path: Path) -> None:
     assert [account["token"] for account in fixtures.accounts] == ["team-a"]
 
 
-def test_the_stub_shown_is_a_stub() -> None:
+def test_the_stub_in_the_docs_is_valid() -> None:
     engine = build_engine(Settings())
 
     shown = json.loads(block_after("control/answers.md", "json"))
@@ -122,7 +122,7 @@ def test_the_stub_fields_are_those_of_the_code() -> None:
     assert set(re.findall(r"`(\w+)`", "".join(first_cells))) == set(RULE_SCHEMA["properties"])
 
 
-def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
+def test_the_scenario_in_the_docs_is_valid(tmp_path: Path) -> None:
     folder = tmp_path / "scenarios"
     folder.mkdir()
     text = block_after("control/scenarios.md", 'yaml title="my-fixtures/scenarios/bad-evening.yaml"')
@@ -134,7 +134,7 @@ def test_the_scenario_shown_is_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"])
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_resolve(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
         assert ((ROOT / page).parent / target).exists(), target
 

@@ -30,7 +30,7 @@ def public(kind: type) -> Iterator[str]:
     ("kind", "prefix"),
     [(LeasedSandbox, "sandbox"), (SandboxClient, "sandbox"), (Clock, "sandbox-clock"), (Client, "mockserver-client")],
 )
-def test_every_public_member_stands_on_the_page_once(members: ModuleType, kind: type, prefix: str) -> None:
+def test_every_public_member_is_on_the_page_once(members: ModuleType, kind: type, prefix: str) -> None:
     page = members.members_page()
     anchors = {name: f"{{ #{prefix}-{name.replace('_', '-')} }}" for name in public(kind)}
 

@@ -71,7 +71,7 @@ def test_every_page_is_built_and_no_tool_is_published(site: Path) -> None:
 
 
 @needs_mkdocs
-def test_links_lead_somewhere(site: Path) -> None:
+def test_links_resolve(site: Path) -> None:
     for path, text in html(site):
         for link in Addresses(text).links:
             target = urlsplit(link)
@@ -162,7 +162,7 @@ def pins(path: str) -> list[tuple[str, str]]:
     return re.findall(r"(?m)^([\w-]+)==(\S+)", (ROOT / path).read_text(encoding="utf-8"))
 
 
-def test_an_address_that_a_page_loads_is_told_from_one_it_leads_to() -> None:
+def test_loaded_urls_and_links_of_a_page_are_distinguished() -> None:
     seen = Addresses(
         '<a href="b.html#c">b</a><script src="//far.example/x.js"></script><img src="i.png"><link href="s.css">'
     )

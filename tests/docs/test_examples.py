@@ -29,7 +29,7 @@ def count(pattern: str, file: str) -> int:
     return len(re.findall(pattern, (EXAMPLES / file).read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def test_every_folder_is_tried_and_told_of() -> None:
+def test_every_example_folder_is_tested_and_listed() -> None:
     told = re.findall(r"\]\(([\w-]+)\) \|", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
 
     assert sorted(told) == sorted(TRIED) == sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())

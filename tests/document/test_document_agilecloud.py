@@ -126,14 +126,14 @@ def test_agilecloud_has_these_operations_and_answers() -> None:
     assert found == OPERATIONS
 
 
-def test_agilecloud_refuses_with_these_statuses() -> None:
+def test_agilecloud_documents_these_error_statuses() -> None:
     found = {key: set(answers) for key, answers in responses("45", TAG).items()}
 
     assert found == {key: EVERYWHERE | FURTHER.get(key, set()) for key in OPERATIONS}
 
 
 @pytest.mark.parametrize(("key", "status"), LITERAL)
-def test_agilecloud_refuses_with_literal_texts(key: str, status: str) -> None:
+def test_agilecloud_documents_literal_error_texts(key: str, status: str) -> None:
     found = errors(responses("45", TAG)[key][status])
 
     assert [error for error in found if error in LITERAL[key, status]] == LITERAL[key, status]
@@ -163,7 +163,7 @@ def test_every_answer_of_agilecloud_carries_a_request_id() -> None:
             assert header.place == ("components", "headers", "RequestId"), f"{key} {status}"
 
 
-def test_refusals_of_agilecloud_carry_the_headers_that_clients_look_for() -> None:
+def test_errors_of_agilecloud_document_the_headers_that_clients_read() -> None:
     for key, answers in responses("45", TAG).items():
         for status, response in answers.items():
             named = {name: response.child("headers", name).value["example"] for name in response.value["headers"]}

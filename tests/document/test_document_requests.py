@@ -127,12 +127,12 @@ def shown(value: Json) -> str:
 
 
 @pytest.mark.parametrize(("name", "given", "change"), REFUSED, ids=shown)
-def test_what_breaks_a_limit_is_not_acceptable(name: str, given: Json, change: Json) -> None:
+def test_a_value_beyond_a_limit_is_invalid(name: str, given: Json, change: Json) -> None:
     assert not component("schemas", name).accepts({**given, **change})
 
 
 @pytest.mark.parametrize(("name", "given", "change"), ACCEPTED, ids=shown)
-def test_what_keeps_the_limits_is_acceptable(name: str, given: Json, change: Json) -> None:
+def test_a_value_within_the_limits_is_valid(name: str, given: Json, change: Json) -> None:
     assert component("schemas", name).accepts({**given, **change})
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_desk import BatchDesk, chats, jsonl, request_of
+from batch_client import BatchClient, chats, jsonl, request_of
 from builders import ask, bytes_of, make_engine, queue, value_of
 
 LIMITS = " ".join((Path(__file__).parents[1].parent / "docs" / "limits.md").read_text(encoding="utf-8").split())
@@ -15,8 +15,8 @@ def says(sentence: str) -> None:
 
 
 @pytest.fixture
-def desk() -> BatchDesk:
-    return BatchDesk()
+def desk() -> BatchClient:
+    return BatchClient()
 
 
 def test_a_body_that_is_not_json_is_422() -> None:
@@ -26,7 +26,7 @@ def test_a_body_that_is_not_json_is_422() -> None:
     assert (response.status, bytes_of(response)) == (422, b"JSON was malformed")
 
 
-def test_ids_and_archives_live_until_a_reset() -> None:
+def test_ids_and_archives_last_until_a_reset() -> None:
     says("until the server stops or the sandbox is reset")
     engine = make_engine()
     id_ = queue(engine, "One")
@@ -46,22 +46,22 @@ def test_cities_are_not_checked() -> None:
 
 def test_a_finished_batch_cannot_be_cancelled_and_one_may_be_cancelled_twice() -> None:
     says("Cancelling a batch that has completed, failed or expired is 409")
-    desk = BatchDesk()
+    desk = BatchClient()
     done = desk.run(chats(1))
     assert desk.ask("POST", f"/v1/batches/{done['id']}/cancel").status == 409
 
-    slow = BatchDesk(progression="time:100")
+    slow = BatchClient(progression="time:100")
     id_ = slow.create(chats(1))["id"]
     assert [slow.ask("POST", f"/v1/batches/{id_}/cancel").status for _ in range(2)] == [200, 200]
 
 
-def test_an_error_has_four_fields(desk: BatchDesk) -> None:
+def test_an_error_has_four_fields(desk: BatchClient) -> None:
     says("OpenAI's four fields (`message`, `type`, `param`, `code`)")
 
     assert desk.refusal("GET", "/v1/batches/none")[1].keys() == {"message", "type", "param", "code"}
 
 
-def test_the_window_is_24_hours_and_no_other(desk: BatchDesk) -> None:
+def test_the_window_is_24_hours_and_no_other(desk: BatchClient) -> None:
     says("`completion_window` may be left out and is then `24h`; any other value is 400")
     body = {"input_file_id": desk.put(chats(1)), "endpoint": "/v1/chat/completions"}
 
@@ -69,14 +69,14 @@ def test_the_window_is_24_hours_and_no_other(desk: BatchDesk) -> None:
     assert desk.ask("POST", "/v1/batches", json={**body, "completion_window": "48h"}).status == 400
 
 
-def test_a_batch_may_mix_models(desk: BatchDesk) -> None:
+def test_a_batch_may_mix_models(desk: BatchClient) -> None:
     says("A batch may mix models, since nothing forbids it; its `model` is null then")
     batch = desk.run(jsonl(request_of("a"), request_of("b", model="gpt-4o")))
 
     assert (batch["status"], batch["request_counts"]["completed"], batch["model"]) == ("completed", 2, None)
 
 
-def test_files_of_batches_have_names_a_purpose_and_a_media_type(desk: BatchDesk) -> None:
+def test_files_of_batches_have_names_a_purpose_and_a_media_type(desk: BatchClient) -> None:
     says("`<batch_id>_output.jsonl` and `<batch_id>_error.jsonl`, with the purpose `batch_output`")
     says("A file's content is sent as `application/octet-stream`")
     batch = desk.run(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
@@ -88,7 +88,7 @@ def test_files_of_batches_have_names_a_purpose_and_a_media_type(desk: BatchDesk)
         assert content.media_type == "application/octet-stream"
 
 
-def test_drafts_can_be_named_archived_versions_cannot_and_a_template_is_one_message(desk: BatchDesk) -> None:
+def test_drafts_can_be_named_archived_versions_cannot_and_a_template_is_one_message(desk: BatchClient) -> None:
     says("`prompt_version` may name a draft; an archived version is rejected with 409, or with 400 where")
     says("becomes one message of the user")
     desk.ask("POST", "/api/v1/prompts", json={"slug": "mine", "name": "Mine", "template": "First"})

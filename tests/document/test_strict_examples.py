@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from batch_desk import BatchDesk, jsonl, request_of
+from batch_client import BatchClient, jsonl, request_of
 from builders import ask, make_engine, value_of
 
 from mockserver.api.provider import BoundOperation
@@ -93,7 +93,7 @@ def test_other_nulls_and_unknown_keys_are_refused_under_strict() -> None:
 
 
 def test_the_lines_of_the_batch_page_are_answered_under_strict() -> None:
-    desk = BatchDesk(strict=True)
+    desk = BatchClient(strict=True)
     template = {"slug": "summarize", "name": "Summarize", "template": "Summarize: {{ text }}"}
     assert desk.ask("POST", "/api/v1/prompts", json=template).status == 201
     desk.ask("POST", "/api/v1/prompts/summarize/versions", json={"template": "In one line: {{ text }}"})

@@ -98,7 +98,7 @@ def test_a_refusal_of_agent_first_that_passes_by_itself_says_when_to_retry() -> 
     assert found == RETRY_AFTER
 
 
-def test_whatever_can_have_an_example_has_one() -> None:
+def test_every_media_type_that_can_have_an_example_has_one() -> None:
     without = {node.place for node in exemplified() if not node.examples()}
 
     assert without == WITHOUT_EXAMPLE
@@ -163,7 +163,7 @@ def test_only_the_archive_is_open_to_those_without_a_token() -> None:
     }
 
 
-def test_the_served_devices_are_many_and_in_alphabetical_order_whatever_their_case() -> None:
+def test_devices_are_listed_in_alphabetical_order_ignoring_case() -> None:
     devices = operations()["listDevices"].child("responses", "200", "content", "application/json").examples()[0]
 
     assert devices[:3] == ["Blackberry PlayBook", "Blackberry PlayBook landscape", "BlackBerry Z30"]

@@ -32,11 +32,11 @@ def with_tag(operation: dict[str, Any], tag: str = "Stranger") -> dict[str, Any]
     return operation | {"tags": [tag]}
 
 
-def test_our_providers_are_found_by_their_entry_points() -> None:
+def test_the_bundled_providers_are_found_by_entry_points() -> None:
     assert [provider.name for provider in loading.find_providers()] == ["agentfirst", "agilecloud"]
 
 
-def test_a_strangers_provider_answers_the_operations_of_its_own_document(
+def test_a_third_provider_answers_the_operations_of_its_own_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_provider(monkeypatch, make_provider("ping"))
@@ -99,12 +99,12 @@ def test_two_documents_cannot_describe_the_same_operation(tmp_path: Path) -> Non
         ({"progression": "polls:0"}, SettingsError),
     ],
 )
-def test_what_cannot_be_read_stops_the_start(changes: dict[str, Any], error: type[Exception]) -> None:
+def test_an_unreadable_document_or_fixture_stops_the_start(changes: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=r"nowhere|soon|polls:0"):
         make_engine(**changes)
 
 
-def test_fixtures_at_the_top_speak_to_every_api_and_folders_to_their_own(tmp_path: Path) -> None:
+def test_fixtures_at_the_top_apply_to_every_api_and_folders_to_their_own(tmp_path: Path) -> None:
     entry = {"body": {"says": "fixture"}}
     folder = tmp_path / "fixtures"
     write_json(folder / "all.json", {"responses": {"listDevices": [{"body": ["Abacus"]}], "other": [entry]}})
@@ -118,7 +118,7 @@ def test_fixtures_at_the_top_speak_to_every_api_and_folders_to_their_own(tmp_pat
     assert value_of(ask(engine, "GET", "/another")) == {"says": "example"}
 
 
-def test_a_device_from_a_fixture_may_be_asked_for(tmp_path: Path) -> None:
+def test_a_device_from_a_fixture_is_accepted(tmp_path: Path) -> None:
     write_json(tmp_path / "all.json", {"responses": {"listDevices": [{"body": ["Abacus"]}]}})
     engine = make_engine(fixtures=(str(tmp_path),))
 
@@ -128,7 +128,7 @@ def test_a_device_from_a_fixture_may_be_asked_for(tmp_path: Path) -> None:
     assert (asked("ABACUS"), asked("iPhone 15 Pro")) == (202, 422)
 
 
-def test_earlier_folders_are_asked_first(tmp_path: Path) -> None:
+def test_earlier_fixture_folders_have_precedence(tmp_path: Path) -> None:
     for name in ("first", "second"):
         entry = {"match": {"contains": "weather"}, "text": name}
         write_json(tmp_path / name / "agentfirst" / "answers.json", {"completions": [entry]})

@@ -31,14 +31,14 @@ def test_the_bundled_document_and_fixtures_have_no_problems() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"strict": True}, {"agentfirst_version": "2026-07"}, {"empty_prompts": True}])
-def test_they_have_none_under_any_settings(changes: dict[str, Any]) -> None:
+def test_the_bundled_files_have_no_problems_under_any_settings(changes: dict[str, Any]) -> None:
     assert check(make_settings(**changes)) == []
 
 
 # Mistakes.
 
 
-def test_every_way_a_fixture_breaks_its_schema_is_told_with_file_and_line(tmp_path: Path) -> None:
+def test_every_schema_violation_of_a_fixture_is_reported_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "agentfirst" / "answers.yaml"
     path.parent.mkdir()
     path.write_text("completions:\n  - match: {contains: 5}\n    text: fine\n  - text: [wrong]\n  - matches: {}\n")
@@ -50,7 +50,7 @@ def test_every_way_a_fixture_breaks_its_schema_is_told_with_file_and_line(tmp_pa
     assert {f"{path}:2", f"{path}:4", f"{path}:5"} <= places
 
 
-def test_a_file_that_is_no_yaml_is_told_and_hides_no_other(tmp_path: Path) -> None:
+def test_a_file_that_is_not_yaml_is_reported_and_hides_no_other(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("completions: [\n")
     (tmp_path / "b.yaml").write_text("colour: blue\n")
 
@@ -59,14 +59,14 @@ def test_a_file_that_is_no_yaml_is_told_and_hides_no_other(tmp_path: Path) -> No
     assert [Path(each.place.partition(":")[0]).name for each in found] == ["a.yaml", "b.yaml"]
 
 
-def test_a_pattern_that_is_none_is_told(tmp_path: Path) -> None:
+def test_an_invalid_pattern_is_reported(tmp_path: Path) -> None:
     (found,) = problems_of(tmp_path, entry(pattern="("))
 
     assert "is not a regular expression" in found.message
     assert found.severity == ERROR
 
 
-def test_a_folder_that_is_not_there_is_told() -> None:
+def test_a_missing_folder_is_reported() -> None:
     found = check(make_settings(fixtures=("nowhere",)))
 
     assert [(each.place, each.severity) for each in found] == [("nowhere", ERROR)]
@@ -83,7 +83,7 @@ def test_a_document_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     assert specs[1] in found[1].place
 
 
-def test_an_example_that_breaks_its_schema_is_told(tmp_path: Path) -> None:
+def test_an_example_that_violates_its_schema_is_reported(tmp_path: Path) -> None:
     document = make_document(
         {
             "/a": {
@@ -110,7 +110,7 @@ def test_an_example_of_a_request_is_checked_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["parameter", "response"])
-def test_a_schema_that_is_none_is_told(tmp_path: Path, place: str) -> None:
+def test_an_invalid_schema_is_reported(tmp_path: Path, place: str) -> None:
     schema = {"type": "spline"}
     operation = make_operation("a", example=1, schema=schema if place == "response" else {})
     if place == "parameter":
@@ -122,7 +122,7 @@ def test_a_schema_that_is_none_is_told(tmp_path: Path, place: str) -> None:
     assert all(each.severity == ERROR for each in found)
 
 
-def test_a_canned_response_that_the_document_does_not_allow_is_told(tmp_path: Path) -> None:
+def test_a_canned_response_that_the_document_does_not_allow_is_reported(tmp_path: Path) -> None:
     responses = {"listDevices": [{"body": [1]}, {"match": {"query": {"a": "b"}}, "status": 418, "body": []}]}
     found = problems_of(tmp_path, responses=responses)
 
@@ -186,13 +186,13 @@ def test_an_entry_behind_one_that_matches_all_of_it_is_a_warning(
         ({"contains": "a", "model": "gemini"}, {"contains": "ab", "model": ["gemini", "copilot"]}),
     ],
 )
-def test_an_entry_that_something_is_left_for_is_no_problem(
+def test_an_entry_that_can_still_match_is_no_problem(
     tmp_path: Path, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     assert problems_of(tmp_path, entry(**first), entry(**second)) == []
 
 
-def test_a_bundled_answer_may_be_overruled_without_a_word(tmp_path: Path) -> None:
+def test_overriding_a_bundled_completion_gives_no_warning(tmp_path: Path) -> None:
     assert problems_of(tmp_path, entry(prompt="best basketball shoes for 2026")) == []
     assert problems_of(tmp_path, entry()) == []
 
@@ -232,7 +232,7 @@ def test_a_canned_response_for_another_document_is_no_problem(tmp_path: Path) ->
     assert check(make_settings(spec=(str(spec),), fixtures=(str(tmp_path / "fixtures"),))) == []
 
 
-def test_what_check_passes_the_server_starts_with_and_what_it_fails_it_does_not(tmp_path: Path) -> None:
+def test_the_server_starts_exactly_with_files_that_check_accepts(tmp_path: Path) -> None:
     from mockserver.engine.build import build_engine
 
     broken = write_json(tmp_path / "broken" / "all.json", {"completions": [{"match": {"pattern": "("}, **ANSWER}]})
@@ -268,7 +268,7 @@ def test_an_unknown_key_hides_no_bad_pattern_and_no_other_file(tmp_path: Path) -
     assert told.count("\n") == 5
 
 
-def test_a_scenario_tells_all_of_its_mistakes(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_scenario_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "scenarios" / "mine.yaml"
     path.parent.mkdir()
     path.write_text(
@@ -293,13 +293,13 @@ def test_a_scenario_tells_all_of_its_mistakes(tmp_path: Path) -> None:
     assert told.count("\n") == 6
 
 
-def test_a_misspelt_key_gets_the_name_that_was_meant(tmp_path: Path) -> None:
+def test_a_misspelt_key_gets_the_nearest_name(tmp_path: Path) -> None:
     told = messages_of(problems_of(tmp_path, {"match": {"contain": "x"}, **ANSWER}))
 
     assert "'contain' was unexpected); did you mean contains?" in told
 
 
-def test_all_mistakes_of_all_documents_are_told(tmp_path: Path) -> None:
+def test_all_mistakes_of_all_documents_are_reported(tmp_path: Path) -> None:
     ping = make_operation("ping", example={})
     first = make_document(
         {
@@ -342,7 +342,7 @@ def test_all_mistakes_of_all_documents_are_told(tmp_path: Path) -> None:
         (["/a/{x}", "/a/{x}/b"], []),
     ],
 )
-def test_paths_that_get_in_each_others_way_are_told(tmp_path: Path, paths: list[str], told: list[str]) -> None:
+def test_colliding_paths_are_reported(tmp_path: Path, paths: list[str], told: list[str]) -> None:
     document = make_document({path: {"get": make_operation(f"op{n}", example={})} for n, path in enumerate(paths)})
 
     found = problems_of_document(tmp_path / "their.json", document)

@@ -51,7 +51,7 @@ def test_violations_are_valid_json_in_ascii_of_bounded_length_cut_between_items(
     assert kept == whole[: len(kept)]
 
 
-def test_as_many_violations_are_told_as_fit() -> None:
+def test_the_violations_header_holds_as_many_as_fit() -> None:
     one = Violation(("body",), "type", "x" * 100)
     length = len(json.dumps(violation_json(one), separators=(",", ":")))
 
@@ -60,7 +60,7 @@ def test_as_many_violations_are_told_as_fit() -> None:
     assert len(kept) == (4096 - 1) // (length + 1)
 
 
-def test_a_name_of_any_length_leaves_room_for_its_violation() -> None:
+def test_a_long_name_leaves_room_for_its_violation() -> None:
     response = ask(make_engine(strict=True), "GET", "/ai/devices", query={"x" * 6000: "1"})
 
     assert [each["code"] for each in violations_of(response)] == ["unknown"]
@@ -73,7 +73,7 @@ def test_a_thousand_bad_prompts_make_a_header_that_can_be_read() -> None:
     assert len(violations_of(response)) > 10
 
 
-def test_a_reply_that_the_document_lacks_is_loud_in_strict_mode_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undocumented_response_is_an_error_in_strict_mode_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for strict, status in ((False, 200), (True, 500)):
         engine = make_engine(strict=strict)
         (service,) = (each for each in engine.services if each.operation.key == "getUser")
@@ -89,7 +89,7 @@ def test_a_reply_that_the_document_lacks_is_loud_in_strict_mode_only(monkeypatch
 
 @pytest.mark.parametrize("version", ["2026-04", "2026-07"])
 @pytest.mark.parametrize("weight", ["light", "realistic"])
-def test_what_we_answer_is_what_the_document_promises(version: str, weight: str) -> None:
+def test_responses_fit_the_document(version: str, weight: str) -> None:
     engine = make_engine(strict=True, agentfirst_version=version, page_weight=weight)
     id_ = queue(engine, "hello", "[mock:fail]")
 
@@ -146,7 +146,7 @@ def test_an_operation_that_documents_no_security_needs_no_token(other: Engine) -
     assert ask(other, "GET", "/example", token=None).status == 200
 
 
-def test_reading_again_says_the_same_and_creating_again_something_new(other: Engine) -> None:
+def test_repeated_reads_are_equal_and_repeated_creates_differ(other: Engine) -> None:
     read = [bytes_of(ask(other, "GET", "/schema")) for _ in range(2)]
     created = [ask(other, "POST", "/schema", json={"name": "Ada"}) for _ in range(2)]
 
@@ -169,7 +169,7 @@ def test_a_success_without_content_has_no_body(other: Engine) -> None:
     assert (response.status, response.media_type, response.body) == (204, "", b"")
 
 
-def test_a_refusal_that_the_document_lacks_says_why(other: Engine) -> None:
+def test_an_undocumented_rejection_says_why(other: Engine) -> None:
     response = ask(other, "POST", "/schema", json={"name": 1})
 
     assert (response.status, response.media_type) == (422, "application/problem+json")
@@ -177,7 +177,7 @@ def test_a_refusal_that_the_document_lacks_says_why(other: Engine) -> None:
     assert [each["code"] for each in violations_of(response)] == ["type"]
 
 
-def test_a_path_argument_is_typed_before_it_is_judged(other: Engine) -> None:
+def test_a_path_argument_is_converted_before_validation(other: Engine) -> None:
     assert ask(other, "DELETE", "/nothing/seven").status == 422
 
 
@@ -253,7 +253,7 @@ def test_another_sandbox_gives_other_ids_but_a_new_server_the_same() -> None:
     assert queue(make_engine(), "zebras", token="a") == queue(make_engine(), "zebras", token="a")
 
 
-def test_a_refused_request_does_not_move_the_ids_of_others() -> None:
+def test_a_rejected_request_does_not_change_the_ids_of_others() -> None:
     engine = make_engine()
     for _ in range(3):
         ask(engine, "POST", "/ai/batches", json={"prompts": ["zebras"], "model": "x"})
@@ -274,7 +274,7 @@ def test_every_request_is_in_the_journal_once() -> None:
     assert [each.reason for each in noted][-2:] == ["no-such-path", "invalid"]
 
 
-def test_every_documented_path_answers_head_as_get_and_tells_what_else_it_answers() -> None:
+def test_every_documented_path_answers_head_as_get_and_405_with_allow() -> None:
     engine = make_engine()
     operations = [service.operation for service in engine.services]
     paths = {re.sub(r"\{[^}]+\}", "x", each.path): set[str]() for each in operations}

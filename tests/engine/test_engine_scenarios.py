@@ -75,7 +75,7 @@ def test_scenarios_are_no_fixtures_of_a_provider(tmp_path: Path) -> None:
     assert ask(engine, "POST", "/ai/batches", token="mine", json={"prompts": ["hello"]}).status == 202
 
 
-def test_stubs_may_speak_of_a_document_that_is_served_beside_ours(tmp_path: Path) -> None:
+def test_stubs_of_a_scenario_may_name_operations_of_another_document(tmp_path: Path) -> None:
     write_scenario(tmp_path, SENTENCE + "stubs: [{operation: ping, reply: {body: {a: 1}}}]\n")
     operation = make_operation("ping", schema={"type": "object", "required": ["a"]})
     spec = (str(write_json(tmp_path / "their" / "doc.json", make_document({"/ping": {"get": operation}}))),)
@@ -141,7 +141,7 @@ BAD: list[tuple[str, int, str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "line", "place", "message"), BAD)
-def test_a_bad_scenario_is_told_with_file_line_and_place_at_start(
+def test_a_bad_scenario_is_reported_at_start_with_file_line_and_place(
     tmp_path: Path, text: str, line: int, place: str, message: str
 ) -> None:
     path = write_scenario(tmp_path, text)
@@ -153,7 +153,7 @@ def test_a_bad_scenario_is_told_with_file_line_and_place_at_start(
     assert message in str(raised.value)
 
 
-def test_check_tells_of_every_bad_scenario_what_a_start_would_tell(tmp_path: Path) -> None:
+def test_check_reports_every_bad_scenario_with_the_message_of_a_start(tmp_path: Path) -> None:
     paths = [write_scenario(tmp_path, text, f"bad-{n}.yaml") for n, (text, *_) in enumerate(BAD)]
 
     problems = check(make_settings(fixtures=(str(tmp_path),)))
@@ -165,7 +165,7 @@ def test_check_tells_of_every_bad_scenario_what_a_start_would_tell(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["My-Scenario.yaml", "a_b.yaml", "-a.yaml", f"{'a' * 101}.yaml", "ä.yaml"])
-def test_a_name_that_would_be_awkward_in_a_url_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_scenario_name_that_a_url_would_escape_is_rejected(tmp_path: Path, name: str) -> None:
     path = write_scenario(tmp_path, SENTENCE, name)
 
     with pytest.raises(FixtureError, match="wanted lower-case letters, digits and hyphens") as raised:

@@ -30,7 +30,7 @@ def header(response: Response, name: str) -> str | None:
 # Stubs.
 
 
-def test_a_status_alone_is_the_documented_answer() -> None:
+def test_a_stub_with_a_status_only_sends_the_documented_response() -> None:
     engine = make_engine()
     install(engine, {"operation": "queueBatch", "status": 402}, {"operation": "createChatCompletion", "status": 429})
 
@@ -44,7 +44,7 @@ def test_a_status_alone_is_the_documented_answer() -> None:
     assert header(second, "X-Request-ID")
 
 
-def test_a_stub_answers_before_the_credential_is_looked_at_and_nothing_happens() -> None:
+def test_a_stub_answers_before_authentication_and_has_no_other_effect() -> None:
     engine = make_engine()
     install(engine, {"status": 500}, token="default")
 
@@ -65,7 +65,7 @@ def test_the_envelope_of_each_api_carries_a_message() -> None:
     assert value_of(second)["error"]["type"] == "server_error"
 
 
-def test_headers_come_beside_those_that_are_documented() -> None:
+def test_headers_of_a_stub_are_added_to_the_documented_ones() -> None:
     engine = make_engine()
     install(engine, {"operation": "listModels", "reply": {"status": 429, "headers": {"Retry-After": 0, "X-A": "b"}}})
 
@@ -75,7 +75,7 @@ def test_headers_come_beside_those_that_are_documented() -> None:
     assert header(response, "X-A") == "b"
 
 
-def test_a_body_of_its_own_is_given_as_it_is() -> None:
+def test_a_body_of_a_stub_is_sent_unchanged() -> None:
     engine = make_engine()
     body = [{"email": "a@example.com", "credits": 7}]
     install(engine, {"operation": "getUser", "reply": {"body": body, "headers": {"X-A": 1}}})
@@ -86,7 +86,7 @@ def test_a_body_of_its_own_is_given_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_every_documented_answer_of_every_operation_can_be_had(key: str) -> None:
+def test_every_documented_response_of_every_operation_can_be_forced(key: str) -> None:
     engine = make_engine(strict=True)
     (service,) = (each for each in engine.services if each.operation.key == key)
     operation = service.operation
@@ -144,7 +144,7 @@ def test_several_operations_must_each_document_the_reply() -> None:
         ({"operation": "getUser", "method": "PUT"}, "no operation has the key 'getUser' and the method 'PUT'"),
     ],
 )
-def test_a_stub_that_no_request_can_meet_is_refused(definition: dict[str, Any], said: str) -> None:
+def test_a_stub_that_no_request_can_match_is_rejected(definition: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as raised:
         install(make_engine(), {**definition, "status": 500, "undocumented": True})
 
@@ -152,7 +152,7 @@ def test_a_stub_that_no_request_can_meet_is_refused(definition: dict[str, Any], 
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_what_is_meant_to_be_undocumented_is_given(strict: bool) -> None:
+def test_a_stub_marked_undocumented_is_sent(strict: bool) -> None:
     engine = make_engine(strict=strict)
     every = {"undocumented": True}
     install(
@@ -196,7 +196,7 @@ def test_a_body_is_refused_too_where_the_documented_success_has_none() -> None:
 
 @pytest.mark.parametrize("status", [204, 205, 304])
 @pytest.mark.parametrize("own", [{}, {"text": ""}], ids=str)
-def test_a_status_without_a_body_is_given_without_one(status: int, own: dict[str, str]) -> None:
+def test_a_documented_status_without_a_body_is_sent_without_one(status: int, own: dict[str, str]) -> None:
     engine = make_engine()
     install(engine, {"operation": "getUser", "reply": {"status": status, **own}, "undocumented": True})
 
@@ -205,7 +205,7 @@ def test_a_status_without_a_body_is_given_without_one(status: int, own: dict[str
     assert (response.status, response.body, response.source) == (status, b"", "stub")
 
 
-def test_a_stub_that_is_no_longer_documented_is_loud() -> None:
+def test_a_stub_that_is_no_longer_documented_gives_an_error() -> None:
     engine = make_engine()
     sandbox = engine.sandboxes.open("test")
     (rule,) = install(engine, {"operation": "getUser", "status": 500})
@@ -217,7 +217,7 @@ def test_a_stub_that_is_no_longer_documented_is_loud() -> None:
     assert value_of(response)["title"] == "Undocumented Reply"
 
 
-def test_stubs_change_no_id_that_is_given_afterwards() -> None:
+def test_stubs_change_no_later_ids() -> None:
     plain, stubbed = make_engine(), make_engine()
     install(stubbed, {"status": 500}, {"fault": {"type": "latency", "seconds": 1}, "times": 5})
 
@@ -229,7 +229,7 @@ def test_stubs_change_no_id_that_is_given_afterwards() -> None:
 # Faults.
 
 
-def test_a_fault_of_status_answers_in_the_words_of_the_api_and_nothing_happens() -> None:
+def test_a_status_fault_has_the_apis_error_format_and_no_other_effect() -> None:
     engine = make_engine()
     fault = {"type": "status", "status": 503, "retry_after": 2}
     install(engine, {"fault": fault, "times": 2})
@@ -243,7 +243,7 @@ def test_a_fault_of_status_answers_in_the_words_of_the_api_and_nothing_happens()
     assert not engine.sandboxes.open("test").batches
 
 
-def test_a_fault_of_delivery_disturbs_an_answer_that_did_happen() -> None:
+def test_a_delivery_fault_breaks_the_response_of_a_request_that_took_effect() -> None:
     engine = make_engine()
     install(engine, {"fault": {"type": "reset"}})
 
@@ -256,7 +256,7 @@ def test_a_fault_of_delivery_disturbs_an_answer_that_did_happen() -> None:
     assert exchange.response.source == "fault"
 
 
-def test_latency_says_nothing_about_where_the_answer_came_from() -> None:
+def test_latency_keeps_the_source_of_the_response() -> None:
     engine = make_engine()
     install(engine, {"fault": {"type": "latency", "seconds": 1}}, {"fault": {"type": "latency", "seconds": 2}})
 
@@ -265,7 +265,7 @@ def test_latency_says_nothing_about_where_the_answer_came_from() -> None:
     assert (response.delay, response.source) == (3, "handler")
 
 
-def test_a_fault_disturbs_refusals_too() -> None:
+def test_a_fault_affects_rejections_too() -> None:
     engine = make_engine()
     install(engine, {"fault": {"type": "latency", "seconds": 1}}, token="default")
 
@@ -277,7 +277,7 @@ def test_a_fault_disturbs_refusals_too() -> None:
 # Preferences.
 
 
-def test_a_preference_decides_before_a_stub_which_waits() -> None:
+def test_a_preference_has_precedence_over_a_stub_and_does_not_use_it_up() -> None:
     engine = make_engine()
     install(engine, {"operation": "getUser", "status": 500}, {"fault": {"type": "latency", "seconds": 1}})
 
@@ -299,7 +299,7 @@ def test_a_preference_needs_no_credential() -> None:
         ("code=soon", "wanted a status"),
     ],
 )
-def test_what_cannot_be_preferred_is_told(prefer: str, said: str) -> None:
+def test_a_preference_that_cannot_be_applied_is_rejected_with_a_reason(prefer: str, said: str) -> None:
     response = ask(make_engine(strict=True), "GET", "/user", headers={"prefer": prefer})
 
     assert (response.status, response.media_type) == (400, "application/problem+json")
@@ -328,7 +328,7 @@ def test_an_example_is_found_by_its_name() -> None:
         assert name in operation.responses[str(alone.status)].examples
 
 
-def test_a_fabricated_answer_follows_from_its_seed() -> None:
+def test_a_generated_response_depends_on_its_seed() -> None:
     engine, again = make_engine(), make_engine()
 
     found = [
@@ -341,7 +341,7 @@ def test_a_fabricated_answer_follows_from_its_seed() -> None:
     assert ask(engine, "GET", "/user", query="__seed=1").body == found[0][0]
 
 
-def test_twins_are_no_arguments() -> None:
+def test_preferences_in_the_query_are_no_arguments() -> None:
     engine = make_engine(strict=True)
 
     assert ask(engine, "GET", "/user", query="__dynamic=false").status == 200
@@ -349,14 +349,14 @@ def test_twins_are_no_arguments() -> None:
     assert ask(engine, "GET", "/user", headers={"prefer": "respond-async, wait=10"}).source == "handler"
 
 
-def test_without_magic_a_preference_is_as_any_argument() -> None:
+def test_without_magic_preferences_in_the_query_are_ordinary_arguments() -> None:
     engine = make_engine(magic=False, strict=True)
 
     assert ask(engine, "GET", "/user", headers={"prefer": "code=403"}).status == 200
     assert ask(engine, "GET", "/user", query="__code=403").status == 422
 
 
-def test_the_journal_keeps_the_request_as_it_came() -> None:
+def test_the_journal_holds_the_request_unchanged() -> None:
     engine = make_engine()
     engine.handle(make_request("GET", "/user", query="a=1&__code=402"))
 

@@ -73,7 +73,7 @@ def uncollected() -> Iterator[Callable[[], list[str]]]:
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_a_request_leaves_nothing_for_the_collector(call: Call, uncollected: Callable[[], list[str]]) -> None:
+def test_a_request_leaves_no_reference_cycles(call: Call, uncollected: Callable[[], list[str]]) -> None:
     app = create_app(make_settings(), engine=make_engine())
 
     async def twice() -> list[str]:
@@ -125,7 +125,7 @@ class Headers(dict[str, str]):
 @pytest.mark.parametrize(
     "body", [b'{"prompts":["a"]}', b'{"prompts":[1]}', b"{", b'{"prompts":["a"],"city":"Nowhere"}']
 )
-def test_a_request_is_freed_when_the_journal_forgets_it(body: bytes, uncollected: Callable[[], list[str]]) -> None:
+def test_a_request_is_freed_when_it_leaves_the_journal(body: bytes, uncollected: Callable[[], list[str]]) -> None:
     engine = make_engine(journal_size=1)
     headers = Headers({"authorization": "Bearer test", "content-type": JSON})
     known = weakref.ref(headers)
@@ -138,7 +138,7 @@ def test_a_request_is_freed_when_the_journal_forgets_it(body: bytes, uncollected
     assert known() is None
 
 
-def test_a_refusal_holds_no_frame_and_no_other_exception() -> None:
+def test_a_refusal_references_no_frame_and_no_other_exception() -> None:
     def refuse(body: bytes) -> None:
         try:
             raise ValueError(body)
@@ -170,7 +170,7 @@ FORGETTING: dict[str, Callable[[Engine], None]] = {"deleted": delete, "evicted":
 
 @pytest.mark.parametrize("forget", FORGETTING.values(), ids=FORGETTING.keys())
 @pytest.mark.parametrize("path", ["/ai/batches", "/ai/nothing", "/v1/batches"])
-def test_a_sandbox_is_freed_when_it_is_forgotten(
+def test_an_evicted_sandbox_is_freed(
     forget: Callable[[Engine], None], path: str, uncollected: Callable[[], list[str]]
 ) -> None:
     engine = make_engine(max_sandboxes=2)
@@ -199,7 +199,7 @@ def test_a_sandbox_whose_callback_is_due_tomorrow_is_freed_when_it_is_deleted(
     asyncio.run(queue_and_delete())
 
 
-def test_what_a_reset_forgets_is_freed(uncollected: Callable[[], list[str]]) -> None:
+def test_a_reset_frees_memory(uncollected: Callable[[], list[str]]) -> None:
     engine = make_engine()
     headers = Headers({"authorization": "Bearer test", "content-type": JSON})
     known = weakref.ref(headers)

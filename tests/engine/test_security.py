@@ -43,7 +43,7 @@ def test_a_key_that_the_document_asks_for_is_needed(tmp_path: Path) -> None:
     assert value_of(ask(engine, "GET", "/thing", token=None, headers={"x-customer": "ann"})) == {"fine": True}
 
 
-def test_one_of_several_is_enough_and_all_of_one_are_needed(tmp_path: Path) -> None:
+def test_one_security_requirement_suffices_and_needs_all_its_schemes(tmp_path: Path) -> None:
     engine = engine_with(tmp_path, {"key": [], "query": []}, {"bearer": []})
 
     answers = [
@@ -89,7 +89,7 @@ def test_a_key_names_the_sandbox_and_is_shown_redacted(tmp_path: Path) -> None:
     assert shown[1].request.query == "appid=[redacted]"
 
 
-def test_ours_answer_as_their_documents_say() -> None:
+def test_the_bundled_apis_authenticate_as_documented() -> None:
     engine = make_engine()
 
     first, other = ask(engine, "GET", "/user", token=None), ask(engine, "GET", "/v1/models", token=None)

@@ -93,7 +93,7 @@ def test_defaults_of_agent_first_come_from_the_document(tmp_path: Path) -> None:
         assert client.get(url, params={"format": "ndjson"}).json()["model"] == "perplexity"
 
 
-def test_a_mode_and_an_archive_s_format_come_from_the_document(tmp_path: Path) -> None:
+def test_defaults_of_mode_and_archive_format_come_from_the_document(tmp_path: Path) -> None:
     document = make_copy()
     parameter_of(document, "/ai", "mode")["schema"]["default"] = "async"
     archive = next(path for path in document["paths"] if path.startswith("/ai/archives"))
@@ -105,7 +105,7 @@ def test_a_mode_and_an_archive_s_format_come_from_the_document(tmp_path: Path) -
         assert client.get(url).headers["content-type"] == "application/x-ndjson"
 
 
-def test_a_batch_s_window_comes_from_the_document(tmp_path: Path) -> None:
+def test_the_completion_window_comes_from_the_document(tmp_path: Path) -> None:
     document = make_copy()
     schema_of(document, "CreateBatchRequest")["completion_window"] |= {"enum": ["48h", "30m", None], "default": "48h"}
     with serving(tmp_path, document) as client:
@@ -146,7 +146,7 @@ def test_defaults_of_chats_hold_live_and_in_lines(tmp_path: Path) -> None:
         assert line.count('"finish_reason"') == 3
 
 
-def test_lines_are_judged_by_the_served_document(tmp_path: Path) -> None:
+def test_batch_lines_are_validated_against_the_served_document(tmp_path: Path) -> None:
     document = make_copy()
     schema_of(document, "BatchRequestLine")["custom_id"]["minLength"] = 5
     with serving(tmp_path, document) as client:
@@ -179,7 +179,7 @@ def test_an_operation_keeps_its_handler_at_another_path_and_under_another_name(t
         assert client.get("/user").json()[0]["email"]
 
 
-def test_what_a_copy_leaves_out_is_not_served_and_the_other_api_stays(tmp_path: Path) -> None:
+def test_operations_that_a_copy_leaves_out_are_not_served_and_the_other_api_stays(tmp_path: Path) -> None:
     document = make_copy(paths={"/user": OURS["paths"]["/user"]})
     with serving(tmp_path, document) as client:
         assert client.get("/user").status_code == 200
@@ -187,7 +187,7 @@ def test_what_a_copy_leaves_out_is_not_served_and_the_other_api_stays(tmp_path: 
         assert client.get("/v1/models").status_code == 200
 
 
-def test_a_partial_copy_leaves_the_rest_as_bundled(tmp_path: Path) -> None:
+def test_a_partial_copy_keeps_the_other_bundled_operations(tmp_path: Path) -> None:
     document = make_copy(**{"x-mock-partial": True, "paths": {"/ai/batches": OURS["paths"]["/ai/batches"]}})
     document["components"]["schemas"]["BatchRequest"]["properties"]["model"]["default"] = "gemini"
     with serving(tmp_path, document) as client:
@@ -197,7 +197,7 @@ def test_a_partial_copy_leaves_the_rest_as_bundled(tmp_path: Path) -> None:
         assert client.get("/v1/models").status_code == 200
 
 
-def test_an_operation_of_another_api_at_a_path_of_ours_is_refused(tmp_path: Path) -> None:
+def test_an_operation_of_another_api_at_a_bundled_path_is_rejected(tmp_path: Path) -> None:
     stranger = {"get": {"operationId": "findUser", "responses": {"200": {"description": "A user."}}}}
     path = write_json(tmp_path / "other.json", {"openapi": "3.1.0", "paths": {"/user": stranger}})
 
@@ -267,7 +267,7 @@ BROKEN: list[tuple[tuple[str, ...], Any, str]] = [
 
 
 @pytest.mark.parametrize(("place", "value", "words"), BROKEN)
-def test_a_mistake_in_a_copy_is_told_with_file_line_and_place(
+def test_a_mistake_in_a_copy_is_reported_with_file_line_and_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], place: tuple[str, ...], value: Any, words: str
 ) -> None:
     document = make_copy()
@@ -317,7 +317,7 @@ def test_any_changed_copy_is_refused_with_its_line_or_served_without_a_bug(tmp_p
         assert re.match(rf"{re.escape(str(tmp_path))}/copy\.json:\d+: ", str(refused))
 
 
-def test_handlers_say_no_default_that_the_bundled_document_does_not(tmp_path: Path) -> None:
+def test_handlers_have_no_defaults_that_the_document_lacks(tmp_path: Path) -> None:
     del tmp_path
     served = SERVICES[0].world.served
     assert served is not None

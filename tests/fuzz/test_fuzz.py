@@ -8,7 +8,7 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.mark.parametrize("flags", [(), ("--strict",)])
-def test_random_requests_meet_no_bug(flags: tuple[str, ...]) -> None:
+def test_random_requests_find_no_bug(flags: tuple[str, ...]) -> None:
     targets = read_targets(admin_targets())
     with attacked_server("--log-level", "error", *flags) as server:
         report = fuzz(server.port, server.process.pid, targets, requests=1500, seed=7)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from schemathesis_lies import FURTHER, LIES, Told
 from schemathesis_runs import ADA, SETTINGS, Target, fuzzed, schemathesis
+from wrong_responses import FURTHER, LIES, Told
 
 from mockserver.providers.agilecloud.batches.job import jobs_of
 from mockserver.settings.table import Settings
@@ -112,7 +112,7 @@ def complaints(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str
 
 
 @pytest.mark.parametrize("told", LIES, ids=lambda told: told.lie.__name__)
-def test_schemathesis_notices_a_lie(told: Told, complaints: Mapping[str, set[str]]) -> None:
+def test_schemathesis_notices_a_wrong_response(told: Told, complaints: Mapping[str, set[str]]) -> None:
     assert complaints.get(told.operation, set()) >= told.failures, complaints
 
 

@@ -58,23 +58,23 @@ def test_agent_first_refuses_a_coded_body_in_plain_text(engine: Engine, coding: 
 
 
 @pytest.mark.parametrize("coding", ["identity", "Identity", "", "identity, identity"])
-def test_identity_is_no_coding(engine: Engine, coding: str) -> None:
+def test_identity_is_accepted_as_content_encoding(engine: Engine, coding: str) -> None:
     headers = AS_JSON | {"content-encoding": coding}
 
     assert ask(engine, "POST", "/v1/chat/completions", body=QUESTION, headers=headers).status == 200
 
 
-def test_a_key_is_asked_for_before_the_coding(engine: Engine) -> None:
+def test_authentication_precedes_the_check_of_the_content_encoding(engine: Engine) -> None:
     headers = AS_JSON | {"content-encoding": "gzip"}
 
     assert ask(engine, "POST", "/v1/chat/completions", body=b"x", headers=headers, token=None).status == 401
 
 
-def test_a_long_coding_is_told_in_part(engine: Engine) -> None:
+def test_a_long_content_encoding_is_shortened_in_the_error(engine: Engine) -> None:
     response = ask(engine, "POST", "/v1/embeddings", body=b"x", headers=AS_JSON | {"content-encoding": "x" * 5000})
 
     assert len(bytes_of(response)) < 500
 
 
-def test_a_request_without_a_body_may_say_what_it_likes(engine: Engine) -> None:
+def test_a_content_encoding_without_a_body_is_ignored(engine: Engine) -> None:
     assert ask(engine, "GET", "/v1/models", headers={"content-encoding": "gzip"}).status == 200

@@ -37,7 +37,7 @@ def refusal_of(document: Any) -> str:
     return str(caught.value)
 
 
-def test_our_own_document_is_read_whole() -> None:
+def test_the_bundled_document_is_read_completely() -> None:
     spec = read_openapi(OURS)
 
     assert {"queueBatch", "getBatchStatus", "askModel", "getUser"} <= {operation.key for operation in spec.operations}
@@ -49,7 +49,7 @@ def test_our_own_document_is_read_whole() -> None:
     assert spec.by_key["getUser"].sandbox_parameter == ""
 
 
-def test_an_operation_says_what_the_document_says() -> None:
+def test_an_operation_has_the_fields_of_the_document() -> None:
     operation = make_operation(
         {
             "operationId": "getThing",
@@ -71,7 +71,7 @@ def test_an_operation_without_an_id_is_called_by_method_and_path() -> None:
     assert (operation.key, operation.summary, operation.tag, operation.parameters) == ("GET /things/{id}", "", "", ())
 
 
-def test_parameters_of_the_path_are_joined_by_the_operation_s_own_which_win() -> None:
+def test_operation_parameters_override_those_of_the_path() -> None:
     shared = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
     document = make_document(
         {
@@ -95,7 +95,7 @@ def test_parameters_of_the_path_are_joined_by_the_operation_s_own_which_win() ->
     ]
 
 
-def test_headers_that_have_a_meaning_of_their_own_are_no_parameters() -> None:
+def test_accept_content_type_and_authorization_are_no_parameters() -> None:
     names = ["Accept", "content-type", "AUTHORIZATION", "X-Mine"]
 
     operation = make_operation({"parameters": [{"name": name, "in": "header"} for name in names]})
@@ -136,7 +136,7 @@ def test_the_types_of_a_parameter_are_those_its_schema_names(definition: dict[st
     assert parameter.types == types
 
 
-def test_what_stands_beside_a_reference_counts_too() -> None:
+def test_keywords_beside_a_reference_count_too() -> None:
     operation = make_operation(
         {"parameters": [{"name": "id", "in": "path", "schema": {"$ref": "#/components/schemas/Id", "maxLength": 3}}]},
         components={"schemas": {"Id": {"type": "string", "minLength": 2}}},
@@ -301,7 +301,7 @@ LEGACY = {
 }
 
 
-def test_a_3_0_document_is_said_anew_in_the_words_of_3_1(tmp_path: Path) -> None:
+def test_a_3_0_document_is_converted_to_3_1(tmp_path: Path) -> None:
     document = make_document(
         {"responses": {"200": {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Old"}}, "text/plain": {}}}}},
         components={"schemas": {"Old": LEGACY}},
@@ -317,7 +317,7 @@ def test_a_3_0_document_is_said_anew_in_the_words_of_3_1(tmp_path: Path) -> None
     assert spec.operations[0].responses["200"].content[JSON].examples == {"default": LEGACY["example"]}
 
 
-def test_a_3_1_document_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_3_1_document_is_unchanged(tmp_path: Path) -> None:
     document = make_document(components={"schemas": {"New": {"type": "string", "nullable": True}}})
 
     assert read_openapi(on_disk(tmp_path, document)).document == document
@@ -403,14 +403,14 @@ def test_a_broken_operation_is_refused_with_name_and_place(operation: dict[str, 
     assert words in message
 
 
-def test_an_operation_id_stands_once() -> None:
+def test_a_repeated_operation_id_is_rejected() -> None:
     document = make_document({"operationId": "it"})
     document["paths"]["/other"] = {"post": {"operationId": "it"}}
 
     assert refusal_of(document) == "doc.yaml: the operationId 'it' stands twice"
 
 
-def test_a_reference_that_goes_round_in_circles_is_refused() -> None:
+def test_a_circular_reference_is_rejected() -> None:
     operation = {"requestBody": {"content": {JSON: {"schema": {"$ref": "#/components/schemas/A"}}}}}
 
     assert "its $ref goes round in circles" in refusal_of(make_document(operation, components=CIRCLE))
@@ -434,7 +434,7 @@ AT = "paths./things/{id}.get"
         ({}, {"schemas": []}, "components.schemas: is a list; wanted a mapping"),
     ],
 )
-def test_a_schema_that_cannot_judge_is_found_when_the_file_is_read(
+def test_an_unusable_schema_is_reported_when_the_file_is_read(
     tmp_path: Path, operation: dict[str, Any], components: dict[str, Any], words: str
 ) -> None:
     path = on_disk(tmp_path, make_document(operation, components=components))

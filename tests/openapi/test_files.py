@@ -75,7 +75,7 @@ def refusal_of(path: Path) -> str:
         "1.2.3",
     ],
 )
-def test_what_yaml_1_1_reads_as_something_else_stays_text(tmp_path: Path, text: str) -> None:
+def test_words_that_only_yaml_1_1_converts_stay_text(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, f"a: {text}\n")
 
     assert read_document(path, SpecError) == {"a": text}
@@ -106,7 +106,7 @@ def test_what_yaml_1_1_reads_as_something_else_stays_text(tmp_path: Path, text: 
         ("'no'", "no"),
     ],
 )
-def test_a_plain_word_means_what_json_means(tmp_path: Path, text: str, value: object) -> None:
+def test_unquoted_yaml_values_have_the_types_of_json(tmp_path: Path, text: str, value: object) -> None:
     path = written(tmp_path, f"a: {text}\n")
 
     read = read_document(path, SpecError)["a"]
@@ -114,7 +114,7 @@ def test_a_plain_word_means_what_json_means(tmp_path: Path, text: str, value: ob
     assert (read, type(read)) == (value, type(value))
 
 
-def test_keys_are_text_whatever_they_look_like(tmp_path: Path) -> None:
+def test_keys_are_always_text(tmp_path: Path) -> None:
     path = written(tmp_path, "200: a\nnull: b\ntrue: c\n1.5: d\n'<<': e\n=: f\n")
 
     assert read_document(path, SpecError) == {"200": "a", "null": "b", "true": "c", "1.5": "d", "<<": "e", "=": "f"}
@@ -136,7 +136,7 @@ def test_json_is_yaml(tmp_path_factory: pytest.TempPathFactory, value: Any) -> N
     assert orjson.dumps(first) == orjson.dumps(second) == orjson.dumps(value)
 
 
-def test_a_mapping_takes_over_what_is_merged_into_it_and_its_own_keys_win(tmp_path: Path) -> None:
+def test_merge_keys_are_supported_and_own_keys_win(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         """
@@ -200,7 +200,7 @@ def test_an_empty_file_is_null(tmp_path: Path) -> None:
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), 1, "nested too deeply"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_file_and_line(
+def test_invalid_yaml_is_rejected_with_file_and_line(
     tmp_path: Path, content: str | bytes, line: int, words: str
 ) -> None:
     path = written(tmp_path, content)
@@ -226,19 +226,19 @@ def test_what_cannot_be_read_is_refused_with_file_and_line(
         ("\ufeff{}", 1),
     ],
 )
-def test_what_is_not_json_is_refused_with_file_and_line(tmp_path: Path, content: str | bytes, line: int) -> None:
+def test_invalid_json_is_rejected_with_file_and_line(tmp_path: Path, content: str | bytes, line: int) -> None:
     path = written(tmp_path, content, "a.json")
 
     assert refusal_of(path).startswith(f"{path}:{line}: not JSON: ")
 
 
-def test_json_is_nested_no_deeper_than_what_can_be_walked(tmp_path: Path) -> None:
+def test_json_that_is_nested_too_deeply_is_rejected(tmp_path: Path) -> None:
     path = written(tmp_path, "[" * 500 + "]" * 500, "a.json")
 
     assert refusal_of(path).startswith(f"{path}: cannot be used as JSON: ")
 
 
-def test_deep_but_not_too_deep_is_read(tmp_path: Path) -> None:
+def test_yaml_at_the_depth_limit_is_read(tmp_path: Path) -> None:
     text = "[" * MAX_DEPTH + "]" * MAX_DEPTH
 
     assert read_document(written(tmp_path, text), SpecError) == json.loads(text)
@@ -264,7 +264,9 @@ def laughs(levels: int, *, leaf: str, step: str) -> str:
     return "\n".join(lines)
 
 
-def test_a_billion_laughs_are_refused_without_laughing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_billion_laughs_document_is_rejected_before_expansion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(tmp_path, laughs(60, leaf="[x, x]", step="[{0}, {0}, {0}]"))
     dumped: list[object] = []
     monkeypatch.setattr(orjson, "dumps", dumped.append)
@@ -275,19 +277,19 @@ def test_a_billion_laughs_are_refused_without_laughing(tmp_path: Path, monkeypat
     assert dumped == [], "2 * 3^59 values were never written out"
 
 
-def test_aliases_that_go_deep_line_by_line_are_refused(tmp_path: Path) -> None:
+def test_aliases_that_nest_too_deeply_are_rejected(tmp_path: Path) -> None:
     message = refusal_of(written(tmp_path, laughs(5000, leaf="[x]", step="[{0}]")))
 
     assert "cannot be written as JSON" in message
 
 
-def test_merging_over_and_over_stays_small(tmp_path: Path) -> None:
+def test_repeated_merging_stays_small(tmp_path: Path) -> None:
     path = written(tmp_path, laughs(40, leaf="{x: 1, y: 2}", step="{{<<: [{0}, {0}, {0}]}}"))
 
     assert read_document(path, SpecError)["a39"] == {"x": 1, "y": 2}
 
 
-def test_merging_more_than_is_sensible_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_excessive_merging_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_values, "MAX_NODES", 10)
     path = written(tmp_path, "a: &a {b: 1, c: 2, d: 3}\ne:\n  <<: [*a, *a, *a, *a]\n")
 
@@ -328,7 +330,7 @@ def in_child(path: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_what_is_bundled_is_read_without_yaml_from_the_second_time_on() -> None:
+def test_bundled_files_are_read_as_json_from_the_second_time_on() -> None:
     read_document(ROOT / "openapi.yaml", SpecError)
 
     assert in_child(ROOT / "openapi.yaml")[0] == "False"
@@ -350,7 +352,7 @@ def test_changed_content_is_seen(tmp_path: Path) -> None:
     assert (before, read_document(path, SpecError)) == ({"a": 1}, {"a": 2})
 
 
-def test_a_corrupt_entry_is_read_again_and_mended(tmp_path: Path, converted: Path) -> None:
+def test_a_corrupt_converted_file_is_replaced(tmp_path: Path, converted: Path) -> None:
     path = written(tmp_path, "a: 1\n", "openapi.yaml")
     read_document(path, SpecError)
     (entry,) = converted.iterdir()
@@ -362,7 +364,7 @@ def test_a_corrupt_entry_is_read_again_and_mended(tmp_path: Path, converted: Pat
     assert entry.read_bytes() == b'{"a":1}'
 
 
-def test_where_nothing_can_be_written_everything_works(tmp_path: Path, converted: Path) -> None:
+def test_reading_works_where_converted_files_cannot_be_written(tmp_path: Path, converted: Path) -> None:
     written(tmp_path, "", "mockserver")
     path = written(tmp_path, "a: 1\n", "openapi.yaml")
     before = sorted(tmp_path.rglob("*"))
@@ -372,7 +374,9 @@ def test_where_nothing_can_be_written_everything_works(tmp_path: Path, converted
     assert not converted.exists()
 
 
-def test_no_half_written_entry_is_ever_read(tmp_path: Path, converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_half_written_converted_file_is_read(
+    tmp_path: Path, converted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A writer is stopped in the middle; another reader, in another thread, neither sees nor disturbs its draft."""
     path = written(tmp_path, "a: 1\n", "openapi.yaml")
     seen: list[object] = []
@@ -394,7 +398,7 @@ def test_no_half_written_entry_is_ever_read(tmp_path: Path, converted: Path, mon
     assert [entry.suffix for entry in converted.iterdir()] == [".json"], "no draft stays behind"
 
 
-def test_a_draft_that_cannot_be_finished_is_cleared_away(
+def test_an_unfinished_converted_file_is_removed(
     tmp_path: Path, converted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(draft: Path, target: Path) -> Path:
@@ -443,13 +447,13 @@ again: *it
         (("one", "under", "a", "scalar"), 2),
     ],
 )
-def test_a_value_is_found_on_its_line_or_its_surroundings_are(
+def test_the_line_of_a_value_or_of_its_nearest_parent_is_found(
     tmp_path: Path, location: tuple[str | int, ...], line: int
 ) -> None:
     assert find_line(written(tmp_path, DOCUMENT), location) == line
 
 
-def test_lines_are_found_in_json_whatever_yaml_thinks_of_it(tmp_path: Path) -> None:
+def test_lines_are_found_in_json_that_is_not_yaml(tmp_path: Path) -> None:
     path = written(tmp_path, '{\n\t"a": "\\ud83d\\ude00",\n\t"b": [\n\t\t1,\n\t\t2\n\t]\n}', "a.json")
 
     assert find_line(path, ("b", 1)) == 5

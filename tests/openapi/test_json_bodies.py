@@ -26,7 +26,7 @@ DENSE = {
 
 
 @pytest.mark.parametrize("text", DENSE.values(), ids=DENSE.keys())
-def test_too_many_values_are_refused_before_one_is_made(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_values_are_rejected_before_parsing(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mockserver.json_bodies.orjson", None)
 
     with pytest.raises(JsonError, match=f"at most {max_values(len(text))} values") as raised:
@@ -44,7 +44,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_what_stands_in_a_text_is_no_value(text: str) -> None:
+def test_commas_and_brackets_in_strings_are_not_counted(text: str) -> None:
     assert parse_json(json.dumps([text, 1]).encode()) == [text, 1]
 
 
@@ -74,7 +74,7 @@ def count_in(value: Any) -> int:
 
 
 @pytest.mark.parametrize("at", range(-3, 4))
-def test_a_backslash_where_two_pieces_meet_belongs_to_what_follows(at: int) -> None:
+def test_a_backslash_at_the_end_of_a_piece_escapes_the_next_one(at: int) -> None:
     written = json.dumps(["a" * (1024 * 1024 - 2 + at) + '\\",[' * 3, [1, 2]]).encode()
 
     assert count_values(written) == 5

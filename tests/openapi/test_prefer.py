@@ -55,18 +55,18 @@ def test_the_header_is_read_as_the_rfc_writes_it(header: str, preference: Prefer
         ("__id=1&code=402", None, "__id=1&code=402"),
     ],
 )
-def test_twins_in_the_query_are_read_and_taken_out(query: str, preference: Preference | None, rest: str) -> None:
+def test_preferences_in_the_query_are_read_and_removed(query: str, preference: Preference | None, rest: str) -> None:
     found, request = read_preference(OPERATION, make_request("GET", "/x", query=query))
 
     assert found == preference
     assert request.query == rest
 
 
-def test_a_twin_counts_for_more_than_the_header() -> None:
+def test_a_preference_in_the_query_has_precedence_over_the_header() -> None:
     assert read("code=402, example=a", "__code=500") == Preference(500, "a")
 
 
-def test_what_the_operation_documents_is_no_twin() -> None:
+def test_a_documented_argument_is_not_taken_for_a_preference() -> None:
     parameter = Parameter("__code", "query", False, False, {}, Schema({}, {}))
     operation = Operation("op", "GET", "/x", "", "", (parameter,), None, False, {})
 
@@ -86,7 +86,7 @@ def test_what_the_operation_documents_is_no_twin() -> None:
         ('example=""', "example is empty"),
     ],
 )
-def test_a_value_without_sense_is_told(header: str, said: str) -> None:
+def test_an_invalid_preference_is_rejected_with_a_reason(header: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         read(header)
 
@@ -106,7 +106,7 @@ def test_a_header_made_to_be_slow_is_read_at_once(header: str) -> None:
 
 
 @given(st.text("code=example,;\"\\ 402'", max_size=60))
-def test_any_header_is_read_or_told(header: str) -> None:
+def test_any_prefer_header_is_read_or_rejected(header: str) -> None:
     try:
         found = read(header)
     except ValueError as error:
@@ -116,7 +116,7 @@ def test_any_header_is_read_or_told(header: str) -> None:
 
 
 @given(st.text(max_size=40).filter(bool))
-def test_what_was_applied_is_one_line_that_is_read_as_it_was_meant(example: str) -> None:
+def test_preference_applied_is_one_line_that_parses_back(example: str) -> None:
     said = preference_applied(Preference(402, example), code=402, example=example, source="example")
 
     assert said.isascii()
@@ -136,5 +136,5 @@ def test_what_was_applied_is_one_line_that_is_read_as_it_was_meant(example: str)
         (Preference(seed="a b"), "generated", 'seed="a b"'),
     ],
 )
-def test_only_what_took_effect_is_said(preference: Preference, source: str, said: str) -> None:
+def test_preference_applied_lists_applied_preferences_only(preference: Preference, source: str, said: str) -> None:
     assert preference_applied(preference, code=402, example="", source=source) == said

@@ -26,6 +26,6 @@ def test_a_member_of_a_list_is_found(index: int) -> None:
 
 
 @pytest.mark.parametrize("step", ["2", "3", "-1", "x", "", "1.0", "99999999999999999999"])
-def test_what_is_beyond_a_list_is_a_mistake_of_the_document(step: str) -> None:
+def test_an_index_beyond_a_list_is_a_mistake_of_the_document(step: str) -> None:
     with pytest.raises(SpecError, match=r"\$ref is .*; the document has no such thing"):
         statuses(f"#/x-answers/{step}")

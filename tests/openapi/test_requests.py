@@ -115,7 +115,7 @@ def test_an_argument_has_the_type_the_document_asks_for(type: Any, text: str, va
     + [("number", each) for each in ("", "x", "inf", "nan", "1e999", "1_0", "१")]
     + [("boolean", each) for each in ("", "True", "1", "yes")],
 )
-def test_an_argument_that_does_not_look_like_its_type_is_left_to_the_schema_to_refuse(type: str, text: str) -> None:
+def test_an_argument_of_the_wrong_type_is_rejected_by_the_schema(type: str, text: str) -> None:
     read = supplied(make_parameter("it", type), query=f"it={text}")
 
     assert places(read.violations) == [(("query", "it"), "type")]
@@ -138,14 +138,14 @@ def test_a_missing_argument_is_a_violation_only_when_it_is_required() -> None:
     assert places(read.violations) == [(("query", "must"), "required")]
 
 
-def test_an_argument_that_stands_twice_is_a_violation() -> None:
+def test_a_repeated_argument_is_a_violation() -> None:
     read = supplied(make_parameter("it", "integer"), query="it=1&it=2")
 
     assert places(read.violations) == [(("query", "it"), "duplicate")]
     assert read.violations[0].message == "'it' stands 2 times in the query"
 
 
-def test_every_broken_argument_is_told_at_once() -> None:
+def test_all_invalid_arguments_are_reported_at_once() -> None:
     read = supplied(
         make_parameter("a", "integer"), make_parameter("b", "string", required=True), query="a=x&a=y", strict=True
     )
@@ -157,7 +157,7 @@ def test_every_broken_argument_is_told_at_once() -> None:
     ]
 
 
-def test_an_unknown_argument_is_refused_only_by_the_strict() -> None:
+def test_an_unknown_argument_is_rejected_in_strict_mode_only() -> None:
     assert supplied(make_parameter("it", "string"), query="it=1&other=2").violations == []
     assert supplied(query="%ff").violations == [], "an operation without parameters does not look"
     assert places(supplied(query="a=1&b=2&a=3", strict=True).violations) == [
@@ -202,7 +202,7 @@ def test_a_thousand_arguments_are_read() -> None:
         ("cookie", False, "it=1,2", [1, 2]),
     ],
 )
-def test_an_array_is_spread_over_arguments_or_parted_by_commas(
+def test_an_array_is_repeated_arguments_or_separated_by_commas(
     location: str, explode: bool | None, given: str, value: list[Any]
 ) -> None:
     stated = {} if explode is None else {"explode": explode}
@@ -254,12 +254,12 @@ def body_of(
     "media_type",
     [JSON, "application/json; charset=utf-8", "Application/JSON", " application/json ", "APPLICATION/JSON;a"],
 )
-def test_json_is_read_however_it_is_announced(media_type: str) -> None:
+def test_json_is_read_under_every_json_media_type(media_type: str) -> None:
     assert body_of(b'{"a": "x"}', media_type) == ParsedInput({}, {"a": "x"}, b'{"a":"x"}', [])
 
 
 @pytest.mark.parametrize(("media_type", "came"), [(None, "missing"), ("", "missing"), ("text/plain;x", "text/plain")])
-def test_another_media_type_is_turned_away(media_type: str | None, came: str) -> None:
+def test_another_media_type_is_rejected(media_type: str | None, came: str) -> None:
     with pytest.raises(Refusal) as caught:
         body_of(b"{}", media_type)
 
@@ -268,7 +268,7 @@ def test_another_media_type_is_turned_away(media_type: str | None, came: str) ->
     assert caught.value.violations[0].message == f"Content-Type is {came}; wanted {JSON}"
 
 
-def test_a_long_media_type_is_shortened_and_arguments_are_told_beside_it() -> None:
+def test_a_long_media_type_is_shortened_and_argument_errors_are_reported_too() -> None:
     operation = make_operation(
         {
             "requestBody": {"content": {JSON: {}, "text/csv": {}}},
@@ -306,7 +306,7 @@ def test_a_long_media_type_is_shortened_and_arguments_are_told_beside_it() -> No
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     ],
 )
-def test_what_is_not_json_is_one_violation(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_one_violation(body: bytes) -> None:
     read = body_of(body)
 
     assert places(read.violations) == [(("body",), "syntax")]
@@ -317,7 +317,7 @@ def test_what_is_not_json_is_one_violation(body: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, 252, 1000])
 @pytest.mark.parametrize(("opening", "end", "closing"), [(b"[", b"", b"]"), (b'{"a":', b"1", b"}")])
-def test_what_can_be_read_but_not_shown_again_among_others_is_a_violation(
+def test_json_that_cannot_be_encoded_again_is_a_violation(
     depth: int, opening: bytes, end: bytes, closing: bytes
 ) -> None:
     read = body_of(b'{"a": "x", "b": ' + opening * depth + end + closing * depth + b"}")
@@ -325,7 +325,7 @@ def test_what_can_be_read_but_not_shown_again_among_others_is_a_violation(
     assert places(read.violations) == [(("body",), "depth")]
 
 
-def test_many_brackets_are_not_deep() -> None:
+def test_many_brackets_side_by_side_are_not_nesting() -> None:
     read = body_of(b'{"a": "x", "b": [' + b"[], " * 1000 + b"{}]}")
 
     assert read.violations == []
@@ -333,11 +333,11 @@ def test_many_brackets_are_not_deep() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"5", b'"text"', b"true"])
-def test_what_is_no_object_is_refused_by_the_schema(body: bytes) -> None:
+def test_a_body_that_is_no_object_is_rejected_by_the_schema(body: bytes) -> None:
     assert places(body_of(body).violations) == [(("body",), "type")]
 
 
-def test_of_a_key_that_stands_twice_the_last_counts() -> None:
+def test_the_last_of_repeated_keys_counts() -> None:
     assert body_of(b'{"a": 1, "a": "x"}').body == {"a": "x"}
 
 
@@ -383,7 +383,7 @@ def test_json_without_a_schema_is_only_parsed() -> None:
     assert body_of(b"[1]", contents={JSON: {}}) == ParsedInput({}, [1], b"[1]", [])
 
 
-def test_an_operation_without_a_body_does_not_look_at_one() -> None:
+def test_an_operation_without_a_body_ignores_one() -> None:
     read = parse_input(make_operation({}), Request("POST", "/", "", {}, b"\xff"), {}, strict=True)
 
     assert read == ParsedInput({}, None, b"", [])
@@ -396,7 +396,7 @@ def test_any_bytes_are_a_value_or_violations(body: bytes) -> None:
     assert read.violations or read.body["a"]
 
 
-def test_media_types_are_compared_by_their_essence() -> None:
+def test_media_types_are_compared_without_parameters() -> None:
     assert bare_media_type("Text/HTML ; charset=x;y") == "text/html"
     assert [is_json(each) for each in (JSON, "application/problem+json", "A/B+JSON; x", "text/json", "")] == [
         True, True, True, False, False,
@@ -430,7 +430,7 @@ REPLIES = make_operation(
         Response(418, "text/plain", b"teapot"),
     ],
 )
-def test_a_documented_reply_is_good(response: Response) -> None:
+def test_a_documented_response_has_no_violations(response: Response) -> None:
     assert check_reply(REPLIES, response) == []
 
 
@@ -449,7 +449,7 @@ def test_a_documented_reply_is_good(response: Response) -> None:
         (Response(200, "text/plain", b"abcd"), ("body",), "maxLength"),
     ],
 )
-def test_an_undocumented_reply_is_found_out(response: Response, location: tuple[str, ...], code: str) -> None:
+def test_an_undocumented_response_is_a_violation(response: Response, location: tuple[str, ...], code: str) -> None:
     assert places(check_reply(REPLIES, response)) == [(location, code)]
 
 
@@ -512,13 +512,13 @@ def test_the_fields_of_a_form_have_the_types_the_document_asks_for() -> None:
         ({"purpose": UPLOAD._replace(filename="batch")}, [(("body", "purpose"), "unexpected_file")]),
     ],
 )
-def test_every_field_of_a_form_is_judged(changes: dict[str, str | Upload], broken: list[Any]) -> None:
+def test_every_field_of_a_form_is_validated(changes: dict[str, str | Upload], broken: list[Any]) -> None:
     good: dict[str, str | Upload] = {"file": UPLOAD, "purpose": "batch"}
 
     assert places(form_of(good | changes).violations) == broken
 
 
-def test_the_fields_that_a_form_lacks_are_told() -> None:
+def test_missing_fields_of_a_form_are_reported() -> None:
     assert places(form_of({}).violations) == [(("body",), "required")] * 2
 
 
@@ -531,7 +531,7 @@ def test_a_form_that_could_not_be_read_is_a_violation() -> None:
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"properties": {"count": {}}}])
-def test_a_form_of_which_the_document_says_little_is_read_as_it_is(schema: Any) -> None:
+def test_a_form_without_a_schema_is_read_as_text(schema: Any) -> None:
     fields: dict[str, str | Upload] = {"file": UPLOAD, "count": "7"}
 
     assert form_of(fields, schema) == ParsedInput({}, fields, b"", [])

@@ -94,7 +94,7 @@ def test_an_example_is_given_by_name(example: str, body: bytes) -> None:
     assert reply is not None and reply.body == body
 
 
-def test_what_has_no_example_is_made_from_its_schema_and_key() -> None:
+def test_a_response_without_an_example_is_generated_from_its_schema_and_key() -> None:
     first, again, other = (documented_reply(OPERATION, 202, key=key) for key in (b"a", b"a", b"b"))
 
     assert first is not None and other is not None
@@ -115,7 +115,7 @@ def test_what_has_no_example_is_made_from_its_schema_and_key() -> None:
         (503, "text/plain", b"7", "example"),
     ],
 )
-def test_a_reply_is_as_bare_as_the_document(status: int, media_type: str, body: bytes, source: str) -> None:
+def test_a_response_without_documented_content_has_none(status: int, media_type: str, body: bytes, source: str) -> None:
     reply = documented_reply(OPERATION, status, key=b"")
 
     assert reply is not None

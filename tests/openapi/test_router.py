@@ -78,7 +78,7 @@ def test_a_path_finds_its_operation(method: str, path: str, key: str, arguments:
         "*",
     ],
 )
-def test_a_path_that_nobody_describes_is_no_path(path: str) -> None:
+def test_an_undocumented_path_is_not_found(path: str) -> None:
     assert refusal_of(ROUTER, "GET", path).reason is Reason.NO_SUCH_PATH
 
 
@@ -94,7 +94,7 @@ def test_a_path_that_nobody_describes_is_no_path(path: str) -> None:
         ("get", "/pets/7", "DELETE, GET, HEAD, OPTIONS"),
     ],
 )
-def test_another_method_is_told_all_that_the_path_answers(method: str, path: str, allow: str) -> None:
+def test_another_method_is_rejected_with_the_allowed_ones(method: str, path: str, allow: str) -> None:
     refusal = refusal_of(ROUTER, method, path)
 
     assert refusal.reason is Reason.METHOD_NOT_ALLOWED
@@ -102,7 +102,7 @@ def test_another_method_is_told_all_that_the_path_answers(method: str, path: str
     assert refusal.detail == f"{path} does not answer {method}; it answers {allow}."
 
 
-def test_an_operation_of_its_own_answers_head_and_options() -> None:
+def test_documented_head_and_options_operations_answer() -> None:
     router = make_router("GET /a", "HEAD /a", "OPTIONS /a")
 
     assert [router.match(method, "/a").operation.method for method in ("HEAD", "OPTIONS")] == ["HEAD", "OPTIONS"]
@@ -113,7 +113,7 @@ def test_allowed_methods_name_head_only_beside_get() -> None:
     assert allowed_methods({"GET": 1}) == "GET, HEAD, OPTIONS"
 
 
-def test_a_lost_client_is_shown_the_nearest_path() -> None:
+def test_an_unknown_path_gets_the_nearest_one() -> None:
     assert refusal_of(ROUTER, "GET", "/onyl").detail == "No operation has the path /onyl. Did you mean /only?"
     assert refusal_of(ROUTER, "GET", "/pet/7").detail.endswith("Did you mean /pets/{id}?")
     assert refusal_of(ROUTER, "GET", "/ONLY").detail.endswith("Did you mean /only?")
@@ -130,7 +130,9 @@ def test_a_lost_client_is_shown_the_nearest_path() -> None:
         ("GET", "~", None),
     ],
 )
-def test_a_lost_client_is_known_by_the_operation_it_came_near_to(method: str, path: str, near: str | None) -> None:
+def test_an_unknown_path_is_assigned_to_the_api_of_the_nearest_operation(
+    method: str, path: str, near: str | None
+) -> None:
     refusal = refusal_of(ROUTER, method, path)
 
     assert isinstance(refusal, RouteNotFound)
@@ -167,7 +169,7 @@ TEMPLATES = st.lists(SEGMENTS | SEGMENTS.map(lambda name: f"{{{name}}}"), min_si
     templates=st.lists(TEMPLATES, min_size=1, max_size=6),
     data=st.data(),
 )
-def test_every_operation_is_found_by_its_own_path_whatever_fills_it(
+def test_every_operation_is_found_by_its_path_with_any_arguments(
     templates: list[list[str]], data: st.DataObject
 ) -> None:
     shapes = {tuple("{}" if part.startswith("{") else part for part in parts): parts for parts in templates}
@@ -218,7 +220,7 @@ API = make_router(
         ("/" + "v1/" * 500, ""),
     ],
 )
-def test_a_wrong_base_url_is_told(path: str, told: str) -> None:
+def test_a_wrong_base_url_is_named(path: str, told: str) -> None:
     _, _, hint = refusal_of(API, "POST", path).detail.partition(f"path {path[:200]}.")
 
     assert hint.strip() == told or (told == "" and "base URL" not in hint)

@@ -106,26 +106,26 @@ def check_agreement(schema: Schema, value: Any) -> None:
     assert bool(schema.violations(value)) != fast, "what is refused is explained, and only that"
 
 
-def test_there_is_something_to_judge() -> None:
+def test_schemas_are_found_in_the_document() -> None:
     assert len(PLACES) > 15
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_both_judges_agree_on_any_value(place: Place, data: st.DataObject) -> None:
+def test_both_validators_agree_on_any_value(place: Place, data: st.DataObject) -> None:
     check_agreement(place.schema, data.draw(VALUES))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_both_judges_agree_on_values_that_are_nearly_right(place: Place, data: st.DataObject) -> None:
+def test_both_validators_agree_on_nearly_valid_values(place: Place, data: st.DataObject) -> None:
     check_agreement(place.schema, data.draw(nearly_valid(place)))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
-def test_both_judges_accept_what_is_right(place: Place) -> None:
+def test_both_validators_accept_valid_values(place: Place) -> None:
     documented = [value for value in place.examples if place.schema._slow.is_valid(value)]
 
     assert documented == place.examples
@@ -174,7 +174,7 @@ def judged(definition: dict[str, Any], value: Any, document: dict[str, Any] | No
         ({"prefixItems": [{"type": "string"}], "items": {"type": "null"}}, ["a", None, 1], False),
     ],
 )
-def test_tricky_values_are_judged_as_json_schema_says(definition: dict[str, Any], value: Any, good: bool) -> None:
+def test_edge_cases_are_validated_as_json_schema_says(definition: dict[str, Any], value: Any, good: bool) -> None:
     assert judged(definition, value) is good
 
 
@@ -201,7 +201,7 @@ def test_tricky_values_are_judged_as_json_schema_says(definition: dict[str, Any]
         ("unheard-of", ["anything"], []),
     ],
 )
-def test_formats_mean_the_same_to_both_judges(format: str, good: list[str], bad: list[str]) -> None:
+def test_both_validators_agree_on_formats(format: str, good: list[str], bad: list[str]) -> None:
     assert [each for each in good if not judged({"format": format}, each)] == []
     assert [each for each in bad if judged({"format": format}, each)] == []
     assert judged({"format": format}, 5), "a format speaks of text only"
@@ -221,7 +221,7 @@ def test_formats_mean_the_same_to_both_judges(format: str, good: list[str], bad:
     ],
     ids=["here", "by reference", "in a loop", "escaped", "by anchor"],
 )
-def test_a_format_is_judged_wherever_it_is_named(definition: dict[str, Any]) -> None:
+def test_a_format_is_validated_wherever_it_is_named(definition: dict[str, Any]) -> None:
     schemas = {
         "Id": {"format": "uuid"},
         "By/path too": {"format": "uuid"},
@@ -239,7 +239,7 @@ def test_a_format_is_judged_wherever_it_is_named(definition: dict[str, Any]) -> 
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])), format=st.sampled_from(sorted(schema_room.FORMATS)))
-def test_a_format_judges_any_text(text: str, format: str) -> None:
+def test_both_validators_agree_on_formats_of_any_text(text: str, format: str) -> None:
     check_agreement(Schema({"format": format}, {}), text)
 
 
@@ -257,7 +257,7 @@ def test_a_violation_says_where_and_which_rule() -> None:
     assert found[1].message == "5 is greater than the maximum of 3"
 
 
-def test_a_violation_is_short_however_long_the_value() -> None:
+def test_a_violation_of_a_long_value_is_short() -> None:
     (violation,) = Schema({"maxLength": 3}, {}).violations("x" * 100_000)
 
     assert len(violation.message) < 300
@@ -265,7 +265,7 @@ def test_a_violation_is_short_however_long_the_value() -> None:
     assert violation.message.endswith("is too long")
 
 
-def test_violations_are_no_more_than_anyone_reads() -> None:
+def test_the_number_of_violations_is_bounded() -> None:
     assert len(Schema({"items": {"type": "string"}}, {}).violations([1] * 500)) == MAX_VIOLATIONS
 
 
@@ -285,7 +285,7 @@ def nested(leaf: Any, depth: int) -> Any:
 
 @pytest.mark.parametrize("depth", [100, 300, 1000, 5000])
 @pytest.mark.parametrize("definition", [{"type": "string"}, {"$ref": "#/components/schemas/Tree"}])
-def test_deep_nesting_is_a_violation_and_no_accident(depth: int, definition: dict[str, Any]) -> None:
+def test_deep_nesting_is_a_violation_and_raises_nothing(depth: int, definition: dict[str, Any]) -> None:
     document = {"components": {"schemas": {"Tree": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}}}}
 
     found = Schema(definition, document).violations(nested("x", depth), ("body",))
@@ -313,7 +313,7 @@ class Visits:
         monkeypatch.setitem(validator.VALIDATORS, "type", counted)
 
 
-def test_millions_of_good_items_too_many_are_explained_by_looking_at_few(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_array_of_millions_of_items_too_many_is_explained_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     visits = Visits(monkeypatch)
     schema = Schema({"type": "array", "maxItems": 1000, "items": {"type": "string"}}, {})
 
@@ -323,7 +323,7 @@ def test_millions_of_good_items_too_many_are_explained_by_looking_at_few(monkeyp
     assert visits.count == 1 + 1000
 
 
-def test_an_array_without_limit_is_walked_so_far_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jsonschema_validates_a_bounded_number_of_items(monkeypatch: pytest.MonkeyPatch) -> None:
     visits = Visits(monkeypatch)
     items = ["x"] * (MAX_EXPLAINED_ITEMS + 5000)
     schema = Schema({"properties": {"a": {"items": {"type": "string"}}}}, {})
@@ -337,7 +337,7 @@ def test_an_array_without_limit_is_walked_so_far_and_no_further(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("keyword", ["anyOf", "oneOf"])
-def test_what_lies_beyond_the_walk_is_seen_inside_alternatives_too(keyword: str) -> None:
+def test_violations_beyond_that_number_are_found_inside_alternatives(keyword: str) -> None:
     schema = Schema({keyword: [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}, {})
 
     found = schema.violations([*["x"] * MAX_EXPLAINED_ITEMS, 1])
@@ -346,7 +346,7 @@ def test_what_lies_beyond_the_walk_is_seen_inside_alternatives_too(keyword: str)
     assert schema.accepts(["x"] * (MAX_EXPLAINED_ITEMS + 1))
 
 
-def test_a_million_broken_items_beyond_the_walk_are_told_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_million_invalid_items_beyond_that_number_the_first_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = Schema({"items": {"type": "string"}}, {})
     monkeypatch.setattr(schema, "_fast", OnlyValidate(schema._fast))
 
@@ -363,7 +363,7 @@ class OnlyValidate:
         self.validate = judge.validate
 
 
-def test_many_distinct_objects_are_compared_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unique_items_of_many_objects_are_compared_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """jsonschema would compare every pair, 200 million of them."""
     schema = Schema({"uniqueItems": True}, {})
     compared: list[object] = []
@@ -375,7 +375,7 @@ def test_many_distinct_objects_are_compared_in_a_moment(monkeypatch: pytest.Monk
     assert compared == []
 
 
-def test_the_slow_judge_has_the_last_word_on_ordinary_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jsonschema_has_the_last_word_on_ordinary_values(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = Schema({"type": "integer"}, {})
     monkeypatch.setattr(schema, "_fast", NeverContent())
 
@@ -392,7 +392,7 @@ class NeverContent:
         """Has nothing to say, either."""
 
 
-def test_a_wide_value_that_only_the_fast_judge_dislikes_without_a_reason_is_accepted(
+def test_a_long_array_that_only_the_fast_validator_rejects_without_a_reason_is_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     schema = Schema({"type": "array"}, {})
@@ -411,7 +411,7 @@ def test_a_wide_value_that_only_the_fast_judge_dislikes_without_a_reason_is_acce
         ({"properties": 5}, "5"),
     ],
 )
-def test_an_unusable_schema_says_so(definition: dict[str, Any], words: str) -> None:
+def test_an_unusable_schema_is_an_error(definition: dict[str, Any], words: str) -> None:
     schema = Schema(definition, {})
 
     with pytest.raises(SpecError, match=words):

@@ -75,7 +75,7 @@ def test_one_requirement_must_be_fulfilled_whole(
     assert read_credential(security, given) == credential
 
 
-def test_what_is_missing_is_the_first_scheme_without_a_credential() -> None:
+def test_the_missing_credential_is_that_of_the_first_unfulfilled_scheme() -> None:
     assert missing_scheme(((KEY, BEARER),), request(x_key="one")) == BEARER
     assert missing_scheme(((KEY, BEARER),), request(x_key="one", authorization="Bearer two")) == KEY
 
@@ -90,5 +90,5 @@ def test_challenges_name_every_scheme_once() -> None:
 @pytest.mark.parametrize(
     "definition", [{"type": "mutualTLS"}, {"type": "apiKey", "in": "body", "name": "key"}, {"type": "unheard of"}]
 )
-def test_a_scheme_that_no_request_can_be_judged_by_is_none(definition: dict[str, str]) -> None:
+def test_an_unsupported_security_scheme_is_ignored(definition: dict[str, str]) -> None:
     assert read_scheme(definition) is None

@@ -22,7 +22,7 @@ def violations(definition: dict[str, Any], value: Any) -> list[Violation]:
 
 
 @pytest.mark.parametrize("name", ["plain", "it's", '"quoted"', "x', 'y", "(left", "two\nlines", "€"])
-def test_a_missing_property_is_named_whatever_its_spelling(name: str) -> None:
+def test_a_missing_property_is_named_in_any_spelling(name: str) -> None:
     [missing] = violations({"required": [name]}, {})
 
     assert param_of(missing) == name
@@ -31,7 +31,7 @@ def test_a_missing_property_is_named_whatever_its_spelling(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "it's", '"quoted"', "x', 'y", "(left", "two\nlines", "€"])
 @pytest.mark.parametrize("keyword", ["additionalProperties", "unevaluatedProperties"])
-def test_an_unknown_property_is_named_whatever_its_spelling(keyword: str, name: str) -> None:
+def test_an_unknown_property_is_named_in_any_spelling(keyword: str, name: str) -> None:
     [unknown] = violations({"properties": {"known": {}}, keyword: False}, {"known": 1, name: 2})
 
     assert param_of(unknown) == name

@@ -166,7 +166,7 @@ def test_a_server_that_is_not_ready_in_time_is_ended(runner: Runner) -> None:
         runner.run(port="0", wait="0")
 
 
-def test_no_input_is_pasted_into_a_script() -> None:
+def test_no_input_is_interpolated_into_a_script() -> None:
     assert [step["run"] for step in STEPS if "${{" in step["run"]] == []
 
 

@@ -54,7 +54,7 @@ def test_the_variables_are_settings_that_the_server_takes() -> None:
     assert (settings.progression, settings.admin_token, settings.fixtures) == ("time:2", "local", ("/fixtures",))
 
 
-def test_the_command_is_one() -> None:
+def test_the_command_of_the_compose_file_is_valid() -> None:
     assert _parser().parse_args(SERVICE["command"]).port is None
 
 
@@ -66,14 +66,14 @@ def test_the_health_check_is_that_of_the_image() -> None:
     assert _parser().parse_args(SERVICE["healthcheck"]["test"][2:]).url is None
 
 
-def test_the_port_is_the_one_the_image_exposes_and_only_this_machine_sees_it() -> None:
+def test_the_port_is_that_of_the_image_and_bound_to_loopback() -> None:
     exposed = re.search(r"(?m)^EXPOSE (\d+)$", DOCKERFILE)
 
     assert exposed
     assert SERVICE["ports"] == [f"127.0.0.1:{exposed[1]}:{exposed[1]}"]
 
 
-def test_fixtures_come_in_where_the_server_looks_for_them() -> None:
+def test_fixtures_are_mounted_where_the_server_reads_them() -> None:
     [volume] = SERVICE["volumes"]
     outside, inside, mode = volume.split(":")
 
@@ -101,10 +101,10 @@ def test_docker_commands_in_the_documentation_pass_flags_and_variables_that_exis
 
 
 @pytest.mark.parametrize("script", ["FIXTURES", "MOCKSERVER_PROGRESSION", "MOCKSERVER_ADMIN_TOKEN"])
-def test_what_can_be_set_from_outside_has_a_default(script: str) -> None:
+def test_every_variable_of_the_compose_file_has_a_default(script: str) -> None:
     assert re.search(rf"\$\{{{script}:-[^}}]+\}}", (ROOT / "compose.yaml").read_text(encoding="utf-8"))
 
 
-def test_the_checks_would_see_a_variable_that_is_none() -> None:
+def test_the_checks_notice_an_unknown_variable() -> None:
     assert read_settings({}, {"MOCKSERVER_PROGRESION": "polls:2"})[1]
     assert containers({"a": [{"image": "x/mockserver:1"}], "b": {"image": "postgres"}}) == [{"image": "x/mockserver:1"}]

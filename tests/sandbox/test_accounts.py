@@ -54,7 +54,7 @@ def collections() -> Callable[[str, Any], Any]:
         ("Mock-No-Credits", DEFAULT_CREDITS, False),
     ],
 )
-def test_a_token_says_in_its_own_words_what_its_account_is(token: str, credits: int, revoked: bool) -> None:
+def test_magic_tokens_determine_the_account(token: str, credits: int, revoked: bool) -> None:
     assert account_from_token(token) == AccountSpec(account_key(token), email_of(token), credits, revoked)
 
 
@@ -78,7 +78,7 @@ def test_a_token_may_ask_for_a_status(token: str, status: int | None) -> None:
     assert reserved_status(token) == status
 
 
-def test_an_address_tells_accounts_apart_and_does_not_repeat_the_token() -> None:
+def test_e_mail_addresses_differ_by_account_and_do_not_contain_the_token() -> None:
     assert email_of("secret") == email_of("secret") != email_of("secret2")
     assert "secret" not in email_of("secret")
     assert email_of("ключ").endswith("@example.com")
@@ -118,7 +118,7 @@ def test_an_account_is_opened_once_when_its_token_is_first_used() -> None:
         ("anything", True, False, None),
     ],
 )
-def test_files_come_before_reserved_words_and_closed_books_know_no_others(
+def test_account_files_have_precedence_over_magic_tokens_and_closed_ones_exclude_others(
     token: str, closed: bool, magic: bool, credits: int | None
 ) -> None:
     accounts = Accounts(KNOWN, closed={"": frozenset(KNOWN)} if closed else {}, collections=collections())
@@ -129,7 +129,7 @@ def test_files_come_before_reserved_words_and_closed_books_know_no_others(
     assert len(accounts.every()) == (found is not None)
 
 
-def test_an_operator_may_open_an_account_in_closed_books() -> None:
+def test_the_admin_api_may_create_accounts_in_a_closed_api() -> None:
     accounts = Accounts({}, closed={"": frozenset()}, collections=collections())
 
     opened = accounts.open(facts_of("mine", "mine@example.com", 3, revoked=True), START)

@@ -95,9 +95,7 @@ def phase(batch: Batch, now: float) -> int:
 
 @STEADY
 @given(aged())
-def test_the_tally_is_what_counting_the_items_gives(
-    make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]
-) -> None:
+def test_the_counts_equal_those_of_the_items(make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]) -> None:
     batch = read_often(make_batch(**age[0]), age[1])
 
     for now in moments_of_interest(batch):
@@ -106,7 +104,9 @@ def test_the_tally_is_what_counting_the_items_gives(
 
 @STEADY
 @given(aged())
-def test_nothing_goes_backwards_as_time_goes_by(make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]) -> None:
+def test_status_and_counts_never_go_back_with_time(
+    make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]
+) -> None:
     batch = read_often(make_batch(**age[0]), age[1]).with_outcomes()
 
     seen = [(batch.tally(now), phase(batch, now)) for now in moments_of_interest(batch)]
@@ -119,7 +119,7 @@ def test_nothing_goes_backwards_as_time_goes_by(make_batch: MakeBatch, age: tupl
 
 @STEADY
 @given(aged())
-def test_nothing_goes_backwards_as_a_batch_is_read(
+def test_status_and_counts_never_go_back_with_polls(
     make_batch: MakeBatch, age: tuple[dict[str, Any], list[float]]
 ) -> None:
     batch = make_batch(**age[0])
@@ -160,7 +160,7 @@ def test_all_items_are_counted_exactly_when_the_items_ended(
 @given(CREATIONS, AMOUNTS, SIZES, st.booleans())
 @example(LATE, 3.0, 1, True)
 @example(0.0, 0.3, 7, True)
-def test_a_timed_batch_ends_to_the_bit_when_its_time_is_over(
+def test_a_timed_batch_ends_exactly_at_its_time(
     make_batch: MakeBatch, created: float, amount: float, size: int, archives: bool
 ) -> None:
     batch = make_batch(size=size, created=created, progression=Progression("time", amount), archives=archives)
@@ -190,20 +190,20 @@ def test_a_timed_batch_leaves_a_fifth_of_its_time_to_the_archive(make_batch: Mak
     assert [batch.tally(now).successful for now in (99, 100, 102, 107.9, 108)] == [0, 0, 1, 3, 4]
 
 
-def test_what_leaves_no_archive_takes_its_whole_time_for_its_items(make_batch: MakeBatch) -> None:
+def test_without_an_archive_the_items_take_the_whole_time(make_batch: MakeBatch) -> None:
     batch = make_batch(size=4, progression=Progression("time", 10), archives=False)
 
     assert [batch.due(index) for index in range(4)] == [2.5, 5, 7.5, 10]
     assert batch.items_end() == batch.end() == 10
 
 
-def test_a_time_too_short_to_divide_is_over_at_once(make_batch: MakeBatch) -> None:
+def test_a_time_that_is_too_short_to_divide_ends_at_once(make_batch: MakeBatch) -> None:
     batch = make_batch(size=3, created=LATE, progression=Progression("time", 5e-324))
 
     assert batch.tally(LATE + 1e9) == batch.tally(LATE) == (3, 0)
 
 
-def test_an_immediate_batch_is_over_when_it_is_queued(make_batch: MakeBatch) -> None:
+def test_an_immediate_batch_is_finished_when_it_is_queued(make_batch: MakeBatch) -> None:
     batch = make_batch(size=3, created=LATE)
 
     assert (batch.items_end(), batch.end()) == (LATE, LATE)
@@ -245,7 +245,7 @@ def test_reads_after_the_last_of_the_polls_change_nothing(make_batch: MakeBatch)
 
 
 @pytest.mark.parametrize("progression", [IMMEDIATE, Progression("time", 2)])
-def test_only_polls_make_a_batch_age_by_reading(make_batch: MakeBatch, progression: Progression) -> None:
+def test_only_with_polls_a_batch_progresses_when_it_is_read(make_batch: MakeBatch, progression: Progression) -> None:
     batch = make_batch(progression=progression)
 
     assert batch.read_at(1) is batch
@@ -261,7 +261,7 @@ def test_a_hung_item_never_ends(make_batch: MakeBatch, age: tuple[dict[str, Any]
     assert sum(batch.tally(now)) < batch.size
 
 
-def test_a_slow_item_holds_up_its_batch_and_no_other_item(make_batch: MakeBatch) -> None:
+def test_a_slow_item_delays_its_batch_and_no_other_item(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["[mock:slow=1m]", "plain"], created=100.0, progression=Progression("time", 10))
 
     assert [batch.due(0), batch.due(1)] == [164, 108]

@@ -45,7 +45,7 @@ def content(request: pytest.FixtureRequest) -> bytes:
     return b"".join(b"%07d\n" % n for n in range(size // 8 + 1))[:size]
 
 
-def test_what_was_written_is_read(content: bytes) -> None:
+def test_a_blob_has_the_bytes_that_were_written(content: bytes) -> None:
     blob = written(content[:10], b"", content[10:])
 
     assert blob.size == len(content)
@@ -61,7 +61,7 @@ def test_many_small_pieces_are_one_content(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("start", "stop"), [(0, 0), (0, 1), (5, 300_000), (9, None), (3, 10**9), (10**9, None), (8, 4)]
 )
-def test_a_part_is_what_a_slice_of_the_content_is(content: bytes, start: int, stop: int | None) -> None:
+def test_a_part_of_a_blob_is_a_slice_of_its_content(content: bytes, start: int, stop: int | None) -> None:
     blob = written(content)
 
     assert blob.read(start, stop) == content[start:stop]
@@ -79,7 +79,7 @@ def test_an_empty_blob_has_no_chunks_and_no_lines() -> None:
     assert blob.digest() == xxhash.xxh3_128_digest(b"")
 
 
-def test_lines_come_whole_over_the_edges_of_chunks(content: bytes) -> None:
+def test_lines_that_cross_chunks_are_read_whole(content: bytes) -> None:
     assert lines_of(written(content)) == content.splitlines()
 
 
@@ -133,7 +133,7 @@ def test_an_open_file_becomes_a_blob_that_outlives_it() -> None:
     assert (blob.size, blob.read(4, 7)) == (15, b"yet")
 
 
-def test_a_file_that_was_cut_behind_our_back_is_an_error() -> None:
+def test_a_blob_whose_file_was_truncated_is_an_error() -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"content")
         blob = Blob.on_disk(file)
@@ -144,7 +144,7 @@ def test_a_file_that_was_cut_behind_our_back_is_an_error() -> None:
 
 
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="open files are counted as Linux shows them")
-def test_a_blob_on_disk_has_no_name_and_is_closed_when_nobody_holds_it() -> None:
+def test_a_blob_on_disk_has_no_name_and_is_closed_when_unreferenced() -> None:
     before = open_files()
     blob = written(b"x" * (MEMORY_BYTES + 1))
     assert open_files() == before + 1

@@ -68,7 +68,7 @@ def test_the_end_of_a_batch_without_a_pending_callback_does_not_matter() -> None
     assert ids(outbox.claim_due(3)) == []
 
 
-def test_what_is_to_be_sent_again_is_claimed_again_and_remembers_its_attempts() -> None:
+def test_a_callback_to_be_retried_is_claimed_again_with_its_attempts() -> None:
     outbox = Outbox()
     note(outbox, "a", 1)
     (claimed,) = outbox.claim_due(1)
@@ -80,7 +80,7 @@ def test_what_is_to_be_sent_again_is_claimed_again_and_remembers_its_attempts() 
     assert (again.id, again.attempts) == ("a", (Attempt(1, 500, "no"),))
 
 
-def test_an_outbox_drops_the_oldest_that_came_to_an_end_and_nothing_that_is_still_to_be_sent() -> None:
+def test_an_outbox_drops_the_oldest_finished_callbacks_only() -> None:
     outbox = Outbox()
     for n in range(MAX_CLAIMED + 3):
         note(outbox, str(n), n)
@@ -106,7 +106,7 @@ def test_a_callback_keeps_its_latest_attempts() -> None:
     assert [each.at for each in callback.attempts] == list(range(2, MAX_ATTEMPTS + 2))
 
 
-def test_a_reset_forgets_callbacks_and_a_sandbox_without_any_has_no_outbox(make_beginnings: MakeBeginnings) -> None:
+def test_a_reset_removes_callbacks_and_a_sandbox_without_any_has_no_outbox(make_beginnings: MakeBeginnings) -> None:
     sandbox = Sandbox("one", MemoryStore(), make_beginnings())
     outboxes = [sandbox.outbox]
     note(sandbox.open_outbox(), "a", 5)
@@ -128,7 +128,9 @@ def test_a_reset_forgets_callbacks_and_a_sandbox_without_any_has_no_outbox(make_
         (1.0, False, LATEST + 1, None),
     ],
 )
-def test_a_clock_says_how_long_to_wait(scale: float, frozen: bool, instant: float, wait: float | None) -> None:
+def test_a_clock_converts_sandbox_time_to_real_seconds(
+    scale: float, frozen: bool, instant: float, wait: float | None
+) -> None:
     clock = Clock(ClockConfig(frozen, 1000.0), wall=lambda: 50.0)
     clock.scale_by(scale)
 
@@ -186,7 +188,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_whatever_happens_each_batch_is_told_of_once_as_soon_as_it_is_done_and_in_order(
+def test_each_batch_is_called_back_once_when_it_ends_and_in_order(
     make_batch: MakeBatch, steps: list[tuple[str, float]]
 ) -> None:
     model = Model(make_batch)

@@ -48,7 +48,7 @@ def act(clock: Clock, wall: Wall, action: str, amount: Any) -> None:
 
 @STEADY
 @given(ACTIONS, st.booleans(), st.sampled_from([0.0, 1.7e9, LATEST - 10]))
-def test_time_never_runs_backwards_whatever_the_wall_does(
+def test_sandbox_time_never_goes_back_when_the_wall_clock_does(
     actions: list[tuple[str, Any]], frozen: bool, start: float
 ) -> None:
     wall = Wall(1.7e9)
@@ -65,7 +65,7 @@ def test_time_never_runs_backwards_whatever_the_wall_does(
 
 @STEADY
 @given(ACTIONS)
-def test_changing_how_time_flows_does_not_move_it(actions: list[tuple[str, Any]]) -> None:
+def test_freezing_resuming_and_scaling_do_not_change_the_time(actions: list[tuple[str, Any]]) -> None:
     wall = Wall(1.7e9)
     clock = Clock(ClockConfig(), wall)
 
@@ -76,7 +76,7 @@ def test_changing_how_time_flows_does_not_move_it(actions: list[tuple[str, Any]]
             assert clock.now() == before
 
 
-def test_time_flows_with_the_wall_from_where_it_starts() -> None:
+def test_time_flows_with_the_wall_clock_from_its_start() -> None:
     wall = Wall(500)
     here, elsewhere = Clock(wall=wall), Clock(ClockConfig(instant=0.0), wall)
 
@@ -86,7 +86,7 @@ def test_time_flows_with_the_wall_from_where_it_starts() -> None:
     assert (here.born, elsewhere.born) == (500, 0)
 
 
-def test_a_wall_set_back_between_two_looks_does_not_take_time_back() -> None:
+def test_a_wall_clock_set_back_between_reads_does_not_set_time_back() -> None:
     wall = Wall(0)
     clock = Clock(wall=wall)
     wall.now = 10
@@ -99,7 +99,7 @@ def test_a_wall_set_back_between_two_looks_does_not_take_time_back() -> None:
     assert clock.now() == 11
 
 
-def test_a_wall_set_back_before_anybody_looked_does_not_take_time_back() -> None:
+def test_a_wall_clock_set_back_before_the_first_read_does_not_set_time_back() -> None:
     wall = Wall(1000)
     clock = Clock(wall=wall)
 
@@ -110,7 +110,7 @@ def test_a_wall_set_back_before_anybody_looked_does_not_take_time_back() -> None
     assert clock.now() == 1002
 
 
-def test_a_frozen_clock_stands_until_it_is_resumed() -> None:
+def test_a_frozen_clock_does_not_move_until_it_is_resumed() -> None:
     wall = Wall(0)
     clock = Clock(ClockConfig(frozen=True, instant=100.0), wall)
 
@@ -126,7 +126,7 @@ def test_a_frozen_clock_stands_until_it_is_resumed() -> None:
     assert (clock.now(), clock.is_frozen) == (103, True)
 
 
-def test_a_frozen_clock_moves_when_it_is_told_to() -> None:
+def test_a_frozen_clock_can_be_advanced_and_set() -> None:
     clock = Clock(ClockConfig(frozen=True, instant=100.0), Wall(0))
 
     clock.advance(86_400)
@@ -136,7 +136,7 @@ def test_a_frozen_clock_moves_when_it_is_told_to() -> None:
     assert (clock.now(), clock.is_frozen) == (90_000.5, True)
 
 
-def test_a_scaled_clock_hurries_from_now_on() -> None:
+def test_a_scale_applies_from_the_current_time() -> None:
     wall = Wall(0)
     clock = Clock(wall=wall)
     wall.now = 10
@@ -150,7 +150,7 @@ def test_a_scaled_clock_hurries_from_now_on() -> None:
     assert (clock.now(), clock.scale) == (7211, 0.5)
 
 
-def test_a_scale_outlives_freezing_and_jumping() -> None:
+def test_a_scale_is_unchanged_by_freezing_and_setting() -> None:
     wall = Wall(0)
     clock = Clock(wall=wall)
     clock.scale_by(60)
@@ -163,7 +163,7 @@ def test_a_scale_outlives_freezing_and_jumping() -> None:
     assert clock.now() == 65
 
 
-def test_a_reset_begins_again() -> None:
+def test_a_reset_restarts_the_clock() -> None:
     wall = Wall(0)
     clock = Clock(ClockConfig(frozen=True, instant=100.0), wall)
     clock.resume()
@@ -175,7 +175,7 @@ def test_a_reset_begins_again() -> None:
     assert (clock.now(), clock.is_frozen, clock.scale, clock.born) == (100, True, 1, 100)
 
 
-def test_a_reset_of_a_clock_without_an_instant_begins_at_the_wall() -> None:
+def test_a_reset_of_a_clock_without_an_instant_starts_at_the_wall_clock() -> None:
     wall = Wall(0)
     clock = Clock(wall=wall)
     clock.advance(1000)
@@ -187,7 +187,7 @@ def test_a_reset_of_a_clock_without_an_instant_begins_at_the_wall() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1.0, -1e-9, math.nan, math.inf, -math.inf])
-def test_a_clock_does_not_advance_by_nonsense(seconds: float) -> None:
+def test_an_invalid_advance_is_rejected(seconds: float) -> None:
     clock = Clock(ClockConfig(frozen=True, instant=100.0))
 
     with pytest.raises(ValueError) as refused:
@@ -220,7 +220,7 @@ def test_a_clock_is_not_set_to_the_past_nor_past_the_last_instant(instant: float
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
-def test_a_clock_is_not_scaled_by_nonsense(scale: float) -> None:
+def test_an_invalid_scale_is_rejected(scale: float) -> None:
     clock = Clock(ClockConfig(frozen=True, instant=100.0))
 
     with pytest.raises(ValueError) as refused:
@@ -252,7 +252,7 @@ def test_a_flowing_clock_stops_at_the_last_instant() -> None:
     assert clock.now() == LATEST
 
 
-def test_the_wall_clock_drives_a_clock_of_which_nothing_else_is_said() -> None:
+def test_by_default_the_wall_clock_drives_a_clock() -> None:
     clock = Clock()
 
     assert 0 < clock.born <= clock.now()

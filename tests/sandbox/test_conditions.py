@@ -45,14 +45,14 @@ def taken(choice: ItemSelector, size: int = 10, key: bytes = b"key") -> list[int
     return [index for index in range(size) if choice.takes(index, key)]
 
 
-def test_a_choice_takes_every_so_manieth_or_all_or_those_at_some_indexes() -> None:
+def test_items_are_selected_by_every_share_or_indexes() -> None:
     assert taken(ALL) == list(range(10))
     assert taken(ItemSelector(every=3)) == [2, 5, 8]
     assert taken(ItemSelector(every=11)) == []
     assert taken(ItemSelector(indexes=(0, 4, 12))) == [0, 4]
 
 
-def test_a_share_is_drawn_alike_each_time_and_differs_between_keys() -> None:
+def test_a_share_selects_the_same_items_each_time_and_others_for_another_key() -> None:
     third = ItemSelector(share=0.3)
 
     assert taken(third, 1000) == taken(third, 1000) != taken(third, 1000, b"other")
@@ -61,21 +61,21 @@ def test_a_share_is_drawn_alike_each_time_and_differs_between_keys() -> None:
 
 
 @given(st.floats(0, 1, exclude_min=True), st.floats(0, 1, exclude_min=True))
-def test_a_larger_share_takes_what_a_smaller_one_takes(one: float, other: float) -> None:
+def test_a_larger_share_includes_the_items_of_a_smaller_one(one: float, other: float) -> None:
     small, large = sorted((one, other))
 
     assert set(taken(ItemSelector(share=small), 50)) <= set(taken(ItemSelector(share=large), 50))
 
 
 @given(CONDITIONS)
-def test_what_is_described_is_read_again_as_the_same(value: dict[str, Any]) -> None:
+def test_the_description_of_conditions_is_read_as_the_same_conditions(value: dict[str, Any]) -> None:
     conditions = read_conditions(value)
 
     assert conditions.described() == value
     assert read_conditions(conditions.described()) == conditions
 
 
-def test_no_conditions_are_the_normal_ones() -> None:
+def test_no_conditions_are_the_default() -> None:
     assert read_conditions({}) is NORMAL
     assert NORMAL.described() == {}
 
@@ -85,7 +85,7 @@ def test_a_failing_item_gets_500_unless_a_status_is_said() -> None:
     assert read_conditions({"input": {"code": "x"}}).input == InputRejection("x")
 
 
-def test_things_are_forgotten_when_their_time_is_over() -> None:
+def test_retention_removes_objects_after_its_time() -> None:
     assert not NORMAL.forgets(0, math.inf)
     assert [Conditions(retention=10).forgets(5, now) for now in (14.9, 15, 16)] == [False, True, True]
 
@@ -101,7 +101,7 @@ def test_a_plan_fails_items_beside_those_that_markers_fail(make_batch: Callable[
     assert batch.tally(0) == ItemCounts(successful=1, failed=3)
 
 
-def test_a_marker_has_the_word_on_how_its_item_fails_and_the_plan_on_whether_it_ends(
+def test_a_marker_decides_the_status_of_a_failed_item_and_the_plan_whether_it_ends(
     make_batch: Callable[..., Batch],
 ) -> None:
     texts = ["[mock:fail=404] [mock:slow=5s]", "[mock:slow=5s]"]
@@ -113,7 +113,7 @@ def test_a_marker_has_the_word_on_how_its_item_fails_and_the_plan_on_whether_it_
     assert planned_batch(make_batch, ItemPlan(hang=ALL), texts=texts).fate(0) == ItemOutcome(slowness=math.inf)
 
 
-def test_a_plan_holds_where_markers_are_not_heeded(make_batch: Callable[..., Batch]) -> None:
+def test_a_plan_applies_when_markers_are_turned_off(make_batch: Callable[..., Batch]) -> None:
     batch = planned_batch(make_batch, ItemPlan(ALL), texts=["[mock:hang]"], heeds_markers=False)
 
     assert batch.tally(0) == ItemCounts(successful=0, failed=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_desk import BatchDesk, chats, counts_of
+from batch_client import BatchClient, chats, counts_of
 from builders import make_client, value_of
 from starlette.testclient import TestClient
 
@@ -42,7 +42,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def state_of(desk: BatchDesk) -> Any:
+def state_of(desk: BatchClient) -> Any:
     """All that a failed request might have changed."""
     sandbox, codec = desk.sandbox, Codec({})
     names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends", "seen")
@@ -66,10 +66,10 @@ READS = {
 def test_a_batch_whose_output_cannot_be_written_waits_for_room(
     disk: Disk, method: str, path: str, changes: dict[str, Any]
 ) -> None:
-    BatchDesk(**changes).run(CONTENT)
+    BatchClient(**changes).run(CONTENT)
     needed, disk.writes = disk.writes, 0
     assert needed > 1
-    desk = BatchDesk(**changes)
+    desk = BatchClient(**changes)
     batch = desk.create(CONTENT)
     before, files = state_of(desk), open_files()
 
@@ -88,7 +88,7 @@ def test_a_batch_whose_output_cannot_be_written_waits_for_room(
 
 
 def test_a_read_that_fails_is_no_poll(disk: Disk) -> None:
-    desk = BatchDesk(progression="polls:2")
+    desk = BatchClient(progression="polls:2")
     id_ = desk.create(CONTENT)["id"]
     disk.fails_at = 1
 
@@ -98,10 +98,10 @@ def test_a_read_that_fails_is_no_poll(disk: Disk) -> None:
     assert [desk.read(id_)["status"] for _ in range(2)] == ["in_progress", "completed"]
 
 
-def test_a_folder_for_temporary_files_that_is_gone_is_named(
+def test_a_missing_folder_for_temporary_files_is_named(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     id_ = desk.create(CONTENT)["id"]
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
 

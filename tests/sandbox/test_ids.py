@@ -57,7 +57,7 @@ def test_another_release_gives_the_same_ids() -> None:
 
 @STEADY
 @given(st.randoms(use_true_random=False))
-def test_ids_do_not_depend_on_what_was_asked_in_between(shuffler: random.Random) -> None:
+def test_ids_do_not_depend_on_requests_in_between(shuffler: random.Random) -> None:
     requests = [(operation, b"%d" % (n % 7)) for operation in ("one", "two") for n in range(21)]
     shuffled = shuffler.sample(requests, len(requests))
 
@@ -69,13 +69,13 @@ def test_ids_do_not_depend_on_what_was_asked_in_between(shuffler: random.Random)
         ]
 
 
-def test_a_body_seen_again_gets_another_id() -> None:
+def test_a_repeated_body_gets_another_id() -> None:
     ids = given_ids(new_sequence(), [("queueBatch", b"{}")] * 1000)
 
     assert len(set(ids)) == 1000
 
 
-def test_seed_sandbox_operation_and_body_each_tell_ids_apart() -> None:
+def test_ids_differ_by_seed_sandbox_operation_and_body() -> None:
     ids = {
         as_uuid(new_sequence(seed, sandbox).next(operation, body))
         for seed in ("a", "ab", "")
@@ -96,7 +96,7 @@ def test_where_one_part_ends_and_the_next_begins_matters() -> None:
     assert {len(each) for each in digests} == {16}
 
 
-def test_what_was_seen_is_counted_where_the_sandbox_keeps_it() -> None:
+def test_repetitions_are_counted_per_sandbox() -> None:
     seen = make_rows()
     first = IdSequence("seed", "sandbox", seen).next("one", b"{}")
 

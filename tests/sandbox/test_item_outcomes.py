@@ -14,21 +14,21 @@ STEADY = settings(derandomize=True)
 MakeBatch = Callable[..., Batch]
 
 
-def test_failing_items_are_tallied_apart(make_batch: MakeBatch) -> None:
+def test_failed_items_are_counted_separately(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["[mock:fail]", "plain", "[mock:fail=404][mock:slow=1s]"])
 
     assert (batch.tally(0), batch.tally(1)) == ((1, 1), (1, 2))
     assert [batch.fate(index) for index in range(3)] == [ItemOutcome(500), PLAIN, ItemOutcome(404, 1.0)]
 
 
-def test_markers_are_not_heeded_when_nobody_wants_them(make_batch: MakeBatch) -> None:
+def test_markers_have_no_effect_if_turned_off(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["[mock:fail]", "[mock:hang]"], heeds_markers=False)
 
     assert batch.with_outcomes().fates == {}
     assert batch.tally(0) == (2, 0)
 
 
-def test_fates_are_read_once(make_batch: MakeBatch) -> None:
+def test_outcomes_are_read_once(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["plain", "[mock:fail]"])
 
     assert batch.fates is None
@@ -37,7 +37,7 @@ def test_fates_are_read_once(make_batch: MakeBatch) -> None:
     assert (known := batch.with_outcomes()).with_outcomes() is known
 
 
-def test_a_question_about_a_thousand_marked_items_reads_the_body_once(
+def test_the_status_of_a_thousand_marked_items_reads_the_body_once(
     make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, readings, read = make_batch(texts=["[mock:fail]"] * 1000), [], Batch.request
@@ -101,7 +101,7 @@ def test_one_text_is_a_batch_of_one(make_batch: MakeBatch) -> None:
         ("[mock:]", PLAIN),
     ],
 )
-def test_markers_say_what_becomes_of_an_item(text: str, fate: ItemOutcome) -> None:
+def test_markers_determine_the_outcome_of_an_item(text: str, fate: ItemOutcome) -> None:
     assert read_outcome(text) == fate
 
 
@@ -111,7 +111,7 @@ def test_markers_say_what_becomes_of_an_item(text: str, fate: ItemOutcome) -> No
         "".join
     )
 )
-def test_any_text_has_a_fate_that_time_can_bear(text: str) -> None:
+def test_any_text_has_a_valid_outcome(text: str) -> None:
     fate = read_outcome(text)
 
     assert fate.failure is None or 100 <= fate.failure <= 999
@@ -126,7 +126,7 @@ def test_a_long_text_is_searched_without_going_over_it_twice(piece: str) -> None
     assert read_outcome(piece * (5_000_000 // len(piece)) + "[mock:fail=418]").failure == 418
 
 
-def test_a_marker_behind_json_escapes_is_heeded(make_batch: Callable[..., Batch]) -> None:
+def test_a_marker_in_json_escapes_counts(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch()._replace(body=b'{"prompts": ["\\u005bmock:fail]"]}')
 
     assert batch.fate(0) == ItemOutcome(failure=500)

@@ -32,7 +32,7 @@ def kept(journal: Journal) -> list[int]:
     return [exchange.number for exchange in journal.find(lambda _: True)]
 
 
-def test_an_exchange_is_kept_as_it_was() -> None:
+def test_an_exchange_is_recorded_unchanged() -> None:
     journal, violation = Journal(10), Violation(("body",), "type", "not an object")
     request, response = Request("POST", "/ai/batches", body=b"[]"), Response(422, "text/plain", b"no")
 
@@ -43,7 +43,7 @@ def test_an_exchange_is_kept_as_it_was() -> None:
     ]
 
 
-def test_only_the_latest_are_kept_and_the_others_counted(note: Note) -> None:
+def test_only_the_latest_exchanges_are_kept_and_the_others_counted(note: Note) -> None:
     journal = Journal(3)
 
     for _ in range(5):
@@ -53,7 +53,7 @@ def test_only_the_latest_are_kept_and_the_others_counted(note: Note) -> None:
     assert (journal.seen, journal.dropped) == (5, 2)
 
 
-def test_a_journal_may_keep_nothing_but_the_count(note: Note) -> None:
+def test_a_journal_of_size_0_keeps_the_count_only(note: Note) -> None:
     journal = Journal(0)
 
     note(journal, request=10)
@@ -72,7 +72,7 @@ def test_bodies_are_bounded_in_bytes(note: Note) -> None:
     assert (kept(journal), journal.dropped) == ([2, 3], 1)
 
 
-def test_an_exchange_heavier_than_the_bound_is_counted_and_leaves_room_for_the_next(note: Note) -> None:
+def test_an_exchange_larger_than_the_bound_is_counted_and_not_kept(note: Note) -> None:
     journal = Journal(100)
 
     note(journal, request=MAX_BYTES, response=1)
@@ -84,7 +84,7 @@ def test_an_exchange_heavier_than_the_bound_is_counted_and_leaves_room_for_the_n
 
 @STEADY
 @given(st.integers(0, 6), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=30))
-def test_what_is_kept_is_the_longest_tail_within_the_bounds(
+def test_the_latest_exchanges_within_the_bounds_are_kept(
     note: Note, limit: int, weights: list[tuple[int, int]]
 ) -> None:
     journal = Journal(limit)
@@ -102,7 +102,7 @@ def test_what_is_kept_is_the_longest_tail_within_the_bounds(
     assert journal.dropped == len(weights) - max(fitting)
 
 
-def test_a_stream_is_not_read_to_be_weighed() -> None:
+def test_recording_a_stream_does_not_read_it() -> None:
     journal, stream = Journal(10), iter([b"a" * MAX_BYTES, b"a"])
 
     journal.record(0.0, "", Request("GET", "/"), Response(200, body=stream), "", ())
@@ -111,7 +111,7 @@ def test_a_stream_is_not_read_to_be_weighed() -> None:
     assert len(list(stream)) == 2
 
 
-def test_clearing_forgets_the_counts_and_the_weights(note: Note) -> None:
+def test_clearing_resets_counts_and_sizes(note: Note) -> None:
     journal = Journal(3)
     for _ in range(5):
         note(journal, request=MAX_BYTES // 3)
@@ -123,7 +123,7 @@ def test_clearing_forgets_the_counts_and_the_weights(note: Note) -> None:
     assert kept(journal) == [1]
 
 
-def test_finding_gives_what_matches_oldest_first(note: Note) -> None:
+def test_find_yields_matching_exchanges_oldest_first(note: Note) -> None:
     journal = Journal(10)
     for path in ("/a", "/b", "/a"):
         note(journal, path)
@@ -131,7 +131,7 @@ def test_finding_gives_what_matches_oldest_first(note: Note) -> None:
     assert [exchange.number for exchange in journal.find(lambda it: it.request.path == "/a")] == [1, 3]
 
 
-def test_what_is_recorded_during_a_search_is_not_found_by_it(note: Note) -> None:
+def test_exchanges_recorded_during_a_search_are_not_found_by_it(note: Note) -> None:
     journal = Journal(1)
     note(journal, "/before")
     search = journal.find(lambda _: True)
@@ -147,7 +147,7 @@ def answer(journal: Journal, wall: float, *, status: int = 429, wait: str = "") 
     journal.note_wait(0.0, response, wall)
 
 
-def test_the_wall_s_instants_are_kept_only_while_somebody_is_told_to_wait() -> None:
+def test_real_times_are_recorded_only_while_a_retry_after_is_pending() -> None:
     journal = Journal(10)
 
     answer(journal, 1.0)
@@ -162,7 +162,7 @@ def test_the_wall_s_instants_are_kept_only_while_somebody_is_told_to_wait() -> N
     assert (list(journal.waits), journal.waits_end) == ([2, 3, 4, 6, 7], 10.0)
 
 
-def test_the_wall_s_instants_are_forgotten_with_their_exchanges() -> None:
+def test_real_times_are_dropped_with_their_exchanges() -> None:
     journal = Journal(2)
     for _ in range(5):
         answer(journal, 1.0, wait="100")
@@ -172,7 +172,7 @@ def test_the_wall_s_instants_are_forgotten_with_their_exchanges() -> None:
     assert (journal.waits, journal.waits_end) == ({}, 0.0)
 
 
-def test_a_journal_that_keeps_nothing_keeps_no_instants() -> None:
+def test_a_journal_of_size_0_keeps_no_real_times() -> None:
     journal = Journal(0)
     answer(journal, 1.0, wait="100")
 
@@ -196,7 +196,7 @@ def test_a_journal_that_keeps_nothing_keeps_no_instants() -> None:
         ("Thu, 01 Jan 99999 00:00:05 GMT", 0.0),
     ],
 )
-def test_what_retry_after_says_is_read(stated: str, seconds: float) -> None:
+def test_retry_after_is_read_as_seconds_or_date(stated: str, seconds: float) -> None:
     assert retry_after_seconds(Response(429, headers=(("Retry-After", stated),)), 10.0) == seconds
 
 
@@ -217,7 +217,7 @@ CARRIED: dict[str, Exchange] = {
 
 
 @pytest.mark.parametrize("carried", CARRIED.values(), ids=CARRIED.keys())
-def test_all_that_an_exchange_carries_counts(carried: Exchange) -> None:
+def test_every_part_of_an_exchange_counts_in_its_size(carried: Exchange) -> None:
     space = JournalSpace()
 
     Journal(10, space).record(*carried[1:])
@@ -251,7 +251,7 @@ def test_large_journals_make_room_before_small_ones_and_unused_ones_before_used_
     assert unused.dropped == space.dropped > 0
 
 
-def test_a_journal_that_leaves_gives_its_bytes_back() -> None:
+def test_a_removed_journal_releases_its_bytes() -> None:
     space = JournalSpace()
     gone, other = Journal(10, space), Journal(10, space)
     for journal in (gone, other):

@@ -150,7 +150,7 @@ class Bookkeeping(RuleBasedStateMachine):
         assert self.unwatched.can_pay(self.now) == (self.expected() > 0)
 
 
-def test_the_balance_is_what_a_patient_clerk_counts(make_batch: MakeBatch) -> None:
+def test_the_balance_equals_that_of_a_simple_model(make_batch: MakeBatch) -> None:
     class Books(Bookkeeping):
         pass
 
@@ -159,7 +159,7 @@ def test_the_balance_is_what_a_patient_clerk_counts(make_batch: MakeBatch) -> No
     Books.TestCase().runTest()
 
 
-def test_successes_are_charged_when_they_fall_due(make_batch: MakeBatch) -> None:
+def test_successful_prompts_are_charged_when_they_finish(make_batch: MakeBatch) -> None:
     batch = make_batch(
         texts=["plain", "[mock:fail]", "plain", "[mock:hang]"], created=START, progression=Progression("time", 10)
     )
@@ -190,9 +190,7 @@ def test_every_charge_is_on_the_ledger_at_its_time(make_batch: MakeBatch) -> Non
 
 
 @pytest.mark.parametrize("looked_before", [True, False])
-def test_a_balance_is_what_it_was_set_to_even_where_setting_it_settles_a_batch(
-    make_batch: MakeBatch, looked_before: bool
-) -> None:
+def test_a_balance_is_as_set_even_if_a_batch_is_charged_meanwhile(make_batch: MakeBatch, looked_before: bool) -> None:
     batch = make_batch(size=2, created=START)
     book = Book()
     book.add(batch)
@@ -217,7 +215,7 @@ def test_a_balance_set_in_the_instant_of_a_charge_still_adds_up(make_batch: Make
     assert sum(entry.credits for entry in book.ledger(START)) == 25
 
 
-def test_what_costs_nothing_is_not_on_the_ledger(make_batch: MakeBatch) -> None:
+def test_free_calls_are_not_on_the_ledger(make_batch: MakeBatch) -> None:
     batch = make_batch(price=0, created=START)
     book = Book()
 
@@ -239,7 +237,7 @@ def test_an_account_can_pay_while_a_credit_is_left(make_batch: MakeBatch) -> Non
 
 
 @pytest.mark.parametrize("left", [1, 0])
-def test_settled_batches_are_not_looked_at_again(make_batch: MakeBatch, left: int) -> None:
+def test_charged_batches_are_not_read_again(make_batch: MakeBatch, left: int) -> None:
     template = make_batch(size=1, created=START)
     book = Book(50_000 + left)
     for n in range(10_000):
@@ -253,7 +251,7 @@ def test_settled_batches_are_not_looked_at_again(make_batch: MakeBatch, left: in
     assert book.looks == 10_000
 
 
-def test_nothing_is_settled_while_even_the_worst_case_leaves_credits(make_batch: MakeBatch) -> None:
+def test_batches_are_not_charged_while_the_worst_case_leaves_credits(make_batch: MakeBatch) -> None:
     batch = make_batch(size=1000)
     book = Book(5001)
     book.add(batch)
@@ -262,7 +260,7 @@ def test_nothing_is_settled_while_even_the_worst_case_leaves_credits(make_batch:
     assert book.looks == 0
 
 
-def test_what_was_settled_is_no_longer_part_of_the_worst_case(make_batch: MakeBatch) -> None:
+def test_charged_batches_do_not_count_in_the_worst_case(make_batch: MakeBatch) -> None:
     done, hung = make_batch(id_="done", size=10), make_batch(id_="hung", texts=["[mock:hang]"])
     book = Book(60)
     book.add(done)
@@ -274,7 +272,7 @@ def test_what_was_settled_is_no_longer_part_of_the_worst_case(make_batch: MakeBa
     assert book.looks == 0
 
 
-def test_asking_for_a_balance_reads_a_marked_body_once(make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_balance_reads_a_marked_body_once(make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
     batch, readings, read = make_batch(texts=["[mock:fail]"] * 1000), [], Batch.request
     monkeypatch.setattr(Batch, "request", lambda self: readings.append(self) or read(self))  # type: ignore[func-returns-value]  # append gives None, and so the other value counts
     book = Book()

@@ -24,7 +24,7 @@ LIFE = Lifecycle(
 )
 
 
-def test_a_life_may_be_seen_at_any_later_stage() -> None:
+def test_a_status_may_be_followed_by_any_later_one() -> None:
     later = {before: {after for after in Stage if LIFE.allows(before, after)} for before in Stage}
 
     assert later == {
@@ -36,12 +36,12 @@ def test_a_life_may_be_seen_at_any_later_stage() -> None:
     }
 
 
-def test_a_life_that_goes_in_circles_can_still_be_judged() -> None:
+def test_a_lifecycle_with_a_cycle_can_be_checked() -> None:
     circle = Lifecycle({Stage.EGG: {Stage.MOTH}, Stage.MOTH: {Stage.EGG}, Stage.EATEN: set()})
 
     assert circle.allows(Stage.MOTH, Stage.EGG)
     assert not circle.allows(Stage.EGG, Stage.EATEN)
 
 
-def test_a_stage_is_final_when_nothing_follows() -> None:
+def test_a_status_is_final_when_none_follows() -> None:
     assert [stage for stage in Stage if LIFE.is_final(stage)] == [Stage.MOTH, Stage.EATEN]

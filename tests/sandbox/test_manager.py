@@ -35,7 +35,7 @@ def names(book: SandboxManager) -> list[str]:
     return [sandbox.name for sandbox in book.by_use()]
 
 
-def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(three: SandboxManager) -> None:
+def test_beyond_the_limit_the_least_recently_used_sandbox_is_evicted(three: SandboxManager) -> None:
     three.open("one")
 
     three.open("four")
@@ -44,7 +44,7 @@ def test_one_more_than_there_may_be_forgets_the_one_that_was_idle_for_longest(th
     assert (len(three), three.evicted) == (3, 1)
 
 
-def test_looking_is_not_using(three: SandboxManager) -> None:
+def test_peeking_does_not_count_as_use(three: SandboxManager) -> None:
     assert three.named("one") is three.peek("one")
 
     three.open("four")
@@ -52,7 +52,7 @@ def test_looking_is_not_using(three: SandboxManager) -> None:
     assert three.named("one") is None
 
 
-def test_a_key_in_a_url_is_a_use(three: SandboxManager) -> None:
+def test_finding_a_sandbox_by_its_key_counts_as_use(three: SandboxManager) -> None:
     one = three.open("one")
     three.open("two")
     three.open("three")
@@ -64,7 +64,7 @@ def test_a_key_in_a_url_is_a_use(three: SandboxManager) -> None:
 
 
 @pytest.mark.parametrize("why", ["is_held", "is_set_up"])
-def test_who_is_held_is_never_forgotten(three: SandboxManager, why: str) -> None:
+def test_a_pinned_sandbox_is_never_evicted(three: SandboxManager, why: str) -> None:
     setattr(three.open("one"), why, True)
 
     for n in range(20):
@@ -73,7 +73,7 @@ def test_who_is_held_is_never_forgotten(three: SandboxManager, why: str) -> None
     assert "one" in names(three)
 
 
-def test_who_is_busy_right_now_is_not_forgotten(three: SandboxManager) -> None:
+def test_a_busy_sandbox_is_not_evicted(three: SandboxManager) -> None:
     busy = three.open("one")
     three.open("two")
     three.open("three")
@@ -94,7 +94,7 @@ def test_who_is_busy_right_now_is_not_forgotten(three: SandboxManager) -> None:
     assert names(three) == ["four", "three", "one"]
 
 
-def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: SandboxManager) -> None:
+def test_if_all_are_pinned_no_sandbox_is_evicted_and_none_created(three: SandboxManager) -> None:
     for sandbox in three.every():
         sandbox.is_held = True
 
@@ -105,7 +105,7 @@ def test_where_all_are_held_nobody_is_forgotten_and_nothing_made(three: SandboxM
     assert three.open("two").name == "two"
 
 
-def test_the_refusal_says_what_holds_the_sandboxes(three: SandboxManager) -> None:
+def test_the_error_says_why_sandboxes_are_pinned(three: SandboxManager) -> None:
     one, two, other = three.every()
     one.is_held = one.is_set_up = two.is_set_up = True
     await_callback(other)
@@ -129,7 +129,7 @@ def make_many(make_beginnings: MakeBeginnings, limit: int) -> SandboxManager:
     return book
 
 
-def test_one_place_in_ten_is_not_for_pinned_sandboxes(make_beginnings: MakeBeginnings) -> None:
+def test_one_place_in_ten_is_reserved_for_unpinned_sandboxes(make_beginnings: MakeBeginnings) -> None:
     book = make_many(make_beginnings, 20)
     for sandbox in book.every()[:18]:
         book.check_room_to_pin(sandbox.name)
@@ -147,7 +147,7 @@ def test_one_place_in_ten_is_not_for_pinned_sandboxes(make_beginnings: MakeBegin
     book.check_room_to_pin("new")
 
 
-def test_sandboxes_with_callbacks_make_room_when_there_is_none_else(make_beginnings: MakeBeginnings) -> None:
+def test_sandboxes_that_wait_for_callbacks_are_evicted_last(make_beginnings: MakeBeginnings) -> None:
     book = make_many(make_beginnings, 20)
     for sandbox in book.every()[:18]:
         sandbox.is_held = True
@@ -160,7 +160,7 @@ def test_sandboxes_with_callbacks_make_room_when_there_is_none_else(make_beginni
     assert {"17", "19", "new"} < set(names(book))
 
 
-def test_a_reset_lets_go_of_what_was_only_set_up(three: SandboxManager) -> None:
+def test_a_reset_unpins_a_sandbox_that_was_only_set_up(three: SandboxManager) -> None:
     held, set_up = three.open("one"), three.open("two")
     held.is_held = held.is_set_up = set_up.is_set_up = True
 
@@ -170,7 +170,7 @@ def test_a_reset_lets_go_of_what_was_only_set_up(three: SandboxManager) -> None:
     assert (held.may_be_evicted, set_up.may_be_evicted) == (False, True)
 
 
-def test_who_comes_back_after_being_forgotten_is_told_so_once_made(three: SandboxManager) -> None:
+def test_an_evicted_sandbox_that_is_created_again_says_so(three: SandboxManager) -> None:
     one = three.open("one")
     one.progression = Progression("polls", 7)
     for name in ("two", "three", "four"):
@@ -182,7 +182,7 @@ def test_who_comes_back_after_being_forgotten_is_told_so_once_made(three: Sandbo
     assert (back.key, three.open("four").was_evicted) == (one.key, False)
 
 
-def test_only_as_many_forgotten_names_are_remembered_as_there_may_be_sandboxes(three: SandboxManager) -> None:
+def test_at_most_as_many_evicted_names_are_remembered_as_sandboxes_allowed(three: SandboxManager) -> None:
     for n in range(20):
         three.open(f"more-{n}")
 
@@ -190,7 +190,7 @@ def test_only_as_many_forgotten_names_are_remembered_as_there_may_be_sandboxes(t
     assert three.open("more-16").was_evicted
 
 
-def test_each_forgetting_is_told(make_beginnings: MakeBeginnings) -> None:
+def test_each_eviction_is_reported(make_beginnings: MakeBeginnings) -> None:
     told: list[int] = []
     book = SandboxManager(MemoryStore(), make_beginnings(), limit=2, when_evicted=told.append)
 
@@ -200,7 +200,7 @@ def test_each_forgetting_is_told(make_beginnings: MakeBeginnings) -> None:
     assert told == [1, 2, 3]
 
 
-def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: SandboxManager, make_batch: MakeBatch) -> None:
+def test_a_deleted_sandbox_starts_anew_with_the_same_key(three: SandboxManager, make_batch: MakeBatch) -> None:
     one = three.open("one")
     one.batches.put("some-batch", make_batch())
     first = one.next_id("queueBatch", b"{}")
@@ -214,7 +214,7 @@ def test_a_deleted_sandbox_begins_anew_and_its_key_finds_it(three: SandboxManage
     assert three.find(one.key) is again
 
 
-def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
+def test_a_request_in_a_sandbox_that_is_deleted_finishes_and_affects_no_other(
     three: SandboxManager, make_batch: MakeBatch
 ) -> None:
     old = three.open("one")
@@ -230,7 +230,7 @@ def test_who_is_inside_a_sandbox_that_is_deleted_goes_on_and_disturbs_nobody(
     assert ([*old.batches.items()], [id_ for id_, _ in new.batches.items()]) == ([], ["new"])
 
 
-def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: SandboxManager) -> None:
+def test_peeking_at_an_unknown_sandbox_creates_none(three: SandboxManager) -> None:
     seen = three.peek("four")
     seen.reset_state()
 
@@ -238,7 +238,7 @@ def test_a_peek_at_a_sandbox_nobody_made_makes_none(three: SandboxManager) -> No
     assert seen.key == three.open("four").key
 
 
-def test_a_sandbox_may_begin_from_something_else_and_begins_there_again(make_beginnings: MakeBeginnings) -> None:
+def test_a_sandbox_with_an_initial_state_returns_to_it(make_beginnings: MakeBeginnings) -> None:
     own = SandboxOptions(
         ClockConfig(True, 5.0, 60.0), Progression("polls", 2), (facts_of("vip", "vip@example.com", 3),)
     )
@@ -263,7 +263,7 @@ def test_a_free_name_is_the_same_on_every_run(three: SandboxManager) -> None:
     assert three.unused_name() == "sandbox-5"
 
 
-def test_a_long_name_is_cut_but_told_apart() -> None:
+def test_a_long_name_is_shortened_and_stays_unique() -> None:
     name = "x" * 500
 
     assert shortened_name("x" * MAX_NAME) == "x" * MAX_NAME
@@ -276,7 +276,7 @@ class Value:
 
 
 @pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 20_000])
-def test_what_is_thrown_away_is_freed_whatever_its_size(count: int) -> None:
+def test_deleted_state_of_any_size_is_freed(count: int) -> None:
     waste, freed = DeferredFree(), Event()
     value = Value()
     finalize(value, freed.set)
@@ -287,7 +287,7 @@ def test_what_is_thrown_away_is_freed_whatever_its_size(count: int) -> None:
     assert freed.wait(10)
 
 
-def test_a_heap_that_is_added_while_another_is_swept_is_freed_as_well() -> None:
+def test_state_deleted_while_other_state_is_freed_is_freed_too() -> None:
     waste, events = DeferredFree(), [Event() for _ in range(50)]
     for event in events:
         value = Value()
@@ -382,7 +382,7 @@ class Book(RuleBasedStateMachine):
         assert len(set(self.ids.values())) == len(self.ids)
 
 
-def test_sandboxes_do_what_a_small_model_does(make_batch: MakeBatch, make_beginnings: MakeBeginnings) -> None:
+def test_sandboxes_behave_like_a_simple_model(make_batch: MakeBatch, make_beginnings: MakeBeginnings) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
     made = type("Made", (Book,), {"make_batch": staticmethod(make_batch), "beginnings": make_beginnings()})

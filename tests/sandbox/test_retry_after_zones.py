@@ -29,19 +29,19 @@ NOW = datetime(2026, 4, 12, 12, 0, 0, tzinfo=UTC).timestamp()
         "  Sun, 12 Apr 2026 12:02:00 GMT  ",
     ],
 )
-def test_a_date_two_minutes_ahead_asks_for_two_minutes_in_every_zone(date: str) -> None:
+def test_a_retry_after_date_in_any_zone_asks_for_the_difference(date: str) -> None:
     assert retry_after_seconds(Response(503, headers=(("retry-AFTER", date),)), NOW) == 120
 
 
 @pytest.mark.parametrize(
     "date", ["Sun, 12 Apr 2026 12:00:00 GMT", "Sun, 12 Apr 2026 13:59:59 +0200", "Sun, 12 Apr 2026 06:59:59 -0500"]
 )
-def test_a_date_that_is_over_asks_for_nothing(date: str) -> None:
+def test_a_retry_after_date_in_the_past_asks_for_no_wait(date: str) -> None:
     assert retry_after_seconds(Response(503, headers=(("Retry-After", date),)), NOW) == 0
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("1", 1), ("007", 7), ("999999999", 999_999_999), ("soon", 0)])
-def test_seconds_are_seconds(text: str, seconds: float) -> None:
+def test_retry_after_may_be_a_number_of_seconds(text: str, seconds: float) -> None:
     assert retry_after_seconds(Response(503, headers=(("Retry-After", text),)), NOW) == seconds
 
 

@@ -33,7 +33,7 @@ def sandboxes(make_beginnings: MakeBeginnings) -> SandboxManager:
     return SandboxManager(MemoryStore(), make_beginnings())
 
 
-def test_a_new_sandbox_is_as_its_beginnings_say(sandboxes: SandboxManager) -> None:
+def test_a_new_sandbox_has_the_default_state(sandboxes: SandboxManager) -> None:
     sandbox = sandboxes.open("one")
 
     assert (sandbox.name, sandbox.clock.now(), sandbox.clock.is_frozen) == ("one", 1000, True)
@@ -46,9 +46,7 @@ def test_a_name_always_opens_the_same_sandbox(sandboxes: SandboxManager) -> None
     assert sandboxes.open("one") is not sandboxes.open("two")
 
 
-def test_what_happens_in_one_sandbox_is_not_seen_in_another(
-    sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
-) -> None:
+def test_sandboxes_are_isolated(sandboxes: SandboxManager, make_batch: MakeBatch, note: Note) -> None:
     one, two = sandboxes.open("one"), sandboxes.open("two")
 
     id_ = live_in(one, make_batch(), note)
@@ -58,7 +56,7 @@ def test_what_happens_in_one_sandbox_is_not_seen_in_another(
     assert two.next_id("queueBatch", b"{}") != id_
 
 
-def test_resetting_one_sandbox_leaves_the_other_alone(
+def test_resetting_one_sandbox_does_not_affect_another(
     sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
 ) -> None:
     one, two = sandboxes.open("one"), sandboxes.open("two")
@@ -70,7 +68,7 @@ def test_resetting_one_sandbox_leaves_the_other_alone(
     assert (two.clock.now(), two.progression) == (1000 + 3 * DAY, Progression("polls", 3))
 
 
-def test_after_a_reset_a_sandbox_lives_its_life_again(
+def test_after_a_reset_the_same_requests_give_the_same_responses(
     sandboxes: SandboxManager, make_batch: MakeBatch, note: Note
 ) -> None:
     sandbox = sandboxes.open("one")
@@ -97,7 +95,7 @@ def test_resetting_the_state_keeps_journal_clock_and_progression(
     assert sandbox.progression == Progression("polls", 3)
 
 
-def test_resetting_the_state_forgets_the_editions_of_answers(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
+def test_resetting_the_state_resets_completion_versions(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
     sandbox = sandboxes.open("one")
     sandbox.clock.advance(9 * DAY)
 
@@ -132,7 +130,7 @@ def test_a_key_finds_its_sandbox_and_hides_its_name(sandboxes: SandboxManager) -
     assert b"my-secret-token".hex()[:16] != sandbox.key
 
 
-def test_a_key_of_no_sandbox_finds_none(sandboxes: SandboxManager, make_beginnings: MakeBeginnings) -> None:
+def test_an_unknown_key_finds_no_sandbox(sandboxes: SandboxManager, make_beginnings: MakeBeginnings) -> None:
     elsewhere = SandboxManager(MemoryStore(), make_beginnings()).open("one")
 
     assert sandboxes.find(elsewhere.key) is None
@@ -156,7 +154,7 @@ def test_inside_a_transaction_another_one_may_begin(sandboxes: SandboxManager) -
     assert list(sandbox.batches.scan()) == []
 
 
-def test_a_clock_with_batches_behind_it_does_not_begin_again(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
+def test_a_clock_with_batches_cannot_be_reset(sandboxes: SandboxManager, make_batch: MakeBatch) -> None:
     sandbox = sandboxes.open("mine")
     sandbox.batches.put("some-batch", make_batch())
 

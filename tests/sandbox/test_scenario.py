@@ -64,7 +64,7 @@ def facts_of(sandbox: Sandbox) -> Any:
 
 
 @given(SETUPS)
-def test_applied_twice_is_applied_once(make_sandbox: Callable[[], Sandbox], content: Any) -> None:
+def test_applying_a_scenario_twice_has_the_effect_of_once(make_sandbox: Callable[[], Sandbox], content: Any) -> None:
     once, twice = make_sandbox(), make_sandbox()
 
     apply(once, **content)
@@ -75,7 +75,7 @@ def test_applied_twice_is_applied_once(make_sandbox: Callable[[], Sandbox], cont
 
 
 @given(SETUPS, SETUPS)
-def test_after_a_reset_nothing_of_what_was_before_is_left(
+def test_applying_a_scenario_after_a_reset_leaves_no_earlier_state(
     make_sandbox: Callable[[], Sandbox], before: Any, content: Any
 ) -> None:
     fresh, used = make_sandbox(), make_sandbox()
@@ -88,7 +88,7 @@ def test_after_a_reset_nothing_of_what_was_before_is_left(
 
 
 @given(SETUPS)
-def test_what_is_left_out_stays(make_sandbox: Callable[[], Sandbox], content: Any) -> None:
+def test_fields_that_a_scenario_omits_are_unchanged(make_sandbox: Callable[[], Sandbox], content: Any) -> None:
     sandbox = make_sandbox()
     apply(sandbox, **content)
     before = facts_of(sandbox)
@@ -98,7 +98,7 @@ def test_what_is_left_out_stays(make_sandbox: Callable[[], Sandbox], content: An
     assert facts_of(sandbox) == before
 
 
-def test_an_account_without_a_token_is_everybody_those_that_come_later_too(
+def test_an_account_without_a_token_applies_to_all_accounts(
     make_sandbox: Callable[[], Sandbox],
 ) -> None:
     sandbox = make_sandbox()
@@ -119,7 +119,7 @@ def test_an_account_without_a_token_is_everybody_those_that_come_later_too(
     assert found[1].email == "n@example.com"
 
 
-def test_tokens_are_revoked_after_a_while_and_good_again_when_that_is_said(
+def test_tokens_can_be_revoked_after_a_time_and_restored(
     make_sandbox: Callable[[], Sandbox],
 ) -> None:
     sandbox = make_sandbox()
@@ -136,7 +136,7 @@ def test_tokens_are_revoked_after_a_while_and_good_again_when_that_is_said(
     assert are_revoked(1e9) == (False, False)
 
 
-def test_the_clock_goes_anywhere_while_nothing_has_a_time(make_sandbox: Callable[[], Sandbox]) -> None:
+def test_the_clock_can_be_set_to_any_time_while_the_sandbox_is_empty(make_sandbox: Callable[[], Sandbox]) -> None:
     sandbox = make_sandbox()
 
     apply(sandbox, clock={"at": "1970-01-01T00:00:05Z"})
@@ -144,7 +144,7 @@ def test_the_clock_goes_anywhere_while_nothing_has_a_time(make_sandbox: Callable
     assert (sandbox.clock.now(), sandbox.clock.born) == (5.0, 5.0)
 
 
-def test_the_clock_goes_only_forward_under_batches_and_a_refused_set_up_changes_nothing(
+def test_with_batches_the_clock_cannot_be_set_back_and_a_rejected_scenario_changes_nothing(
     make_sandbox: Callable[[], Sandbox], make_batch: Callable[..., Batch]
 ) -> None:
     sandbox = make_sandbox()
@@ -169,7 +169,7 @@ def test_the_clock_goes_only_forward_under_batches_and_a_refused_set_up_changes_
     assert not sandbox.batches
 
 
-def test_stubs_come_after_those_of_others_and_more_than_a_sandbox_holds_change_nothing(
+def test_stubs_of_a_scenario_are_appended_and_too_many_change_nothing(
     make_sandbox: Callable[[], Sandbox],
 ) -> None:
     sandbox = make_sandbox()
@@ -195,7 +195,7 @@ def test_stubs_are_queued_for_one_request_and_faults_stay(make_sandbox: Callable
     assert [rule.times for rule in sandbox.rules.installed] == [1, 3, None]
 
 
-def test_a_span_counts_from_where_the_clock_is_put(make_sandbox: Callable[[], Sandbox]) -> None:
+def test_durations_count_from_the_clock_of_the_scenario(make_sandbox: Callable[[], Sandbox]) -> None:
     sandbox = make_sandbox()
 
     apply(sandbox, clock={"at": AT}, stubs=[{"status": 500, "for": 60}], accounts=[{"token": "a", "revoked_after": 9}])
@@ -206,7 +206,7 @@ def test_a_span_counts_from_where_the_clock_is_put(make_sandbox: Callable[[], Sa
     assert found.revoked_at == 2009
 
 
-def test_resetting_the_state_forgets_what_holds_for_every_account(make_sandbox: Callable[[], Sandbox]) -> None:
+def test_resetting_the_state_removes_account_overrides(make_sandbox: Callable[[], Sandbox]) -> None:
     sandbox = make_sandbox()
     apply(sandbox, accounts=[{"credits": 0}], conditions={"retention": 1})
 
@@ -236,7 +236,7 @@ def test_resetting_the_state_forgets_what_holds_for_every_account(make_sandbox: 
         ),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_place(content: Any, location: Any, message: str) -> None:
+def test_an_invalid_scenario_is_rejected_with_its_place(content: Any, location: Any, message: str) -> None:
     with pytest.raises(ScenarioError) as raised:
         read_actions("some", content)
 

@@ -17,7 +17,7 @@ LATE = 1_700_000_000.123
 AMOUNTS = st.one_of(st.sampled_from([0.0, 1e-320, 0.1, 0.3, 86_400.0]), st.floats(0, 1e9))
 
 
-def test_a_timed_batch_begins_with_its_head(make_batch: MakeBatch) -> None:
+def test_a_timed_batch_begins_with_its_queue_share(make_batch: MakeBatch) -> None:
     batch = make_batch(size=4, created=100.0, progression=Progression("time", 10), head=0.2)
 
     assert batch.items_start() == 102
@@ -26,7 +26,7 @@ def test_a_timed_batch_begins_with_its_head(make_batch: MakeBatch) -> None:
 
 
 @pytest.mark.parametrize(("polls", "reads"), [(1, 1), (2, 1), (3, 2), (4, 2), (1000, 2)])
-def test_the_head_takes_one_read_where_three_are_left(make_batch: MakeBatch, polls: int, reads: int) -> None:
+def test_with_three_polls_the_queue_share_takes_one(make_batch: MakeBatch, polls: int, reads: int) -> None:
     batch = make_batch(progression=Progression("polls", polls), head=0.1)
 
     begun = []
@@ -39,7 +39,7 @@ def test_the_head_takes_one_read_where_three_are_left(make_batch: MakeBatch, pol
 
 
 @pytest.mark.parametrize("archives", [True, False])
-def test_polls_share_out_the_items_after_the_head(make_batch: MakeBatch, archives: bool) -> None:
+def test_polls_divide_the_items_after_the_queue_share(make_batch: MakeBatch, archives: bool) -> None:
     batch = make_batch(size=6, progression=Progression("polls", 4), head=0.1, archives=archives)
     seen = []
 
@@ -52,7 +52,7 @@ def test_polls_share_out_the_items_after_the_head(make_batch: MakeBatch, archive
     )
 
 
-def test_nothing_comes_before_an_immediate_batch(make_batch: MakeBatch) -> None:
+def test_an_immediate_batch_has_no_queue_share(make_batch: MakeBatch) -> None:
     batch = make_batch(created=LATE, head=0.5)
 
     assert batch.items_start() == batch.end() == LATE
@@ -62,7 +62,7 @@ def test_nothing_comes_before_an_immediate_batch(make_batch: MakeBatch) -> None:
     ("progression", "end"),
     [(Progression("immediate"), 500), (Progression("time", 10), 509), (Progression("polls", 3), 500)],
 )
-def test_items_wait_until_there_is_room(make_batch: MakeBatch, progression: Progression, end: float) -> None:
+def test_items_wait_for_capacity(make_batch: MakeBatch, progression: Progression, end: float) -> None:
     batch = make_batch(size=3, progression=progression, head=0.1, held=500.0)
     for now in (1, 2, 3):
         batch = batch.read_at(now)
@@ -74,7 +74,7 @@ def test_items_wait_until_there_is_room(make_batch: MakeBatch, progression: Prog
 
 
 @pytest.mark.parametrize("progression", [Progression("immediate"), Progression("time", 10), Progression("polls", 1)])
-def test_without_any_room_items_wait_for_ever(make_batch: MakeBatch, progression: Progression) -> None:
+def test_without_capacity_items_wait_forever(make_batch: MakeBatch, progression: Progression) -> None:
     batch = make_batch(progression=progression, held=math.inf).read_at(1)
 
     assert batch.items_end() == batch.end() == math.inf
@@ -82,7 +82,7 @@ def test_without_any_room_items_wait_for_ever(make_batch: MakeBatch, progression
 
 
 @pytest.mark.parametrize("progression", [Progression("immediate"), Progression("time", 10), Progression("polls", 2)])
-def test_room_that_was_there_before_changes_nothing(make_batch: MakeBatch, progression: Progression) -> None:
+def test_capacity_that_was_free_before_changes_nothing(make_batch: MakeBatch, progression: Progression) -> None:
     plain, held = (
         make_batch(size=3, created=100.0, progression=progression, held=instant).read_at(101).read_at(102)
         for instant in (-math.inf, 50.0)
@@ -109,7 +109,7 @@ def test_no_item_ends_before_its_turn_nor_after_its_batch(
 
 @STEADY
 @given(AMOUNTS, st.sampled_from([0.0, 0.1, 0.5]), st.floats(0, 1e10))
-def test_no_item_ends_while_it_is_held(make_batch: MakeBatch, amount: float, head: float, held: float) -> None:
+def test_no_item_ends_while_capacity_is_busy(make_batch: MakeBatch, amount: float, head: float, held: float) -> None:
     batch = make_batch(size=5, created=LATE, progression=Progression("time", amount), head=head, held=held)
 
     assert batch.due(0) >= held

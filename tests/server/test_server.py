@@ -117,7 +117,7 @@ def test_a_server_given_an_app_has_no_engine() -> None:
         _ = server.engine
 
 
-def test_start_raises_what_keeps_the_engine_from_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_raises_errors_of_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(settings: Settings) -> None:
         raise SpecError("openapi.yaml: is no document")
 
@@ -127,7 +127,7 @@ def test_start_raises_what_keeps_the_engine_from_loading(monkeypatch: pytest.Mon
         ThreadedServer(FREE).start()
 
 
-def test_start_raises_what_goes_wrong_in_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_raises_errors_of_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(self: EventDrivenServer, sockets: object = None) -> None:
         raise LookupError("no loop today")
 
@@ -137,7 +137,7 @@ def test_start_raises_what_goes_wrong_in_the_thread(monkeypatch: pytest.MonkeyPa
         ThreadedServer(FREE, app=hello).start()
 
 
-def test_what_ends_the_thread_later_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_ends_the_thread_later_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(threading, "excepthook", lambda caught: seen.append(caught.exc_value))
 
@@ -184,7 +184,7 @@ def test_a_request_that_does_not_end_is_cut_when_its_grace_is_over(
     assert caplog.records == []
 
 
-def test_a_request_whose_client_left_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_does_not_wait_for_requests_of_disconnected_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "GRACE", 3600)
     server = ThreadedServer(FREE, app=hello).start()
     with connected(server.url) as connection:
@@ -204,7 +204,7 @@ def test_an_error_of_the_app_is_still_logged(caplog: pytest.LogCaptureFixture) -
     assert "a bug" in caplog.text
 
 
-def test_a_reply_carries_a_date_and_no_server() -> None:
+def test_a_response_has_a_date_and_no_server_header() -> None:
     with ThreadedServer(FREE, app=hello) as server, connected(server.url) as connection:
         connection.request("GET", "/")
         headers = connection.getresponse().headers
@@ -213,7 +213,7 @@ def test_a_reply_carries_a_date_and_no_server() -> None:
     assert headers["server"] is None
 
 
-def test_the_date_is_kept_true(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_date_header_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "TICK", 0.001)
 
     async def tick(running: EventDrivenServer) -> list[int]:
@@ -258,7 +258,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 )
 @pytest.mark.parametrize("offer", ["h2c", "websocket"])
 @pytest.mark.parametrize("apart", [True, False])
-def test_an_offer_to_upgrade_is_passed_over_and_the_request_served(
+def test_a_request_to_upgrade_is_answered_without_upgrading(
     more: str, body: bytes, offer: str, apart: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = f"POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\n{more}\r\n\r\n"
@@ -275,7 +275,7 @@ def test_an_offer_to_upgrade_is_passed_over_and_the_request_served(
     assert caplog.records == []
 
 
-def test_a_tunnel_is_refused_whatever_it_offers() -> None:
+def test_connect_is_always_rejected() -> None:
     server = ThreadedServer(FREE, app=echo)
     with server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")

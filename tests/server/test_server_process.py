@@ -95,7 +95,7 @@ def test_a_signal_before_the_server_is_ready_ends_it_cleanly(monkeypatch: pytest
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_an_end_asked_for_too_early_is_heard_and_one_too_late_is_no_error() -> None:
+def test_stopping_before_the_start_takes_effect_and_after_the_end_is_no_error() -> None:
     readiness: list[bool] = []
     server = EventDrivenServer(unasked, Settings(), when_ready=lambda: readiness.append(True))
     server.stop()
@@ -123,7 +123,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_serve_returns_0_after_a_signal_and_leaves_all_as_it_was(ports: list[int], tmp_path: Path) -> None:
+def test_serve_returns_0_after_a_signal_and_restores_signal_handlers(ports: list[int], tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     assert serve(Settings(port=0, port_file=str(tmp_path / "port")), app=unasked) == 0

@@ -29,7 +29,7 @@ def test_a_taken_port_is_a_clear_error() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", "203.0.113.7"])
-def test_a_host_that_is_not_ours_is_a_clear_error(host: str) -> None:
+def test_an_address_of_another_machine_is_a_clear_error(host: str) -> None:
     with pytest.raises(MockServerError, match=f"^cannot listen on port 0 of '{host}': ."):
         listen(host, 0)
 
@@ -92,7 +92,7 @@ def corked(act: Callable[[CoalescingTransport], None]) -> Wire:
     return wire
 
 
-def test_what_is_written_at_one_go_is_sent_at_one_go() -> None:
+def test_writes_of_one_event_loop_turn_are_sent_together() -> None:
     def answer(cork: CoalescingTransport) -> None:
         cork.write(b"head")
         cork.write(b"body")
@@ -100,7 +100,7 @@ def test_what_is_written_at_one_go_is_sent_at_one_go() -> None:
     assert corked(answer).sent == [b"headbody"]
 
 
-def test_what_was_written_before_the_end_is_sent_before_the_end() -> None:
+def test_data_written_before_closing_is_sent() -> None:
     def answer(cork: CoalescingTransport) -> None:
         cork.write(b"last words")
         cork.close()
@@ -110,7 +110,7 @@ def test_what_was_written_before_the_end_is_sent_before_the_end() -> None:
     assert (wire.sent, wire.closed) == ([b"last words"], True)
 
 
-def test_nothing_is_sent_to_a_client_that_has_left() -> None:
+def test_nothing_is_sent_to_a_disconnected_client() -> None:
     def answer(cork: CoalescingTransport) -> None:
         cork.write(b"lost")
         cork._transport.close()
@@ -118,5 +118,5 @@ def test_nothing_is_sent_to_a_client_that_has_left() -> None:
     assert corked(answer).sent == []
 
 
-def test_a_corked_transport_is_otherwise_the_transport() -> None:
+def test_a_coalescing_transport_has_all_other_attributes_of_the_transport() -> None:
     assert corked(lambda cork: None if cork.get_extra_info("peer") == "the peer" else pytest.fail()).sent == []

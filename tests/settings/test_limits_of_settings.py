@@ -38,12 +38,12 @@ def test_a_longer_or_shorter_attempt_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "port"), [("a:1", 1), ("a:65535", 65535), ("a", None)])
-def test_a_port_is_a_port(text: str, port: int | None) -> None:
+def test_a_port_is_1_to_65535(text: str, port: int | None) -> None:
     assert read_place(text) == ("a", port)
 
 
 @pytest.mark.parametrize("text", ["a:0", "a:65536", "a:100000", "a:", ":1", "a:-1"])
-def test_what_is_no_port_is_refused(text: str) -> None:
+def test_an_invalid_port_is_rejected(text: str) -> None:
     with pytest.raises(SettingsError, match="HOST or HOST:PORT"):
         read_place(text)
 

@@ -50,7 +50,7 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_nothing_given_is_the_table_of_defaults() -> None:
+def test_without_input_settings_have_their_defaults() -> None:
     assert read() == Settings()
 
 
@@ -62,7 +62,7 @@ def test_every_row_has_a_sentence_and_a_place_in_the_help(row: object) -> None:
     assert facts["group"] in GROUPS
 
 
-def test_every_default_is_a_value_that_could_be_given() -> None:
+def test_every_default_is_a_valid_value() -> None:
     assert read({name: row.default for name, row in ROWS.items() if row.default != ()}) == Settings()
 
 
@@ -78,14 +78,14 @@ def test_the_config_file_can_be_named_by_a_variable(tmp_path: Path) -> None:
     assert read(MOCKSERVER_CONFIG=write(tmp_path, "port: 1")).port == 1
 
 
-def test_port_is_honoured_below_our_own_variable_and_above_the_file(tmp_path: Path) -> None:
+def test_the_variable_port_ranks_between_mockserver_port_and_the_file(tmp_path: Path) -> None:
     config = write(tmp_path, "port: 1")
 
     assert read({"config": config}, PORT="8080").port == 8080
     assert read(PORT="8080", MOCKSERVER_PORT="9090").port == 9090
 
 
-def test_what_a_stronger_source_overrides_is_not_judged() -> None:
+def test_an_overridden_value_is_not_validated() -> None:
     assert read({"port": "1"}, PORT="http", MOCKSERVER_PORT="none").port == 1
 
 
@@ -94,7 +94,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional=TEXTS))
-def test_a_text_means_the_same_as_flag_variable_and_config_entry(
+def test_a_text_has_the_same_value_as_flag_variable_and_config_entry(
     tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]
 ) -> None:
     config = write(tmp_path_factory.getbasetemp(), yaml.safe_dump(texts, allow_unicode=True))
@@ -114,7 +114,7 @@ def test_a_repeatable_setting_is_repeated_listed_or_separated_as_in_path(tmp_pat
     assert read({"config": write(tmp_path, "spec: a.yaml")}).spec == ("a.yaml",)
 
 
-def test_hosts_with_ports_are_separated_by_commas_and_each_is_judged() -> None:
+def test_hosts_with_ports_are_separated_by_commas_and_each_is_validated() -> None:
     assert read(MOCKSERVER_CALLBACK_ALLOW="a:80,,b").callback_allow == ("a:80", "b")
     with pytest.raises(SettingsError, match=r"^MOCKSERVER_CALLBACK_ALLOW is 'b:0'; wanted HOST"):
         read(MOCKSERVER_CALLBACK_ALLOW="a:80,b:0")
@@ -129,7 +129,7 @@ def test_config_keys_may_be_written_with_hyphens_and_values_unquoted(tmp_path: P
     assert read_clock(settings.clock) == (False, NOON)
 
 
-def test_an_empty_config_file_says_nothing(tmp_path: Path) -> None:
+def test_an_empty_config_file_has_no_effect(tmp_path: Path) -> None:
     assert read({"config": write(tmp_path, "# later\n")}) == Settings()
 
 
@@ -151,7 +151,7 @@ def test_an_empty_config_file_says_nothing(tmp_path: Path) -> None:
         ("progression", "polls:0", "'polls:COUNT' (1 or more)"),
     ],
 )
-def test_a_senseless_value_is_named_with_its_place_and_what_was_wanted(
+def test_an_invalid_value_is_reported_with_its_place_and_the_expectation(
     name: str, came: str, wanted: str, tmp_path: Path
 ) -> None:
     config = write(tmp_path, yaml.safe_dump({name: came}))
@@ -184,7 +184,7 @@ def test_a_senseless_value_is_named_with_its_place_and_what_was_wanted(
         ("\x00", "cannot be read as a config file"),
     ],
 )
-def test_a_config_file_that_makes_no_sense_is_named(text: str, wanted: str, tmp_path: Path) -> None:
+def test_an_invalid_config_file_is_named(text: str, wanted: str, tmp_path: Path) -> None:
     config = write(tmp_path, text)
 
     message = complaint({"config": config})
@@ -247,7 +247,7 @@ OF_KUBERNETES = {
 }
 
 
-def test_what_kubernetes_sets_is_neither_read_nor_suggested_away() -> None:
+def test_variables_of_kubernetes_are_neither_read_nor_warned_about() -> None:
     settings, warnings = read_settings({}, OF_KUBERNETES)
 
     assert (settings, warnings) == (Settings(), [])
@@ -261,7 +261,7 @@ def test_the_address_of_a_service_is_no_port(link: str) -> None:
     assert warnings == [f"MOCKSERVER_PORT is {link!r}, which Kubernetes sets for a service of that name; ignored"]
 
 
-def test_a_variable_that_is_like_none_gets_no_suggestion() -> None:
+def test_a_variable_unlike_any_setting_gets_no_suggestion() -> None:
     assert read_settings({}, {"MOCKSERVER_WEATHER": "1"})[1] == ["unknown variable MOCKSERVER_WEATHER"]
     assert read_settings({}, {"MOCKSERVER_LOGLEVEL": "1"})[1] == [
         "unknown variable MOCKSERVER_LOGLEVEL; did you mean MOCKSERVER_LOG_LEVEL?"

@@ -130,7 +130,7 @@ def test_other_retries_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "601", "inf", "nan", "5s"])
-def test_a_timeout_that_makes_no_sense_is_refused(text: str) -> None:
+def test_an_invalid_callback_timeout_is_rejected(text: str) -> None:
     assert read_timeout("0.001") == 0.001
     with pytest.raises(SettingsError, match=r"^callback_timeout is .*; wanted seconds from 0\.001 to 600$"):
         read_timeout(text)

@@ -58,7 +58,7 @@ def test_values_keep_the_order_in_which_their_keys_were_first_put(rows: Rows) ->
     assert list(rows.scan()) == ["again", "C", "A"]
 
 
-def test_a_key_that_was_removed_and_put_again_comes_last(rows: Rows) -> None:
+def test_a_key_that_is_deleted_and_put_again_comes_last(rows: Rows) -> None:
     for id_ in ("a", "b"):
         rows.put(id_, 1)
 
@@ -109,13 +109,13 @@ def test_clearing_empties_every_collection_of_one_sandbox_for_all_who_have_it_op
     assert store.open("one").rows("things").get("id") == 2
 
 
-def test_dropping_a_sandbox_nobody_opened_does_nothing(store: Store) -> None:
+def test_dropping_an_unknown_sandbox_does_nothing(store: Store) -> None:
     store.drop("nobody")
 
     assert len(store.open("nobody").rows("things")) == 0
 
 
-def test_a_sandbox_that_was_dropped_begins_anew_while_its_last_transaction_runs(store: Store) -> None:
+def test_a_dropped_sandbox_starts_anew_while_its_last_transaction_runs(store: Store) -> None:
     partition = store.open("sandbox")
     things = partition.rows("things")
     things.put("id", 1)

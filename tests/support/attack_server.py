@@ -1,4 +1,4 @@
-"""A server in a child process to attack: its memory is limited, and probes measure what other clients notice."""
+"""A server in a child process with limited memory, and probes that measure the delay of other clients."""
 
 import http.client
 import os

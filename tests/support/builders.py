@@ -1,4 +1,4 @@
-"""Builders that test files share: an engine, a request to it, documents and fixtures written on the spot."""
+"""Builders for engines, requests, documents and fixtures."""
 
 import json
 from collections.abc import Iterator, Mapping

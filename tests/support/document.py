@@ -1,4 +1,4 @@
-"""The document as tests look at it: a tree in which every `$ref` is followed."""
+"""The document with every `$ref` resolved."""
 
 from collections.abc import Iterator
 from pathlib import Path

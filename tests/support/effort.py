@@ -1,4 +1,4 @@
-"""How hard a piece of work is, told the same way on a fast and on a slow machine: in calls, not in seconds."""
+"""Measures work in function calls instead of seconds, so that the machine does not matter."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""An engine whose next answers are disturbed, behind a real server: for tests of the edge, until a stub says so."""
+"""A server on a socket whose next responses get a delivery fault."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

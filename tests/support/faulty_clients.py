@@ -1,4 +1,4 @@
-"""A client whose habits a test decides, with both clocks in the test's hand."""
+"""Clients with bad habits, under a sandbox clock and a wall clock that the test sets."""
 
 from collections.abc import Iterable
 from typing import Any

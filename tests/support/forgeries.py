@@ -1,11 +1,11 @@
-"""Exports that no server wrote: a sandbox in which much has happened, changed in one place, and all who read it."""
+"""Forged exports: that of a sandbox with much state, changed in one place; and all readers of an imported one."""
 
 from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import orjson
-from batch_desk import DAY, EMBEDDINGS, BatchDesk, chats, embedding_of, jsonl, request_of
+from batch_client import DAY, EMBEDDINGS, BatchClient, chats, embedding_of, jsonl, request_of
 from builders import bytes_of, make_request
 from starlette.testclient import TestClient
 
@@ -39,7 +39,7 @@ TEXTS = ("", "x", "batch", "immediate", "time", "polls", "gpt-4o-mini", "greetin
 
 def fill(engine: Engine) -> None:
     """Do to the sandbox what leaves something on every shelf, in each of its states."""
-    desk = BatchDesk(engine, token=TOKEN)
+    desk = BatchClient(engine, token=TOKEN)
     _write_prompts(desk)
     _live(desk)
     for profile in ("agilecloud", "openai"):
@@ -47,7 +47,7 @@ def fill(engine: Engine) -> None:
     _queue(desk)
 
 
-def _write_prompts(desk: BatchDesk) -> None:
+def _write_prompts(desk: BatchClient) -> None:
     for slug in ("greeting", "farewell"):
         desk.ask("POST", "/api/v1/prompts", json={"slug": slug, "template": "Say {{ word }}", "variables": ["word"]})
         messages = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Say {{ word }}!"}]
@@ -59,7 +59,7 @@ def _write_prompts(desk: BatchDesk) -> None:
     desk.ask("DELETE", "/api/v1/prompts/gone")
 
 
-def _live(desk: BatchDesk) -> None:
+def _live(desk: BatchClient) -> None:
     for _ in range(2):
         messages = [{"role": "user", "content": "hello"}]
         desk.ask("POST", "/v1/chat/completions", json={"model": "gpt-4o-mini", "messages": messages})
@@ -76,7 +76,7 @@ def _prompted() -> bytes:
     return jsonl(*lines)
 
 
-def _run_batches(desk: BatchDesk, profile: str) -> None:
+def _run_batches(desk: BatchClient, profile: str) -> None:
     sandbox, clock = desk.sandbox, desk.sandbox.clock
     conditions = sandbox.conditions._replace(settings=(("agilecloud_profile", profile),))
     sandbox.conditions = conditions
@@ -109,7 +109,7 @@ def _run_batches(desk: BatchDesk, profile: str) -> None:
     sandbox.progression = aged
 
 
-def _queue(desk: BatchDesk) -> None:
+def _queue(desk: BatchClient) -> None:
     progression = desk.sandbox.progression
     body = {"prompts": ["guitars", "[mock:fail]"], "callback": "http://127.0.0.1:9/done"}
     for kind, amount in (("immediate", 0), ("time", 1000.0), ("polls", 3)):

@@ -1,4 +1,4 @@
-"""Node, and the npm openai SDK as its lock names it: installed once, for every test that runs JavaScript."""
+"""Node and the npm openai SDK of the lock, installed once for all tests that run JavaScript."""
 
 import shutil
 import subprocess

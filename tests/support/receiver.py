@@ -1,4 +1,4 @@
-"""A receiver of callbacks on loopback: it answers as it was told to, and lets a test wait for what comes."""
+"""A receiver of callbacks on loopback with configured responses; a test can wait for requests."""
 
 import socket
 import threading

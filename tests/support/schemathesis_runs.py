@@ -1,4 +1,4 @@
-"""A server for Schemathesis to judge, the things that exist in it, and the run itself."""
+"""Runs Schemathesis against a server with existing objects."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A reader's shell: the commands that the documentation names, on a machine where nothing has to be installed."""
+"""Runs shell commands of the documentation with the installed package."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""The ASGI side of one request, where a test wants no socket."""
+"""Sends one request through ASGI, without a socket."""
 
 import asyncio
 import json

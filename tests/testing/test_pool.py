@@ -70,7 +70,7 @@ class Counting(HttpTransport):
 
 
 @given(st.text(), st.sampled_from(["", "gw0", "gw11"]))
-def test_any_test_has_a_name_that_is_a_token_and_means_nothing_else(test: str, worker: str) -> None:
+def test_the_sandbox_name_of_any_test_is_a_token_without_magic(test: str, worker: str) -> None:
     name = sandbox_name(test, worker)
 
     assert re.fullmatch(r"test-[A-Za-z0-9._-]{12,190}", name)
@@ -79,12 +79,12 @@ def test_any_test_has_a_name_that_is_a_token_and_means_nothing_else(test: str, w
 
 
 @given(st.lists(st.tuples(st.text(max_size=5), st.sampled_from(["", "gw0", "gw1"])), unique=True))
-def test_no_two_tests_share_a_name(tests: list[tuple[str, str]]) -> None:
+def test_no_two_tests_share_a_sandbox_name(tests: list[tuple[str, str]]) -> None:
     assert len({sandbox_name(*each) for each in tests}) == len(tests)
 
 
 @given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=60)), unique=True))
-def test_no_two_runs_share_a_name_and_without_a_mark_it_stays(loans: list[tuple[str, str]]) -> None:
+def test_run_ids_give_different_sandbox_names_and_without_one_it_is_unchanged(loans: list[tuple[str, str]]) -> None:
     tests = [(sandbox_name(test), run) for test, run in loans]
     names = {run_scoped_name(*each) for each in tests}
 
@@ -93,7 +93,7 @@ def test_no_two_runs_share_a_name_and_without_a_mark_it_stays(loans: list[tuple[
     assert all(run_scoped_name(name, "") == name for name, _ in tests)
 
 
-def test_the_longest_name_has_room_for_a_mark() -> None:
+def test_the_longest_sandbox_name_has_room_for_a_run_id() -> None:
     names = {run_scoped_name("x" * 199 + last, run) for last in "12" for run in ("a", "b" * 1000)}
 
     assert len(names) == 4
@@ -115,7 +115,7 @@ def test_two_runs_on_one_server_do_not_replace_each_others_sandboxes(host: Local
         run.client.close()
 
 
-def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: LocalPool) -> None:
+def test_a_run_id_does_not_change_the_ids_of_a_sandbox(host: LocalPool) -> None:
     def queued(run: str) -> list[str]:
         remote = RemotePool(host.url, run=run)
         sandbox = remote.acquire("steady")
@@ -131,7 +131,7 @@ def test_under_a_mark_a_sandbox_gives_the_ids_that_it_would_give_without(host: L
     assert queued("job 1") == queued("job 2") == queued("")
 
 
-def test_the_environment_may_hold_the_mark(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_id_may_come_from_the_environment(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUN, "job-7")
 
     marks = [RemotePool(host.url).run, RemotePool(host.url, run="other").run, RemotePool(host.url, run="").run]
@@ -139,7 +139,7 @@ def test_the_environment_may_hold_the_mark(host: LocalPool, monkeypatch: pytest.
     assert marks == ["job-7", "other", ""]
 
 
-def test_a_server_of_this_process_needs_no_mark(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_in_this_process_ignores_the_run_id(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUN, "job-7")
 
     with leased_sandbox(host, "plain") as sandbox:
@@ -153,7 +153,7 @@ def test_long_names_that_begin_or_end_alike_differ() -> None:
     assert max(map(len, names)) <= 200
 
 
-def test_a_lent_sandbox_is_new_still_and_held(host: LocalPool) -> None:
+def test_a_leased_sandbox_is_new_frozen_and_pinned(host: LocalPool) -> None:
     first = host.acquire("one")
     first.credits = 3
     again = host.acquire("one")
@@ -166,7 +166,7 @@ def test_a_lent_sandbox_is_new_still_and_held(host: LocalPool) -> None:
     assert [row for row in host.client.sandboxes() if row["name"] == "one"] == []
 
 
-def test_lending_and_taking_back_in_this_process_takes_no_request() -> None:
+def test_acquiring_and_releasing_in_this_process_takes_no_request() -> None:
     with running_pool() as host:
         transport = Counting(host.url)
         local = LocalPool(host.engine, Client(host.url, transport=transport))
@@ -176,7 +176,7 @@ def test_lending_and_taking_back_in_this_process_takes_no_request() -> None:
     assert transport.asked == 0
 
 
-def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalPool) -> None:
+def test_acquiring_and_releasing_on_an_external_server_takes_two_requests(host: LocalPool) -> None:
     remote = RemotePool(host.url)
     transport = Counting(host.url)
     remote.client = Client(host.url, transport=transport)
@@ -190,7 +190,7 @@ def test_lending_and_taking_back_elsewhere_takes_two_requests(host: LocalPool) -
     assert transport.asked == 2
 
 
-def test_what_a_killed_run_left_behind_is_replaced(host: LocalPool) -> None:
+def test_sandboxes_of_a_killed_run_are_replaced(host: LocalPool) -> None:
     remote = RemotePool(host.url)
     remote.acquire("again").credits = 1
 
@@ -202,7 +202,9 @@ def test_what_a_killed_run_left_behind_is_replaced(host: LocalPool) -> None:
     remote.client.close()
 
 
-def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_point_to_the_sandbox_and_are_restored(
+    host: LocalPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in (*variables_set(), *variables_removed()):
         monkeypatch.setenv(name, "real")
     monkeypatch.delenv("AGENT_FIRST_TOKEN")
@@ -219,7 +221,7 @@ def test_the_environment_leads_to_the_sandbox_and_comes_back(host: LocalPool, mo
     assert dict(os.environ) == before
 
 
-def test_the_environment_comes_back_after_an_error(host: LocalPool) -> None:
+def test_environment_variables_are_restored_after_an_error(host: LocalPool) -> None:
     before = dict(os.environ)
 
     with pytest.raises(ZeroDivisionError), environment_for(host.client.sandbox("any")):
@@ -228,7 +230,7 @@ def test_the_environment_comes_back_after_an_error(host: LocalPool) -> None:
     assert dict(os.environ) == before
 
 
-def test_what_no_api_knows_fails_a_loan_unless_it_is_allowed_or_has_failed(host: LocalPool) -> None:
+def test_unexpected_requests_fail_a_lease_unless_allowed_or_failed_already(host: LocalPool) -> None:
     with (
         pytest.raises(UnexpectedRequests, match="GET /ai/nothing -> 404 no-such-path"),
         leased_sandbox(host, "odd") as sandbox,
@@ -273,7 +275,7 @@ def test_a_journal_is_short() -> None:
     ]
 
 
-def test_a_server_for_the_length_of_a_block() -> None:
+def test_a_server_runs_inside_a_block() -> None:
     with running_server() as server:
         assert httpx.get(f"{server.url}/health").status_code == 200
 
@@ -298,7 +300,7 @@ def test_the_app_needs_no_socket(app: SandboxApp) -> None:
     assert sandbox.clock.now.isoformat() == "2026-04-13T00:00:00+00:00"
 
 
-def test_the_apps_door_refuses_as_the_socket_does(app: SandboxApp) -> None:
+def test_the_asgi_transport_raises_the_errors_of_the_http_transport(app: SandboxApp) -> None:
     with pytest.raises(AdminError, match="404: No admin call"):
         app.sandbox("a").ask("GET /nothing")
 
@@ -306,7 +308,7 @@ def test_the_apps_door_refuses_as_the_socket_does(app: SandboxApp) -> None:
     assert app.client.version()["name"] == "mockserver"
 
 
-def test_the_app_lends_sandboxes_as_the_server_does(app: SandboxApp) -> None:
+def test_the_app_leases_sandboxes_as_the_server_does(app: SandboxApp) -> None:
     with leased_sandbox(app, "lent") as sandbox:
         assert sandbox.account("a token/with ü")["key"] == account_key("a token/with ü")
 
@@ -319,7 +321,7 @@ def test_an_answer_that_is_no_json_is_an_error_and_text_is_text() -> None:
     assert read_answer("GET /x", Answer(200, "text/plain; charset=utf-8", b"a table")) == "a table"
 
 
-def test_of_many_violations_an_error_tells_some_and_keeps_all() -> None:
+def test_an_error_with_many_violations_shows_some_and_holds_all() -> None:
     violations = [{"location": ["body", n], "message": "wrong"} for n in range(50)]
 
     error = AdminError("PUT /__admin/faults", 422, "No.", violations)
@@ -329,7 +331,7 @@ def test_of_many_violations_an_error_tells_some_and_keeps_all() -> None:
     assert len(error.violations) == 50
 
 
-def test_an_app_that_is_wrapped_has_a_door() -> None:
+def test_a_wrapped_app_has_a_transport() -> None:
     async def small(scope: Mapping[str, object], receive: object, send: object) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})  # type: ignore[operator]  # what ASGI hands over
         await send({"type": "http.response.body", "body": str(scope["path"]).encode()})  # type: ignore[operator]  # what ASGI hands over
@@ -397,7 +399,7 @@ def test_cases_run_under_plain_unittest(tmp_path: Path) -> None:
     assert done.stderr.count("requests to the sandbox of") == 1
 
 
-def test_of_many_sandboxes_that_were_asked_instead_three_are_told(host: LocalPool) -> None:
+def test_at_most_three_other_sandboxes_are_named(host: LocalPool) -> None:
     with leased_sandbox(host, "test-waiting") as sandbox:
         assert format_journal(sandbox) == "no request came to this sandbox"
         for name in ("one", "two", "three", "four", "with a space"):
@@ -413,7 +415,7 @@ def test_of_many_sandboxes_that_were_asked_instead_three_are_told(host: LocalPoo
     assert told.splitlines()[-2] == "  and to 2 more"
 
 
-def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalPool) -> None:
+def test_sandboxes_used_before_or_by_another_test_are_not_named(host: LocalPool) -> None:
     httpx.get(f"{host.url}/user", headers={"Authorization": "Bearer before"})
     with leased_sandbox(host, "test-waiting") as sandbox, leased_sandbox(host, "test-other") as other:
         httpx.get(f"{host.url}/user", headers=other.headers)
@@ -421,7 +423,7 @@ def test_what_was_asked_before_or_by_another_test_is_not_told(host: LocalPool) -
         assert format_journal(sandbox) == "no request came to this sandbox"
 
 
-def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalPool) -> None:
+def test_other_sandboxes_are_named_only_if_no_request_came(host: LocalPool) -> None:
     transport = Counting(host.url)
     sandbox = LocalPool(host.engine, Client(host.url, transport=transport)).acquire("busy")
     httpx.get(f"{host.url}/user", headers=sandbox.headers)
@@ -443,7 +445,7 @@ def test_elsewhere_is_looked_for_only_where_nothing_came(host: LocalPool) -> Non
         (b'{"error":{"message":"mockserver does not imitate GET /x."}}', "mockserver does not imitate GET /x."),
     ],
 )
-def test_what_a_lost_request_was_told_is_shown_where_it_can_be_read(body: bytes, told: str) -> None:
+def test_the_detail_of_an_unmatched_request_is_shown_if_readable(body: bytes, told: str) -> None:
     answered = Response(404, "application/json", body)
     exchange = exchange_summary(Exchange(1, 0.0, "", Request("GET", "/x"), answered, Reason.NO_SUCH_PATH, ()))
 

@@ -27,14 +27,14 @@ def described(engine: Engine) -> dict[str, Any]:
     return coverage_json([each.operation for each in engine.services], engine.met)
 
 
-def test_nothing_met_is_nothing_checked() -> None:
+def test_coverage_without_responses_has_nothing_checked() -> None:
     found = described(make_engine())
 
     assert (found["checked"], found["percent"], found["responses"]["met"]) == (False, 0.0, 0)
     assert found["operations"]["documented"] == len(found["coverage"])
 
 
-def test_what_stubs_and_faults_answer_is_no_undocumented_reply() -> None:
+def test_responses_of_stubs_and_faults_are_not_undocumented() -> None:
     engine = make_engine()
     sandbox = engine.sandboxes.open("test")
     rules = [
@@ -56,7 +56,7 @@ def test_what_stubs_and_faults_answer_is_no_undocumented_reply() -> None:
         assert b"<failure" not in junit(found)
 
 
-def test_a_reply_of_ours_that_nothing_documents_is_not_hidden_by_a_stub_s() -> None:
+def test_an_undocumented_response_is_not_hidden_by_one_of_a_stub() -> None:
     operations = operations_of({"200": {"description": "x"}})
 
     found = coverage_json(operations, {("find", 503): 3}, {("find", 503): 2})
@@ -89,7 +89,7 @@ def test_a_status_counts_for_the_response_that_documents_it(status: int, respons
     assert found.undocumented == {}
 
 
-def test_what_nothing_documents_is_listed_and_does_not_count() -> None:
+def test_undocumented_responses_are_listed_and_do_not_count() -> None:
     operations = operations_of({"200": {"description": "x"}})
 
     found = coverage_json(operations, {("find", 503): 2})
@@ -109,7 +109,7 @@ def test_every_answer_of_a_known_operation_is_counted_once(met: dict[tuple[str, 
     assert counted == sum(count for (key, _), count in met.items() if key == "find")
 
 
-def test_coverage_outlives_the_sandboxes_and_their_journals() -> None:
+def test_coverage_is_kept_when_sandboxes_and_journals_are_deleted() -> None:
     engine = make_engine(journal_size=0)
     queue(engine, "one")
     engine.sandboxes.open("test").reset()
@@ -133,7 +133,7 @@ def exchanges_of(journal: Journal) -> list[Any]:
     return list(journal.find(lambda _: True))
 
 
-def test_a_document_served_beside_ours_is_covered_as_well(tmp_path: Any) -> None:
+def test_an_additional_document_is_part_of_the_coverage(tmp_path: Any) -> None:
     other = write_json(tmp_path / "other.json", make_document({"/x": {"get": make_operation("getX", example=1)}}))
     engine = make_engine(spec=(str(other),))
     ask(engine, "GET", "/x")
@@ -166,7 +166,7 @@ def test_the_table_has_a_line_for_each_operation() -> None:
     assert coverage_table(UNDOCUMENTED).splitlines()[-1].endswith("; 1 undocumented")
 
 
-def test_junit_has_a_case_for_each_response_and_fails_what_nothing_documents() -> None:
+def test_junit_has_a_case_for_each_response_and_fails_undocumented_ones() -> None:
     root = ElementTree.fromstring(junit(COVERAGE))
 
     (suite,) = root.findall("testsuite[@name='coverage']")
@@ -179,7 +179,7 @@ def test_junit_has_a_case_for_each_response_and_fails_what_nothing_documents() -
     assert failure.get("type") == "undocumented"
 
 
-def test_junit_holds_a_verdict_as_well_whatever_stands_in_it() -> None:
+def test_junit_holds_a_verdict_with_any_text() -> None:
     root = ElementTree.fromstring(junit(COVERAGE, VERDICT))
 
     assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("5", "1", "2")

@@ -39,7 +39,7 @@ def test_the_nearest_operation_is_found(method: str, path: str, key: str) -> Non
     assert (found.kind, found.asked, found.nearest) == ("operation", f"{method} {path}", key)
 
 
-def test_the_difference_to_an_operation_is_told_line_by_line() -> None:
+def test_the_difference_to_an_operation_is_listed_line_by_line() -> None:
     assert nearest("POST", "/v1/batchs").difference == (
         "  method: POST",
         "  path: /v1",
@@ -49,7 +49,7 @@ def test_the_difference_to_an_operation_is_told_line_by_line() -> None:
     assert nearest("PUT", "/user").difference == ("- method: GET", "+ method: PUT", "  path: /user")
 
 
-def test_a_parameter_is_no_difference() -> None:
+def test_path_parameters_are_no_difference() -> None:
     found = nearest("GET", "/v1/file/file-1/content")
 
     assert found.difference == (
@@ -57,7 +57,7 @@ def test_a_parameter_is_no_difference() -> None:
     )  # fmt: skip
 
 
-def test_without_operations_nothing_is_near() -> None:
+def test_without_operations_there_is_no_near_miss() -> None:
     assert NearMissFinder([]).operation(Request("GET", "/x")) == NearMiss("operation", "GET /x", "", ())
 
 
@@ -76,7 +76,7 @@ def test_the_nearest_completion_is_the_one_whose_text_is_most_alike(tmp_path: Pa
     assert found.difference == ("- prompt: What weather is coming?", "+ prompt: What wether is coming?")
 
 
-def test_a_completion_for_another_model_or_country_says_so(tmp_path: Path) -> None:
+def test_a_near_miss_for_another_model_or_country_says_so(tmp_path: Path) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "Hello", "model": ["gemini"], "country": "NO"})
 
     found = NearMissFinder([]).completion(RequestPrompt("Hello", "chatgpt", "de"), fixtures)
@@ -86,7 +86,7 @@ def test_a_completion_for_another_model_or_country_says_so(tmp_path: Path) -> No
     )  # fmt: skip
 
 
-def test_how_a_completion_looks_for_its_prompt_is_told(tmp_path: Path) -> None:
+def test_the_match_condition_of_the_nearest_completion_is_shown(tmp_path: Path) -> None:
     fixtures = fixtures_of(tmp_path, {"contains": "weather"})
 
     found = NearMissFinder([]).completion(RequestPrompt("Is it cold?\nOr warm?", "chatgpt"), fixtures)
@@ -94,7 +94,7 @@ def test_how_a_completion_looks_for_its_prompt_is_told(tmp_path: Path) -> None:
     assert found.difference == ("- prompt contains: weather", "+ prompt: Is it cold?", "+ Or warm?")
 
 
-def test_without_completions_nothing_is_near() -> None:
+def test_without_completions_there_is_no_near_miss() -> None:
     assert NearMissFinder([]).completion(RequestPrompt("x", "chatgpt"), Fixtures()).nearest == ""
 
 
@@ -131,7 +131,9 @@ def test_a_huge_prompt_is_compared_by_its_beginning(tmp_path: Path) -> None:
     assert len(found.asked) <= 300
 
 
-def test_comparisons_have_a_bound_beyond_which_nothing_is_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparisons_are_bounded_and_later_ones_have_no_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "one"}, {"prompt": "two"})
     monkeypatch.setattr(home, "MAX_COMPARED", 3)
     nearness = NearMissFinder(OPERATIONS)
@@ -140,7 +142,7 @@ def test_comparisons_have_a_bound_beyond_which_nothing_is_near(tmp_path: Path, m
     assert nearness.completion(RequestPrompt("ones", "chatgpt"), fixtures).nearest == ""
 
 
-def test_prompts_are_judged_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bounded_number_of_prompts_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fixtures = fixtures_of(tmp_path, {"prompt": "one"})
     monkeypatch.setattr(home, "MAX_JUDGED", 6)
     nearness = NearMissFinder([])

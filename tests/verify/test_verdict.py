@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from batch_desk import BatchDesk, chats, jsonl, request_of
+from batch_client import BatchClient, chats, jsonl, request_of
 from builders import ask, make_engine, queue, value_of
 from faulty_clients import Client, findings_of
 
@@ -30,7 +30,7 @@ def codes(found: list[Finding]) -> list[str]:
 # A client that does everything right.
 
 
-def test_a_good_client_of_agent_first_has_nothing_to_hear() -> None:
+def test_a_good_client_of_agent_first_has_no_findings() -> None:
     client = Client(progression="time:60")
     id_ = client.queue("one", "two")
     for _ in range(4):
@@ -42,8 +42,8 @@ def test_a_good_client_of_agent_first_has_nothing_to_hear() -> None:
     assert client.findings() == []
 
 
-def test_a_good_client_of_agilecloud_has_nothing_to_hear() -> None:
-    desk = BatchDesk(progression="time:60")
+def test_a_good_client_of_agilecloud_has_no_findings() -> None:
+    desk = BatchClient(progression="time:60")
     batch = desk.create(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
     for _ in range(4):
         desk.sandbox.clock.advance(20)
@@ -68,7 +68,7 @@ def test_a_good_client_of_agilecloud_has_nothing_to_hear() -> None:
         (2, 0.1, True),
     ],
 )
-def test_reading_a_status_in_a_fast_loop_is_blamed(seconds: int, pause: float, blamed: bool) -> None:
+def test_polling_too_fast_is_a_finding(seconds: int, pause: float, blamed: bool) -> None:
     client = Client(progression=f"time:{seconds}")
     id_ = client.queue("one")
 
@@ -79,7 +79,7 @@ def test_reading_a_status_in_a_fast_loop_is_blamed(seconds: int, pause: float, b
     assert not blamed or (found[0].exchanges, found[0].severity) == (tuple(numbers[1:]), "warning")
 
 
-def test_a_second_look_is_no_loop() -> None:
+def test_a_second_poll_is_no_loop() -> None:
     client = Client(progression="time:60")
     id_ = client.queue("one")
 
@@ -89,7 +89,7 @@ def test_a_second_look_is_no_loop() -> None:
     assert client.findings() == []
 
 
-def test_two_batches_read_in_turns_are_no_loop() -> None:
+def test_polling_two_batches_in_turns_is_no_loop() -> None:
     client = Client(progression="time:60")
     ids = [client.queue("one"), client.queue("two")]
 
@@ -101,7 +101,7 @@ def test_two_batches_read_in_turns_are_no_loop() -> None:
 
 
 @pytest.mark.parametrize("progression", ["polls:9", "time:60"])
-def test_a_clock_that_stands_and_batches_that_age_by_reading_blame_nobody(progression: str) -> None:
+def test_polling_under_a_frozen_clock_or_with_polls_is_no_finding(progression: str) -> None:
     client = Client(progression=progression)
     id_ = client.queue("one")
 
@@ -111,7 +111,7 @@ def test_a_clock_that_stands_and_batches_that_age_by_reading_blame_nobody(progre
     assert client.findings() == []
 
 
-def test_reading_a_status_after_the_end_is_no_polling() -> None:
+def test_reading_a_final_status_is_no_polling() -> None:
     client = Client(progression="time:60")
     id_ = client.queue("one")
     client.wait(60)
@@ -123,7 +123,7 @@ def test_reading_a_status_after_the_end_is_no_polling() -> None:
 
 
 def test_agilecloud_is_polled_too_fast_as_well() -> None:
-    desk = BatchDesk(progression="time:3600")
+    desk = BatchClient(progression="time:3600")
     id_ = desk.create(chats(2))["id"]
 
     for _ in range(4):
@@ -150,7 +150,7 @@ def test_a_conversation_is_polled_too_fast_as_well() -> None:
 @pytest.mark.parametrize(
     ("status", "retries"), [*RETRY_TOLERANCE.items(), (408, None), (429, None), (500, None), (503, None)]
 )
-def test_what_cannot_heal_may_be_sent_again_as_often_as_the_table_says(status: int, retries: int | None) -> None:
+def test_permanent_errors_may_be_retried_as_often_as_the_table_says(status: int, retries: int | None) -> None:
     asked = 1 + (5 if retries is None else retries)
 
     assert codes(blamed_for([status] * asked)) == []
@@ -159,7 +159,7 @@ def test_what_cannot_heal_may_be_sent_again_as_often_as_the_table_says(status: i
 
 
 @pytest.mark.parametrize("statuses", [[404, 200], [404, 200, 404], [403, 401, 403], [404, 500, 404]])
-def test_a_retry_that_gets_another_answer_is_not_blamed(statuses: list[int]) -> None:
+def test_a_retry_that_gets_another_response_is_no_finding(statuses: list[int]) -> None:
     assert blamed_for(statuses) == []
 
 
@@ -171,7 +171,7 @@ def blamed_for(statuses: list[int]) -> list[Finding]:
     return client.findings()
 
 
-def test_the_same_invalid_body_again_is_blamed_however_it_is_written() -> None:
+def test_repeating_an_invalid_body_in_any_spelling_is_a_finding() -> None:
     client = Client()
     client.ask("POST", "/ai/batches", json={"prompts": [], "model": "gemini"})
     client.ask(
@@ -247,9 +247,7 @@ def told_to_wait(wait: str, *, sandbox: float, wall: float, status: int = 429, p
         ("Sat, 11 Apr 2026 00:00:00 GMT", 0, 0, False),
     ],
 )
-def test_coming_again_before_retry_after_is_over_is_blamed(
-    wait: str, sandbox: float, wall: float, blamed: bool
-) -> None:
+def test_ignoring_retry_after_is_a_finding(wait: str, sandbox: float, wall: float, blamed: bool) -> None:
     assert codes(told_to_wait(wait, sandbox=sandbox, wall=wall)) == (["retry-after-ignored"] if blamed else [])
 
 
@@ -258,11 +256,11 @@ def test_only_the_same_request_shows_that_a_wait_was_ignored() -> None:
     assert told_to_wait("2", sandbox=0, wall=0, path="/ai/devices") == []
 
 
-def test_a_success_asks_nobody_to_wait() -> None:
+def test_retry_after_on_a_success_is_ignored() -> None:
     assert told_to_wait("2", sandbox=0, wall=0, status=202) == []
 
 
-def test_a_client_that_outruns_the_rate_limit_is_blamed() -> None:
+def test_exceeding_the_rate_limit_after_429_is_a_finding() -> None:
     client = Client(rate_limit=10)
     answers = [client.ask("GET", "/v1/models").status for _ in range(15)]
 
@@ -270,7 +268,7 @@ def test_a_client_that_outruns_the_rate_limit_is_blamed() -> None:
     assert {each.code for each in client.findings()} == {"retry-after-ignored"}
 
 
-def test_without_any_wall_instants_a_clock_that_stands_proves_nothing() -> None:
+def test_a_frozen_clock_without_real_times_gives_no_finding() -> None:
     def exchange(number: int, at: float) -> Exchange:
         return Exchange(number, at, "", Request("GET", "/"), Response(429), "", ())
 
@@ -283,7 +281,7 @@ def test_without_any_wall_instants_a_clock_that_stands_proves_nothing() -> None:
 # Paid twice.
 
 
-def test_queuing_the_same_batch_again_without_a_reason_is_blamed() -> None:
+def test_queuing_the_same_batch_twice_is_a_finding() -> None:
     client = Client()
     first, second = client.queue("one", "two"), client.queue("one", "two")
 
@@ -294,7 +292,7 @@ def test_queuing_the_same_batch_again_without_a_reason_is_blamed() -> None:
     assert second in found.sentence
 
 
-def test_queuing_another_batch_is_not_blamed() -> None:
+def test_queuing_another_batch_is_no_finding() -> None:
     client = Client()
     client.queue("one")
     client.queue("one", model="gemini")
@@ -302,7 +300,7 @@ def test_queuing_another_batch_is_not_blamed() -> None:
     assert client.findings() == []
 
 
-def test_queuing_again_what_failed_is_not_blamed() -> None:
+def test_queuing_a_failed_batch_again_is_no_finding() -> None:
     client = Client()
     id_ = client.queue("[mock:fail]")
     client.read_after(1, id_)
@@ -311,7 +309,7 @@ def test_queuing_again_what_failed_is_not_blamed() -> None:
     assert "batch-paid-twice" not in codes(client.findings())
 
 
-def test_queuing_again_what_failed_without_having_seen_it_is_blamed() -> None:
+def test_queuing_a_batch_again_without_having_read_its_failure_is_a_finding() -> None:
     client = Client()
     first = client.queue("[mock:fail]")
     client.queue("[mock:fail]")
@@ -329,8 +327,8 @@ def test_a_batch_whose_answer_a_fault_garbled_is_not_known_to_be_paid() -> None:
     assert client.findings() == []
 
 
-def test_agilecloud_s_batch_of_the_same_file_is_blamed_unless_it_was_cancelled() -> None:
-    desk = BatchDesk(progression="time:60")
+def test_a_second_batch_of_the_same_file_is_a_finding_unless_cancelled() -> None:
+    desk = BatchClient(progression="time:60")
     file = desk.put(chats(1))
     first = desk.create(file)["id"]
     desk.cancel(first)
@@ -344,8 +342,8 @@ def test_agilecloud_s_batch_of_the_same_file_is_blamed_unless_it_was_cancelled()
 # What failed.
 
 
-def test_an_error_file_that_nobody_reads_is_blamed_until_it_is_read() -> None:
-    desk = BatchDesk()
+def test_an_unread_error_file_is_a_finding() -> None:
+    desk = BatchClient()
     batch = desk.run(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
     desk.content(batch["output_file_id"])
 
@@ -357,16 +355,16 @@ def test_an_error_file_that_nobody_reads_is_blamed_until_it_is_read() -> None:
     assert findings_of(desk.engine, "ann") == []
 
 
-def test_an_error_file_seen_in_a_list_counts_as_told() -> None:
-    desk = BatchDesk()
+def test_an_error_file_named_in_a_list_counts_as_known() -> None:
+    desk = BatchClient()
     desk.create(jsonl(request_of("a", "[mock:fail]")))
     desk.ask("GET", "/v1/batches")
 
     assert codes(findings_of(desk.engine, "ann")) == ["error-file-unread"]
 
 
-def test_lines_that_broke_the_document_are_blamed_whoever_read_the_error_file() -> None:
-    desk = BatchDesk(strict=True)
+def test_invalid_lines_are_a_finding_even_if_the_error_file_was_read() -> None:
+    desk = BatchClient(strict=True)
     bad = [request_of(f"b{n}", tempratur=n) for n in range(4)]
     batch = desk.run(jsonl(request_of("a"), *bad, request_of("c", temperature=9)))
     desk.content(batch["error_file_id"])
@@ -378,8 +376,8 @@ def test_lines_that_broke_the_document_are_blamed_whoever_read_the_error_file() 
     assert found.sentence == f"{batch['id']} has 5 lines that failed validation: {told}; and 2 more."
 
 
-def test_a_long_name_that_the_document_refuses_is_told_in_part() -> None:
-    desk = BatchDesk(strict=True)
+def test_a_long_invalid_name_is_shortened_in_a_finding() -> None:
+    desk = BatchClient(strict=True)
     fields: Any = {"x" * 100_000: 1}
     desk.content(desk.run(jsonl(request_of("a", **fields)))["error_file_id"])
 
@@ -399,8 +397,8 @@ def test_a_long_name_that_the_document_refuses_is_told_in_part() -> None:
     ],
     ids=["marker", "unknown prompt", "missing variable", "another kind of model"],
 )
-def test_lines_that_failed_for_another_reason_broke_no_document(body: Any) -> None:
-    desk = BatchDesk(strict=True)
+def test_lines_that_failed_otherwise_are_no_finding(body: Any) -> None:
+    desk = BatchClient(strict=True)
     batch = desk.run(jsonl(request_of("a", **body)))
     desk.content(batch["error_file_id"])
 
@@ -408,8 +406,8 @@ def test_lines_that_failed_for_another_reason_broke_no_document(body: Any) -> No
     assert findings_of(desk.engine, "ann") == []
 
 
-def test_a_marker_spares_a_line_from_being_judged_and_so_do_conditions() -> None:
-    desk = BatchDesk()
+def test_lines_failed_by_markers_or_conditions_are_no_finding() -> None:
+    desk = BatchClient()
     desk.content(desk.run(jsonl(request_of("a", "[mock:fail]", temperature=9)))["error_file_id"])
     assert findings_of(desk.engine, "ann") == []
 
@@ -418,8 +416,8 @@ def test_a_marker_spares_a_line_from_being_judged_and_so_do_conditions() -> None
     assert findings_of(desk.engine, "ann") == []
 
 
-def test_cancelling_a_batch_does_not_mend_its_lines() -> None:
-    desk = BatchDesk(progression="time:60")
+def test_invalid_lines_of_a_cancelled_batch_are_a_finding() -> None:
+    desk = BatchClient(progression="time:60")
     id_ = desk.create(jsonl(request_of("a"), request_of("b", temperature=9)))["id"]
     desk.sandbox.clock.advance(7)
     desk.read(id_)
@@ -428,8 +426,8 @@ def test_cancelling_a_batch_does_not_mend_its_lines() -> None:
     assert "refused-lines" in codes(findings_of(desk.engine, "ann"))
 
 
-def test_lines_are_blamed_where_only_a_list_named_their_batch() -> None:
-    desk = BatchDesk()
+def test_invalid_lines_of_a_batch_seen_in_a_list_only_are_a_finding() -> None:
+    desk = BatchClient()
     desk.create(jsonl(request_of("a", temperature=9)))
     desk.sandbox.journal.clear()
     desk.ask("GET", "/v1/batches")
@@ -440,20 +438,20 @@ def test_lines_are_blamed_where_only_a_list_named_their_batch() -> None:
     ]
 
 
-def test_what_lines_broke_travels_with_an_exported_sandbox() -> None:
-    desk = BatchDesk()
+def test_findings_about_lines_survive_an_export() -> None:
+    desk = BatchClient()
     desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
     before = findings_of(desk.engine, "ann")
 
     snapshots = Snapshots({each.name: each.collections() for each in find_providers() if each.collections})
-    written = orjson.loads(orjson.dumps(snapshots.write(snapshots.snapshot_of(desk.sandbox, journal=True))))
+    written = orjson.loads(b"".join(snapshots.encode(snapshots.snapshot_of(desk.sandbox, journal=True))))
     restore(desk.sandbox, snapshots.read(written))
 
     assert codes(before) == ["refused-lines"]
     assert findings_of(desk.engine, "ann") == before
 
 
-def test_failures_that_no_status_read_saw_are_blamed() -> None:
+def test_unread_failures_are_a_finding() -> None:
     client = Client(progression="time:60")
     id_ = client.queue("[mock:fail]", "one")
     client.read_after(1, id_)
@@ -468,7 +466,7 @@ def test_failures_that_no_status_read_saw_are_blamed() -> None:
 @pytest.mark.parametrize(
     ("state", "blamed"), [(State.DELIVERED, False), (State.KEPT, False), (State.FAILED, True), (State.PENDING, True)]
 )
-def test_a_callback_that_arrived_tells_of_failures_as_well(state: State, blamed: bool) -> None:
+def test_a_delivered_callback_counts_as_reading_failures(state: State, blamed: bool) -> None:
     client = Client()
     id_ = client.queue("[mock:fail]")
     told = Callback(id_, 1, "agentfirst", "http://127.0.0.1:1", "http://127.0.0.1:4024", state=state)
@@ -499,7 +497,7 @@ def test_failures_after_which_nothing_is_queued_are_pointed_out() -> None:
 # Downloads.
 
 
-def test_downloading_a_result_twice_is_blamed_but_not_two_formats_or_parts() -> None:
+def test_downloading_a_result_twice_is_a_finding_but_not_two_formats_or_parts() -> None:
     client = Client()
     id_ = client.queue("one")
     path = value_of(client.ask("GET", "/ai/batches", query={"id": id_}))["url"].partition("4024")[2]
@@ -515,7 +513,7 @@ def test_downloading_a_result_twice_is_blamed_but_not_two_formats_or_parts() -> 
 
 
 def test_the_missing_part_of_a_file_may_be_downloaded_as_often_as_it_takes() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     batch = desk.run(chats(1))
     path = f"/v1/files/{batch['output_file_id']}/content"
 
@@ -539,7 +537,7 @@ def test_the_reference_names_every_finding_with_its_severity() -> None:
     assert dict(re.findall(r"^\| `([a-z-]+)` \| (info|warning|error) \|", REFERENCE, re.MULTILINE)) == SEVERITY
 
 
-def test_the_reference_names_every_status_that_does_not_heal() -> None:
+def test_the_reference_names_every_permanent_status() -> None:
     (row,) = (line for line in REFERENCE.splitlines() if "`hopeless-retry`" in line)
 
     assert sorted(map(int, re.findall(r"\b4\d\d\b", row))) == sorted(RETRY_TOLERANCE)
@@ -565,7 +563,7 @@ def test_a_verdict_changes_nothing() -> None:
     assert value_of(client.ask("GET", "/ai/batches", query={"id": id_}))["status"] == "retrieving"
 
 
-def test_a_fingerprint_tells_everything_apart_that_is_asked() -> None:
+def test_the_key_of_a_request_depends_on_all_of_its_content() -> None:
     base = Request("POST", "/a", "q=1", {"authorization": "Bearer a"}, b'{"a":1}')
     others = [
         base._replace(method="PUT"),
@@ -581,7 +579,7 @@ def test_a_fingerprint_tells_everything_apart_that_is_asked() -> None:
     assert fingerprint(base._replace(body=b'{ "a": 1 }')) == fingerprint(base)
 
 
-def test_sandboxes_are_judged_apart() -> None:
+def test_sandboxes_are_checked_separately() -> None:
     engine = make_engine()
     queue(engine, "one", token="a")
     queue(engine, "one", token="b")

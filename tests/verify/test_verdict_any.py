@@ -49,7 +49,7 @@ EXCHANGES = st.tuples(
 
 @settings(derandomize=True, max_examples=300)
 @given(st.lists(EXCHANGES, max_size=6))
-def test_whatever_stubs_have_answered_can_be_judged(played: list[Any]) -> None:
+def test_a_verdict_on_any_stubbed_responses_is_possible(played: list[Any]) -> None:
     sandbox = ENGINE.sandboxes.open("test")
     sandbox.journal.clear()
     for (key, method, path), asked, answered in played:

@@ -21,7 +21,7 @@ def codes(client: Client) -> list[str]:
         ((0.1, 0.1, 0.1), True),
     ],
 )
-def test_two_hasty_reads_are_a_loop_and_one_is_not(pauses: tuple[float, ...], is_blamed: bool) -> None:
+def test_two_early_polls_are_a_loop_and_one_is_not(pauses: tuple[float, ...], is_blamed: bool) -> None:
     client = Client(progression="time:60")
     id_ = client.queue("one")
 
@@ -44,7 +44,7 @@ def test_two_hasty_reads_are_a_loop_and_one_is_not(pauses: tuple[float, ...], is
         (1, 0.089, True),
     ],
 )
-def test_a_read_is_hasty_before_nine_tenths_of_the_time_between_two(life: int, pause: float, is_blamed: bool) -> None:
+def test_a_poll_is_early_before_nine_tenths_of_the_interval(life: int, pause: float, is_blamed: bool) -> None:
     client = Client(progression=f"time:{life}")
     id_ = client.queue("one")
 
@@ -55,7 +55,7 @@ def test_a_read_is_hasty_before_nine_tenths_of_the_time_between_two(life: int, p
 
 
 @pytest.mark.parametrize(("waited", "is_early"), [(0.0, True), (8.9, True), (9.1, False), (10.0, False), (60.0, False)])
-def test_a_wait_is_over_after_nine_tenths_of_what_was_told(waited: float, is_early: bool) -> None:
+def test_a_wait_counts_as_kept_after_nine_tenths_of_retry_after(waited: float, is_early: bool) -> None:
     client = Client()
     client.note(Request("GET", "/v1/files/x"), Response(503, headers=(("Retry-After", "10"),)))
     client.pass_wall(waited)
@@ -65,7 +65,7 @@ def test_a_wait_is_over_after_nine_tenths_of_what_was_told(waited: float, is_ear
 
 
 @pytest.mark.parametrize(("status", "is_blamed"), [(200, False), (399, False), (400, True), (429, True), (503, True)])
-def test_only_an_error_tells_to_wait(status: int, is_blamed: bool) -> None:
+def test_retry_after_counts_on_errors_only(status: int, is_blamed: bool) -> None:
     client = Client()
     client.note(Request("GET", "/x"), Response(status, headers=(("Retry-After", "10"),)))
     client.note(Request("GET", "/x"), Response(204))
@@ -97,7 +97,7 @@ def test_only_an_error_tells_to_wait(status: int, is_blamed: bool) -> None:
         (503, 9, False),
     ],
 )
-def test_what_does_not_heal_may_be_tried_again_so_often(status: int, sent: int, is_blamed: bool) -> None:
+def test_permanent_errors_may_be_retried_a_limited_number_of_times(status: int, sent: int, is_blamed: bool) -> None:
     client = Client()
     for _ in range(sent):
         client.note(Request("GET", "/v1/files/x"), Response(status))

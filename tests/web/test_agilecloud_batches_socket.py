@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 import requests
-from batch_desk import MODEL, OPENAI, chats, embedding_of, jsonl, request_of
+from batch_client import MODEL, OPENAI, chats, embedding_of, jsonl, request_of
 from builders import make_settings
 from openai import OpenAI
 from openai.types import Batch
@@ -56,7 +56,7 @@ def lines_of(client: OpenAI, file_id: str | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
-def test_bytes_that_have_no_name_make_a_batch(client: OpenAI, is_stream: bool) -> None:
+def test_a_file_without_a_name_makes_a_batch(client: OpenAI, is_stream: bool) -> None:
     content = b"\xef\xbb\xbf" + chats(2).replace(b"\n", b"\r\n\r\n")
     file = client.files.create(file=io.BytesIO(content) if is_stream else content, purpose="batch")
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_input_is_refused_at_upload(
     assert raised.value.body["message"] == message  # type: ignore[index]  # the SDK calls it an object
 
 
-def test_a_page_of_no_batches_can_be_asked_for(client: OpenAI) -> None:
+def test_limit_0_lists_no_batches(client: OpenAI) -> None:
     start(client, chats(1))
 
     page = client.batches.list(limit=0)
@@ -127,7 +127,7 @@ def test_a_form_that_is_no_upload_says_which_part_is_wrong(
 
 
 @pytest.mark.parametrize("filename", ["東京.jsonl", "Zoë.jsonl"])
-def test_the_name_of_a_file_is_kept_whoever_sends_it(client: OpenAI, filename: str) -> None:
+def test_file_names_of_all_clients_are_kept(client: OpenAI, filename: str) -> None:
     url, headers = f"{client.base_url}files", {"Authorization": "Bearer a"}
 
     answers = [
@@ -138,7 +138,7 @@ def test_the_name_of_a_file_is_kept_whoever_sends_it(client: OpenAI, filename: s
     assert [answer.json()["filename"] for answer in answers] == [filename] * 2
 
 
-def test_the_whole_loop(client: OpenAI) -> None:
+def test_a_batch_runs_from_upload_to_output(client: OpenAI) -> None:
     fresh = start(client, chats(6) + jsonl(request_of("bad", temperature=9)), metadata={"run": "7"})
     seen = [client.batches.retrieve(fresh.id) for _ in range(4)]
     done = seen[-1]
@@ -177,7 +177,7 @@ def test_embeddings_are_made_in_batches_too(client: OpenAI) -> None:
     assert [len(each["embedding"]) for each in body["data"]] == [1024, 1024]
 
 
-def test_a_bad_line_fails_the_batch_after_a_good_start(client: OpenAI) -> None:
+def test_an_invalid_line_fails_the_batch_after_its_creation(client: OpenAI) -> None:
     fresh = start(client, jsonl(request_of("a"), request_of("a", stream=True)) + b"{bad")
     failed = finish(client, fresh)
 
@@ -220,7 +220,7 @@ def test_agileclouds_batches_are_cancelled_at_once(client: OpenAI) -> None:
     assert client.batches.retrieve(batch.id) == batch
 
 
-def test_lists_end_however_small_their_pages(client: OpenAI) -> None:
+def test_lists_end_with_any_page_size(client: OpenAI) -> None:
     ids = [start(client, chats(1)).id for _ in range(5)]
 
     assert [each.id for each in client.batches.list(limit=2)] == ids[::-1]
@@ -257,7 +257,7 @@ def test_accounts_do_not_see_each_others_batches(client: OpenAI) -> None:
         ({"metadata": {"tags": ["a"]}}, "metadata.tags"),
     ],
 )
-def test_what_cannot_be_created_is_a_bad_request(client: OpenAI, changes: Any, param: str) -> None:
+def test_an_invalid_batch_is_a_bad_request(client: OpenAI, changes: Any, param: str) -> None:
     good = {"input_file_id": "file-1", "endpoint": CHAT, "completion_window": "24h"}
 
     with pytest.raises(openai.BadRequestError) as raised:
@@ -273,7 +273,7 @@ def test_cancelling_a_completed_batch_is_a_conflict(client: OpenAI) -> None:
         client.batches.cancel(done.id)
 
 
-def test_outputs_expire_when_they_were_told_to() -> None:
+def test_outputs_expire_as_requested() -> None:
     with ThreadedServer(make_settings(strict=True)) as server, client_of(server) as client:
         expiry: Any = {"anchor": "created_at", "seconds": 3600}
         batch = client.batches.retrieve(start(client, chats(1), output_expires_after=expiry).id)

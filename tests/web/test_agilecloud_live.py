@@ -79,7 +79,7 @@ def test_a_canned_completion_answers_its_message(client: OpenAI) -> None:
     assert raw.headers["x-mock-source"].startswith("fixture:agilecloud/completions.yaml#")
 
 
-def test_a_stream_says_what_the_whole_answer_says(client: OpenAI) -> None:
+def test_a_stream_has_the_text_of_the_plain_response(client: OpenAI) -> None:
     whole = client.chat.completions.create(model=MODEL, messages=RIVER)
 
     pieces = list(
@@ -118,7 +118,7 @@ def test_an_answer_ends_before_a_stop(client: OpenAI) -> None:
     assert cut.message.content == whole[: whole.index(word)]
 
 
-def test_an_answer_is_as_long_as_it_may_be(client: OpenAI) -> None:
+def test_max_tokens_limits_the_response(client: OpenAI) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=RIVER, max_tokens=2)
 
     assert answer.choices[0].finish_reason == "length"
@@ -136,7 +136,7 @@ def test_an_answer_fits_the_schema_that_is_asked_for(client: OpenAI) -> None:
     assert isinstance(value["sea"], str)
 
 
-def test_a_tool_is_called_and_its_result_is_heeded(client: OpenAI) -> None:
+def test_a_tool_is_called_and_its_result_is_used(client: OpenAI) -> None:
     asked = client.chat.completions.create(model=MODEL, messages=WEATHER, tools=[TOOL])
     message = asked.choices[0].message
     assert message.tool_calls is not None
@@ -226,7 +226,7 @@ def test_a_call_that_is_not_imitated_says_so_through_the_sdk(client: OpenAI) -> 
     assert caught.value.request_id
 
 
-def test_a_revoked_key_is_no_key(server: ThreadedServer) -> None:
+def test_a_revoked_key_is_401(server: ThreadedServer) -> None:
     with client_of(server, "mock-revoked") as client, pytest.raises(openai.AuthenticationError) as raised:
         client.models.list()
 
@@ -253,7 +253,7 @@ def test_a_request_without_an_id_gets_one(client: OpenAI) -> None:
     assert answered != refused
 
 
-def test_who_asks_too_often_is_told_to_wait() -> None:
+def test_the_rate_limit_answers_429_with_retry_after() -> None:
     with ThreadedServer(make_settings(rate_limit=60)) as server, client_of(server) as client:
         left = [client.models.with_raw_response.list().headers for _ in range(6)]
         with pytest.raises(openai.RateLimitError) as raised:
@@ -270,7 +270,7 @@ def test_who_asks_too_often_is_told_to_wait() -> None:
     assert stated.get_list("x-ratelimit-remaining-requests") == ["0"]
 
 
-def test_the_sdk_waits_as_it_is_told_and_asks_again() -> None:
+def test_the_sdk_waits_for_retry_after_and_retries() -> None:
     settings = make_settings(rate_limit=60, clock="2026-04-12T00:00:00")
     with ThreadedServer(settings) as server, client_of(server, max_retries=2) as client:
         server.engine.sandboxes.open("dai_sk_ann").clock.scale_by(1000)
@@ -319,7 +319,7 @@ def limits(asked: int, spent: int = 0, limit: int = REQUESTS) -> dict[str, int]:
     }
 
 
-def test_every_answer_tells_what_is_left_of_real_limits() -> None:
+def test_every_response_has_the_remaining_limits() -> None:
     engine = make_engine()
     body = {"model": "qwen-2.5-3b", "messages": RIVER}
 
@@ -340,7 +340,7 @@ def test_every_answer_tells_what_is_left_of_real_limits() -> None:
     assert (limits_of(stranger), limits_of(nobody)) == (limits(0), limits(0))
 
 
-def test_what_was_used_counts_for_a_minute_of_sandbox_time() -> None:
+def test_usage_counts_towards_the_limit_for_a_minute_of_sandbox_time() -> None:
     engine = make_engine()
 
     def left(after: float) -> int:
@@ -350,7 +350,7 @@ def test_what_was_used_counts_for_a_minute_of_sandbox_time() -> None:
     assert [left(after) for after in (0, 30, 29.9, 0.1, 0, 3600)] == [REQUESTS - n for n in (1, 2, 3, 1, 2, 1)]
 
 
-def test_limits_that_nobody_enforces_end_at_none_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_that_are_not_enforced_end_at_0_remaining(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agilecloud_limits, "REQUESTS", 2)
     engine = make_engine()
 
@@ -361,7 +361,7 @@ def test_limits_that_nobody_enforces_end_at_none_left(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("token", ["test", "mock-status-429"])
-def test_a_429_tells_the_accounts_limits_and_not_the_examples(engine: Engine, token: str) -> None:
+def test_a_429_has_the_accounts_limits_and_not_the_examples(engine: Engine, token: str) -> None:
     responses = [ask(engine, "GET", "/v1/models", token=token) for _ in range(7)]
 
     assert responses[-1].status == 429
@@ -369,14 +369,14 @@ def test_a_429_tells_the_accounts_limits_and_not_the_examples(engine: Engine, to
     assert [value for name, value in responses[-1].headers if name == "Retry-After"] == ["1"]
 
 
-def test_agent_first_knows_nothing_of_it(engine: Engine) -> None:
+def test_agent_first_has_no_rate_limit(engine: Engine) -> None:
     responses = [ask(engine, "GET", "/user") for _ in range(8)]
 
     assert {response.status for response in responses} == {200}
     assert {name for response in responses for name, _ in response.headers} == set()
 
 
-def test_what_is_answered_is_metered_at_the_live_price(engine: Engine) -> None:
+def test_answered_requests_are_metered_at_the_live_price(engine: Engine) -> None:
     body = {"model": "qwen-2.5-3b", "messages": RIVER}
     used = value_of(ask(engine, "POST", "/v1/chat/completions", json=body))["usage"]
     ask(engine, "POST", "/v1/chat/completions", json={**body, "stream": True})
@@ -396,7 +396,7 @@ def test_what_is_answered_is_metered_at_the_live_price(engine: Engine) -> None:
     assert [each["payload"]["value"] for each in report(world, sandbox)["events"]] == [str(cost), str(cost), "100"]
 
 
-def test_a_version_test_counts_what_came_of_its_requests(engine: Engine) -> None:
+def test_a_version_test_counts_the_outcomes_of_its_requests(engine: Engine) -> None:
     prompt = {"slug": "tides", "template": "Say {{ word }}.", "model_config": {"n": 1}}
     ask(engine, "POST", "/api/v1/prompts", json=prompt)
     ask(engine, "POST", "/api/v1/prompts/tides/versions", json={**prompt, "model_config": {"n": 1000}})

@@ -48,7 +48,7 @@ def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 9])
-def test_a_wait_brings_what_was_waited_for(turns: int) -> None:
+def test_a_timed_wait_returns_the_result(turns: int) -> None:
     work = Piecemeal(turns)
 
     assert run(lambda: BodyTimeout(10).wait(work())) == "result"
@@ -56,13 +56,13 @@ def test_a_wait_brings_what_was_waited_for(turns: int) -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
-def test_a_wait_brings_the_problem_that_was_met(turns: int) -> None:
+def test_a_timed_wait_raises_the_error_of_the_awaited(turns: int) -> None:
     with pytest.raises(ConnectionResetError):
         run(lambda: BodyTimeout(10).wait(Piecemeal(turns, problem=ConnectionResetError())()))
 
 
 @pytest.mark.parametrize(("turns", "timers"), [(0, 0), (1, 50)])
-def test_only_who_has_to_wait_is_watched(monkeypatch: pytest.MonkeyPatch, turns: int, timers: int) -> None:
+def test_a_result_that_is_ready_sets_no_timer(monkeypatch: pytest.MonkeyPatch, turns: int, timers: int) -> None:
     timed: list[float] = []
 
     async def work() -> None:
@@ -83,7 +83,7 @@ def test_only_who_has_to_wait_is_watched(monkeypatch: pytest.MonkeyPatch, turns:
     assert len(timed) == timers
 
 
-def test_what_comes_bit_by_bit_for_too_long_is_ended_and_the_waiting_task_lives_on() -> None:
+def test_a_body_that_arrives_too_slowly_times_out_and_the_task_continues() -> None:
     slow, quick = Piecemeal(float("inf")), Piecemeal(3)
 
     async def work() -> tuple[Any, Any]:
@@ -108,7 +108,7 @@ def test_what_comes_bit_by_bit_for_too_long_is_ended_and_the_waiting_task_lives_
     assert (slow.left, quick.left) == (["CancelledError"], ["done"])
 
 
-def test_who_is_stopped_while_waiting_is_stopped_and_forgotten() -> None:
+def test_a_cancelled_wait_is_cancelled_and_leaves_no_timer() -> None:
     endless, patience = Piecemeal(float("inf")), BodyTimeout(10)
 
     async def work() -> None:
@@ -123,7 +123,7 @@ def test_who_is_stopped_while_waiting_is_stopped_and_forgotten() -> None:
     assert endless.left == ["CancelledError"]
 
 
-def test_patience_outlives_its_loop() -> None:
+def test_the_body_timeout_works_in_another_event_loop() -> None:
     patience = BodyTimeout(BRIEF)
 
     for _ in range(2):
@@ -132,7 +132,7 @@ def test_patience_outlives_its_loop() -> None:
         assert run(lambda: patience.wait(Piecemeal(1)())) == "result"
 
 
-def test_a_client_that_drips_its_body_is_408() -> None:
+def test_a_client_that_sends_its_body_too_slowly_gets_408() -> None:
     class Dripping(Wire):
         async def receive(self) -> dict[str, Any]:
             await asyncio.sleep(0)

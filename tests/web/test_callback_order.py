@@ -86,7 +86,7 @@ class Post:
 
 
 @pytest.mark.parametrize("seconds", [0.2, 2, 3600])
-def test_the_alarm_is_set_for_when_the_batch_ends(seconds: float) -> None:
+def test_the_timer_is_set_for_the_end_of_the_batch(seconds: float) -> None:
     post = Post(progression=f"time:{seconds}", callbacks="inbox")
 
     post.queue()
@@ -99,7 +99,7 @@ def test_the_alarm_is_set_for_when_the_batch_ends(seconds: float) -> None:
     assert post.loop.waits == []
 
 
-def test_the_alarm_counts_in_seconds_of_the_wall() -> None:
+def test_the_timer_counts_real_seconds() -> None:
     post = Post(progression="time:60", callbacks="inbox")
     post.sandbox.clock.scale_by(120)
 
@@ -108,7 +108,7 @@ def test_the_alarm_counts_in_seconds_of_the_wall() -> None:
     assert post.loop.waits == [pytest.approx(0.5)]
 
 
-def test_a_sandbox_has_one_alarm_and_it_is_the_earliest() -> None:
+def test_a_sandbox_has_one_timer_for_its_earliest_callback() -> None:
     post = Post(progression="time:60", callbacks="inbox")
 
     post.queue(prompt="[mock:slow=500s]")
@@ -119,7 +119,7 @@ def test_a_sandbox_has_one_alarm_and_it_is_the_earliest() -> None:
     assert post.loop.waits == [pytest.approx(60)]
 
 
-def test_an_alarm_that_rings_too_early_is_set_again_for_the_rest_of_the_time() -> None:
+def test_a_timer_that_fires_too_early_is_set_again() -> None:
     post = Post(progression="time:60", callbacks="inbox")
     post.queue()
 
@@ -130,7 +130,7 @@ def test_an_alarm_that_rings_too_early_is_set_again_for_the_rest_of_the_time() -
     assert post.loop.waits == [pytest.approx(0.001)]
 
 
-def test_an_alarm_is_no_longer_than_a_day() -> None:
+def test_a_timer_is_no_longer_than_a_day() -> None:
     post = Post(progression="time:259200", callbacks="inbox")
 
     post.queue()
@@ -141,7 +141,7 @@ def test_an_alarm_is_no_longer_than_a_day() -> None:
     assert (post.states(), post.loop.waits) == (["pending"], [86_400])
 
 
-def test_a_frozen_clock_sets_no_alarm() -> None:
+def test_a_frozen_clock_sets_no_timer() -> None:
     post = Post(progression="time:60", callbacks="inbox")
     post.queue()
 
@@ -202,7 +202,7 @@ def send(api: httpx.Client, target: str, **headers: str) -> str:
 
 
 @pytest.mark.parametrize("clock", ["flowing", "frozen"])
-def test_twenty_callbacks_in_a_row_arrive_each_before_the_next_is_asked_for(clock: str) -> None:
+def test_twenty_callbacks_in_a_row_arrive_without_waiting_for_the_next_request(clock: str) -> None:
     progression = "time:0.01" if clock == "flowing" else "time:60"
     with receiving() as receiver, serving(clock=clock, progression=progression) as (_, api):
         for _ in range(20):
@@ -285,7 +285,7 @@ def test_the_work_of_one_sandbox_is_done_in_order_and_one_after_another() -> Non
     assert (seen, together) == (list(range(200)), 1)
 
 
-def test_work_that_breaks_does_not_end_what_comes_after_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_work_that_raises_does_not_stop_later_work(caplog: pytest.LogCaptureFixture) -> None:
     rounds, done = KeyedExecutor(), threading.Semaphore(0)
 
     def broken() -> None:
@@ -337,7 +337,7 @@ def test_a_callback_without_a_batch_to_speak_of_is_refused() -> None:
     ]
 
 
-def test_what_a_callback_says_is_what_the_batch_says() -> None:
+def test_the_payload_of_a_callback_is_the_status_of_the_batch() -> None:
     post = Post(progression="time:60", callbacks="inbox")
     id_ = post.queue()
     post.wall += 60
@@ -347,7 +347,9 @@ def test_what_a_callback_says_is_what_the_batch_says() -> None:
     assert orjson.loads(only(post).payload) == status
 
 
-def test_a_bug_that_an_alarm_meets_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_in_a_timer_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post = Post(progression="time:60", callbacks="inbox")
     post.queue()
     post.wall += 61

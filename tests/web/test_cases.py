@@ -51,12 +51,12 @@ STORIES = list(read_stories())
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_in_memory(story: dict[str, Any], tmp_path: Path) -> None:
+def test_the_case_files_pass_in_memory(story: dict[str, Any], tmp_path: Path) -> None:
     tell(story, in_memory(settings_of(story, tmp_path)))
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_over_a_socket(story: dict[str, Any], tmp_path: Path) -> None:
+def test_the_case_files_pass_over_a_socket(story: dict[str, Any], tmp_path: Path) -> None:
     with over_a_socket(settings_of(story, tmp_path)) as target:
         tell(story, target)
 

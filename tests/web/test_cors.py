@@ -120,7 +120,7 @@ def test_the_setting_says_which_pages_may_call(cors: str, origin: str, may: bool
 @pytest.mark.parametrize(
     "text", ["", "locl", "app.example", "https://", "https://a/b", "https://a,", "http://a:99999", "*"]
 )
-def test_what_is_no_origin_is_refused_at_start(text: str) -> None:
+def test_an_invalid_origin_is_rejected_at_start(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^cors is .*; wanted 'local', 'any', 'off', or origins such as"):
         read_cors(text)
 
@@ -158,7 +158,7 @@ def test_a_page_may_read_the_headers_that_there_are() -> None:
     assert "X-Mock" not in hidden
 
 
-def test_what_is_asked_without_a_page_says_nothing_of_pages() -> None:
+def test_requests_without_an_origin_get_no_cors_headers() -> None:
     wire = ask(gateway_of())
 
     assert not [name for name in wire.headers if name.startswith(b"access-control") or name == b"vary"]
@@ -172,14 +172,14 @@ def test_a_preflight_is_no_request_of_the_journal() -> None:
     assert gateway._engine.sandboxes.open("test").journal.seen == 0
 
 
-def test_a_preflight_repeats_no_nonsense() -> None:
+def test_a_preflight_does_not_repeat_invalid_header_names() -> None:
     for asked in ("x" * 5000, "a\xe9", "a: b"):
         wire = preflight(gateway_of(), PAGE, access_control_request_headers=asked)
         assert (wire.status, admitted(wire)) == (204, PAGE)
         assert b"access-control-allow-headers" not in wire.headers
 
 
-def test_options_without_a_preflight_tells_the_methods() -> None:
+def test_options_without_a_preflight_lists_the_methods() -> None:
     wire = ask(gateway_of(), "OPTIONS", "/v1/files", origin=PAGE)
 
     assert (wire.status, admitted(wire)) == (204, PAGE)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from batch_desk import chats
+from batch_client import chats
 from builders import make_client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -79,7 +79,7 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
-def test_every_kind_is_performed() -> None:
+def test_every_kind_of_delivery_fault_is_performed() -> None:
     assert set(PERFORMERS) == set(DeliveryFaultKind)
 
 
@@ -93,7 +93,7 @@ def test_a_reset_connection_is_reset() -> None:
 
 
 @pytest.mark.parametrize("path", ["/user", "/stream"])
-def test_what_is_not_even_begun_is_not_begun_for_streams_either(path: str) -> None:
+def test_faults_before_the_response_apply_to_streams_too(path: str) -> None:
     assert said({"type": "empty"}, path=path) == b""
 
 
@@ -144,14 +144,14 @@ def test_a_head_has_no_body_to_break(fault: dict[str, Any]) -> None:
     assert body == b""
 
 
-def test_garbage_instead_of_a_reply_is_no_http() -> None:
+def test_garbage_in_place_of_a_response_is_not_http() -> None:
     received = said({"type": "garbage", "size": 300, "instead_of": "reply"})
 
     assert len(received) == 300
     assert received.startswith(b"\xff")
 
 
-def test_garbage_instead_of_a_body_is_framed_and_the_connection_lives_on() -> None:
+def test_garbage_in_place_of_a_body_is_framed_and_the_connection_stays_open() -> None:
     with faulty_server({"type": "garbage", "size": 300}) as (server, _), dialled(server) as wire:
         status, body = read_reply(wire)
         wire.sendall(ASKED % (b"GET", b"/user"))
@@ -161,7 +161,7 @@ def test_garbage_instead_of_a_body_is_framed_and_the_connection_lives_on() -> No
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 10, 1000])
-def test_a_trickle_is_whole_in_the_end_and_the_connection_lives_on(pieces: int, whole: bytes) -> None:
+def test_a_trickled_response_is_complete_and_the_connection_stays_open(pieces: int, whole: bytes) -> None:
     trickle = {"type": "trickle", "seconds": 0.05, "pieces": pieces}
     with faulty_server(trickle, trickle) as (server, engine), dialled(server) as wire:
         engine.streams["/stream"] = STREAM
@@ -174,7 +174,7 @@ def test_a_trickle_is_whole_in_the_end_and_the_connection_lives_on(pieces: int, 
         assert read_reply(wire)[0] == 200
 
 
-def test_the_head_of_a_trickle_comes_before_its_body() -> None:
+def test_the_head_of_a_trickled_response_arrives_before_its_body() -> None:
     with faulty_server({"type": "trickle", "seconds": 600, "pieces": 2}) as (server, _), dialled(server) as wire:
         response = http.client.HTTPResponse(wire)
         response.begin()
@@ -182,7 +182,7 @@ def test_the_head_of_a_trickle_comes_before_its_body() -> None:
         assert response.status == 200
 
 
-def test_a_late_reply_is_whole_and_the_connection_lives_on(whole: bytes) -> None:
+def test_a_delayed_response_is_complete_and_the_connection_stays_open(whole: bytes) -> None:
     with faulty_server({"type": "latency", "seconds": 0.05}) as (server, _), dialled(server) as wire:
         began = time.monotonic()
         assert read_reply(wire) == (200, whole)
@@ -210,7 +210,7 @@ def test_others_are_answered_while_many_hang() -> None:
             wire.close()
 
 
-def test_what_waits_is_let_go_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delayed_response_ends_when_the_client_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
     original = protocol_module.NoUpgradeProtocol.connection_lost
 
@@ -234,7 +234,7 @@ def test_what_waits_is_let_go_when_the_client_leaves(monkeypatch: pytest.MonkeyP
     [FOREVER, {"type": "latency", "seconds": 600}, {"type": "trickle", "seconds": 600, "pieces": 3}],
     ids=lambda fault: fault["type"],
 )
-def test_a_server_told_to_stop_does_not_wait_for_what_hangs(
+def test_a_stopping_server_does_not_wait_for_hanging_responses(
     fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "GRACE", 3600)
@@ -268,7 +268,7 @@ class Held(FaultyEngine):
         return super().handle(request)
 
 
-def test_a_reply_that_would_begin_to_hang_while_the_server_ends_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_does_not_begin_to_hang_while_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "GRACE", 3600)
     monkeypatch.setattr("faulty.FaultyEngine", Held)
     with faulty_server(FOREVER) as (server, engine), dialled(server) as wire:
@@ -295,7 +295,7 @@ def has_begun_to_stop(server: ThreadedServer) -> bool:
     [{"type": "empty"}, {"type": "reset"}, {"type": "cut", "after": 3}, {"type": "garbage", "instead_of": "reply"}],
     ids=lambda fault: fault["type"],
 )
-def test_a_pipelined_reply_before_a_broken_one_arrives_whole(fault: dict[str, Any], whole: bytes) -> None:
+def test_a_pipelined_response_before_a_broken_one_is_complete(fault: dict[str, Any], whole: bytes) -> None:
     with faulty_server(None, fault) as (server, engine), dialled(server) as wire:
         wire.sendall(ASKED % (b"GET", b"/user") * 2)
 
@@ -306,7 +306,7 @@ def test_a_pipelined_reply_before_a_broken_one_arrives_whole(fault: dict[str, An
         assert len(engine.seen) == 2, "what was pipelined behind the broken reply is not answered"
 
 
-def test_a_broken_reply_touches_no_other_connection() -> None:
+def test_a_broken_response_affects_no_other_connection() -> None:
     with faulty_server(None, {"type": "reset"}) as (server, _), dialled(server) as wire:
         assert read_reply(wire)[0] == 200
         with dialled(server) as other, pytest.raises(ConnectionResetError):
@@ -348,7 +348,7 @@ def test_a_broken_stream_is_not_made_any_further() -> None:
     assert len(made) <= 2
 
 
-def test_a_stream_that_is_never_begun_is_let_go() -> None:
+def test_a_stream_that_is_never_started_is_closed() -> None:
     stream = (pytest.fail("a part was made") for _ in range(1))
     with faulty_server({"type": "empty"}) as (server, engine):
         plain = engine.handle
@@ -359,6 +359,6 @@ def test_a_stream_that_is_never_begun_is_let_go() -> None:
     assert next(stream, "closed") == "closed"
 
 
-def test_a_status_that_http_does_not_know_is_sent_as_it_is() -> None:
+def test_an_unregistered_status_is_sent_unchanged() -> None:
     with faulty_server({"type": "status", "status": 499}) as (server, _):
         assert status_of(server) == 499

@@ -35,7 +35,7 @@ Fault = dict[str, Any]
     ],
     ids=str,
 )
-def test_httpx_meets_a_fault_and_then_none(fault: Fault, error: type[Exception]) -> None:
+def test_httpx_gets_a_fault_once(fault: Fault, error: type[Exception]) -> None:
     with faulty_server(fault) as (server, _), httpx.Client(base_url=server.url, headers=HEADERS, timeout=10) as client:
         patience = 0.1 if error is httpx.ReadTimeout else 10
         with pytest.raises(error):
@@ -44,7 +44,7 @@ def test_httpx_meets_a_fault_and_then_none(fault: Fault, error: type[Exception])
         assert client.get("/user").json()[0]["email"]
 
 
-def test_httpx_reads_a_trickle_as_it_reads_any_reply() -> None:
+def test_httpx_reads_a_trickled_response() -> None:
     with faulty_server({"type": "trickle", "seconds": 0.02}) as (server, _):
         assert httpx.get(f"{server.url}/user", headers=HEADERS).json()[0]["email"]
 
@@ -209,5 +209,5 @@ def test_without_a_socket_a_broken_connection_is_an_error(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"type": "latency", "seconds": 0.01}, {"type": "trickle", "seconds": 0.01}], ids=str)
-def test_without_a_socket_what_is_late_comes_whole(fault: Fault) -> None:
+def test_without_a_socket_a_delayed_response_is_complete(fault: Fault) -> None:
     assert in_process(fault).json()[0]["email"]

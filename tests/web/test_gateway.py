@@ -47,7 +47,7 @@ def test_a_body_that_stalls_after_its_beginning_is_408() -> None:
     assert "did not arrive" in json.loads(wire.body)["detail"]
 
 
-def test_a_body_of_which_nothing_ever_comes_is_408() -> None:
+def test_a_body_that_never_arrives_is_408() -> None:
     assert Wire(content_length="9").through(make_gateway(patience=0.01)).status == 408
 
 
@@ -82,7 +82,7 @@ def test_a_body_in_one_part_that_states_no_length_is_limited_too() -> None:
     assert wire.status == 413
 
 
-def test_a_client_that_leaves_within_its_body_is_not_answered_and_not_journaled() -> None:
+def test_a_client_that_disconnects_within_its_body_is_not_answered_and_not_journaled() -> None:
     gateway = make_gateway()
 
     wire = Wire(PART, {"type": "http.disconnect"}, content_length="9").through(gateway)
@@ -91,7 +91,7 @@ def test_a_client_that_leaves_within_its_body_is_not_answered_and_not_journaled(
     assert gateway._engine.sandboxes.open("test").journal.seen == 0
 
 
-def test_a_request_that_was_turned_away_at_the_door_is_in_the_journal() -> None:
+def test_a_request_rejected_by_the_gateway_is_in_the_journal() -> None:
     gateway = make_gateway(max_body=1000)
 
     Wire(content_length="1001").through(gateway)
@@ -100,7 +100,7 @@ def test_a_request_that_was_turned_away_at_the_door_is_in_the_journal() -> None:
     assert (noted.operation, noted.reason, noted.response.status) == ("queueBatch", "too-large", 413)
 
 
-def test_a_bug_is_a_500_that_says_so_and_a_traceback_in_the_log(
+def test_an_internal_error_is_a_500_with_a_traceback_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = make_gateway()
@@ -147,7 +147,7 @@ def test_a_status_that_has_no_body_is_sent_without_one(status: int, monkeypatch:
     assert (wire.status, wire.body) == (status, b"")
 
 
-def test_headers_come_as_they_were_sent_and_only_short_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_header_values_are_unchanged_and_only_short_ones_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = make_gateway()
     seen = answer_with(Response(204), gateway, monkeypatch)
     texts = [f"é{n}" for n in range(KEPT_TEXTS + 5)] + ["l" * KEPT_LENGTH, "l" * (KEPT_LENGTH + 1)]
@@ -159,11 +159,11 @@ def test_headers_come_as_they_were_sent_and_only_short_ones_are_kept(monkeypatch
         wire.through(gateway)
 
     assert [[*each.headers.values()] for each in seen] == [texts] * 2
-    assert len(scopes._texts) <= KEPT_TEXTS
-    assert max(map(len, scopes._texts)) <= KEPT_LENGTH
+    assert len(scopes.texts) <= KEPT_TEXTS
+    assert max(map(len, scopes.texts)) <= KEPT_LENGTH
 
 
-def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_ends_when_the_client_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
     def parts() -> Iterator[bytes]:
@@ -181,7 +181,7 @@ def test_a_stream_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -
     assert next(stream, "closed") == "closed"
 
 
-def test_a_head_of_a_stream_makes_none_of_it_and_lets_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_request_for_a_stream_generates_nothing_and_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = make_gateway()
     stream = (pytest.fail("a part was made") for _ in range(1))
     answer_with(Response(200, "text/plain", stream), gateway, monkeypatch)
@@ -208,7 +208,7 @@ def test_a_late_answer_waits_no_longer_than_the_delay(monkeypatch: pytest.Monkey
     assert waits == [30.0]
 
 
-def test_no_more_of_a_stream_is_made_than_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_generated_only_as_far_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
     def parts() -> Iterator[bytes]:

@@ -93,7 +93,7 @@ def test_a_chunked_body_without_end_is_413(server: ThreadedServer) -> None:
         assert response.headers["Connection"] == "close"
 
 
-def test_a_connection_lives_on_after_errors(server: ThreadedServer) -> None:
+def test_a_connection_stays_open_after_errors(server: ThreadedServer) -> None:
     connection = connect(server)
     connection.connect()
     first = connection.sock
@@ -124,7 +124,7 @@ def test_head_is_get_without_its_body(server: ThreadedServer, target: str) -> No
     connection.close()
 
 
-def test_a_client_that_leaves_within_its_body_disturbs_nobody(
+def test_a_client_that_disconnects_within_its_body_affects_no_other(
     server: ThreadedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with dial(server, "POST /ai/batches HTTP/1.1", "Content-Length: 100") as wire:
@@ -202,7 +202,7 @@ def test_an_archive_comes_in_chunks_while_it_is_made(server: ThreadedServer) -> 
         ({"Host": "mock", "X-Forwarded-Host": "api.example:8443"}, "http://api.example:8443"),
     ],
 )
-def test_the_url_of_an_archive_is_where_the_client_found_us(
+def test_the_url_of_an_archive_has_the_host_that_the_client_used(
     server: ThreadedServer, headers: dict[str, str], base: str
 ) -> None:
     connection = connect(server)
@@ -215,7 +215,7 @@ def test_the_url_of_an_archive_is_where_the_client_found_us(
     connection.close()
 
 
-def test_ids_do_not_depend_on_who_comes_first() -> None:
+def test_ids_do_not_depend_on_the_order_of_clients() -> None:
     """Two threads queue the same body; the ids are those that one after the other gets."""
 
     def queue_many(server: ThreadedServer, times: int, ids: list[str]) -> None:

@@ -24,7 +24,7 @@ def addresses(client: TestClient, **headers: str) -> list[str]:
     return re.findall(rf"{re.escape(BASE)}(\S*)", client.get("/", headers=headers).text)
 
 
-def test_whoever_opens_the_server_is_told_what_runs_here() -> None:
+def test_the_index_page_says_what_runs_here() -> None:
     with make_client() as client:
         del client.headers["authorization"]
 
@@ -54,7 +54,7 @@ def test_head_is_answered_without_a_body() -> None:
     assert head.headers["content-length"] == page.headers["content-length"]
 
 
-def test_looking_at_the_page_leaves_no_trace() -> None:
+def test_reading_the_index_page_is_not_journaled() -> None:
     with make_client() as client:
         client.get("/")
         client.head("/?__code=402", headers={"X-Mock-Sandbox": "another"})
@@ -64,7 +64,7 @@ def test_looking_at_the_page_leaves_no_trace() -> None:
         assert client.delete("/__admin/coverage").json() == {"forgotten": 0}
 
 
-def test_no_fault_touches_the_page() -> None:
+def test_no_fault_applies_to_the_index_page() -> None:
     with make_client() as client:
         client.put("/__admin/faults", json={"faults": [{"fault": {"type": "status", "status": 503}}]})
 
@@ -72,7 +72,7 @@ def test_no_fault_touches_the_page() -> None:
         assert client.get("/").status_code == 200
 
 
-def test_addresses_are_those_that_the_client_knows() -> None:
+def test_the_index_page_has_urls_with_the_host_of_the_client() -> None:
     with make_client() as client:
         page = client.get("/", headers={"Host": "localhost:8080"}).text
         odd = client.get("/", headers={"Host": "<b>"}).text
@@ -102,13 +102,13 @@ def test_where_the_admin_api_is_closed_the_page_says_so(
     assert "/__admin/" not in page.text.replace(told, "")
 
 
-def test_who_knows_the_admin_token_is_shown_the_way() -> None:
+def test_the_index_page_shows_the_admin_api_to_holders_of_the_token() -> None:
     with make_client(admin_token="key") as client:
         assert "/__admin/requests" in addresses(client, **{"X-Mock-Admin-Token": "key"})
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
-def test_any_other_request_to_the_root_is_as_lost_as_before(method: str) -> None:
+def test_other_requests_to_the_root_are_rejected(method: str) -> None:
     with make_client() as client:
         assert client.request(method, "/").status_code == 404
         assert client.get("/__admin/requests", params={"reason": "no-such-path"}).json()["seen"] == 1
@@ -146,7 +146,7 @@ def test_the_page_comes_over_a_socket_with_the_servers_own_address() -> None:
     assert f"{server.url}/v1 " in page.body.decode()
 
 
-def test_a_start_asks_for_the_root_without_what_only_lost_clients_need() -> None:
+def test_the_start_does_not_import_what_only_unknown_paths_need() -> None:
     program = (
         "import sys; from mockserver.engine.build import build_engine; from mockserver.settings.table import Settings;"
         "from mockserver.web.app import create_app; create_app(Settings());"
@@ -168,7 +168,7 @@ UNASKED = [
 
 
 @pytest.mark.parametrize("path", UNASKED)
-def test_what_a_browser_asks_for_unasked_is_answered_and_in_no_journal(path: str) -> None:
+def test_requests_that_browsers_send_on_their_own_are_answered_and_not_journaled(path: str) -> None:
     with make_client() as client:
         answers = [client.request(method, path) for method in ("GET", "HEAD", "GET")]
         count = client.get("/__admin/requests", headers={"X-Mock-Sandbox": "default"}).json()["seen"]
@@ -189,7 +189,7 @@ def test_two_visits_of_a_browser_are_no_problem_in_a_report(capsys: pytest.Captu
         assert main(["report", "--url", server.url]) == 0, capsys.readouterr().out
 
 
-def test_a_document_may_have_an_icon_of_its_own(tmp_path: Path) -> None:
+def test_a_document_may_define_favicon_ico(tmp_path: Path) -> None:
     paths = {"/favicon.ico": {"get": make_operation("icon", example={"icon": 1})}}
     with make_client(spec=(str(write_json(tmp_path / "icon.json", make_document(paths))),)) as client:
         answer = client.get("/favicon.ico")

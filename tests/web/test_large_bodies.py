@@ -43,7 +43,7 @@ class Parsing:
                 self.running.remove(name)
 
 
-def test_bodies_wait_until_those_before_them_leave_room() -> None:
+def test_large_bodies_wait_for_room() -> None:
     async def run() -> None:
         parsing = Parsing(LargeBodies(10))
         for name, size in (("a", 6), ("b", 4), ("large", 99), ("c", 1)):
@@ -60,7 +60,7 @@ def test_bodies_wait_until_those_before_them_leave_room() -> None:
     asyncio.run(run())
 
 
-def test_a_request_that_is_given_up_takes_no_place() -> None:
+def test_a_cancelled_request_takes_no_room() -> None:
     async def run() -> None:
         parsing = Parsing(LargeBodies(10))
         for name, size in (("a", 10), ("large", 10), ("b", 5), ("c", 5)):
@@ -76,7 +76,7 @@ def test_a_request_that_is_given_up_takes_no_place() -> None:
     asyncio.run(run())
 
 
-def test_a_request_that_is_given_up_when_its_turn_has_just_come_gives_it_back() -> None:
+def test_a_request_cancelled_at_its_turn_gives_the_room_back() -> None:
     async def run() -> None:
         parsing = Parsing(LargeBodies(10))
         for name in ("a", "b", "c"):

@@ -98,7 +98,7 @@ def test_an_argument_at_a_limit_is_answered_and_one_beyond_it_is_refused(
 
 
 @pytest.mark.parametrize(("length", "is_repeated"), [(1, True), (128, True), (129, False), (1000, False)])
-def test_a_request_id_of_128_characters_is_given_back(client: TestClient, length: int, is_repeated: bool) -> None:
+def test_a_request_id_of_128_characters_is_returned(client: TestClient, length: int, is_repeated: bool) -> None:
     response = client.get("/v1/models", headers={"X-Request-ID": "r" * length})
 
     assert (response.headers["X-Request-ID"] == "r" * length) is is_repeated
@@ -157,7 +157,7 @@ def fault(type_: str, **fields: Any) -> dict[str, Any]:
         ("PUT /__admin/progression", "time:0", "time:-1"),
     ],
 )
-def test_an_admin_call_at_a_limit_is_obeyed_and_one_beyond_it_is_refused(
+def test_an_admin_call_at_a_limit_is_accepted_and_one_beyond_it_is_rejected(
     client: TestClient, request_: str, fitting: Any, beyond: Any
 ) -> None:
     headers = {"X-Mock-Sandbox": f"{request_} {fitting}"[:150].replace('"', "'")}
@@ -215,7 +215,7 @@ def test_a_body_has_at_most_230_levels(client: TestClient, levels: int, status: 
     assert response.status_code == status
 
 
-def test_an_inbox_keeps_the_latest_thousand_callbacks_that_came_to_an_end() -> None:
+def test_an_inbox_keeps_the_latest_thousand_finished_callbacks() -> None:
     with make_client(callbacks="inbox") as own:
         for n in range(1002):
             own.post("/ai/batches", json={"prompts": [str(n)], "callback": "http://127.0.0.1:1/"})
@@ -226,16 +226,14 @@ def test_an_inbox_keeps_the_latest_thousand_callbacks_that_came_to_an_end() -> N
 
 
 @pytest.mark.parametrize(("size", "status"), [(4096, 500), (4097, 200)])
-def test_a_prefer_header_of_more_than_4096_characters_is_passed_over(
-    client: TestClient, size: int, status: int
-) -> None:
+def test_a_prefer_header_of_more_than_4096_characters_is_ignored(client: TestClient, size: int, status: int) -> None:
     prefer = f"code=500, x={'y' * (size - len('code=500, x='))}"
     assert len(prefer) == size
 
     assert client.get("/user", headers={"Prefer": prefer}).status_code == status
 
 
-def test_violations_are_told_in_4096_characters_and_a_hundred_at_most() -> None:
+def test_the_violations_header_has_at_most_4096_characters_and_the_journal_100_violations() -> None:
     engine = make_engine()
     response = engine.handle(make_request("POST", "/ai/batches", json={"prompts": [1] * 1000}))
 

@@ -20,7 +20,7 @@ def client() -> Iterator[TestClient]:
         yield running
 
 
-def test_of_a_body_65536_characters_are_shown_and_its_size_is_told(client: TestClient) -> None:
+def test_at_most_65536_characters_of_a_body_are_shown_with_its_size(client: TestClient) -> None:
     bodies = [{"prompts": ["x"], "extra": "é" * size} for size in (65_000, 70_000)]
     for body in bodies:
         assert client.post("/ai/batches", json=body).status_code == 202
@@ -38,7 +38,7 @@ def test_a_hundred_unexpected_requests_are_shown_when_a_sandbox_is_deleted(clien
     assert len(client.delete("/__admin/sandboxes/mine").json()["unexpected"]) == 100
 
 
-def test_of_what_a_lost_client_was_told_a_thousand_characters_are_shown(client: TestClient) -> None:
+def test_at_most_a_thousand_characters_of_a_detail_are_shown(client: TestClient) -> None:
     client.get("/v1/" + "n" * 3000)
 
     [shown] = client.get("/__admin/requests").json()["requests"]
@@ -46,7 +46,7 @@ def test_of_what_a_lost_client_was_told_a_thousand_characters_are_shown(client: 
     assert 0 < len(shown["detail"]) <= 1000
 
 
-def test_of_a_violation_400_characters_and_names_of_100_are_shown() -> None:
+def test_a_violation_has_at_most_400_characters_and_names_100() -> None:
     shown = violation_json(Violation(("body", "n" * 101, 7), "type", "m" * 401))
 
     assert shown["location"] == ["body", "n" * 100, 7]
@@ -54,7 +54,7 @@ def test_of_a_violation_400_characters_and_names_of_100_are_shown() -> None:
 
 
 @pytest.mark.parametrize(("length", "told"), [(4095, 1), (4097, 0)])
-def test_violations_are_told_up_to_4096_characters(length: int, told: int) -> None:
+def test_the_violations_header_has_at_most_4096_characters(length: int, told: int) -> None:
     empty = violations_text([Violation((), "", "")])
     location = ("n" * 100,) * ((length - len(empty)) // 103)
     rest = length - len(violations_text([Violation(location, "", "")]))
@@ -91,7 +91,7 @@ def test_a_form_has_at_most_100_fields_of_256_kib_and_10_files(
     assert answer.status_code == status, answer.text
 
 
-def test_a_journal_carries_16_mebibytes() -> None:
+def test_a_journal_holds_at_most_16_mebibytes() -> None:
     def note(journal: Journal, size: int) -> None:
         journal.record(0.0, "", Request("GET", "", body=b"q" * size), Response(200), "", ())
 
@@ -124,7 +124,7 @@ def test_three_violations_of_a_request_are_printed(violations: int, lines: int, 
     assert more in text.splitlines()[-1]
 
 
-def test_a_hundred_violations_are_looked_for() -> None:
+def test_at_most_a_hundred_violations_are_found() -> None:
     engine = make_engine()
 
     for count in (99, 100, 101):

@@ -72,7 +72,7 @@ def test_a_trailer_is_no_header(server: ThreadedServer) -> None:
     assert server.engine.sandboxes.open("other").journal.seen == 0
 
 
-def test_many_offers_to_upgrade_are_passed_over_at_once(server: ThreadedServer) -> None:
+def test_many_requests_to_upgrade_are_ignored_at_once(server: ThreadedServer) -> None:
     offer = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
     with dial(server) as wire:
         wire.sendall(offer * 1000 + b"GET /health HTTP/1.0\r\n\r\n")
@@ -90,7 +90,7 @@ def test_many_offers_to_upgrade_are_passed_over_at_once(server: ThreadedServer) 
         ("Origin", "null"),
     ],
 )
-def test_a_page_of_a_stranger_does_not_reach_the_admin_api(header: str, value: str) -> None:
+def test_a_web_page_of_another_host_cannot_call_the_admin_api(header: str, value: str) -> None:
     with make_client() as client:
         refused = client.post("/__admin/clock/advance", content=b'{"days": 1}', headers={header: value})
 
@@ -102,12 +102,12 @@ def test_a_page_of_a_stranger_does_not_reach_the_admin_api(header: str, value: s
     ("header", "value"),
     [("Host", "localhost"), ("Host", "[::1]:4024"), ("Host", "my.localhost:80"), ("Origin", "http://localhost:3000")],
 )
-def test_a_page_of_ones_own_reaches_the_admin_api(header: str, value: str) -> None:
+def test_a_web_page_on_loopback_can_call_the_admin_api(header: str, value: str) -> None:
     with make_client() as client:
         assert client.get("/__admin/clock", headers={header: value}).status_code == 200
 
 
-def test_who_knows_the_admin_token_may_come_from_anywhere() -> None:
+def test_with_the_admin_token_any_origin_can_call_the_admin_api() -> None:
     with make_client(admin_token="secret") as client:
         headers = {"Host": "mock.example", "Origin": "https://ci.example", "X-Mock-Admin-Token": "secret"}
 
@@ -115,7 +115,7 @@ def test_who_knows_the_admin_token_may_come_from_anywhere() -> None:
 
 
 @pytest.mark.parametrize("status", ["204", "304"])
-def test_a_status_without_body_has_none_whatever_the_document_says(tmp_path: Path, status: str) -> None:
+def test_a_204_or_304_has_no_body_even_if_the_document_has_one(tmp_path: Path, status: str) -> None:
     secured = {"components": {"securitySchemes": {"b": {"type": "http", "scheme": "bearer"}}}, "security": [{"b": []}]}
     paths = {"/x": {"get": make_operation("getX", status=status, example="something")}}
     document = write_json(tmp_path / "other.json", make_document(paths, **secured))

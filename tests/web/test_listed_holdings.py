@@ -27,7 +27,7 @@ def names(client: TestClient, **query: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(("waited", "listed"), [(30 * DAY - 1, ["a.jsonl", "b.txt"]), (30 * DAY, ["b.txt"])])
-def test_a_file_is_listed_until_its_time_is_over(client: TestClient, waited: int, listed: list[str]) -> None:
+def test_a_file_is_listed_until_it_expires(client: TestClient, waited: int, listed: list[str]) -> None:
     id_ = upload(client, "a.jsonl")
     upload(client, "b.txt", "user_data")
 
@@ -38,7 +38,7 @@ def test_a_file_is_listed_until_its_time_is_over(client: TestClient, waited: int
 
 
 @pytest.mark.parametrize(("life", "status"), [(3599, 400), (3600, 200), (2_592_000, 200), (2_592_001, 400)])
-def test_a_file_lives_an_hour_to_30_days(client: TestClient, life: int, status: int) -> None:
+def test_a_file_expires_after_an_hour_to_30_days(client: TestClient, life: int, status: int) -> None:
     fields = {"purpose": "batch", "expires_after[anchor]": "created_at", "expires_after[seconds]": str(life)}
 
     answer = client.post("/v1/files", data=fields, files={"file": ("a.jsonl", b"{}")})
@@ -78,7 +78,7 @@ def test_a_listing_has_pages_that_follow_one_another(client: TestClient, kind: s
     assert client.get(f"/__admin/{kind}", params={"limit": 4}).json()["next"] == 4
 
 
-def test_a_batch_is_listed_with_its_provider_and_is_not_aged_by_that(client: TestClient) -> None:
+def test_a_batch_is_listed_with_its_provider_and_does_not_progress_by_that(client: TestClient) -> None:
     client.put("/__admin/progression", json="polls:3")
     id_ = client.post("/ai/batches", json={"prompts": ["a"]}).json()["id"]
 
@@ -89,7 +89,7 @@ def test_a_batch_is_listed_with_its_provider_and_is_not_aged_by_that(client: Tes
     assert client.get("/ai/batches", params={"id": id_}).json()["status"] != "successful"
 
 
-def test_a_sandbox_that_was_imported_is_kept_as_one_that_was_set_up(client: TestClient) -> None:
+def test_an_imported_sandbox_is_pinned(client: TestClient) -> None:
     headers = {"X-Mock-Sandbox": "mine"}
     client.post("/ai/batches", json={"prompts": ["a"]}, headers=headers)
     whole = client.get("/__admin/export", headers=headers).json()

@@ -21,7 +21,7 @@ def sdk() -> None:
 
 @needs_node
 @pytest.mark.usefixtures("sdk")
-def test_the_npm_sdk_goes_through_the_whole_loop() -> None:
+def test_the_npm_sdk_runs_a_batch_from_upload_to_output() -> None:
     with ThreadedServer(make_settings(strict=True, progression="polls:2")) as server:
         code, output = run("node", "--test", "--test-reporter=tap", str(TESTS), OPENAI_BASE_URL=f"{server.url}/v1")
 

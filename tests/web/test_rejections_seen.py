@@ -42,7 +42,7 @@ def test_a_rejected_request_has_a_reason_and_counts_as_unexpected_when_the_docum
 @pytest.mark.parametrize(
     ("statuses", "status"), [(["400", "422"], 422), (["400"], 400), (["422"], 422), (["4XX"], 422), ([], 422)]
 )
-def test_a_document_of_ones_own_says_which_status_an_invalid_request_gets(
+def test_the_document_decides_the_status_of_an_invalid_request(
     tmp_path: Path, statuses: list[str], status: int
 ) -> None:
     schema = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
@@ -96,7 +96,7 @@ def test_an_undocumented_400_without_a_body_says_its_phrase_as_other_errors_do()
 
 
 @pytest.mark.parametrize("is_stubbed", [False, True])
-def test_strict_mode_judges_other_requests_the_same_while_a_stub_is_installed(is_stubbed: bool) -> None:
+def test_strict_mode_checks_other_responses_while_a_stub_is_installed(is_stubbed: bool) -> None:
     bodies: list[Any] = [
         {"prompts": ["hi"]},
         {"prompts": ["hi"], "unknown": 1},
@@ -113,7 +113,7 @@ def test_strict_mode_judges_other_requests_the_same_while_a_stub_is_installed(is
         assert client.get("/user").status_code == (500 if is_stubbed else 200)
 
 
-def test_strict_mode_finds_a_wrong_reply_of_ours_while_a_stub_for_another_operation_is_installed(
+def test_strict_mode_finds_an_invalid_response_while_a_stub_for_another_operation_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = make_engine(strict=True)
@@ -141,7 +141,7 @@ def test_strict_mode_finds_a_wrong_reply_of_ours_while_a_stub_for_another_operat
         ("/nowhere", False),
     ],
 )
-def test_a_path_that_is_not_served_is_refused_in_the_form_of_the_api_that_was_meant(
+def test_an_unknown_path_is_rejected_in_the_format_of_the_nearest_api(
     tmp_path: Path, path: str, is_in_openais_form: bool | None
 ) -> None:
     paths = {"/v1/things": {"get": make_operation("listThings", example={"things": []})}}

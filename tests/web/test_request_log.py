@@ -25,9 +25,7 @@ def fields_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [vars(each)["request"] for each in caplog.records if each.name == "mockserver.requests"]
 
 
-def test_each_request_is_one_line_that_says_what_became_of_it(
-    client: TestClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_request_is_one_log_line_with_its_outcome(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     client.get("/user", headers={"X-Mock-Sandbox": "mine"})
     client.post("/ai/batches", json={"prompts": []}, headers={"X-Mock-Sandbox": "mine"})
     client.post("/ai/batchez", headers={"X-Mock-Sandbox": "mine"})
@@ -68,7 +66,7 @@ def test_a_token_is_in_no_line_and_its_sandbox_shows_its_key(
 
 
 @pytest.mark.parametrize("path", ["/a%0Amockserver: ERROR: forged", "/a%0D%0Ab", "/%1b[31m", "/\u2028x", "/%00"])
-def test_a_path_cannot_forge_a_line(client: TestClient, caplog: pytest.LogCaptureFixture, path: str) -> None:
+def test_a_path_cannot_forge_a_log_line(client: TestClient, caplog: pytest.LogCaptureFixture, path: str) -> None:
     client.get(path)
 
     (record,) = [each for each in caplog.records if each.name == "mockserver.requests"]

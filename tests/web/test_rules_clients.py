@@ -63,7 +63,7 @@ def test_the_sdk_gives_up_after_its_own_retries(web: httpx.Client) -> None:
     assert chat(web, retries=0).choices
 
 
-def test_a_stub_can_mean_one_model_only(web: httpx.Client) -> None:
+def test_a_stub_can_match_one_model_only(web: httpx.Client) -> None:
     install(web, operation=CHAT, status=404, body={"model": "gone"}, undocumented=True)
 
     assert chat(web, retries=0).choices
@@ -81,7 +81,7 @@ def test_a_connection_that_is_reset_is_tried_again_and_what_happened_did_happen(
     assert statuses(web) == [202, 202]
 
 
-def test_an_outage_heals_itself(web: httpx.Client) -> None:
+def test_an_outage_ends_by_itself(web: httpx.Client) -> None:
     outage = {"fault": {"type": "status", "status": 503, "retry_after": 1}, "for": 10, "path": "/v1/*"}
     web.put("/__admin/faults", json={"faults": [outage]})
 

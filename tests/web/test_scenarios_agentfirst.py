@@ -7,19 +7,19 @@ from pathlib import Path
 import httpx
 import pytest
 from builders import make_settings
-from scenes import TOKEN, Scene, named_after, scene
+from scenario_run import TOKEN, ScenarioRun, named_after, scenario_run
 
 from mockserver.engine.build import build_engine
 
 
-def curl(made: Scene, path: str, *options: str) -> tuple[int, str]:
+def curl(made: ScenarioRun, path: str, *options: str) -> tuple[int, str]:
     """curl's exit code and what it printed."""
     command = ["curl", "-sS", "-H", f"Authorization: Bearer {TOKEN}", *options, made.server.url + path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout
 
 
-def patient(made: Scene, path: str) -> tuple[httpx.Response, list[int]]:
+def patient(made: ScenarioRun, path: str) -> tuple[httpx.Response, list[int]]:
     """The first answer that is no error, as a client gets it that waits where it is told to; and its waits."""
     waits: list[int] = []
     for _ in count():
@@ -30,7 +30,7 @@ def patient(made: Scene, path: str) -> tuple[httpx.Response, list[int]]:
     return answer, waits
 
 
-def test_every_scenario_is_met_by_a_client_of_each_api_it_speaks_of() -> None:
+def test_every_scenario_is_tested_with_a_client_of_each_api_it_affects() -> None:
     book = build_engine(make_settings()).scenarios.by_name
     by_sdk, by_hand = (
         named_after(Path(__file__).with_name(f"test_scenarios_{each}.py")) for each in ("agilecloud", "agentfirst")
@@ -44,7 +44,7 @@ def test_every_scenario_is_met_by_a_client_of_each_api_it_speaks_of() -> None:
 
 
 def test_happy_path__leads_to_the_archive() -> None:
-    with scene("happy-path") as made:
+    with scenario_run("happy-path") as made:
         id_ = made.queue()
         looks = [made.status(id_).json() for _ in range(3)]
 
@@ -53,7 +53,7 @@ def test_happy_path__leads_to_the_archive() -> None:
 
 
 def test_partial_failures__are_counted_and_stand_in_the_archive() -> None:
-    with scene("partial-failures") as made:
+    with scenario_run("partial-failures") as made:
         done = made.finish(made.queue())
 
         assert (done["status"], done["successful"], done["failed"]) == ("successful", 4, 2)
@@ -62,7 +62,7 @@ def test_partial_failures__are_counted_and_stand_in_the_archive() -> None:
 
 
 def test_all_failed__is_a_failed_batch_that_costs_nothing() -> None:
-    with scene("all-failed") as made:
+    with scenario_run("all-failed") as made:
         before = made.api.get("/user").json()
         done = made.finish(made.queue())
 
@@ -71,7 +71,7 @@ def test_all_failed__is_a_failed_batch_that_costs_nothing() -> None:
 
 
 def test_stuck__is_still_being_retrieved_a_month_later() -> None:
-    with scene("stuck") as made:
+    with scenario_run("stuck") as made:
         id_ = made.queue()
         made.finish(id_, looks=10)
         made.advance(days=30)
@@ -81,7 +81,7 @@ def test_stuck__is_still_being_retrieved_a_month_later() -> None:
 
 
 def test_no_capacity__holds_batches_while_a_live_prompt_is_answered() -> None:
-    with scene("no-capacity") as made:
+    with scenario_run("no-capacity") as made:
         id_ = made.queue()
 
         assert made.api.get("/ai", params={"prompt": "Name a river."}).status_code == 200
@@ -90,7 +90,7 @@ def test_no_capacity__holds_batches_while_a_live_prompt_is_answered() -> None:
 
 
 def test_ids_vanish__after_an_hour() -> None:
-    with scene("ids-vanish") as made:
+    with scenario_run("ids-vanish") as made:
         id_ = made.queue()
         job = made.api.get("/ai", params={"prompt": "Name a river.", "mode": "async"}).json()["id"]
         url = made.finish(id_)["url"]
@@ -104,7 +104,7 @@ def test_ids_vanish__after_an_hour() -> None:
 
 
 def test_credits_run_out__between_two_batches() -> None:
-    with scene("credits-run-out") as made:
+    with scenario_run("credits-run-out") as made:
         body = ("-H", "Content-Type: application/json", "-d", '{"prompts": ["One river", "Another river"]}')
         first, answer = curl(made, "/ai/batches", *body)
         id_ = httpx.Response(200, text=answer).json()["id"]
@@ -120,7 +120,7 @@ def test_credits_run_out__between_two_batches() -> None:
 
 
 def test_credits_run_out__and_both_answers_are_read_after_the_refusal() -> None:
-    with scene("credits-run-out") as made:
+    with scenario_run("credits-run-out") as made:
         ids = [made.queue(1), made.queue(1)]
         done = [made.status(id_).json() for id_ in ids]
 
@@ -136,7 +136,7 @@ def test_credits_run_out__and_both_answers_are_read_after_the_refusal() -> None:
 
 
 def test_credits_run_out__can_refuse_reads_as_well() -> None:
-    with scene("credits-run-out") as made:
+    with scenario_run("credits-run-out") as made:
         id_ = made.queue(2)
         assert made.status(id_).json()["status"] == "successful"
 
@@ -147,7 +147,7 @@ def test_credits_run_out__can_refuse_reads_as_well() -> None:
 
 
 def test_token_revoked__in_the_middle_of_a_run() -> None:
-    with scene("token-revoked") as made:
+    with scenario_run("token-revoked") as made:
         id_ = made.queue()
         assert made.status(id_).json()["status"] == "retrieving"
         made.advance(seconds=1)
@@ -158,7 +158,7 @@ def test_token_revoked__in_the_middle_of_a_run() -> None:
 
 
 def test_rate_limited__is_waited_out() -> None:
-    with scene("rate-limited") as made:
+    with scenario_run("rate-limited") as made:
         answer, waits = patient(made, "/user")
 
         assert (answer.status_code, waits) == (200, [1, 1])
@@ -166,19 +166,19 @@ def test_rate_limited__is_waited_out() -> None:
 
 
 def test_rate_limited__fails_a_curl_that_does_not_wait() -> None:
-    with scene("rate-limited") as made:
+    with scenario_run("rate-limited") as made:
         assert curl(made, "/user", "--fail", "-w", "%{http_code}") == (22, "429")
 
 
 def test_flaky__is_overcome_by_asking_again() -> None:
-    with scene("flaky") as made:
+    with scenario_run("flaky") as made:
         waits = [wait for _ in range(20) for wait in patient(made, "/ai/devices")[1]]
 
         assert set(waits) == {0, 1}  # 500 says nothing of when, 503 does
 
 
 def test_slow_then_fast__times_out_twice_and_is_answered() -> None:
-    with scene("slow-then-fast") as made:
+    with scenario_run("slow-then-fast") as made:
         for _ in range(2):
             with pytest.raises(httpx.ReadTimeout):
                 made.api.get("/user", timeout=0.2)
@@ -187,7 +187,7 @@ def test_slow_then_fast__times_out_twice_and_is_answered() -> None:
 
 
 def test_huge_pages__are_as_heavy_as_real_ones() -> None:
-    with scene("huge-pages") as made:
+    with scenario_run("huge-pages") as made:
         job = made.api.get("/ai", params={"prompt": "Name a river.", "mode": "async"}).json()["id"]
         completion = made.api.get("/ai/completions", params={"id": job})
 
@@ -197,7 +197,7 @@ def test_huge_pages__are_as_heavy_as_real_ones() -> None:
 
 
 def test_credits_run_out__can_be_met_on_a_read_by_a_stub_or_a_preference() -> None:
-    with scene("credits-run-out") as made:
+    with scenario_run("credits-run-out") as made:
         id_ = made.queue(1)
         made.admin("POST", "/next", json={"operation": "getBatchStatus", "status": 402})
 

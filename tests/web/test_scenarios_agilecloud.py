@@ -7,15 +7,15 @@ from contextlib import contextmanager
 import openai
 import pytest
 from openai import OpenAI
-from scenes import TOKEN, Scene, counts_of, lines_of, scene, seen, start
+from scenario_run import TOKEN, ScenarioRun, counts_of, lines_of, scenario_run, seen, start
 
 HOUR = 3600
 
 
 @contextmanager
-def client_in(name: str, **options: int) -> Iterator[tuple[Scene, OpenAI]]:
-    """The SDK in a scene; it does not retry unless it is told to."""
-    with scene(name) as made, made.sdk(**{"max_retries": 0, **options}) as client:
+def client_in(name: str, **options: int) -> Iterator[tuple[ScenarioRun, OpenAI]]:
+    """The SDK as a client of the sandbox; it retries only if `max_retries` says so."""
+    with scenario_run(name) as made, made.sdk(**{"max_retries": 0, **options}) as client:
         yield made, client
 
 
@@ -75,7 +75,7 @@ def test_expired__keeps_what_was_done_and_names_the_rest() -> None:
 
 
 @pytest.mark.parametrize("polls", [1, 2, 3, 5])
-def test_expired__is_reached_by_polls_while_the_clock_stands(polls: int) -> None:
+def test_expired__is_reached_by_polls_under_a_frozen_clock(polls: int) -> None:
     with client_in("expired") as (made, client):
         made.admin("PUT", "/progression", json=f"polls:{polls}")
         batch = start(client)
@@ -231,7 +231,7 @@ def test_flaky__is_overcome_by_retries(naps: list[float]) -> None:
 
 def test_flaky__is_the_same_on_every_run() -> None:
     def run() -> list[int]:
-        with scene("flaky") as made:
+        with scenario_run("flaky") as made:
             return [made.api.get("/v1/models").status_code for _ in range(40)]
 
     first = run()
@@ -241,7 +241,7 @@ def test_flaky__is_the_same_on_every_run() -> None:
 
 
 def test_slow_then_fast__times_out_twice_and_is_answered(naps: list[float]) -> None:
-    with scene("slow-then-fast") as made, made.sdk(max_retries=2, timeout=0.3) as client:
+    with scenario_run("slow-then-fast") as made, made.sdk(max_retries=2, timeout=0.3) as client:
         assert client.models.list().data
 
         assert len(naps) == 2

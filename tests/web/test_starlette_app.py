@@ -200,7 +200,7 @@ def test_a_lifespan_begins_again_after_its_end() -> None:
             assert client.post("/ai/batches", json=asked).status_code == 202
 
 
-def test_the_app_that_tests_borrow_is_the_starlette_application() -> None:
+def test_the_app_of_asgi_app_is_the_starlette_application() -> None:
     lent = asgi_app()
 
     assert isinstance(lent.app, MockServer)

@@ -119,7 +119,7 @@ def test_of_a_repeated_field_the_last_counts() -> None:
     assert (fields["a"], upload_of(fields).blob.read()) == ("2", b"2")
 
 
-def test_names_and_texts_are_read_as_they_are_spelled() -> None:
+def test_field_names_and_texts_are_read_unchanged() -> None:
     fields = (
         UploadWire(form(part("a[b]", "Zoë 東京".encode()), part("f", b"", "東京.jsonl"), part("b", b""))).read().fields
     )
@@ -129,7 +129,7 @@ def test_names_and_texts_are_read_as_they_are_spelled() -> None:
 
 
 @pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-16", "idna", "latin-1", "nowhere", "rot13"])
-def test_a_form_is_utf_8_whatever_its_charset_is_said_to_be(charset: str) -> None:
+def test_a_form_is_utf_8_with_any_charset_parameter(charset: str) -> None:
     fields = UploadWire(form(part("a", "\\u00e9 é".encode())), content_type=f"{TYPE}; charset={charset}").read().fields
 
     assert fields == {"a": "\\u00e9 é"}
@@ -173,7 +173,7 @@ NAMED = 'Content-Disposition: form-data; name="a"'
         (form(part("a", b"\r\n--edge!" * 3000, "a")), "its boundary stands in it too often"),
     ],
 )
-def test_what_is_wrong_with_a_form_is_told_once_it_is_received(body: bytes, problem: str) -> None:
+def test_the_error_of_a_form_is_sent_after_it_is_received(body: bytes, problem: str) -> None:
     wire = UploadWire(body, piece=1000)
 
     read = wire.read()
@@ -240,7 +240,7 @@ def test_a_files_name_is_read_as_rfc_5987_writes_it(parameters: str, filename: s
 
 
 @given(st.binary(max_size=300), st.integers(0, len(GOOD)), st.sampled_from([TYPE, TYPE + "; charset=punycode"]))
-def test_no_body_whatever_is_more_than_unreadable(noise: bytes, at: int, content_type: str) -> None:
+def test_any_body_is_a_form_or_unreadable(noise: bytes, at: int, content_type: str) -> None:
     read = UploadWire(GOOD[:at] + noise + GOOD[at:], piece=50, content_type=content_type).read()
 
     assert bool(read.problem) == (read.fields is None)
@@ -325,7 +325,7 @@ def test_a_form_that_stalls_is_408() -> None:
     assert UploadWire(GOOD[:90], ends=False).through(gateway).status == 408
 
 
-def test_a_client_that_leaves_within_its_form_is_not_answered() -> None:
+def test_a_client_that_disconnects_within_its_form_is_not_answered() -> None:
     gateway = make_gateway()
     wire = UploadWire(part("file", b"x" * (2 * MEMORY_BYTES), "x"), ends=False)
     wire.messages.append({"type": "http.disconnect"})
@@ -361,7 +361,7 @@ def server() -> Iterator[ThreadedServer]:
 
 
 @pytest.mark.parametrize("size", [3 * MEGABYTE, 60 * MEGABYTE])
-def test_what_a_client_uploads_is_what_a_handler_gets(
+def test_a_handler_gets_the_uploaded_bytes(
     server: ThreadedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
 ) -> None:
     listener = Listener()
@@ -389,7 +389,7 @@ def test_what_a_client_uploads_is_what_a_handler_gets(
         assert all(chunk == file.read(CHUNK_BYTES) for chunk in upload.blob.chunks())
 
 
-def test_a_connection_lives_on_after_a_form_that_cannot_be_read(server: ThreadedServer) -> None:
+def test_a_connection_stays_open_after_an_unreadable_form(server: ThreadedServer) -> None:
     headers = {"Authorization": "Bearer test", "Content-Type": TYPE}
     with httpx.Client(base_url=server.url, headers=headers, timeout=10, trust_env=False) as client:
         statuses = [client.post("/v1/files", content=each).status_code for each in (b"x" * MEGABYTE, GOOD)]

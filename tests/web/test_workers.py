@@ -55,7 +55,7 @@ def test_a_lane_does_one_thing_after_another_in_order(pool: Workers) -> None:
     assert [work.result(PATIENCE) for work in [pool.submit("a", next_number) for _ in range(500)]] == list(range(500))
 
 
-def test_what_waits_for_a_busy_lane_takes_no_thread_from_another(pool: Workers) -> None:
+def test_work_that_waits_for_a_busy_lane_takes_no_thread(pool: Workers) -> None:
     before = threading.active_count()
     gate, work = held(pool, "busy")
     waiting = [pool.submit("busy", lambda: "later") for _ in range(1000)]
@@ -80,7 +80,7 @@ def test_lanes_take_turns_where_there_is_one_thread() -> None:
     assert pool.stop(PATIENCE)
 
 
-def test_a_lane_holds_so_many_and_no_more(pool: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_has_a_bounded_queue(pool: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers_module, "MAX_WAITING", 3)
     gate, _ = held(pool, "a")
     waiting = [pool.submit("a", lambda: None) for _ in range(3)]
@@ -93,7 +93,7 @@ def test_a_lane_holds_so_many_and_no_more(pool: Workers, monkeypatch: pytest.Mon
     gate.released.set()
 
 
-def test_work_that_is_cancelled_while_it_waits_is_forgotten(pool: Workers) -> None:
+def test_work_that_is_cancelled_while_it_waits_is_dropped(pool: Workers) -> None:
     gate, work = held(pool, "a")
     dropped = pool.submit("a", lambda: pytest.fail("it was dropped"))
 

@@ -21,6 +21,7 @@ else:
 
 DEFAULT_MODEL = "chatgpt"
 TARGETING = ("device", "country", "subdivision", "city", "language", "display")
+_TARGETING = frozenset({*TARGETING, *(f"{name} (planned)" for name in TARGETING)})
 
 
 class Question(NamedTuple):
@@ -77,6 +78,8 @@ def questions(batch: Batch, sandbox: Sandbox) -> list[Question]:
 
 def targeting_of(request: Mapping[str, Any]) -> dict[str, str]:
     """The targeting parameters of a request, under plain names. The display language defaults to the language."""
+    if _TARGETING.isdisjoint(request):  # as in most requests
+        return {}
     given = {name: request.get(name) or request.get(f"{name} (planned)") for name in TARGETING}
     given["display"] = given["display"] or given["language"]
     return {name: value for name, value in given.items() if value}

@@ -21,7 +21,7 @@ from mockserver.providers.agentfirst.completions import (
 )
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
 from mockserver.providers.agentfirst.settings import AgentFirstSettings
-from mockserver.sandbox.batches import IMMEDIATE, Batch, Lifecycle, Progression
+from mockserver.sandbox.batches import IMMEDIATE, Batch, ItemCounts, Lifecycle, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import canonical
@@ -83,7 +83,7 @@ def adapt(document: dict[str, Any], settings: Settings) -> None:
 
 
 def _lift(holder: Any, key: str, schema: Schema) -> None:
-    """Take the least length out of the schema that stands under a key."""
+    """Remove the minimum length from the schema under a key."""
     if isinstance(holder, dict) and key in holder:
         holder[key] = {name: each for name, each in schema.resolved(holder[key]).items() if name != "minLength"}
 
@@ -125,13 +125,13 @@ api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)
 
 
-def status_of(batch: Batch, now: float) -> Status:
-    """The status of the batch. It is `failed` only if every prompt failed."""
+def status_of(batch: Batch, now: float, tally: ItemCounts | None = None) -> Status:
+    """The status of the batch, whose tally may be known. It is `failed` only if every prompt failed."""
     if now < batch.items_end():
         return Status.RETRIEVING
     if now < batch.end():
         return Status.ARCHIVING
-    return Status.SUCCESSFUL if batch.tally(now).successful else Status.FAILED
+    return Status.SUCCESSFUL if (tally or batch.tally(now)).successful else Status.FAILED
 
 
 def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def _status(batch: Batch, now: float) -> dict[str, Any]:
     tally = batch.tally(now)
     return {
         "id": batch.id,
-        "status": status_of(batch, now),
+        "status": status_of(batch, now, tally),
         "count": batch.size,
         "successful": tally.successful,
         "failed": tally.failed,
@@ -240,13 +240,15 @@ def _archive_url(batch: Batch, sandbox: Sandbox, base_url: str) -> str:
 
 
 def _new_batch(call: Call) -> Batch:
+    # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
+    body = bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body
+    kept = call.sandbox.bodies.keep(body)  # before the id: a full disk changes nothing
     batch = Batch(
         id=call.sandbox.next_id(call.operation.key, call.canonical),
         kind=RequestKind.BATCH,
         account=call.account.key,
         size=len(call.body["prompts"]),
-        # Targeting may have been encoded. Copied, since orjson's output occupies at least 4 kB.
-        body=bytes(memoryview(call.canonical)) if targeting_of(call.body) else call.request.body,
+        body=kept,
         texts_key="prompts",
         created=call.now,
         progression=call.sandbox.progression,

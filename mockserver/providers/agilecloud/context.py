@@ -75,19 +75,19 @@ LIVE = {CHAT: "createChatCompletion", EMBEDDINGS: "createEmbedding"}
 
 
 def live_operation(world: ApiContext, endpoint: str) -> Operation | None:
-    """The operation that answers live what batches answer under that endpoint; None where none is served."""
+    """The operation whose requests a batch for that endpoint contains; None if it is not served."""
     return world.operation(LIVE[endpoint]) if endpoint in LIVE else None
 
 
 def live_schema(world: ApiContext, endpoint: str) -> Schema | None:
-    """What the body of a live request to the endpoint is judged by; None where no such request is served."""
+    """The schema of the body of a live request to the endpoint; None if it is not served."""
     operation = live_operation(world, endpoint)
     content = operation.body.get(JSON) if operation and operation.body else None
     return content.schema if content else None
 
 
 def is_bundled(world: ApiContext, endpoint: str) -> bool:
-    """Whether requests of batches, and live ones to the endpoint, are read as the bundled document says."""
+    """Whether the bundled document describes the endpoint's requests, live and in batches."""
     operation = live_operation(world, endpoint)
     if operation is None or world.changed_defaults(operation.key):
         return False

@@ -14,7 +14,7 @@ from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 
 ASKED = "agilecloud.asked"
-"""The collection that counts how often each request came."""
+"""The collection that counts how often each request was sent."""
 MAX_REQUEST_ID = 128
 """The most characters of a client's id."""
 MAX_ASKED = 50_000
@@ -69,7 +69,7 @@ def _content(request: Request, other_token: str) -> bytes:
 
 
 def _form(form: Mapping[str, str | Upload]) -> bytes:
-    """The fields; of a file name, size and beginning, since hashing a large one takes long."""
+    """The form's fields; of a file only name, size and first bytes, since hashing a large one takes long."""
     fields = {name: list(_file(value)) if isinstance(value, Upload) else value for name, value in form.items()}
     return canonical(fields)
 

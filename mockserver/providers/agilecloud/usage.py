@@ -19,6 +19,7 @@ from mockserver.providers.agilecloud.pricing import dollars, meter_event
 from mockserver.providers.agilecloud.rate_limit import spend
 from mockserver.sandbox.blobs import Blob, BlobWriter
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.workers import checkpoint
 
 USAGE = "agilecloud.usage"
 """The collection of entries, by account and number."""
@@ -216,6 +217,7 @@ class _Pricing:
         self._prices = context_prices(world)
 
     def __call__(self, entry: UsageEntry) -> _Priced:
+        checkpoint()
         # Of a model that is no longer listed, only embeddings have no completion tokens.
         kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
         model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)

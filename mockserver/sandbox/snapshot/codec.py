@@ -4,15 +4,17 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from mockserver.json_bodies import parse_json
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter
+from mockserver.records import field_names, is_record
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter, KeptBody, read_body
 from mockserver.sandbox.ids import check_depth
 from mockserver.sandbox.snapshot.registry import FrozenObject, Registry, SnapshotError, TypeInfo, frozen_copy
-from mockserver.sandbox.snapshot.types import LEAST, MOST, is_record, is_unicode, type_problem
+from mockserver.sandbox.snapshot.types import LEAST, MOST, is_unicode, type_problem
 from mockserver.workers import checkpoint
 
 TAG = "$"
@@ -21,6 +23,10 @@ MAX_DEPTH = 100
 """The most levels of JSON. JSON values nested deeper are written as text."""
 MAX_DIGITS = 256
 """The most hexadecimal digits of an integer."""
+ENCODED_DEPTH = 4
+"""Levels of which `Writer.encode` yields each inner value by itself, down to the fields of values in collections."""
+BLOB_PART = 192 * 1024
+"""Bytes of a blob that are encoded at once; a multiple of 3, so that base64 pads only the last ones."""
 
 
 class Writer:
@@ -43,9 +49,10 @@ class Writer:
                 return self._write_declared(value, depth)
             case str() | int() | float():
                 return self._write_scalar(value)
-            case bytes():
-                self._spend(len(value) * 4 // 3)
-                return {TAG: "bytes", "v": b64encode(value).decode()}
+            case bytes() | KeptBody():
+                content = read_body(value)
+                self._spend(len(content) * 4 // 3)
+                return {TAG: "bytes", "v": b64encode(content).decode()}
             case Blob():
                 return {TAG: "blob", "v": self._number(value)}
             case FrozenObject():
@@ -64,15 +71,37 @@ class Writer:
                 return self.write(frozen_copy(value), depth)
         raise SnapshotError(f"a {type(value).__name__} is none of the values that can be written")
 
-    def blobs(self) -> list[str]:
-        """The contents of all blobs, in base64."""
-        return [b64encode(blob.read()).decode() for blob in self._blobs]
+    def encode(self, value: Any, depth: int = 0) -> Iterator[bytes]:
+        """The value as `write` returns it, as JSON in pieces: of what is nested little, one for each inner value."""
+        if depth < ENCODED_DEPTH and type(value) in self._tags and not isinstance(value, StrEnum):
+            yield b"{%b:%b" % (orjson.dumps(TAG), orjson.dumps(self._tags[type(value)]))
+            for name in value._fields:
+                yield b",%b:" % orjson.dumps(name)
+                yield from self.encode(getattr(value, name), depth + 1)
+            yield b"}"
+        elif depth < ENCODED_DEPTH and type(value) is dict and _is_object(value):
+            self._spend(sum(map(len, value)))
+            members = (chain((orjson.dumps(key) + b":",), self.encode(each, depth + 1)) for key, each in value.items())
+            yield from _joined(b"{", members, b"}")
+        elif depth < ENCODED_DEPTH and type(value) is list:
+            yield from _joined(b"[", (self.encode(each, depth + 1) for each in value), b"]")
+        else:
+            yield orjson.dumps(self.write(value, depth))
+
+    def encode_tuple(self, values: Iterable[Any], depth: int) -> Iterator[bytes]:
+        """As `encode` for a tuple, whose values need not exist at the same time."""
+        yield b'{%b:"tuple","v":' % orjson.dumps(TAG)
+        yield from _joined(b"[", (self.encode(each, depth + 2) for each in values), b"]}")
+
+    def encode_blobs(self) -> Iterator[bytes]:
+        """The contents of all blobs that were written, in base64, as JSON in pieces."""
+        yield from _joined(b"[", map(_encode_blob, self._blobs), b"]")
 
     def _write_declared(self, value: Any, depth: int) -> Any:
         tag = self._tags[type(value)]
         if isinstance(value, StrEnum):
             return {TAG: tag, "v": str(value)}
-        return {TAG: tag} | {name: self.write(getattr(value, name), depth + 1) for name in value._fields}
+        return {TAG: tag} | {name: self.write(getattr(value, name), depth + 1) for name in field_names(type(value))}
 
     def _write_scalar(self, value: str | float) -> Any:
         self._spend(16)
@@ -87,7 +116,7 @@ class Writer:
         return value
 
     def _write_object(self, value: dict[Any, Any], depth: int) -> Any:
-        if TAG not in value and all(type(key) is str and is_unicode(key) for key in value):
+        if _is_object(value):
             self._spend(sum(map(len, value)))
             return {key: self.write(each, depth + 1) for key, each in value.items()}
         return {TAG: "dict", "v": [[self.write(key), self.write(each, depth + 3)] for key, each in value.items()]}
@@ -229,6 +258,29 @@ class Reader:
 
 
 _TAGS = {"bytes", "text", "float", "int", "json", "tuple", "dict", "blob", "stream"}
+
+
+def _is_object(value: dict[Any, Any]) -> bool:
+    """Whether the value is an object in JSON; another one is written as a list of pairs."""
+    return TAG not in value and all(type(key) is str and is_unicode(key) for key in value)
+
+
+def _joined(start: bytes, values: Iterable[Iterable[bytes]], end: bytes) -> Iterator[bytes]:
+    for value in values:
+        yield start
+        yield from value
+        start = b","
+    yield end if start == b"," else start + end
+
+
+def _encode_blob(blob: Blob) -> Iterator[bytes]:
+    parts = blob.chunks()
+    parts.part_bytes = BLOB_PART
+    yield b'"'
+    for part in parts:
+        checkpoint()
+        yield b64encode(part)
+    yield b'"'
 
 
 def _as_untyped(text: str) -> bytes:

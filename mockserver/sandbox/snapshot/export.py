@@ -1,7 +1,7 @@
 """Exports a sandbox as one JSON document, and imports it."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from mockserver.sandbox.snapshot.checks import (
     is_time,
     is_valid_batch,
 )
-from mockserver.sandbox.snapshot.codec import Reader, Writer
+from mockserver.sandbox.snapshot.codec import TAG, Reader, Writer
 from mockserver.sandbox.snapshot.registry import Registry, SnapshotError, frozen_copy
 from mockserver.sandbox.snapshot.types import type_problem
 from mockserver.sandbox.snapshot.upgrade import OLDEST, UpgradeCollections, upgraded
@@ -186,13 +186,21 @@ class Snapshots:
             shelves={name: frozen_copy(dict(sandbox.collection(name, object).items())) for name in names},
         )
 
-    def write(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> dict[str, Any]:
-        """The document; raises SnapshotError if it would exceed `most` bytes."""
+    def encode(self, snapshot: Snapshot, most: int = MAX_DOCUMENT) -> Iterator[bytes]:
+        """The document as JSON in pieces; raises SnapshotError if it would exceed `most` bytes."""
         writer = Writer(self._registry, most)
-        exchanges = snapshot.exchanges and tuple(without_secrets(each, snapshot.name) for each in snapshot.exchanges)
-        written = writer.write(snapshot._replace(exchanges=exchanges))
         head = {"format": FORMAT, "version": VERSION, "mockserver": __version__}
-        return {**head, "sandbox": written, "blobs": writer.blobs()}
+        tag = orjson.dumps({TAG: self._registry.tags[Snapshot]})
+        yield orjson.dumps(head).removesuffix(b"}") + b',"sandbox":' + tag.removesuffix(b"}")
+        for name, value in snapshot._asdict().items():
+            yield b",%b:" % orjson.dumps(name)
+            if name == "exchanges" and value:
+                yield from writer.encode_tuple((without_secrets(each, snapshot.name) for each in value), 1)
+            else:
+                yield from writer.encode(value, 1)
+        yield b'},"blobs":'
+        yield from writer.encode_blobs()
+        yield b"}"
 
     def read(self, document: Any) -> Snapshot:
         """The snapshot of a document; raises SnapshotError."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, Self, get_args, get_type_hints
 
-from mockserver.sandbox.snapshot.types import is_record
+from mockserver.records import field_names, is_record, required_fields
 
 
 class SnapshotError(Exception):
@@ -70,8 +70,8 @@ def frozen_copy(value: Any) -> Any:
 
 def _type_info(hint: Any) -> TypeInfo | None:
     if is_record(hint):
-        hints = {name: each for name, each in get_type_hints(hint).items() if name in hint._fields}
-        return TypeInfo(hint, hints, frozenset(hint._fields) - hint._field_defaults.keys())
+        hints = {name: each for name, each in get_type_hints(hint).items() if name in field_names(hint)}
+        return TypeInfo(hint, hints, required_fields(hint))
     if issubclass(hint, StrEnum):
         return TypeInfo(hint, {"v": str}, frozenset({"v"}))
     if hasattr(hint, "kept"):

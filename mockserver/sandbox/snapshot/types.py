@@ -11,11 +11,6 @@ LEAST, MOST = -(2**63), 2**64 - 1
 """The range of integers in our JSON."""
 
 
-def is_record(hint: Any) -> bool:
-    """Whether it is a NamedTuple class."""
-    return isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_field_defaults")
-
-
 def type_problem(value: Any, hint: Any) -> str:
     """Why the value is not of the type; empty if it is.
 

@@ -9,7 +9,7 @@ from mockserver.web.admin.views import iso_instant
 
 
 def accounts(call: AdminCall) -> Any:
-    return {"accounts": [_account(call, each) for each in call.sandbox.accounts.every()]}
+    return {"accounts": (_account(call, each) for each in call.sandbox.accounts.every())}
 
 
 def account(call: AdminCall) -> Any:
@@ -62,16 +62,17 @@ ACCOUNT: dict[str, Any] = {
 """The schema of the body: what can be set of an account."""
 
 VERBS = (
-    AdminRoute("GET", "/accounts", accounts),
-    AdminRoute("GET", "/accounts/{token}", account),
+    AdminRoute("GET", "/accounts", accounts, grows=True),
+    AdminRoute("GET", "/accounts/{token}", account, grows=True),
     AdminRoute(
         "PUT",
         "/accounts/{token}",
         put_account,
         object_schema(**ACCOUNT),
+        grows=True,
     ),
-    AdminRoute("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE),
-    AdminRoute("GET", "/usage", usage, parameters=PAGE),
+    AdminRoute("GET", "/accounts/{token}/ledger", ledger, parameters=PAGE, grows=True),
+    AdminRoute("GET", "/usage", usage, parameters=PAGE, grows=True),
 )
 
 

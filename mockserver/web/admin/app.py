@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Generator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -19,19 +20,25 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.engine.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
+from mockserver.errors import Refusal
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
+from mockserver.openapi.operations import JSON
 from mockserver.openapi.responses import problem, violation_json
 from mockserver.openapi.router import MAX_NAME, allowed_methods
 from mockserver.openapi.security import read_token
+from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.manager import SandboxesFull, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
 from mockserver.settings.table import Settings
 from mockserver.text import nearest
 from mockserver.web.admin.auth import AdminAuth
-from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated
+from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated, is_large_sandbox
 from mockserver.web.admin.routes import ROUTES
+from mockserver.web.answers.delivery import Delivery, is_large
+from mockserver.web.answers.encoding import encode_pieces, has_pieces
+from mockserver.web.answers.space import SMALL_BYTES, AnswerSpace
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import internal_error
 from mockserver.web.lanes import busy, in_lane, own_lane
@@ -46,8 +53,8 @@ SANDBOX = "sandbox"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
-    """The Starlette app for the admin API.
+def build_admin(engine: Engine, settings: Settings, delivery: Delivery | None = None) -> ASGIApp:
+    """The Starlette app for the admin API; `delivery` sends the answers of the whole server.
 
     It does not keep the engine alive: Starlette's router and middleware form reference cycles, which would keep it
     until garbage collection.
@@ -56,7 +63,8 @@ def build_admin(engine: Engine, settings: Settings) -> ASGIApp:
     by_path: dict[str, dict[str, AdminRoute]] = {}
     for verb in ROUTES:
         by_path.setdefault(verb.path, {})[verb.method] = verb
-    endpoints = {path: _Endpoint(known, settings, verbs) for path, verbs in by_path.items()}
+    delivery = delivery or Delivery(engine.workers, AnswerSpace(), shows_source=False)
+    endpoints = {path: _Endpoint(known, settings, delivery, verbs) for path, verbs in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may contain slashes, and a suffix such as /ledger is not part of it.
@@ -100,14 +108,15 @@ class _Refusing:
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _method_not_allowed(scope["path"], scope["method"], self._methods)(scope, receive, send)
+        await _sent(_method_not_allowed(scope["path"], scope["method"], self._methods))(scope, receive, send)
 
 
 class _Endpoint:
     """All routes of one admin path."""
 
-    def __init__(self, engine: Engine, settings: Settings, verbs: Mapping[str, AdminRoute]) -> None:
+    def __init__(self, engine: Engine, settings: Settings, delivery: Delivery, verbs: Mapping[str, AdminRoute]) -> None:
         self._engine = engine
+        self._delivery = delivery
         self._gate = AdminAuth(settings)
         self._body_timeout = settings.body_timeout
         self._verbs = verbs
@@ -130,40 +139,61 @@ class _Endpoint:
             except SandboxesFull as full:
                 response = _problem(AdminRefusal(503, f"No sandbox can be made or pinned: {full}. {MAKE_ROOM}"))
             except LaneFull as full:
-                response = _sent(busy(full), dict(busy(full).headers))
+                response = busy(full)
+            except Refusal as refusal:  # the disk is full
+                response = _problem(AdminRefusal(refusal.status or 503, refusal.detail))
             except (ClientDisconnect, ConnectionResetError):
                 return
             except Exception:  # the server would close the client's connection after an exception
-                response = _sent(internal_error(request.method, request.url.path))
-        await response(scope, receive, send)
+                response = internal_error(request.method, request.url.path)
+        if is_large(response):
+            async with self._delivery.hold(response) as response:
+                await self._delivery.deliver(response, request.method, receive, send)
+        else:
+            await self._delivery.deliver(response, request.method, receive, send)
 
-    async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> StarletteResponse:
+    async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> Response:
         asked = _read_request(verb, request, body)
         courier = self._engine.courier
         if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
+        name, action = asked.sandbox, partial(self._answer, asked)
+        if verb.grows and self._is_large(verb, name):
+            async with self._delivery.space.turn(name):
+                if verb.in_steps:
+                    return await self._answer_in_steps(asked, request.receive)
+                may_stop = verb.method == "GET"
+                return await in_lane(self._engine.workers, name, action, request.receive, may_stop=may_stop)
         if verb.in_steps:
             return await self._answer_in_steps(asked, request.receive)
-        if asked.sandbox in self._engine.workers.lanes:
-            return await in_lane(self._engine.workers, asked.sandbox, partial(self._answer, asked), request.receive)
-        return self._answer(asked)
+        if name in self._engine.workers.lanes:
+            return await in_lane(self._engine.workers, name, action, request.receive)
+        return action()
 
-    def _answer(self, asked: "_AdminRequest") -> StarletteResponse:
+    def _answer(self, asked: "_AdminRequest") -> Response:
         call = self._call(asked)
         with call.sandbox.transaction:
-            answer = asked.verb.answer(call)
+            answer = self._encode(asked.verb.answer(call))
             self._engine.settle(call.sandbox)
         return self._reply(asked.verb, call.sandbox, answer)
 
-    async def _answer_in_steps(self, asked: "_AdminRequest", receive: Receive) -> StarletteResponse:
+    async def _answer_in_steps(self, asked: "_AdminRequest", receive: Receive) -> Response:
         """The response of a route with steps: each runs in its sandbox's transaction, the code between them outside."""
-        workers, lane = self._engine.workers, own_lane()
-        async with LARGE_BODIES.hold(len(asked.body)):
+        workers, lane, verb = self._engine.workers, own_lane(), asked.verb
+        async with LARGE_BODIES.hold(len(asked.body)) if asked.body else nullcontext():
             call = await in_lane(workers, lane, partial(self._call, asked), receive)
-        steps, found = asked.verb.answer(call), None
-        while isinstance(step := await in_lane(workers, lane, partial(_next_step, steps, found), receive), Step):
+            steps, sandbox = verb.answer(call), call.sandbox
+            del call  # the parsed body, several times as large as its text, lives until the first step
+            step = await in_lane(workers, lane, partial(_next_step, steps, None), receive, may_stop=True)
+        while isinstance(step, Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
-        return await in_lane(workers, lane, partial(self._reply, asked.verb, call.sandbox, step), receive)
+            step = await in_lane(workers, lane, partial(_next_step, steps, found), receive, may_stop=True)
+        return await in_lane(workers, lane, lambda: self._reply(verb, sandbox, self._encode(step)), receive)
+
+    def _is_large(self, verb: AdminRoute, name: str) -> bool:
+        """Whether the answer may be large, or take long."""
+        found = self._engine.sandboxes.named(name)
+        return found is not None and (verb.is_large or is_large_sandbox(found))
 
     def _call(self, asked: "_AdminRequest") -> AdminCall:
         value = _read_json(asked.verb, asked.body)
@@ -171,15 +201,26 @@ class _Endpoint:
         if asked.verb.sets_up:
             book.check_room_to_pin(name)
         find = book.open if asked.verb.sets_up else book.peek
-        return AdminCall(self._engine, find(name, by_token=asked.by_token), asked.path, asked.query, value)
+        sandbox = find(name, by_token=asked.by_token)
+        return AdminCall(self._engine, sandbox, asked.path, asked.query, value, self._delivery.space.keep)
 
-    def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: Any) -> StarletteResponse:
+    def _encode(self, answer: Any) -> bytes | Blob | Response:
+        """The answer in JSON; as it is if it is no JSON value."""
+        if isinstance(answer, bytes | Blob | Response):
+            return answer
+        return self._delivery.space.keep(encode_pieces(answer)) if has_pieces(answer) else orjson.dumps(answer)
+
+    def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: bytes | Blob | Response) -> Response:
         sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
-        named = dict((("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told))
+        named = (("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told)
         if isinstance(answer, Response):  # a route that does not return JSON
-            return _sent(answer, named)
-        return _json(200, answer, named)
+            return answer.with_headers(*named)
+        if isinstance(answer, bytes):
+            return Response(200, JSON, answer, named)
+        if answer.size <= SMALL_BYTES:
+            return Response(200, JSON, answer.read(), named)
+        return Response(200, JSON, answer.chunks(), (*named, ("Content-Length", str(answer.size))))
 
 
 class _AdminRequest(NamedTuple):
@@ -265,32 +306,28 @@ def _read_json(verb: AdminRoute, body: bytes) -> Any:
     return value
 
 
-def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> StarletteResponse:
-    body = value if isinstance(value, bytes) else orjson.dumps(value)
-    return StarletteResponse(body, status, headers, "application/json")
-
-
-def _problem(refusal: AdminRefusal, headers: Mapping[str, str] | None = None) -> StarletteResponse:
+def _problem(refusal: AdminRefusal) -> Response:
     more: dict[str, Any] = (
         {"violations": [violation_json(each) for each in refusal.violations]} if refusal.violations else {}
     )
-    return _sent(problem(refusal.status, "Refused", refusal.detail, **more), headers)
+    return problem(refusal.status, "Refused", refusal.detail, **more)
 
 
-def _sent(answer: Response, headers: Mapping[str, str] | None = None) -> StarletteResponse:
-    return StarletteResponse(answer.body, answer.status, headers, answer.media_type)
+def _sent(answer: Response) -> StarletteResponse:
+    """The response as one of Starlette's."""
+    return StarletteResponse(answer.body, answer.status, dict(answer.headers), answer.media_type or None)
 
 
-def _method_not_allowed(path: str, method: str, methods: Any) -> StarletteResponse:
-    headers = {"Allow": allowed_methods(methods)}
+def _method_not_allowed(path: str, method: str, methods: Any) -> Response:
+    allow = ("Allow", allowed_methods(methods))
     if method == "OPTIONS":
-        return StarletteResponse(status_code=204, headers=headers)
-    detail = f"{path[:MAX_NAME]} does not answer {method[:MAX_NAME]}; it answers {headers['Allow']}."
-    return _problem(AdminRefusal(405, detail), headers)
+        return Response(204, headers=(allow,))
+    detail = f"{path[:MAX_NAME]} does not answer {method[:MAX_NAME]}; it answers {allow[1]}."
+    return _problem(AdminRefusal(405, detail)).with_headers(allow)
 
 
 async def _not_found(request: StarletteRequest, _: Exception) -> StarletteResponse:
     path = request.url.path
     near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in ROUTES))
     hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""
-    return _problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_NAME]}.{hint}"))
+    return _sent(_problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_NAME]}.{hint}")))

@@ -1,14 +1,19 @@
 """Admin calls, routes and rejections."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.engine.engine import Engine
 from mockserver.errors import Violation
 from mockserver.openapi.schema import Schema
+from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.sandbox import Sandbox
 
 MAX_ROWS = 1000
+LARGE_JOURNAL = 256 * 1024
+"""Bytes of a journal, or of stubs, that are not listed on the event loop."""
+LARGE_COLLECTION = 200
+"""Values of a collection, such as batches, that are not listed on the event loop."""
 PAGE = frozenset({"limit", "after"})
 
 
@@ -30,6 +35,8 @@ class AdminCall(NamedTuple):
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
+    keep: Callable[[Iterable[bytes]], Blob]
+    """Keeps a large answer until the client has read it."""
 
     @property
     def now(self) -> float:
@@ -62,11 +69,26 @@ class AdminRoute(NamedTuple):
     in_steps: bool = False
     """Whether `answer` is a generator. It runs in a thread and outside any transaction, except for the steps it yields.
     """
+    grows: bool = False
+    """Whether the answer, or the work for it, grows with what the sandbox holds. Of a large sandbox it is made in a
+    thread, one at a time.
+    """
 
     @property
     def sets_up(self) -> bool:
         """Whether the call counts as set-up, which pins the sandbox."""
         return self.method != "GET" if self.opens is None else self.opens
+
+
+def is_large_sandbox(sandbox: Sandbox) -> bool:
+    """Whether listing all that the sandbox holds may take long."""
+    rules = sandbox.rules.installed
+    return (
+        sandbox.journal.held > LARGE_JOURNAL
+        or sandbox.largest_collection > LARGE_COLLECTION
+        or sum(rule.size for rule in rules) + 1000 * len(rules) > LARGE_JOURNAL
+        or (sandbox.outbox is not None and len(sandbox.outbox.pending) + len(sandbox.outbox.claimed) > LARGE_COLLECTION)
+    )
 
 
 def object_schema(*required: str, at_least: int = 0, **properties: Any) -> Schema:

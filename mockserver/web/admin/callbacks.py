@@ -22,7 +22,7 @@ def callbacks(call: AdminCall) -> Any:
         wanted = _read_state(call.query["state"])
         found = [each for each in found if each.state is wanted]
     return {
-        "callbacks": [_callback_json(each) for each in found[after : after + limit]],
+        "callbacks": (_callback_json(each) for each in found[after : after + limit]),
         "next": after + limit if len(found) > after + limit else None,
         "pending": len(outbox.pending) if outbox else 0,
         "dropped": outbox.dropped if outbox else 0,
@@ -50,7 +50,7 @@ def redeliver_callback(call: AdminCall) -> Any:
 
 
 VERBS = (
-    AdminRoute("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}),
+    AdminRoute("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}, grows=True),
     AdminRoute("DELETE", "/callbacks", delete_callbacks),
     AdminRoute("POST", "/callbacks/{id}/redeliver", redeliver_callback),
 )

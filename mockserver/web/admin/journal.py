@@ -207,17 +207,15 @@ def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
 
 
 _SEARCH = Schema(_object(SEARCH_PROPERTIES), {})
-_ORDER = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
+_COUNT = Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {})
+_SEARCHES = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
+_ORDER = Schema(_object({"requests": _SEARCHES}, "requests"), {})
 
 VERBS = (
-    AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE),
+    AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE, grows=True),
     AdminRoute("DELETE", "/requests", delete_requests, opens=False),
-    AdminRoute(
-        "POST", "/requests/count", count_requests, Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {}), opens=False
-    ),
-    AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False),
-    AdminRoute(
-        "POST", "/requests/order", order_requests, Schema(_object({"requests": _ORDER}, "requests"), {}), opens=False
-    ),
-    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}),
+    AdminRoute("POST", "/requests/count", count_requests, _COUNT, opens=False, grows=True),
+    AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False, grows=True),
+    AdminRoute("POST", "/requests/order", order_requests, _ORDER, opens=False, grows=True),
+    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}, grows=True),
 )

@@ -1,10 +1,11 @@
 """Admin routes that list a sandbox's batches and files. Unlike a client's poll, they make no batch progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
 from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRoute, read_count
+from mockserver.workers import checkpoint
 
 
 def listing(kind: str) -> Callable[[AdminCall], Any]:
@@ -14,7 +15,7 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
         limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
         providers = {service.provider for service in call.engine.services if service.provider}
         found = (
-            {"provider": each.name, **row}
+            _row(each.name, row)
             for each in sorted(providers, key=lambda provider: provider.name)
             if kind in each.listings
             for row in each.listings[kind](call.sandbox, call.now)
@@ -25,7 +26,12 @@ def listing(kind: str) -> Callable[[AdminCall], Any]:
     return answer
 
 
+def _row(provider: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    checkpoint()
+    return {"provider": provider, **row}
+
+
 VERBS = (
-    AdminRoute("GET", "/batches", listing("batches"), parameters=PAGE),
-    AdminRoute("GET", "/files", listing("files"), parameters=PAGE),
+    AdminRoute("GET", "/batches", listing("batches"), parameters=PAGE, grows=True),
+    AdminRoute("GET", "/files", listing("files"), parameters=PAGE, grows=True),
 )

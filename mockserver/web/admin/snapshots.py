@@ -4,12 +4,10 @@ from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any
 
-import orjson
-
 from mockserver.engine.engine import Engine
-from mockserver.json_bodies import JsonError, check_values
+from mockserver.json_bodies import JsonError, check_values_in
 from mockserver.openapi.schema import Schema
-from mockserver.sandbox.blobs import no_room
+from mockserver.sandbox.blobs import Blob, no_room
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.scenario import parse_conditions
@@ -29,7 +27,7 @@ _CHOICES = {"true": True, "false": False}
 _RULE = Schema(RULE_SCHEMA, {})
 
 
-def export(call: AdminCall) -> Generator[Step, Any, bytes]:
+def export(call: AdminCall) -> Generator[Step, Any, Blob]:
     """The export; `journal=true` includes the exchanges."""
     wanted = call.query.get("journal", "false")
     if wanted not in _CHOICES:
@@ -38,13 +36,13 @@ def export(call: AdminCall) -> Generator[Step, Any, bytes]:
     # Encoding takes long, and runs outside the transaction.
     taken = yield Step(call.sandbox.name, partial(_take, snapshots, call.sandbox, journal=_CHOICES[wanted]))
     try:
-        document = orjson.dumps(snapshots.write(taken))
+        document = call.keep(snapshots.encode(taken))
     except SnapshotError as error:
         raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from error
-    if len(document) > MAX_DOCUMENT:
+    if document.size > MAX_DOCUMENT:
         raise AdminRefusal(422, f"The sandbox cannot be exported: there is more than {MAX_DOCUMENT} bytes of it.")
     try:
-        check_values(document, max_document_values(len(document)))
+        check_values_in(document.chunks, document.size, max_document_values(document.size))
     except JsonError as error:
         raise AdminRefusal(422, f"The sandbox cannot be exported: {error}.") from None
     return document
@@ -81,7 +79,7 @@ def _restore(call: AdminCall, snapshot: Snapshot) -> None:
 
 
 VERBS = (
-    AdminRoute("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True, in_steps=True),
+    AdminRoute("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True, in_steps=True, grows=True),
     AdminRoute("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True, in_steps=True),
 )
 

@@ -1,6 +1,6 @@
 """Admin routes for stubs and faults."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mockserver.engine.overrides import StubError, read_rules
@@ -54,11 +54,11 @@ _FAULTS = object_schema("faults", faults={"type": "array", "maxItems": MAX_RULES
 
 VERBS = (
     AdminRoute("POST", "/next", next_, Schema(RULE_SCHEMA, {})),
-    AdminRoute("GET", "/stubs", stubs),
+    AdminRoute("GET", "/stubs", stubs, grows=True),
     AdminRoute("DELETE", "/stubs", delete_stubs),
     AdminRoute("DELETE", "/stubs/{id}", delete_stub),
-    AdminRoute("GET", "/faults", faults),
-    AdminRoute("PUT", "/faults", put_faults, _FAULTS),
+    AdminRoute("GET", "/faults", faults, grows=True),
+    AdminRoute("PUT", "/faults", put_faults, _FAULTS, grows=True),
     AdminRoute("DELETE", "/faults", delete_faults),
 )
 
@@ -75,10 +75,10 @@ def _install(
         raise AdminRefusal(422, f"{error}.") from error
 
 
-def _stubs_json(call: AdminCall, origin: str | None = None) -> list[dict[str, Any]]:
+def _stubs_json(call: AdminCall, origin: str | None = None) -> Iterator[dict[str, Any]]:
     """The installed rules, in order of precedence."""
     call.sandbox.rules.drop_gone(call.now)
-    return [_stub_json(rule) for rule in call.sandbox.rules.installed if origin in {None, rule.origin}]
+    return (_stub_json(rule) for rule in list(call.sandbox.rules.installed) if origin in {None, rule.origin})
 
 
 def _stub_json(rule: Rule) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _client_rules(call: AdminCall) -> list[ClientRules]:
 
 
 VERBS = (
-    AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True),
-    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"})),
+    AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True, grows=True),
+    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"}), grows=True),
     AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
 )

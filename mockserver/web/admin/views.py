@@ -19,13 +19,15 @@ MAX_CHARACTERS = 65_536
 MAX_DETAIL = 1000
 _READ_BYTES = 4 * MAX_CHARACTERS + 8192
 """The bytes of a body that are searched for credentials: what is shown, and some more, since one may be cut."""
+_SHORT_BYTES = 8192
+"""The bytes of a response body that are searched where only its detail is shown."""
 _LOST = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED})
 
 
 def exchanges_json(sandbox: Sandbox, found: Iterator[Exchange]) -> dict[str, Any]:
     """Exchanges as JSON, with the number of requests seen and dropped."""
     return {
-        "requests": [_exchange(each, sandbox) for each in found],
+        "requests": (_exchange(each, sandbox) for each in found),
         "seen": sandbox.journal.seen,
         "dropped": sandbox.journal.dropped,
     }
@@ -44,7 +46,7 @@ def public_name(sandbox: Sandbox) -> str:
 
 def exchange_summary(exchange: Exchange, public: str = "") -> dict[str, Any]:
     """An exchange without its bodies and headers; `public` is a text that is no credential."""
-    exchange = without_secrets(exchange, public, _READ_BYTES)
+    exchange = without_secrets(exchange._replace(request=exchange.request._replace(body=b"")), public, _SHORT_BYTES)
     return {
         "number": exchange.number,
         "method": exchange.request.method,

@@ -108,7 +108,7 @@ SCHEMAS = st.recursive(PLAIN, deeper, max_leaves=12)
 
 @settings(max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(schema=SCHEMAS, key=st.binary(max_size=8))
-def test_a_fabricated_value_is_valid_for_its_schema(schema: dict[str, Any], key: bytes) -> None:
+def test_a_generated_value_is_valid(schema: dict[str, Any], key: bytes) -> None:
     value = make(schema, key)
 
     assert is_valid(value, schema), value
@@ -124,7 +124,7 @@ def test_the_same_key_gives_the_same_value_and_other_keys_give_others() -> None:
     assert {json.dumps(make(schema, key)) for key in KEYS} == values
 
 
-def test_another_process_with_other_hashes_fabricates_the_same() -> None:
+def test_another_process_with_other_hashes_generates_the_same_values() -> None:
     schema = {"type": "array", "minItems": 5, "items": {"type": "string", "pattern": r"^[^a-z]{3}\W.*(a|b)$"}}
     program = (
         "import json; from mockserver.openapi.generate.values import generate_value;"
@@ -190,7 +190,7 @@ def test_a_reference_finds_escaped_names_and_list_members() -> None:
     assert make({"$ref": "#/list/1"}, root={"list": [{"const": 0}, {"const": 1}]}) == 1
 
 
-def test_words_beside_a_reference_count_too() -> None:
+def test_keywords_beside_a_reference_apply_too() -> None:
     root = {"components": {"schemas": {"Short": {"type": "string", "maxLength": 9, "minLength": 2}}}}
 
     for key in KEYS:
@@ -220,7 +220,7 @@ def test_all_parts_of_a_combination_hold_together() -> None:
         assert value["kind"] == "b"
 
 
-def test_exactly_one_branch_of_one_of_is_met_by_leaving_out_what_the_others_require() -> None:
+def test_one_of_is_satisfied_by_omitting_what_other_branches_require() -> None:
     properties = {"id": {"type": "integer"}, "url": {"type": "string"}}
     schema = {"type": "object", "properties": properties, "oneOf": [{"required": ["id"]}, {"required": ["url"]}]}
 
@@ -260,19 +260,19 @@ def test_exactly_one_branch_of_one_of_is_met_by_leaving_out_what_the_others_requ
         {"enum": [None]},
     ],
 )
-def test_narrow_schemas_are_met(schema: dict[str, Any]) -> None:
+def test_narrow_schemas_get_valid_values(schema: dict[str, Any]) -> None:
     for key in KEYS:
         value = make(schema, key)
         assert is_valid(value, schema), value
 
 
-def test_the_exclusive_bounds_of_openapi_3_0_are_heeded() -> None:
+def test_exclusive_bounds_of_openapi_3_0_are_respected() -> None:
     schema = {"type": "integer", "minimum": 3, "exclusiveMinimum": True, "maximum": 5, "exclusiveMaximum": True}
 
     assert {make(schema, key) for key in KEYS} == {4}
 
 
-def test_what_is_only_for_requests_is_left_out_of_a_value() -> None:
+def test_write_only_properties_are_left_out_of_responses() -> None:
     schema = {"type": "object", "properties": {"password": {"type": "string", "writeOnly": True}, "id": {}}}
 
     assert set(make(schema)) == {"id"}
@@ -295,11 +295,11 @@ def test_what_is_only_for_requests_is_left_out_of_a_value() -> None:
         ),
     ],
 )
-def test_a_schema_that_cannot_be_met_still_gives_a_value_of_its_type(schema: dict[str, Any], type_: type) -> None:
+def test_an_unsatisfiable_schema_still_gives_a_value_of_its_type(schema: dict[str, Any], type_: type) -> None:
     assert isinstance(make(schema), type_)
 
 
-def test_a_document_s_schema_of_countless_paths_is_filled_as_far_as_the_budget_goes() -> None:
+def test_a_schema_with_very_many_branches_is_generated_within_its_budget() -> None:
     parts = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
     leaf = {"type": "array", "minItems": 9_000, "items": {"type": "string", "minLength": 9_000}}
     root = {"$defs": {**parts, "a40": leaf}}

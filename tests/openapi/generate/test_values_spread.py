@@ -35,12 +35,12 @@ TEXT = {"type": "string"}
         {"anyOf": [{"type": ["null"]}, TEXT]},
     ],
 )
-def test_what_may_be_null_is_not_null_while_there_is_room(schema: dict[str, Any]) -> None:
+def test_nullable_values_are_not_null_near_the_top(schema: dict[str, Any]) -> None:
     assert {type(value) for value in values(schema)} == {str}
 
 
 @pytest.mark.parametrize("schema", [{"anyOf": [TEXT, {"type": "null"}]}, {"type": ["string", "null"]}])
-def test_what_may_be_null_is_null_four_levels_deep(schema: dict[str, Any]) -> None:
+def test_nullable_values_are_null_four_levels_deep(schema: dict[str, Any]) -> None:
     for _ in range(4):
         schema = {"type": "object", "required": ["a"], "properties": {"a": schema}}
 
@@ -53,7 +53,7 @@ def test_every_branch_that_is_not_null_is_taken() -> None:
     assert {type(value) for value in values(schema)} == {str, int, list}
 
 
-def test_without_room_the_plainest_branch_is_taken() -> None:
+def test_at_the_depth_limit_the_simplest_branch_is_used() -> None:
     schema: dict[str, Any] = {"anyOf": [{"type": "array"}, {"type": "object"}, {"type": "integer"}]}
     for _ in range(4):
         schema = {"type": "object", "required": ["a"], "properties": {"a": schema}}
@@ -88,13 +88,13 @@ def test_numbers_are_spread_between_their_bounds(type_: str, bounds: dict[str, A
     assert {int((value - low) // tenth) for value in made} >= {1, 2, 3, 4, 5, 6, 7, 8}
 
 
-def test_every_side_of_a_die_comes_up() -> None:
+def test_every_integer_of_a_small_range_occurs() -> None:
     assert set(values({"type": "integer", "minimum": 1, "maximum": 6})) == {1, 2, 3, 4, 5, 6}
     assert set(values({"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 7})) == {1, 2, 3, 4, 5, 6}
     assert set(values({"type": "boolean"})) == {True, False}
 
 
-def test_numbers_between_have_two_digits_where_there_is_room_and_more_where_there_is_none() -> None:
+def test_random_numbers_have_two_decimals_unless_the_range_is_too_narrow() -> None:
     assert {round(value, 2) == value for value in values({"type": "number", "minimum": 0, "maximum": 100})} == {True}
     narrow = values({"type": "number", "minimum": 0.001, "maximum": 0.002})
     assert len(set(narrow)) > 50
@@ -111,11 +111,11 @@ def test_numbers_between_have_two_digits_where_there_is_room_and_more_where_ther
         ({"type": "integer", "multipleOf": 3, "minimum": -6, "exclusiveMaximum": 3}, {-6, -3, 0}),
     ],
 )
-def test_all_multiples_between_the_bounds_come_up(schema: dict[str, Any], allowed: set[float]) -> None:
+def test_all_multiples_between_the_bounds_occur(schema: dict[str, Any], allowed: set[float]) -> None:
     assert set(values({"type": "number", **schema})) == allowed
 
 
-def test_cents_are_cents() -> None:
+def test_multiples_of_a_hundredth_have_at_most_two_decimals() -> None:
     made = values({"type": "number", "multipleOf": 0.01})
 
     assert all(Decimal(repr(value)) % Decimal("0.01") == 0 for value in made)
@@ -127,9 +127,7 @@ def test_cents_are_cents() -> None:
     ("steps", "common"),
     [((4, 6), 12), ((3, 5, 2), 30), ((0.4, 0.6), 1.2), ((2, 0.5), 2), ((3, 0.4), 6), ((0.5, 0.75), 1.5)],
 )
-def test_what_must_be_a_multiple_of_several_numbers_is_a_multiple_of_each(
-    steps: tuple[float, ...], common: float
-) -> None:
+def test_a_value_with_several_multiple_of_is_a_multiple_of_each(steps: tuple[float, ...], common: float) -> None:
     made = values({"type": "number", "allOf": [{"multipleOf": step} for step in steps]})
 
     assert all(Decimal(repr(value)) % Decimal(repr(common)) == 0 for value in made)
@@ -213,7 +211,7 @@ def test_optional_parts_end_at_the_fourth_level() -> None:
     assert values(NODE, ROOT) == [{"next": {"next": {"next": {"next": {}}}}}] * len(KEYS)
 
 
-def test_what_requires_itself_ends_with_null_after_25_levels() -> None:
+def test_a_schema_that_requires_itself_ends_with_null_after_25_levels() -> None:
     value = generate_value(ENDLESS, root=ROOT, key=b"key")
 
     levels = 0
@@ -313,7 +311,7 @@ def test_an_object_has_the_properties_it_names(schema: dict[str, Any], size: int
         ({"allOf": [{"type": ["string", "integer"]}, {"type": ["number", "boolean"]}]}, int),
     ],
 )
-def test_a_schema_has_the_type_that_its_keywords_speak_of(schema: dict[str, Any], type_: type) -> None:
+def test_the_type_of_a_schema_is_inferred_from_its_keywords(schema: dict[str, Any], type_: type) -> None:
     assert {type(value) for value in values(schema)} == {type_}
 
 

@@ -36,7 +36,7 @@ def make(schema: dict[str, Any], key: bytes = b"key") -> Any:
         ("status", "[a-z]+"),
     ],
 )
-def test_the_name_of_a_property_guides_its_words(name: str, pattern: str) -> None:
+def test_the_name_of_a_property_determines_its_generated_text(name: str, pattern: str) -> None:
     schema = {"type": "object", "required": [name], "properties": {name: {"type": "string"}}}
 
     for key in KEYS:
@@ -53,7 +53,7 @@ def test_a_format_without_a_checker_here_is_still_in_shape(name: str) -> None:
     assert re.fullmatch(shapes[name], make({"type": "string", "format": name}))
 
 
-def test_words_stay_in_their_ranges() -> None:
+def test_generated_words_stay_in_their_ranges() -> None:
     words = WordGenerator(b"ranges")
 
     assert {words.integer(0, 3) for _ in range(200)} == {0, 1, 2, 3}
@@ -69,7 +69,7 @@ def test_names_of_servers_are_reserved_for_examples() -> None:
         assert re.search(r"(^|\.)example\.(com|org|net)$", words.domain())
 
 
-def test_the_draws_never_change() -> None:
+def test_seeded_random_values_never_change() -> None:
     words = WordGenerator(b"golden")
 
     assert [words.integer(0, 999) for _ in range(5)] == GOLDEN

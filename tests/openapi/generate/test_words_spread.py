@@ -67,7 +67,7 @@ def test_the_first_and_the_last_draw_stay_in_range(fraction: float, monkeypatch:
     assert not words.chance(0.0)
 
 
-def test_large_integers_reach_all_their_room() -> None:
+def test_large_integers_cover_their_range() -> None:
     words = WordGenerator(b"large")
     for low, high in ((0, 2**32 - 1), (0, 2**32), (-(2**70), 2**70)):
         numbers = [words.integer(low, high) for _ in range(2000)]
@@ -75,21 +75,21 @@ def test_large_integers_reach_all_their_room() -> None:
         assert high - (high - low) // 100 < max(numbers) <= high
 
 
-def test_hexadecimal_digits_are_as_many_as_asked_for_and_all_come_up() -> None:
+def test_hexadecimal_texts_have_the_requested_length_and_all_digits_occur() -> None:
     texts = drawn(lambda words: words.hexadecimal(3))
 
     assert {len(text) for text in texts} == {3}
     assert {text[0] for text in texts} == set("0123456789abcdef")
 
 
-def test_three_of_ten_domains_are_bare_and_all_hosts_come_up() -> None:
+def test_three_of_ten_domains_have_no_subdomain_and_all_hosts_occur() -> None:
     domains = drawn(WordGenerator.domain)
 
     assert 700 < sum(domain in HOSTS for domain in domains) < 1100
     assert {domain[-4:] for domain in domains} == {".com", ".org", ".net"}
 
 
-def test_every_frame_and_every_ending_comes_up_and_no_unwanted_word() -> None:
+def test_every_sentence_frame_occurs_and_no_unwanted_word() -> None:
     sentences = drawn(WordGenerator.sentence)
     patterns = [re.escape(frame).replace("%s", "([a-z-]+)") for frame, _ in SENTENCES]
 
@@ -101,7 +101,7 @@ def test_every_frame_and_every_ending_comes_up_and_no_unwanted_word() -> None:
     assert all(word.endswith("ly") for word in word_lists().by_kind["r"])
 
 
-def test_a_paragraph_has_three_sentences_unless_it_is_told_otherwise() -> None:
+def test_a_paragraph_has_three_sentences_by_default() -> None:
     words = WordGenerator(b"x")
 
     assert [text.count(".") for text in (words.paragraph(), words.paragraph(1), words.paragraph(5))] == [3, 1, 5]
@@ -119,7 +119,7 @@ def test_a_paragraph_has_three_sentences_unless_it_is_told_otherwise() -> None:
         (7, 7, "one two"),
     ],
 )
-def test_a_text_that_fits_is_kept_and_a_longer_one_cut(low: int, high: int | None, text: str) -> None:
+def test_a_text_that_fits_is_unchanged_and_a_longer_one_is_cut(low: int, high: int | None, text: str) -> None:
     assert WordGenerator(b"x").fitted("one two", low, high) == text
 
 

@@ -34,7 +34,9 @@ def lines_of(engine: Engine, id_: str) -> list[bytes]:
     st.sampled_from(["immediate", "time:10", "time:0", "polls:1", "polls:4"]),
     st.lists(st.floats(0, 6), min_size=8, max_size=8),
 )
-def test_a_batch_never_goes_back_and_its_counters_add_up(prompts: list[str], how: str, steps: list[float]) -> None:
+def test_a_batch_status_never_goes_back_and_its_counters_add_up(
+    prompts: list[str], how: str, steps: list[float]
+) -> None:
     engine = make_engine(progression=how)
     id_ = queue(engine, *prompts)
     before: dict[str, Any] = {"status": "retrieving", "successful": 0, "failed": 0}
@@ -68,7 +70,7 @@ def test_an_id_may_be_written_in_upper_case() -> None:
 
 @pytest.mark.parametrize("size", [0, 2047, 2048])
 @pytest.mark.parametrize("character", ["a", "é", "🎸", "\u0301"])
-def test_characters_are_code_points(size: int, character: str) -> None:
+def test_prompt_lengths_are_counted_in_code_points(size: int, character: str) -> None:
     response = ask(ENGINE, "POST", "/ai/batches", json={"prompts": [character * size]})
 
     assert (response.status == 202) is (size == 2047)
@@ -113,7 +115,7 @@ def test_any_arguments_get_a_documented_answer(arguments: dict[str, str]) -> Non
     assert response.status in {200, 202, 422}
 
 
-def test_every_violation_the_document_can_meet_has_words_of_its_own() -> None:
+def test_every_possible_violation_has_a_message() -> None:
     assert phrase(Violation(("query", "x"), "maxItems", "", {"maxItems": 3})) == "X must number between 0 and 3"
     assert phrase(Violation(("query", "x"), "minItems", "", {"minItems": 2})) == "X must number at least 2"
     assert phrase(Violation(("query", "x"), "minimum", "", {"minimum": 2})) == "X must be at least 2"
@@ -139,7 +141,7 @@ def test_every_handler_and_check_belongs_to_an_operation_of_the_tag() -> None:
 # Time and the cache.
 
 
-def test_without_the_cache_every_prompt_of_every_batch_is_answered_anew() -> None:
+def test_without_the_cache_every_prompt_gets_a_new_completion() -> None:
     engine = make_engine()
     batches = [queue(engine, "zebras", "zebras", expiration=0) for _ in range(2)]
 
@@ -149,7 +151,7 @@ def test_without_the_cache_every_prompt_of_every_batch_is_answered_anew() -> Non
     assert [line for id_ in batches for line in lines_of(engine, id_)] == answers
 
 
-def test_with_the_cache_the_same_question_has_the_same_answer_within_a_day() -> None:
+def test_with_the_cache_the_same_prompt_has_the_same_completion_within_a_day() -> None:
     engine = make_engine()
     clock = engine.sandboxes.open("test").clock
     first = queue(engine, "zebras", "zebras")
@@ -165,7 +167,7 @@ def test_with_the_cache_the_same_question_has_the_same_answer_within_a_day() -> 
     assert [lines_of(engine, id_) for id_ in (first, same, anew)] == answers
 
 
-def test_another_model_or_target_is_another_question() -> None:
+def test_another_model_or_targeting_gets_another_completion() -> None:
     engine = make_engine()
     asked = [{}, {"model": "gemini"}, {"country": "no"}, {"language": "de"}]
 
@@ -174,7 +176,7 @@ def test_another_model_or_target_is_another_question() -> None:
     assert len({each["completionHtml"].partition("said")[2] for each in answers}) == 4
 
 
-def test_a_slow_live_answer_is_late_by_the_walls_clock_as_the_sandbox_flows() -> None:
+def test_a_slow_live_response_is_delayed_according_to_the_sandbox_clock() -> None:
     slow = {"prompt": "[mock:slow=30s]"}
     flowing, frozen, scaled = make_engine(clock="flowing"), make_engine(), make_engine(clock="flowing")
     scaled.sandboxes.open("test").clock.scale_by(3600)
@@ -184,7 +186,7 @@ def test_a_slow_live_answer_is_late_by_the_walls_clock_as_the_sandbox_flows() ->
     assert delays == [30, 0, 30 / 3600]
 
 
-def test_an_archive_has_the_same_bytes_whenever_it_is_asked_for() -> None:
+def test_an_archive_always_has_the_same_bytes() -> None:
     engine = make_engine(page_weight="realistic")
     id_ = queue(engine, "one", "two [mock:fail]", "three", format="rendered")
     path = status_of(engine, id_)["url"].partition(":4024")[2]
@@ -206,7 +208,7 @@ def test_an_archive_is_found_with_the_key_of_its_sandbox_only() -> None:
     assert ask(engine, "GET", f"/ai/archives/{key}/{id_}", token="a").status == 404
 
 
-def test_an_archive_may_be_asked_for_in_upper_case() -> None:
+def test_an_archive_id_may_be_written_in_upper_case() -> None:
     engine = make_engine()
     id_ = queue(engine, "hello")
     key = status_of(engine, id_)["url"].split("/")[-2]

@@ -69,7 +69,7 @@ def test_a_city_is_shown_decoded(given_: str, shown: str) -> None:
     assert asked(urlencode({"country": "US", "city": given_}))["city"] == shown
 
 
-def test_escapes_of_json_hide_nothing() -> None:
+def test_encoded_names_in_json_escapes_are_decoded() -> None:
     body = b'{"prompts": ["a"], "country": "US", "city": "New\\u002520York"}'
     response = ask(ENGINE, "POST", "/ai/batches", body=body, headers={"content-type": "application/json"})
     status = value_of(ask(ENGINE, "GET", "/ai/batches", query={"id": value_of(response)["id"]}))
@@ -128,7 +128,7 @@ def test_the_same_targeting_in_another_spelling_has_the_same_answer() -> None:
 
 
 @given(st.text())
-def test_whatever_is_encoded_comes_back(text: str) -> None:
+def test_encoding_and_decoding_gives_the_same_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -50,7 +50,7 @@ class Tags(HTMLParser):
         self.texts.append(data)
 
 
-def test_aprils_completion_has_every_field_and_null_for_what_is_unset() -> None:
+def test_in_april_a_completion_has_every_field_and_null_where_unset() -> None:
     assert list(make()) == [
         "model",
         "prompt",
@@ -70,7 +70,7 @@ def test_aprils_completion_has_every_field_and_null_for_what_is_unset() -> None:
     assert [make()[name] for name in list(make())[-6:]] == [None] * 6
 
 
-def test_julys_completion_leaves_out_what_is_unset() -> None:
+def test_in_july_a_completion_leaves_out_unset_fields() -> None:
     fields = ["model", "query", "html", "prompt", "completion", "sources", "ads", "fanouts"]
 
     assert list(make(version="2026-07")) == [*fields, "sse"]
@@ -95,7 +95,7 @@ def test_julys_completion_leaves_out_what_is_unset() -> None:
         ("2026-07", {"country": "US", "subdivision": "TN", "city": "new york", "language": "English"}),
     ],
 )
-def test_targeting_comes_back_with_upper_case_codes(version: str, expected: dict[str, str | None]) -> None:
+def test_targeting_is_shown_with_upper_case_codes(version: str, expected: dict[str, str | None]) -> None:
     targeting = {"country": "us", "subdivision": "tn", "city": "new york", "language": "English", "device": ""}
 
     shown = make(targeting=targeting, version=version)
@@ -140,7 +140,7 @@ def test_markdown_is_rendered_with_tables() -> None:
 
 @pytest.mark.parametrize("weight", ["light", "realistic"])
 @pytest.mark.parametrize("version", ["2026-04", "2026-07"])
-def test_nothing_that_comes_in_becomes_markup(version: str, weight: str) -> None:
+def test_text_of_prompts_is_escaped_in_html(version: str, weight: str) -> None:
     evil = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
     answer = Answer(
         f"{evil}\n\n[link](javascript:alert(1)) ![](javascript:alert(1))",
@@ -183,7 +183,7 @@ def test_the_events_carry_the_answer_piece_by_piece() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_realistic_page_weighs_what_real_ones_do(model: str) -> None:
+def test_a_realistic_page_is_as_large_as_real_ones(model: str) -> None:
     pages = [make(model=model, weight="realistic", key=key)["html"] for key in KEYS]
 
     assert all(200_000 <= len(page) <= 1_500_000 for page in pages)
@@ -209,7 +209,7 @@ def test_a_fixture_entry_becomes_an_answer() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_fabricated_answer_is_stable_and_differs_by_key_and_prompt_and_model(model: str) -> None:
+def test_a_generated_completion_is_stable_and_differs_by_key_prompt_and_model(model: str) -> None:
     answer = generated_answer(b"key", "Where can I buy a vintage guitar?", model)
 
     assert answer == generated_answer(b"key", "Where can I buy a vintage guitar?", model)
@@ -218,7 +218,7 @@ def test_a_fabricated_answer_is_stable_and_differs_by_key_and_prompt_and_model(m
     assert len({generated_answer(b"key", "the same", other).text for other in MODELS}) == 4
 
 
-def test_a_fabricated_answer_takes_up_the_words_of_the_prompt() -> None:
+def test_a_generated_completion_uses_words_of_the_prompt() -> None:
     for key in KEYS:
         answer = generated_answer(key, "[mock:slow=30s] Where can I find a vintage guitar?", "chatgpt")
 
@@ -231,7 +231,7 @@ def test_a_fabricated_answer_takes_up_the_words_of_the_prompt() -> None:
 @pytest.mark.parametrize(
     "prompt", ["", "?!", "🎸🎸", "what is it", "吉他在哪里买", "x" * 2047, "𝒳" * 2047, "* `a` | <b> _c_"]
 )
-def test_any_prompt_gets_an_answer(prompt: str) -> None:
+def test_any_prompt_gets_a_completion(prompt: str) -> None:
     made = make(generated_answer(b"key", prompt, "chatgpt"), prompt=prompt)
 
     assert len(made["completionHtml"]) > 500
@@ -240,7 +240,7 @@ def test_any_prompt_gets_an_answer(prompt: str) -> None:
 
 @settings(max_examples=200, derandomize=True)
 @given(key=st.binary(max_size=4), prompt=st.text(max_size=80), model=st.sampled_from(MODELS))
-def test_the_html_of_a_fabricated_answer_is_its_rendered_markdown(key: bytes, prompt: str, model: str) -> None:
+def test_the_html_of_a_generated_completion_is_its_rendered_markdown(key: bytes, prompt: str, model: str) -> None:
     answer = generated_answer(key, prompt, model)
 
     assert answer.html == mistune.create_markdown(escape=True, plugins=["table"])(answer.text)
@@ -259,7 +259,7 @@ def test_sources_are_rare_for_chatgpt_and_many_for_perplexity_and_only_some_mode
     assert all(re.match(r"https://([a-z]+\.)?example\.(com|org|net)/", url) for url in urls)
 
 
-def test_another_process_fabricates_the_same_completion() -> None:
+def test_another_process_generates_the_same_completion() -> None:
     program = (
         "from mockserver.providers.agentfirst.pages import *;"
         "a = generated_answer(b'key', 'vintage guitar', 'perplexity');"

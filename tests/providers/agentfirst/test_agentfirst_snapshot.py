@@ -30,7 +30,7 @@ AGE = "its body says of expiration what is no number"
         ("expiration", "1", AGE),
     ],
 )
-def test_a_body_that_no_question_can_be_read_from(field: str, value: Any, complaint: str) -> None:
+def test_an_import_with_a_body_without_prompts_is_rejected(field: str, value: Any, complaint: str) -> None:
     engine = make_engine()
     id_ = queue(engine, "guitars", model="gemini", country="US", expiration=1)
     batch = engine.sandboxes.open("test").batches.get(id_)

@@ -60,27 +60,27 @@ def make_history(make_batch: MakeBatch) -> Callable[[list[tuple[float, str]]], d
 MakeHistory = Callable[[list[tuple[float, str]]], dict[str, Batch]]
 
 
-def test_within_a_day_an_answer_stays(make_history: MakeHistory) -> None:
+def test_a_cached_completion_is_unchanged_within_a_day(make_history: MakeHistory) -> None:
     batches = make_history([(0, "q"), (100, "q"), (DAY - 1, "q")])
 
     assert versions(new_book(), batches, b"q", [BORN, BORN + 100, BORN + DAY - 1]) == [0, 0, 0]
 
 
-def test_after_a_day_an_answer_is_made_anew(make_history: MakeHistory) -> None:
+def test_a_cached_completion_is_renewed_after_a_day(make_history: MakeHistory) -> None:
     moments = [0, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY]
     batches = make_history([(at, "q") for at in moments])
 
     assert versions(new_book(), batches, b"q", [BORN + at for at in moments]) == [0, 1, 1, 1, 2, 3]
 
 
-def test_a_day_is_counted_from_the_making_and_not_from_the_last_use(make_history: MakeHistory) -> None:
+def test_the_day_of_a_cached_completion_begins_when_it_is_generated(make_history: MakeHistory) -> None:
     moments = [at * DAY / 2 for at in range(5)]
     batches = make_history([(at, "q") for at in moments])
 
     assert versions(new_book(), batches, b"q", [BORN + at for at in moments]) == [0, 0, 1, 1, 2]
 
 
-def test_a_question_nobody_asked_before_gets_its_first_answer(make_history: MakeHistory) -> None:
+def test_a_new_prompt_gets_version_0_of_its_completion(make_history: MakeHistory) -> None:
     batches = make_history([(0, "q"), (5 * DAY, "other")])
 
     assert versions(new_book(), batches, b"other", [BORN + 5 * DAY]) == [0]
@@ -93,7 +93,7 @@ HISTORIES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, DAY / 2, DAY - 1, DAY,
 
 @STEADY
 @given(HISTORIES, st.randoms(use_true_random=False))
-def test_the_order_of_the_looks_does_not_matter(
+def test_the_order_of_reads_does_not_matter_for_completions(
     make_history: MakeHistory, steps: list[tuple[float, str]], shuffler: random.Random
 ) -> None:
     at, asked = 0.0, []
@@ -114,7 +114,7 @@ def test_the_order_of_the_looks_does_not_matter(
     assert [looked[n] for n in range(len(asked))] == fresh
 
 
-def test_a_young_sandbox_reads_no_batch(make_history: MakeHistory) -> None:
+def test_within_the_first_day_no_batch_is_read_for_versions(make_history: MakeHistory) -> None:
     batches = make_history([(0, "q"), (DAY, "q")])
 
     def refuse(batch: Batch) -> Iterable[bytes]:
@@ -126,9 +126,7 @@ def test_a_young_sandbox_reads_no_batch(make_history: MakeHistory) -> None:
     assert AnswerVersions(book).version(b"q", just_before, refuse) == 0
 
 
-def test_each_batch_is_read_once_and_not_walked_past_again(
-    make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_batch_is_read_once_for_versions(make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     book = new_book()
     versions(book, make_history([(n * DAY, "q") for n in range(3)]), b"q", ())
     walks = 0

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from batch_desk import CHAT, EMBEDDINGS, BatchDesk, embedding_of, jsonl, request_of
+from batch_client import CHAT, EMBEDDINGS, BatchClient, embedding_of, jsonl, request_of
 from builders import ask, make_engine, value_of
 
 from mockserver.api.call import ApiContext
@@ -22,18 +22,18 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "find_providers", lambda: [agilecloud.api])
 
 
-def used(desk: BatchDesk) -> Any:
+def used(desk: BatchClient) -> Any:
     return report(world_of(desk), desk.sandbox)["accounts"][account_key("ann")]
 
 
-def world_of(desk: BatchDesk) -> ApiContext:
+def world_of(desk: BatchClient) -> ApiContext:
     [service] = [each for each in desk.engine.services if each.operation.key == "createBatch"]
     return service.world
 
 
 @pytest.mark.parametrize("model", [SNAPSHOT, TUNED, "gpt-5.4", "gpt-3.5-turbo"])
 def test_a_snapshot_is_answered_under_its_name_live_and_in_a_batch(model: str) -> None:
-    desk = BatchDesk(progression="immediate", strict=True)
+    desk = BatchClient(progression="immediate", strict=True)
     line = request_of("r", model=model)
 
     live = value_of(desk.ask("POST", CHAT, json=line["body"]))
@@ -48,14 +48,14 @@ def test_a_snapshot_is_answered_under_its_name_live_and_in_a_batch(model: str) -
 
 
 @pytest.mark.parametrize(("any_model", "model"), [(False, SNAPSHOT), (False, TUNED), (True, "my/llama")])
-def test_a_batch_for_a_model_that_is_not_listed_makes_sense_when_it_is_imported(any_model: bool, model: str) -> None:
-    desk = BatchDesk(progression="immediate", any_model=any_model)
+def test_a_batch_for_an_unlisted_model_can_be_imported(any_model: bool, model: str) -> None:
+    desk = BatchClient(progression="immediate", any_model=any_model)
     desk.run(jsonl(request_of("r", model=model)))
     sandbox = desk.sandbox
 
     names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends")
     shelves = {name: dict(sandbox.collection(name, object).items()) for name in names}
-    elsewhere = world_of(BatchDesk(seed="other"))
+    elsewhere = world_of(BatchClient(seed="other"))
 
     assert list(snapshot_problems(world_of(desk), shelves)) == []
     assert bool(list(snapshot_problems(elsewhere, shelves))) == any_model
@@ -63,7 +63,7 @@ def test_a_batch_for_a_model_that_is_not_listed_makes_sense_when_it_is_imported(
 
 @pytest.mark.parametrize("path", [CHAT, EMBEDDINGS, "/v1/models/nobodys-model-1"])
 def test_without_the_setting_an_unknown_model_is_404(path: str) -> None:
-    desk, model = BatchDesk(), "nobodys-model-1"
+    desk, model = BatchClient(), "nobodys-model-1"
     body = {CHAT: request_of("r", model=model)["body"], EMBEDDINGS: embedding_of("r", "ebb", model)["body"]}
 
     given = {"json": body[path]} if path in body else {}
@@ -74,7 +74,7 @@ def test_without_the_setting_an_unknown_model_is_404(path: str) -> None:
 
 
 def test_with_the_setting_any_model_chats_and_embeds_live_and_in_batches() -> None:
-    desk = BatchDesk(any_model=True, progression="immediate", strict=True)
+    desk = BatchClient(any_model=True, progression="immediate", strict=True)
     chat, vector = request_of("r", model="my/llama:7b"), embedding_of("r", ["ebb", "flood"], "my/vectors")
 
     assert value_of(desk.ask("POST", CHAT, json=chat["body"]))["model"] == "my/llama:7b"
@@ -92,7 +92,7 @@ def engine() -> Engine:
     return make_engine(any_model=True)
 
 
-def test_with_the_setting_listed_models_stay_what_they_are(engine: Engine) -> None:
+def test_with_the_setting_listed_models_are_unchanged(engine: Engine) -> None:
     asked = request_of("r", model="bge-large-en-v1.5")["body"]
 
     response = ask(engine, "POST", CHAT, json=asked)
@@ -101,7 +101,7 @@ def test_with_the_setting_listed_models_stay_what_they_are(engine: Engine) -> No
 
 
 def test_many_fine_tuned_models_in_one_batch_are_all_answered() -> None:
-    desk = BatchDesk(progression="immediate")
+    desk = BatchClient(progression="immediate")
     lines = [request_of(f"r{n}", model=f"ft:gpt-4o:acme::m{n}") for n in range(400)]
 
     batch = desk.run(jsonl(*lines))

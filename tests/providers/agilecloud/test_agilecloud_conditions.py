@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from batch_desk import DAY, OPENAI, BatchDesk, chats, counts_of, jsonl, request_of
+from batch_client import DAY, OPENAI, BatchClient, chats, counts_of, jsonl, request_of
 from builders import value_of
 
 from mockserver.sandbox.conditions import Conditions, InputRejection, ItemPlan, ItemSelector
 
 
-def desk_under(conditions: Conditions, **settings: Any) -> BatchDesk:
-    desk = BatchDesk(**settings)
+def desk_under(conditions: Conditions, **settings: Any) -> BatchClient:
+    desk = BatchClient(**settings)
     desk.sandbox.conditions = conditions
     return desk
 
 
-def desk_value(desk: BatchDesk, path: str, **query: Any) -> Any:
+def desk_value(desk: BatchClient, path: str, **query: Any) -> Any:
     return value_of(desk.ask("GET", path, query=query))
 
 
-def test_the_profile_is_the_sandboxs() -> None:
+def test_the_profile_can_be_set_for_a_sandbox() -> None:
     polls = {"progression": "polls:9"}
     shown = [
         desk_under(Conditions(settings=(("agilecloud_profile", "openai"),)), **polls),
@@ -28,7 +28,7 @@ def test_the_profile_is_the_sandboxs() -> None:
     assert [desk.cancel(desk.create(chats(3))["id"])["status"] for desk in shown] == ["cancelling", "cancelled"]
 
 
-def test_capacity_is_the_sandboxs_and_of_the_instant_a_batch_was_made() -> None:
+def test_capacity_can_be_set_for_a_sandbox_and_applies_to_new_batches() -> None:
     desk = desk_under(Conditions(capacity="busy"))
     waiting = desk.create(chats(3))["id"]
     desk.sandbox.conditions = Conditions(capacity="free")
@@ -36,11 +36,11 @@ def test_capacity_is_the_sandboxs_and_of_the_instant_a_batch_was_made() -> None:
     assert (desk.read(waiting)["status"], desk.run(chats(3))["status"]) == ("in_progress", "completed")
 
 
-def test_free_capacity_is_stronger_than_a_busy_setting() -> None:
+def test_free_capacity_of_a_sandbox_overrides_a_busy_setting() -> None:
     assert desk_under(Conditions(capacity="free"), capacity="busy").run(chats(3))["status"] == "completed"
 
 
-def test_the_order_of_an_output_is_the_sandboxs() -> None:
+def test_the_order_of_output_lines_can_be_set_for_a_sandbox() -> None:
     def order(keep: bool, **settings: Any) -> list[str]:
         desk = desk_under(Conditions(settings=(("keep_order", keep),)), **settings)
         return list(desk.lines(desk.run(chats(40))["output_file_id"]))
@@ -64,7 +64,7 @@ def test_a_plan_fails_lines_beside_those_that_markers_and_the_document_fail() ->
     }
 
 
-def test_counts_on_the_way_are_those_of_a_plan() -> None:
+def test_counts_in_progress_follow_the_plan() -> None:
     desk = desk_under(
         Conditions(items=ItemPlan(ItemSelector(every=2), 500, ItemSelector(indexes=(0,)))), progression="polls:4"
     )
@@ -86,7 +86,7 @@ def test_a_planned_share_is_the_same_on_every_run() -> None:
     assert 25 < len(first) < 75
 
 
-def test_an_input_is_rejected_in_the_words_given_and_only_where_there_is_one() -> None:
+def test_an_input_is_rejected_with_the_given_message_if_there_is_one() -> None:
     desk = desk_under(Conditions(input=InputRejection("odd_input", 3, "body", "It is odd.")))
     rejected, lost = desk.run(chats(3)), desk.run("file-unheard-of")
 
@@ -96,7 +96,7 @@ def test_an_input_is_rejected_in_the_words_given_and_only_where_there_is_one() -
     assert desk_under(Conditions(input=InputRejection("unheard_of"))).run(chats(1))["errors"]["data"][0]["message"]
 
 
-def test_a_hanging_line_comes_too_late_for_the_window() -> None:
+def test_a_hanging_line_expires_with_the_window() -> None:
     desk = desk_under(Conditions(items=ItemPlan(hang=ItemSelector(every=2))), **OPENAI)
     id_ = desk.create(chats(4))["id"]
     desk.read(id_)
@@ -120,7 +120,7 @@ def test_pages_are_no_larger_than_the_sandbox_wants_and_smaller_when_asked() -> 
     assert page(after=ids[1]) == (ids[:1], False)
 
 
-def test_retention_ends_a_file_before_its_own_time_and_not_after() -> None:
+def test_retention_can_only_shorten_the_life_of_a_file() -> None:
     desk = desk_under(Conditions(retention=100.0))
     id_ = desk.put(b"x")
     desk.sandbox.clock.advance(99)

@@ -50,16 +50,14 @@ def refused(engine: Engine, path: str, status: int = 400, method: str = "POST", 
         ("POST", "/v1/" + "zq" * 90, "The command `mockserver operations` lists what it does."),
     ],
 )
-def test_a_path_that_is_not_imitated_is_refused_as_the_sdks_understand_it(
-    engine: Engine, method: str, path: str, nearest: str
-) -> None:
+def test_an_unimitated_path_is_rejected_in_openais_format(engine: Engine, method: str, path: str, nearest: str) -> None:
     error = refused(engine, path, 404, method, token=None)
 
     message = f"mockserver does not imitate {method} {path}. {nearest}"
     assert error == {"message": message, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
 
 
-def test_a_method_that_is_not_imitated_is_told_those_that_are(engine: Engine) -> None:
+def test_an_unimitated_method_is_rejected_with_the_imitated_ones(engine: Engine) -> None:
     response = ask(engine, "DELETE", "/v1/models")
 
     assert (response.status, dict(response.headers)["Allow"]) == (405, "GET, HEAD, OPTIONS")
@@ -68,7 +66,7 @@ def test_a_method_that_is_not_imitated_is_told_those_that_are(engine: Engine) ->
     assert value_of(response) == {"error": error}
 
 
-def test_a_lost_request_is_journaled_as_unexpected_and_has_an_id(engine: Engine) -> None:
+def test_a_request_to_an_unknown_path_is_unexpected_and_has_an_id(engine: Engine) -> None:
     answers = [ask(engine, "POST", path, headers={"x-request-id": "mine"}) for path in ("/v1/responses", "/v1/models")]
 
     exchanges = list(engine.sandboxes.open("test").journal.find(lambda _: True))
@@ -78,7 +76,7 @@ def test_a_lost_request_is_journaled_as_unexpected_and_has_an_id(engine: Engine)
     assert ask(engine, "OPTIONS", "/v1/models").status == 204
 
 
-def test_a_long_path_is_told_in_part(engine: Engine) -> None:
+def test_a_long_path_is_shortened_in_the_error(engine: Engine) -> None:
     error = refused(engine, "/v1/" + "x" * 100_000, 404, "A" * 100_000)
 
     assert len(error["message"]) < 600
@@ -87,13 +85,13 @@ def test_a_long_path_is_told_in_part(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/v10", 404), ("GET", "/ai/batch", 404), ("PUT", "/user", 405)]
 )
-def test_paths_of_others_stay_problems(engine: Engine, method: str, path: str, status: int) -> None:
+def test_unknown_paths_of_other_apis_are_problem_documents(engine: Engine, method: str, path: str, status: int) -> None:
     response = ask(engine, method, path)
 
     assert (response.status, response.media_type) == (status, "application/problem+json")
 
 
-def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path) -> None:
+def test_an_unknown_path_near_another_document_is_not_agileclouds(tmp_path: Path) -> None:
     document = make_document({"/v1/pets": {"get": make_operation("listPets", example=[])}})
     engine = make_engine(spec=(str(write_json(tmp_path / "pets.json", document)),))
 
@@ -201,7 +199,7 @@ def test_what_was_meant_for_another_document_is_not_agilecloud_s(tmp_path: Path)
         ),
     ],
 )
-def test_what_breaks_the_document_is_said_as_openai_says_it(
+def test_violations_have_openais_messages(
     engine: Engine, *, path: str, body: Any, message: str, param: str | None, code: str
 ) -> None:
     error = refused(engine, path, json=body)
@@ -229,7 +227,7 @@ def test_what_breaks_the_document_is_said_as_openai_says_it(
         ),
     ],
 )
-def test_a_limit_out_of_bounds_is_told_in_openais_words(
+def test_a_limit_out_of_bounds_has_openais_message(
     engine: Engine, path: str, query: str, message: str, code: str
 ) -> None:
     error = refused(engine, path, method="GET", query={"limit": query})
@@ -272,7 +270,7 @@ def test_a_number_out_of_bounds_has_openais_code(engine: Engine, field: str, val
     assert f"but got {value} instead." in error["message"] or code == "invalid_type"
 
 
-def test_a_body_that_is_no_json_is_said_to_be_none(engine: Engine) -> None:
+def test_a_body_that_is_not_json_is_rejected_with_that_message(engine: Engine) -> None:
     error = refused(engine, "/v1/embeddings", body=b"{", headers={"content-type": "application/json"})
 
     assert (error["message"], error["code"]) == ("The body could not be parsed as JSON.", "invalid_json")
@@ -286,7 +284,7 @@ def test_another_content_type_is_a_bad_request(engine: Engine) -> None:
 
 @pytest.mark.parametrize("token", [None, "mock-revoked"])
 @pytest.mark.parametrize("key", operations("AgileCloud"))
-def test_a_bad_key_is_told_in_the_documents_words_everywhere(engine: Engine, key: str, token: str | None) -> None:
+def test_a_bad_key_gets_the_documented_error_everywhere(engine: Engine, key: str, token: str | None) -> None:
     [operation] = [each.operation for each in engine.services if each.operation.key == key]
     path = operation.path.replace("{version}", "1")
 
@@ -328,7 +326,7 @@ def test_param_and_code_say_where_and_what(violation: Violation, said: tuple[str
     assert (error["param"], error["code"]) == said
 
 
-def test_bounds_are_said_as_far_as_there_are_any() -> None:
+def test_messages_about_bounds_name_existing_bounds_only() -> None:
     most = Violation(("body", "x"), "maximum", "", {"type": ["number", "null"], "minimum": 0, "maximum": 2}, 3.0)
     fewest = Violation(("body", "x"), "minProperties", "", {"minProperties": 1}, {})
     never = Violation(("body", "x"), "const", "", {"const": True}, None)
@@ -342,7 +340,7 @@ def test_bounds_are_said_as_far_as_there_are_any() -> None:
     assert message_and_code(never)[0] == "Invalid value: null. Supported values are: true."
 
 
-def test_a_refusals_own_text_wins() -> None:
+def test_the_detail_of_a_rejection_has_precedence() -> None:
     violation = Violation(("path", "slug"), "prompt_not_found", "Prompt 'x' not found.")
 
     error = validation_error_json(Refusal(Reason.NOT_FOUND, "No such prompt.", violations=[violation]), 404)
@@ -355,7 +353,7 @@ def test_a_refusals_own_text_wins() -> None:
     }
 
 
-def test_a_text_without_a_violation_leaves_the_rest_to_the_document() -> None:
+def test_a_rejection_without_violations_has_the_documented_type_and_code() -> None:
     error = {
         "message": "No such File object: file-abc123",
         "type": "invalid_request_error",
@@ -372,7 +370,7 @@ def test_a_text_without_a_violation_leaves_the_rest_to_the_document() -> None:
 @pytest.mark.parametrize(
     ("status", "family"), [(403, "permission_error"), (429, "rate_limit_error"), (503, "server_error")]
 )
-def test_the_status_says_the_family(status: int, family: str) -> None:
+def test_the_error_type_follows_from_the_status(status: int, family: str) -> None:
     assert validation_error_json(Refusal(Reason.FAILED, "No."), status) == {
         "message": "No.",
         "type": family,
@@ -381,7 +379,7 @@ def test_the_status_says_the_family(status: int, family: str) -> None:
     }
 
 
-def test_a_reply_that_is_no_envelope_is_left_alone() -> None:
+def test_a_documented_response_in_another_format_is_unchanged() -> None:
     reply = Response(400, "text/plain", b"No.")
 
     assert format_error(Refusal(Reason.INVALID, "Really not."), reply) == reply
@@ -393,7 +391,7 @@ UNDOCUMENTED = (402, 405, 408, 418, 422, 451, 499, 501, 502, 504, 529, 599)
 
 @pytest.mark.parametrize("status", UNDOCUMENTED)
 @pytest.mark.parametrize("key", operations("AgileCloud"))
-def test_a_stub_with_an_undocumented_status_blames_nothing(engine: Engine, key: str, status: int) -> None:
+def test_a_stub_with_an_undocumented_status_has_no_param_and_no_code(engine: Engine, key: str, status: int) -> None:
     [operation] = [each.operation for each in engine.services if each.operation.key == key]
     assert status not in operation.statuses
     path = operation.path.replace("{version}", "1")

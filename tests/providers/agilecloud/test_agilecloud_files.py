@@ -1,10 +1,9 @@
 """AgileCloud's files: kept, listed page by page, downloaded in part, and gone in time."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agilecloud_desk import Desk
+from handler_client import HandlerClient
 
 from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal
@@ -12,14 +11,14 @@ from mockserver.http import Request, Response, Upload
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.files import files_of
 from mockserver.redaction import account_key
-from mockserver.sandbox.blobs import CHUNK_BYTES, Blob
+from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobParts
 
 DAY = 24 * 3600
 LINES = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'
 OF_200_MB = 200 * 1024 * 1024
 
 
-class FileDesk(Desk):
+class FileHandlerClient(HandlerClient):
     """A sandbox in which files are stored."""
 
     def store(self, content: bytes = LINES, filename: str = "rivers.jsonl", purpose: str = "batch", **more: Any) -> Any:
@@ -50,8 +49,8 @@ class FileDesk(Desk):
 
 
 @pytest.fixture
-def desk() -> FileDesk:
-    return FileDesk()
+def desk() -> FileHandlerClient:
+    return FileHandlerClient()
 
 
 def not_found(id: str) -> tuple[Any, ...]:
@@ -61,8 +60,8 @@ def not_found(id: str) -> tuple[Any, ...]:
 class Sized(Blob):
     """A blob that only says that it is large."""
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        yield b""
+    def chunks(self, start: int = 0, stop: int | None = None) -> BlobParts:
+        return BlobParts(self, 0, 0)
 
 
 def sized(size: int) -> Upload:
@@ -71,7 +70,7 @@ def sized(size: int) -> Upload:
     return Upload("large.jsonl", "", blob)
 
 
-def test_a_file_is_shown_as_it_is_known(desk: FileDesk) -> None:
+def test_a_file_is_shown_with_its_documented_fields(desk: FileHandlerClient) -> None:
     stored = desk.store()
 
     assert stored == {
@@ -89,7 +88,7 @@ def test_a_file_is_shown_as_it_is_known(desk: FileDesk) -> None:
 
 
 def test_ids_look_like_openais_and_are_the_same_on_every_run() -> None:
-    first, second = FileDesk(), FileDesk()
+    first, second = FileHandlerClient(), FileHandlerClient()
     second.store(b"{}")
 
     ids = [desk.store()["id"] for desk in (first, first, second, second)]
@@ -101,16 +100,16 @@ def test_ids_look_like_openais_and_are_the_same_on_every_run() -> None:
 
 @pytest.mark.parametrize("change", [{"content": b"{}"}, {"filename": "other.jsonl"}, {"purpose": "user_data"}])
 def test_the_id_depends_on_all_that_was_uploaded(change: dict[str, Any]) -> None:
-    assert FileDesk().store()["id"] != FileDesk().store(**change)["id"]
+    assert FileHandlerClient().store()["id"] != FileHandlerClient().store(**change)["id"]
 
 
-def test_a_file_for_a_batch_lasts_30_days_and_others_stay(desk: FileDesk) -> None:
+def test_a_file_for_a_batch_lasts_30_days_and_others_stay(desk: FileHandlerClient) -> None:
     assert desk.store()["expires_at"] == desk.now + 30 * DAY
     assert desk.store(purpose="user_data")["expires_at"] is None
 
 
 @pytest.mark.parametrize("purpose", ["batch", "user_data"])
-def test_a_file_lasts_as_long_as_it_was_asked_to(desk: FileDesk, purpose: str) -> None:
+def test_a_file_expires_after_the_requested_time(desk: FileHandlerClient, purpose: str) -> None:
     life: dict[str, Any] = {"expires_after[anchor]": "created_at", "expires_after[seconds]": 3600}
 
     stored = desk.store(purpose=purpose, **life)
@@ -118,7 +117,7 @@ def test_a_file_lasts_as_long_as_it_was_asked_to(desk: FileDesk, purpose: str) -
     assert stored["expires_at"] == stored["created_at"] + 3600
 
 
-def test_a_file_whose_time_is_over_is_not_found_and_frees_its_bytes(desk: FileDesk) -> None:
+def test_an_expired_file_is_not_found_and_its_bytes_are_freed(desk: FileHandlerClient) -> None:
     stored = desk.store()
     desk.now = stored["expires_at"] - 2
     assert desk.lookup(stored["id"]) is not None
@@ -130,7 +129,7 @@ def test_a_file_whose_time_is_over_is_not_found_and_frees_its_bytes(desk: FileDe
     assert record.blob.size == 0
 
 
-def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> None:
+def test_a_list_frees_the_bytes_of_expired_files(desk: FileHandlerClient) -> None:
     stored = desk.store()
     desk.now = stored["expires_at"]
 
@@ -140,7 +139,9 @@ def test_a_list_frees_the_bytes_of_files_whose_time_is_over(desk: FileDesk) -> N
 
 
 @pytest.mark.parametrize("filename", ["rivers.json", "notes.txt", "a.jsonl.gz", "a.JSON", "x.y"])
-def test_a_file_for_a_batch_is_refused_by_its_name_in_openais_words(desk: FileDesk, filename: str) -> None:
+def test_a_batch_file_with_another_extension_is_rejected_with_openais_message(
+    desk: FileHandlerClient, filename: str
+) -> None:
     body = {"file": Upload(filename, "", Blob.in_memory(LINES)), "purpose": "batch"}
 
     message = "Invalid file format for Batch API. Must be .jsonl"
@@ -149,7 +150,7 @@ def test_a_file_for_a_batch_is_refused_by_its_name_in_openais_words(desk: FileDe
 
 
 @pytest.mark.parametrize("filename", ["upload", "jsonl", ".jsonl", "blob", "dir.d/upload", "a.b.jsonl", "upload."])
-def test_a_file_for_a_batch_may_have_a_name_without_extension(desk: FileDesk, filename: str) -> None:
+def test_a_file_for_a_batch_may_have_a_name_without_extension(desk: FileHandlerClient, filename: str) -> None:
     assert desk.store(filename=filename)["filename"] == filename
 
 
@@ -163,7 +164,7 @@ def test_a_file_for_a_batch_may_have_a_name_without_extension(desk: FileDesk, fi
         b"x" * (CHUNK_BYTES - 1) + "é".encode() + b"\xff",
     ],
 )
-def test_a_file_for_a_batch_that_is_not_utf_8_is_refused_at_upload(desk: FileDesk, content: bytes) -> None:
+def test_a_file_for_a_batch_that_is_not_utf_8_is_refused_at_upload(desk: FileHandlerClient, content: bytes) -> None:
     body = {"file": Upload("rivers.jsonl", "", Blob.in_memory(content)), "purpose": "batch"}
 
     message = "Invalid file for Batch API. Must be utf-8 encoded"
@@ -171,7 +172,7 @@ def test_a_file_for_a_batch_that_is_not_utf_8_is_refused_at_upload(desk: FileDes
     assert desk.store(content, purpose="user_data")["bytes"] == len(content)
 
 
-def test_a_letter_may_lie_across_the_chunks_that_are_read(desk: FileDesk) -> None:
+def test_a_utf_8_character_may_cross_the_chunks_that_are_read(desk: FileHandlerClient) -> None:
     assert desk.store(b"x" * (CHUNK_BYTES - 1) + "é".encode())["bytes"] == CHUNK_BYTES + 1
 
 
@@ -192,7 +193,7 @@ def test_a_letter_may_lie_across_the_chunks_that_are_read(desk: FileDesk) -> Non
         "expires_after[days]",
     ],
 )
-def test_another_spelling_of_expires_after_is_refused(desk: FileDesk, field: str) -> None:
+def test_another_spelling_of_expires_after_is_refused(desk: FileHandlerClient, field: str) -> None:
     upload = Upload("rivers.jsonl", "", Blob.in_memory(LINES))
     life: dict[str, Any] = {"expires_after[anchor]": "created_at", "expires_after[seconds]": 3600}
 
@@ -204,17 +205,17 @@ def test_another_spelling_of_expires_after_is_refused(desk: FileDesk, field: str
 
 
 @pytest.mark.parametrize("field", ["expires_at", "expires", "note", "expire_after"])
-def test_other_fields_are_ignored(desk: FileDesk, field: str) -> None:
+def test_other_fields_are_ignored(desk: FileHandlerClient, field: str) -> None:
     more: dict[str, Any] = {field: "604800"}
 
     assert desk.store(**more)["expires_at"] == desk.now + 30 * DAY
 
 
-def test_the_case_of_a_name_does_not_matter(desk: FileDesk) -> None:
+def test_the_case_of_a_name_does_not_matter(desk: FileHandlerClient) -> None:
     assert desk.store(filename="RIVERS.JSONL")["filename"] == "RIVERS.JSONL"
 
 
-def test_an_empty_file_is_refused_for_a_batch_only(desk: FileDesk) -> None:
+def test_an_empty_file_is_refused_for_a_batch_only(desk: FileHandlerClient) -> None:
     body = {"file": Upload("rivers.jsonl", "", Blob.in_memory(b"")), "purpose": "batch"}
 
     assert desk.refusal(files.create_file, body)[:3] == (Reason.INVALID, ("body", "file"), "empty_file")
@@ -222,7 +223,9 @@ def test_an_empty_file_is_refused_for_a_batch_only(desk: FileDesk) -> None:
 
 
 @pytest.mark.parametrize(("purpose", "size"), [("batch", OF_200_MB), ("user_data", 512 * 1024 * 1024)])
-def test_a_file_that_is_too_large_is_refused_in_openais_words(desk: FileDesk, purpose: str, size: int) -> None:
+def test_a_file_that_is_too_large_is_rejected_with_openais_message(
+    desk: FileHandlerClient, purpose: str, size: int
+) -> None:
     fitting, too_large = sized(size), sized(size + 1)
 
     assert desk.value(files.create_file, {"file": fitting, "purpose": purpose})["bytes"] == size
@@ -231,7 +234,7 @@ def test_a_file_that_is_too_large_is_refused_in_openais_words(desk: FileDesk, pu
 
 
 @pytest.mark.parametrize("handler", [files.retrieve_file, files.delete_file, files.download_file])
-def test_a_file_unknown_or_of_another_account_is_404(desk: FileDesk, handler: Any) -> None:
+def test_a_file_unknown_or_of_another_account_is_404(desk: FileHandlerClient, handler: Any) -> None:
     anothers = desk.store(token="bob")["id"]
 
     for id_ in (anothers, "file-unknown"):
@@ -240,7 +243,7 @@ def test_a_file_unknown_or_of_another_account_is_404(desk: FileDesk, handler: An
     assert desk.lookup(anothers, token="bob") is not None
 
 
-def test_a_deleted_file_is_gone_and_deleting_it_twice_is_404(desk: FileDesk) -> None:
+def test_a_deleted_file_is_gone_and_deleting_it_twice_is_404(desk: FileHandlerClient) -> None:
     id_ = desk.store()["id"]
 
     assert desk.value(files.delete_file, file_id=id_) == {"id": id_, "object": "file", "deleted": True}
@@ -249,7 +252,7 @@ def test_a_deleted_file_is_gone_and_deleting_it_twice_is_404(desk: FileDesk) -> 
         assert desk.refusal(handler, file_id=id_) == not_found(id_)
 
 
-def test_who_reads_a_file_reads_on_when_it_is_deleted(desk: FileDesk) -> None:
+def test_a_download_continues_when_the_file_is_deleted(desk: FileHandlerClient) -> None:
     content = b"x" * (3 * CHUNK_BYTES)
     id_ = desk.store(content)["id"]
     parts = desk.call(files.download_file, file_id=id_).body
@@ -264,7 +267,7 @@ def test_who_reads_a_file_reads_on_when_it_is_deleted(desk: FileDesk) -> None:
 # Lists
 
 
-def test_files_are_listed_the_newest_first(desk: FileDesk) -> None:
+def test_files_are_listed_the_newest_first(desk: FileHandlerClient) -> None:
     ids = [desk.store()["id"] for _ in range(3)]
     desk.store(token="bob")
 
@@ -273,13 +276,13 @@ def test_files_are_listed_the_newest_first(desk: FileDesk) -> None:
     assert desk.ids(order="desc") == ids[::-1]
 
 
-def test_an_empty_page_has_neither_first_nor_last(desk: FileDesk) -> None:
+def test_an_empty_page_has_neither_first_nor_last(desk: FileHandlerClient) -> None:
     page = desk.value(files.list_files)
 
     assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
 
 
-def test_files_of_one_purpose_are_listed_alone(desk: FileDesk) -> None:
+def test_files_of_one_purpose_are_listed_alone(desk: FileHandlerClient) -> None:
     wanted, other = desk.store(purpose="evals")["id"], desk.store()["id"]
 
     assert desk.ids(purpose="evals") == [wanted]
@@ -289,7 +292,7 @@ def test_files_of_one_purpose_are_listed_alone(desk: FileDesk) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 10])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_hold_every_file_once(desk: FileDesk, limit: int, order: str) -> None:
+def test_pages_hold_every_file_once(desk: FileHandlerClient, limit: int, order: str) -> None:
     for _ in range(4):
         desk.store()
     seen: list[str] = []
@@ -304,7 +307,7 @@ def test_pages_hold_every_file_once(desk: FileDesk, limit: int, order: str) -> N
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_page_goes_on_behind_a_file_that_was_deleted_meanwhile(desk: FileDesk, order: str) -> None:
+def test_a_page_continues_after_a_deleted_file(desk: FileHandlerClient, order: str) -> None:
     ids = [desk.store()["id"] for _ in range(4)]
     ids = ids if order == "asc" else ids[::-1]
 
@@ -314,7 +317,7 @@ def test_a_page_goes_on_behind_a_file_that_was_deleted_meanwhile(desk: FileDesk,
     assert desk.ids(order=order) == [ids[0], *ids[2:]]
 
 
-def test_a_page_goes_on_behind_a_file_whose_time_is_over(desk: FileDesk) -> None:
+def test_a_page_continues_after_an_expired_file(desk: FileHandlerClient) -> None:
     kept, expired = desk.store(purpose="evals")["id"], desk.store()
 
     desk.now = expired["expires_at"]
@@ -322,7 +325,7 @@ def test_a_page_goes_on_behind_a_file_whose_time_is_over(desk: FileDesk) -> None
     assert desk.ids(after=expired["id"]) == [kept]
 
 
-def test_nothing_lies_behind_a_file_that_never_was(desk: FileDesk) -> None:
+def test_a_page_after_an_unknown_file_is_empty(desk: FileHandlerClient) -> None:
     anothers = desk.store(token="bob")["id"]
 
     for id_ in ("file-unknown", anothers):
@@ -331,7 +334,7 @@ def test_nothing_lies_behind_a_file_that_never_was(desk: FileDesk) -> None:
         assert desk.refusal(files.list_files, after=id_) == expected
 
 
-def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDesk) -> None:
+def test_files_of_a_batch_are_listed_by_their_time(desk: FileHandlerClient) -> None:
     early, late = desk.store()["id"], desk.store()["id"]
 
     def write(call: Call) -> Response:
@@ -357,7 +360,7 @@ def test_what_a_batch_wrote_stands_in_the_list_where_it_was_written(desk: FileDe
 # Downloads
 
 
-def test_a_file_is_downloaded_as_it_was_uploaded(desk: FileDesk) -> None:
+def test_a_file_is_downloaded_as_it_was_uploaded(desk: FileHandlerClient) -> None:
     content = bytes(range(256)) * 4096
     id_ = desk.store(content, purpose="user_data")["id"]
 
@@ -384,7 +387,7 @@ def test_a_file_is_downloaded_as_it_was_uploaded(desk: FileDesk) -> None:
         ("Bytes= 2-3 ", 2, 4),
     ],
 )
-def test_a_range_is_answered_with_its_bytes(desk: FileDesk, range: str, start: int, stop: int) -> None:
+def test_a_range_is_answered_with_its_bytes(desk: FileHandlerClient, range: str, start: int, stop: int) -> None:
     id_ = desk.store(b"0123456789")["id"]
 
     status, body, headers = desk.download(id_, range)
@@ -398,7 +401,7 @@ def test_a_range_is_answered_with_its_bytes(desk: FileDesk, range: str, start: i
     "range",
     ["", "bytes", "bytes=", "bytes=-", "bytes=3-2", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=१-", "bytes=--1"],
 )
-def test_a_range_that_makes_no_sense_is_ignored(desk: FileDesk, range: str) -> None:
+def test_an_invalid_range_is_ignored(desk: FileHandlerClient, range: str) -> None:
     id_ = desk.store(b"0123456789")["id"]
 
     status, body, headers = desk.download(id_, range)
@@ -407,7 +410,7 @@ def test_a_range_that_makes_no_sense_is_ignored(desk: FileDesk, range: str) -> N
     assert "Content-Range" not in headers
 
 
-def test_a_range_with_a_number_beyond_all_files_is_ignored(desk: FileDesk) -> None:
+def test_a_range_with_a_number_beyond_all_files_is_ignored(desk: FileHandlerClient) -> None:
     id_ = desk.store(b"0123456789")["id"]
 
     assert desk.download(id_, f"bytes={'9' * 5000}-")[0] == 200
@@ -417,7 +420,7 @@ def test_a_range_with_a_number_beyond_all_files_is_ignored(desk: FileDesk) -> No
     ("content", "range"),
     [(b"0123456789", "bytes=10-"), (b"0123456789", "bytes=10-20"), (b"0123456789", "bytes=-0"), (b"", "bytes=0-")],
 )
-def test_a_range_beyond_the_end_is_416(desk: FileDesk, content: bytes, range: str) -> None:
+def test_a_range_beyond_the_end_is_416(desk: FileHandlerClient, content: bytes, range: str) -> None:
     id_ = desk.store(content, purpose="evals")["id"]
 
     with pytest.raises(Refusal) as refused:
@@ -430,7 +433,7 @@ def test_a_range_beyond_the_end_is_416(desk: FileDesk, content: bytes, range: st
     assert (violation.location, violation.code) == (("header", "Range"), "range_not_satisfiable")
 
 
-def test_a_range_that_depends_on_an_older_copy_is_not_applied(desk: FileDesk) -> None:
+def test_a_range_that_depends_on_an_older_copy_is_not_applied(desk: FileHandlerClient) -> None:
     id_ = desk.store(b"0123456789")["id"]
     guarded = Request("GET", "/x", headers={"if-range": '"a copy"'})
 
@@ -451,7 +454,9 @@ def test_a_range_that_depends_on_an_older_copy_is_not_applied(desk: FileDesk) ->
         ("100%41", "100_41", "100%2541"),
     ],
 )
-def test_no_name_breaks_out_of_its_quotes(desk: FileDesk, filename: str, plain: str, real: str) -> None:
+def test_file_names_are_escaped_in_content_disposition(
+    desk: FileHandlerClient, filename: str, plain: str, real: str
+) -> None:
     id_ = desk.store(filename=filename, purpose="evals")["id"]
 
     stated = desk.download(id_)[2]["Content-Disposition"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_desk import CHAT, BatchDesk, jsonl, request_of
+from batch_client import CHAT, BatchClient, jsonl, request_of
 from builders import bytes_of, value_of
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped,unused-ignore]  # it ships no types
 
@@ -51,13 +51,13 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "find_providers", lambda: [agilecloud.api])
 
 
-def live(desk: BatchDesk, body: dict[str, Any]) -> dict[str, Any]:
+def live(desk: BatchClient, body: dict[str, Any]) -> dict[str, Any]:
     response = desk.ask("POST", CHAT, json=body)
     assert response.status == 200, response
     return dict(value_of(response)["choices"][-1])
 
 
-def streamed(desk: BatchDesk, body: dict[str, Any]) -> dict[str, Any]:
+def streamed(desk: BatchClient, body: dict[str, Any]) -> dict[str, Any]:
     """The choice that the pieces of the last answer make when they are put together."""
     response = desk.ask("POST", CHAT, json={**body, "stream": True})
     assert response.status == 200, response
@@ -81,7 +81,7 @@ def streamed(desk: BatchDesk, body: dict[str, Any]) -> dict[str, Any]:
     return {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
 
 
-def batched(desk: BatchDesk, body: dict[str, Any]) -> dict[str, Any]:
+def batched(desk: BatchClient, body: dict[str, Any]) -> dict[str, Any]:
     batch = desk.run(jsonl({"custom_id": "r", "method": "POST", "url": CHAT, "body": body}))
     [line] = desk.lines(batch["output_file_id"]).values()
     return dict(line["response"]["body"]["choices"][-1])
@@ -91,8 +91,8 @@ def batched(desk: BatchDesk, body: dict[str, Any]) -> dict[str, Any]:
 def ask() -> Ask:
     """Asks in all three ways, which have to agree, and gives the last choice."""
 
-    def asked(text: str, desk: BatchDesk | None = None, **fields: Any) -> dict[str, Any]:
-        desk = desk or BatchDesk(progression="immediate", strict=True)
+    def asked(text: str, desk: BatchClient | None = None, **fields: Any) -> dict[str, Any]:
+        desk = desk or BatchClient(progression="immediate", strict=True)
         body = request_of("r", text, **fields)["body"]
         choice = live(desk, body)
         assert choice == streamed(desk, body) == batched(desk, body)
@@ -196,8 +196,8 @@ def test_a_json_object_is_one_where_a_fixture_matches(ask: Ask, text: str) -> No
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_no_answer_is_longer_than_it_may_be(ask: Ask, text: str, fields: dict[str, Any], name: str, limit: int) -> None:
-    desk = BatchDesk(progression="immediate")
+def test_no_response_exceeds_max_tokens(ask: Ask, text: str, fields: dict[str, Any], name: str, limit: int) -> None:
+    desk = BatchClient(progression="immediate")
 
     choice = ask(text, desk, **fields, **{name: limit})
 
@@ -213,7 +213,7 @@ def test_a_canned_text_ends_before_a_stop_sequence(ask: Ask) -> None:
 
 
 def test_log_probabilities_are_the_same_live_and_in_a_batch() -> None:
-    desk = BatchDesk(progression="immediate")
+    desk = BatchClient(progression="immediate")
     body = request_of("r", "hi", logprobs=True, top_logprobs=2)["body"]
 
     choice = live(desk, body)
@@ -224,7 +224,7 @@ def test_log_probabilities_are_the_same_live_and_in_a_batch() -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> BatchDesk:
+def own(tmp_path: Path) -> BatchClient:
     """A desk with fixtures of the user's own."""
     calls = [{"name": "get_weather", "arguments": {"town": "Oslo"}}, {"name": "stop_rain", "arguments": "{broken"}]
     entries = [
@@ -233,10 +233,10 @@ def own(tmp_path: Path) -> BatchDesk:
         {"match": {"prompt": "call"}, "tool_calls": calls},
     ]
     (tmp_path / "own.json").write_text(json.dumps({"completions": entries}))
-    return BatchDesk(progression="immediate", fixtures=(str(tmp_path),))
+    return BatchClient(progression="immediate", fixtures=(str(tmp_path),))
 
 
-def test_a_users_own_calls_are_made_as_they_stand(ask: Ask, own: BatchDesk) -> None:
+def test_calls_of_user_fixtures_are_sent_unchanged(ask: Ask, own: BatchClient) -> None:
     choice = ask(WEATHER, own, tools=[tool("get_weather", CITY), tool("stop_rain")])
 
     said = [call["function"]["arguments"] for call in choice["message"]["tool_calls"]]
@@ -252,8 +252,8 @@ def test_a_users_own_calls_are_made_as_they_stand(ask: Ask, own: BatchDesk) -> N
         ({"tools": [tool("get_weather"), tool("other")], "tool_choice": named("other")}, ["other"]),
     ],
 )
-def test_of_a_users_own_calls_only_those_are_made_that_the_request_allows(
-    ask: Ask, own: BatchDesk, fields: dict[str, Any], names: list[str]
+def test_calls_of_user_fixtures_are_sent_only_if_the_request_allows_them(
+    ask: Ask, own: BatchClient, fields: dict[str, Any], names: list[str]
 ) -> None:
     choice = ask(WEATHER, own, **fields)
 
@@ -261,12 +261,14 @@ def test_of_a_users_own_calls_only_those_are_made_that_the_request_allows(
 
 
 @pytest.mark.parametrize(("text", "said"), [(WEATHER, "Rain."), ("call", None)])
-def test_without_tools_a_users_own_calls_are_not_made(ask: Ask, own: BatchDesk, text: str, said: str | None) -> None:
+def test_calls_of_user_fixtures_are_not_sent_without_tools(
+    ask: Ask, own: BatchClient, text: str, said: str | None
+) -> None:
     choice = ask(text, own)
 
     assert "tool_calls" not in choice["message"]
     assert choice["message"]["content"] == said or (said is None and choice["message"]["content"])
 
 
-def test_a_users_own_text_is_given_in_the_form_it_has(ask: Ask, own: BatchDesk) -> None:
+def test_texts_of_user_fixtures_are_sent_unchanged(ask: Ask, own: BatchClient) -> None:
     assert ask("hi", own, response_format=json_format(SEA))["message"]["content"] == "not JSON"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from batch_desk import CHAT, BatchDesk, jsonl
+from batch_client import CHAT, BatchClient, jsonl
 from builders import make_client, value_of
 
 TEMPLATE = "Dear {{ name }}, {{ greeting | default('hello') }}{% if extra is defined %}!{% endif %}"
@@ -15,19 +15,19 @@ def line(custom_id: str, **variables: Any) -> dict[str, Any]:
     return {"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body}
 
 
-def desk_with(template: str = TEMPLATE, **settings: Any) -> BatchDesk:
-    desk = BatchDesk(**settings)
+def desk_with(template: str = TEMPLATE, **settings: Any) -> BatchClient:
+    desk = BatchClient(**settings)
     made = desk.ask("POST", "/api/v1/prompts", json={"slug": "letter", "name": "Letter", "template": template})
     assert made.status == 201, made
     return desk
 
 
-def rendered(desk: BatchDesk, **variables: Any) -> tuple[int, Any]:
+def rendered(desk: BatchClient, **variables: Any) -> tuple[int, Any]:
     response = desk.ask("POST", "/api/v1/prompts/letter/render", json={"variables": variables})
     return response.status, value_of(response).get("rendered")
 
 
-def live_status(desk: BatchDesk, **variables: Any) -> int:
+def live_status(desk: BatchClient, **variables: Any) -> int:
     return desk.ask("POST", CHAT, json=line("x", **variables)["body"]).status
 
 
@@ -68,7 +68,7 @@ def test_blank_is_what_jinja_does_by_default(template: str, variables: dict[str,
     assert rendered(desk_with(template, missing_variables="blank"), **variables) == (200, text)
 
 
-def test_a_field_of_what_is_missing_is_refused_either_way() -> None:
+def test_a_field_of_a_missing_variable_is_rejected_either_way() -> None:
     for how in ("error", "blank"):
         assert rendered(desk_with("{{ a.b }}", missing_variables=how))[0] == 400
 

@@ -29,7 +29,7 @@ def read(folder: Path, files: dict[str, str]) -> Fixtures:
     return read_fixtures([folder], "agilecloud", SCHEMA)
 
 
-def test_our_models_are_those_the_documents_name() -> None:
+def test_the_bundled_models_are_those_of_the_documents() -> None:
     models = read_models(OURS.section("models"))
 
     assert set(models) >= {
@@ -57,7 +57,7 @@ def test_every_alias_is_listed_as_a_model() -> None:
     assert [SdkModel.model_validate(model, strict=True).id for model in shown["data"]] == ["a-1", "a"]
 
 
-def test_our_prices_are_those_the_documents_name() -> None:
+def test_the_bundled_prices_are_those_of_the_documents() -> None:
     prices = read_prices(merged_prices(OURS.section("prices")))
 
     assert dollars(prices.cost(CHAT, 1_000_000, 0, batch=False)) == "1.000000000"
@@ -161,7 +161,7 @@ def test_a_mistake_is_shown_with_its_place(tmp_path: Path, fixture: str, message
         ("Hello!", "text"),
     ],
 )
-def test_our_canned_completions_are_found_for_any_model(prompt: str, has: str) -> None:
+def test_the_bundled_completions_match_any_model(prompt: str, has: str) -> None:
     canned = OURS.completion(prompt, "gpt-4o", None)
 
     assert canned is not None
@@ -217,7 +217,7 @@ def test_openais_names_their_snapshots_and_fine_tuned_models_are_found(name: str
         "gpt-4o-2024-08-06-2024-08-06", "ft:gpt-4o:" + "x" * 300,
     ],
 )  # fmt: skip
-def test_other_names_are_those_of_no_model(name: str) -> None:
+def test_other_names_are_no_models(name: str) -> None:
     assert read_models(OURS.section("models")).find(name) is None
 
 
@@ -231,7 +231,7 @@ def test_a_snapshot_costs_what_its_model_costs() -> None:
     assert costs == [5_000_000, 5_000_000, 7_000_000]
 
 
-def test_any_name_is_a_models_where_the_setting_says_so() -> None:
+def test_with_any_model_every_name_is_a_model() -> None:
     models = read_models([{"id": "m-1", "kind": "chat"}], accepts_any=True)
 
     assert models.find("my-own/model:latest") == Model("my-own/model:latest", "my-own/model:latest", ModelKind.CHAT)

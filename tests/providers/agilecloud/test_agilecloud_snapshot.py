@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from batch_desk import BatchDesk, chats, request_of
+from batch_client import BatchClient, chats, request_of
 from effort import effort_within
 from forgeries import TOKEN, fill
 
@@ -27,26 +27,26 @@ NAMES = ("jobs", "files", "prompts", "usage", "usage_starts", "usage_ends", "buc
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[BatchDesk]:
-    desk = BatchDesk(token=TOKEN, rate_limit=60_000)
+def desk() -> Iterator[BatchClient]:
+    desk = BatchClient(token=TOKEN, rate_limit=60_000)
     fill(desk.engine)
     yield desk
 
 
-def world_of(desk: BatchDesk) -> ApiContext:
+def world_of(desk: BatchClient) -> ApiContext:
     return next(each.world for each in desk.engine.services if each.operation.key == "createBatch")
 
 
-def shelves_of(desk: BatchDesk) -> dict[str, dict[str, Any]]:
+def shelves_of(desk: BatchClient) -> dict[str, dict[str, Any]]:
     return {name: dict(desk.sandbox.collection(f"agilecloud.{name}", object).items()) for name in NAMES}
 
 
-def complaints(desk: BatchDesk, **shelves: Mapping[str, Any]) -> list[tuple[str, str]]:
+def complaints(desk: BatchClient, **shelves: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = snapshot_problems(world_of(desk), {f"agilecloud.{name}": shelf for name, shelf in shelves.items()})
     return [(each.place.removeprefix("agilecloud."), each.complaint) for each in found]
 
 
-def test_what_a_server_left_makes_sense(desk: BatchDesk) -> None:
+def test_an_export_of_a_server_is_consistent(desk: BatchClient) -> None:
     shelves = shelves_of(desk)
 
     assert all(shelves[name] for name in ("jobs", "files", "prompts", "usage", "usage_ends", "buckets"))
@@ -64,7 +64,9 @@ def test_what_a_server_left_makes_sense(desk: BatchDesk) -> None:
         ({"expires_at": 2**63}, "a time of it is before 1970, or past the year 9999"),
     ],
 )
-def test_a_file_that_is_not_what_it_says(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
+def test_an_import_with_an_inconsistent_file_is_rejected(
+    desk: BatchClient, changes: dict[str, Any], complaint: str
+) -> None:
     id_ = desk.put(b"{}")
     record = files_of(desk.sandbox).get(id_)
     assert record is not None
@@ -75,7 +77,7 @@ def test_a_file_that_is_not_what_it_says(desk: BatchDesk, changes: dict[str, Any
     assert (found[0], found[1].startswith(complaint)) == (f"files.{id_}", True)
 
 
-def test_a_deleted_file_remembers_a_size_that_its_blob_no_longer_has(desk: BatchDesk) -> None:
+def test_a_deleted_file_keeps_its_size_in_an_import(desk: BatchClient) -> None:
     id_ = desk.put(b"{}")
     record = files_of(desk.sandbox).get(id_)
     assert record is not None
@@ -152,8 +154,8 @@ MODEL = "worked: it names a model that this server does not serve"
         (of_work(model="x"), MODEL),
     ],
 )
-def test_a_job_that_does_not_agree_with_itself(
-    desk: BatchDesk, change: Callable[[BatchRecord], BatchRecord], complaint: str
+def test_an_import_with_an_inconsistent_batch_is_rejected(
+    desk: BatchClient, change: Callable[[BatchRecord], BatchRecord], complaint: str
 ) -> None:
     job = worked_job(desk)
     changed = change(job)
@@ -165,7 +167,7 @@ def test_a_job_that_does_not_agree_with_itself(
     assert len(found) <= 2
 
 
-def worked_job(desk: BatchDesk) -> BatchRecord:
+def worked_job(desk: BatchClient) -> BatchRecord:
     """A job of two lines, one of which has failed."""
     id_ = desk.run(b"\n".join((chats(1).strip(), request_line("[mock:fail]"))))["id"]
     job = jobs_of(desk.sandbox).get(id_)
@@ -177,7 +179,7 @@ def request_line(text: str) -> bytes:
     return json.dumps(request_of("failing", text)).encode()
 
 
-def test_of_a_failed_job_and_of_one_that_waits_nothing_is_asked_that_comes_later(desk: BatchDesk) -> None:
+def test_an_import_of_a_failed_or_waiting_batch_needs_no_outputs(desk: BatchClient) -> None:
     job = worked_job(desk)
     alone = job._replace(batch=job.batch._replace(size=1, fates={}), output_file_id=None, error_file_id=None)
 
@@ -222,7 +224,9 @@ TESTED = "its test is of versions that are not there, or its counts make no sens
         ({"ab_test": TEST._replace(uses={1: VersionStats(-1)})}, TESTED),
     ],
 )  # fmt: skip
-def test_a_prompt_that_does_not_agree_with_itself(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
+def test_an_import_with_an_inconsistent_prompt_is_rejected(
+    desk: BatchClient, changes: dict[str, Any], complaint: str
+) -> None:
     key = "ann\ngreeting"
 
     assert complaints(desk, prompts={key: PROMPT}) == []
@@ -251,7 +255,7 @@ def usage_of(*entries: UsageEntry) -> dict[str, Any]:
         ({"requests": -1}, LIMITS),
     ],
 )
-def test_a_usage_that_could_not_be_reported(desk: BatchDesk, changes: dict[str, Any], complaint: str) -> None:
+def test_an_import_with_invalid_usage_is_rejected(desk: BatchClient, changes: dict[str, Any], complaint: str) -> None:
     assert complaints(desk) == complaints(desk, **usage_of()) == complaints(desk, **usage_of(ENTRY)) == []
     assert complaints(desk, **usage_of(ENTRY, ENTRY._replace(**changes))) == [("usage_ends.ann", complaint)]
 
@@ -265,7 +269,7 @@ def test_a_usage_that_could_not_be_reported(desk: BatchDesk, changes: dict[str, 
         (0, 2**30, "wanted numbers from 0, and at most 10000 of them"),
     ],
 )
-def test_a_usage_whose_numbers_are_others(desk: BatchDesk, start: int, end: int, complaint: str) -> None:
+def test_a_usage_whose_numbers_are_others(desk: BatchClient, start: int, end: int, complaint: str) -> None:
     numbers = {"usage_starts": {"ann": start}, "usage_ends": {"ann": end}}
 
     assert complaints(desk, **{**usage_of(ENTRY, ENTRY), **numbers}) == [("usage_ends.ann", complaint)]
@@ -283,14 +287,14 @@ def test_a_usage_whose_numbers_are_others(desk: BatchDesk, start: int, end: int,
         {"spent": 2**60},
     ],
 )
-def test_a_bucket_that_nothing_could_have_filled(desk: BatchDesk, changes: dict[str, Any]) -> None:
+def test_an_import_with_an_invalid_rate_limit_is_rejected(desk: BatchClient, changes: dict[str, Any]) -> None:
     bucket = Bucket(60, 5.0, 0.0)
 
     assert complaints(desk, buckets={"ann": bucket, "bob": Bucket(0, 0.0, 0.0, 0.0, 3, 100)}) == []
     assert len(complaints(desk, buckets={"ann": bucket._replace(**changes)})) == 1
 
 
-def test_much_is_looked_at_with_little_effort(desk: BatchDesk) -> None:
+def test_large_imports_are_checked_quickly(desk: BatchClient) -> None:
     usage = usage_of(*[ENTRY] * 2000)
 
     with effort_within(30_000):

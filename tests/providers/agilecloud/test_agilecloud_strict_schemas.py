@@ -46,7 +46,7 @@ TREE = closed(value={"type": "number"}, children={"type": "array", "items": {"$r
          f"In context=('properties', 'properties'), {CLOSE}"),
     ],
 )  # fmt: skip
-def test_a_schema_that_is_not_strict_is_refused_in_openais_words(schema: dict[str, Any], said: str) -> None:
+def test_a_schema_that_is_not_strict_is_rejected_with_openais_message(schema: dict[str, Any], said: str) -> None:
     assert strictness_problem(schema) == said
 
 
@@ -60,16 +60,16 @@ def test_a_schema_that_is_not_strict_is_refused_in_openais_words(schema: dict[st
         {**TREE, "$defs": {"leaf": closed(n={"type": "integer"})}},
     ],
 )
-def test_a_strict_schema_is_good(schema: dict[str, Any]) -> None:
+def test_a_strict_schema_is_accepted(schema: dict[str, Any]) -> None:
     assert strictness_problem(schema) == ""
 
 
 @pytest.mark.parametrize("part", [[1], "x", None, {"type": 7}, {"properties": 3, "additionalProperties": False}])
-def test_what_is_no_schema_is_left_to_those_who_fill_it_in(part: Any) -> None:
+def test_an_invalid_schema_is_left_to_the_generator(part: Any) -> None:
     assert strictness_problem(closed(a=part)) == ""
 
 
-def test_a_schema_of_many_parts_or_many_levels_is_looked_at_within_bounds() -> None:
+def test_a_large_or_deep_schema_is_checked_within_bounds() -> None:
     deep: dict[str, Any] = closed()
     for _ in range(900):
         deep = closed(a=deep)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from batch_desk import BatchDesk, chats, embedding_of, jsonl, request_of
+from batch_client import BatchClient, chats, embedding_of, jsonl, request_of
 from builders import ask, bytes_of, make_client, make_engine, value_of
 
 from mockserver.engine.engine import Engine
@@ -15,8 +15,8 @@ CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name a
 
 
 @pytest.fixture
-def desk() -> BatchDesk:
-    return BatchDesk()
+def desk() -> BatchClient:
+    return BatchClient()
 
 
 def report_of(engine: Engine, name: str = "ann", *page: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def ids(found: dict[str, Any]) -> list[str]:
     return [event["identifier"] for event in found["events"]]
 
 
-def test_each_line_of_a_batch_that_was_answered_has_an_event_with_its_custom_id(desk: BatchDesk) -> None:
+def test_each_line_of_a_batch_that_was_answered_has_an_event_with_its_custom_id(desk: BatchClient) -> None:
     requests = [
         request_of("plain"),
         request_of('odd " \u2028 id', n=2),
@@ -55,7 +55,7 @@ def test_each_line_of_a_batch_that_was_answered_has_an_event_with_its_custom_id(
     assert [id_ for id_ in ids(found) if id_ != "other"] == ["plain", 'odd " \u2028 id', "last"]
 
 
-def test_embeddings_are_metered_line_by_line_too(desk: BatchDesk) -> None:
+def test_embeddings_are_metered_line_by_line_too(desk: BatchClient) -> None:
     lines = jsonl(embedding_of("a", "ebb"), embedding_of("b", "flow and ebb"))
     batch = desk.create(lines, "/v1/embeddings")
     desk.read(batch["id"])
@@ -64,7 +64,7 @@ def test_embeddings_are_metered_line_by_line_too(desk: BatchDesk) -> None:
 
 
 def test_a_batch_that_was_cancelled_has_events_for_what_was_answered() -> None:
-    desk = BatchDesk(progression="time:100")
+    desk = BatchClient(progression="time:100")
     batch = desk.create(chats(10))
     desk.sandbox.clock.advance(50)
     cancelled = value_of(desk.ask("POST", f"/v1/batches/{batch['id']}/cancel"))
@@ -74,14 +74,14 @@ def test_a_batch_that_was_cancelled_has_events_for_what_was_answered() -> None:
     assert set(ids(found)) == set(desk.lines(cancelled["output_file_id"]))
 
 
-def test_a_file_that_is_deleted_takes_no_events_along(desk: BatchDesk) -> None:
+def test_deleting_a_file_keeps_its_usage_events(desk: BatchClient) -> None:
     batch = desk.run(chats(3))
     desk.ask("DELETE", f"/v1/files/{batch['output_file_id']}")
 
     assert ids(report_of(desk.engine)) == ["r0", "r1", "r2"]
 
 
-def test_events_come_in_pages(desk: BatchDesk) -> None:
+def test_events_come_in_pages(desk: BatchClient) -> None:
     desk.run(chats(7))
     for _ in range(2):
         desk.ask("POST", "/v1/chat/completions", json=CHAT)
@@ -138,7 +138,7 @@ def test_live_events_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPat
     assert whole["events"][-len(found["events"]) :] == found["events"]
 
 
-def test_events_of_batches_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPatch, desk: BatchDesk) -> None:
+def test_events_of_batches_are_bounded_and_the_sums_stay(monkeypatch: pytest.MonkeyPatch, desk: BatchClient) -> None:
     monkeypatch.setattr(agilecloud_usage, "MAX_EVENTS", 5)
     for n in range(3):
         desk.run(jsonl(*(request_of(f"{n}-{k}") for k in range(2))))
@@ -148,7 +148,7 @@ def test_events_of_batches_are_bounded_and_the_sums_stay(monkeypatch: pytest.Mon
     assert (found["dropped"], found["accounts"][account_key("ann")]["batch"]["requests"]) == (2, 6)
 
 
-def test_a_long_custom_id_is_cut(desk: BatchDesk) -> None:
+def test_a_long_custom_id_is_cut(desk: BatchClient) -> None:
     desk.run(jsonl(request_of("a" * 2000), request_of("b" * 2000, n=2)))
 
     assert ids(report_of(desk.engine)) == ["a" * 512, "b" * 512]
@@ -180,7 +180,7 @@ def test_an_export_carries_events_and_an_import_refuses_those_that_do_not_add_up
         assert (after["accounts"], after["dropped"]) == (before["agilecloud"]["accounts"], 3)
 
 
-def test_ids_of_live_events_are_the_same_whatever_others_did() -> None:
+def test_ids_of_live_events_do_not_depend_on_other_requests() -> None:
     alone, busy = make_engine(), make_engine()
     for n in range(3):
         ask(

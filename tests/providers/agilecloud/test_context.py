@@ -36,7 +36,7 @@ def test_a_conversation_has_a_key_of_its_own_however_its_members_are_ordered(
     assert (key == answer_key(world, model, other)) == (one == other)
 
 
-def test_the_key_is_that_of_a_seed_and_of_a_model_whatever_it_is_called(world: ApiContext) -> None:
+def test_the_key_depends_on_the_seed_and_the_model_and_not_on_its_alias(world: ApiContext) -> None:
     models, talk = context_models(world), [{"role": "user", "content": "Which river?"}]
     reseeded = world._replace(settings=replace(world.settings, seed="another"))
 

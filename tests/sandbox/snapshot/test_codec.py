@@ -59,7 +59,9 @@ trees = st.builds(
 def carried(value: Any, hint: Any = Any) -> Any:
     """What arrives at the other end."""
     writer = Writer(REGISTRY, 10**9)
-    document = orjson.loads(orjson.dumps({"value": writer.write(value), "blobs": writer.blobs()}))
+    in_pieces = orjson.loads(b"".join(writer.encode(value)))
+    assert in_pieces == orjson.loads(orjson.dumps(writer.write(value)))
+    document = {"value": in_pieces, "blobs": orjson.loads(b"".join(writer.encode_blobs()))}
     return Reader(REGISTRY, document["blobs"]).read(document["value"], hint, "value")
 
 
@@ -76,22 +78,22 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(trees)
-def test_what_was_declared_arrives_as_it_was(tree: Tree) -> None:
+def test_declared_types_survive_an_export(tree: Tree) -> None:
     assert same(carried(tree, Tree), tree)
 
 
 @given(jsonish)
-def test_plain_values_arrive_as_they_were(value: Any) -> None:
+def test_plain_values_survive_an_export(value: Any) -> None:
     assert same(carried(value), value)
 
 
 @pytest.mark.parametrize("value", ["\ud800", math.inf, -math.inf, 2**200, -(2**64), {TAG: 1}, {1: 2, (3,): None}, ""])
-def test_what_json_has_no_word_for_arrives_as_it_was(value: Any) -> None:
+def test_values_that_json_lacks_survive_an_export(value: Any) -> None:
     assert same(carried(value), value)
 
 
 @pytest.mark.parametrize("size", [0, 5, 3 * 1024 * 1024])
-def test_a_blob_arrives_with_its_content_and_is_written_once(size: int) -> None:
+def test_a_blob_survives_an_export_and_is_written_once(size: int) -> None:
     blob = Blob.in_memory(b"x" * size)
     writer = Writer(REGISTRY, 10**9)
 
@@ -100,10 +102,10 @@ def test_a_blob_arrives_with_its_content_and_is_written_once(size: int) -> None:
 
     assert arrived.content.read() == blob.read()
     assert arrived.content is arrived.anything[0]
-    assert len(writer.blobs()) == 1
+    assert len(orjson.loads(b"".join(writer.encode_blobs()))) == 1
 
 
-def test_json_of_any_depth_that_can_be_written_arrives() -> None:
+def test_json_of_any_allowed_depth_survives_an_export() -> None:
     value: Any = 1
     for _ in range(2 * MAX_DEPTH):
         value = {"in": value}
@@ -111,7 +113,7 @@ def test_json_of_any_depth_that_can_be_written_arrives() -> None:
     assert carried(value) == value
 
 
-def test_what_is_nested_too_deeply_is_not_written() -> None:
+def test_a_value_that_is_nested_too_deeply_is_not_exported() -> None:
     value: Any = []
     for _ in range(600):
         value = [value]
@@ -121,7 +123,7 @@ def test_what_is_nested_too_deeply_is_not_written() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {"a": [object()]}, Exception, 3j])
-def test_a_type_nobody_declared_is_not_written(value: Any) -> None:
+def test_an_undeclared_type_is_not_exported(value: Any) -> None:
     with pytest.raises(SnapshotError, match="none of the values"):
         Writer(REGISTRY, 10**9).write(value)
 
@@ -174,7 +176,7 @@ LEAF = {TAG: "Leaf", "number": 1.5}
         ({TAG: "Tree", "name": {TAG: "text", "v": "7aCA"}}, "value.name", "is not str"),
     ],
 )
-def test_a_document_that_is_not_one_of_ours_is_refused_with_its_place(value: Any, place: str, why: str) -> None:
+def test_an_invalid_export_is_rejected_with_its_place(value: Any, place: str, why: str) -> None:
     complaint = told(value, blobs=[""])
 
     assert complaint.startswith(f"{place}: ")
@@ -182,7 +184,7 @@ def test_a_document_that_is_not_one_of_ours_is_refused_with_its_place(value: Any
 
 
 @pytest.mark.parametrize("blobs", [None, {}, [5], ["?"]])
-def test_blobs_that_are_none_are_refused(blobs: Any) -> None:
+def test_invalid_blobs_in_an_export_are_rejected(blobs: Any) -> None:
     with pytest.raises(SnapshotError, match=r"^blobs"):
         Reader(REGISTRY, blobs)
 
@@ -199,7 +201,7 @@ def test_a_whole_number_is_good_where_a_float_is_wanted() -> None:
     assert Reader(REGISTRY, []).read({**LEAF, "number": 2}, Leaf, "value") == Leaf(2)
 
 
-def test_what_a_document_leaves_out_is_as_usual() -> None:
+def test_fields_that_an_export_lacks_have_their_defaults() -> None:
     assert Reader(REGISTRY, []).read(LEAF, Leaf, "value") == Leaf(1.5, Colour.RED)
 
 

@@ -46,7 +46,7 @@ def carried(engine: Engine, name: str = "world", **changes: Any) -> Engine:
 
 
 def exported(sandbox: Sandbox, snapshots: Snapshots) -> bytes:
-    return orjson.dumps(snapshots.write(snapshots.snapshot_of(sandbox, journal=True)))
+    return b"".join(snapshots.encode(snapshots.snapshot_of(sandbox, journal=True)))
 
 
 # What a client may do.
@@ -205,7 +205,7 @@ def told(engine: Engine, token: str, path: str, **query: str) -> tuple[str, int,
     progression=st.sampled_from(["immediate", "time:50", "polls:3"]),
     rate_limit=st.sampled_from([0, 6000]),
 )
-def test_a_sandbox_goes_on_elsewhere_as_it_would_have_gone_on_here(
+def test_an_imported_sandbox_continues_like_the_original(
     done: list[Step], after: list[Step], progression: str, rate_limit: int
 ) -> None:
     changes: dict[str, Any] = {"progression": progression, "rate_limit": rate_limit}
@@ -224,7 +224,7 @@ def test_a_sandbox_goes_on_elsewhere_as_it_would_have_gone_on_here(
     assert list(seen(engine)) == list(seen(other))
 
 
-def test_under_another_name_it_gives_the_ids_it_would_have_given_under_the_old_one() -> None:
+def test_an_import_under_another_name_continues_with_the_same_ids() -> None:
     engine = make_engine()
     queue("ann", ["one"])(engine)
 
@@ -240,7 +240,7 @@ def test_under_another_name_it_gives_the_ids_it_would_have_given_under_the_old_o
     assert value_of(ask(other, "POST", "/ai/batches", token="ann", json=body, headers=there)) != wanted
 
 
-def test_the_clock_flows_on_from_where_it_stood() -> None:
+def test_an_imported_clock_continues_from_its_time() -> None:
     engine = make_engine(clock="2030-01-01T00:00:00")
     clock = engine.sandboxes.open("world").clock
     clock.scale_by(1e6)
@@ -255,7 +255,7 @@ def test_the_clock_flows_on_from_where_it_stood() -> None:
     assert other.now() >= now
 
 
-def test_what_was_sent_piece_by_piece_is_in_the_journal_without_its_pieces() -> None:
+def test_streamed_responses_are_exported_without_their_body() -> None:
     engine = make_engine()
     id_ = value_of(queue("ann", ["one"])(engine))["id"]
     key = engine.sandboxes.open("world").key
@@ -267,7 +267,7 @@ def test_what_was_sent_piece_by_piece_is_in_the_journal_without_its_pieces() -> 
     assert (bytes_of(kept[0].response), kept[0].response.status) == (b"", 200)
 
 
-def test_a_callback_that_was_under_way_is_not_under_way_elsewhere(document: Any) -> None:
+def test_a_callback_that_was_being_sent_is_imported_as_pending(document: Any) -> None:
     engine = make_engine()
     sandbox = engine.sandboxes.open("world")
 
@@ -280,7 +280,7 @@ def test_a_callback_that_was_under_way_is_not_under_way_elsewhere(document: Any)
     ]
 
 
-def test_a_batch_that_outlasts_all_time_travels() -> None:
+def test_a_batch_that_never_ends_can_be_exported() -> None:
     engine = make_engine(progression="time:1e12")
     queue("ann", ["one"])(engine)
 
@@ -385,9 +385,7 @@ ACCOUNT = {"$": "AccountSpec", "key": BOB, "email": "bob@example.com", "credits"
         (f"{STATE}/agilecloud.files/x", FILE, "sandbox.shelves.agilecloud.files.x: its id is another"),
     ],
 )
-def test_a_document_that_no_server_wrote_is_refused_with_the_place(
-    document: Any, path: str, value: Any, why: str
-) -> None:
+def test_a_forged_export_is_rejected_with_the_location(document: Any, path: str, value: Any, why: str) -> None:
     engine = make_engine()
 
     with pytest.raises(SnapshotError) as refused:
@@ -398,7 +396,7 @@ def test_a_document_that_no_server_wrote_is_refused_with_the_place(
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 5, {}])
-def test_what_is_no_export_at_all_is_refused(document: Any) -> None:
+def test_a_file_that_is_no_export_is_rejected(document: Any) -> None:
     with pytest.raises(SnapshotError, match="no export of a sandbox"):
         Snapshots().read(document)
 
@@ -409,15 +407,16 @@ def test_a_sandbox_larger_than_allowed_is_not_written() -> None:
     snapshots = snapshots_of(engine)
 
     with pytest.raises(SnapshotError, match="more than 2000 bytes"):
-        snapshots.write(snapshots.snapshot_of(engine.sandboxes.open("world")), most=2000)
+        list(snapshots.encode(snapshots.snapshot_of(engine.sandboxes.open("world")), most=2000))
 
 
-def test_everything_a_sandbox_remembers_travels_or_is_known_to_stay() -> None:
+def test_every_attribute_of_a_sandbox_is_exported_or_listed_as_excluded() -> None:
     """Who gives sandboxes a new attribute adds it to ATTRIBUTES, or says here why it need not travel."""
     engine = make_engine()
     sandbox = engine.sandboxes.open("world")
     made_from_others = {
         "salt",
+        "bodies",
         "has_callbacks",
         "callbacks_dropped",
         "name",

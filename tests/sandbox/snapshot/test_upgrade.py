@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from batch_desk import BatchDesk, chats
+from batch_client import BatchClient, chats
 from builders import ask, make_engine
 
 from mockserver.engine.engine import Engine
@@ -22,7 +22,7 @@ def make_frozen() -> Engine:
 
 
 def use_both_apis(engine: Engine) -> None:
-    desk = BatchDesk(engine, token="ann")
+    client = BatchClient(engine, token="ann")
     ask(engine, "POST", "/ai/batches", token="ann", json={"prompts": ["one", "two [mock:fail]"]})
     messages = [{"role": "user", "content": "hello"}]
     ask(engine, "POST", "/v1/chat/completions", token="ann", json={"model": "gpt-4o-mini", "messages": messages})
@@ -33,8 +33,8 @@ def use_both_apis(engine: Engine) -> None:
         token="ann",
         json={"slug": "sum", "name": "Sum", "template": "Sum {{ text }}"},
     )
-    desk.run(chats(2))
-    desk.sandbox.clock.advance(61)
+    client.run(chats(2))
+    client.sandbox.clock.advance(61)
     ask(engine, "GET", "/user", token="ann")
     ask(engine, "POST", "/ai/batches", token="ann", json={"prompts": ["three"]})
 

@@ -60,12 +60,12 @@ def is_json(text: bytes) -> bool:
     return True
 
 
-def test_every_fault_is_tried_here() -> None:
+def test_every_fault_type_has_a_test() -> None:
     assert SHAPES.keys() == FAULTS.keys()
 
 
 @given(DEFINITIONS)
-def test_what_a_fault_describes_is_read_as_the_same_fault(definition: dict[str, Any]) -> None:
+def test_the_description_of_a_fault_is_read_as_the_same_fault(definition: dict[str, Any]) -> None:
     fault = read_fault(definition)
 
     assert definition.items() <= fault.described().items()
@@ -78,7 +78,7 @@ def test_a_fault_is_pure_and_the_same_for_the_same_key(definition: dict[str, Any
     fault = read_fault(definition)
 
     assert fault.apply(PLAIN, key) == fault.apply(PLAIN, key)
-    assert PLAIN == (200, "application/json", b'{"id":"1","count":2}', (), "handler", 0.0, None)
+    assert Response(200, "application/json", b'{"id":"1","count":2}', (), "handler", 0.0, None) == PLAIN
 
 
 BAD = st.dictionaries(
@@ -131,9 +131,7 @@ def test_the_schema_and_the_reading_agree(definition: dict[str, Any]) -> None:
         ({"type": "reset", "x" * 10_000: 1}, "reset has no field 'xxx"),
     ],
 )
-def test_a_bad_definition_is_refused_with_what_came_and_what_was_wanted(
-    definition: dict[str, Any], complaint: str
-) -> None:
+def test_an_invalid_fault_is_rejected_with_value_and_expectation(definition: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
         read_fault(definition)
 
@@ -142,7 +140,7 @@ def test_a_bad_definition_is_refused_with_what_came_and_what_was_wanted(
 
 
 @pytest.mark.parametrize("definition", ["latency", None, ["type"], 3])
-def test_what_is_no_object_is_refused(definition: Any) -> None:
+def test_a_fault_that_is_no_object_is_rejected(definition: Any) -> None:
     with pytest.raises(ValueError, match="wanted an object with a type"):
         read_fault(definition)
 
@@ -151,12 +149,12 @@ def delay(definition: dict[str, Any], key: bytes = KEY) -> float:
     return read_fault({"type": "latency", **definition}).apply(PLAIN, key).delay
 
 
-def test_a_latency_comes_on_top_of_what_the_answer_waits_for_anyway() -> None:
+def test_latency_is_added_to_the_delay_of_the_response() -> None:
     assert read_fault({"type": "latency", "seconds": 2}).apply(PLAIN._replace(delay=1), KEY) == PLAIN._replace(delay=3)
 
 
 @given(SHAPES["latency"], KEYS)
-def test_what_is_drawn_stays_within_its_bounds(shape: dict[str, Any], key: bytes) -> None:
+def test_random_latencies_stay_within_their_bounds(shape: dict[str, Any], key: bytes) -> None:
     drawn = delay(shape, key)
 
     least, most = shape.get("min", 0), shape.get("max", shape.get("cap", shape.get("seconds", 600)))
@@ -197,7 +195,7 @@ def test_a_status_keeps_the_documented_reply_it_is_given() -> None:
     assert response == documented._replace(headers=(("X-A", "b"), ("Retry-After", DATE)), source="fault")
 
 
-def test_a_status_nobody_has_named_has_a_title_all_the_same() -> None:
+def test_an_unregistered_status_has_a_title_too() -> None:
     response = read_fault({"type": "status", "status": 499}).apply(PLAIN, KEY)
 
     assert json.loads(bytes_of(response))["title"] == "Fault"
@@ -223,7 +221,7 @@ def test_only_a_status_takes_the_place_of_the_response() -> None:
         ({"share": 1}, 19),
     ],
 )
-def test_a_cut_never_lets_the_whole_body_through(definition: dict[str, Any], amount: int) -> None:
+def test_a_cut_body_is_never_complete(definition: dict[str, Any], amount: int) -> None:
     cut = read_fault({"type": "cut", **definition})
 
     assert cut.apply(PLAIN, KEY) == PLAIN._replace(disturbance=DeliveryFault(DeliveryFaultKind.CUT, amount=amount))
@@ -255,7 +253,7 @@ def test_a_malformed_chunk_stands_in_the_middle_or_behind_the_first_part() -> No
     assert [each.amount for each in amounts if each] == [10, FIRST_PART]
 
 
-def test_the_other_disturbances_say_only_what_is_to_be_done() -> None:
+def test_other_delivery_faults_only_set_their_kind() -> None:
     words = {
         "empty": DeliveryFault(DeliveryFaultKind.EMPTY),
         "reset": DeliveryFault(DeliveryFaultKind.RESET),
@@ -327,7 +325,7 @@ class Doubled(Fault):
     times: float = number_field(1, 2, default=2.0)
 
 
-def test_a_new_fault_is_one_class_and_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_fault_needs_one_class_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "FAULTS", {**FAULTS, "doubled": Doubled})
     monkeypatch.setattr(faults, "WORDS", {**faults.WORDS, Doubled: "doubled"})
 

@@ -62,14 +62,14 @@ def fits(request: Request, **definition: Any) -> bool:
         ({"method": "POST", "path": "/v1/chat", "body": {"model": "m"}, "body_at": {"/n": 2}}, False),
     ],
 )
-def test_all_that_is_named_must_fit(definition: dict[str, Any], is_meant: bool) -> None:
+def test_all_conditions_of_a_matcher_must_hold(definition: dict[str, Any], is_meant: bool) -> None:
     request = make_request("POST", "/v1/chat", query="tag=a+b&tag=c&empty=", json=CHAT, headers={"x-team": "red"})
 
     assert fits(request, **definition) is is_meant
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 5000])
-def test_what_is_no_json_fits_no_body(body: bytes) -> None:
+def test_a_body_that_is_not_json_matches_no_body_condition(body: bytes) -> None:
     request = make_request("POST", "/x", body=body)
 
     assert fits(request)
@@ -110,7 +110,7 @@ def test_a_value_contains_itself(value: Any) -> None:
 
 
 @given(st.dictionaries(st.text("ab", max_size=2), JSON, max_size=4), st.data())
-def test_an_object_contains_what_is_left_of_it(value: dict[str, Any], data: st.DataObject) -> None:
+def test_an_object_contains_every_part_of_itself(value: dict[str, Any], data: st.DataObject) -> None:
     kept = data.draw(st.sets(st.sampled_from(sorted(value)))) if value else set()
 
     assert json_contains(value, {name: value[name] for name in kept})
@@ -132,14 +132,14 @@ def parts_of(value: Any, pointer: str = "") -> list[tuple[str, Any]]:
 
 
 @given(st.lists(st.text("abc*{}", min_size=1, max_size=3), min_size=1, max_size=4), st.data())
-def test_a_path_fits_itself_and_any_of_its_segments_may_be_open(segments: list[str], data: st.DataObject) -> None:
+def test_a_path_matches_itself_and_segments_may_be_wildcards(segments: list[str], data: st.DataObject) -> None:
     opened = [data.draw(st.sampled_from((each, "*", "{x}"))) for each in segments]
 
     assert path_fits("/" + "/".join(opened), "/" + "/".join(segments))
     assert not path_fits("/" + "/".join(opened), "/" + "/".join([*segments, "more"]))
 
 
-def test_an_open_segment_is_not_empty() -> None:
+def test_a_wildcard_segment_is_not_empty() -> None:
     assert not path_fits("/v1/*", "/v1/")
 
 
@@ -157,5 +157,5 @@ def test_an_open_segment_is_not_empty() -> None:
         ({"path": "/v2/files/{id}"}, False),
     ],
 )
-def test_it_is_known_beforehand_which_operations_a_matcher_may_mean(definition: dict[str, Any], may: bool) -> None:
+def test_the_operations_that_a_matcher_can_match_are_known_beforehand(definition: dict[str, Any], may: bool) -> None:
     assert read_matcher(definition).may_mean("getFile", "GET", "/v1/files/{file_id}") is may

@@ -53,11 +53,11 @@ def statuses(rules: Rules, count: int, operation: str = "op") -> list[int]:
     return [each.reply["status"] if each and each.reply else 0 for each in found]
 
 
-def test_it_fails_twice_and_then_succeeds() -> None:
+def test_a_stub_with_times_2_applies_to_two_requests() -> None:
     assert statuses(make_rules({"status": 429, "times": 2}), 4) == [429, 429, 0, 0]
 
 
-def test_some_are_let_go_before() -> None:
+def test_after_skips_the_first_matches() -> None:
     assert statuses(make_rules({"status": 500, "after": 2}), 5) == [0, 0, 500, 0, 0]
 
 
@@ -88,14 +88,14 @@ def test_a_rule_is_gone_when_it_was_used_up_or_has_ended(
     assert rule.is_gone(now) is gone
 
 
-def test_without_an_end_a_rule_stays() -> None:
+def test_a_rule_without_times_stays() -> None:
     rules = make_rules({"status": 500, "times": None})
 
     assert statuses(rules, 50) == [500] * 50
     assert rules.installed[0].claimed == 50
 
 
-def test_the_first_that_fits_answers_and_the_others_wait() -> None:
+def test_the_first_matching_stub_answers_and_the_others_remain() -> None:
     rules = make_rules({"status": 500, "operation": "other"}, {"status": 503}, {"status": 429})
 
     assert statuses(rules, 1) == [503]
@@ -104,7 +104,7 @@ def test_the_first_that_fits_answers_and_the_others_wait() -> None:
     assert rules.installed == []
 
 
-def test_faults_add_up_and_disturb_what_a_stub_answers() -> None:
+def test_faults_add_up_and_apply_to_stubs() -> None:
     rules = make_rules({"fault": SLOW}, {"status": 500}, {"fault": {"type": "empty"}})
 
     found = claim(rules)
@@ -114,7 +114,7 @@ def test_faults_add_up_and_disturb_what_a_stub_answers() -> None:
     assert claim(rules) == Claim()
 
 
-def test_a_fault_with_a_status_answers_and_takes_its_turn() -> None:
+def test_a_status_fault_answers_in_order_with_stubs() -> None:
     rules = make_rules({"fault": OUTAGE, "times": 2}, {"status": 500})
 
     found = [claim(rules) for _ in range(4)]
@@ -125,7 +125,7 @@ def test_a_fault_with_a_status_answers_and_takes_its_turn() -> None:
     ]  # fmt: skip
 
 
-def test_what_is_answered_already_uses_up_no_stub() -> None:
+def test_a_request_that_is_answered_already_uses_up_no_stub() -> None:
     rules = make_rules({"status": 500}, {"fault": SLOW, "times": None})
 
     found = claim(rules, is_answered=True)
@@ -135,20 +135,20 @@ def test_what_is_answered_already_uses_up_no_stub() -> None:
     assert statuses(rules, 1) == [500]
 
 
-def test_a_rule_heals_when_its_time_is_over() -> None:
+def test_a_rule_ends_after_its_time() -> None:
     rules = make_rules({"fault": SLOW, "times": None, "for": 30}, {"fault": SLOW, "times": None, "until": NOW + 60})
 
     assert [len(claim(rules, now=NOW + passed).faults) for passed in (0, 29.9, 30, 59.9, 60)] == [2, 2, 1, 1, 0]
     assert rules.installed == []
 
 
-def test_until_may_be_an_instant_as_people_write_it() -> None:
+def test_until_may_be_an_iso_8601_instant() -> None:
     assert make_rule(status=500, until="1970-01-01T00:17:00Z").until == 1020.0
     assert make_rule(status=500, until=1e300).until == 253_402_300_799.0
 
 
 @pytest.mark.parametrize("until", ["soon", 1000, 999.0, -1, float("nan"), "1970-01-01"])
-def test_until_lies_ahead(until: Any) -> None:
+def test_until_must_be_in_the_future(until: Any) -> None:
     with pytest.raises(ValueError, match="until is"):
         make_rule(status=500, until=until)
 
@@ -159,13 +159,13 @@ def test_a_reply_with_a_fault_has_one_status() -> None:
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "CONTENT-LENGTH", "transfer-encoding", "Connection"])
-def test_a_reply_cannot_say_how_it_is_framed(name: str) -> None:
+def test_a_response_cannot_set_framing_headers(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         make_rule(reply={"status": 500, "headers": {name: "1"}})
 
 
 @pytest.mark.parametrize("depth", [240, 252, 400])
-def test_a_rule_that_no_list_of_rules_could_show_is_refused(depth: int) -> None:
+def test_a_rule_that_cannot_be_shown_as_json_is_rejected(depth: int) -> None:
     deep: Any = 1
     for _ in range(depth):
         deep = [deep]
@@ -212,7 +212,7 @@ def test_rules_of_one_origin_are_replaced_and_removed() -> None:
     assert rules.remove() == 0
 
 
-def test_ids_follow_from_the_definition_and_are_never_given_twice() -> None:
+def test_stub_ids_follow_from_the_definition_and_are_unique() -> None:
     box, other = make_sandbox(), make_sandbox()
 
     first, second = box.rules.install([make_rule(status=500), make_rule(status=500)])
@@ -223,7 +223,7 @@ def test_ids_follow_from_the_definition_and_are_never_given_twice() -> None:
     assert len({first.id, second.id, box.rules.install([make_rule(status=500)])[0].id}) == 3
 
 
-def test_a_rule_is_made_again_from_what_is_kept() -> None:
+def test_a_rule_is_restored_from_its_snapshot() -> None:
     rules = make_rules({"status": 500, "times": 3, "for": 30, "probability": 0.5}, {"fault": OUTAGE, "times": None})
     claim(rules, now=NOW + 10)
 
@@ -237,7 +237,7 @@ def test_a_rule_is_made_again_from_what_is_kept() -> None:
     ]
 
 
-def test_a_reset_forgets_the_rules_and_a_reset_of_the_state_does_not() -> None:
+def test_a_reset_removes_the_rules_and_a_reset_of_the_state_does_not() -> None:
     box = make_sandbox()
     box.rules.install([make_rule(status=500)])
 
@@ -248,7 +248,7 @@ def test_a_reset_forgets_the_rules_and_a_reset_of_the_state_does_not() -> None:
 
 
 @pytest.mark.parametrize("probability", [0, 0.3, 1])
-def test_chance_is_the_same_on_every_run_and_about_what_is_asked(probability: float) -> None:
+def test_probability_is_seeded_and_approximately_right(probability: float) -> None:
     definition = {"status": 500, "times": None, "probability": probability}
 
     first, again = (statuses(make_rules(definition), 1000) for _ in range(2))
@@ -290,7 +290,7 @@ def test_chance_is_the_same_on_every_run_and_about_what_is_asked(probability: fl
         {"fault": {"type": "latency", "seconds": -1}},
     ],
 )
-def test_what_makes_no_sense_as_a_rule_is_refused_by_the_schema(definition: Any) -> None:
+def test_an_invalid_rule_is_rejected_by_the_schema(definition: Any) -> None:
     assert Schema(RULE_SCHEMA, {}).violations(definition)
 
 
@@ -340,7 +340,7 @@ def chances_of(rule: Rule, count: int) -> list[bool]:
 
 @settings(max_examples=200)
 @given(st.lists(DEFINITIONS, max_size=5), st.lists(st.sampled_from("ab"), max_size=15))
-def test_the_rules_do_what_a_small_model_does(definitions: list[dict[str, Any]], asked: list[str]) -> None:
+def test_the_rules_behave_like_a_simple_model(definitions: list[dict[str, Any]], asked: list[str]) -> None:
     rules = Rules(Sandboxed())
     rules.install(make_rule(now=0, **each) for each in definitions)
     named = {each.id: f"{n}" for n, each in enumerate(rules.installed)}

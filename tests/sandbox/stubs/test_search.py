@@ -38,12 +38,12 @@ EXCHANGE = Exchange(5, 0.0, "cancelBatch", REQUEST, Response(409, source="fixtur
         ({}, {"status": 409, "method": "GET"}),
     ],
 )
-def test_an_exchange_is_found_by_each_of_its_facts(good: dict[str, Any], bad: dict[str, Any]) -> None:
+def test_an_exchange_is_found_by_each_field(good: dict[str, Any], bad: dict[str, Any]) -> None:
     assert read_search(good).finds(EXCHANGE)
     assert not read_search(bad).finds(EXCHANGE)
 
 
-def test_an_empty_operation_finds_what_matched_none() -> None:
+def test_an_empty_operation_finds_unmatched_requests() -> None:
     assert read_search({"operation": ""}).finds(EXCHANGE._replace(operation=""))
 
 
@@ -76,7 +76,7 @@ def exchanges(paths: str) -> list[Exchange]:
         ("", "a", (), 0),
     ],
 )
-def test_an_order_is_met_or_tells_what_is_missing_first(
+def test_an_order_holds_or_names_the_first_missing_request(
     seen: str, wanted: str, numbers: tuple[int, ...], missing: int | None
 ) -> None:
     found = find_order([read_search({"path": f"/{name}"}) for name in wanted], exchanges(seen))
@@ -86,7 +86,7 @@ def test_an_order_is_met_or_tells_what_is_missing_first(
 
 @settings(derandomize=True)
 @given(st.text("ab", max_size=8), st.text("ab", min_size=1, max_size=4))
-def test_an_order_is_met_exactly_when_it_is_a_subsequence(seen: str, wanted: str) -> None:
+def test_an_order_holds_exactly_for_subsequences(seen: str, wanted: str) -> None:
     rest = iter(seen)
     is_subsequence = all(name in rest for name in wanted)
 

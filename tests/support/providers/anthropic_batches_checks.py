@@ -87,7 +87,7 @@ def test_errors_have_the_vendors_envelope(  # noqa: PLR0917  a table's columns
     assert answer.json()["error"]["message"]
 
 
-def test_its_neighbour_under_the_same_prefix_answers_as_before(sandbox: LeasedSandbox) -> None:
+def test_the_other_api_under_the_same_prefix_answers_as_before(sandbox: LeasedSandbox) -> None:
     with httpx.Client(base_url=sandbox.openai_base_url, headers=sandbox.headers) as client:
         assert client.get("/models").json()["object"] == "list"
 
@@ -109,7 +109,7 @@ def test_stubs_faults_and_conditions_work(sandbox: LeasedSandbox) -> None:
     assert normal == "end_turn"
 
 
-def test_an_exported_sandbox_goes_on_elsewhere(sandbox: LeasedSandbox, make_sandbox: Any) -> None:
+def test_an_exported_sandbox_continues_after_an_import(sandbox: LeasedSandbox, make_sandbox: Any) -> None:
     with make_client(sandbox) as client:
         id_ = create(client, "a")["id"]
         client.get(f"{PATH}/{id_}")
@@ -131,7 +131,7 @@ def test_a_patient_client_has_no_findings(sandbox: LeasedSandbox) -> None:
     assert sandbox.verdict()["findings"] == []
 
 
-def test_the_key_is_shown_nowhere(sandbox: LeasedSandbox) -> None:
+def test_the_api_key_is_never_shown(sandbox: LeasedSandbox) -> None:
     key = "sk-ant-0123456789abcdef"
     with make_client(sandbox, **{"x-api-key": key, "x-mock-sandbox": sandbox.name}) as client:
         create(client, f"my key is {key}")

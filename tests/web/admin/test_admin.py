@@ -91,7 +91,7 @@ def test_reset_of_a_part_leaves_the_others(client: TestClient, part: str) -> Non
     assert {name for name in after if after[name] == before[name]} == after.keys() - {part}
 
 
-def test_a_clock_does_not_begin_again_under_batches_that_exist(client: TestClient) -> None:
+def test_the_clock_cannot_be_reset_while_there_are_batches(client: TestClient) -> None:
     queue(client)
     before = state_of(client)
 
@@ -107,7 +107,7 @@ def test_a_sandbox_is_reset_without_touching_another(client: TestClient) -> None
     assert client.get("/ai/batches", params={"id": id_}).status_code == 200
 
 
-def test_requests_shows_what_was_sent_and_answered(client: TestClient) -> None:
+def test_requests_lists_requests_and_responses(client: TestClient) -> None:
     client.post("/ai/batches?a=1", json={"prompts": []}, headers={"X-Name": "me"})
 
     shown = client.get("/__admin/requests").json()
@@ -123,7 +123,7 @@ def test_requests_shows_what_was_sent_and_answered(client: TestClient) -> None:
     assert (answered["status"], answered["body"]) == (422, "Prompts must number between 1 and 1000")
 
 
-def test_requests_are_paged_and_picked(client: TestClient) -> None:
+def test_requests_are_paged_and_filtered(client: TestClient) -> None:
     for path in ("/user", "/nowhere", "/ai/devices", "/user"):
         client.get(path)
 
@@ -141,7 +141,7 @@ def test_requests_are_paged_and_picked(client: TestClient) -> None:
     assert numbers(source="example") == [3]
 
 
-def test_requests_can_be_counted_found_and_forgotten(client: TestClient) -> None:
+def test_requests_can_be_counted_found_and_deleted(client: TestClient) -> None:
     for path in ("/user", "/nowhere", "/user"):
         client.get(path)
 
@@ -153,7 +153,7 @@ def test_requests_can_be_counted_found_and_forgotten(client: TestClient) -> None
     assert client.get("/__admin/requests").json() == {"requests": [], "seen": 0, "dropped": 0}
 
 
-def test_what_the_journal_dropped_is_counted() -> None:
+def test_exchanges_dropped_by_the_journal_are_counted() -> None:
     with make_client(journal_size=2) as client:
         for _ in range(5):
             client.get("/user")
@@ -192,7 +192,7 @@ def test_the_clock_is_read_set_advanced_and_scaled(client: TestClient) -> None:
         {"progression": "polls", "polls": 3},
     ],
 )
-def test_a_progression_is_what_it_was_set_to(client: TestClient, progression: dict[str, Any]) -> None:
+def test_a_progression_can_be_set_and_read(client: TestClient, progression: dict[str, Any]) -> None:
     assert client.put("/__admin/progression", json=progression).json() == progression
     assert client.get("/__admin/progression").json() == progression
 
@@ -205,7 +205,7 @@ def test_a_progression_is_what_it_was_set_to(client: TestClient, progression: di
         ("polls:3", {"progression": "polls", "polls": 3}),
     ],
 )
-def test_a_progression_may_be_written_as_the_setting_is(
+def test_a_progression_may_be_written_like_the_setting(
     client: TestClient, text: str, progression: dict[str, Any]
 ) -> None:
     assert client.put("/__admin/progression", json=text).json() == progression
@@ -214,7 +214,7 @@ def test_a_progression_may_be_written_as_the_setting_is(
     assert client.get("/__admin/progression", headers={"X-Mock-Sandbox": "mine"}).json() == progression
 
 
-def test_a_progression_is_for_batches_queued_from_then_on(client: TestClient) -> None:
+def test_a_progression_applies_to_later_batches(client: TestClient) -> None:
     before = queue(client)
     client.put("/__admin/progression", json={"progression": "time", "seconds": 5})
     after = queue(client)
@@ -239,7 +239,7 @@ def test_accounts_are_read_and_set(client: TestClient) -> None:
     assert client.get("/ai", params={"prompt": "three"}).status_code == 402
 
 
-def test_an_account_put_before_its_first_use_is_the_one_that_is_used(client: TestClient) -> None:
+def test_an_account_can_be_set_before_its_first_use(client: TestClient) -> None:
     client.put("/__admin/accounts/test", json={"credits": 12})
 
     assert client.get("/user").json()[0]["credits"] == 12

@@ -37,9 +37,7 @@ def advance(client: TestClient, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["callback", "callback (planned)"])
-def test_a_callback_waits_for_the_end_of_its_batch_and_then_says_what_its_status_is(
-    client: TestClient, name: str
-) -> None:
+def test_a_callback_is_sent_at_the_end_of_its_batch_with_its_status(client: TestClient, name: str) -> None:
     id_ = queue(client, "one", "[mock:fail] two", name=name)
     (pending,) = inbox(client)
     assert (pending["id"], pending["target"], pending["state"]) == (id_, TARGET, "pending")
@@ -55,7 +53,7 @@ def test_a_callback_waits_for_the_end_of_its_batch_and_then_says_what_its_status
     assert kept["payload"]["url"].startswith("http://127.0.0.1:4024/ai/archives/")
 
 
-def test_a_batch_that_failed_is_told_of_too(client: TestClient) -> None:
+def test_a_failed_batch_is_called_back_too(client: TestClient) -> None:
     queue(client, "[mock:fail]")
 
     advance(client, 60)
@@ -71,7 +69,7 @@ def test_without_a_callback_there_is_nothing_in_the_inbox(client: TestClient, ta
     assert client.get("/__admin/callbacks").json() == {"callbacks": [], "next": None, "pending": 0, "dropped": 0}
 
 
-def test_a_batch_that_ends_at_once_is_told_of_at_once(client: TestClient) -> None:
+def test_an_immediate_batch_is_called_back_at_once(client: TestClient) -> None:
     client.put("/__admin/progression", json={"progression": "immediate"})
 
     id_ = queue(client)
@@ -79,7 +77,7 @@ def test_a_batch_that_ends_at_once_is_told_of_at_once(client: TestClient) -> Non
     assert states(client) == {id_: "kept"}
 
 
-def test_a_batch_that_ages_by_being_looked_at_is_told_of_when_the_last_look_was_answered(client: TestClient) -> None:
+def test_a_batch_that_progresses_by_polls_is_called_back_after_the_last_poll(client: TestClient) -> None:
     client.put("/__admin/progression", json={"progression": "polls", "polls": 2})
     id_ = queue(client)
 
@@ -92,7 +90,7 @@ def test_a_batch_that_ages_by_being_looked_at_is_told_of_when_the_last_look_was_
     assert (kept["state"], kept["payload"]) == ("kept", told)
 
 
-def test_telling_is_no_request_and_no_look(client: TestClient) -> None:
+def test_a_callback_is_no_request_and_no_poll(client: TestClient) -> None:
     client.put("/__admin/progression", json={"progression": "polls", "polls": 3})
     id_ = queue(client)
 
@@ -103,7 +101,7 @@ def test_telling_is_no_request_and_no_look(client: TestClient) -> None:
     assert client.get("/ai/batches", params={"id": id_}).json()["status"] == "retrieving"
 
 
-def test_a_batch_that_never_ends_is_never_told_of(client: TestClient) -> None:
+def test_a_batch_that_never_ends_is_never_called_back(client: TestClient) -> None:
     queue(client, "[mock:hang]")
 
     advance(client, 10**9)
@@ -112,7 +110,7 @@ def test_a_batch_that_never_ends_is_never_told_of(client: TestClient) -> None:
     assert (pending["state"], pending["due"]) == ("pending", None)
 
 
-def test_a_queued_conversation_is_told_of_by_id_and_status(client: TestClient) -> None:
+def test_the_callback_of_a_conversation_has_id_and_status(client: TestClient) -> None:
     asked = client.get("/ai", params={"prompt": "hello", "mode": "async", "callback": TARGET})
 
     advance(client, 60)
@@ -121,7 +119,7 @@ def test_a_queued_conversation_is_told_of_by_id_and_status(client: TestClient) -
     assert kept["payload"] == {"id": asked.json()["id"], "status": "successful"}
 
 
-def test_callbacks_stand_in_due_order_and_those_pending_last(client: TestClient) -> None:
+def test_callbacks_are_listed_in_due_order_and_pending_ones_last(client: TestClient) -> None:
     slow = queue(client, "[mock:slow=90s]")
     last = queue(client, "[mock:slow=900s]")
     first, second = queue(client), queue(client)
@@ -143,7 +141,7 @@ def test_the_inbox_is_paged(client: TestClient) -> None:
     assert (first["next"], rest["next"], rest["pending"]) == (2, None, 3)
 
 
-def test_forgotten_callbacks_are_never_told(client: TestClient) -> None:
+def test_deleted_callbacks_are_never_sent(client: TestClient) -> None:
     queue(client)
 
     assert client.delete("/__admin/callbacks").json() == {"forgotten": 1}
@@ -154,7 +152,7 @@ def test_forgotten_callbacks_are_never_told(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/__admin/reset", "/__admin/reset/state"])
-def test_a_reset_forgets_callbacks(client: TestClient, path: str) -> None:
+def test_a_reset_removes_callbacks(client: TestClient, path: str) -> None:
     queue(client)
 
     client.post(path)
@@ -169,7 +167,7 @@ def test_callbacks_stay_in_their_sandbox(client: TestClient) -> None:
     assert client.get("/__admin/callbacks", headers={"X-Mock-Sandbox": "another"}).json()["callbacks"] == []
 
 
-def test_a_callback_that_came_to_an_end_can_be_had_again(client: TestClient) -> None:
+def test_a_finished_callback_can_be_redelivered(client: TestClient) -> None:
     id_ = queue(client)
     assert client.post(f"/__admin/callbacks/{id_}/redeliver").status_code == 409, "it is pending"
     assert client.post("/__admin/callbacks/nobody/redeliver").status_code == 404
@@ -184,7 +182,7 @@ def test_a_callback_that_came_to_an_end_can_be_had_again(client: TestClient) -> 
 @pytest.mark.parametrize(
     ("query", "said"), [("state=lost", "pending, sending"), ("limit=1001", "1000"), ("colour=red", "colour")]
 )
-def test_a_question_about_the_inbox_that_makes_no_sense_is_refused(client: TestClient, query: str, said: str) -> None:
+def test_an_invalid_query_for_callbacks_is_rejected(client: TestClient, query: str, said: str) -> None:
     answer = client.get(f"/__admin/callbacks?{query}")
 
     assert answer.status_code == 400

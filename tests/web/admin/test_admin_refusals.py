@@ -132,7 +132,7 @@ def test_a_refused_call_says_why_and_changes_nothing(
         ("GET", "/next", 405, "/__admin/next does not answer GET; it answers OPTIONS, POST."),
     ],
 )
-def test_a_call_that_is_nearly_one_is_shown_the_way(
+def test_a_misspelt_admin_call_gets_the_nearest_one(
     client: TestClient, method: str, path: str, status: int, detail: str
 ) -> None:
     response = client.request(method, f"/__admin{path}")
@@ -160,7 +160,7 @@ def test_a_call_that_is_nearly_one_is_shown_the_way(
         ("POST", "/next", {"fault": "reset"}, "'reset' is not of type 'object'"),
     ],
 )
-def test_a_body_of_none_of_the_ways_is_told_of_them_once(
+def test_a_body_that_fits_no_alternative_lists_them_once(
     client: TestClient, method: str, path: str, body: Any, told: str
 ) -> None:
     [violation] = client.request(method, f"/__admin{path}", json=body).json()["violations"]
@@ -179,7 +179,7 @@ def test_a_body_of_none_of_the_ways_is_told_of_them_once(
         (b"immediate", 400, 'wanted "immediate", "time:SECONDS" or "polls:COUNT"; or {"progression": "immediate"}'),
     ],
 )
-def test_a_progression_that_is_none_is_told_how_one_is_written(
+def test_an_invalid_progression_is_rejected_with_its_syntax(
     client: TestClient, body: bytes, status: int, told: str
 ) -> None:
     response = client.put("/__admin/progression", content=body)
@@ -205,7 +205,7 @@ def test_a_progression_that_is_none_is_told_how_one_is_written(
         ({"operation": "getUsr"}, "Did you mean getUser?"),
     ],
 )
-def test_a_search_for_a_misspelt_word_is_refused_with_those_there_are(
+def test_a_search_for_an_unknown_value_is_rejected_with_the_known_ones(
     client: TestClient, wanted: dict[str, str], told: str
 ) -> None:
     searches = [
@@ -227,15 +227,13 @@ def test_a_search_for_a_misspelt_word_is_refused_with_those_there_are(
     ],
     ids=str,
 )
-def test_a_search_for_any_reason_or_source_there_is_finds_none_where_there_was_none(
-    client: TestClient, wanted: dict[str, str]
-) -> None:
+def test_a_search_for_every_known_reason_and_source_is_accepted(client: TestClient, wanted: dict[str, str]) -> None:
     assert client.get("/__admin/requests", params=wanted).json()["requests"] == []
     assert client.post("/__admin/requests/count", json=wanted).json()["count"] == 0
 
 
 @pytest.mark.parametrize("verb", ROUTES, ids=lambda verb: f"{verb.method} {verb.path}")
-def test_every_verb_refuses_parameters_it_does_not_know(client: TestClient, verb: Any) -> None:
+def test_every_admin_call_rejects_unknown_parameters(client: TestClient, verb: Any) -> None:
     before = state_of(client)
 
     response = client.request(verb.method, address(verb.path), params={"unheard": "of"})
@@ -246,7 +244,7 @@ def test_every_verb_refuses_parameters_it_does_not_know(client: TestClient, verb
 
 
 @pytest.mark.parametrize("verb", ROUTES, ids=lambda verb: f"{verb.method} {verb.path}")
-def test_every_verb_refuses_a_body_it_does_not_know(client: TestClient, verb: Any) -> None:
+def test_every_admin_call_rejects_unknown_fields(client: TestClient, verb: Any) -> None:
     before = state_of(client)
 
     response = client.request(verb.method, address(verb.path), json={"unheard": "of"})
@@ -256,7 +254,7 @@ def test_every_verb_refuses_a_body_it_does_not_know(client: TestClient, verb: An
 
 
 @pytest.mark.parametrize("verb", BODIES, ids=lambda verb: f"{verb.method} {verb.path}")
-def test_every_verb_with_a_body_refuses_what_is_no_json(client: TestClient, verb: Any) -> None:
+def test_every_admin_call_with_a_body_rejects_invalid_json(client: TestClient, verb: Any) -> None:
     response = client.request(verb.method, address(verb.path), content=b"{")
 
     assert response.status_code == 400
@@ -302,13 +300,13 @@ def test_a_body_has_a_limit(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_on_loopback_nobody_is_asked_for_a_token(host: str) -> None:
+def test_on_loopback_no_admin_token_is_needed(host: str) -> None:
     with make_client(host=host) as client:
         assert client.get("/__admin/version").status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mock.example"])
-def test_beyond_loopback_a_server_without_a_token_lets_nobody_in(host: str) -> None:
+def test_beyond_loopback_the_admin_api_is_closed_without_a_token(host: str) -> None:
     with make_client(host=host) as client:
         response = client.get("/__admin/version", headers={"X-Mock-Admin-Token": ""})
 
@@ -327,7 +325,7 @@ def test_a_server_with_a_token_asks_for_it_everywhere(host: str) -> None:
         assert client.get("/user").status_code == 200
 
 
-def test_a_call_that_may_not_enter_changes_nothing() -> None:
+def test_an_unauthorised_admin_call_changes_nothing() -> None:
     with make_client(admin_token="secret") as client:
         client.get("/user")
         client.delete("/__admin/requests")
@@ -348,7 +346,7 @@ def test_the_sandbox_is_that_of_the_header_else_the_token_else_the_default(clien
     assert clocks == [UNIX + 86_400 * days for days in (1, 2, 3)]
 
 
-def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
+def test_a_client_that_disconnects_within_its_body_is_no_error() -> None:
     sent: list[Any] = []
     messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
 
@@ -368,7 +366,7 @@ def test_a_client_that_leaves_within_its_body_is_no_error() -> None:
     assert sent == []
 
 
-def test_a_bug_of_ours_is_told_in_json_and_leaves_the_traceback_in_the_log(
+def test_an_internal_error_is_answered_in_json_and_logged_with_its_traceback(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(SandboxManager, "by_use", lambda _: [None])

@@ -47,7 +47,7 @@ def queue(client: TestClient, name: str, *prompts: str) -> str:
     )
 
 
-def test_sandboxes_are_listed_with_what_is_in_them(client: TestClient) -> None:
+def test_sandboxes_are_listed_with_their_content(client: TestClient) -> None:
     queue(client, "one")
     client.get("/user", headers=in_sandbox("one"))
     client.get("/user", headers=in_sandbox("two"))
@@ -78,7 +78,7 @@ def test_the_list_is_paged(client: TestClient) -> None:
     "path",
     ["/sandboxes", "/version", "/clock", "/accounts/test", "/accounts/test/ledger", "/requests", "/export", "/usage"],
 )
-def test_a_look_makes_no_sandbox_and_no_account(client: TestClient, path: str) -> None:
+def test_reading_creates_no_sandbox_and_no_account(client: TestClient, path: str) -> None:
     assert client.get(f"/__admin{path}").status_code == 200
     assert client.post("/__admin/requests/count", json={}).status_code == 200
     assert client.post("/__admin/reset").status_code == 200
@@ -88,7 +88,7 @@ def test_a_look_makes_no_sandbox_and_no_account(client: TestClient, path: str) -
     assert client.get("/__admin/accounts").json() == {"accounts": []}
 
 
-def test_what_an_admin_call_sets_is_held_until_it_is_reset(client: TestClient) -> None:
+def test_a_sandbox_that_an_admin_call_sets_up_is_pinned_until_it_is_reset(client: TestClient) -> None:
     client.post("/__admin/clock/advance", json={"seconds": 1}, headers=in_sandbox("mine"))
     assert [(each["name"], each["held"]) for each in listed(client)["sandboxes"]] == [("mine", True)]
 
@@ -96,7 +96,7 @@ def test_what_an_admin_call_sets_is_held_until_it_is_reset(client: TestClient) -
     assert [(each["name"], each["held"]) for each in listed(client)["sandboxes"]] == [("mine", False)]
 
 
-def test_a_refused_call_holds_nothing(client: TestClient) -> None:
+def test_a_rejected_call_pins_nothing(client: TestClient) -> None:
     client.get("/user")
 
     assert client.put("/__admin/clock", json={"now": "2020-01-01"}).status_code == 422
@@ -104,7 +104,7 @@ def test_a_refused_call_holds_nothing(client: TestClient) -> None:
     assert [each["held"] for each in listed(client)["sandboxes"]] == [False]
 
 
-def test_a_sandbox_is_made_as_it_shall_begin(client: TestClient) -> None:
+def test_a_sandbox_is_created_with_its_initial_state(client: TestClient) -> None:
     body = {
         "name": "team a/tests",
         "clock": {"now": "2020-01-01T00:00:00Z", "frozen": True, "scale": 60},
@@ -128,7 +128,7 @@ def test_a_sandbox_is_made_as_it_shall_begin(client: TestClient) -> None:
     assert listed(client)["sandboxes"][0]["held"]
 
 
-def test_a_sandbox_may_give_the_ids_of_another_name_and_stays_itself(client: TestClient) -> None:
+def test_a_sandbox_may_produce_the_ids_of_another_name(client: TestClient) -> None:
     client.post("/__admin/sandboxes", json={"name": "other", "ids_of": "mine", "progression": "immediate"})
 
     shown = []
@@ -145,7 +145,7 @@ def test_a_sandbox_may_give_the_ids_of_another_name_and_stays_itself(client: Tes
     assert mine_url != other_url
 
 
-def test_ids_of_another_name_travel_with_an_export(client: TestClient) -> None:
+def test_ids_of_survives_an_export(client: TestClient) -> None:
     client.post("/__admin/sandboxes", json={"name": "first", "ids_of": "mine"})
     document = client.get("/__admin/export", headers=in_sandbox("first")).json()
 
@@ -154,13 +154,13 @@ def test_ids_of_another_name_travel_with_an_export(client: TestClient) -> None:
     assert queue(client, "second") == queue(client, "mine")
 
 
-def test_without_a_name_each_gets_one_of_its_own(client: TestClient) -> None:
+def test_without_a_name_each_sandbox_gets_a_generated_one(client: TestClient) -> None:
     made = [client.post("/__admin/sandboxes", json={}).json()["name"] for _ in range(3)]
 
     assert made == ["sandbox-1", "sandbox-2", "sandbox-3"]
 
 
-def test_one_that_is_there_can_be_held_and_let_go_but_not_begin_otherwise(client: TestClient) -> None:
+def test_an_existing_sandbox_can_be_pinned_and_unpinned_but_not_created_again(client: TestClient) -> None:
     id_ = queue(client, "mine")
 
     held = client.post("/__admin/sandboxes", json={"name": "mine"}).json()
@@ -197,7 +197,7 @@ def test_one_that_is_there_can_be_held_and_let_go_but_not_begin_otherwise(client
         [],
     ],
 )
-def test_what_makes_no_sense_makes_no_sandbox(client: TestClient, body: Any) -> None:
+def test_an_invalid_initial_state_creates_no_sandbox(client: TestClient, body: Any) -> None:
     response = client.post("/__admin/sandboxes", json=body)
 
     assert (response.status_code, response.headers["content-type"]) == (422, "application/problem+json")
@@ -217,7 +217,7 @@ def test_a_sandbox_is_deleted_by_its_name(client: TestClient, name: str) -> None
     assert client.delete("/__admin/sandboxes/" + name).status_code == 404
 
 
-def test_a_token_with_slashes_has_an_address(client: TestClient) -> None:
+def test_a_token_with_slashes_can_be_addressed(client: TestClient) -> None:
     client.put("/__admin/accounts/a/b%2Fc", json={"credits": 7})
 
     assert client.get("/__admin/accounts/a/b/c").json()["credits"] == 7
@@ -228,7 +228,7 @@ def test_a_token_with_slashes_has_an_address(client: TestClient) -> None:
     assert client.get("/__admin/accounts/").status_code == 404
 
 
-def test_of_too_many_the_idle_go_and_whoever_comes_back_is_told_once() -> None:
+def test_beyond_the_limit_idle_sandboxes_are_evicted_and_the_next_response_says_so_once() -> None:
     with make_client(max_sandboxes=2) as client:
         id_ = queue(client, "one")
         queue(client, "two")
@@ -244,7 +244,7 @@ def test_of_too_many_the_idle_go_and_whoever_comes_back_is_told_once() -> None:
         assert "X-Mock-Sandbox-Evicted" not in client.get("/user", headers=in_sandbox("two")).headers
 
 
-def test_whoever_comes_back_with_too_large_a_body_is_told_as_well() -> None:
+def test_a_413_says_that_the_sandbox_was_evicted_too() -> None:
     with make_client(max_sandboxes=1, max_body=1000) as client:
         for name in ("one", "two"):
             client.get("/user", headers=in_sandbox(name))
@@ -254,7 +254,7 @@ def test_whoever_comes_back_with_too_large_a_body_is_told_as_well() -> None:
         assert (back.status_code, back.headers["X-Mock-Sandbox-Evicted"]) == (413, "1")
 
 
-def test_without_debug_headers_nobody_is_told() -> None:
+def test_without_debug_headers_no_response_mentions_the_eviction() -> None:
     with make_client(max_sandboxes=1, debug_headers=False) as client:
         for name in ("one", "two", "one"):
             assert "X-Mock-Sandbox-Evicted" not in client.get("/user", headers=in_sandbox(name)).headers
@@ -268,7 +268,7 @@ def test_evictions_are_logged_each_time_their_number_doubles(caplog: pytest.LogC
     assert [each.message.split()[0] for each in caplog.records if "forgotten" in each.message] == list("1248")
 
 
-def test_where_all_are_held_a_further_name_is_refused_and_loses_nothing() -> None:
+def test_if_all_are_pinned_another_name_is_rejected_and_nothing_is_lost() -> None:
     with make_client(max_sandboxes=2) as client:
         for name in ("one", "two"):
             client.post("/__admin/sandboxes", json={"name": name})
@@ -325,7 +325,7 @@ def test_an_export_makes_another_server_answer_the_same(client: TestClient) -> N
         assert listed(other)["sandboxes"][0]["held"]
 
 
-def test_a_document_that_went_through_another_json_library_is_as_good(client: TestClient) -> None:
+def test_an_export_rewritten_by_another_json_library_can_be_imported(client: TestClient) -> None:
     queue(client, "mine", "[mock:hang]", "два")
     document = json.dumps(client.get("/__admin/export", headers=in_sandbox("mine")).json(), indent=4)
 
@@ -335,7 +335,7 @@ def test_a_document_that_went_through_another_json_library_is_as_good(client: Te
     )
 
 
-def test_without_the_journal_its_exchanges_stay_and_its_count_travels(client: TestClient) -> None:
+def test_an_export_without_the_journal_has_its_count(client: TestClient) -> None:
     queue(client, "mine")
     document = client.get("/__admin/export", headers=in_sandbox("mine")).json()
 
@@ -386,7 +386,7 @@ def test_an_import_may_be_as_large_as_an_export_and_no_larger(
     assert client.post("/__admin/import", content=document + b" " * admin.MAX_BODY).status_code == 413
 
 
-def test_what_is_too_large_is_not_exported(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_that_is_too_large_is_not_exported(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     queue(client, "mine")
     monkeypatch.setattr(admin_snapshots, "MAX_DOCUMENT", 500)
 
@@ -395,7 +395,7 @@ def test_what_is_too_large_is_not_exported(client: TestClient, monkeypatch: pyte
     assert (response.status_code, "more than 500 bytes" in response.json()["detail"]) == (422, True)
 
 
-def test_what_nobody_declared_is_not_exported(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undeclared_values_are_not_exported(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     queue(client, "mine")
     monkeypatch.setattr(admin_snapshots, "snapshots_of", lambda engine: Snapshots())
     client.get("/__admin/export", headers=in_sandbox("mine"))
@@ -406,7 +406,7 @@ def test_what_nobody_declared_is_not_exported(client: TestClient, monkeypatch: p
     assert (response.status_code, "is none of the values" in response.json()["detail"]) == (422, True)
 
 
-def test_stubs_and_callbacks_travel_and_rules_nobody_could_install_do_not(client: TestClient) -> None:
+def test_stubs_and_callbacks_are_exported_and_invalid_rules_are_rejected(client: TestClient) -> None:
     there = in_sandbox("mine")
     client.post("/__admin/next", json={"operation": "getUser", "status": 403, "times": 2}, headers=there)
     assert client.get("/user", headers=there).status_code == 403
@@ -426,7 +426,7 @@ def test_stubs_and_callbacks_travel_and_rules_nobody_could_install_do_not(client
     assert "other" not in names(client)
 
 
-def test_who_waits_for_a_callback_is_not_forgotten() -> None:
+def test_a_sandbox_that_waits_for_a_callback_is_not_evicted() -> None:
     with make_client(max_sandboxes=1) as client:
         body = {"prompts": ["one [mock:hang]"], "callback": "http://127.0.0.1:9/done"}
         client.post("/ai/batches", json=body, headers=in_sandbox("mine"))
@@ -438,7 +438,7 @@ def test_who_waits_for_a_callback_is_not_forgotten() -> None:
 # Beside others.
 
 
-def test_an_admin_call_for_a_busy_sandbox_holds_up_nobody_else() -> None:
+def test_an_admin_call_for_a_busy_sandbox_delays_no_other() -> None:
     with ThreadedServer(make_settings()) as server, httpx.Client(base_url=server.url) as client:
         client.get("/user", headers={"Authorization": "Bearer busy"})
         answered: list[int] = []

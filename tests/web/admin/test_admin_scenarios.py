@@ -66,7 +66,7 @@ def test_a_scenario_is_applied_to_the_calling_sandbox_only(client: TestClient) -
     assert client.get("/__admin/conditions").json() == {"conditions": {}}
 
 
-def test_batches_queued_before_keep_their_way(client: TestClient) -> None:
+def test_earlier_batches_keep_their_progression(client: TestClient) -> None:
     before = client.post("/ai/batches", json={"prompts": ["hello"]}).json()["id"]
     client.post("/__admin/scenarios/all-failed")
     after = client.post("/ai/batches", json={"prompts": ["hello"]}).json()["id"]
@@ -100,7 +100,7 @@ def test_every_scenario_can_be_applied_twice_and_after_every_other(client: TestC
         assert client.post(f"/__admin/scenarios/{other}").status_code == 200
 
 
-def test_conditions_are_set_shown_and_forgotten(client: TestClient) -> None:
+def test_conditions_can_be_set_read_and_removed(client: TestClient) -> None:
     body = {"items": {"fail": {"every": 2}, "status": 503}, "page_size": 3}
 
     assert client.put("/__admin/conditions", json=body).json() == {"conditions": body}
@@ -139,7 +139,7 @@ def test_agent_first_waits_for_capacity_until_an_instant(client: TestClient) -> 
         ("PUT", "/conditions", [], 422, "not what this call takes"),
     ],
 )
-def test_what_is_refused_is_explained_and_changes_nothing(  # noqa: PLR0917  a row of the table
+def test_an_invalid_scenario_call_is_explained_and_changes_nothing(  # noqa: PLR0917  a row of the table
     client: TestClient, method: str, path: str, body: Any, status: int, told: str
 ) -> None:
     client.put("/__admin/conditions", json={"retention": 77})

@@ -55,7 +55,7 @@ def test_stubs_are_listed_with_how_often_they_matched(client: TestClient) -> Non
     assert [(each["matched"], each["claimed"], each["left"]) for each in stubs(client)] == [(2, 1, 2)]
 
 
-def test_a_stub_is_gone_with_its_time(client: TestClient) -> None:
+def test_a_stub_is_removed_after_its_time(client: TestClient) -> None:
     client.post("/__admin/next", json={"operation": "getUser", "status": 500, "for": 60, "times": None})
     assert stubs(client)[0]["until"] == "2026-04-12T00:01:00.000000Z"
     assert stubs(client)[0]["left"] is None
@@ -72,7 +72,7 @@ def test_the_latest_end_of_time_can_be_shown(client: TestClient) -> None:
     assert stubs(client)[0]["until"].startswith("9999-12-31")
 
 
-def test_stubs_are_taken_back_one_by_one_or_all(client: TestClient) -> None:
+def test_stubs_can_be_removed_one_by_one_or_all(client: TestClient) -> None:
     first, _, _ = (client.post("/__admin/next", json=SLOW).json()["id"] for _ in range(3))
 
     assert client.delete(f"/__admin/stubs/{first}").json() == {"removed": 1}
@@ -104,7 +104,7 @@ def test_a_reset_drops_them_all(client: TestClient, part: str) -> None:
     assert stubs(client) == []
 
 
-def test_they_are_those_of_one_sandbox(client: TestClient) -> None:
+def test_stubs_belong_to_one_sandbox(client: TestClient) -> None:
     client.post("/__admin/next", json={"operation": "getUser", "status": 500}, headers={"X-Mock-Sandbox": "other"})
 
     assert client.get("/user").status_code == 200
@@ -148,7 +148,7 @@ def test_health_readiness_and_the_admin_api_are_immune(client: TestClient) -> No
     assert stubs(client) == before
 
 
-def test_no_rule_can_mean_health_or_the_admin_api(client: TestClient) -> None:
+def test_no_stub_can_match_health_or_the_admin_api(client: TestClient) -> None:
     for path in ("/health", "/ready", "/__admin/stubs", "/__admin/*"):
         response = client.post("/__admin/next", json={"path": path, "status": 500, "undocumented": True})
 

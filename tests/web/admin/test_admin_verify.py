@@ -56,7 +56,7 @@ def test_a_count_may_come_with_an_expectation(client: TestClient) -> None:
     ],
     ids=str,
 )
-def test_what_the_journal_forgot_leaves_a_count_undecided(expected: dict[str, int], met: bool | None) -> None:
+def test_dropped_exchanges_leave_a_count_undecided(expected: dict[str, int], met: bool | None) -> None:
     with make_client(journal_size=2) as client:
         for _ in range(3):
             client.get("/user")
@@ -65,7 +65,7 @@ def test_what_the_journal_forgot_leaves_a_count_undecided(expected: dict[str, in
     assert (told["count"], told["dropped"], told["met"]) == (2, 1, met)
 
 
-def test_absence_is_exactly_none(client: TestClient) -> None:
+def test_exactly_0_checks_for_absence(client: TestClient) -> None:
     client.get("/user")
 
     assert count(client, method="POST", exactly=0) == {"count": 0, "dropped": 0, "met": True}
@@ -83,7 +83,7 @@ def test_requests_are_found_by_query_header_and_body(client: TestClient) -> None
     assert [each["number"] for each in found["requests"]] == [2]
 
 
-def test_an_order_is_told(client: TestClient) -> None:
+def test_the_order_of_requests_can_be_checked(client: TestClient) -> None:
     queue(client, "one")
     client.get("/user")
     searches: list[Any] = [{"operation": "queueBatch"}, {"operation": "getUser"}]
@@ -113,14 +113,14 @@ def test_an_order_is_told(client: TestClient) -> None:
         ("order", {"requests": [{"verb": "GET"}]}),
     ],
 )
-def test_a_search_that_makes_no_sense_is_refused(client: TestClient, path: str, body: Any) -> None:
+def test_an_invalid_search_is_rejected(client: TestClient, path: str, body: Any) -> None:
     response = client.post(f"/__admin/requests/{path}", json=body)
 
     assert response.status_code == 422
     assert response.json()["violations"]
 
 
-def test_a_search_for_an_operation_that_nobody_serves_is_refused(client: TestClient) -> None:
+def test_a_search_for_an_unknown_operation_is_rejected(client: TestClient) -> None:
     misspelt = {"operation": "getUsr"}
 
     responses = [
@@ -194,7 +194,7 @@ def test_a_chat_without_a_fixture_is_explained(client: TestClient) -> None:
     assert found["near_misses"][0]["asked"] == "Say something else"
 
 
-def test_near_misses_are_picked_and_paged(client: TestClient) -> None:
+def test_near_misses_are_filtered_and_paged(client: TestClient) -> None:
     for path in ("/a", "/b", "/ai?prompt=x", "/c"):
         client.get(path)
 
@@ -207,14 +207,14 @@ def test_near_misses_are_picked_and_paged(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("query", [{"kind": "prompt"}, {"limit": 101}, {"after": "x"}])
-def test_near_misses_refuse_what_makes_no_sense(client: TestClient, query: Any) -> None:
+def test_an_invalid_query_for_near_misses_is_rejected(client: TestClient, query: Any) -> None:
     assert client.get("/__admin/requests/unmatched", params=query).status_code == 400
 
 
 # The verdict.
 
 
-def test_the_verdict_tells_what_was_found_and_what_it_rests_on(client: TestClient) -> None:
+def test_the_verdict_lists_findings_and_the_exchanges_checked(client: TestClient) -> None:
     queue(client, "one")
     queue(client, "one")
 
@@ -230,7 +230,7 @@ def test_the_verdict_tells_what_was_found_and_what_it_rests_on(client: TestClien
     assert [note for note in found["notes"] if "clock is frozen" in note]
 
 
-def test_the_verdict_says_what_the_journal_forgot() -> None:
+def test_the_verdict_counts_dropped_exchanges() -> None:
     with make_client(journal_size=1) as client:
         queue(client, "one")
         queue(client, "one")
@@ -241,7 +241,7 @@ def test_the_verdict_says_what_the_journal_forgot() -> None:
     assert [note for note in found["notes"] if "dropped the first 1 of 2" in note]
 
 
-def test_a_journal_that_forgets_on_the_way_breaks_nothing() -> None:
+def test_a_verdict_is_possible_while_exchanges_are_dropped() -> None:
     with make_client(journal_size=3, clock="flowing", rate_limit=5) as client:
         for _ in range(20):
             client.get("/v1/models")
@@ -259,7 +259,7 @@ def test_the_verdict_on_the_server_is_that_on_all_its_sandboxes(client: TestClie
     assert [each["sandbox"] for each in found["findings"]] == ["a", "b"]
 
 
-def test_a_verdict_shows_so_many_findings_and_counts_the_others(
+def test_a_verdict_shows_a_bounded_number_of_findings_and_counts_the_others(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin_review, "MAX_FINDINGS", 2)
@@ -273,7 +273,9 @@ def test_a_verdict_shows_so_many_findings_and_counts_the_others(
     assert "1 more findings are not shown." in found["notes"]
 
 
-def test_a_verdict_on_very_much_says_what_it_left_out(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_on_too_many_exchanges_says_what_it_left_out(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(admin_review, "MAX_EXCHANGES", 1)
     for name in ("a", "b", "c"):
         for _ in range(2):
@@ -310,7 +312,7 @@ def test_a_stub_s_answer_is_no_failure_of_the_coverage(client: TestClient, scope
     assert "<failure" not in report
 
 
-def test_coverage_survives_a_reset_until_it_is_forgotten(client: TestClient) -> None:
+def test_coverage_survives_a_reset_until_it_is_deleted(client: TestClient) -> None:
     queue(client, "one")
     client.post("/__admin/reset")
     client.delete("/__admin/requests")
@@ -320,7 +322,7 @@ def test_coverage_survives_a_reset_until_it_is_forgotten(client: TestClient) -> 
     assert client.get("/__admin/coverage").json()["checked"] is False
 
 
-def test_what_was_turned_away_at_the_door_counts_as_well() -> None:
+def test_requests_rejected_by_the_gateway_count_in_the_coverage() -> None:
     with make_client(max_body=10) as client:
         assert client.post("/ai/batches", json={"prompts": ["one"]}).status_code == 413
 
@@ -329,7 +331,7 @@ def test_what_was_turned_away_at_the_door_counts_as_well() -> None:
     assert [each["undocumented"] for each in found["coverage"] if each["key"] == "queueBatch"] == [{"413": 1}]
 
 
-def test_stubs_of_before_hide_nothing_once_the_count_begins_anew() -> None:
+def test_stubs_before_a_reset_of_the_coverage_hide_nothing_after_it() -> None:
     with make_client(max_body=10) as client:
         client.post("/__admin/next", json={"operation": "queueBatch", "status": 413, "undocumented": True})
         assert client.post("/ai/batches", json={}).status_code == 413
@@ -356,7 +358,7 @@ def test_coverage_comes_in_the_form_that_is_asked_for(client: TestClient) -> Non
 
 
 @pytest.mark.parametrize("query", [{"format": "html"}, {"scope": "all"}, {"tag": "Nobody's"}])
-def test_coverage_refuses_what_makes_no_sense(client: TestClient, query: Any) -> None:
+def test_an_invalid_query_for_coverage_is_rejected(client: TestClient, query: Any) -> None:
     response = client.get("/__admin/coverage", params=query)
 
     assert response.status_code == 400

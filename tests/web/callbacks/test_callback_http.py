@@ -61,9 +61,7 @@ def send(target: str, **rules: Any) -> DeliveryResult:
         f"http://{'a' * 300}/",
     ],
 )
-def test_what_is_not_loopback_is_refused_and_its_name_not_looked_up(
-    resolver: dict[str, list[str]], target: str
-) -> None:
+def test_a_callback_beyond_loopback_is_refused_without_dns(resolver: dict[str, list[str]], target: str) -> None:
     outcome = send(target)
 
     assert outcome.state is State.REFUSED
@@ -71,7 +69,7 @@ def test_what_is_not_loopback_is_refused_and_its_name_not_looked_up(
     assert resolver == {}
 
 
-def test_a_name_that_leads_elsewhere_is_refused_even_if_only_sometimes(resolver: dict[str, list[str]]) -> None:
+def test_a_name_with_any_address_beyond_loopback_is_refused(resolver: dict[str, list[str]]) -> None:
     resolver["localhost"] = ["127.0.0.1", ELSEWHERE]
 
     assert send("http://localhost/").error.startswith(f"localhost is {ELSEWHERE}, which is not loopback")
@@ -80,7 +78,7 @@ def test_a_name_that_leads_elsewhere_is_refused_even_if_only_sometimes(resolver:
 @pytest.mark.parametrize(
     "target", ["http://", "http:///path", "http://[::1", "http://host:99999/", "http://localhost:0/", "arn:aws:s3:a"]
 )
-def test_what_is_no_url_is_refused(target: str) -> None:
+def test_an_invalid_callback_url_is_refused(target: str) -> None:
     outcome = send(target)
 
     assert (outcome.state, outcome.error[:25]) == (State.REFUSED, "no URL that can be called")
@@ -154,7 +152,7 @@ def test_a_name_that_cannot_be_found_is_tried_again(monkeypatch: pytest.MonkeyPa
         (599, State.RETRYING),
     ],
 )
-def test_a_status_decides(status: int, state: State) -> None:
+def test_the_status_decides_about_a_retry(status: int, state: State) -> None:
     assert classify_status(status).state is state
 
 
@@ -187,7 +185,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
-def test_https_is_spoken_to_those_whose_certificate_is_good(
+def test_https_needs_a_valid_certificate(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, is_trusted: bool
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -207,7 +205,7 @@ def test_https_is_spoken_to_those_whose_certificate_is_good(
         assert (outcome.state, "CERTIFICATE_VERIFY_FAILED" in outcome.error) == (State.RETRYING, True)
 
 
-def test_a_handshake_that_never_ends_is_not_waited_for() -> None:
+def test_a_tls_handshake_that_never_ends_times_out() -> None:
     with listening() as listener:
         listener.settimeout(PATIENCE)
         met: list[socket.socket] = []
@@ -238,7 +236,7 @@ def test_a_server_that_listens_beyond_loopback_sends_nothing_there(host: str) ->
 
 @pytest.mark.parametrize("place", ["127.0.0.1", "localhost", "LOCALHOST", "my-app.localhost", "0.0.0.0"])
 @pytest.mark.parametrize("has_port", [True, False])
-def test_loopback_that_is_named_is_called_wherever_the_server_listens(place: str, has_port: bool) -> None:
+def test_loopback_that_is_allowed_by_name_is_called_from_any_server(place: str, has_port: bool) -> None:
     with receiving() as receiver:
         port = receiver.server.server_port
         allowed = frozenset({(place.lower(), port if has_port else None)})
@@ -249,7 +247,7 @@ def test_loopback_that_is_named_is_called_wherever_the_server_listens(place: str
 
 
 @pytest.mark.parametrize("found", ["127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
-def test_a_name_that_is_allowed_does_not_allow_loopback_behind_it(resolver: dict[str, list[str]], found: str) -> None:
+def test_an_allowed_name_does_not_allow_its_loopback_address(resolver: dict[str, list[str]], found: str) -> None:
     resolver["hooks.example"] = [ELSEWHERE, found]
     rules = {"allowed": frozenset({("hooks.example", None)}), "allows_loopback": False}
 

@@ -46,7 +46,7 @@ def ended(api: httpx.Client) -> Any:
     return eventually(look)
 
 
-def test_a_receiver_is_told_once_when_the_clock_is_moved_past_the_end() -> None:
+def test_a_receiver_is_called_once_when_the_clock_passes_the_end() -> None:
     with receiving() as receiver, serving() as server, api_of(server) as api:
         id_ = queue(api, f"{receiver.url}/a%20b?c=d e#f")
         assert receiver.is_left_alone()
@@ -66,7 +66,7 @@ def test_a_receiver_is_told_once_when_the_clock_is_moved_past_the_end() -> None:
         assert receiver.is_left_alone()
 
 
-def test_a_scheme_is_a_scheme_in_upper_case_too() -> None:
+def test_the_scheme_of_a_callback_may_be_in_upper_case() -> None:
     with receiving() as receiver, serving() as server, api_of(server) as api:
         id_ = queue(api, receiver.url.replace("http", "HTTP"))
 
@@ -76,7 +76,7 @@ def test_a_scheme_is_a_scheme_in_upper_case_too() -> None:
         assert ended(api)["state"] == "delivered"
 
 
-def test_without_debug_headers_a_receiver_sees_nothing_of_ours() -> None:
+def test_without_debug_headers_callbacks_have_no_headers_of_mockserver() -> None:
     with receiving() as receiver, serving(debug_headers=False) as server, api_of(server) as api:
         queue(api, receiver.url)
         advance(api)
@@ -87,7 +87,7 @@ def test_without_debug_headers_a_receiver_sees_nothing_of_ours() -> None:
         assert told.path == "/"
 
 
-def test_receivers_are_told_in_due_order() -> None:
+def test_receivers_are_called_in_due_order() -> None:
     with receiving() as receiver, serving() as server, api_of(server) as api:
         slow = queue(api, receiver.url, "[mock:slow=30s]")
         others = [queue(api, receiver.url) for _ in range(20)]
@@ -97,7 +97,7 @@ def test_receivers_are_told_in_due_order() -> None:
         assert [receiver.wait().value["id"] for _ in range(21)] == [*others, slow]
 
 
-def test_a_flowing_clock_needs_no_request_to_tell() -> None:
+def test_with_a_flowing_clock_callbacks_need_no_request() -> None:
     with receiving() as receiver, serving(clock="flowing") as server, api_of(server) as api:
         api.post("/__admin/clock/scale", json={"scale": 36_000})
         later = queue(api, receiver.url, "[mock:slow=1h]")
@@ -106,7 +106,7 @@ def test_a_flowing_clock_needs_no_request_to_tell() -> None:
         assert [receiver.wait().value["id"] for _ in range(2)] == [sooner, later]
 
 
-def test_an_alarm_follows_the_clock() -> None:
+def test_the_timer_of_a_callback_follows_the_clock() -> None:
     with receiving() as receiver, serving(clock="flowing", progression="time:3600") as server, api_of(server) as api:
         id_ = queue(api, receiver.url)
         api.post("/__admin/clock/freeze")
@@ -126,7 +126,7 @@ def test_a_large_body_that_is_read_in_a_thread_is_called_back_for() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_a_receiver_that_fails_and_then_does_not_is_told_in_the_end(status: int) -> None:
+def test_a_receiver_that_fails_at_first_is_called_in_the_end(status: int) -> None:
     with receiving(status, status, 204) as receiver, serving() as server, api_of(server) as api:
         queue(api, receiver.url)
 
@@ -138,7 +138,7 @@ def test_a_receiver_that_fails_and_then_does_not_is_told_in_the_end(status: int)
         assert [each["status"] for each in delivered["attempts"]] == [status, status, 204]
 
 
-def test_a_receiver_that_always_fails_is_given_up_and_can_be_told_again() -> None:
+def test_a_receiver_that_always_fails_is_given_up_and_can_be_called_again() -> None:
     with receiving(500, 500, 500, 200) as receiver, serving() as server, api_of(server) as api:
         id_ = queue(api, receiver.url)
         advance(api)
@@ -152,7 +152,7 @@ def test_a_receiver_that_always_fails_is_given_up_and_can_be_told_again() -> Non
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
-def test_a_receiver_that_refuses_is_not_told_again(status: int) -> None:
+def test_a_receiver_that_answers_4xx_is_not_called_again(status: int) -> None:
     with receiving(status) as receiver, serving() as server, api_of(server) as api:
         queue(api, receiver.url)
         advance(api)
@@ -176,7 +176,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         assert other.is_left_alone()
 
 
-def test_where_nobody_listens_the_payload_is_seen_all_the_same() -> None:
+def test_without_a_receiver_the_payload_is_shown() -> None:
     with refusing_port() as port, serving() as server, api_of(server) as api:
         queue(api, f"http://localhost:{port}/")
         advance(api)
@@ -187,7 +187,7 @@ def test_where_nobody_listens_the_payload_is_seen_all_the_same() -> None:
         assert ["refused" in each["error"] for each in failed["attempts"]] == [True] * 3
 
 
-def test_a_receiver_that_never_answers_is_not_waited_for() -> None:
+def test_a_receiver_that_never_answers_times_out() -> None:
     with listening() as listener, serving(callback_timeout="0.05", callback_retries="none") as server:
         with api_of(server) as api:
             queue(api, f"http://127.0.0.1:{listener.getsockname()[1]}/")
@@ -198,7 +198,7 @@ def test_a_receiver_that_never_answers_is_not_waited_for() -> None:
         assert [each["error"] for each in failed["attempts"]] == ["no answer within 0.05 seconds"]
 
 
-def test_a_receiver_that_drips_its_answer_is_not_waited_for() -> None:
+def test_a_receiver_that_answers_too_slowly_times_out() -> None:
     over = threading.Event()
 
     def drip(wire: Any) -> None:
@@ -238,7 +238,7 @@ def test_an_answer_that_is_no_http_is_no_delivery(answer: bytes) -> None:
         assert failed["attempts"][0]["error"]
 
 
-def test_an_endless_answer_is_read_a_little_and_left() -> None:
+def test_an_endless_response_of_a_receiver_is_read_up_to_a_bound() -> None:
     with listening() as listener, serving(callback_retries="none") as server, api_of(server) as api:
         queue(api, f"http://127.0.0.1:{listener.getsockname()[1]}/")
         advance(api)
@@ -251,7 +251,7 @@ def test_an_endless_answer_is_read_a_little_and_left() -> None:
         assert ended(api)["state"] == "delivered"
 
 
-def test_a_slow_receiver_does_not_hold_up_another_sandbox() -> None:
+def test_a_slow_receiver_does_not_delay_another_sandbox() -> None:
     with listening() as deaf, receiving() as receiver, serving() as server, api_of(server) as api:
         queue(api, f"http://127.0.0.1:{deaf.getsockname()[1]}/")
         advance(api)
@@ -263,7 +263,7 @@ def test_a_slow_receiver_does_not_hold_up_another_sandbox() -> None:
         assert receiver.wait().value["id"] == id_
 
 
-def test_what_a_reset_forgets_is_not_tried_again() -> None:
+def test_a_reset_cancels_retries() -> None:
     with receiving(500) as receiver, serving(callback_retries="0.05") as server, api_of(server) as api:
         queue(api, receiver.url)
         advance(api)
@@ -296,7 +296,7 @@ def test_a_server_ends_while_a_retry_waits_and_while_a_receiver_is_silent() -> N
         wire.close()
 
 
-def test_a_receiver_of_many_sandboxes_is_told_of_all(receivers: Receiver) -> None:
+def test_a_receiver_of_many_sandboxes_is_called_for_all(receivers: Receiver) -> None:
     with serving(progression="immediate") as server, api_of(server) as api:
         queued = set()
         for n in range(60):

@@ -41,7 +41,7 @@ DONE = Queue("eu-central-1", "123456789012", "done")
         ("arn:aws:sns:eu-central-1:123456789012:done", None),
     ],
 )
-def test_a_queue_is_read_from_whatever_names_it(target: str, queue: Queue | None) -> None:
+def test_a_queue_is_found_by_arn_or_url(target: str, queue: Queue | None) -> None:
     assert read_queue(target, ENDPOINT) == queue
 
 
@@ -123,7 +123,7 @@ def test_a_queue_that_is_not_there_is_not_tried_again(sqs: str, queues: Any) -> 
     assert "does not exist" in outcome.error
 
 
-def test_an_endpoint_where_nobody_listens_is_tried_again(sqs: str, queues: Any) -> None:
+def test_an_endpoint_that_refuses_connections_is_retried(sqs: str, queues: Any) -> None:
     from receiver import refusing_port
 
     with refusing_port() as port:
@@ -153,7 +153,7 @@ def test_the_credentials_of_the_machine_are_not_used(sqs: str, queues: Any, monk
 
 
 @pytest.mark.parametrize("how", ["arn", "url"])
-def test_a_batch_that_falls_due_is_told_of_in_its_queue(sqs: str, queues: Any, how: str) -> None:
+def test_a_finished_batch_is_sent_to_its_queue(sqs: str, queues: Any, how: str) -> None:
     url = queues.create_queue(QueueName=f"due-{how}")["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     target = arn if how == "arn" else f"https://sqs.eu-central-1.amazonaws.com/{arn.split(':')[4]}/due-{how}"

@@ -206,10 +206,10 @@ def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
 
 
-def _work(blob: StoredBytes, desk: RunContext, **stopped: Any) -> LineResults:
+def _work(blob: StoredBytes, context: RunContext, **stopped: Any) -> LineResults:
     """The result of `run_lines`; raises Refusal, and then changes nothing, if its files cannot be written."""
     try:
-        return run_lines(blob, desk, **stopped)
+        return run_lines(blob, context, **stopped)
     except OSError as problem:
         raise no_room(problem) from None
 

@@ -16,13 +16,14 @@ The result depends on the batch and its input only, never on when or how often i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockserver.api.call import ApiContext, with_defaults
 from mockserver.api.client_rules import RejectedItems
 from mockserver.errors import Reason, Refusal
 from mockserver.http import StoredBytes
-from mockserver.openapi.generate.steps import MAX_STEPS, Budget
+from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, MAX_STEPS, Budget
 from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator
@@ -50,6 +51,7 @@ from mockserver.providers.agilecloud.prompts.select import (
     refusal,
     select_version,
 )
+from mockserver.providers.agilecloud.prompts.template import RenderLimits
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
 from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, apply_plan, read_outcome
 from mockserver.sandbox.blobs import Blob, BlobWriter
@@ -126,7 +128,7 @@ class RunContext(NamedTuple):
 
 
 def run_lines(
-    blob: StoredBytes, desk: RunContext, *, ended: Callable[[int], bool] | None = None, expires: bool = False
+    blob: StoredBytes, context: RunContext, *, ended: Callable[[int], bool] | None = None, expires: bool = False
 ) -> LineResults:
     """Validates and answers every line of a batch input file.
 
@@ -136,32 +138,32 @@ def run_lines(
     fates: dict[int, ItemOutcome] = {}
     refused = RejectedItems()
     good = bytearray()
-    seed = seed_of(desk.batch_id.encode())
-    order = None if desk.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
+    seed = seed_of(context.batch_id.encode())
+    order = None if context.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
     output, error = _Lines(order), _Lines(order)
     # If lines have different outcomes, the fast path does not apply.
-    is_even = desk.endpoint == CHAT and ended is None and desk.plan is None and is_bundled(desk.world, CHAT)
+    is_even = context.endpoint == CHAT and ended is None and context.plan is None and is_bundled(context.world, CHAT)
     events = EventWriter()
-    plain = FastPath(desk.world, desk.models, desk.prices, desk.created, events) if is_even else None
-    accepts, strict = plain.accepts if plain else None, desk.world.settings.strict
-    inspection = InputValidator(desk.endpoint, desk.models, desk.line_schema, accepts, strict=strict)
+    plain = FastPath(context.world, context.models, context.prices, context.created, events) if is_even else None
+    accepts, strict = plain.accepts if plain else None, context.world.settings.strict
+    inspection = InputValidator(context.endpoint, context.models, context.line_schema, accepts, strict=strict)
     totals = _Totals(inspection.named, events)
     for index, (number, line, request, is_plain) in enumerate(inspection.requests(blob)):
         identity = seeded_digest(seed, b"%d" % index).hex()
         # A plain line has one bracket, that of its messages; searching a second one is faster than searching a marker.
         has_room = not is_plain or line.find(b"[", line.find(b"[") + 1) > 0
-        is_marked = desk.heeds_markers and has_room and b"[mock:" in line
+        is_marked = context.heeds_markers and has_room and b"[mock:" in line
         if is_plain and plain and not is_marked and (short := plain.answered(request, identity)):
             good.append(1)
             output.add(short)
             continue
-        fate = _item_outcome(line if is_marked else None, index, desk, fates)
+        fate = _item_outcome(line if is_marked else None, index, context, fates)
         if ended is not None and not ended(index):
             good.append(0)
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer = _answer_line(request, fate, identity, desk)
+        answer = _answer_line(request, fate, identity, context)
         if answer.broken:
             refused = refused.with_item(f"line {number}", answer.broken)
         good.append(answer.trade is not None)
@@ -191,13 +193,15 @@ def rejected_file(*errors: Mapping[str, Any]) -> LineResults:
     return LineResults(0, errors, {}, b"", NO_FILE, NO_FILE, {})
 
 
-def _item_outcome(marked: bytes | None, index: int, desk: RunContext, outcomes: dict[int, ItemOutcome]) -> ItemOutcome:
+def _item_outcome(
+    marked: bytes | None, index: int, context: RunContext, outcomes: dict[int, ItemOutcome]
+) -> ItemOutcome:
     """The outcome that markers in the line and the batch's plan ask for; noted in `outcomes` where it is unusual."""
     outcome = PLAIN if marked is None else read_outcome(marked.decode())
     if outcome != PLAIN:
         outcomes[index] = outcome
-    if desk.plan is not None:
-        outcome = apply_plan(outcome, desk.plan, index, desk.batch_id)
+    if context.plan is not None:
+        outcome = apply_plan(outcome, context.plan, index, context.batch_id)
         if outcome.slowness:
             outcomes[index] = outcome
     return outcome
@@ -286,7 +290,7 @@ class _Totals:
         return next(iter(self._models)) if len(self._models) == 1 else None
 
 
-def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, desk: RunContext) -> _Answer:
+def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, context: RunContext) -> _Answer:
     """The response to a line."""
     checkpoint()
     if fate.failure is not None:
@@ -294,74 +298,71 @@ def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, d
         return _Answer(_failed_line(identity, request, status, _with_marker(status)))
     chosen = None
     try:
-        _find_validator(request["body"], desk)
-        if desk.endpoint == CHAT:
-            chosen = select_version(request["body"], desk.find_prompt, identity.encode())
-        body, model, prompt, said = _body(request["body"], chosen, identity, desk)
+        _check_body(request["body"], context)
+        if context.endpoint == CHAT:
+            chosen = select_version(request["body"], context.find_prompt, identity.encode())
+        body, model, prompt, said = _body(request["body"], chosen, identity, context)
     except Refusal as refusal:
         status = refusal.status or _STATUSES.get(refusal.reason, 400)
         error = validation_error_json(refusal, status)
         broken = str(error["message"]) if isinstance(refusal, (_Broken, RuleBroken)) else ""
         return _Answer(_failed_line(identity, request, status, {"error": error}), chosen=chosen, broken=broken)
-    cost = desk.prices.cost(model, prompt, said, batch=True)
+    cost = context.prices.cost(model, prompt, said, batch=True)
     head = f'{{"id":"batch_req_{identity[:24]}","custom_id":'.encode()
     middle = f',"response":{{"status_code":200,"request_id":"req_{identity[8:]}","body":'.encode()
     parts = (head, jsonl_bytes(request["custom_id"]), middle, body, b'},"error":null}\n')
     return _Answer(b"".join(parts), model, (1, prompt, said, cost), chosen)
 
 
-def _find_validator(body: Mapping[str, Any], desk: RunContext) -> None:
+def _check_body(body: Mapping[str, Any], context: RunContext) -> None:
     """Raises Refusal for a body that is invalid as a live request."""
-    if desk.body_schema is None:
-        raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {desk.endpoint}.")
-    violations = desk.body_schema.violations(body, ("body",))
+    if context.body_schema is None:
+        raise Refusal(Reason.NOT_FOUND, f"mockserver does not imitate {context.endpoint}.")
+    violations = context.body_schema.violations(body, ("body",))
     if violations:
         raise _Broken(Reason.INVALID, violations=violations)
 
 
 def _body(
-    asked: Mapping[str, Any], chosen: SelectedVersion | None, identity: str, desk: RunContext
+    asked: Mapping[str, Any], chosen: SelectedVersion | None, identity: str, context: RunContext
 ) -> tuple[bytes, Model, int, int]:
     """The response in JSON, its model, and the tokens of prompt and completion."""
-    defaults = desk.world.changed_defaults(LIVE[desk.endpoint])
+    defaults = context.world.changed_defaults(LIVE[context.endpoint])
     if defaults:
         asked = with_defaults(asked, defaults)
-    if desk.endpoint == EMBEDDINGS:
-        model = require_model(desk.world, asked["model"], ModelKind.EMBEDDING)
-        shown = embeddings(asked, model=model, seed=desk.world.settings.seed)
+    if context.endpoint == EMBEDDINGS:
+        model = require_model(context.world, asked["model"], ModelKind.EMBEDDING)
+        shown = embeddings(asked, model=model, seed=context.world.settings.seed)
         return jsonl_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
     request = asked
     if chosen is not None:
-        request = _with_prompt(asked, chosen, desk)
-        _find_validator(request, desk)  # with the settings of the prompt's version
-    model = require_model(desk.world, request["model"], ModelKind.CHAT)
+        request = _with_prompt(asked, chosen, context)
+        _check_body(request, context)  # with the settings of the prompt's version
+    model = require_model(context.world, request["model"], ModelKind.CHAT)
     check_rules(request, model)
     messages = request["messages"]
     prompt = last_user_message(messages)
-    canned = canned_answer(desk.world, prompt, model)
+    canned = canned_answer(context.world, prompt, model)
 
     def key() -> bytes:
-        return answer_key(desk.world, model, messages)
+        return answer_key(context.world, model, messages)
 
-    id_, budget = f"chatcmpl-{identity}", Budget(MAX_STEPS, shared=desk.budget)
+    id_, budget = f"chatcmpl-{identity}", Budget(MAX_STEPS, shared=context.budget)
     answer = encode_completion(
-        request, canned=canned, key=key, id=id_, created=desk.created, prompt=prompt, budget=budget
+        request, canned=canned, key=key, id=id_, created=context.created, prompt=prompt, budget=budget
     )
     return answer[0], model, answer[1], answer[2]
 
 
-def _with_prompt(asked: Mapping[str, Any], chosen: SelectedVersion, desk: RunContext) -> Mapping[str, Any]:
-    """The request with the prompt's messages; raises Refusal. A template that exceeds its limits costs as much as a
-    structured response, which bounds a batch of them.
+def _with_prompt(asked: Mapping[str, Any], chosen: SelectedVersion, context: RunContext) -> Mapping[str, Any]:
+    """The request with the prompt's messages; raises Refusal. A costly template costs as much as a structured response,
+    which bounds a batch of them.
     """
-    if desk.budget is not None and desk.budget.left < MAX_STEPS:
+    budget = context.budget or Budget(MAX_BATCH_STEPS)
+    if budget.left < MAX_STEPS:
         raise refusal(Reason.INVALID, ("body", "variables"), "invalid_template", f"{TOO_MUCH} So did earlier lines.")
-    try:
-        return apply_prompt(asked, chosen, blank=desk.leaves_blank)
-    except Refusal as refused:
-        if desk.budget is not None and TOO_MUCH in str(refused):
-            desk.budget.spend(MAX_STEPS)
-        raise
+    limits = RenderLimits(is_batch=True, when_costly=partial(budget.spend, MAX_STEPS))
+    return apply_prompt(asked, chosen, blank=context.leaves_blank, limits=limits)
 
 
 def _failed_line(identity: str, request: Mapping[str, Any], status: int, body: Mapping[str, Any]) -> bytes:

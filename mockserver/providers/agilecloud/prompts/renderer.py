@@ -24,6 +24,8 @@ MEMORY = 512 * 1024 * 1024
 """The address space of the process, including the interpreter."""
 FUEL = 1_000_000
 """The most steps of all templates of a request."""
+ORDINARY_FUEL = 50_000
+"""Steps within which rendering is cheap; what needs more is tried again, and counts as costly."""
 LEAST_FUEL = 10_000
 """The least steps for each of them, however many there are."""
 MAX_OUTPUT = 1_000_000
@@ -53,16 +55,23 @@ class Reply(TypedDict, total=False):
     """The rendered texts, or the names."""
     kind: str
     """The kind of an error, as in TemplateProblem."""
+    is_costly: bool
+    """Whether all of it took more than ORDINARY_FUEL, or more than is allowed."""
     message: str
     variable: str
 
 
 def answer(request: Request) -> Reply:
     """The reply to a request: the texts, or the first error."""
+    reply = _answer(request, ORDINARY_FUEL)
+    return {**_answer(request, FUEL), "is_costly": True} if reply.get("kind") == "too_much" else reply
+
+
+def _answer(request: Request, fuel: int) -> Reply:
     templates = request["templates"]
     environment = minijinja.Environment(
         undefined_behavior="lenient" if request["blank"] else "strict",
-        fuel=max(LEAST_FUEL, FUEL // len(templates)),
+        fuel=max(min(LEAST_FUEL, fuel), fuel // len(templates)),
         debug=False,
     )
     environment.add_filter("truncate", _truncate)
@@ -164,7 +173,7 @@ def main() -> None:
         try:
             reply = answer(orjson.loads(request))
         except (MemoryError, RecursionError, minijinja.TemplateError):
-            reply = {"kind": "too_much", "message": TOO_MUCH}
+            reply = {"kind": "too_much", "message": TOO_MUCH, "is_costly": True}
         body = orjson.dumps(reply)
         _set_timer(0)
         write_message(sys.stdout.buffer, body)

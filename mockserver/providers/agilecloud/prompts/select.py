@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.providers.agilecloud.prompts.prompt import Prompt, PromptVersion, ab_version
-from mockserver.providers.agilecloud.prompts.template import TemplateError, render_all
+from mockserver.providers.agilecloud.prompts.template import UNLIMITED, RenderLimits, TemplateError, render_all
 
 FindPrompt = Callable[[str], Prompt | None]
 
@@ -74,7 +74,9 @@ def select_numbered(prompt: Prompt, number: int | None, location: tuple[str | in
     return version
 
 
-def apply_prompt(body: Mapping[str, Any], chosen: SelectedVersion, *, blank: bool = False) -> dict[str, Any]:
+def apply_prompt(
+    body: Mapping[str, Any], chosen: SelectedVersion, *, blank: bool = False, limits: RenderLimits = UNLIMITED
+) -> dict[str, Any]:
     """The body with the version's messages, and its settings where the body has none.
 
     `blank` leaves variables without a value empty; otherwise they are rejected.
@@ -94,16 +96,17 @@ def apply_prompt(body: Mapping[str, Any], chosen: SelectedVersion, *, blank: boo
         for name, value in body.items()
         if name not in _OF_THE_PROMPT and _message_text(name, value, settings)
     }
-    return {**settings, **own, "messages": rendered_messages(chosen.version, variables or {}, blank=blank)}
+    messages = rendered_messages(chosen.version, variables or {}, blank=blank, limits=limits)
+    return {**settings, **own, "messages": messages}
 
 
 def rendered_messages(
-    version: PromptVersion, variables: Mapping[str, Any], *, blank: bool = False
+    version: PromptVersion, variables: Mapping[str, Any], *, blank: bool = False, limits: RenderLimits = UNLIMITED
 ) -> list[dict[str, Any]]:
     """The version's messages, rendered with the variables; raises Refusal."""
     messages = version.contents
     try:
-        texts = render_all([each["content"] for each in messages], variables, blank=blank)
+        texts = render_all([each["content"] for each in messages], variables, blank=blank, limits=limits)
     except TemplateError as problem:
         raise rendering_refused(problem, version) from problem
     return [{**message, "content": text} for message, text in zip(messages, texts, strict=True)]

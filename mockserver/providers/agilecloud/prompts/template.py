@@ -1,9 +1,9 @@
 """Renders prompt templates in Jinja2's language, within bounds of time, memory and output."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -30,12 +30,30 @@ _NAME = re.compile(r"\{\{\s*[A-Za-z_]\w*\s*\}\}", re.ASCII)
 _TAG = re.compile(r"\{[{%#]")
 
 
+class RenderLimits(NamedTuple):
+    """How the templates of many requests share the renderers."""
+
+    is_batch: bool = False
+    """Whether other requests have a renderer for themselves."""
+    when_costly: Callable[[], None] = lambda: None
+    """Called for templates that take more than ordinary ones."""
+
+
+UNLIMITED = RenderLimits()
+
+
 def render(template: str, variables: Mapping[str, Any], *, blank: bool = False) -> str:
     """The rendered text; raises TemplateProblem."""
     return render_all([template], variables, blank=blank)[0]
 
 
-def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool = False) -> list[str]:
+def render_all(
+    templates: Sequence[str],
+    variables: Mapping[str, Any],
+    *,
+    blank: bool = False,
+    limits: RenderLimits = UNLIMITED,
+) -> list[str]:
     """The rendered texts of several templates, which share one limit; raises TemplateProblem.
 
     A variable without a value is an error, or, with `blank`, an empty text, as in Jinja2 by default.
@@ -43,7 +61,7 @@ def render_all(templates: Sequence[str], variables: Mapping[str, Any], *, blank:
     _check_length(templates)
     if all(map(_is_plain, templates)):
         return [_with_plain_ends(template) for template in templates]
-    return _asked(templates, variables, blank=blank, wants_names=False)
+    return _asked(templates, variables, blank=blank, wants_names=False, limits=limits)
 
 
 def placeholders(template: str) -> tuple[str, ...]:
@@ -68,7 +86,14 @@ def _names(templates: Sequence[str]) -> tuple[str, ...]:
 _cached_names = lru_cache(maxsize=256)(_names)
 
 
-def _asked(templates: Sequence[str], variables: Mapping[str, Any], *, blank: bool, wants_names: bool) -> list[str]:
+def _asked(
+    templates: Sequence[str],
+    variables: Mapping[str, Any],
+    *,
+    blank: bool,
+    wants_names: bool,
+    limits: RenderLimits = UNLIMITED,
+) -> list[str]:
     try:
         given = orjson.dumps(variables)
         request = orjson.dumps(
@@ -84,16 +109,18 @@ def _asked(templates: Sequence[str], variables: Mapping[str, Any], *, blank: boo
         raise TemplateError("too_much", message) from error
     if len(given) > MAX_VARIABLES:
         raise TemplateError("too_much", f"The variables have more than {MAX_VARIABLES} bytes.")
-    reply = _reply(request, is_simple=_is_simple(templates, len(given)))
+    reply = _reply(request, is_simple=_is_simple(templates, len(given)), is_batch=limits.is_batch)
+    if reply.get("is_costly"):
+        limits.when_costly()
     if "kind" in reply:
         raise TemplateError(reply["kind"], reply["message"], variable=reply.get("variable", ""))
     return reply["texts"]
 
 
-def _reply(request: bytes, *, is_simple: bool) -> "Reply":
+def _reply(request: bytes, *, is_simple: bool, is_batch: bool) -> "Reply":
     if is_simple:
         return renderer.answer(orjson.loads(request))
-    reply: Reply = orjson.loads(render_pool.ask(request))
+    reply: Reply = orjson.loads(render_pool.ask(request, is_batch=is_batch))
     return reply
 
 

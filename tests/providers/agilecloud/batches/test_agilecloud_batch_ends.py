@@ -1,7 +1,7 @@
 """AgileCloud's batches that are cancelled, come too late, or wait for room."""
 
 import pytest
-from batch_desk import DAY, OPENAI, BatchDesk, chats, counts_of, jsonl, request_of, times_of
+from batch_client import DAY, OPENAI, BatchClient, chats, counts_of, jsonl, request_of, times_of
 
 from mockserver.providers.agilecloud.usage import usage_entries
 from mockserver.redaction import account_key
@@ -10,16 +10,16 @@ SLOW = jsonl(request_of("fast"), request_of("slow", "[mock:slow=1h]"), request_o
 
 
 @pytest.fixture(scope="module")
-def desk() -> BatchDesk:
+def desk() -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
-    return BatchDesk()
+    return BatchClient()
 
 
 # Cancelling, and the end of the window.
 
 
 def test_cancelling_keeps_what_is_finished() -> None:
-    desk = BatchDesk(progression="time:100")
+    desk = BatchClient(progression="time:100")
     id_ = desk.create(jsonl(*(request_of(f"r{n}", "[mock:fail]" * (n == 1)) for n in range(9))))["id"]
     desk.sandbox.clock.advance(40)
 
@@ -35,8 +35,8 @@ def test_cancelling_keeps_what_is_finished() -> None:
     assert sum(entry.requests for entry in usage_entries(desk.sandbox, account_key("ann"))) == 2
 
 
-def test_looking_at_a_cancelled_batch_does_not_go_on_with_it() -> None:
-    desk = BatchDesk(progression="polls:6")
+def test_polling_a_cancelled_batch_does_not_advance_it() -> None:
+    desk = BatchClient(progression="polls:6")
     id_ = desk.create(chats(10))["id"]
     for _ in range(3):
         desk.read(id_)
@@ -48,7 +48,7 @@ def test_looking_at_a_cancelled_batch_does_not_go_on_with_it() -> None:
 
 
 def test_a_batch_cancelled_while_validating_has_done_nothing() -> None:
-    desk = BatchDesk(progression="time:100")
+    desk = BatchClient(progression="time:100")
 
     batch = desk.cancel(desk.create(b"{bad")["id"])
 
@@ -58,7 +58,7 @@ def test_a_batch_cancelled_while_validating_has_done_nothing() -> None:
 
 @pytest.mark.parametrize(("progression", "polls"), [("time:100", 0), ("polls:3", 2), ("polls:3", 3), ("polls:1", 1)])
 def test_openais_batches_are_cancelling_for_a_while(progression: str, polls: int) -> None:
-    desk = BatchDesk(progression=progression, **OPENAI)
+    desk = BatchClient(progression=progression, **OPENAI)
     id_ = desk.create(SLOW)["id"]
     desk.sandbox.clock.advance(20)
     for _ in range(polls):
@@ -76,7 +76,7 @@ def test_openais_batches_are_cancelling_for_a_while(progression: str, polls: int
 
 
 @pytest.mark.parametrize(("content", "status"), [(chats(1), "completed"), (b"{bad", "failed")])
-def test_what_has_ended_cannot_be_cancelled(desk: BatchDesk, content: bytes, status: str) -> None:
+def test_a_finished_batch_cannot_be_cancelled(desk: BatchClient, content: bytes, status: str) -> None:
     id_ = desk.create(content)["id"]
 
     refused, error = desk.refusal("POST", f"/v1/batches/{id_}/cancel")
@@ -88,8 +88,8 @@ def test_what_has_ended_cannot_be_cancelled(desk: BatchDesk, content: bytes, sta
 
 @pytest.mark.parametrize("progression", ["immediate", "time:100", "polls:3"])
 @pytest.mark.parametrize(("profile", "status"), [("openai", "expired"), ("agilecloud", "failed")])
-def test_what_is_not_done_within_the_window_comes_too_late(progression: str, profile: str, status: str) -> None:
-    desk = BatchDesk(progression=progression, agilecloud_profile=profile)
+def test_lines_that_do_not_finish_within_the_window_expire(progression: str, profile: str, status: str) -> None:
+    desk = BatchClient(progression=progression, agilecloud_profile=profile)
     id_ = desk.create(SLOW)["id"]
     for _ in range(4):
         desk.sandbox.clock.advance(2000)
@@ -110,8 +110,8 @@ def test_what_is_not_done_within_the_window_comes_too_late(progression: str, pro
 
 
 @pytest.mark.parametrize("seconds", [DAY, DAY + 100])
-def test_looking_at_an_expired_batch_does_not_complete_it(seconds: int) -> None:
-    desk = BatchDesk(progression="polls:3", **OPENAI)
+def test_polling_an_expired_batch_does_not_complete_it(seconds: int) -> None:
+    desk = BatchClient(progression="polls:3", **OPENAI)
     id_ = desk.create(chats(3))["id"]
     desk.sandbox.clock.advance(seconds)
 
@@ -123,7 +123,7 @@ def test_looking_at_an_expired_batch_does_not_complete_it(seconds: int) -> None:
 
 
 def test_a_batch_that_takes_the_whole_window_is_completed() -> None:
-    desk = BatchDesk(progression=f"time:{DAY}", **OPENAI)
+    desk = BatchClient(progression=f"time:{DAY}", **OPENAI)
     id_ = desk.create(chats(3))["id"]
     desk.sandbox.clock.advance(DAY)
 
@@ -135,7 +135,7 @@ def test_a_batch_that_takes_the_whole_window_is_completed() -> None:
 
 @pytest.mark.parametrize("progression", ["immediate", "time:100", "polls:4"])
 def test_busy_batches_wait_until_their_window_closes(progression: str) -> None:
-    desk = BatchDesk(progression=progression, capacity="busy", **OPENAI)
+    desk = BatchClient(progression=progression, capacity="busy", **OPENAI)
     id_ = desk.create(chats(3))["id"]
     seen = set()
     for _ in range(10):
@@ -154,8 +154,8 @@ def test_busy_batches_wait_until_their_window_closes(progression: str) -> None:
 
 
 @pytest.mark.parametrize(("progression", "end"), [("immediate", 3600), ("time:100", 3690), ("polls:3", 3700)])
-def test_batches_go_on_when_there_is_room_again(progression: str, end: int) -> None:
-    desk = BatchDesk(progression=progression, capacity="2026-04-12T01:00:00")
+def test_batches_continue_when_capacity_is_free_again(progression: str, end: int) -> None:
+    desk = BatchClient(progression=progression, capacity="2026-04-12T01:00:00")
     id_ = desk.create(chats(3))["id"]
     desk.sandbox.clock.advance(3599)
     waiting = [desk.read(id_) for _ in range(2)][-1]

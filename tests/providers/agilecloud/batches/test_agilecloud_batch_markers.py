@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from batch_desk import BatchDesk, counts_of, jsonl, request_of
+from batch_client import BatchClient, counts_of, jsonl, request_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from batch_desk import BatchDesk, counts_of, jsonl, request_of
     ],
 )
 def test_a_marked_line_fails_with_its_status_if_that_is_an_error(marker: str, status: int) -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
 
     batch = desk.run(jsonl(request_of("good"), request_of("bad", f"Name a river. {marker}")))
 
@@ -37,12 +37,12 @@ def test_a_marked_line_fails_with_its_status_if_that_is_an_error(marker: str, st
 @pytest.mark.parametrize(
     "text", ["[mock:fail=99]", "[mock:fail=1000]", "[mock:fail=]", "[mock:fails]", "[mock:fail", "mock:fail]"]
 )
-def test_what_is_no_marker_fails_nothing(text: str) -> None:
-    assert counts_of(BatchDesk().run(jsonl(request_of("a", text)))) == (1, 1, 0)
+def test_text_that_is_no_marker_fails_no_line(text: str) -> None:
+    assert counts_of(BatchClient().run(jsonl(request_of("a", text)))) == (1, 1, 0)
 
 
-def test_markers_mean_nothing_where_they_are_turned_off() -> None:
-    desk = BatchDesk(magic=False)
+def test_markers_have_no_effect_when_turned_off() -> None:
+    desk = BatchClient(magic=False)
 
     assert counts_of(desk.run(jsonl(request_of("a", "[mock:fail=400]")))) == (1, 1, 0)
 
@@ -54,7 +54,7 @@ def test_a_line_may_be_nested_200_levels_deep(opening: bytes, levels: int, is_ac
     inner = opening * (levels - 3) + b"{}" + (b"]" if opening == b"[" else b"}") * (levels - 3)
     line = jsonl(request_of("deep", extra="deep")).replace(b'"deep"}', inner + b"}")
 
-    batch = BatchDesk().run(line)
+    batch = BatchClient().run(line)
 
     if is_accepted:
         assert batch["status"] == "completed"
@@ -65,7 +65,7 @@ def test_a_line_may_be_nested_200_levels_deep(opening: bytes, levels: int, is_ac
 
 
 @pytest.mark.parametrize(("bad", "told"), [(99, 99), (100, 100), (101, 100), (250, 100)])
-def test_a_hundred_bad_lines_are_told(bad: int, told: int) -> None:
-    batch = BatchDesk().run(b"{bad\n" * bad)
+def test_a_hundred_invalid_lines_are_reported(bad: int, told: int) -> None:
+    batch = BatchClient().run(b"{bad\n" * bad)
 
     assert [each["line"] for each in batch["errors"]["data"]] == list(range(1, told + 1))

@@ -3,22 +3,22 @@
 from typing import Any
 
 import pytest
-from batch_desk import DAY, BatchDesk, chats, counts_of, times_of
+from batch_client import DAY, BatchClient, chats, counts_of, times_of
 from builders import value_of
 
 from mockserver.providers.agilecloud.batches.job import jobs_of
 
 
 @pytest.fixture(scope="module")
-def desk() -> BatchDesk:
+def desk() -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
-    return BatchDesk()
+    return BatchClient()
 
 
 # Creating.
 
 
-def test_a_fresh_batch_has_done_nothing_yet(desk: BatchDesk) -> None:
+def test_a_fresh_batch_has_done_nothing_yet(desk: BatchClient) -> None:
     batch = desk.create(chats(3), metadata={"run": "7"})
 
     assert batch == {
@@ -83,8 +83,8 @@ def test_a_fresh_batch_has_done_nothing_yet(desk: BatchDesk) -> None:
         ),
     ],
 )
-def test_a_batch_that_cannot_be_is_refused_at_once(
-    desk: BatchDesk, changes: Any, param: str, code: str, message: str
+def test_an_invalid_batch_is_rejected_at_once(
+    desk: BatchClient, changes: Any, param: str, code: str, message: str
 ) -> None:
     body = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h", **changes}
 
@@ -96,12 +96,12 @@ def test_a_batch_that_cannot_be_is_refused_at_once(
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"k" * 64: "v" * 512}, {str(n): "" for n in range(16)}])
-def test_metadata_comes_back_as_it_came(desk: BatchDesk, metadata: Any) -> None:
+def test_metadata_is_returned_unchanged(desk: BatchClient, metadata: Any) -> None:
     assert desk.run(chats(1), metadata=metadata)["metadata"] == metadata
 
 
 @pytest.mark.parametrize("purpose", ["", "other's"])
-def test_a_file_that_is_no_input_is_missed_later(desk: BatchDesk, purpose: str) -> None:
+def test_a_file_that_is_no_input_fails_the_batch_later(desk: BatchClient, purpose: str) -> None:
     id_ = "file-nowhere"
     if purpose:
         id_ = desk.put(chats(1), purpose.replace("other's", "batch"), account="bob" if purpose == "other's" else "")
@@ -117,8 +117,8 @@ def test_a_file_that_is_no_input_is_missed_later(desk: BatchDesk, purpose: str) 
     assert times_of(batch) == {"failed": 0}
 
 
-def test_a_batch_works_on_though_its_input_is_deleted() -> None:
-    desk = BatchDesk(progression="time:100")
+def test_a_batch_continues_after_its_input_is_deleted() -> None:
+    desk = BatchClient(progression="time:100")
     batch = desk.create(chats(5))
     desk.ask("DELETE", f"/v1/files/{batch['input_file_id']}")
 
@@ -130,8 +130,8 @@ def test_a_batch_works_on_though_its_input_is_deleted() -> None:
 # Listing.
 
 
-def test_lists_go_from_the_newest_to_the_oldest_page_by_page() -> None:
-    desk = BatchDesk()
+def test_batches_are_listed_newest_first_in_pages() -> None:
+    desk = BatchClient()
     ids = [desk.create(chats(1))["id"] for _ in range(5)][::-1]
 
     def page(**query: Any) -> tuple[list[str], bool]:
@@ -150,8 +150,8 @@ def test_lists_go_from_the_newest_to_the_oldest_page_by_page() -> None:
     assert page(limit=100) == (ids, False)
 
 
-def test_listing_shows_ends_and_ages_nothing() -> None:
-    desk = BatchDesk(progression="polls:2")
+def test_listing_shows_final_statuses_and_advances_nothing() -> None:
+    desk = BatchClient(progression="polls:2")
     done, fresh = desk.create(chats(1))["id"], desk.create(chats(1))["id"]
     for _ in range(2):
         desk.read(done)
@@ -163,8 +163,8 @@ def test_listing_shows_ends_and_ages_nothing() -> None:
     assert listed[1] == desk.read(done)
 
 
-def test_nobody_sees_the_batches_of_others() -> None:
-    desk = BatchDesk()
+def test_accounts_do_not_see_batches_of_others() -> None:
+    desk = BatchClient()
     id_ = desk.create(chats(1))["id"]
     job = jobs_of(desk.sandbox).get(id_)
     assert job is not None
@@ -177,14 +177,14 @@ def test_nobody_sees_the_batches_of_others() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/batches/batch_no"), ("POST", "/v1/batches/batch_no/cancel")])
-def test_an_unknown_batch_is_not_found(desk: BatchDesk, method: str, path: str) -> None:
+def test_an_unknown_batch_is_not_found(desk: BatchClient, method: str, path: str) -> None:
     status, error = desk.refusal(method, path)
 
     assert status == 404
     assert error["message"].startswith("No batch found")
 
 
-def test_a_list_cannot_start_behind_an_unknown_batch(desk: BatchDesk) -> None:
+def test_a_list_after_an_unknown_batch_is_rejected(desk: BatchClient) -> None:
     status, error = desk.refusal("GET", "/v1/batches", query={"after": "batch_no"})
 
     assert (status, error["param"]) == (400, "after")

@@ -6,11 +6,11 @@ import sys
 from typing import Any
 
 import pytest
-from batch_desk import (
+from batch_client import (
     CHAT,
     EMBEDDINGS,
     MODEL,
-    BatchDesk,
+    BatchClient,
     chats,
     counts_of,
     embedding_of,
@@ -25,16 +25,16 @@ from mockserver.providers.agilecloud.batches.run import WINDOW
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return BatchDesk().engine
+    return BatchClient().engine
 
 
 @pytest.fixture(scope="module")
-def desk(engine: Engine) -> BatchDesk:
+def desk(engine: Engine) -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
-    return BatchDesk(engine)
+    return BatchClient(engine)
 
 
-def failure_of(desk: BatchDesk, request: Any, endpoint: str = CHAT) -> tuple[int, dict[str, Any]]:
+def failure_of(desk: BatchClient, request: Any, endpoint: str = CHAT) -> tuple[int, dict[str, Any]]:
     """The status and the error of a request's line in the error file."""
     batch = desk.run(jsonl(request), endpoint)
     assert (batch["status"], batch["output_file_id"], batch["usage"]) == ("completed", None, None)
@@ -61,7 +61,7 @@ def failure_of(desk: BatchDesk, request: Any, endpoint: str = CHAT) -> tuple[int
     ],
 )
 def test_a_refused_request_is_refused_as_a_live_one(
-    desk: BatchDesk, changes: Any, status: int, param: str | None, code: str | None
+    desk: BatchClient, changes: Any, status: int, param: str | None, code: str | None
 ) -> None:
     request = request_of("bad", **changes)
     live = desk.refusal("POST", CHAT, json=request["body"])
@@ -82,19 +82,19 @@ def test_a_refused_request_is_refused_as_a_live_one(
     ],
     ids=["unknown", "null", "embedding"],
 )
-def test_what_strict_refuses_of_a_live_request_it_refuses_of_a_line(request_: Any, param: str) -> None:
-    strict, endpoint = BatchDesk(strict=True), request_["url"]
+def test_strict_mode_rejects_the_same_in_lines_as_live(request_: Any, param: str) -> None:
+    strict, endpoint = BatchClient(strict=True), request_["url"]
     live = strict.refusal("POST", endpoint, json=request_["body"])
 
     found = failure_of(strict, request_, endpoint)
 
     assert found == live
     assert (found[0], found[1]["param"]) == (400, param)
-    assert counts_of(BatchDesk().run(jsonl(request_), endpoint)) == (1, 1, 0)
+    assert counts_of(BatchClient().run(jsonl(request_), endpoint)) == (1, 1, 0)
 
 
-def test_a_strict_batch_answers_what_the_document_promises() -> None:
-    strict = BatchDesk(strict=True)
+def test_the_responses_of_a_strict_batch_fit_the_document() -> None:
+    strict = BatchClient(strict=True)
 
     batch = strict.run(jsonl(request_of("good"), request_of("typo", max_token=5), request_of("fine", n=2)))
 
@@ -103,7 +103,7 @@ def test_a_strict_batch_answers_what_the_document_promises() -> None:
 
 
 @pytest.mark.parametrize(("marker", "status"), [("fail=429", 429), ("fail", 500), ("fail=200", 500), ("fail=999", 500)])
-def test_a_marker_fails_its_line(desk: BatchDesk, marker: str, status: int) -> None:
+def test_a_marker_fails_its_line(desk: BatchClient, marker: str, status: int) -> None:
     family = "rate_limit_error" if status == 429 else "server_error"
 
     found = failure_of(desk, request_of("bad", f"Rivers [mock:{marker}]"))
@@ -111,8 +111,8 @@ def test_a_marker_fails_its_line(desk: BatchDesk, marker: str, status: int) -> N
     assert (found[0], found[1]["type"]) == (status, family)
 
 
-def test_markers_are_words_like_others_where_nobody_heeds_them() -> None:
-    desk = BatchDesk(magic=False)
+def test_without_magic_markers_are_ordinary_text() -> None:
+    desk = BatchClient(magic=False)
 
     assert counts_of(desk.run(jsonl(request_of("a", "[mock:fail]")))) == (1, 1, 0)
 
@@ -121,7 +121,7 @@ def test_markers_are_words_like_others_where_nobody_heeds_them() -> None:
     "endpoint",
     ["/v1/responses", "/v1/completions", "/v1/moderations", "/v1/images/generations", "/v1/videos", "", "/v1/batches"],
 )
-def test_a_batch_for_an_endpoint_that_is_not_served_is_refused_at_creation(desk: BatchDesk, endpoint: str) -> None:
+def test_a_batch_for_an_endpoint_that_is_not_served_is_refused_at_creation(desk: BatchClient, endpoint: str) -> None:
     body = {"input_file_id": desk.put(chats(1)), "endpoint": endpoint, "completion_window": "24h"}
 
     status, error = desk.refusal("POST", "/v1/batches", json=body)
@@ -145,7 +145,7 @@ def test_a_batch_for_an_endpoint_that_is_not_served_is_refused_at_creation(desk:
         {"prompt_slug": "translate", "variables": "text"},
     ],
 )
-def test_an_ill_typed_prompt_fails_its_line_as_it_fails_a_live_call(desk: BatchDesk, asked: dict[str, Any]) -> None:
+def test_an_ill_typed_prompt_fails_its_line_as_it_fails_a_live_call(desk: BatchClient, asked: dict[str, Any]) -> None:
     body = {"model": MODEL, **asked}
     line = {**request_of("bad"), "body": body}
 
@@ -161,7 +161,7 @@ def prompted(custom_id: str, slug: str) -> dict[str, Any]:
     return {**request_of(custom_id), "body": {"prompt_slug": slug, "variables": {"word": "ebb"}}}
 
 
-def test_a_line_that_names_no_model_gets_that_of_its_prompt(desk: BatchDesk) -> None:
+def test_a_line_that_names_no_model_gets_that_of_its_prompt(desk: BatchClient) -> None:
     prompt = {"slug": "with-model", "template": "Say {{ word }}.", "model": "gpt-4o"}
     assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
 
@@ -173,7 +173,7 @@ def test_a_line_that_names_no_model_gets_that_of_its_prompt(desk: BatchDesk) -> 
     assert value_of(live)["choices"] == line["response"]["body"]["choices"]
 
 
-def test_a_line_without_any_model_fails_alone_as_live(desk: BatchDesk) -> None:
+def test_a_line_without_any_model_fails_with_the_live_error(desk: BatchClient) -> None:
     prompt = {"slug": "without-model", "template": "Say {{ word }}."}
     assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
     line = prompted("a", "without-model")
@@ -185,11 +185,11 @@ def test_a_line_without_any_model_fails_alone_as_live(desk: BatchDesk) -> None:
 
 
 @pytest.mark.parametrize(("given", "model"), [("text", MODEL), ([], "bge-large-en-v1.5"), (None, "bge-large-en-v1.5")])
-def test_what_cannot_be_embedded_fails(desk: BatchDesk, given: Any, model: str) -> None:
+def test_a_line_with_an_invalid_embedding_request_fails(desk: BatchClient, given: Any, model: str) -> None:
     assert failure_of(desk, embedding_of("a", given, model), EMBEDDINGS)[0] == 400
 
 
-def test_a_version_may_not_add_what_no_request_may_say(desk: BatchDesk) -> None:
+def test_a_prompt_version_may_not_add_invalid_parameters(desk: BatchClient) -> None:
     prompt = {"slug": "greedy", "template": "Say {{ word }}.", "model_config": {"n": 1000}}
     assert desk.ask("POST", "/api/v1/prompts", json=prompt).status == 201
 
@@ -198,7 +198,7 @@ def test_a_version_may_not_add_what_no_request_may_say(desk: BatchDesk) -> None:
     assert (status, error["param"]) == (400, "n")
 
 
-def test_a_line_is_answered_as_a_live_request_is(desk: BatchDesk) -> None:
+def test_a_line_is_answered_as_a_live_request_is(desk: BatchClient) -> None:
     requests = [
         request_of("plain"),
         request_of("alias", model="QWEN-2.5-3b"),
@@ -222,7 +222,7 @@ def test_a_line_is_answered_as_a_live_request_is(desk: BatchDesk) -> None:
     assert {line["error"] for line in lines.values()} == {None}
 
 
-def test_embeddings_are_those_of_live_requests(desk: BatchDesk) -> None:
+def test_embeddings_are_those_of_live_requests(desk: BatchClient) -> None:
     requests = [embedding_of("one", "ebb"), embedding_of("two", ["ebb", "flood"]), embedding_of("tokens", [1, 2])]
     live = {each["custom_id"]: value_of(desk.ask("POST", EMBEDDINGS, json=each["body"])) for each in requests}
 
@@ -234,7 +234,7 @@ def test_embeddings_are_those_of_live_requests(desk: BatchDesk) -> None:
     assert batch["usage"]["output_tokens"] == 0
 
 
-def test_nothing_in_a_line_ends_it_early(desk: BatchDesk) -> None:
+def test_line_separators_inside_a_line_are_escaped(desk: BatchClient) -> None:
     ends = "a\u2028b\u2029c\u0085d\x1ce\x0bf\x0cg"
 
     batch = desk.run(
@@ -245,10 +245,10 @@ def test_nothing_in_a_line_ends_it_early(desk: BatchDesk) -> None:
     assert list(desk.lines(batch["error_file_id"])) == [f"bad{ends}"]
 
 
-def test_neighbours_change_places_and_the_same_ones_on_every_run() -> None:
+def test_output_lines_are_reordered_equally_on_every_run() -> None:
     orders = []
     for _ in range(2):
-        desk = BatchDesk()
+        desk = BatchClient()
         batch = desk.run(chats(3 * WINDOW))
         orders.append(list(desk.lines(batch["output_file_id"])))
     ids = [f"r{n}" for n in range(3 * WINDOW)]
@@ -262,8 +262,8 @@ def test_neighbours_change_places_and_the_same_ones_on_every_run() -> None:
 def test_fresh_processes_write_the_same_bytes() -> None:
     program = """
 import hashlib
-from batch_desk import BatchDesk, chats, jsonl, request_of
-desk = BatchDesk()
+from batch_client import BatchClient, chats, jsonl, request_of
+desk = BatchClient()
 batch = desk.run(chats(100) + jsonl(*(request_of(f"bad{n}", "[mock:fail]") for n in range(70))))
 written = desk.content(batch["output_file_id"]) + desk.content(batch["error_file_id"])
 print(batch["id"], batch["output_file_id"], batch["error_file_id"], hashlib.sha256(written).hexdigest())
@@ -278,15 +278,15 @@ print(batch["id"], batch["output_file_id"], batch["error_file_id"], hashlib.sha2
     assert said[0].startswith(b"batch_")
 
 
-def test_order_is_kept_where_it_is_wanted() -> None:
-    desk = BatchDesk(keep_order=True)
+def test_keep_order_keeps_the_order_of_lines() -> None:
+    desk = BatchClient(keep_order=True)
 
     batch = desk.run(chats(100))
 
     assert list(desk.lines(batch["output_file_id"])) == [f"r{n}" for n in range(100)]
 
 
-def test_large_answers_wait_for_no_neighbours(desk: BatchDesk) -> None:
+def test_large_responses_are_not_buffered_for_reordering(desk: BatchClient) -> None:
     batch = desk.run(jsonl(*(embedding_of(f"r{n}", ["ebb"] * 100) for n in range(3))), EMBEDDINGS)
 
     assert list(desk.lines(batch["output_file_id"])) == ["r0", "r1", "r2"]

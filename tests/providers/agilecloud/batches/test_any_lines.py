@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from batch_desk import (
+from batch_client import (
     CHAT,
     EMBEDDINGS,
-    BatchDesk,
+    BatchClient,
     counts_of,
     embedding_of,
     jsonl,
@@ -24,13 +24,13 @@ STEADY = settings(derandomize=True, max_examples=150)
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return BatchDesk().engine
+    return BatchClient().engine
 
 
 @pytest.fixture(scope="module")
-def desk(engine: Engine) -> BatchDesk:
+def desk(engine: Engine) -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
-    return BatchDesk(engine)
+    return BatchClient(engine)
 
 
 PLAIN_JSON = st.recursive(
@@ -60,8 +60,8 @@ def near_lines(draw: st.DrawFn) -> bytes:
 
 @STEADY
 @given(st.binary(max_size=300) | near_lines(), st.sampled_from([CHAT, EMBEDDINGS]))
-def test_any_file_whatsoever_ends(engine: Engine, content: bytes, endpoint: str) -> None:
-    desk = BatchDesk(engine)
+def test_any_file_gives_a_final_status(engine: Engine, content: bytes, endpoint: str) -> None:
+    desk = BatchClient(engine)
 
     batch = desk.create(content, endpoint)
     desk.sandbox.clock.advance(60)
@@ -80,7 +80,7 @@ def test_any_file_whatsoever_ends(engine: Engine, content: bytes, endpoint: str)
 @STEADY
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), PLAIN_JSON, max_size=2), min_size=1, max_size=5))
 def test_a_batch_refuses_what_a_live_request_is_refused(engine: Engine, changes: list[dict[str, Any]]) -> None:
-    desk = BatchDesk(engine)
+    desk = BatchClient(engine)
     requests = [request_of(f"r{n}", **each) for n, each in enumerate(changes)]
 
     batch = desk.run(jsonl(*requests))
@@ -113,10 +113,10 @@ MESSAGES = st.lists(
     model=st.sampled_from(["gpt-4o-mini", "GPT-4o-Mini", "QWEN-2.5-3b"]),
     limit=st.sampled_from([None, 3, 500]),
 )
-def test_a_line_says_what_is_said_live(
+def test_a_line_gets_the_response_of_a_live_request(
     engine: Engine, conversations: list[list[dict[str, str]]], model: str, limit: int | None
 ) -> None:
-    desk = BatchDesk(engine)
+    desk = BatchClient(engine)
     requests = [
         request_of(f"r{n}", messages=messages, model=model, max_tokens=limit)
         for n, messages in enumerate(conversations)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_desk import CHAT, BatchDesk, jsonl, request_of
+from batch_client import CHAT, BatchClient, jsonl, request_of
 from builders import make_engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -124,7 +124,7 @@ def contents(worked: LineResults) -> tuple[Any, ...]:
 
 @STEADY
 @given(requests=st.lists(REQUESTS, max_size=6, unique_by=lambda each: str(each["custom_id"])))
-def test_the_short_way_says_what_the_long_way_says(engine: Engine, requests: list[Any]) -> None:
+def test_the_fast_path_gives_the_same_output_as_the_slow_path(engine: Engine, requests: list[Any]) -> None:
     blob = Blob.in_memory(b"\n".join(json.dumps(each).encode() for each in requests))
 
     short = run_lines(blob, desk_of(engine))
@@ -171,7 +171,7 @@ FILES = st.builds(
     keeps_order=st.booleans(),
     bounds=st.sampled_from([(3, 2), (50_000, 100)]),
 )
-def test_however_a_file_is_looked_at_the_same_comes_of_it(
+def test_every_way_of_reading_a_file_gives_the_same_result(
     engine: Engine, file: bytes, chunk: int, keeps_order: bool, bounds: tuple[int, int]
 ) -> None:
     blob = Blob.in_memory(file)
@@ -214,7 +214,7 @@ def test_an_ordinary_line_with_more_fields_is_plain_only_if_a_live_request_may_h
     assert plain_of(engine).accepts(request) == (is_known and live_chat(world).accepts(request["body"]))
 
 
-def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
+def test_an_ordinary_line_takes_the_fast_path(engine: Engine) -> None:
     plain = plain_of(engine)
     request = request_of("r1", "What do people buy after reading?", temperature=0.5, max_tokens=500)
 
@@ -224,7 +224,7 @@ def test_an_ordinary_line_goes_the_short_way(engine: Engine) -> None:
     assert json.loads(answer)["custom_id"] == "r1"
 
 
-def test_a_line_that_a_fixture_may_answer_goes_the_long_way(engine: Engine) -> None:
+def test_a_line_that_a_fixture_may_answer_takes_the_slow_path(engine: Engine) -> None:
     assert not plain_of(engine).accepts(request_of("r1", "The weather in PARIS?"))
 
 
@@ -241,9 +241,7 @@ def test_a_line_that_a_fixture_may_answer_goes_the_long_way(engine: Engine) -> N
         (["(what|"], True),
     ],
 )
-def test_no_fixtures_whatever_keep_lines_from_being_judged(
-    tmp_path: Path, needles: list[str], *, is_plain: bool
-) -> None:
+def test_lines_are_validated_with_any_fixtures(tmp_path: Path, needles: list[str], *, is_plain: bool) -> None:
     completions = [{"match": {"contains": needle}, "text": "canned"} for needle in needles]
     (tmp_path / "many.json").write_text(json.dumps({"completions": completions}))
     engine = make_engine(fixtures=(str(tmp_path),))
@@ -261,7 +259,7 @@ def test_no_fixtures_whatever_keep_lines_from_being_judged(
     ],
     ids=["a pattern fits", "a prompt fits", "not ASCII", "too long an answer"],
 )
-def test_a_line_is_not_answered_that_is_not_so_plain_after_all(engine: Engine, request_: Any) -> None:
+def test_an_invalid_line_is_rejected_on_the_fast_path_too(engine: Engine, request_: Any) -> None:
     plain, request = plain_of(engine), request_
 
     assert plain.accepts(request)
@@ -269,7 +267,7 @@ def test_a_line_is_not_answered_that_is_not_so_plain_after_all(engine: Engine, r
 
 
 def test_a_custom_id_is_escaped_as_json_wants_it() -> None:
-    desk = BatchDesk(progression="immediate")
+    desk = BatchClient(progression="immediate")
 
     batch = desk.create(jsonl(request_of('say "hi"\u2028\\', "What is new?")), CHAT)
 

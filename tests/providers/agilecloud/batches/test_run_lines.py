@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from batch_desk import (
+from batch_client import (
     EMBEDDINGS,
     MODEL,
-    BatchDesk,
+    BatchClient,
     chats,
     counts_of,
     embedding_of,
@@ -24,13 +24,13 @@ UNPARSEABLE = ("invalid_json_line", None, "This line is not parseable as valid J
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return BatchDesk().engine
+    return BatchClient().engine
 
 
 @pytest.fixture(scope="module")
-def desk(engine: Engine) -> BatchDesk:
+def desk(engine: Engine) -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
-    return BatchDesk(engine)
+    return BatchClient(engine)
 
 
 def errors_of(batch: Any) -> list[tuple[Any, ...]]:
@@ -92,8 +92,8 @@ def without(name: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_bad_line_fails_its_batch_in_known_words(
-    desk: BatchDesk, line: bytes, code: str, param: str | None, message: str
+def test_an_invalid_line_fails_its_batch_with_openais_message(
+    desk: BatchClient, line: bytes, code: str, param: str | None, message: str
 ) -> None:
     content = jsonl(request_of("before")) + line + b"\n" + jsonl(request_of("after"))
 
@@ -115,7 +115,7 @@ def test_a_bad_line_fails_its_batch_in_known_words(
         (request_of("bad", prompt_slug=None, messages="x"), "body.messages"),
     ],
 )
-def test_what_is_no_request_is_invalid(desk: BatchDesk, value: Any, param: str | None) -> None:
+def test_a_line_that_is_no_request_is_invalid(desk: BatchClient, value: Any, param: str | None) -> None:
     [(line, code, blamed, message)] = errors_of(desk.run(jsonl(value)))
 
     assert (line, code, blamed) == (1, "invalid_request", param)
@@ -123,7 +123,7 @@ def test_what_is_no_request_is_invalid(desk: BatchDesk, value: Any, param: str |
     assert len(message) < 500
 
 
-def test_a_custom_id_stands_in_a_file_once(desk: BatchDesk) -> None:
+def test_a_repeated_custom_id_is_rejected(desk: BatchClient) -> None:
     batch = desk.run(jsonl(request_of("a"), request_of("b", model="gpt-0"), request_of("a"), request_of("b")))
 
     assert [each[:3] for each in errors_of(batch)] == [
@@ -133,29 +133,29 @@ def test_a_custom_id_stands_in_a_file_once(desk: BatchDesk) -> None:
     ]
 
 
-def test_all_that_is_wrong_is_told_together_up_to_a_bound(desk: BatchDesk) -> None:
+def test_all_invalid_lines_are_reported_together_up_to_a_bound(desk: BatchClient) -> None:
     batch = desk.run(b"{bad\n" * 150)
 
     assert [each[0] for each in errors_of(batch)] == list(range(1, inspection.MAX_ERRORS + 1))
 
 
-def test_long_names_are_told_in_part(desk: BatchDesk) -> None:
+def test_long_names_are_shortened_in_errors(desk: BatchClient) -> None:
     batch = desk.run(jsonl(request_of("a", model="m" * 9999), request_of("c" * 9999), request_of("c" * 9999)))
 
     assert all(len(message) < 300 for *_, message in errors_of(batch))
 
 
-def test_lines_may_end_as_on_windows_and_the_last_not_at_all(desk: BatchDesk) -> None:
+def test_lines_may_end_with_crlf_and_the_last_without_a_newline(desk: BatchClient) -> None:
     content = chats(3).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
 
     assert counts_of(desk.run(content)) == (3, 3, 0)
 
 
-def test_a_file_without_lines_is_empty(desk: BatchDesk) -> None:
+def test_a_file_without_lines_is_empty(desk: BatchClient) -> None:
     assert errors_of(desk.run(b"")) == [(None, "empty_file", None, "The input file holds no request.")]
 
 
-def test_a_line_of_16_mib_is_read_and_a_longer_one_is_not(desk: BatchDesk) -> None:
+def test_a_line_of_16_mib_is_read_and_a_longer_one_is_not(desk: BatchClient) -> None:
     line = jsonl(GOOD).strip()
     fitting = line + b" " * (MAX_LINE - len(line))
 
@@ -166,7 +166,7 @@ def test_a_line_of_16_mib_is_read_and_a_longer_one_is_not(desk: BatchDesk) -> No
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_a_line_is_not_nested_without_end(desk: BatchDesk, opening: bytes) -> None:
+def test_a_line_that_is_nested_too_deeply_is_rejected(desk: BatchClient, opening: bytes) -> None:
     depth = 250
     inner = opening * depth + b"1" + (b"]" if opening == b"[" else b"}") * depth
     line = jsonl(request_of("deep", extra="deep")).replace(b'"deep"}', inner + b"}")
@@ -176,11 +176,11 @@ def test_a_line_is_not_nested_without_end(desk: BatchDesk, opening: bytes) -> No
     assert (number, code) == (1, "invalid_json_line")
 
 
-def test_a_wide_line_is_not_deep(desk: BatchDesk) -> None:
+def test_a_wide_line_is_not_deep(desk: BatchClient) -> None:
     assert counts_of(desk.run(jsonl(request_of("wide", extra=[{}] * 500)))) == (1, 1, 0)
 
 
-def test_fifty_thousand_lines_pass_and_one_more_does_not(desk: BatchDesk) -> None:
+def test_fifty_thousand_lines_pass_and_one_more_does_not(desk: BatchClient) -> None:
     content = chats(inspection.MAX_LINES + 1)
     fitting = content[: content.rindex(b"\n", 0, -1) + 1]
 
@@ -189,7 +189,7 @@ def test_fifty_thousand_lines_pass_and_one_more_does_not(desk: BatchDesk) -> Non
     assert errors_of(desk.run(content)) == [(None, "too_many_requests", None, message)]
 
 
-def test_fifty_thousand_inputs_are_embedded_and_one_more_is_not(desk: BatchDesk) -> None:
+def test_fifty_thousand_inputs_are_embedded_and_one_more_is_not(desk: BatchClient) -> None:
     # Too many for one request, so that none of them is worked out.
     half = embedding_of("a", ["ebb"] * 25_000), embedding_of("b", ["flood"] * 25_000)
 
@@ -202,8 +202,8 @@ def test_fifty_thousand_inputs_are_embedded_and_one_more_is_not(desk: BatchDesk)
 @pytest.mark.parametrize(
     ("given", "count"), [("text", 1), ([1, 2, 3], 1), ([[1], [2]], 2), ([], 1), ({"a": 1}, 1), (None, 1), (7, 1)]
 )
-def test_inputs_are_counted_whatever_they_are(
-    desk: BatchDesk, monkeypatch: pytest.MonkeyPatch, given: Any, count: int
+def test_embedding_inputs_of_all_types_are_counted(
+    desk: BatchClient, monkeypatch: pytest.MonkeyPatch, given: Any, count: int
 ) -> None:
     monkeypatch.setattr(inspection, "MAX_INPUTS", count)
     fitting = desk.run(jsonl(embedding_of("a", given)), EMBEDDINGS)
@@ -229,7 +229,7 @@ A, B = jsonl(request_of("a")), jsonl(request_of("b"))
         b"\n" * 20_000 + A + b"\r\n" * 20_000 + B,
     ],
 )
-def test_blank_lines_and_a_byte_order_mark_are_skipped(desk: BatchDesk, content: bytes) -> None:
+def test_blank_lines_and_a_byte_order_mark_are_skipped(desk: BatchClient, content: bytes) -> None:
     batch = desk.run(content)
 
     assert counts_of(batch) == (2, 2, 0)
@@ -239,51 +239,51 @@ def test_blank_lines_and_a_byte_order_mark_are_skipped(desk: BatchDesk, content:
 def test_blank_lines_change_no_answer() -> None:
     outputs = []
     for content in (A + B, b"\n" + A + b"\n \n" + B):
-        desk = BatchDesk(keep_order=True)
+        desk = BatchClient(keep_order=True)
         outputs.append(desk.content(desk.run(desk.put(content))["output_file_id"]))
 
     assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c"])
-def test_only_a_newline_ends_a_line(desk: BatchDesk, separator: str) -> None:
+def test_only_a_newline_ends_a_line(desk: BatchClient, separator: str) -> None:
     text = f"ebb{separator}flood"
     line = jsonl(request_of("a", text)) if separator >= "\x80" else jsonl(request_of("a", "ebb\\u000bflood"))
 
     assert counts_of(desk.run(line + B)) == (2, 2, 0)
 
 
-def test_errors_name_the_line_of_the_file_blank_ones_counted(desk: BatchDesk) -> None:
+def test_errors_name_the_line_of_the_file_blank_ones_counted(desk: BatchClient) -> None:
     batch = desk.run(b"\n\r\n" + A + b"  \n{bad\n\n" + A)
 
     assert [each[:2] for each in errors_of(batch)] == [(5, "invalid_json_line"), (7, "duplicate_custom_id")]
 
 
 @pytest.mark.parametrize("place", [1, 2])
-def test_a_byte_order_mark_stands_before_the_first_line_only(desk: BatchDesk, place: int) -> None:
+def test_a_byte_order_mark_stands_before_the_first_line_only(desk: BatchClient, place: int) -> None:
     content = A + b"\xef\xbb\xbf" + B if place == 2 else b"\xef\xbb\xbf" * 2 + A
 
     assert errors_of(desk.run(content)) == [(place, *UNPARSEABLE)]
 
 
 @pytest.mark.parametrize("content", [b"\n", b" \r\n\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n\n"])
-def test_a_file_of_blank_lines_is_empty(desk: BatchDesk, content: bytes) -> None:
+def test_a_file_of_blank_lines_is_empty(desk: BatchClient, content: bytes) -> None:
     assert errors_of(desk.run(content)) == [(None, "empty_file", None, "The input file holds no request.")]
 
 
 @pytest.mark.parametrize(("content", "line"), [(b"\n" + A, 1), (A + b" \r\n" + B, 2), (A + b"\n", 2)])
 def test_a_blank_line_is_refused_where_the_server_is_strict(content: bytes, line: int) -> None:
-    errors = errors_of(BatchDesk(strict=True).run(content))
+    errors = errors_of(BatchClient(strict=True).run(content))
 
     assert errors == [(line, "invalid_json_line", None, "This line is blank, which --strict refuses.")]
 
 
 def test_the_last_newline_begins_no_blank_line() -> None:
-    assert counts_of(BatchDesk(strict=True).run(A + B)) == (2, 2, 0)
+    assert counts_of(BatchClient(strict=True).run(A + B)) == (2, 2, 0)
 
 
 def test_blank_lines_do_not_count_as_requests_and_have_a_bound_of_their_own(
-    desk: BatchDesk, monkeypatch: pytest.MonkeyPatch
+    desk: BatchClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspection, "MAX_LINES", 2)
     monkeypatch.setattr(inspection, "MAX_BLANK_LINES", 3)
@@ -294,14 +294,14 @@ def test_blank_lines_do_not_count_as_requests_and_have_a_bound_of_their_own(
 
 
 @pytest.mark.parametrize("purpose", ["assistants", "user_data", "batch_output"])
-def test_a_file_of_another_purpose_is_said_to_have_it(desk: BatchDesk, purpose: str) -> None:
+def test_a_file_of_another_purpose_is_rejected_with_that_purpose(desk: BatchClient, purpose: str) -> None:
     id_ = desk.put(A, purpose)
 
     message = f"Invalid file purpose: '{purpose}'. The file {id_} must have the purpose 'batch'."
     assert errors_of(desk.run(id_)) == [(None, "invalid_file_purpose", "file_id", message)]
 
 
-def test_a_file_of_another_account_is_not_there_whatever_its_purpose(desk: BatchDesk) -> None:
+def test_a_file_of_another_account_is_not_found_with_any_purpose(desk: BatchClient) -> None:
     id_ = desk.put(A, "assistants", account="bob")
 
     [(_, code, _, message)] = errors_of(desk.run(id_))

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from batch_desk import CHAT, BatchDesk, jsonl, request_of
+from batch_client import CHAT, BatchClient, jsonl, request_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -337,16 +337,16 @@ ACCEPTED: list[dict[str, Any]] = [
 
 
 @pytest.fixture(params=[False, True], ids=["", "strict"])
-def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BatchDesk:
+def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BatchClient:
     monkeypatch.setattr(loading, "find_providers", lambda: [agilecloud.api])
-    return BatchDesk(progression="immediate", strict=request.param)
+    return BatchClient(progression="immediate", strict=request.param)
 
 
 @pytest.mark.parametrize(
     ("fields", "message", "param", "code"), BROKEN, ids=[f"{n}-{each[2]}" for n, each in enumerate(BROKEN)]
 )
 def test_a_request_that_openai_refuses_is_refused_live_streamed_and_in_a_batch(
-    desk: BatchDesk, fields: dict[str, Any], message: str, param: str | None, code: str | None
+    desk: BatchClient, fields: dict[str, Any], message: str, param: str | None, code: str | None
 ) -> None:
     line = request_of("bad", USER["content"], **fields)
 
@@ -362,7 +362,9 @@ def test_a_request_that_openai_refuses_is_refused_live_streamed_and_in_a_batch(
 
 
 @pytest.mark.parametrize("fields", ACCEPTED, ids=range(len(ACCEPTED)))
-def test_a_request_that_openai_takes_is_answered_live_and_in_a_batch(desk: BatchDesk, fields: dict[str, Any]) -> None:
+def test_a_request_that_openai_accepts_is_answered_live_and_in_a_batch(
+    desk: BatchClient, fields: dict[str, Any]
+) -> None:
     if desk.engine.settings.strict:
         fields = {name: value for name, value in fields.items() if value is not None}
     line = request_of("good", USER["content"], **fields)
@@ -374,7 +376,7 @@ def test_a_request_that_openai_takes_is_answered_live_and_in_a_batch(desk: Batch
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(loading, "find_providers", lambda: [agilecloud.api])
-    return BatchDesk().engine
+    return BatchClient().engine
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-5.1", "claude-4-sonnet", "qwen-2.5-3b"])
@@ -383,10 +385,10 @@ def test_every_optional_parameter_at_once_and_newer_ones_are_taken(engine: Engin
     if model == "gpt-5.1":
         del fields["logit_bias"]
 
-    assert BatchDesk(engine).ask("POST", CHAT, json=request_of("r", **fields, model=model)["body"]).status == 200
+    assert BatchClient(engine).ask("POST", CHAT, json=request_of("r", **fields, model=model)["body"]).status == 200
 
 
-def test_a_refused_line_counts_as_a_mistake_of_the_client(desk: BatchDesk) -> None:
+def test_a_rejected_line_counts_as_a_finding_about_the_client(desk: BatchClient) -> None:
     desk.run(jsonl(request_of("bad", response_format={"type": "json_object"})))
 
     [job] = jobs_of(desk.sandbox).scan()
@@ -398,7 +400,7 @@ def test_a_refused_line_counts_as_a_mistake_of_the_client(desk: BatchDesk) -> No
 def test_a_limit_in_the_body_overrides_a_prompts_limit_of_the_other_name(engine: Engine) -> None:
     asked = {"model": "gpt-4o", "prompt_slug": "summarize", "variables": {"text": "x"}, "max_completion_tokens": 2}
 
-    response = BatchDesk(engine).ask("POST", CHAT, json=asked)
+    response = BatchClient(engine).ask("POST", CHAT, json=asked)
 
     assert response.status == 200
 

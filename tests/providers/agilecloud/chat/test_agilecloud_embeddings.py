@@ -75,7 +75,7 @@ def test_both_encodings_hold_the_same_numbers(text: str) -> None:
 
 
 @given(dimensions=st.integers(1, 1023))
-def test_a_shorter_vector_points_where_the_longer_one_begins(dimensions: int) -> None:
+def test_a_shorter_vector_is_the_normalised_beginning_of_the_longer_one(dimensions: int) -> None:
     short = embed("tea", dimensions=dimensions)["data"][0]["embedding"]
     beginning = embed("tea")["data"][0]["embedding"][:dimensions]
 

@@ -67,25 +67,25 @@ def test_the_same_key_gives_the_same_numbers_and_another_key_or_choice_others() 
 
 
 @pytest.mark.parametrize("fields", [{"logprobs": False}, {"logprobs": None}])
-def test_without_being_asked_for_they_are_null(fields: dict[str, Any]) -> None:
+def test_logprobs_are_null_unless_requested(fields: dict[str, Any]) -> None:
     assert complete(**fields)["choices"][0]["logprobs"] is None
 
 
-def test_a_call_of_a_tool_has_none() -> None:
+def test_a_tool_call_has_no_logprobs() -> None:
     tool = {"type": "function", "function": {"name": "look"}}
 
     assert complete(tools=[tool], tool_choice="required")["choices"][0]["logprobs"] is None
 
 
 @pytest.mark.parametrize("fields", [{"max_tokens": 3}, {"stop": "two"}])
-def test_they_end_where_the_answer_is_cut(fields: dict[str, Any]) -> None:
+def test_logprobs_end_where_the_text_is_cut(fields: dict[str, Any]) -> None:
     choice = complete("one two three four", **fields)["choices"][0]
 
     assert "".join(each["token"] for each in choice["logprobs"]["content"]) == choice["message"]["content"]
 
 
 @given(text=TEXTS, n=st.integers(1, 2))
-def test_each_piece_of_a_stream_tells_those_of_its_tokens(text: str, n: int) -> None:
+def test_each_chunk_of_a_stream_has_the_logprobs_of_its_tokens(text: str, n: int) -> None:
     made = complete(text, n=n, top_logprobs=2)
 
     events = [orjson.loads(event[6:]) for event in list(stream_events(made, include_usage=False))[:-1]]
@@ -103,7 +103,7 @@ def test_each_piece_of_a_stream_tells_those_of_its_tokens(text: str, n: int) -> 
         assert told == choice["logprobs"]["content"]
 
 
-def test_an_answer_that_would_tell_too_many_is_refused() -> None:
+def test_a_response_with_too_many_logprobs_is_rejected() -> None:
     with pytest.raises(Refusal, match=f"no more than {MAX_ENTRIES} are told") as refused:
         complete("x" * 50_000, n=2, top_logprobs=20)
 

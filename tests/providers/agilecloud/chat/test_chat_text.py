@@ -99,7 +99,7 @@ def test_the_last_user_message_is_found(messages: list[dict[str, Any]], text: st
         ("x" * 500, "x" * 60),
     ],
 )
-def test_a_topic_is_what_tells_something(prompt: str, topic: str) -> None:
+def test_the_topic_of_a_text_is_its_rarest_words(prompt: str, topic: str) -> None:
     assert topic_of(prompt) == topic
 
 
@@ -111,7 +111,7 @@ def test_a_topic_needs_no_escaping(prompt: str) -> None:
     assert len(topic.splitlines()) == 1
 
 
-def test_our_own_words_need_no_escaping_either() -> None:
+def test_the_built_in_sentences_need_no_escaping() -> None:
     for text in (*LEADS, *CLOSINGS, *sentence_bank()):
         assert re.fullmatch(r"[A-Za-z '’,.:?{}-]*", text), text
 
@@ -126,5 +126,5 @@ def test_a_text_is_a_few_sentences_about_the_topic(key: bytes, topic: str) -> No
     assert 60 <= len(text) <= 700
 
 
-def test_different_keys_rarely_say_the_same() -> None:
+def test_different_keys_rarely_give_the_same_text() -> None:
     assert len({generated_text(b"%d" % n, "tea") for n in range(5000)}) == 5000

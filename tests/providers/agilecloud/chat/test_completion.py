@@ -52,14 +52,14 @@ def test_the_same_key_gives_the_same_bytes_and_another_key_another_text() -> Non
     )
 
 
-def test_the_fingerprint_tells_models_apart_and_not_the_case_of_their_names() -> None:
+def test_the_fingerprint_depends_on_the_model_and_not_on_the_case_of_its_name() -> None:
     prints = [complete(make_request() | {"model": model})["system_fingerprint"] for model in ("gpt-4o", "GPT-4o", "o3")]
 
     assert prints[0] == prints[1] != prints[2]
 
 
 @given(n=st.integers(1, 20), key=st.binary(min_size=1, max_size=20))
-def test_every_choice_says_something_else(n: int, key: bytes) -> None:
+def test_every_choice_has_another_text(n: int, key: bytes) -> None:
     made = complete(make_request(n=n), key=key)
 
     assert [choice["index"] for choice in made["choices"]] == list(range(n))
@@ -76,7 +76,7 @@ def test_usage_adds_up(prompt: str, n: int, limit: int | None) -> None:
     assert usage["prompt_tokens"] + said == usage["total_tokens"]
 
 
-def test_tools_are_part_of_what_is_asked() -> None:
+def test_tools_count_as_prompt_tokens() -> None:
     assert (
         complete(make_request(tools=[TOOL]))["usage"]["prompt_tokens"]
         > complete(make_request())["usage"]["prompt_tokens"]
@@ -111,13 +111,13 @@ def test_an_answer_ends_before_the_first_stop_sequence(stop: Any, text: str) -> 
     assert (choice["message"]["content"], choice["finish_reason"]) == (text, "stop")
 
 
-def test_a_canned_text_is_the_answer_with_the_end_it_asks_for() -> None:
+def test_a_canned_text_is_sent_with_its_finish_reason() -> None:
     choice = only_choice(complete(make_request(), make_canned(text="I can", finish_reason="content_filter")))
 
     assert (choice["message"]["content"], choice["finish_reason"]) == ("I can", "content_filter")
 
 
-def test_a_json_object_is_one() -> None:
+def test_a_json_object_response_is_a_json_object() -> None:
     made = complete(make_request(response_format={"type": "json_object"}))
 
     value = orjson.loads(only_choice(made)["message"]["content"])
@@ -183,7 +183,7 @@ MESSAGES = st.lists(
     more=st.sampled_from([{}, {"temperature": 0.5, "seed": 7}, {"n": 2}, {"stop": "the"}]),
     key=st.binary(max_size=20),
 )
-def test_the_short_way_writes_what_the_long_way_says(
+def test_the_fast_encoder_writes_the_same_completion(
     messages: Any, model: str, limit: int | None, more: dict[str, Any], key: bytes
 ) -> None:
     request = {"model": model, "messages": messages, "max_tokens": limit, **more}
@@ -195,7 +195,7 @@ def test_the_short_way_writes_what_the_long_way_says(
     assert tokens == [long["usage"]["prompt_tokens"], long["usage"]["completion_tokens"]]
 
 
-def test_a_canned_line_is_written_as_well() -> None:
+def test_a_canned_completion_is_encoded_too() -> None:
     written, _, _ = encode_completion(
         make_request(), canned=make_canned(text="a\u2028b"), key=lambda: KEY, id="c", created=1
     )

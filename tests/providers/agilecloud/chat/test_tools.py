@@ -92,7 +92,7 @@ SCHEMAS = st.recursive(
 
 @settings(max_examples=300)
 @given(schema=SCHEMAS)
-def test_any_schema_whatsoever_is_filled_or_refused(schema: dict[str, Any]) -> None:
+def test_any_schema_gets_a_value_or_is_rejected(schema: dict[str, Any]) -> None:
     try:
         choice = ask(response_format=make_format(schema))
     except Refusal as refusal:
@@ -138,7 +138,7 @@ def test_an_ordinary_schema_gets_an_answer_that_fits(schema: dict[str, Any], key
     Draft202012Validator(whole).validate(orjson.loads(choice["message"]["content"]))
 
 
-def test_what_all_choices_cost_comes_from_one_budget() -> None:
+def test_all_choices_share_one_budget() -> None:
     dear = {"type": "array", "minItems": 90, "items": {"type": "string", "minLength": 900}}
 
     ask(response_format=make_format(dear))
@@ -146,7 +146,7 @@ def test_what_all_choices_cost_comes_from_one_budget() -> None:
         ask(response_format=make_format(dear), n=128)
 
 
-def test_what_all_lines_cost_comes_from_one_budget() -> None:
+def test_all_lines_share_one_budget() -> None:
     shared = Budget(5_000)
     Budget(MAX_STEPS, shared).spend(FREE_STEPS)
     assert shared.spent == 0
@@ -167,7 +167,7 @@ def test_what_all_lines_cost_comes_from_one_budget() -> None:
         {"anyOf": [{"items": {"minItems": 10**9}}]},
     ],
 )
-def test_a_schema_that_nothing_fits_is_refused(schema: dict[str, Any]) -> None:
+def test_an_unsatisfiable_schema_is_rejected(schema: dict[str, Any]) -> None:
     with pytest.raises(Refusal, match="Invalid schema for response_format 'answer'") as caught:
         ask(response_format=make_format(schema))
 
@@ -195,7 +195,7 @@ def test_a_schema_nested_too_deeply_is_refused() -> None:
         ({"type": "json_schema", "json_schema": {"name": "x"}}, "response_format.json_schema.schema"),
     ],
 )
-def test_what_a_format_lacks_is_named(wanted: dict[str, Any], path: str) -> None:
+def test_a_missing_part_of_response_format_is_named(wanted: dict[str, Any], path: str) -> None:
     with pytest.raises(Refusal) as caught:
         ask(response_format=wanted)
 
@@ -240,7 +240,7 @@ def test_a_tool_that_is_no_function_cannot_be_called() -> None:
 @pytest.mark.parametrize(
     "choice", [None, "auto", "none", {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}]
 )
-def test_no_call_is_made_that_nothing_asks_for(choice: Any) -> None:
+def test_no_tool_is_called_without_a_request_for_it(choice: Any) -> None:
     said = ask(tools=[make_tool("now")], tool_choice=choice)
 
     assert "tool_calls" not in said["message"]

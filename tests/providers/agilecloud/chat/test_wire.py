@@ -46,7 +46,7 @@ def test_the_pieces_together_are_the_text(text: str, n: int) -> None:
         assert [choice.finish_reason for choice in own] == [None] * (len(own) - 1) + ["stop"]
 
 
-def test_a_fabricated_answer_comes_in_pieces_of_a_few_words() -> None:
+def test_a_generated_text_is_streamed_in_pieces_of_a_few_words() -> None:
     completion = make_completion()
 
     pieces = [chunk.choices[0].delta.content for chunk in read(completion)][1:-1]
@@ -97,7 +97,7 @@ def test_all_pieces_belong_to_one_completion() -> None:
 
 
 @given(text=TEXTS)
-def test_a_line_is_one_line_and_means_the_same(text: str) -> None:
+def test_a_jsonl_line_is_one_line_with_the_same_value(text: str) -> None:
     line = jsonl_bytes({text: [text]})
 
     assert orjson.loads(line) == {text: [text]}
@@ -105,5 +105,5 @@ def test_a_line_is_one_line_and_means_the_same(text: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
-def test_what_other_clients_split_at_is_escaped(end: str) -> None:
+def test_unicode_line_separators_are_escaped(end: str) -> None:
     assert jsonl_bytes(f"é{end}") == f'"é\\u{ord(end):04x}"'.encode()

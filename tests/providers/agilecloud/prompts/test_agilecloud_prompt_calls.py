@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from agilecloud_desk import CREATED, Desk
+from handler_client import CREATED, HandlerClient
 
 from mockserver.api.call import Call
 from mockserver.errors import Reason
@@ -15,14 +15,14 @@ from mockserver.providers.agilecloud.prompts import operations as calls
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> HandlerClient:
+    return HandlerClient()
 
 
 SUM = {"slug": "sum", "template": "Sum up: {{ text }}", "description": "d", "model": "m"}
 
 
-def test_a_created_prompt_is_published_and_shown(desk: Desk) -> None:
+def test_a_created_prompt_is_published_and_shown(desk: HandlerClient) -> None:
     response = desk.call(calls.create_prompt, SUM)
     created = desk.value(calls.get_prompt, slug="sum")
 
@@ -46,7 +46,7 @@ def test_a_created_prompt_is_published_and_shown(desk: Desk) -> None:
     }
 
 
-def test_declared_variables_are_kept_as_they_are(desk: Desk) -> None:
+def test_declared_variables_are_kept_as_they_are(desk: HandlerClient) -> None:
     messages = [{"role": "system", "content": "{{ a }}"}, {"role": "user", "content": "{{ b }}"}]
     desk.call(calls.create_prompt, {"slug": "declared", "messages": messages, "variables": ["z"], "name": "N"})
     desk.call(calls.create_prompt, {"slug": "found", "messages": messages, "model_config": {"temperature": 1}})
@@ -56,7 +56,7 @@ def test_declared_variables_are_kept_as_they_are(desk: Desk) -> None:
     assert (found["variables"], found["template"], found["model_config"]) == (["a", "b"], None, {"temperature": 1})
 
 
-def test_prompts_are_listed_by_slug_without_the_archived(desk: Desk) -> None:
+def test_prompts_are_listed_by_slug_without_the_archived(desk: HandlerClient) -> None:
     for slug in ("z", "b"):
         desk.call(calls.create_prompt, {**SUM, "slug": slug})
     response = desk.call(calls.archive_prompt, slug="z")
@@ -67,7 +67,7 @@ def test_prompts_are_listed_by_slug_without_the_archived(desk: Desk) -> None:
     assert desk.value(calls.get_prompt, slug="z")["archived_at"] == 1003
 
 
-def test_archiving_again_changes_nothing(desk: Desk) -> None:
+def test_archiving_again_changes_nothing(desk: HandlerClient) -> None:
     desk.call(calls.create_prompt, SUM)
     for _ in range(2):
         desk.call(calls.archive_prompt, slug="sum")
@@ -75,7 +75,7 @@ def test_archiving_again_changes_nothing(desk: Desk) -> None:
     assert desk.value(calls.get_prompt, slug="sum")["archived_at"] == 1002
 
 
-def test_prompts_belong_to_the_account_that_made_them(desk: Desk) -> None:
+def test_prompts_belong_to_the_account_that_made_them(desk: HandlerClient) -> None:
     desk.call(calls.create_prompt, SUM)
     desk.call(calls.archive_prompt, slug="canned", token="ann")
 
@@ -83,7 +83,7 @@ def test_prompts_belong_to_the_account_that_made_them(desk: Desk) -> None:
     assert [each["slug"] for each in desk.value(calls.list_prompts, token="bob")["data"]] == ["canned"]
 
 
-def test_a_canned_prompt_can_be_changed_and_replaced(desk: Desk) -> None:
+def test_a_canned_prompt_can_be_changed_and_replaced(desk: HandlerClient) -> None:
     changed = desk.value(calls.update_prompt, {"name": "Mine", "description": None}, slug="canned")
     replaced = desk.value(calls.create_prompt, {**SUM, "slug": "canned"}, token="bob")
 
@@ -92,7 +92,7 @@ def test_a_canned_prompt_can_be_changed_and_replaced(desk: Desk) -> None:
     assert replaced["template"] == SUM["template"]
 
 
-def test_a_canned_prompt_with_a_broken_template_is_shown_all_the_same(desk: Desk) -> None:
+def test_a_canned_prompt_with_a_broken_template_is_shown_all_the_same(desk: HandlerClient) -> None:
     desk.fixtures = Fixtures(sections={"prompts": ({"slug": "broken", "template": "{{ a"},)})
 
     assert desk.value(calls.get_prompt, slug="broken")["variables"] == []
@@ -103,7 +103,7 @@ def test_a_canned_prompt_with_a_broken_template_is_shown_all_the_same(desk: Desk
     )
 
 
-def test_a_taken_slug_is_a_conflict_even_when_archived(desk: Desk) -> None:
+def test_a_taken_slug_is_a_conflict_even_when_archived(desk: HandlerClient) -> None:
     taken = (Reason.CONFLICT, ("body", "slug"), "prompt_exists", "Prompt 'sum' already exists.")
     desk.call(calls.create_prompt, SUM)
 
@@ -112,14 +112,14 @@ def test_a_taken_slug_is_a_conflict_even_when_archived(desk: Desk) -> None:
     assert desk.refusal(calls.create_prompt, SUM) == taken
 
 
-def test_what_is_said_about_a_prompt_can_be_said_anew(desk: Desk) -> None:
+def test_the_description_of_a_prompt_can_be_changed(desk: HandlerClient) -> None:
     desk.call(calls.create_prompt, SUM)
     changed = desk.value(calls.update_prompt, {"name": "New", "model": None, "slug": "no"}, slug="sum")
 
     assert (changed["slug"], changed["name"], changed["model"], changed["updated_at"]) == ("sum", "New", "m", 1002)
 
 
-def test_versions_are_drafted_published_and_archived(desk: Desk) -> None:
+def test_versions_are_drafted_published_and_archived(desk: HandlerClient) -> None:
     desk.call(calls.create_prompt, SUM)
     response = desk.call(calls.create_prompt_version, {"template": "b", "change_note": "why"}, slug="sum")
     before = desk.value(calls.list_prompt_versions, slug="sum")
@@ -171,8 +171,8 @@ def test_versions_are_drafted_published_and_archived(desk: Desk) -> None:
         ({}, "missing_required_parameter", "Missing required parameter: 'messages'."),
     ],
 )
-def test_a_bad_template_is_refused_when_it_is_brought(
-    desk: Desk, create: Callable[[Call], Response], content: dict[str, Any], code: str, message: str
+def test_an_invalid_template_is_rejected_at_creation(
+    desk: HandlerClient, create: Callable[[Call], Response], content: dict[str, Any], code: str, message: str
 ) -> None:
     reason, location, found, text = desk.refusal(create, {"slug": "new", **content}, slug="canned")
 
@@ -196,7 +196,7 @@ def test_a_bad_template_is_refused_when_it_is_brought(
     ],
 )
 def test_an_unknown_slug_is_not_found(
-    desk: Desk, handler: Callable[[Call], Response], body: Any, arguments: dict[str, Any]
+    desk: HandlerClient, handler: Callable[[Call], Response], body: Any, arguments: dict[str, Any]
 ) -> None:
     expected = (Reason.NOT_FOUND, ("path", "slug"), "prompt_not_found", "Prompt 'nope' not found.")
 
@@ -213,8 +213,8 @@ def test_an_unknown_slug_is_not_found(
         (calls.start_ab_test, {"version_a": 1, "version_b": 2}, {}),
     ],
 )
-def test_an_archived_prompt_cannot_be_worked_with(
-    desk: Desk, handler: Callable[[Call], Response], body: Any, arguments: dict[str, Any]
+def test_an_archived_prompt_cannot_be_changed_or_used(
+    desk: HandlerClient, handler: Callable[[Call], Response], body: Any, arguments: dict[str, Any]
 ) -> None:
     desk.call(calls.archive_prompt, slug="canned")
     expected = (Reason.CONFLICT, ("path", "slug"), "prompt_archived", "Prompt 'canned' is archived.")
@@ -233,7 +233,11 @@ def test_an_archived_prompt_cannot_be_worked_with(
     ],
 )
 def test_an_unknown_version_is_not_found(
-    desk: Desk, handler: Callable[[Call], Response], body: Any, arguments: dict[str, Any], location: tuple[str, str]
+    desk: HandlerClient,
+    handler: Callable[[Call], Response],
+    body: Any,
+    arguments: dict[str, Any],
+    location: tuple[str, str],
 ) -> None:
     expected = (Reason.NOT_FOUND, location, "prompt_version_not_found", "Version 7 of prompt 'canned' not found.")
 

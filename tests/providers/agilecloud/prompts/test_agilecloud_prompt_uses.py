@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from agilecloud_desk import FIXTURES, Desk
 from effort import effort_within
+from handler_client import FIXTURES, HandlerClient
 
 from mockserver.errors import Reason
 from mockserver.providers.agilecloud.prompts import operations as calls
@@ -17,9 +17,9 @@ BOTH = {"version_a": 1, "version_b": 2}
 
 
 @pytest.fixture
-def desk() -> Desk:
+def desk() -> HandlerClient:
     """A desk with a prompt of two versions, of which the second is a draft."""
-    desk = Desk()
+    desk = HandlerClient()
     desk.call(calls.create_prompt, SUM)
     desk.call(
         calls.create_prompt_version, {"template": "Say it: {{ text }}\nTwice.", "model_config": {"n": 2}}, slug="sum"
@@ -27,7 +27,7 @@ def desk() -> Desk:
     return desk
 
 
-def test_versions_are_compared_line_by_line_and_field_by_field(desk: Desk) -> None:
+def test_versions_are_compared_line_by_line_and_field_by_field(desk: HandlerClient) -> None:
     compared = desk.value(calls.diff_prompt_versions, slug="sum", v1=1, v2=2)
 
     assert compared == {
@@ -42,13 +42,13 @@ def test_versions_are_compared_line_by_line_and_field_by_field(desk: Desk) -> No
     }
 
 
-def test_a_version_does_not_differ_from_itself(desk: Desk) -> None:
+def test_a_version_does_not_differ_from_itself(desk: HandlerClient) -> None:
     compared = desk.value(calls.diff_prompt_versions, slug="sum", v1=2, v2=2)
 
     assert (compared["diff"], compared["changes"]) == ("", [])
 
 
-def test_messages_are_compared_with_their_roles(desk: Desk) -> None:
+def test_messages_are_compared_with_their_roles(desk: HandlerClient) -> None:
     messages = [{"role": "system", "content": "a\nb"}, {"role": "user", "content": "c"}]
     for content in (messages, [messages[0], {"role": "user", "content": "d"}]):
         desk.call(calls.create_prompt_version, {"messages": content}, slug="sum")
@@ -58,7 +58,7 @@ def test_messages_are_compared_with_their_roles(desk: Desk) -> None:
     assert [each["field"] for each in compared["changes"]] == ["messages"]
 
 
-def test_long_versions_are_compared_as_a_whole_and_at_once(desk: Desk) -> None:
+def test_long_versions_are_compared_as_a_whole_and_at_once(desk: HandlerClient) -> None:
     for offset in (0, 1):
         lines = "\n".join(str((n * 7919 + offset) % 997) for n in range(100_000))
         desk.call(calls.create_prompt_version, {"template": lines}, slug="sum")
@@ -69,7 +69,7 @@ def test_long_versions_are_compared_as_a_whole_and_at_once(desk: Desk) -> None:
     assert compared["diff"].count("\n") == 200_003
 
 
-def test_a_prompt_is_rendered_by_its_published_version_unless_another_is_named(desk: Desk) -> None:
+def test_a_prompt_is_rendered_by_its_published_version_unless_another_is_named(desk: HandlerClient) -> None:
     values = {"text": "T"}
     published = desk.value(calls.render_prompt, {"variables": values}, slug="sum")
     named = desk.value(calls.render_prompt, {"variables": values, "version": 2}, slug="sum")
@@ -78,7 +78,7 @@ def test_a_prompt_is_rendered_by_its_published_version_unless_another_is_named(d
     assert (named["rendered"], named["version"]) == ("Say it: T\nTwice.", 2)
 
 
-def test_rendered_messages_stand_apart(desk: Desk) -> None:
+def test_rendered_messages_stand_apart(desk: HandlerClient) -> None:
     messages = [{"role": "system", "content": "{{ a }}"}, {"role": "user", "content": "b"}]
     desk.call(calls.create_prompt, {"slug": "two", "messages": messages})
     rendered = desk.value(calls.render_prompt, {"variables": {"a": "A"}}, slug="two")
@@ -87,7 +87,7 @@ def test_rendered_messages_stand_apart(desk: Desk) -> None:
     assert [each["role"] for each in rendered["messages"]] == ["system", "user"]
 
 
-def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: Desk) -> None:
+def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: HandlerClient) -> None:
     missing = (Reason.INVALID, ("body", "variables", "text"), "missing_variable", "Missing variable: 'text'.")
     archived = (Reason.CONFLICT, ("body", "version"), "version_archived", "Version 1 of prompt 'sum' is archived.")
 
@@ -96,7 +96,7 @@ def test_a_missing_variable_or_an_archived_version_is_not_rendered(desk: Desk) -
     assert desk.refusal(calls.render_prompt, {"version": 1}, slug="sum") == archived
 
 
-def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
+def test_a_version_test_counts_the_requests_of_each_version(desk: HandlerClient) -> None:
     started = desk.value(calls.start_ab_test, {**BOTH, "split": None}, slug="sum")
     book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"), FIXTURES.section("prompts"))
     for n in range(40):
@@ -117,7 +117,7 @@ def test_a_test_runs_and_counts_what_it_chose(desk: Desk) -> None:
     assert second["completion_tokens"] == 2 * second["requests"]
 
 
-def test_a_new_test_counts_from_nothing(desk: Desk) -> None:
+def test_a_new_test_counts_from_nothing(desk: HandlerClient) -> None:
     for split in (1, 0):
         desk.call(calls.start_ab_test, {**BOTH, "split": split}, slug="sum")
         book = PromptRepository(prompts_of(desk.sandbox), account_key("ann"))
@@ -128,7 +128,7 @@ def test_a_new_test_counts_from_nothing(desk: Desk) -> None:
     assert [each["requests"] for each in desk.value(calls.get_ab_results, slug="sum")["variants"]] == [1, 0]
 
 
-def test_a_test_takes_two_versions_that_are_alive(desk: Desk) -> None:
+def test_a_version_test_needs_two_versions_that_are_not_archived(desk: HandlerClient) -> None:
     same = desk.refusal(calls.start_ab_test, {"version_a": 1, "version_b": 1}, slug="sum")
     desk.call(calls.publish_prompt_version, slug="sum", version=2)
 
@@ -140,7 +140,7 @@ def test_a_test_takes_two_versions_that_are_alive(desk: Desk) -> None:
     )
 
 
-def test_a_prompt_without_a_test_has_no_results(desk: Desk) -> None:
+def test_a_prompt_without_a_test_has_no_results(desk: HandlerClient) -> None:
     expected = (Reason.NOT_FOUND, ("path", "slug"), "ab_test_not_found", "Prompt 'sum' has no A/B test.")
 
     assert desk.refusal(calls.get_ab_results, slug="sum") == expected

@@ -56,7 +56,7 @@ def test_publishing_archives_the_version_before() -> None:
     assert prompt.current == prompt.versions[1]
 
 
-def test_what_is_archived_stays_so_and_what_is_published_may_be_published_again() -> None:
+def test_an_archived_version_stays_archived_and_a_published_one_may_be_published_again() -> None:
     prompt = make_prompt({"template": "a"}, {"template": "b"}, published=2)
 
     with pytest.raises(IllegalTransition, match="version 1 is archived"):
@@ -75,7 +75,7 @@ def test_what_is_archived_stays_so_and_what_is_published_may_be_published_again(
         (ARCHIVED, DRAFT, False),
     ],
 )
-def test_versions_live_by_the_table(before: VersionStatus, after: VersionStatus, allowed: bool) -> None:
+def test_versions_change_status_as_the_table_says(before: VersionStatus, after: VersionStatus, allowed: bool) -> None:
     assert LIFECYCLE.allows(before, after) is allowed
 
 
@@ -175,7 +175,7 @@ def test_an_archived_prompt_is_found_but_not_listed() -> None:
     assert book.find("a").is_archived  # type: ignore[union-attr]  # it is there
 
 
-def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
+def test_uses_are_counted_for_an_accounts_own_prompts_only() -> None:
     book = PromptRepository(make_rows(), "t", FIXTURES)
     book.put(make_tested())
     for slug in ("sum", "a", "z"):
@@ -185,7 +185,7 @@ def test_uses_are_counted_on_an_accounts_own_prompt_only() -> None:
     assert (book.own("a"), book.own("z")) == (None, None)
 
 
-def test_the_prompts_that_come_with_the_house_all_render() -> None:
+def test_all_bundled_prompts_render() -> None:
     prompts = load_fixtures(Settings(), "agilecloud").section("prompts")
     values = {"text": "T", "company": "C", "question": "Q"}  # What has no default.
     book = PromptRepository(make_rows(), "t", prompts)

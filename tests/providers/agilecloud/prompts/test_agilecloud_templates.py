@@ -66,7 +66,7 @@ ORDINARY = [
 
 
 @pytest.mark.parametrize("template", ORDINARY)
-def test_what_prompts_need_renders_as_in_jinja(template: str) -> None:
+def test_common_templates_render_as_in_jinja2(template: str) -> None:
     plain = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(template).render(ANN)
 
     assert render(template, ANN) == plain
@@ -88,7 +88,7 @@ def test_what_prompts_need_renders_as_in_jinja(template: str) -> None:
         (r"{{ '\ud800' }}", "Line 1: bad string escape"),
     ],
 )
-def test_what_cannot_be_read_or_done_is_said_with_its_line(template: str, message: str) -> None:
+def test_an_invalid_template_is_reported_with_its_line(template: str, message: str) -> None:
     with pytest.raises(TemplateError) as problem:
         render(template, ANN)
 
@@ -119,7 +119,7 @@ def test_a_missing_variable_is_named(template: str) -> None:
     assert str(problem.value) == "Missing variable: 'city'."
 
 
-def test_a_missing_member_is_named_with_what_lacks_it() -> None:
+def test_a_missing_member_is_named_with_its_object() -> None:
     with pytest.raises(TemplateError, match=r"Line 1: 'd\.z' is undefined") as problem:
         render("{{ d.z }}", ANN)
 
@@ -178,14 +178,14 @@ def test_one_template_cannot_change_the_variables_of_the_next() -> None:
     assert render_all(["{% if xs.append(9) %}{% endif %}a", "{{ xs }}{# #}"], {"xs": [1]}) == ["a", "[1]"]
 
 
-def test_a_template_that_ends_its_process_leaves_the_next_one_whole() -> None:
+def test_a_template_that_ends_its_process_does_not_affect_the_next() -> None:
     for _ in range(3):
         with pytest.raises(TemplateError, match="too much"):
             render("{% set s = namespace() %}{% set s.x = s %}{{ s }}", {})
         assert render("{% if a %}{{ a|upper }}{% endif %}", {"a": "x"}) == "X"
 
 
-def test_variables_may_stand_before_the_names_of_the_language() -> None:
+def test_variables_may_shadow_built_in_names() -> None:
     assert render("{{ range }}{{ dict }}{% if 1 %}{% endif %}", {"range": 1, "dict": 2}) == "12"
 
 
@@ -214,7 +214,7 @@ def test_placeholders_are_the_names_without_a_value(template: str, names: tuple[
     "template",
     ["{{ a", "{% include 'a' %}", "{{ a|no_such_filter }}", "{% for %}", "{{ (" * 500, "a" * 1_000_001, "\ud800{{"],
 )
-def test_a_template_without_sense_has_no_placeholders(template: str) -> None:
+def test_an_invalid_template_has_no_placeholders(template: str) -> None:
     with pytest.raises(TemplateError):
         placeholders(template)
 

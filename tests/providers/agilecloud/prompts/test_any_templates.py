@@ -169,19 +169,19 @@ def end_of(template: str, variables: dict[str, Any]) -> str:
 
 @PATIENT
 @given(st.lists(WORDS, max_size=25).map(" ".join), VARIABLES)
-def test_any_template_of_jinjas_words_ends_well(template: str, variables: dict[str, Any]) -> None:
+def test_any_template_renders_or_gives_an_error(template: str, variables: dict[str, Any]) -> None:
     assert end_of(template, variables) == end_of(template, variables)
 
 
 @PATIENT
 @given(st.text() | st.text("{}%#'\"|()[]xy \n-"), VARIABLES)
-def test_any_text_ends_well(template: str, variables: dict[str, Any]) -> None:
+def test_any_text_renders_or_gives_an_error(template: str, variables: dict[str, Any]) -> None:
     assert end_of(template, variables) == end_of(template, variables)
 
 
 @settings(PATIENT, max_examples=100)
 @given(EXPRESSIONS, VARIABLES)
-def test_any_expression_ends_well_even_in_a_loop(expression: str, variables: dict[str, Any]) -> None:
+def test_any_expression_in_a_loop_renders_or_gives_an_error(expression: str, variables: dict[str, Any]) -> None:
     values = {"x": 7, "xs": [3, "b", {"k": 1}], "d": {"a": [1]}, "name": "Ann", **variables}
     once = end_of("{{ " + expression + " }}", values)
     many = end_of("{% for i in range(9999) %}{% set y = " + expression + " %}{% endfor %}", values)

@@ -161,7 +161,7 @@ def test_a_named_prompt_becomes_messages(body: dict[str, Any], resolved: dict[st
         ),
     ],
 )
-def test_what_cannot_be_resolved_says_where_and_why(
+def test_an_unresolvable_prompt_reports_where_and_why(
     body: dict[str, Any], reason: Reason, location: str, code: str, message: str
 ) -> None:
     with pytest.raises(Refusal) as refused:

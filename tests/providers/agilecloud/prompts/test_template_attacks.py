@@ -120,7 +120,7 @@ SIBLINGS = [
 
 
 @pytest.mark.parametrize("template", [*ATTACKS, *SIBLINGS], ids=lambda template: template[:60])
-def test_what_would_take_too_much_time_or_memory_ends_in_time(template: str) -> None:
+def test_templates_that_take_too_much_time_or_memory_end_in_time(template: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with effort_within(MOST_CALLS):
         try:
@@ -147,7 +147,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("template", REFUSED, ids=lambda template: template[:60])
-def test_what_takes_too_much_is_said_to(template: str) -> None:
+def test_templates_that_do_too_much_are_rejected_with_that_message(template: str) -> None:
     with pytest.raises(TemplateError) as problem:
         render(template, VARIABLES)
 
@@ -163,7 +163,7 @@ HEAVY_BUT_BOUNDED = [
 
 
 @pytest.mark.parametrize("template", HEAVY_BUT_BOUNDED)
-def test_what_is_merely_heavy_renders(template: str) -> None:
+def test_heavy_templates_within_the_bounds_render(template: str) -> None:
     with effort_within(MOST_CALLS):
         assert render(template, VARIABLES)
 
@@ -190,7 +190,7 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize("template", UNSAFE)
-def test_what_reaches_outside_the_data_is_refused(template: str) -> None:
+def test_templates_that_reach_outside_their_variables_are_rejected(template: str) -> None:
     with pytest.raises(TemplateError) as problem:
         render(template, VARIABLES)
 

@@ -1,11 +1,13 @@
--- The load: one fixed POST, with the body of the file BENCH_BODY and the token BENCH_TOKEN; ends with one line of JSON.
-local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
-
-wrk.method = "POST"
-wrk.body = file:read("*a")
-wrk.headers["Content-Type"] = "application/json"
+-- The load: one fixed request with the method BENCH_METHOD, the body of the file BENCH_BODY if it is set, and the token
+-- BENCH_TOKEN; ends with one line of JSON.
+wrk.method = os.getenv("BENCH_METHOD")
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_TOKEN")
-file:close()
+if os.getenv("BENCH_BODY") then
+   local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
+   wrk.body = file:read("*a")
+   wrk.headers["Content-Type"] = "application/json"
+   file:close()
+end
 
 function done(summary, latency)
    local errors = summary.errors

@@ -1,4 +1,4 @@
-"""Lies about what the document promises, which Schemathesis has to notice."""
+"""Responses that violate the document, which Schemathesis has to notice."""
 
 from typing import NamedTuple
 

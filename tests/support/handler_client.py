@@ -1,4 +1,4 @@
-"""A desk to work on prompts: handlers are called as the engine calls them."""
+"""Calls handlers directly, as the engine calls them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ FIXTURES = Fixtures(sections={"prompts": (CANNED,)})
 CREATED = (calls.create_prompt, calls.create_prompt_version)
 
 
-class Desk:
+class HandlerClient:
     """A sandbox whose prompts are worked on; every call comes a second after the one before."""
 
     def __init__(self) -> None:

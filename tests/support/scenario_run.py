@@ -1,4 +1,4 @@
-"""A scene: a server on a socket whose sandbox a scenario has set up, and the clients that meet it."""
+"""A server on a socket with a sandbox that a scenario has set up, and its clients."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from batch_desk import CHAT, chats
+from batch_client import CHAT, chats
 from builders import make_settings
 from openai import OpenAI
 from openai.types import Batch
@@ -18,7 +18,7 @@ from mockserver.server.process import ThreadedServer
 TOKEN = "dai_sk_ann"
 
 
-class Scene:
+class ScenarioRun:
     """One server, one sandbox, one token; a client of each API, and one of the admin API."""
 
     def __init__(self, server: ThreadedServer, api: httpx.Client) -> None:
@@ -56,13 +56,13 @@ class Scene:
 
 
 @contextmanager
-def scene(name: str, **settings: Any) -> Iterator[Scene]:
+def scenario_run(name: str, **settings: Any) -> Iterator[ScenarioRun]:
     """The scenario, applied through the admin API; time stands still unless the scenario or the test moves it."""
     with (
         ThreadedServer(make_settings(**settings)) as server,
         httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api,
     ):
-        made = Scene(server, api)
+        made = ScenarioRun(server, api)
         made.apply(name)
         yield made
 

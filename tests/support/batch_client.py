@@ -1,4 +1,4 @@
-"""A desk to run AgileCloud's batches at: files are put there, batches asked for as clients ask."""
+"""Runs AgileCloud's batches through the engine, as a client would: uploads files, creates and polls batches."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def chats(count: int) -> bytes:
     return jsonl(*(request_of(f"r{n}", f"Question {n} about rivers") for n in range(count)))
 
 
-class BatchDesk:
+class BatchClient:
     """One account of one engine, whose clock stands still."""
 
     def __init__(self, engine: Engine | None = None, *, token: str = "ann", **settings: Any) -> None:

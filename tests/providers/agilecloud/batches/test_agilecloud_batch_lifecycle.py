@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from batch_desk import (
+from batch_client import (
     DAY,
-    BatchDesk,
+    BatchClient,
     counts_of,
     jsonl,
     request_of,
@@ -45,12 +45,12 @@ def engines() -> list[Engine]:
     capacities = ("free", "busy", "2026-04-12T05:00:00")
     profiles = ("agilecloud", "openai")
     return [
-        BatchDesk(agilecloud_profile=profile, capacity=capacity).engine
+        BatchClient(agilecloud_profile=profile, capacity=capacity).engine
         for profile, capacity in itertools.product(profiles, capacities)
     ]
 
 
-def looks(desk: BatchDesk, id_: str) -> dict[str, Callable[[], Any]]:
+def looks(desk: BatchClient, id_: str) -> dict[str, Callable[[], Any]]:
     def cancel() -> Any:
         response = desk.ask("POST", f"/v1/batches/{id_}/cancel")
         return value_of(response) if response.status == 200 else None
@@ -88,11 +88,11 @@ def check_sense(batch: Any, is_openai: bool) -> None:
 
 @STEADY
 @given(st.lists(TEXTS, min_size=1, max_size=6), PROGRESSIONS, DEEDS, st.integers(0, 5))
-def test_no_batch_ever_goes_backwards(
+def test_no_batch_status_ever_goes_back(
     engines: list[Engine], texts: list[str], progression: Progression, deeds: list[str | float], which: int
 ) -> None:
     engines[which].sandboxes.open("ann").reset()
-    desk = BatchDesk(engines[which])
+    desk = BatchClient(engines[which])
     desk.sandbox.progression = progression
     before = desk.create(jsonl(*(request_of(f"r{n}", text) for n, text in enumerate(texts))))
 

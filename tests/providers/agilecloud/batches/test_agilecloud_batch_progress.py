@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from batch_desk import (
+from batch_client import (
     DAY,
     EMBEDDINGS,
     MODEL,
     OPENAI,
-    BatchDesk,
+    BatchClient,
     chats,
     counts_of,
     embedding_of,
@@ -24,13 +24,13 @@ from mockserver.redaction import account_key
 
 
 @pytest.fixture(scope="module")
-def desk() -> BatchDesk:
+def desk() -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
-    return BatchDesk()
+    return BatchClient()
 
 
 def test_a_timed_batch_of_agilecloud_shows_three_statuses_on_its_way() -> None:
-    desk = BatchDesk(progression="time:100")
+    desk = BatchClient(progression="time:100")
     id_ = desk.create(chats(9))["id"]
     seen = []
     for _ in range(11):
@@ -45,7 +45,7 @@ def test_a_timed_batch_of_agilecloud_shows_three_statuses_on_its_way() -> None:
 
 
 def test_openais_batches_are_finalized_before_they_are_completed() -> None:
-    desk = BatchDesk(progression="polls:4", **OPENAI)
+    desk = BatchClient(progression="polls:4", **OPENAI)
     id_ = desk.create(chats(4))["id"]
 
     batches = [desk.read(id_) for _ in range(5)]
@@ -57,8 +57,8 @@ def test_openais_batches_are_finalized_before_they_are_completed() -> None:
     assert batches[-1] == batches[-2]
 
 
-def test_files_and_bills_are_of_the_end_whenever_somebody_looks() -> None:
-    desk = BatchDesk(progression="time:100")
+def test_files_and_usage_are_dated_by_the_end_of_the_batch() -> None:
+    desk = BatchClient(progression="time:100")
     created = desk.now
     id_ = desk.create(chats(2), output_expires_after={"anchor": "created_at", "seconds": 7200})["id"]
     desk.sandbox.clock.advance(3600)
@@ -74,14 +74,14 @@ def test_files_and_bills_are_of_the_end_whenever_somebody_looks() -> None:
     assert desk.ask("GET", f"/v1/files/{batch['output_file_id']}/content").status == 404
 
 
-def test_files_are_gone_after_thirty_days_unless_said_otherwise(desk: BatchDesk) -> None:
+def test_files_are_gone_after_thirty_days_unless_said_otherwise(desk: BatchClient) -> None:
     batch = desk.run(jsonl(request_of("a"), request_of("b", "[mock:fail]")))
 
     for name in ("output_file_id", "error_file_id"):
         assert value_of(desk.ask("GET", f"/v1/files/{batch[name]}"))["expires_at"] == desk.now + 30 * DAY
 
 
-def test_a_job_lets_go_of_what_its_files_hold(desk: BatchDesk) -> None:
+def test_a_batch_record_keeps_no_file_content(desk: BatchClient) -> None:
     good, bad = desk.run(chats(3)), desk.run(b"{bad\n")
 
     for batch in (good, bad):
@@ -91,7 +91,7 @@ def test_a_job_lets_go_of_what_its_files_hold(desk: BatchDesk) -> None:
 
 
 def test_usage_is_what_the_lines_add_up_to_and_is_billed_by_model() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     requests = [
         request_of("a"),
         request_of("b", n=2),
@@ -122,7 +122,7 @@ def test_usage_is_what_the_lines_add_up_to_and_is_billed_by_model() -> None:
 
 
 def test_a_batch_costs_half_of_what_live_requests_do() -> None:
-    desk = BatchDesk()
+    desk = BatchClient()
     requests = [embedding_of(f"r{n}", "ebb and flood") for n in range(4)]
     for each in requests:
         desk.ask("POST", EMBEDDINGS, json=each["body"])
@@ -142,22 +142,22 @@ def test_a_batch_costs_half_of_what_live_requests_do() -> None:
         ([request_of("a"), request_of("b", model="qwen-2.5-3b")], None),
     ],
 )
-def test_a_batch_names_the_model_its_requests_agree_on(desk: BatchDesk, requests: Any, model: str | None) -> None:
+def test_a_batch_names_the_model_its_requests_agree_on(desk: BatchClient, requests: Any, model: str | None) -> None:
     assert desk.run(jsonl(*requests))["model"] == model
 
 
 def test_fresh_processes_write_the_same_bytes() -> None:
     contents = []
     for _ in range(2):
-        desk = BatchDesk()
+        desk = BatchClient()
         batch = desk.run(jsonl(*(request_of(f"r{n}", f"{n}" + "[mock:fail]" * (n % 2)) for n in range(50))))
         contents.append((batch, desk.content(batch["output_file_id"]), desk.content(batch["error_file_id"])))
 
     assert contents[0] == contents[1]
 
 
-def test_prompts_are_those_of_the_time_when_the_lines_turn_came() -> None:
-    desk = BatchDesk(progression="time:100")
+def test_a_line_uses_the_prompt_version_of_the_time_it_is_processed() -> None:
+    desk = BatchClient(progression="time:100")
     assert desk.ask("POST", "/api/v1/prompts", json={"slug": "tides", "template": "Say {{ word }}."}).status == 201
     id_ = desk.create(jsonl(*(request_of(f"r{n}", prompt_slug="tides", variables={"word": "ebb"}) for n in range(3))))[
         "id"
@@ -171,8 +171,8 @@ def test_prompts_are_those_of_the_time_when_the_lines_turn_came() -> None:
     assert counts_of(before) == counts_of(batch) == (3, 1, 0)
 
 
-def test_a_version_test_shares_the_lines_and_counts_what_came_of_them() -> None:
-    desk = BatchDesk(progression="time:100")
+def test_a_version_test_splits_the_lines_and_counts_their_outcomes() -> None:
+    desk = BatchClient(progression="time:100")
     prompt = {"slug": "tides", "template": "Say {{ word }}.", "model_config": {"n": 1}}
     desk.ask("POST", "/api/v1/prompts", json=prompt)
     desk.ask("POST", "/api/v1/prompts/tides/versions", json={**prompt, "model_config": {"n": 1000}})
@@ -199,8 +199,8 @@ def test_a_version_test_shares_the_lines_and_counts_what_came_of_them() -> None:
     assert first["completion_tokens"] == batch["usage"]["output_tokens"]
 
 
-def test_the_files_of_a_batch_are_listed_although_nobody_asked_for_the_batch() -> None:
-    desk = BatchDesk(progression="time:100")
+def test_the_files_of_a_batch_are_listed_before_the_batch_is_read() -> None:
+    desk = BatchClient(progression="time:100")
     desk.create(chats(2))
     desk.sandbox.clock.advance(50)
     early = [each["purpose"] for each in value_of(desk.ask("GET", "/v1/files"))["data"]]

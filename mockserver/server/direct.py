@@ -1,0 +1,234 @@
+"""Answers most requests inside the protocol's callback, without an ASGI conversation.
+
+An ASGI conversation (a task, an event, a scope, two messages) costs as much as all else that happens to a small
+request. A request needs none if its message is whole and the application can answer it at once. So:
+
+- When a head is complete and nothing speaks against it (see `_may_be_direct`), the request is *held*: its body is
+  gathered here. When its message is complete, the application is asked for the response (`AnswersAtOnce.respond`).
+- If it has one that is plain bytes, the response is written as uvicorn would write it. If the response needs a
+  conversation (a delay, a fault, a stream, an unusual header), one is begun that only delivers it.
+- If the application declines, the request becomes the conversation that it would have been, and what was read is
+  replayed. The same happens to a body that is not whole within GATHER_SECONDS, so all bounds on slow bodies hold.
+
+Nothing is written in the callback. The answers of one round of the event loop go out together, by one `call_soon`
+(`PendingWrites`): written one by one, each would wake its client, whose next request would then come alone.
+
+A connection gets one direct answer in a round of the loop. A request behind it takes the ASGI way, and what is behind
+that one waits, so a client that pipelines thousands of requests holds up nobody and fills no memory.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, cast, runtime_checkable
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.server.socket import CoalescingTransport
+from mockserver.web.answers.space import SMALL_BYTES
+from mockserver.web.fault_delivery import TRANSPORT
+from mockserver.web.scopes import origin_of, texts
+
+GATHER_SECONDS = 0.02
+"""How long a body may take to become whole before its request becomes a conversation."""
+
+MAX_STARTS = 1000
+"""The most beginnings of responses that are kept."""
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+
+App = Callable[..., Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+@runtime_checkable
+class AnswersAtOnce(Protocol):
+    """An application that may answer without an ASGI conversation."""
+
+    @property
+    def max_direct_body(self) -> int:
+        """The most bytes of a body that it answers at once."""
+
+    def respond(self, request: Request) -> Response | None:
+        """The response; None, with nothing done, if the request needs a conversation."""
+
+    def standing_headers(self, media_type: str, source: str) -> Headers:
+        """The headers of every response with this media type and source."""
+
+    def deliverer(self, response: Response) -> App:
+        """An ASGI application that delivers this response."""
+
+
+class _Names(dict[str, str]):
+    """Beginnings of header lines by name; those of headers that need a conversation are not printable."""
+
+    def __missing__(self, name: str) -> str:
+        if len(self) >= MAX_STARTS:
+            self.clear()
+        lower = name.lower()
+        start = self[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
+        return start
+
+
+_names = _Names()
+
+
+class ResponseEncoder:
+    """Encodes responses as uvicorn sends them, for all connections of a server."""
+
+    def __init__(self, app: AnswersAtOnce) -> None:
+        self.app = app
+        self._starts: dict[tuple[int, str, str], bytes] = {}
+        """Status line and standing headers by status, media type and source."""
+        self._defaults: Headers = ()
+        """The default headers in them; they change each second."""
+
+    def encode(self, response: Response, defaults: Headers, *, only_head: bool) -> bytes | None:
+        """The response with these headers first; None if it needs a conversation."""
+        body, status = response.body, response.status
+        if not isinstance(body, bytes) or len(body) > SMALL_BYTES or response.delay or response.disturbance is not None:
+            return None
+        key = (status, response.media_type, response.source)
+        start = self._starts.get(key) if self._defaults is defaults else None
+        if start is None:
+            if status not in STATUS_LINE:
+                return None
+            start = self._add_start(key, defaults)
+        if response.headers:
+            lines = [_names[name] + value for name, value in response.headers]
+            text = "".join(lines)
+            if not (text.isascii() and text.isprintable()):
+                return None
+            start += "\r\n".join([*lines, ""]).encode()
+        if status == 204:
+            return start + b"\r\n"
+        if status in EMPTY_STATUSES:
+            body = b""
+        return b"%bcontent-length: %d\r\n\r\n%b" % (start, len(body), b"" if only_head else body)
+
+    def _add_start(self, key: tuple[int, str, str], defaults: Headers) -> bytes:
+        if self._defaults is not defaults or len(self._starts) >= MAX_STARTS:
+            self._starts, self._defaults = {}, defaults
+        headers = (*defaults, *self.app.standing_headers(*key[1:]))
+        start = self._starts[key] = b"".join([STATUS_LINE[key[0]], *(b"%b: %b\r\n" % header for header in headers)])
+        return start
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """One connection; see the module."""
+
+    def __init__(self, *given: Any, encoder: ResponseEncoder | None = None, **named: Any) -> None:
+        """Without an encoder, every request becomes a conversation."""
+        super().__init__(*given, **named)
+        self._encoder = encoder
+        self.is_held = False
+        """Whether a request is held."""
+        self._fields: dict[str, str] = {}
+        self._path = self._query = self._origin = ""
+        self._parts: list[bytes] = []
+        """Headers, path, query, origin and pieces of the body of the held request."""
+        self._gather_timer: asyncio.TimerHandle | None = None
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def hold_or_begin(self) -> None:
+        """The head is complete: hold the request, or begin its conversation."""
+        if not self._may_be_direct():
+            self.begin_conversation()
+            return
+        target = httptools.parse_url(self.url)
+        path, query = target.path.decode("ascii"), target.query
+        self._path = unquote(path) if "%" in path else path
+        self._query = query.decode("latin-1") if query else ""
+        self._parts = []
+        self.is_held = True
+
+    def on_body(self, body: bytes) -> None:
+        if self.is_held:
+            self._parts.append(body)
+        else:
+            super().on_body(body)
+
+    def begin_conversation(self, app: App | None = None) -> None:
+        """Begin the ASGI conversation of the current request; `app` replaces the application for it."""
+        url, headers, expects, usual = self.url, self.headers, self.expect_100_continue, self.app
+        super().on_message_begin()  # makes the scope
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers.copy()  # Trailers are no headers, but the parser would add them.
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]  # an entry of our own
+        self.app = cast(Any, app) or usual
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = usual
+
+    def release_held(self, app: App | None = None) -> None:
+        """Make the held request, if there is one, a conversation, and replay what was read of its body."""
+        if self.is_held:
+            parts = self._parts
+            self.drop_held()
+            self.begin_conversation(app)
+            for part in parts:
+                super().on_body(part)
+
+    def drop_held(self) -> None:
+        """Forget the held request: it is answered, or its connection is lost."""
+        self.is_held = False
+        self._parts = []
+        if self._gather_timer is not None:
+            self._gather_timer.cancel()
+            self._gather_timer = None
+
+    def gather(self) -> None:
+        """The received data ends within the body of the held request: wait if it is small, else release."""
+        stated = self._fields.get("content-length", "")
+        if self._encoder is None or not stated.isdigit() or int(stated) > self._encoder.app.max_direct_body:
+            self.release_held()
+        elif self._gather_timer is None:
+            self._gather_timer = self.loop.call_later(GATHER_SECONDS, self.release_held)
+
+    def _may_be_direct(self) -> bool:
+        cycle, parser, transport = self.cycle, self.parser, cast(CoalescingTransport, self.transport)
+        if (
+            self._encoder is None
+            or not (cycle is None or cycle.response_complete)
+            or transport.is_writing
+            or self.flow.write_paused
+            or parser.should_upgrade()
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+            or transport.is_closing()
+        ):
+            return False
+        self._fields = {texts[name]: texts[value] for name, value in self.headers}
+        return "transfer-encoding" not in self._fields
+
+    def answer_held(self) -> bool:
+        """The message of the held request is complete: answer or release it; returns whether it is answered."""
+        assert self._encoder is not None
+        app, parts = self._encoder.app, self._parts
+        method, body = texts[self.parser.get_method()], parts[0] if len(parts) == 1 else b"".join(parts)
+        origin = self._origin or self._find_origin()
+        response = app.respond(Request(method, self._path, self._query, self._fields, body, origin))
+        if response is None:
+            self.release_held()
+            return False
+        data = self._encoder.encode(response, self.server_state.default_headers, only_head=method == "HEAD")
+        if data is None:
+            self.release_held(app.deliverer(response))
+            return False
+        self.drop_held()
+        self.server_state.total_requests += 1
+        self.transport.write(data)
+        return True
+
+    def _find_origin(self) -> str:
+        host, port = self.server or ("127.0.0.1", None)
+        self._origin = origin_of(self.scheme or "http", host, port or 4024)
+        return self._origin

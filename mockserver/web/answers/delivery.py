@@ -1,0 +1,154 @@
+"""Sends responses: small ones at once, large ones and streams in parts, each when the one before was taken."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from mockserver.errors import Refusal
+from mockserver.http import EMPTY_STATUSES, Response
+from mockserver.openapi.responses import problem
+from mockserver.sandbox.blobs import BlobParts
+from mockserver.web.answers.space import LEAST_PART, SMALL_BYTES, AnswerSpace
+from mockserver.web.fault_delivery import close_stream, wait_for_disconnect
+from mockserver.web.lanes import busy, own_lane
+from mockserver.workers import LaneFull, Workers
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Send
+
+_NOTHING_YET = {"type": "http.response.body", "body": b"", "more_body": True}
+_END = {"type": "http.response.body", "body": b""}
+
+
+def is_large(response: Response) -> bool:
+    """Whether the body is in memory, and large enough to be counted."""
+    return isinstance(response.body, bytes) and len(response.body) > SMALL_BYTES
+
+
+class Delivery:
+    """Sends the responses of a server."""
+
+    def __init__(self, workers: Workers, space: AnswerSpace, *, shows_source: bool) -> None:
+        self.space = space
+        self._workers = workers
+        self._shows_source = shows_source
+
+    def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers of every response with this media type and source."""
+        return _standing_headers(media_type, source if self._shows_source else "")
+
+    def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
+        own = ((_header_name(name), value.encode("latin-1", "replace")) for name, value in response.headers)
+        return [*self.standing_headers(response.media_type, response.source), *own]
+
+    @asynccontextmanager
+    async def hold(self, response: Response) -> AsyncIterator[Response]:
+        """The response, whose memory counts inside the block; a large one is on disk if there are many already.
+
+        The caller must keep no other reference to it.
+        """
+        body = response.body
+        if not (isinstance(body, bytes) and is_large(response)):
+            yield response
+            return
+        size = len(body)
+        try:
+            if self.space.is_in_memory(size):
+                del body
+                with self.space.hold(size):
+                    yield response
+                return
+            headers = (*response.headers, ("Content-Length", str(size)))
+            blob = await self._workers.run(own_lane(), partial(self.space.keep, (body,)))
+            response = response._replace(body=blob.chunks(), headers=headers)
+            del blob
+        except (LaneFull, Refusal) as full:
+            response = no_space(full)
+        del body
+        yield response
+
+    async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
+        """Send a response undisturbed."""
+        body = response.body if response.status not in EMPTY_STATUSES else b""
+        headers = self._headers(response)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        if not isinstance(body, bytes):
+            await send(start)
+            await self._stream(body, receive, send, only_head=method == "HEAD")
+            return
+        if response.status != 204:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send(start)
+        if len(body) > SMALL_BYTES and method != "HEAD":
+            await self._send_slices(body, send)
+        else:
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+    async def _send_slices(self, body: bytes, send: "Send") -> None:
+        at = 0
+        with self.space.stream():
+            while at < len(body):
+                async with self.space.part():
+                    part = body[at : at + self.space.part_bytes]
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                at += len(part)
+                await _flush(send, _END if at == len(body) else _NOTHING_YET)
+
+    async def _stream(self, parts: Iterator[bytes], receive: "Receive", send: "Send", *, only_head: bool) -> None:
+        """Send parts as they are made; stop when the client leaves."""
+        lane, leaving = own_lane(), asyncio.ensure_future(wait_for_disconnect(receive))
+        unread = 0
+        try:
+            with self.space.stream():
+                while not (only_head or leaving.done()):
+                    if isinstance(parts, BlobParts):
+                        parts.part_bytes = self.space.part_bytes
+                    async with self.space.part():
+                        part = await self._workers.run(lane, partial(next, parts, None))
+                        if part is None:
+                            break
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                    unread += len(part)
+                    if unread >= LEAST_PART:
+                        unread = 0
+                        del part
+                        await _flush(send, _NOTHING_YET)
+            if not leaving.done():
+                await send(_END)
+        except ConnectionResetError:  # the server ends; without its last part the response is seen to be cut off
+            return
+        finally:
+            leaving.cancel()
+            close_stream(parts)
+
+
+async def _flush(send: "Send", message: dict[str, Any]) -> None:
+    """Send a message without content, as soon as the client has read most of what was sent before."""
+    await asyncio.sleep(0)  # our transport writes at the end of the loop's turn
+    await send(message)
+
+
+def no_space(full: LaneFull | Refusal) -> Response:
+    """The response where there is no room for the requested one."""
+    if isinstance(full, LaneFull):
+        return busy(full)
+    return problem(full.status or 503, "No Space", str(full))
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
+@lru_cache(maxsize=4096)
+def _standing_headers(media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
+    named = ((b"content-type", _with_charset(media_type)), (b"x-mock-source", source))
+    return tuple((name, value.encode("latin-1", "replace")) for name, value in named if value)
+
+
+def _with_charset(media_type: str) -> str:
+    return (
+        f"{media_type}; charset=utf-8" if media_type.startswith("text/") and "charset" not in media_type else media_type
+    )
