@@ -12,7 +12,7 @@ from batch_client import BatchClient, chats, counts_of
 from builders import make_client, value_of
 from starlette.testclient import TestClient
 
-from mockserver.sandbox.codec import Codec
+from mockserver.sandbox.snapshot.stored_values import Codec
 
 CONTENT = chats(4000)
 """Whose output is larger than what is kept in memory."""

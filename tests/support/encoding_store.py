@@ -8,9 +8,9 @@ from threading import RLock
 from typing import Any
 
 from mockserver.engine.build import find_providers
-from mockserver.sandbox.codec import Codec
 from mockserver.sandbox.sandbox import STATE_TYPES
 from mockserver.sandbox.snapshot.export import COLLECTIONS
+from mockserver.sandbox.snapshot.stored_values import Codec
 
 
 def declared_types() -> Mapping[str, Any]:
