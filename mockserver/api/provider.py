@@ -50,6 +50,10 @@ SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator
 """Inconsistencies in the collections of an imported sandbox. Their types have been checked."""
 
 
+UpgradeCollections = Callable[[dict[str, Any]], None]
+"""Changes the encoded collections of an export of format version 2 to those of version 3."""
+
+
 class RequestPrompt(NamedTuple):
     """One prompt of a request, as fixtures are matched against it."""
 
@@ -98,6 +102,7 @@ class Provider:
     admin API reports their sizes.
     """
     check_snapshot: SnapshotCheck | None = None
+    upgrade_collections: UpgradeCollections | None = None
     listings: Mapping[str, ListRows] = field(default_factory=dict)
     find_batch_reads: Callable[[], BatchReads] | None = None
     """Returns how the admin API reads its batches; None if it has no batches."""

@@ -9,10 +9,9 @@ from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
-from mockserver.engine.refusals import problem_for, status_of, with_challenge
+from mockserver.engine.refusals import bad_credential, problem_for, status_of, with_challenge
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
-from mockserver.openapi.operations import Operation
 from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
@@ -35,7 +34,6 @@ EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 
 MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
-_PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
 
 
 class Engine:
@@ -98,7 +96,7 @@ class Engine:
                 if refusal is not None:
                     raise refusal
                 assert service is not None and match is not None
-                if sandbox.rules.installed or "prefer" in request.headers or "__" in request.query:
+                if sandbox.record.rules or "prefer" in request.headers or "__" in request.query:
                     outcome = find_override(
                         service, request, sandbox, now, heeds_preference=self.settings.magic,
                         mends=not self.settings.strict,
@@ -307,7 +305,7 @@ class Engine:
         name = service.provider.name if service.provider else ""
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
-            raise _bad_credential(service.operation, request, token)
+            raise bad_credential(service.operation, request, token)
         if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
             where = missing_scheme(service.operation.security, request).place
             raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
@@ -367,17 +365,6 @@ def sandbox_name(request: Request, token: str | None) -> str:
 def is_named_by_token(request: Request, token: str | None) -> bool:
     """Whether the request's sandbox is named by its bearer token."""
     return bool(token) and not request.headers.get(SANDBOX_HEADER)
-
-
-def _bad_credential(operation: Operation, request: Request, token: str | None) -> Refusal:
-    """The rejection of a token that is missing (None), empty, or not accepted."""
-    scheme = missing_scheme(operation.security, request)
-    place = f"the {scheme.name} {_PLACES[scheme.location]}"
-    if token is None:
-        violation = Violation(scheme.place, "required", f"{place} is missing")
-        return Refusal(Reason.UNAUTHENTICATED, violations=[violation])
-    message = "the token is revoked, or not among the accounts" if token else f"{place} holds no {scheme.noun}"
-    return Refusal(Reason.FORBIDDEN, violations=[Violation(scheme.place, "credential", message)])
 
 
 def _no_room(full: SandboxesFull) -> Response:

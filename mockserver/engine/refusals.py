@@ -1,13 +1,14 @@
 """How rejected requests are answered: status, challenge, and a problem document where nothing is documented."""
 
 from mockserver.api.provider import Provider
-from mockserver.errors import Reason, Refusal
-from mockserver.http import Response
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.responses import pick_status, problem
-from mockserver.openapi.security import format_challenges
+from mockserver.openapi.security import format_challenges, missing_scheme
 
 CHALLENGE = "www-authenticate"
+_PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
@@ -31,3 +32,14 @@ def with_challenge(reply: Response, operation: Operation, provider: Provider | N
     headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
     challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
     return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
+
+
+def bad_credential(operation: Operation, request: Request, token: str | None) -> Refusal:
+    """The rejection of a token that is missing (None), empty, or not accepted."""
+    scheme = missing_scheme(operation.security, request)
+    place = f"the {scheme.name} {_PLACES[scheme.location]}"
+    if token is None:
+        violation = Violation(scheme.place, "required", f"{place} is missing")
+        return Refusal(Reason.UNAUTHENTICATED, violations=[violation])
+    message = "the token is revoked, or not among the accounts" if token else f"{place} holds no {scheme.noun}"
+    return Refusal(Reason.FORBIDDEN, violations=[Violation(scheme.place, "credential", message)])

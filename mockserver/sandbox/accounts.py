@@ -8,7 +8,7 @@ from zlib import crc32
 
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
-from mockserver.sandbox.collection import OpenCollection
+from mockserver.sandbox.collection import Cell, OpenCollection, OwnCell
 
 DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account that no file describes."""
@@ -92,6 +92,7 @@ class Accounts:
         *,
         closed: Mapping[str, frozenset[str]] = {},
         collections: OpenCollection,
+        terms: Cell[AccountOverrides] | None = None,
     ) -> None:
         """`known` are the accounts of files, by account key. `closed` holds by provider the only valid accounts.
 
@@ -108,8 +109,16 @@ class Accounts:
         """By account: the credits that its unpaid batches cost at most."""
         self._unpaid = collections("unpaid", str)
         """By the id of a batch that is not settled, the key of the account that pays for it."""
-        self.terms = NO_OVERRIDES
+        self._terms = terms or OwnCell(NO_OVERRIDES)
+
+    @property
+    def terms(self) -> AccountOverrides:
         """Overrides for accounts that are opened from now on."""
+        return self._terms.get()
+
+    @terms.setter
+    def terms(self, terms: AccountOverrides) -> None:
+        self._terms.put(terms)
 
     def find(self, token: str, now: float, *, magic: bool, provider: str = "") -> Account | None:
         """The token's account, opened at first use; None if the provider does not accept the token."""
@@ -151,7 +160,8 @@ class Accounts:
         if not self._admits(key, provider):
             return None
         facts = self._known.get(key) or (account_from_token(token) if magic else facts_of(token))
-        return _opened(facts if self.terms is NO_OVERRIDES else self.terms.applied(facts), now)
+        terms = self.terms
+        return _opened(facts if terms == NO_OVERRIDES else terms.applied(facts), now)
 
     def add_batch(self, batch: Batch) -> None:
         """Add a batch, and charge its account for the successful items."""

@@ -4,7 +4,11 @@ import math
 from collections.abc import Iterable
 from enum import StrEnum
 from heapq import heappop, heappush
+from itertools import islice
 from typing import NamedTuple
+
+from mockserver.sandbox.collection import Cell, Collection, OwnCell
+from mockserver.stores.memory import MemoryRows
 
 MAX_CLAIMED = 1000
 """The most callbacks that an outbox keeps after they were due. Dropped ones are counted."""
@@ -67,32 +71,73 @@ class Callback(NamedTuple):
 class Outbox:
     """The callbacks of one sandbox: pending ones, and those that have been claimed for delivery."""
 
-    def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
-        """`callbacks` are those of another outbox, as `every` returns them."""
-        self.pending: dict[str, Callback] = {}
-        self.claimed: dict[str, Callback] = {}
-        """In the order in which they were due."""
-        self.noted = 0
-        self.dropped = 0
+    def __init__(
+        self,
+        callbacks: Iterable[Callback] = (),
+        *,
+        pending: Collection[Callback] | None = None,
+        claimed: Collection[Callback] | None = None,
+        dropped: Cell[int] | None = None,
+    ) -> None:
+        """`callbacks` are those of another outbox, as `every` returns them.
+
+        The other arguments say where a sandbox has them: `claimed` in the order in which they were due.
+        """
+        self._pending: Collection[Callback] = MemoryRows() if pending is None else pending
+        self._claimed: Collection[Callback] = MemoryRows() if claimed is None else claimed
+        self._dropped = dropped or OwnCell(0)
+        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
         self._queue: list[tuple[float, int, str]] = []
         """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
         ignored.
         """
+        for each in self._pending.scan():
+            self._queue_up(each)
+        self.add(callbacks)
+
+    @property
+    def pending(self) -> dict[str, Callback]:
+        """The pending callbacks, by id."""
+        return dict(self._pending.items())
+
+    @property
+    def claimed(self) -> dict[str, Callback]:
+        """The claimed callbacks by id, in the order in which they were due."""
+        return dict(self._claimed.items())
+
+    @property
+    def dropped(self) -> int:
+        """The number of callbacks dropped because of the bound."""
+        return self._dropped.get()
+
+    def has_pending(self) -> bool:
+        """Whether a callback is pending."""
+        return len(self._pending) > 0
+
+    def add(self, callbacks: Iterable[Callback]) -> None:
+        """Adds callbacks of another outbox, as `every` returns them."""
         for each in callbacks:
-            self.noted = max(self.noted, each.number)
+            self._noted = max(self._noted, each.number)
             if each.state is State.PENDING:
                 self._await(each)
             else:
-                self.claimed[each.id] = each
+                self._claimed.put(each.id, each)
+
+    def clear(self) -> None:
+        """Removes all callbacks."""
+        for rows in (self._pending, self._claimed):
+            for id_, _ in rows.items():
+                rows.delete(id_)
+        self._dropped.put(0)
 
     def note(self, id_: str, *, provider: str, target: str, base_url: str, due: float) -> None:
         """Adds a pending callback for a batch."""
-        self.noted += 1
-        self._await(Callback(id_, self.noted, provider, target, base_url, due))
+        self._noted += 1
+        self._await(Callback(id_, self._noted, provider, target, base_url, due))
 
     def reschedule(self, id_: str, due: float) -> None:
         """Updates the due time after the end of a batch has changed. Ignores a batch without a pending callback."""
-        callback = self.pending.get(id_)
+        callback = self._pending.get(id_)
         if callback is not None and callback.due != due:
             self._await(callback._replace(due=due))
 
@@ -106,43 +151,56 @@ class Outbox:
         """Callbacks that are due and were not claimed before, in due order, then by number."""
         found = []
         while self.next_due() <= now and self._queue:
-            callback = self.pending.pop(heappop(self._queue)[2])
+            id_ = heappop(self._queue)[2]
+            callback = self._pending.get(id_)
+            assert callback is not None, "next_due has removed the entries of other callbacks"
+            self._pending.delete(id_)
             found.append(callback._replace(state=State.SENDING))
-            self.claimed[callback.id] = found[-1]
+            self._claimed.put(id_, found[-1])
         return found
 
     def redeliver(self, id_: str) -> None:
         """Makes a claimed callback due again; it keeps its attempts."""
-        self._await(self.claimed.pop(id_)._replace(state=State.PENDING))
+        callback = self._claimed.get(id_)
+        if callback is not None:
+            self._claimed.delete(id_)
+            self._await(callback._replace(state=State.PENDING))
 
     def find(self, id_: str) -> Callback | None:
         """The callback of a batch."""
-        return self.claimed.get(id_) or self.pending.get(id_)
+        return self._claimed.get(id_) or self._pending.get(id_)
+
+    def find_claimed(self, id_: str) -> Callback | None:
+        """The callback of a batch, if it was due."""
+        return self._claimed.get(id_)
 
     def update(self, callback: Callback) -> None:
         """Replaces a claimed callback by its current value, unless it was dropped."""
-        if callback.id in self.claimed:
-            self.claimed[callback.id] = callback
+        if self._claimed.get(callback.id) is not None:
+            self._claimed.put(callback.id, callback)
             self._drop_oldest()
 
     def every(self) -> list[Callback]:
         """Claimed callbacks in due order, then pending ones in their expected order."""
-        return [*self.claimed.values(), *sorted(self.pending.values(), key=lambda each: (each.due, each.number))]
+        return [*self._claimed.scan(), *sorted(self._pending.scan(), key=lambda each: (each.due, each.number))]
 
     def _await(self, callback: Callback) -> None:
-        self.pending[callback.id] = callback
+        self._pending.put(callback.id, callback)
+        self._queue_up(callback)
+
+    def _queue_up(self, callback: Callback) -> None:
         if callback.due < math.inf:
             heappush(self._queue, (callback.due, callback.number, callback.id))
 
     def _drop_oldest(self) -> None:
         """Enforces the bound. Callbacks that are still to be sent are not dropped, nor later ones."""
-        while len(self.claimed) > MAX_CLAIMED:
-            oldest = next(iter(self.claimed.values()))
+        excess = len(self._claimed) - MAX_CLAIMED
+        for oldest in islice(self._claimed.scan(), max(excess, 0)):
             if oldest.state in UNDECIDED:
                 return
-            del self.claimed[oldest.id]
-            self.dropped += 1
+            self._claimed.delete(oldest.id)
+            self._dropped.put(self._dropped.get() + 1)
 
     def _is_void(self, entry: tuple[float, int, str]) -> bool:
-        callback = self.pending.get(entry[2])
+        callback = self._pending.get(entry[2])
         return callback is None or callback.due != entry[0]

@@ -4,7 +4,9 @@ import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from mockserver.sandbox.collection import Cell, OwnCell
 
 DAY = 86_400.0
 LATEST = 253_402_300_799.0
@@ -22,7 +24,7 @@ class ClockConfig(NamedTuple):
 
 
 class ClockSnapshot(NamedTuple):
-    """The state of a clock."""
+    """The state of a clock at an instant, as it is exported."""
 
     now: float
     born: float
@@ -40,35 +42,77 @@ def format_instant(unix: float) -> str:
     return text.replace("+00:00", "Z")
 
 
+class ClockState(NamedTuple):
+    """The state of a clock: sandbox time is `anchor` at the wall-clock time `anchor_wall`, both in Unix seconds."""
+
+    anchor: float
+    anchor_wall: float
+    is_frozen: bool
+    scale: float
+    born: float
+    """The first instant of the sandbox."""
+
+
 FLOWING = ClockConfig()
+wall_time = time.time
+"""Wall-clock time in Unix seconds."""
+
+
+def initial_state(start: ClockConfig, wall: float) -> ClockState:
+    """The state of a clock that starts at this wall-clock time."""
+    instant = wall if start.instant is None else start.instant
+    return ClockState(instant, wall, start.frozen, start.scale, instant)
 
 
 class Clock:
     """The time of one sandbox, in Unix seconds."""
 
-    def __init__(self, start: ClockConfig = FLOWING, wall: Callable[[], float] = time.time) -> None:
+    __slots__ = ("_state", "_wall", "_wall_seen", "start")
+
+    def __init__(
+        self,
+        start: ClockConfig = FLOWING,
+        wall: Callable[[], float] = wall_time,
+        state: Cell[ClockState] | None = None,
+    ) -> None:
+        """`state` holds the clock's state; without it the clock starts now."""
         self._wall = wall
-        self._start = start
-        self.reset()
+        self._wall_seen = 0.0
+        self.start = start
+        """The initial state, to which `reset` returns."""
+        self._state = state or OwnCell(initial_state(start, wall()))
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._state.get().is_frozen
+
+    @property
+    def scale(self) -> float:
+        """Seconds of sandbox time per second of real time."""
+        return self._state.get().scale
+
+    @property
+    def born(self) -> float:
+        """The first instant of the sandbox."""
+        return self._state.get().born
 
     def reset(self) -> None:
         """Returns to the initial state."""
-        self._anchor_wall = self._wall_seen = self._wall()
-        self._anchor = self._anchor_wall if self._start.instant is None else self._start.instant
-        self.is_frozen = self._start.frozen
-        self.scale = self._start.scale
-        self.born = self._anchor
+        self._wall_seen = self._wall()
+        self._state.put(initial_state(self.start, self._wall_seen))
 
     def now(self) -> float:
         """The sandbox's time. It never runs backwards, even if the system clock does, and stops at the end of 9999."""
-        if self.is_frozen:
-            return self._anchor
+        anchor, anchor_wall, is_frozen, scale, _ = self._state.get()
+        if is_frozen:
+            return anchor
         wall = self._wall()
-        if wall < self._wall_seen:  # The system clock was set back: continue from the last known time.
-            self._anchor += (self._wall_seen - self._anchor_wall) * self.scale
-            self._anchor_wall = wall
+        if wall < self._wall_seen or wall < anchor_wall:  # The system clock was set back: continue from the last time.
+            anchor += (max(self._wall_seen, anchor_wall) - anchor_wall) * scale
+            anchor_wall = wall
+            self._state.put(self._state.get()._replace(anchor=anchor, anchor_wall=wall))
         self._wall_seen = wall
-        reached = self._anchor + (wall - self._anchor_wall) * self.scale
+        reached = anchor + (wall - anchor_wall) * scale
         return reached if reached < LATEST else LATEST
 
     def wall(self) -> float:
@@ -89,12 +133,12 @@ class Clock:
                 f"the clock stands at {format_instant(now)} and moves forward only, up to the year 9999; "
                 f"{format_instant(instant)} is refused"
             )
-        self._stand_at(instant)
+        self._change(anchor=instant)
 
     def begin(self, instant: float) -> None:
         """Restarts at any instant; only for a sandbox without timestamps."""
-        self._stand_at(min(instant, LATEST))
-        self.born = self._anchor
+        instant = min(instant, LATEST)
+        self._change(anchor=instant, born=instant)
 
     def wait_for(self, instant: float) -> float | None:
         """Real seconds until the clock reaches the instant; None if it never will without an admin call."""
@@ -104,20 +148,17 @@ class Clock:
 
     def freeze(self) -> None:
         """Stops the clock until `resume`."""
-        self._hold()
-        self.is_frozen = True
+        self._change(anchor=self.now(), is_frozen=True)
 
     def resume(self) -> None:
         """Lets the clock flow again from its current time."""
-        self._hold()
-        self.is_frozen = False
+        self._change(anchor=self.now(), is_frozen=False)
 
     def scale_by(self, scale: float) -> None:
         """Sets the seconds of sandbox time per real second; raises ValueError unless positive and finite."""
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"a clock is scaled by a positive number, not by {scale!r}")
-        self._hold()
-        self.scale = scale
+        self._change(anchor=self.now(), scale=scale)
 
     def mark(self) -> ClockSnapshot:
         """The clock's state, for `set_to`."""
@@ -125,12 +166,9 @@ class Clock:
 
     def set_to(self, mark: ClockSnapshot) -> None:
         """Takes over the state of another clock."""
-        self.born, self.is_frozen, self.scale = mark.born, mark.frozen, mark.scale
-        self._stand_at(mark.now)
+        self._change(anchor=mark.now, born=mark.born, is_frozen=mark.frozen, scale=mark.scale)
 
-    def _hold(self) -> None:
-        self._stand_at(self.now())
-
-    def _stand_at(self, instant: float) -> None:
-        self._anchor = instant
-        self._anchor_wall = self._wall_seen = self._wall()
+    def _change(self, **fields: Any) -> None:
+        """Changes the state, from the current wall-clock time on."""
+        self._wall_seen = self._wall()
+        self._state.put(self._state.get()._replace(anchor_wall=self._wall_seen, **fields))

@@ -1,7 +1,7 @@
-"""A typed collection of a sandbox's immutable values."""
+"""Where a sandbox's immutable values are: typed collections, and cells of one value."""
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Value = TypeVar("Value")
 
@@ -34,3 +34,26 @@ class OpenCollection(Protocol):
     """Gives the collection of a name, whose values have a type; what `Sandbox.collection` is."""
 
     def __call__(self, name: str, type_: type[Value], /) -> Collection[Value]: ...
+
+
+class Cell(Protocol[Value]):
+    """One immutable value, such as a field of a sandbox's record. A change is a `put` of a new value."""
+
+    def get(self) -> Value: ...
+
+    def put(self, value: Value, /) -> None: ...
+
+
+class OwnCell(Generic[Value]):
+    """A cell that belongs to no sandbox."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    def get(self) -> Value:
+        return self._value
+
+    def put(self, value: Value, /) -> None:
+        self._value = value

@@ -20,7 +20,7 @@ import orjson
 import xxhash
 
 from mockserver.http import Upload
-from mockserver.sandbox.collection import Collection
+from mockserver.sandbox.collection import Cell, Collection, OwnCell
 
 NESTING_MARGIN = 24
 """Levels of nesting that a response may add around a client's value."""
@@ -80,15 +80,24 @@ def salt_of(seed: str, sandbox: str) -> bytes:
 class IdSequence:
     """The ids of one sandbox. A repeated body gets another id, independent of the requests in between."""
 
-    def __init__(self, seed: str, sandbox: str, seen: Collection[int]) -> None:
-        """`seen` holds how often each body occurred; it belongs to the sandbox."""
-        self.salt = salt_of(seed, sandbox)
+    def __init__(self, seed: str, sandbox: str, seen: Collection[int], salt: Cell[bytes] | None = None) -> None:
+        """`seen` holds how often each body occurred, `salt` the salt, if it is not that of the sandbox."""
+        self._salt = salt or OwnCell(salt_of(seed, sandbox))
         self._get = seen.get
         self._put = seen.put
+
+    @property
+    def salt(self) -> bytes:
+        """What tells the ids of this sandbox from those of others."""
+        return self._salt.get()
+
+    @salt.setter
+    def salt(self, salt: bytes) -> None:
+        self._salt.put(salt)
 
     def next(self, operation: str, body: bytes | memoryview) -> bytes:
         """The next digest for this operation and canonical body."""
         content = xxhash.xxh3_128_hexdigest(body) + operation
         count = self._get(content) or 0
         self._put(content, count + 1)
-        return xxhash.xxh3_128_digest(b"%b%d:%b" % (self.salt, count, content.encode()))
+        return xxhash.xxh3_128_digest(b"%b%d:%b" % (self._salt.get(), count, content.encode()))

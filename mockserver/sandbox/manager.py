@@ -9,7 +9,8 @@ from mockserver.sandbox.deferred_free import DeferredFree
 from mockserver.sandbox.eviction import EvictionOrder
 from mockserver.sandbox.ids import digest
 from mockserver.sandbox.journal import JournalSpace
-from mockserver.sandbox.sandbox import NO_OPTIONS, Sandbox, SandboxDefaults, SandboxOptions
+from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores import Store, open_store
 
 MAX_SANDBOXES = 10_000

@@ -1,37 +1,34 @@
 """A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
 
-from mockserver.sandbox.accounts import Accounts, AccountSpec
+from mockserver.lazy import lazy_function, lazy_module
+from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, Accounts, AccountSpec
 from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.blobs import BodySpace
-from mockserver.sandbox.callbacks import Outbox
-from mockserver.sandbox.clock import Clock, ClockConfig
-from mockserver.sandbox.collection import Collection
-from mockserver.sandbox.conditions import NORMAL
+from mockserver.sandbox.callbacks import Callback, Outbox
+from mockserver.sandbox.clock import Clock, ClockConfig, initial_state, wall_time
+from mockserver.sandbox.collection import Cell, Collection
+from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Heap
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
 from mockserver.sandbox.journal import Journal, JournalSpace
+from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.stubs.rules import Rules
 from mockserver.stores import Store, open_store
 
+if TYPE_CHECKING:
+    from mockserver.sandbox.stubs import schema
+else:
+    schema = lazy_module("mockserver.sandbox.stubs.schema")
+
 Value = TypeVar("Value")
-
-
-class SandboxOptions(NamedTuple):
-    """How one sandbox differs from SandboxDefaults."""
-
-    clock: ClockConfig | None = None
-    progression: Progression | None = None
-    accounts: tuple[AccountSpec, ...] = ()
-    """In addition to those of files; every provider accepts them."""
-    ids_of: str = ""
-    """The name whose sandbox would produce the same ids; empty for its own."""
-
-
-NO_OPTIONS = SandboxOptions()
+RECORD, PENDING, CLAIMED = "sandbox", "pending_callbacks", "claimed_callbacks"
+STATE_TYPES: Mapping[str, Any] = {RECORD: SandboxRecord, PENDING: Callback, CLAIMED: Callback}
+"""The types of collections that only a sandbox itself uses: its record, under the key "", and its callbacks."""
 
 
 class SandboxDefaults(NamedTuple):
@@ -60,19 +57,68 @@ class SandboxDefaults(NamedTuple):
         )
 
 
+class _Record:
+    """The record of a sandbox, read once from the store, and written at each change.
+
+    A store that several processes share has to call `read` when a transaction begins.
+    """
+
+    __slots__ = ("_rows", "value")
+
+    def __init__(self, rows: Collection[SandboxRecord], initial: SandboxRecord) -> None:
+        self._rows = rows
+        self.value = initial
+        self.read()
+
+    def read(self) -> None:
+        """Take the record of the store; put the present one if there is none."""
+        known = self._rows.get("")
+        if known is None:
+            self._rows.put("", self.value)
+        else:
+            self.value = known
+
+    def change(self, **fields: Any) -> None:
+        """Replace the record by one with these fields."""
+        self.value = self.value._replace(**fields)
+        self._rows.put("", self.value)
+
+
+class _RecordCell:
+    """A field of a sandbox's record, for the object that uses it."""
+
+    __slots__ = ("_name", "_record")
+
+    def __init__(self, record: _Record, name: str) -> None:
+        self._record = record
+        self._name = name
+
+    def get(self) -> Any:
+        return getattr(self._record.value, self._name)
+
+    def put(self, value: Any, /) -> None:
+        self._record.change(**{self._name: value})
+
+
+def _field(name: str) -> Any:
+    """An attribute of a sandbox that is a field of its record."""
+    return property(attrgetter(f"_record.value.{name}"), lambda sandbox, value: sandbox.change(**{name: value}))
+
+
 class Sandbox:
     """An isolated environment."""
 
+    own: SandboxOptions = _field("own")
+    progression: Progression = _field("progression")
+    conditions: Conditions = _field("conditions")
+    is_held: bool = _field("is_held")
+    is_set_up: bool = _field("is_set_up")
+    is_named_by_token: bool = _field("is_named_by_token")
+
     used = 0
     """When it was last used, as a count of all sandboxes' uses."""
-    is_held = False
-    """Whether it was pinned explicitly."""
-    is_set_up = False
-    """Whether an admin call has changed it since its last reset."""
     outbox: Outbox | None = None
     """None until a batch has a callback."""
-    is_named_by_token = False
-    """Whether its name is a client's token, which must not be shown."""
     was_evicted = False
     """Whether an earlier sandbox of this name was evicted, which no response has reported yet."""
 
@@ -92,23 +138,35 @@ class Sandbox:
         """
         self.bodies = bodies or BodySpace()
         self.name = name
-        self.own = own
         self._store = store
         self._partition = store.open(name)
         self._collections: dict[str, Collection[Any]] = {}
         self.transaction = self._partition.transaction
         self._common = beginnings
-        self._beginnings = beginnings.of(own)
         self._waste = waste
+        self._beginnings = beginnings.of(own)
+        self._record = _Record(self.collection(RECORD, SandboxRecord), self._initial_record(own))
+        if self.own != own:
+            self._beginnings = beginnings.of(self.own)
         self._furnish()
-        self.clock = Clock(self._beginnings.clock)
-        self.progression = self._beginnings.progression
-        self.conditions = NORMAL
+        if self.record.has_callbacks:
+            self.open_outbox()
+        self.clock = Clock(self._beginnings.clock, state=self._cell("clock"))
         self.journal = Journal(beginnings.journal_size, journals)
         next_id = WeakMethod(self.next_id)  # a reference to the sandbox would delay freeing it
-        self.rules = Rules(lambda operation, body: _called(next_id, operation, body))
+        restore = lazy_function(lambda: schema.restored_rule)
+        self.rules = Rules(lambda operation, body: _called(next_id, operation, body), self._cell("rules"), restore)
         self.key = salt_of(beginnings.seed, name).hex()[:16]
         """Identifies the sandbox in URLs, where its name (often a token) must not appear."""
+
+    @property
+    def record(self) -> SandboxRecord:
+        """Its state beside the collections."""
+        return self._record.value
+
+    def change(self, **fields: Any) -> None:
+        """Replace the record by one with these fields."""
+        self._record.change(**fields)
 
     @property
     def shown_name(self) -> str:
@@ -133,7 +191,7 @@ class Sandbox:
 
     def collections(self) -> list[str]:
         """The names of the collections that were opened so far."""
-        return list(self._collections)
+        return [name for name in self._collections if name not in STATE_TYPES]
 
     @property
     def largest_collection(self) -> int:
@@ -152,7 +210,7 @@ class Sandbox:
     @property
     def is_in_use(self) -> bool:
         """Whether it is pinned, or has an undelivered callback."""
-        return self.is_pinned or bool(self.outbox and self.outbox.pending)
+        return self.is_pinned or bool(self.outbox and self.outbox.has_pending())
 
     @property
     def may_be_evicted(self) -> bool:
@@ -166,8 +224,17 @@ class Sandbox:
     def open_outbox(self) -> Outbox:
         """The outbox for callbacks, created if there is none."""
         if self.outbox is None:
-            self.outbox = Outbox()
+            pending, claimed = self.collection(PENDING, Callback), self.collection(CLAIMED, Callback)
+            self.outbox = Outbox(pending=pending, claimed=claimed, dropped=self._cell("callbacks_dropped"))
+            self.change(has_callbacks=True)
         return self.outbox
+
+    def remove_callbacks(self) -> None:
+        """Remove all callbacks; pending ones are never sent."""
+        if self.outbox is not None:
+            self.outbox.clear()
+            self.outbox = None
+            self.change(has_callbacks=False)
 
     def reset(self) -> None:
         """Return to the initial state. A pinned sandbox stays pinned."""
@@ -175,15 +242,15 @@ class Sandbox:
         self._throw_away(self.journal.clear())
         self.rules.remove()
         self.clock.reset()
-        self.reset_progression()
-        self.reset_conditions()
-        self.is_set_up = False
+        start = self._beginnings
+        self.change(progression=start.progression, conditions=NORMAL, is_set_up=False)
 
     def reset_state(self) -> None:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
-        for values in self._partition.clear():
+        for values in self._partition.clear(keep=RECORD):
             self._throw_away(values)
-        self._furnish()
+        self.outbox = None
+        self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own), has_callbacks=False, callbacks_dropped=0)
 
     def reset_clock(self) -> None:
         """Restart the clock; raises ValueError if there are timestamps that would then lie in the future."""
@@ -201,8 +268,10 @@ class Sandbox:
 
     def restart_with(self, own: SandboxOptions) -> None:
         """Reset it to another initial state."""
-        self.own, self._beginnings = own, self._common.of(own)
-        self.clock = Clock(self._beginnings.clock)
+        self._beginnings = self._common.of(own)
+        self.change(own=own)
+        self.clock.start = self._beginnings.clock
+        self._furnish()
         self.reset()
 
     def detach(self) -> None:
@@ -223,9 +292,21 @@ class Sandbox:
         """Open the collections, and make the objects that use them."""
         start = self._beginnings
         self.batches = self.collection("batches", Batch)
-        self.outbox = None
-        self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection)
-        self.ids = IdSequence(start.seed, self.own.ids_of or self.name, self.collection("seen", int))
+        terms: Cell[AccountOverrides] = self._cell("terms")
+        self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection, terms=terms)
+        self.ids = IdSequence(start.seed, self.name, self.collection("seen", int), self._cell("salt"))
+
+    def _initial_record(self, own: SandboxOptions) -> SandboxRecord:
+        start = self._beginnings
+        clock = initial_state(start.clock, wall_time())
+        return SandboxRecord(own, self._initial_salt(own), clock, start.progression)
+
+    def _initial_salt(self, own: SandboxOptions) -> bytes:
+        return salt_of(self._beginnings.seed, own.ids_of or self.name)
+
+    def _cell(self, name: str) -> Cell[Any]:
+        """A field of the record."""
+        return _RecordCell(self._record, name)
 
     def _open_collection(self, name: str, type_: type[Value]) -> Collection[Value]:
         del type_  # The store knows it from the provider's declaration.

@@ -47,8 +47,8 @@ class Partition(Protocol):
     def rows(self, collection: str) -> Rows:
         """The collection of that name, empty at first."""
 
-    def clear(self) -> Iterable[MutableMapping[Any, Any]]:
-        """Empty every collection. Returns the removed values, for the caller to free later."""
+    def clear(self, *, keep: str = "") -> Iterable[MutableMapping[Any, Any]]:
+        """Empty every collection but `keep`. Returns the removed values, for the caller to free later."""
 
 
 class Store(Protocol):

@@ -16,7 +16,7 @@ from mockserver.engine.engine import Engine
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.manager import MAX_NAME
-from mockserver.sandbox.sandbox import SandboxOptions
+from mockserver.sandbox.record import SandboxOptions
 from mockserver.settings.declarations import CREDENTIAL, declarations
 from mockserver.settings.parse import read_clock, read_progression
 from mockserver.settings.table import Settings

@@ -12,6 +12,8 @@ from batch_client import BatchClient, chats, counts_of
 from builders import make_client, value_of
 from starlette.testclient import TestClient
 
+from mockserver.sandbox.snapshot.stored_values import Codec
+
 CONTENT = chats(4000)
 """Whose output is larger than what is kept in memory."""
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -42,9 +44,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def state_of(desk: BatchClient) -> Any:
     """All that a failed request might have changed."""
-    sandbox = desk.sandbox
+    sandbox, codec = desk.sandbox, Codec({})
     names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends", "seen")
-    return [list(sandbox.collection(name, object).items()) for name in names]
+    return [[(key, codec.encode(each)) for key, each in sandbox.collection(name, object).items()] for name in names]
 
 
 def open_files() -> int:

@@ -14,7 +14,8 @@ from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
 from mockserver.sandbox.clock import ClockConfig
 from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree
 from mockserver.sandbox.manager import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
-from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults, SandboxOptions
+from mockserver.sandbox.record import SandboxOptions
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores.memory import MemoryStore
 
 MakeBatch = Callable[..., Batch]

@@ -8,14 +8,19 @@ from threading import RLock
 from typing import Any
 
 from mockserver.engine.build import find_providers
-from mockserver.sandbox.codec import Codec
+from mockserver.sandbox.sandbox import STATE_TYPES
 from mockserver.sandbox.snapshot.export import COLLECTIONS
+from mockserver.sandbox.snapshot.stored_values import Codec
 
 
 def declared_types() -> Mapping[str, Any]:
     """The types of all collections, those of installed providers included."""
     providers = [each.collections() for each in find_providers() if each.collections]
-    return {**COLLECTIONS, **{name: type_ for types in providers for name, type_ in types.items()}}
+    return {
+        **STATE_TYPES,
+        **COLLECTIONS,
+        **{name: type_ for types in providers for name, type_ in types.items()},
+    }
 
 
 class EncodingRows:
@@ -70,9 +75,10 @@ class EncodingPartition:
             self._rows[collection] = EncodingRows(collection, self._codec)
         return self._rows[collection]
 
-    def clear(self) -> list[Any]:
-        for each in self._rows.values():
-            each.clear()
+    def clear(self, *, keep: str = "") -> list[Any]:
+        for name, each in self._rows.items():
+            if name != keep:
+                each.clear()
         return []
 
 

@@ -19,7 +19,7 @@ from mockserver.settings.table import Settings, provider_settings
 
 # Most users need one API of two, so start-up imports none of the handlers.
 if TYPE_CHECKING:
-    from mockserver.providers.agilecloud import collections, errors, files, snapshot, usage
+    from mockserver.providers.agilecloud import collections, errors, files, snapshot, upgrade, usage
     from mockserver.providers.agilecloud.batches import operations as batches
     from mockserver.providers.agilecloud.batches import reads as batch_reads
     from mockserver.providers.agilecloud.chat import operations as chat
@@ -29,6 +29,7 @@ else:
     usage = lazy_module("mockserver.providers.agilecloud.usage")
     collections = lazy_module("mockserver.providers.agilecloud.collections")
     snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
+    upgrade = lazy_module("mockserver.providers.agilecloud.upgrade")
     batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
     batch_reads = lazy_module("mockserver.providers.agilecloud.batches.reads")
     files = lazy_module("mockserver.providers.agilecloud.files")
@@ -92,6 +93,7 @@ api = Provider(
     collections=lazy_function(lambda: collections.collection_types),
     dated=("agilecloud.jobs", "agilecloud.files"),
     check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
+    upgrade_collections=lazy_function(lambda: upgrade.upgrade_collections),
     listings={
         "batches": lazy_function(lambda: batches.batch_rows),
         "files": lazy_function(lambda: files.file_rows),

@@ -13,11 +13,12 @@ from mockserver.json_bodies import MAX_VALUES
 from mockserver.redaction import is_account_key
 from mockserver.sandbox.accounts import MOST, NO_OVERRIDES, Account, AccountOverrides
 from mockserver.sandbox.batches import Batch, Progression
-from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
+from mockserver.sandbox.callbacks import Attempt, Callback, State
 from mockserver.sandbox.clock import LATEST, ClockSnapshot
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.journal import Exchange, without_secrets
-from mockserver.sandbox.sandbox import Sandbox, SandboxOptions
+from mockserver.sandbox.record import SandboxOptions
+from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import (
     KINDS,
     LONGEST,
@@ -30,6 +31,7 @@ from mockserver.sandbox.snapshot.checks import (
 from mockserver.sandbox.snapshot.codec import TAG, Reader, Writer
 from mockserver.sandbox.snapshot.registry import Registry, SnapshotError, frozen_copy
 from mockserver.sandbox.snapshot.types import type_problem
+from mockserver.sandbox.snapshot.upgrade import OLDEST, UpgradeCollections, upgraded
 from mockserver.sandbox.stubs.rules import Rule, RuleSnapshot
 from mockserver.sandbox.stubs.schema import restored_rule
 
@@ -81,15 +83,13 @@ def _take_outbox(sandbox: Sandbox) -> tuple[Callback, ...] | None:
     return tuple(sandbox.outbox.every()) if sandbox.outbox else None
 
 
-def _read_outbox(callbacks: tuple[Callback, ...] | None) -> Outbox | None:
-    if callbacks is None:
-        return None
-    for each in callbacks:
+def _read_outbox(callbacks: tuple[Callback, ...] | None) -> list[Callback] | None:
+    for each in callbacks or ():
         if each.due < 0 or not all(is_time(attempt.at) for attempt in each.attempts):
             raise ValueError(f"{each.id[:100]} has a time before 1970, or past the year 9999")
         if each.payload:
             orjson.loads(each.payload)
-    return Outbox(map(_at_rest, callbacks))
+    return None if callbacks is None else [_at_rest(each) for each in callbacks]
 
 
 def _at_rest(callback: Callback) -> Callback:
@@ -153,9 +153,18 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """Encodes and decodes snapshots."""
 
-    def __init__(self, kept: Mapping[str, Mapping[str, Any]] = {}, senses: Iterable[SnapshotCheck] = ()) -> None:
-        """By provider, `kept` are the types of its collections, `senses` its consistency checks."""
+    def __init__(
+        self,
+        kept: Mapping[str, Mapping[str, Any]] = {},
+        senses: Iterable[SnapshotCheck] = (),
+        upgrades: Iterable[UpgradeCollections] = (),
+    ) -> None:
+        """By provider, `kept` are the types of its collections, `senses` its consistency checks.
+
+        `upgrades` bring their collections in exports of an earlier version up to date.
+        """
         self._senses = tuple(senses)
+        self._upgrades = tuple(upgrades)
         self._registry = Registry()
         for hint in (Snapshot, Reason, *COLLECTIONS.values(), *(each.hint for each in ATTRIBUTES.values())):
             self._registry.declare(hint)
@@ -199,7 +208,10 @@ class Snapshots:
         """The snapshot of a document; raises SnapshotError."""
         _check_head(document)
         reader = Reader(self._registry, document["blobs"])
-        snapshot: Snapshot = reader.read(document["sandbox"], Snapshot, "sandbox")
+        sandbox = document["sandbox"]
+        if document["version"] == OLDEST:
+            sandbox = upgraded(sandbox, self._upgrades)
+        snapshot: Snapshot = reader.read(sandbox, Snapshot, "sandbox")
         self._check(snapshot)
         _check_values(snapshot)
         for sense in self._senses:
@@ -244,7 +256,9 @@ def restore(sandbox: Sandbox, snapshot: Snapshot) -> None:
     sandbox.progression = attributes.get("progression", sandbox.progression)
     sandbox.conditions = attributes.get("conditions", NORMAL)
     sandbox.accounts.terms = attributes.get("terms", NO_OVERRIDES)
-    sandbox.outbox = attributes.get("outbox")
+    callbacks = attributes.get("outbox")
+    if callbacks is not None:
+        sandbox.open_outbox().add(callbacks)
     sandbox.rules.installed = attributes.get("rules", [])
     sandbox.journal.fill(snapshot.seen, snapshot.exchanges or ())
 
@@ -256,10 +270,10 @@ def _check_head(document: Any) -> None:
         raise SnapshotError(
             f"no export of a sandbox: wanted an object with {', '.join(sorted(wanted))}; here is {came}"
         )
-    if document["version"] != VERSION:
+    if document["version"] not in (OLDEST, VERSION):
         version, writer = str(document["version"])[:100], str(document["mockserver"])[:100]
         raise SnapshotError(
-            f"version: {version}, written by mockserver {writer}; this is {__version__} and reads {VERSION}"
+            f"version: {version}, written by mockserver {writer}; {__version__} reads {OLDEST} and {VERSION}"
         )
 
 

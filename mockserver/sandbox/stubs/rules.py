@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import Request
+from mockserver.sandbox.collection import Cell, OwnCell
 from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.stubs.matcher import Matcher, RequestView
 
@@ -16,9 +17,9 @@ MAX_TOTAL = 16 * 1024 * 1024
 
 
 class RuleSnapshot(NamedTuple):
-    """A rule's state as plain values."""
+    """A rule as a sandbox remembers and exports it: plain values."""
 
-    definition: dict[str, Any]
+    definition: Mapping[str, Any]
     origin: str
     times: int | None
     until: float | None
@@ -69,8 +70,7 @@ class Rule(NamedTuple):
 
     def kept(self) -> RuleSnapshot:
         """The state, for `restored_rule`."""
-        definition = dict(self.definition)
-        return RuleSnapshot(definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
+        return RuleSnapshot(self.definition, self.origin, self.times, self.until, self.id, self.matched, self.claimed)
 
     def key(self) -> bytes:
         """16 bytes that seed the fault of the latest match."""
@@ -99,13 +99,39 @@ class Claim(NamedTuple):
 class Rules:
     """The rules of one sandbox, in order of precedence. Used-up and expired ones are removed."""
 
-    __slots__ = ("_new_id", "installed")
+    __slots__ = ("_new_id", "_restore", "_restored", "_restored_from", "_state")
 
-    def __init__(self, new_id: Callable[[str, bytes], str]) -> None:
-        """`new_id` returns the id for a canonical body."""
+    def __init__(
+        self,
+        new_id: Callable[[str, bytes], str],
+        state: Cell[tuple[RuleSnapshot, ...]] | None = None,
+        restore: Callable[[RuleSnapshot], Rule] | None = None,
+    ) -> None:
+        """`new_id` returns the id for a canonical body.
+
+        `state` holds the rules as plain values; `restore` makes a rule of them that another process has put there.
+        """
         self._new_id = new_id
-        self.installed: list[Rule] = []
-        """Checked first, so that requests of a sandbox without rules cost nothing."""
+        self._state = state or OwnCell(())
+        self._restore = restore
+        self._restored_from: tuple[RuleSnapshot, ...] = ()
+        self._restored: list[Rule] = []
+
+    @property
+    def installed(self) -> list[Rule]:
+        """The rules in order of precedence."""
+        state = self._state.get()
+        if state is not self._restored_from and state != self._restored_from:
+            assert self._restore is not None, "only a sandbox's rules are restored"
+            self._restored = list(map(self._restore, state))
+            self._restored_from = state
+        return self._restored
+
+    @installed.setter
+    def installed(self, rules: list[Rule]) -> None:
+        self._restored = list(rules)
+        self._restored_from = tuple(each.kept() for each in self._restored)
+        self._state.put(self._restored_from)
 
     def claim(self, operation: str, request: Request, now: float, *, is_answered: bool = False) -> Claim:
         """The rules for a request to this operation; counts the match.
@@ -114,17 +140,20 @@ class Rules:
         `is_answered` rules that answer are ignored.
         """
         self.drop_gone(now)
-        asked, stub, faults = RequestView(operation, request), None, []
-        for place, rule in enumerate(self.installed):
+        asked, stub, faults, has_changed = RequestView(operation, request), None, [], False
+        rules = list(self.installed)
+        for place, rule in enumerate(rules):
             if (rule.answers and (is_answered or stub is not None)) or not rule.matcher.fits(asked):
                 continue
-            met = self.installed[place] = rule.met()
+            met = rules[place] = rule.met()
+            has_changed = True
             if met.claimed == rule.claimed:
                 continue
             stub = met if met.answers else stub
             if met.fault is not None:
                 faults.append((met.fault, met.key()))
-        self.drop_gone(now)
+        if has_changed:
+            self.installed = [rule for rule in rules if not rule.is_gone(now)]
         return Claim(stub, tuple(faults))
 
     def install(self, rules: Iterable[Rule], *, instead_of: str | None = None) -> list[Rule]:
@@ -146,15 +175,17 @@ class Rules:
 
     def remove(self, matches: Callable[[Rule], bool] = lambda _: True) -> int:
         """Remove the rules that match; returns their number."""
-        kept = [each for each in self.installed if not matches(each)]
-        dropped = len(self.installed) - len(kept)
-        self.installed = kept
-        return dropped
+        rules = self.installed
+        kept = [each for each in rules if not matches(each)]
+        if len(kept) < len(rules):
+            self.installed = kept
+        return len(rules) - len(kept)
 
     def drop_gone(self, now: float) -> None:
         """Remove the rules that cannot be used again."""
-        if any(rule.is_gone(now) for rule in self.installed):
-            self.installed = [rule for rule in self.installed if not rule.is_gone(now)]
+        rules = self.installed
+        if any(rule.is_gone(now) for rule in rules):
+            self.installed = [rule for rule in rules if not rule.is_gone(now)]
 
     def _unused_id(self, rule: Rule, taken: set[str]) -> str:
         """An id derived from the definition. It may be taken if ids were restarted and rules kept."""

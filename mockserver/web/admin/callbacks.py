@@ -32,8 +32,9 @@ def callbacks(call: AdminCall) -> Any:
 def delete_callbacks(call: AdminCall) -> Any:
     """Remove all callbacks; pending ones are never sent."""
     outbox = call.sandbox.outbox
-    call.sandbox.outbox = None
-    return {"forgotten": len(outbox.every()) if outbox else 0}
+    forgotten = len(outbox.every()) if outbox else 0
+    call.sandbox.remove_callbacks()
+    return {"forgotten": forgotten}
 
 
 def redeliver_callback(call: AdminCall) -> Any:

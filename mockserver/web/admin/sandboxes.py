@@ -7,7 +7,8 @@ from mockserver import __version__
 from mockserver.sandbox.accounts import DEFAULT_CREDITS, AccountSpec, facts_of
 from mockserver.sandbox.clock import LATEST, ClockConfig
 from mockserver.sandbox.manager import MAX_NAME
-from mockserver.sandbox.sandbox import Sandbox, SandboxOptions
+from mockserver.sandbox.record import SandboxOptions
+from mockserver.sandbox.sandbox import Sandbox
 from mockserver.text import did_you_mean
 from mockserver.web.admin.accounts import ACCOUNT
 from mockserver.web.admin.call import (

@@ -88,9 +88,8 @@ def snapshots_of(engine: Engine) -> Snapshots:
     """The snapshot codec for this server's providers."""
     providers = {service.provider: service.world for service in engine.services if service.provider}
     declared = {each.name: each.collections() for each in providers if each.collections}
-    return Snapshots(
-        declared, [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
-    )
+    checks = [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
+    return Snapshots(declared, checks, [each.upgrade_collections for each in providers if each.upgrade_collections])
 
 
 def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:

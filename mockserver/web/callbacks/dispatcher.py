@@ -47,7 +47,7 @@ class Delivery(NamedTuple):
 
     def callback(self) -> Callback | None:
         """The current callback; None if it was removed, or its sandbox was."""
-        return self.outbox.claimed.get(self.id) if self.sandbox.outbox is self.outbox else None
+        return self.outbox.find_claimed(self.id) if self.sandbox.outbox is self.outbox else None
 
 
 class CallbackDispatcher:
