@@ -44,6 +44,7 @@ mutants: $(VENV)/mutants.stamp
 
 docs: $(VENV)/docs.stamp
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/screenshots.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
 	@echo "Open site/index.html. Search needs a server: $(BIN)/python -m http.server --directory site; while you write: $(BIN)/python -m mkdocs serve"
 

@@ -10,7 +10,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "POST /reset/{part}": "Reset one part: `journal`, `state`, `stubs`, `clock` (only while there are no batches or "
     "files), `progression` or `conditions`.",
     "GET /sandboxes": "List the sandboxes, most recently used first, with their number, the limit, and how many were "
-    "evicted.",
+    "evicted. `text` is searched in their names.",
+    "GET /sandboxes/{name}": "Read one sandbox by its name or key: its counts, clock, progression and stubs.",
     "POST /sandboxes": "Create a sandbox and pin it. All fields are optional. `ids_of` names the sandbox whose ids it "
     "produces; `hold: false` leaves it unpinned.",
     "DELETE /sandboxes/{name}": "Delete a sandbox, pinned or not. The response lists its `unexpected` requests: no "
@@ -20,6 +21,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "POST /import": "Replace the sandbox by an exported one. Tokens are never part of an export.",
     "GET /requests": "List the journal, oldest first. Accepts the matchers of a search as parameters.",
     "DELETE /requests": "Clear the journal.",
+    "GET /requests/summaries": "List the journal without headers and bodies, newest first. `text` is searched in "
+    "paths, queries and bodies; `status` is a number or a class such as `4XX`; `before` takes a `next`.",
     "POST /requests/count": "Count the requests that match. With `exactly`, `at_least` or `at_most`, `met` says "
     "whether "
     "the count is as expected (null if dropped requests could change that).",
@@ -28,7 +31,7 @@ ADMIN_CALLS: Mapping[str, str] = {
     "not.",
     "GET /requests/unmatched": "List requests that matched no operation or no fixture, each with the nearest one and "
     "the "
-    "difference.",
+    "difference; `number` selects one request.",
     "GET /verdict": "Checks on the client's behaviour; `scope=server` covers all sandboxes.",
     "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox. "
     "Responses of stubs and faults never count as undocumented.",
@@ -53,6 +56,11 @@ ADMIN_CALLS: Mapping[str, str] = {
     "GET /accounts/{token}/ledger": "List the charges of an account.",
     "GET /batches": "List the sandbox's batches. This is not a poll: no batch progresses.",
     "GET /files": "List the sandbox's files. This is not a poll: no batch progresses.",
+    "GET /batches/latest": "List the batches, newest first, with their timelines. This is not a poll.",
+    "GET /batches/{id}": "Read a batch with a page of its items: input, outcome, output. This is not a poll.",
+    "GET /batches/{id}/items/{position}": "Read one item of a batch with its whole answer; the first is 0.",
+    "POST /batches/{id}/cancel": "Cancel a batch, as its client would.",
+    "GET /files/{id}/content": "Download a file of any account.",
     "POST /next": "Install a [stub](stubs.md): the response to the next matching requests.",
     "GET /stubs": "List the installed stubs and faults, and how often each matched.",
     "DELETE /stubs": "Remove all stubs and faults.",

@@ -48,7 +48,7 @@ HOMES = {
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
     "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
-    "minijinja": {"providers.agilecloud.prompts", "fixtures.templates"},
+    "minijinja": {"providers.agilecloud.prompts", "web.inspector.render", "fixtures.templates"},
 }
 CALL_HOMES: dict[str, str | None] = {  # None: nowhere
     "time.time": "sandbox.clock",

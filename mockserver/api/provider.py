@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mockserver.api.batch_reads import BatchReads
 from mockserver.api.call import ApiContext, Call
 from mockserver.api.client_rules import ClientRules
 from mockserver.errors import Reason, Refusal, Violation
@@ -98,6 +99,8 @@ class Provider:
     """
     check_snapshot: SnapshotCheck | None = None
     listings: Mapping[str, ListRows] = field(default_factory=dict)
+    find_batch_reads: Callable[[], BatchReads] | None = None
+    """Returns how the admin API reads its batches; None if it has no batches."""
     callback_payload: CallbackPayload | None = None
     fixture_sections: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""

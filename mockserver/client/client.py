@@ -180,6 +180,10 @@ class SandboxClient(SandboxControls, SandboxReads):
         __tracebackhide__ = True
         return self.client.ask(verb, body, sandbox=self.name, path=path, query=query)
 
+    def facts(self) -> JsonObject:
+        """Its counts, clock, progression and number of stubs. Raises AdminError while it does not exist."""
+        return self.ask("GET /sandboxes/{name}", path={"name": self.name})
+
     def delete(self) -> JsonObject:
         """Delete it, pinned or not. The response lists its `unexpected` requests, which no document allows."""
         return self.ask("DELETE /sandboxes/{name}", path={"name": self.name})

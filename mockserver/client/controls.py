@@ -187,6 +187,10 @@ class SandboxControls(AdminCaller):
         """The available scenarios, each with its description."""
         return list(self.ask("GET /scenarios")["scenarios"])
 
+    def cancel_batch(self, id_: str) -> JsonObject:
+        """Cancel a batch, as its client would."""
+        return self.ask("POST /batches/{id}/cancel", path={"id": id_})
+
     def read_scenario(self, name: str) -> JsonObject:
         """The content of the scenario's file."""
         return self.ask("GET /scenarios/{name}", path={"name": name})

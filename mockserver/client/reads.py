@@ -23,6 +23,29 @@ class SandboxReads(AdminCaller):
             return list(self.ask("POST /requests/find", matcher)["requests"])
         return list(self.ask("GET /requests", limit=limit, after=after, **matcher)["requests"])
 
+    def summaries(
+        self, *, limit: int | None = None, before: int | None = None, text: str | None = None, **matcher: Any
+    ) -> list[JsonObject]:
+        """The exchanges without headers and bodies, newest first; `text` is searched in paths and bodies."""
+        given = {"limit": limit, "before": before, "text": text, **matcher}
+        return list(self.ask("GET /requests/summaries", **given)["requests"])
+
+    def latest_batches(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
+        """The batches of all accounts, newest first, with their timelines. This is not a poll."""
+        return list(self.ask("GET /batches/latest", limit=limit, after=after)["batches"])
+
+    def read_batch(self, id_: str, *, limit: int | None = None, after: int | None = None) -> JsonObject:
+        """A batch with a page of its items. This is not a poll."""
+        return self.ask("GET /batches/{id}", path={"id": id_}, limit=limit, after=after)
+
+    def read_item(self, id_: str, position: int) -> JsonObject:
+        """One item of a batch with its whole answer; the first is 0."""
+        return self.ask("GET /batches/{id}/items/{position}", path={"id": id_, "position": str(position)})
+
+    def read_file(self, id_: str) -> str:
+        """The text of a file of any account."""
+        return str(self.ask("GET /files/{id}/content", path={"id": id_}))
+
     def latest(self, count: int) -> list[JsonObject]:
         """The latest exchanges, oldest first."""
         seen = int(self.ask("GET /requests", limit=0)["seen"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mockserver.api.call import Call
@@ -83,6 +84,7 @@ class Engine:
         Order: route, sandbox, stubs and Prefer, credential, credits, input, handler, response check, faults, journal. A
         Refusal becomes the documented error; other exceptions propagate.
         """
+        started = perf_counter()
         match, service, refusal = self._route(request)
         token = self._token(request, match)
         try:
@@ -114,7 +116,7 @@ class Engine:
             if outcome:
                 response = outcome.disturbed(response)
                 self._count_demanded(service, response)
-            response = self._recorded(service, request, sandbox, now, response, refusal)
+            response = self._recorded(service, request, sandbox, now, response, refusal, started)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
@@ -128,6 +130,7 @@ class Engine:
         """The response to a request that was rejected before it was read completely, e.g. 413 or 408. It is recorded in
         the journal.
         """
+        started = perf_counter()
         match, service, _ = self._route(request)
         try:
             sandbox = self.open_sandbox(request, self._token(request, match))
@@ -135,7 +138,7 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
-            return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal)
+            return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal, started)
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,
@@ -145,6 +148,7 @@ class Engine:
         now: float,
         response: Response,
         refusal: Refusal | None,
+        started: float,
     ) -> Response:
         """The response with the common headers; it is counted and recorded in the journal."""
         provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
@@ -155,7 +159,9 @@ class Engine:
         met = service.operation.key if service else "", response.status
         self.met[met] = self.met.get(met, 0) + 1
         reason = refusal.reason if refusal and response.status >= 400 else ""
-        sandbox.journal.record(now, met[0], request, response, reason, refusal.violations if refusal else ())
+        violations = refusal.violations if refusal else ()
+        seconds = perf_counter() - started
+        sandbox.journal.record(now, met[0], request, response, reason, violations, seconds)
         if self.observer is not None:
             self.observer(sandbox, reason)
         if response.status >= 400 or sandbox.journal.waits_end:

@@ -55,6 +55,22 @@ def read_document(path: Path, error: type[MockServerError], notes: list[Problem]
     return value
 
 
+def is_valid_by(path: Path, schema: Any) -> bool:
+    """Whether a file is known to be valid by a schema: it is part of a wheel, or `note_valid` was told of it."""
+    return path.is_relative_to(PACKAGE / "_data") or (_is_bundled(path) and _note(path, schema).is_file())
+
+
+def note_valid(path: Path, schema: Any) -> None:
+    """Remember that a file is valid by a schema, if it comes with mockserver."""
+    if _is_bundled(path):
+        with suppress(OSError):
+            _write(_note(path, schema), b"")
+
+
+def _note(path: Path, schema: Any) -> Path:
+    return CONVERTED / converted_name(path.read_bytes() + orjson.dumps(schema)).replace(".json", ".valid")
+
+
 def convert_document(path: Path) -> bytes:
     """A YAML file as JSON; raises MockServerError."""
     return orjson.dumps(yaml_values.read_yaml(path.read_bytes(), path, MockServerError))

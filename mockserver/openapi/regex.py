@@ -6,10 +6,15 @@ time, and bounds the size of a compiled pattern. Python's `re` is never applied 
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jsonschema_rs
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+else:
+    jsonschema_rs = lazy_module("jsonschema_rs")  # 3 MB, and the first request may be long after the start
 
 MAX_LENGTH = 5_000
 """The most characters of a pattern."""
@@ -38,6 +43,18 @@ class Pattern(NamedTuple):
     """Whether the pattern matches anywhere in a text, in linear time."""
 
 
+class LazyPattern:
+    """A regular expression that is known to be valid, compiled when it is first used."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def found_in(self) -> Callable[[str], bool]:
+        """Whether the pattern matches anywhere in a text, in linear time."""
+        return compile_pattern(self.text).found_in
+
+
 def compile_pattern(text: str) -> Pattern:
     """The compiled pattern; raises PatternError if it is invalid, or takes too much memory or time."""
     size = pattern_size(text)
@@ -63,7 +80,7 @@ def pattern_weight(text: str) -> int:
     return pattern_size(text) // _WEIGHT_BYTES
 
 
-def linear_options(size: int | None = None) -> jsonschema_rs.RegexOptions:
+def linear_options(size: int | None = None) -> "jsonschema_rs.RegexOptions":
     """A validator's options for compiling patterns; each of at most that many bytes, by default the most of SIZES."""
     return jsonschema_rs.RegexOptions(size_limit=size or SIZES[-1], dfa_size_limit=size and DFA_BYTES)
 
@@ -115,7 +132,7 @@ def _compiled(text: str, size: int) -> Callable[[str], bool] | None:
 
 
 def _validator(
-    text: str, options: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
+    text: str, options: "jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions"
 ) -> Callable[[str], bool] | None:
     try:
         return jsonschema_rs.Draft202012Validator({"pattern": text}, pattern_options=options).is_valid

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakSet
@@ -149,6 +150,7 @@ class Journal:
             forgotten = self._rows
             self._rows = deque()
             self._weights: deque[int] = deque()
+            self._seconds: deque[float] = deque()
             self._weight = 0
         self.seen = 0
         self.waits: dict[int, float] = {}
@@ -193,8 +195,9 @@ class Journal:
         response: Response,
         reason: str,
         violations: tuple[Violation, ...],
+        seconds: float = 0.0,
     ) -> None:
-        """Record an exchange."""
+        """Record an exchange; `seconds` is the wall-clock time that answering took, which no export contains."""
         self.seen += 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None)
@@ -203,6 +206,7 @@ class Journal:
         with space.lock:
             self._rows.append((self.seen, at, operation, request, response, reason, violations))
             self._weights.append(weight)
+            self._seconds.append(seconds)
             self._weight += weight
             space.held += weight + EXCHANGE_BYTES
             space.records = self.used = space.records + 1
@@ -215,6 +219,7 @@ class Journal:
         """Drop the oldest exchange; called with the lock of the space held."""
         self._rows.popleft()
         weight = self._weights.popleft()
+        self._seconds.popleft()
         self._weight -= weight
         self._space.held -= weight + EXCHANGE_BYTES
         if self.waits:
@@ -234,6 +239,17 @@ class Journal:
         """The exchanges that match, oldest first."""
         return _matching(tuple(self._rows), matches)
 
+    def latest(self, before: int) -> Iterator[Exchange]:
+        """The exchanges with a smaller number than `before`, newest first."""
+        rows = tuple(self._rows)
+        end = len(rows) - max(0, self.seen + 1 - before)
+        return (Exchange(*rows[n]) for n in range(end - 1, -1, -1))
+
+    def seconds(self, number: int) -> float:
+        """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
+        place = number - 1 - self.dropped
+        return self._seconds[place] if 0 <= place < len(self._seconds) else 0.0
+
 
 def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
     for row in rows:
@@ -250,8 +266,7 @@ def _weight(request: Request, response: Response, violations: tuple[Violation, .
     weight += sum(map(len, headers)) + sum(map(len, headers.values()))
     if isinstance(response.body, bytes):
         weight += len(response.body)
-    for name, value in response.headers:
-        weight += len(name) + len(value)
+    weight += len("".join(chain.from_iterable(response.headers)))
     for each in violations:
         parts = (each.message, each.value, *each.location, *each.names)
         weight += VIOLATION_BYTES + sum(map(sys.getsizeof, parts))

@@ -15,7 +15,15 @@ from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import Gateway
-from mockserver.web.paths import ADMIN_PREFIX, BROWSER_PATHS, HEALTH, NO_CONTENT, ROOT
+from mockserver.web.paths import (
+    ADMIN_PREFIX,
+    BROWSER_PATHS,
+    HEALTH,
+    INSPECTOR_PATHS,
+    INSPECTOR_PREFIX,
+    NO_CONTENT,
+    ROOT,
+)
 from mockserver.web.scopes import read_headers, read_request, route_path
 
 if TYPE_CHECKING:
@@ -24,10 +32,12 @@ if TYPE_CHECKING:
 
     from mockserver.web import index, request_log
     from mockserver.web.admin import app as admin_app
+    from mockserver.web.inspector import app as inspector_app
 else:
     request_log = lazy_module("mockserver.web.request_log")
     index = lazy_module("mockserver.web.index")
     admin_app = lazy_module("mockserver.web.admin.app")
+    inspector_app = lazy_module("mockserver.web.inspector.app")
 
 Page = Callable[["Scope"], Response]
 
@@ -113,6 +123,7 @@ class _Dispatch:
             self._pages[ROOT] = partial(_index, engine, settings)
         self._pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
         self._admin: App | None = None
+        self._inspector: App | None = None
 
     @property
     def courier(self) -> CallbackDispatcher:
@@ -127,7 +138,8 @@ class _Dispatch:
         if page is not None and scope["method"] in {"GET", "HEAD"}:
             return self.gateway.deliver(page(scope), scope["method"], receive, send)
         if path.startswith(ADMIN_PREFIX) or path in HEALTH:
-            return self._admin_app()(scope, receive, send)
+            is_page = path in INSPECTOR_PATHS or path.startswith(f"{INSPECTOR_PREFIX}/")
+            return (self._inspector_app() if is_page else self._admin_app())(scope, receive, send)
         return self.gateway(scope, receive, send)
 
     def respond(self, request: Request) -> Response | None:
@@ -141,6 +153,11 @@ class _Dispatch:
         if self._admin is None:
             self._admin = admin_app.build_admin(self._engine, self._settings, self.gateway.delivery)
         return self._admin
+
+    def _inspector_app(self) -> "App":
+        if self._inspector is None:
+            self._inspector = inspector_app.build_inspector(self._admin_app(), self._settings)
+        return self._inspector
 
 
 def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> MockServer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,17 @@ MULTIPART = "multipart/"
 
 _log = logging.getLogger("mockserver")
 _CLOSE = (("Connection", "close"),)
+_FETCHED = "empty"
+"""What browsers send in Sec-Fetch-Dest for `fetch`. Other values mean that the response becomes a page or part of one.
+"""
+_NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
+"""Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+def _becomes_a_page(headers: Mapping[str, str]) -> bool:
+    """Whether a browser will show the response as a page or as part of one."""
+    return headers.get("sec-fetch-dest", _FETCHED) != _FETCHED
 
 
 class Gateway:
@@ -73,6 +83,8 @@ class Gateway:
             return
         if self._cors is not None and "origin" in headers:
             response = self._cors.with_origin(response, headers["origin"])
+        if _becomes_a_page(headers):
+            response = response.with_headers(*_NO_ORIGIN)
         held = [response]  # only the callee refers to it then
         del response
         await self.send_response(held.pop(), scope, receive, send)
@@ -88,10 +100,10 @@ class Gateway:
 
     def respond(self, request: Request) -> Response | None:
         """The response to a whole request; None, with nothing done, if the event loop should not wait for it,
-        or if its origin or a form needs more work.
+        or if its origin, a form or a browser needs more work.
         """
         headers = request.headers
-        if self._cors is not None and "origin" in headers:
+        if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
             return None
         if len(request.body) > self._max_body or headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
             return None

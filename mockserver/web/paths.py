@@ -3,6 +3,10 @@
 from mockserver.http import Response
 
 ADMIN_PREFIX = "/__admin"
+INSPECTOR_PREFIX = f"{ADMIN_PREFIX}/ui"
+INSPECTOR_PATHS = frozenset({ADMIN_PREFIX, f"{ADMIN_PREFIX}/", f"{ADMIN_PREFIX}/docs"})
+"""Paths of the inspector's pages beside those below its prefix; all other paths under ADMIN_PREFIX are the admin API.
+"""
 ROOT = "/"
 """The index page, for a server that is opened in a browser, unless a document has an operation there."""
 HEALTH = {

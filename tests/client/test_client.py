@@ -90,9 +90,22 @@ WALK: Mapping[str, Callable[[SandboxClient], Any]] = {
     "GET /callbacks": lambda it: it.callbacks(limit=2),
     "DELETE /callbacks": lambda it: it.forget_callbacks(),
     "POST /callbacks/{id}/redeliver": lambda it: it.redeliver("nothing"),
+    "GET /sandboxes/{name}": lambda it: it.facts(),
+    "GET /requests/summaries": lambda it: it.summaries(limit=2, text="batches", operation="queueBatch"),
+    "GET /batches/latest": lambda it: it.latest_batches(limit=2),
+    "GET /batches/{id}": lambda it: it.read_batch("nothing"),
+    "GET /batches/{id}/items/{position}": lambda it: it.read_item("nothing", 0),
+    "POST /batches/{id}/cancel": lambda it: it.cancel_batch("nothing"),
+    "GET /files/{id}/content": lambda it: it.read_file("nothing"),
 }
 # Verbs whose subject has to be there first; that it is asked for at all is shown by the refusal.
-REFUSED = {"POST /callbacks/{id}/redeliver": 404}
+REFUSED = {
+    "POST /callbacks/{id}/redeliver": 404,
+    "GET /batches/{id}": 404,
+    "GET /batches/{id}/items/{position}": 404,
+    "POST /batches/{id}/cancel": 404,
+    "GET /files/{id}/content": 404,
+}
 HERE = {f"{verb.method} {verb.path}" for verb in ROUTES}
 
 

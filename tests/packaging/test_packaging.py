@@ -41,10 +41,12 @@ def test_the_wheel_carries_code_document_and_fixtures_and_nothing_else(wheel: Pa
     with ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mockserver").rglob("*.py")}
+    parts = [path for path in (ROOT / "mockserver").rglob("*") if path.suffix in {".py", ".html", ".css", ".js"}]
+    code = {path.relative_to(ROOT).as_posix() for path in parts}
     files = (path.relative_to(ROOT).as_posix() for path in (ROOT / "fixtures").rglob("*") if path.is_file())
     fixtures = {f"mockserver/_data/{file}" for file in files}
     assert {"mockserver/cli.py", "mockserver/providers/agentfirst/operations.py"} <= code
+    assert {f"mockserver/web/inspector/{each}" for each in ("static/inspector.js", "templates/layout.html")} <= code
     assert {
         "mockserver/_data/fixtures/schema.json",
         "mockserver/_data/fixtures/agentfirst/completions.yaml",

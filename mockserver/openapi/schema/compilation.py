@@ -5,15 +5,19 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-import jsonschema_rs
-
 from mockserver.errors import SpecError
+from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
 from mockserver.openapi.schema.formats import FORMATS
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+else:
+    jsonschema_rs = lazy_module("jsonschema_rs")
 
 _DOCUMENT = "urn:mockserver:document"
 _FRAGMENT = "/~!$&'()*+,;=:@?%"
@@ -26,7 +30,6 @@ MAX_COMPILED = 300
 MAX_REACHABLE = 150_000
 """The most values in the kept schemas and in what they refer to. A validator takes about 400 bytes for each."""
 _log = logging.getLogger("mockserver")
-_ANYTHING = jsonschema_rs.Draft202012Validator({})
 
 
 class Compilable(Protocol):
@@ -75,7 +78,7 @@ class SchemaLibrary:
             if not self._is_lenient:
                 raise
             _log.warning("a schema is not enforced: %s", problem)
-            validator = _ANYTHING
+            validator = jsonschema_rs.Draft202012Validator({})
         self._keep(schema)
         return validator
 

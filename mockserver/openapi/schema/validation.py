@@ -18,8 +18,6 @@ from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
-
 from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, resolved
@@ -30,10 +28,12 @@ from mockserver.text import nearest
 
 if TYPE_CHECKING:
     import jsonschema
+    import jsonschema_rs
     from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 else:
     jsonschema = lazy_module("jsonschema")
+    jsonschema_rs = lazy_module("jsonschema_rs")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
@@ -264,7 +264,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
                 yield jsonschema.ValidationError(f"{name!r} is a required property", validator_value=[name])
 
     def unique(_validator: Any, definition: bool, instance: Any, _: Mapping[str, Any]) -> Iterator[Any]:
-        if definition and isinstance(instance, list) and not _UNIQUE.is_valid(instance):
+        if definition and isinstance(instance, list) and not _unique().is_valid(instance):
             yield jsonschema.ValidationError(f"{instance!r} has non-unique elements")
 
     keywords: dict[str, Any] = {
@@ -282,7 +282,9 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
 
 
 # jsonschema compares every item with every other, which takes minutes for a few thousand objects.
-_UNIQUE = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
+@cache
+def _unique() -> Any:
+    return jsonschema_rs.Draft202012Validator({"uniqueItems": True})
 
 
 _UNKNOWN_NAMES = frozenset({"additionalProperties", "unevaluatedProperties"})

@@ -1,6 +1,5 @@
 """Agent First's operations: batches of prompts, single conversations, and the account."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from mockserver.api.call import ApiContext, Call
@@ -21,7 +20,8 @@ from mockserver.providers.agentfirst.completions import (
 )
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
 from mockserver.providers.agentfirst.settings import AgentFirstSettings
-from mockserver.sandbox.batches import IMMEDIATE, Batch, ItemCounts, Lifecycle, Progression
+from mockserver.providers.agentfirst.statuses import RequestKind, Status, status_of
+from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.ids import canonical
@@ -30,8 +30,9 @@ from mockserver.settings.parse import read_capacity
 from mockserver.settings.table import Settings, provider_settings
 
 if TYPE_CHECKING:
-    from mockserver.providers.agentfirst import archive, snapshot
+    from mockserver.providers.agentfirst import archive, batch_reads, snapshot
 else:
+    batch_reads = lazy_module("mockserver.providers.agentfirst.batch_reads")
     snapshot = lazy_module("mockserver.providers.agentfirst.snapshot")
     archive = lazy_module("mockserver.providers.agentfirst.archive")
 
@@ -39,32 +40,6 @@ PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
 CREATE_RETRIES = 180.0
 """Seconds after which a live call times out ("up to 3 minutes")."""
-
-
-class RequestKind(StrEnum):
-    """The kind of object that an id identifies."""
-
-    BATCH = "batch"
-    CONVERSATION = "conversation"
-
-
-class Status(StrEnum):
-    """The status of a batch or a conversation."""
-
-    RETRIEVING = "retrieving"
-    ARCHIVING = "archiving"
-    SUCCESSFUL = "successful"
-    FAILED = "failed"
-
-
-LIFECYCLE = Lifecycle(
-    {
-        Status.RETRIEVING: {Status.ARCHIVING, Status.SUCCESSFUL, Status.FAILED},
-        Status.ARCHIVING: {Status.SUCCESSFUL, Status.FAILED},
-        Status.SUCCESSFUL: set(),
-        Status.FAILED: set(),
-    }
-)
 
 
 def adapt(document: dict[str, Any], settings: Settings) -> None:
@@ -118,20 +93,12 @@ api = Provider(
     },
     exclusive_parameters={"askModel": "id"},
     listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
+    find_batch_reads=lambda: batch_reads.BATCH_READS,
     client_rules=CLIENT_RULES,
     prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)
 api.checks("askModel")(check_question)
-
-
-def status_of(batch: Batch, now: float, tally: ItemCounts | None = None) -> Status:
-    """The status of the batch, whose tally may be known. It is `failed` only if every prompt failed."""
-    if now < batch.items_end():
-        return Status.RETRIEVING
-    if now < batch.end():
-        return Status.ARCHIVING
-    return Status.SUCCESSFUL if (tally or batch.tally(now)).successful else Status.FAILED
 
 
 def _batch_rows(batch: Batch, now: float) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mockserver.settings.table import Settings, provider_settings
 if TYPE_CHECKING:
     from mockserver.providers.agilecloud import collections, errors, files, snapshot, usage
     from mockserver.providers.agilecloud.batches import operations as batches
+    from mockserver.providers.agilecloud.batches import reads as batch_reads
     from mockserver.providers.agilecloud.chat import operations as chat
     from mockserver.providers.agilecloud.prompts import operations as prompts
 else:
@@ -29,6 +30,7 @@ else:
     collections = lazy_module("mockserver.providers.agilecloud.collections")
     snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
     batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
+    batch_reads = lazy_module("mockserver.providers.agilecloud.batches.reads")
     files = lazy_module("mockserver.providers.agilecloud.files")
     chat = lazy_module("mockserver.providers.agilecloud.chat.operations")
     prompts = lazy_module("mockserver.providers.agilecloud.prompts.operations")
@@ -94,6 +96,7 @@ api = Provider(
         "batches": lazy_function(lambda: batches.batch_rows),
         "files": lazy_function(lambda: files.file_rows),
     },
+    find_batch_reads=lambda: batch_reads.BATCH_READS,
     # Two thousand inputs of an embedding are six million numbers.
     threaded_prefixes=("/v1/batches", "/v1/files", "/v1/embeddings"),
     costly=is_costly,

@@ -9,7 +9,9 @@ from mockserver.web.admin.views import iso_instant
 
 
 def accounts(call: AdminCall) -> Any:
-    return {"accounts": (_account(call, each) for each in call.sandbox.accounts.every())}
+    limit, after = read_count(call, "limit", 2**53, 2**53), read_count(call, "after", 0, 2**53)
+    found = islice(call.sandbox.accounts.every(), after, after + limit)
+    return {"accounts": (_account(call, each) for each in found)}
 
 
 def account(call: AdminCall) -> Any:
@@ -62,7 +64,7 @@ ACCOUNT: dict[str, Any] = {
 """The schema of the body: what can be set of an account."""
 
 VERBS = (
-    AdminRoute("GET", "/accounts", accounts, grows=True),
+    AdminRoute("GET", "/accounts", accounts, parameters=PAGE, grows=True),
     AdminRoute("GET", "/accounts/{token}", account, grows=True),
     AdminRoute(
         "PUT",

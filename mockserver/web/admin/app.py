@@ -157,7 +157,8 @@ class _Endpoint:
         courier = self._engine.courier
         if isinstance(courier, CallbackDispatcher):
             courier.loop = asyncio.get_running_loop()
-        name, action = asked.sandbox, partial(self._answer, asked)
+        action = partial(self._answer, asked)
+        name = self._engine.sandboxes.name_of(asked.sandbox) or asked.sandbox  # its lane has its name, not its key
         if verb.grows and self._is_large(verb, name):
             async with self._delivery.space.turn(name):
                 if verb.in_steps:

@@ -8,13 +8,19 @@ from mockserver.errors import SettingsError
 from mockserver.openapi.schema import Schema
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import LATEST
+from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings import parse as syntaxes
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, deduplicated, object_schema, or_422
 from mockserver.web.admin.views import iso_instant
 
 
 def clock(call: AdminCall) -> Any:
-    it = call.sandbox.clock
+    return clock_json(call.sandbox)
+
+
+def clock_json(sandbox: Sandbox) -> dict[str, Any]:
+    """The sandbox's clock."""
+    it = sandbox.clock
     now = it.now()
     return {"now": iso_instant(now), "unix": now, "frozen": it.is_frozen, "scale": it.scale}
 
@@ -54,7 +60,12 @@ def scale_clock(call: AdminCall) -> Any:
 
 
 def progression(call: AdminCall) -> Any:
-    return _clock_json(*call.sandbox.progression)
+    return progression_json(call.sandbox)
+
+
+def progression_json(sandbox: Sandbox) -> dict[str, Any]:
+    """What makes the sandbox's batches progress."""
+    return progression_fields(*sandbox.progression)
 
 
 def put_progression(call: AdminCall) -> Any:
@@ -125,7 +136,7 @@ def read_progression(body: Mapping[str, Any] | str) -> Progression:
 def _progression_json(text: str) -> dict[str, Any]:
     """The object of a text such as `polls:3`, within the bounds of the setting."""
     try:
-        body = _clock_json(*syntaxes.read_progression(text))
+        body = progression_fields(*syntaxes.read_progression(text))
     except SettingsError as error:
         raise AdminRefusal(422, f"{error}.") from error
     violations = PROGRESSION.violations(body, ("body",))
@@ -134,7 +145,8 @@ def _progression_json(text: str) -> dict[str, Any]:
     return body
 
 
-def _clock_json(kind: str, amount: float) -> dict[str, Any]:
+def progression_fields(kind: str, amount: float) -> dict[str, Any]:
+    """The progression as JSON: `{"progression": "polls", "polls": 3}`."""
     return {"progression": kind} | ({_AMOUNTS[kind]: amount} if kind in _AMOUNTS else {})
 
 

@@ -1,4 +1,4 @@
-"""Admin routes for the journal: list, count, find, order."""
+"""Admin routes for the journal: list, summarise, count, find, order."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -16,10 +16,22 @@ from mockserver.sandbox.stubs.matcher import ANY
 from mockserver.sandbox.stubs.search import SEARCH_PROPERTIES, Search, find_order, read_search
 from mockserver.text import nearest
 from mockserver.verify.near_miss import MAX_PROMPTS, NearMiss, NearMissFinder, UnmatchedPrompts
-from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, deduplicated, read_count
-from mockserver.web.admin.views import exchanges_json, public_name
+from mockserver.web.admin.call import (
+    MAX_ROWS,
+    PAGE,
+    AdminCall,
+    AdminRefusal,
+    AdminRoute,
+    deduplicated,
+    read_count,
+)
+from mockserver.web.admin.views import exchange_summary, exchanges_json, iso_instant, public_name
+from mockserver.workers import checkpoint
 
 MAX_ORDER = 100
+MAX_TEXT = 200
+"""The most characters of a text that is searched."""
+LATEST = 2**53
 MAX_EXPLAINED = 100
 KINDS = ("operation", "fixture")
 LOST = frozenset({"no-such-path", "method-not-allowed"})
@@ -31,11 +43,61 @@ def requests(call: AdminCall) -> Any:
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
         wanted["status"] = read_count(call, "status", 0, 999)
+    search = _read_filter(call, wanted | {"since": after + 1})
+    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+
+
+def _read_filter(call: AdminCall, wanted: Mapping[str, Any]) -> Search:
+    """The search of parameters; a status may be a number or a class such as `4XX`. Raises AdminRefusal."""
+    status = wanted.get("status")
+    if isinstance(status, str) and status.isascii() and status.isdigit():
+        wanted = {**wanted, "status": int(status[:4])}
     violations = _SEARCH.violations(wanted, ("query",))
     if violations:
         raise AdminRefusal(422, "The query is not what this call takes.", deduplicated(violations))
-    search = _search(call, wanted | {"since": after + 1})
-    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+    return _search(call, wanted)
+
+
+def summaries(call: AdminCall) -> Any:
+    """Requests without their headers and bodies, newest first; `next` is the `before` of the following page.
+
+    `text` is searched in paths, queries and bodies, without regard to the case of ASCII letters.
+    """
+    limit, before = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "before", LATEST, LATEST)
+    text = call.query.get("text", "")[:MAX_TEXT].encode().lower()
+    search = _read_filter(call, {name: value for name, value in call.query.items() if name in _SIMPLE and value})
+    journal = call.sandbox.journal
+    found = (each for each in journal.latest(before) if _is_found(each, search, text))
+    page = list(islice(found, limit + 1))
+    return {
+        "requests": [_summary(each, call.sandbox) for each in page[:limit]],
+        "next": page[limit - 1].number if limit and len(page) > limit else None,
+        "seen": journal.seen,
+        "dropped": journal.dropped,
+    }
+
+
+def _is_found(exchange: Exchange, search: Search, text: bytes) -> bool:
+    checkpoint()
+    return search.finds(exchange) and (not text or _contains(exchange, text))
+
+
+def _contains(exchange: Exchange, text: bytes) -> bool:
+    request, body = exchange.request, exchange.response.body
+    head = f"{request.method} {request.path}?{request.query}".encode("utf-8", "surrogatepass")
+    return any(text in each.lower() for each in (head, request.body, body) if isinstance(each, bytes))
+
+
+def _summary(exchange: Exchange, sandbox: Sandbox) -> dict[str, Any]:
+    summary = exchange_summary(exchange._replace(violations=()), public_name(sandbox))
+    return {
+        **summary,
+        "at": iso_instant(exchange.at),
+        "operation": exchange.operation,
+        "violations": len(exchange.violations),
+        "seconds": round(sandbox.journal.seconds(exchange.number), 6),
+        "delay": exchange.response.delay,
+    }
 
 
 def delete_requests(call: AdminCall) -> Any:
@@ -128,7 +190,8 @@ def unmatched_requests(call: AdminCall) -> Any:
     journal = call.sandbox.journal
     found: list[dict[str, Any]] = []
     upto = after
-    for exchange in journal.find(lambda each: each.number > after):
+    number = read_count(call, "number", 0, 2**53)
+    for exchange in journal.find(lambda each: each.number > after and number in {0, each.number}):
         if len(found) >= limit or nearness.is_exhausted:
             break
         found += [_unmatched_json(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
@@ -214,8 +277,15 @@ _ORDER = Schema(_object({"requests": _SEARCHES}, "requests"), {})
 VERBS = (
     AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE, grows=True),
     AdminRoute("DELETE", "/requests", delete_requests, opens=False),
+    AdminRoute(
+        "GET",
+        "/requests/summaries",
+        summaries,
+        parameters=_SIMPLE | {"limit", "before", "text"},
+        grows=True,
+    ),
     AdminRoute("POST", "/requests/count", count_requests, _COUNT, opens=False, grows=True),
     AdminRoute("POST", "/requests/find", find_requests, _SEARCH, opens=False, grows=True),
     AdminRoute("POST", "/requests/order", order_requests, _ORDER, opens=False, grows=True),
-    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind"}, grows=True),
+    AdminRoute("GET", "/requests/unmatched", unmatched_requests, parameters=PAGE | {"kind", "number"}, grows=True),
 )

@@ -20,7 +20,14 @@ from mockserver.web.admin.call import (
     or_422,
     read_count,
 )
-from mockserver.web.admin.clock import CLOCK, PROGRESSION, read_instant, read_progression
+from mockserver.web.admin.clock import (
+    CLOCK,
+    PROGRESSION,
+    clock_json,
+    progression_json,
+    read_instant,
+    read_progression,
+)
 from mockserver.web.admin.views import unexpected
 
 MAX_ACCOUNTS = 1000
@@ -58,15 +65,39 @@ def reset_part(call: AdminCall) -> Any:
 
 
 def sandboxes(call: AdminCall) -> Any:
-    """The most recently used first; `next` is the `after` of the following page, null at the end."""
+    """The most recently used first; `next` is the `after` of the following page, null at the end.
+
+    With `text`, those whose shown name contains it.
+    """
     book = call.engine.sandboxes
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
-    every = book.by_use()
+    wanted = call.query.get("text", "").lower()
+    every = [each for each in book.by_use() if wanted in each.shown_name.lower()] if wanted else book.by_use()
     more = after + limit if len(every) > after + limit else None
     totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
     journals = {"bytes": book.journals.held, "limit": book.journals.limit, "dropped": book.journals.dropped}
     rows = [_row(each) for each in every[after : after + limit]]
     return {"sandboxes": rows, **totals, "journals": journals, "next": more}
+
+
+def sandbox_facts(call: AdminCall) -> Any:
+    """One sandbox's row of the list, with its clock, its progression and its number of stubs."""
+    name = call.path["name"]
+    sandbox = call.engine.sandboxes.named(name)
+    if sandbox is None:
+        raise AdminRefusal(404, f"There is no sandbox {name[:MAX_NAME]!r}.")
+    rules, outbox = sandbox.rules.installed, sandbox.outbox
+    return {
+        **_row(sandbox),
+        "clock": clock_json(sandbox),
+        "progression": progression_json(sandbox),
+        "stubs": len(rules),
+        "matched": sum(rule.matched for rule in rules),
+        "callbacks": {
+            "pending": len(outbox.pending) if outbox else 0,
+            "attempts": sum(len(each.attempts) for each in outbox.every()) if outbox else 0,
+        },
+    }
 
 
 def create_sandbox(call: AdminCall) -> Any:
@@ -117,7 +148,8 @@ VERBS = (
     AdminRoute("GET", "/openapi.json", openapi),
     AdminRoute("POST", "/reset", reset, opens=False),
     AdminRoute("POST", "/reset/{part}", reset_part, opens=False),
-    AdminRoute("GET", "/sandboxes", sandboxes, parameters=PAGE),
+    AdminRoute("GET", "/sandboxes", sandboxes, parameters=PAGE | {"text"}),
+    AdminRoute("GET", "/sandboxes/{name}", sandbox_facts),
     AdminRoute("POST", "/sandboxes", create_sandbox, _CREATE, opens=False),
     AdminRoute("DELETE", "/sandboxes/{name}", delete_sandbox, opens=False),
 )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mockserver.engine.engine import Engine
 from mockserver.errors import Violation
 from mockserver.providers.agentfirst.errors import phrase
-from mockserver.providers.agentfirst.operations import LIFECYCLE, PRICE, Status, api
+from mockserver.providers.agentfirst.operations import PRICE, api
+from mockserver.providers.agentfirst.statuses import LIFECYCLE, Status
 
 ENGINE = make_engine()
 OUTCOMES = ["fine", "[mock:fail]", "[mock:slow=3s]", "[mock:fail=429][mock:slow=1500ms]"]

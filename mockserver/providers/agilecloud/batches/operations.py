@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from mockserver.api.call import Call
+from mockserver.api.call import ApiContext, Call
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.http import Response, StoredBytes
+from mockserver.http import Request, Response, StoredBytes
 from mockserver.openapi.generate.steps import MAX_BATCH_STEPS, Budget
 from mockserver.providers.agilecloud import files
 from mockserver.providers.agilecloud.batches.input import rejection_error
@@ -110,6 +110,28 @@ def cancel_batch(call: Call) -> Response:
     if LIFECYCLE.is_final(status):
         raise Refusal(Reason.CONFLICT, f"Cannot cancel a batch with status '{status}'.")
     return call.reply(batch_json(_advance(call, job._replace(cancelled=call.now)), call.now))
+
+
+def observe(context: ApiContext, sandbox: Sandbox, id_: str, now: float) -> BatchRecord | None:
+    """The batch after everything that is due by now, without a poll; None for an unknown id."""
+    job = jobs_of(sandbox).get(id_)
+    return None if job is None else _advance(_observing(context, sandbox, job, now), job)
+
+
+def cancel_observed(context: ApiContext, sandbox: Sandbox, id_: str, now: float) -> None:
+    """Cancel a known batch; raises Refusal if it is over."""
+    job = jobs_of(sandbox).get(id_)
+    if job is not None:
+        cancel_batch(_observing(context, sandbox, job, now))
+
+
+def _observing(context: ApiContext, sandbox: Sandbox, job: BatchRecord, now: float) -> Call:
+    """The call by which the batch's own account would cancel it."""
+    operation = context.operation("cancelBatch")
+    assert operation is not None, "there is no batch without its operations"
+    account = sandbox.accounts.with_key(job.batch.account)
+    request = Request(operation.method, operation.path)
+    return Call(operation, request, sandbox, now, account, {"batch_id": job.batch.id}, None, context)
 
 
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
