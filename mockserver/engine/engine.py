@@ -9,7 +9,7 @@ from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
-from mockserver.engine.refusals import problem_for, status_of, with_challenge
+from mockserver.engine.refusals import no_room, problem_for, status_of, with_challenge
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
@@ -34,7 +34,6 @@ SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 
-MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
 
 
@@ -90,7 +89,7 @@ class Engine:
         try:
             sandbox = self._sandbox(request, match, token)
         except SandboxesFull as full:
-            return _no_room(full)
+            return no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
             outcome = None
@@ -135,7 +134,7 @@ class Engine:
         try:
             sandbox = self.open_sandbox(request, self._token(request, match))
         except SandboxesFull as full:
-            return _no_room(full)
+            return no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
             return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal, started)
@@ -378,10 +377,6 @@ def _bad_credential(operation: Operation, request: Request, token: str | None) -
         return Refusal(Reason.UNAUTHENTICATED, violations=[violation])
     message = "the token is revoked, or not among the accounts" if token else f"{place} holds no {scheme.noun}"
     return Refusal(Reason.FORBIDDEN, violations=[Violation(scheme.place, "credential", message)])
-
-
-def _no_room(full: SandboxesFull) -> Response:
-    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
 
 
 def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:

@@ -6,8 +6,10 @@ from mockserver.http import Response
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.responses import pick_status, problem
 from mockserver.openapi.security import format_challenges
+from mockserver.sandbox.manager import SandboxesFull
 
 CHALLENGE = "www-authenticate"
+MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
@@ -31,3 +33,7 @@ def with_challenge(reply: Response, operation: Operation, provider: Provider | N
     headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
     challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
     return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
+
+
+def no_room(full: SandboxesFull) -> Response:
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
