@@ -19,7 +19,8 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.engine.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
+from mockserver.engine.engine import Engine, is_named_by_token, sandbox_name
+from mockserver.engine.refusals import MAKE_ROOM
 from mockserver.errors import Refusal
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
