@@ -200,7 +200,7 @@ class Journal:
         """Record an exchange; `seconds` is the wall-clock time that answering took, which no export contains."""
         self.seen += 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
-            request = request._replace(form=None)
+            request = request._replace(form=None, form_parts=())
         weight = _weight(request, response, violations)
         space = self._space
         with space.lock:

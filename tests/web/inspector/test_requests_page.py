@@ -128,11 +128,13 @@ def test_the_keyboard_is_enough(page: Page, inspected: Inspected) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("POST /ai/batches")
+    page.wait_for_load_state()  # the keys work when the script has run
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("u")
     expect(page.locator("h1")).to_have_text("Requests")
+    page.wait_for_load_state()
     page.keyboard.press("p")
     expect(page.locator("#live")).to_have_text("paused")
 
