@@ -96,8 +96,9 @@ class Schema:
             for error in errors
         ]
         _release(errors)
-        is_partial = _is_wide(value) or self._leaves_unevaluated
-        return found or (self._first_of_the_fast_validator(value, location) if is_partial else [])
+        if found or not (self._leaves_unevaluated or _is_wide(value)):
+            return found
+        return self._first_of_the_fast_validator(value, location)
 
     def _first_of_the_fast_validator(self, value: Any, location: tuple[str | int, ...]) -> list[Violation]:
         """A violation in a part that jsonschema skips. Only the first, since finding millions would take minutes."""
@@ -219,8 +220,16 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
 
 def _is_wide(value: Any) -> bool:
     """Whether it contains an array that is too long for jsonschema's limit."""
-    children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return (isinstance(value, list) and len(value) > MAX_EXPLAINED_ITEMS) or any(map(_is_wide, children))
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting += node.values()
+        elif isinstance(node, list):
+            if len(node) > MAX_EXPLAINED_ITEMS:
+                return True
+            waiting += node
+    return False
 
 
 @cache
