@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from mockserver.errors import Refusal
 from mockserver.sandbox import blobs
 from mockserver.sandbox.blobs import BodySpace, KeptBody, read_body
+from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
+from mockserver.stores.memory import MemoryStore
 
 LARGE = b"x" * 20_000
 
@@ -69,3 +72,12 @@ def test_a_full_disk_is_said_and_the_next_body_finds_a_new_file(monkeypatch: pyt
 
     assert refused.value.status == 507
     assert read_body(space.keep(LARGE)) == LARGE
+
+
+def test_a_sandbox_shares_the_space_it_is_given_and_has_its_own_else(
+    make_beginnings: Callable[..., SandboxDefaults],
+) -> None:
+    space = BodySpace(7)
+
+    assert Sandbox("one", MemoryStore(), make_beginnings(), bodies=space).bodies is space
+    assert Sandbox("one", MemoryStore(), make_beginnings()).bodies.keep(b"{}") == b"{}"

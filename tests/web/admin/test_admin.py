@@ -183,6 +183,14 @@ def test_the_clock_is_read_set_advanced_and_scaled(client: TestClient) -> None:
     assert client.get("/__admin/clock").json() == frozen
 
 
+@pytest.mark.parametrize(("size", "shown"), [(100, 100), (101, 100), (5_000, 100)])
+def test_at_most_100_characters_of_a_wrong_instant_are_shown(client: TestClient, size: int, shown: int) -> None:
+    refused = client.put("/__admin/clock", json={"now": "x" * size})
+
+    assert refused.status_code == 422
+    assert f"now is '{'x' * shown}'; wanted an ISO 8601 instant or Unix seconds." in refused.text
+
+
 @pytest.mark.parametrize(
     "progression",
     [
