@@ -14,6 +14,8 @@ MAX_VALUES = 300_000
 MAX_VALUES_LARGE = 1_000_000
 BYTES_PER_VALUE = 16
 """A large body may hold a value for each so many of its bytes, up to MAX_VALUES_LARGE."""
+NESTING_MARGIN = 24
+"""Levels of nesting that a response may add around a client's value, so that the encoder's limit is not reached."""
 _LEAST_BYTES = 2
 """The least bytes of a value: `1,`."""
 _PIECE = 1024 * 1024
@@ -39,6 +41,13 @@ def parse_json(text: bytes, limit: int | None = None) -> Any:
     except orjson.JSONDecodeError as problem:
         message = f"not JSON: {problem}"
     raise JsonError("syntax", message)  # outside, because the original holds a copy of the text
+
+
+def check_depth(value: Any) -> None:
+    """Raises JSONEncodeError for a value nested so deeply that no response could contain it."""
+    for _ in range(NESTING_MARGIN):
+        value = [value]
+    orjson.dumps(value)
 
 
 def max_values(size: int) -> int:

@@ -9,7 +9,7 @@ import orjson
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response, Upload
-from mockserver.json_bodies import JsonError, parse_json
+from mockserver.json_bodies import NESTING_MARGIN, JsonError, parse_json
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
@@ -27,8 +27,6 @@ else:
 MAX_ARGUMENTS = 1000
 MAX_DEPTH = 230
 """The most levels of nesting in a body."""
-NESTING_MARGIN = 24
-"""Levels that a response may add around a body, so that our JSON encoder's limit is not reached."""
 NOT_COPIED = 16 * 1024
 """Bytes from which a canonical form is a view."""
 EVENT_STREAM = "text/event-stream"

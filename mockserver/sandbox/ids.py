@@ -22,9 +22,6 @@ import xxhash
 from mockserver.http import Upload
 from mockserver.sandbox.collection import Cell, Collection, OwnCell
 
-NESTING_MARGIN = 24
-"""Levels of nesting that a response may add around a client's value."""
-
 
 def digest(*parts: bytes) -> bytes:
     """A digest of the parts, 16 bytes. Not for secrets: XXH3, since every batch's body is hashed."""
@@ -57,13 +54,6 @@ def canonical(value: Any) -> bytes:
     A form may contain files, which are represented by a digest of their content.
     """
     return orjson.dumps(value, default=_replacement, option=orjson.OPT_SORT_KEYS)
-
-
-def check_depth(value: Any) -> None:
-    """Raises JSONEncodeError for a value nested so deeply that a response that contains it could not be encoded."""
-    for _ in range(NESTING_MARGIN):
-        value = [value]
-    canonical(value)
 
 
 def _replacement(value: Any) -> list[str]:

@@ -8,6 +8,7 @@ import orjson
 
 from mockserver.errors import Violation
 from mockserver.http import Request, Upload
+from mockserver.json_bodies import check_depth, parse_json
 from mockserver.openapi.operations import Content, bare_media_type
 from mockserver.openapi.references import resolved
 from mockserver.openapi.wire.parameters import has_reserved, read_pairs
@@ -115,14 +116,20 @@ def _read_nested(name: str, pairs: Sequence[tuple[str, str]], kind: str, value: 
     texts = [text for key, text in pairs if key == name]
     start = "{" if kind == "object" else "["
     if len(texts) == 1 and texts[0].lstrip().startswith(start):
-        try:
-            return orjson.loads(texts[0])
-        except orjson.JSONDecodeError as problem:
-            raise ValueError(f"not JSON: {problem}") from None
+        return _read_json(texts[0])
     deep = read_pairs(name, pairs, style="deepObject", explode=True, kind="object", properties={})
     if deep is NOTHING:
         return texts[-1] if texts and kind == "object" else value
     return list(deep.values()) if kind == "array" and all(key.isdecimal() for key in deep) else deep
+
+
+def _read_json(text: str) -> Any:
+    value = parse_json(text.encode())
+    try:
+        check_depth(value)
+    except orjson.JSONEncodeError:
+        raise ValueError("is nested too deeply") from None
+    return value
 
 
 def _reserved_characters(content: Content, pairs: Sequence[Sequence[str]]) -> Iterator[Violation]:

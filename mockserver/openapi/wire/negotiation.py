@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 MAX_RANGES = 100
 """The most media ranges of an Accept header that are read."""
 _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
-_PARTS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+MAX_CACHED = 200
+"""The most characters of an Accept header whose result is kept."""
+_PARTS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.?)*+(?:"|\Z))++', re.DOTALL)
+"""One media range. A quoted string without its end takes the rest, so that every text is read in linear time."""
 
 
 class MediaRange(NamedTuple):
@@ -21,17 +25,23 @@ class MediaRange(NamedTuple):
     """From 0 (not acceptable) to 1."""
 
 
-@lru_cache(maxsize=1024)
 def negotiate(offered: tuple[str, ...], accept: str) -> str | None:
     """The offered media type that suits `accept` best; None if none is acceptable.
 
     The highest quality counts, then the more specific range, then the order of the offered types. An empty `accept`
     accepts everything.
     """
+    return (_negotiate_short if len(accept) <= MAX_CACHED else _negotiate)(offered, accept)
+
+
+def _negotiate(offered: tuple[str, ...], accept: str) -> str | None:
     ranges = list(_read_ranges(accept)) or [MediaRange("*", "*", (), 1.0)]
     rated = [(*_rate(each, ranges), -n, each) for n, each in enumerate(offered)]
     acceptable = [each for each in rated if each[0] > 0]
     return max(acceptable)[3] if acceptable else None
+
+
+_negotiate_short = lru_cache(maxsize=1024)(_negotiate)
 
 
 def _rate(offered: str, ranges: Sequence[MediaRange]) -> tuple[float, int]:
@@ -67,8 +77,8 @@ def _suffix(subtype: str) -> str:
 
 
 def _read_ranges(accept: str) -> Iterator[MediaRange]:
-    for part in _PARTS.findall(accept)[:MAX_RANGES]:
-        type_, subtype, parameters = _split(part)
+    for part in islice(_PARTS.finditer(accept), MAX_RANGES):
+        type_, subtype, parameters = _split(part[0])
         if not type_:
             continue
         quality = next((value for name, value in parameters if name == "q"), "1")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from mockserver.openapi.wire.typed import NOTHING
+from mockserver.openapi.wire.typed import MAX_DEPTH, NOTHING
 
 Pairs = Sequence[tuple[str, str]]
 DEFAULT_STYLES: Mapping[str, str] = {"query": "form", "cookie": "form", "path": "simple", "header": "simple"}
@@ -52,12 +52,14 @@ def _read_object(name: str, pairs: Pairs, *, style: str, explode: bool, properti
 
 
 def _read_deep(name: str, pairs: Pairs) -> Any:
-    """`filter[a][b]=1` as nested objects; of a repeated name all values, as a list."""
+    """`filter[a][b]=1` as nested objects; of a repeated name all values, as a list. Raises ValueError."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if not (key.startswith(f"{name}[") and key.endswith("]")):
             continue
         steps = key[len(name) + 1 : -1].split("][")
+        if len(steps) > MAX_DEPTH:
+            raise ValueError(f"{key[:100]!r} is nested more than {MAX_DEPTH} levels deep")
         holder = found
         for step in steps[:-1]:
             inner = holder.setdefault(step, {})

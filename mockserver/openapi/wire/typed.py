@@ -37,7 +37,11 @@ def typed(value: Any, definition: Any, document: Mapping[str, Any], depth: int =
         return value
     if isinstance(value, list):
         items = items_of(definition, document)
-        return [typed(each, items, document, depth + 1) for each in value]
+        types = types_of(items, document)
+        return [
+            parse_scalar(each, types) if isinstance(each, str) else typed(each, items, document, depth + 1)
+            for each in value
+        ]
     if isinstance(value, dict):
         properties = properties_of(definition, document)
         extra = resolved(definition, document).get("additionalProperties", {})

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.json_bodies import check_depth
 from mockserver.sandbox.batches import Batch, ItemOutcome, Progression
 from mockserver.sandbox.clock import LATEST
-from mockserver.sandbox.ids import NESTING_MARGIN
 
 KINDS = frozenset({"immediate", "time", "polls"})
 LONGEST = 1e12
@@ -60,10 +60,8 @@ def are_valid_outcomes(fates: Mapping[int, ItemOutcome], size: int) -> bool:
 
 def is_json(value: Any) -> bool:
     """Whether a response that contains the value could be encoded."""
-    for _ in range(NESTING_MARGIN):
-        value = [value]
     try:
-        orjson.dumps(value)
+        check_depth(value)
     except orjson.JSONEncodeError:
         return False
     return True

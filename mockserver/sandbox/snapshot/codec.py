@@ -9,10 +9,9 @@ from typing import Any
 
 import orjson
 
-from mockserver.json_bodies import parse_json
+from mockserver.json_bodies import check_depth, parse_json
 from mockserver.records import field_names, is_record
 from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter, KeptBody, read_body
-from mockserver.sandbox.ids import check_depth
 from mockserver.sandbox.snapshot.registry import FrozenObject, Registry, SnapshotError, TypeInfo, frozen_copy
 from mockserver.sandbox.snapshot.types import LEAST, MOST, is_unicode, type_problem
 from mockserver.workers import checkpoint

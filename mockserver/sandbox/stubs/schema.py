@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
+from mockserver.json_bodies import check_depth
 from mockserver.sandbox.clock import LATEST
-from mockserver.sandbox.ids import canonical, check_depth
+from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.stubs.faults import FAULT_SCHEMA, Fault, read_fault
 from mockserver.sandbox.stubs.matcher import MATCHER_PROPERTIES, read_matcher
 from mockserver.sandbox.stubs.responses import REPLY_SCHEMA, STATUS_SCHEMA, check_headers
