@@ -136,3 +136,19 @@ def test_the_id_is_found_under_common_names(tmp_path: Path, parameter: str) -> N
 
     assert made == {"id": "mine", "n": 3}
     assert value_of(send(engine, "GET", "/things/mine")) == made
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MAX_ITEMS", 3), ("MAX_CHARACTERS", 400)])
+def test_a_sandbox_keeps_a_bounded_number_of_items(bound: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"mockserver.engine.stateful.handlers.{bound}", value)
+    engine = shop()
+    made = [send(engine, "POST", "/products", json={**LUTE, "name": "L" * n}) for n in range(1, 9)]
+    kept = [value_of(each) for each in made if each.status == 201]
+
+    assert 0 < len(kept) < 8
+    assert {each.status for each in made[len(kept) :]} == {507}
+    assert len(value_of(send(engine, "GET", "/products"))["items"]) == len(kept)
+    place = f"/products/{kept[0]['id']}"
+    assert send(engine, "PATCH", place, json={"price": 1}).status == 200
+    assert send(engine, "DELETE", place).status == 204
+    assert send(engine, "POST", "/products", json=LUTE).status == 201

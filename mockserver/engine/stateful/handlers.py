@@ -22,7 +22,7 @@ from mockserver.engine.stateful.shapes import (
     list_of,
     success_schema,
 )
-from mockserver.errors import Reason, Refusal
+from mockserver.errors import NO_STORAGE, Reason, Refusal
 from mockserver.fixtures.files import Fixtures
 from mockserver.http import Response
 from mockserver.lazy import lazy_module
@@ -44,6 +44,10 @@ SEEDED = "\n"
 """The key under which the paths of the collections that were filled from fixtures are kept."""
 COUNTED = "\r"
 """The key under which the greatest integer id of each collection is kept."""
+MAX_ITEMS = 10_000
+"""The most items of a sandbox, since a list reads all of them."""
+MAX_CHARACTERS = 16_000_000
+"""The most characters of a sandbox's items as JSON."""
 TRIES = 20
 Handler = Callable[[Call], Response]
 Item = dict[str, Any]
@@ -121,7 +125,7 @@ def _update(call: Call, resource: Resource) -> Response:
     identity = item[resource.id_property]
     changes = _readable(call.body, resource, known_properties(resource.item))
     item = {**_merged(item, changes), resource.id_property: identity}
-    _rows(call, resource).put(_key(_place(call, resource), identity), _dumps(item))
+    _put(_rows(call, resource), _key(_place(call, resource), identity), item)
     return _reply(call, resource, item, canned_response(call))
 
 
@@ -158,10 +162,20 @@ def _rows(call: Call, resource: Resource) -> Collection[str]:
 
 
 def _add(rows: Collection[str], place: str, identity: Any, item: Item) -> None:
-    """Keeps an item. The next integer id is greater than all that were given."""
-    rows.put(_key(place, identity), _dumps(item))
+    """Keeps an item; raises Refusal if there is no room. The next integer id is greater than all that were given."""
+    _put(rows, _key(place, identity), item)
     if isinstance(identity, int) and identity > int(rows.get(COUNTED + place) or 0):
         rows.put(COUNTED + place, str(identity))
+
+
+def _put(rows: Collection[str], key: str, item: Item) -> None:
+    text = _dumps(item)
+    if len(rows) >= MAX_ITEMS and rows.get(key) is None:
+        raise Refusal(Reason.FAILED, f"The sandbox has {MAX_ITEMS} items; delete some, or reset it.", status=NO_STORAGE)
+    if len(text) + sum(map(len, rows.scan())) - len(rows.get(key) or "") > MAX_CHARACTERS:
+        message = f"The sandbox's items have {MAX_CHARACTERS} characters in all; delete some, or reset it."
+        raise Refusal(Reason.FAILED, message, status=NO_STORAGE)
+    rows.put(key, text)
 
 
 def _seeds(fixtures: Fixtures, place: str) -> list[Item]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from mockserver.openapi.references import resolved
 from mockserver.openapi.wire.parameters import format_scalar
@@ -10,6 +11,9 @@ from mockserver.openapi.wire.parameters import format_scalar
 ROOT = "xml"
 """The root's name where the document names none."""
 MAX_DEPTH = 100
+"""The most levels of elements that are read."""
+MAX_PARTS = 20_000
+"""The most elements and attributes that are read: a text of 1 MB may have 200,000, which take half a second."""
 Document = Mapping[str, Any]
 
 
@@ -74,24 +78,61 @@ def _add_items(element: ElementTree.Element, name: str, values: list[Any], schem
 
 def decode_xml(text: bytes, definition: Any, document: Document) -> Any:
     """The value of an XML text by its schema, with texts for scalars; raises XmlError."""
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise XmlError("has a document type declaration, which is not read")
+    reader = _Reader()
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = reader.refuse_doctype
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.add_text
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314  declarations are refused above
-    except (ElementTree.ParseError, ValueError, LookupError) as problem:
-        raise XmlError(f"not XML: {problem}") from None
-    return _value(root, definition, document, 0)
+        parser.Parse(text, True)
+    except (expat.ExpatError, ValueError, LookupError) as problem:
+        raise problem if isinstance(problem, XmlError) else XmlError(f"not XML: {problem}") from None
+    return _value(reader.close(), definition, document)
 
 
-def _value(element: ElementTree.Element, definition: Any, document: Document, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise XmlError("is nested too deeply")
+class _Reader:
+    """Builds the tree of an XML text, within bounds that hold while it is read."""
+
+    def __init__(self) -> None:
+        self._builder = ElementTree.TreeBuilder()
+        self._depth = self._count = 0
+
+    def refuse_doctype(self, *_: Any) -> None:
+        """A declaration of the document type can define entities; in any encoding, it is not read."""
+        raise XmlError("has a document type declaration, which is not read")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        self._count += 1 + len(attributes)
+        if self._depth > MAX_DEPTH:
+            raise XmlError("is nested too deeply")
+        if self._count > MAX_PARTS:
+            raise XmlError(f"has more than {MAX_PARTS} elements and attributes")
+        self._builder.start(_local(tag), {_local(name): value for name, value in attributes.items()})
+
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+        self._builder.end(_local(tag))
+
+    def add_text(self, text: str) -> None:
+        self._builder.data(text)
+
+    def close(self) -> ElementTree.Element:
+        return self._builder.close()
+
+
+def _value(element: ElementTree.Element, definition: Any, document: Document) -> Any:
     schema = resolved(definition, document)
     if "array" in _types(schema):
-        return [_value(each, schema.get("items", {}), document, depth + 1) for each in element]
+        return [_value(each, schema.get("items", {}), document) for each in element]
     properties = _properties(definition, document)
     if not properties and not len(element):
         return element.text or ""
+    children: dict[str, list[ElementTree.Element]] = {}
+    for child in element:
+        children.setdefault(child.tag, []).append(child)
     found: dict[str, Any] = {}
     known = set[str]()
     for name, each in properties.items():
@@ -99,21 +140,18 @@ def _value(element: ElementTree.Element, definition: Any, document: Document, de
         hints = _hints(part)
         tag = str(hints.get("name") or name)
         if hints.get("attribute") is True:
-            value = next((text for key, text in element.items() if _local(key) == tag), None)
-            found |= {} if value is None else {name: value}
+            found |= {name: element.attrib[tag]} if tag in element.attrib else {}
             continue
-        is_list = "array" in _types(part)
-        if is_list and hints.get("wrapped") is not True:
+        is_list = "array" in _types(part) and hints.get("wrapped") is not True
+        if is_list:
             tag = str(_hints(resolved(part.get("items", {}), document)).get("name") or name)
         known.add(tag)
-        children = [child for child in element if _local(child.tag) == tag]
-        if is_list and hints.get("wrapped") is not True:
-            values = [_value(child, part.get("items", {}), document, depth + 1) for child in children]
-            found |= {name: values} if values else {}
-        elif children:
-            found[name] = _value(children[-1], each, document, depth + 1)
-    others = [child for child in element if _local(child.tag) not in known]
-    return found | {_local(child.tag): _value(child, {}, document, depth + 1) for child in others}
+        same = children.get(tag, [])
+        if is_list and same:
+            found[name] = [_value(child, part.get("items", {}), document) for child in same]
+        elif same:
+            found[name] = _value(same[-1], each, document)
+    return found | {tag: _value(same[-1], {}, document) for tag, same in children.items() if tag not in known}
 
 
 def _properties(definition: Any, document: Document) -> dict[str, Any]:

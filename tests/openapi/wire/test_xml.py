@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mockserver.openapi.wire.typed import typed
-from mockserver.openapi.wire.xml import XmlError, decode_xml, encode_xml
+from mockserver.openapi.wire.xml import MAX_DEPTH, MAX_PARTS, XmlError, decode_xml, encode_xml
 
 PET = {
     "type": "object",
@@ -49,8 +49,28 @@ def test_values_without_hints(value: Any, text: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"<a>", b"<!DOCTYPE a><a/>", b"<a>&b;</a>", b"<a>" * 500 + b"</a>" * 500, b"\xff"]
+    "text",
+    [
+        b"",
+        b"<a>",
+        b"<!DOCTYPE a><a/>",
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>'.encode("utf-16"),
+        b"<a>&b;</a>",
+        b"<a>" * 500 + b"</a>" * 500,
+        b"<a>" + b"<b/>" * MAX_PARTS + b"</a>",
+        b"<a>" + b'<b c="d"/>' * (MAX_PARTS // 2) + b"</a>",
+        b"\xff",
+    ],
 )
 def test_what_is_no_plain_xml_is_refused(text: bytes) -> None:
     with pytest.raises(XmlError):
         decode_xml(text, {}, {})
+
+
+def test_as_many_parts_and_levels_as_are_read() -> None:
+    assert decode_xml(b"<a>" + b"<b/>" * (MAX_PARTS - 1) + b"</a>", {}, {}) == {"b": ""}
+    assert decode_xml(b"<a>" * MAX_DEPTH + b"</a>" * MAX_DEPTH, {}, {})
+
+
+def test_a_text_in_utf_16_is_read() -> None:
+    assert decode_xml('<?xml version="1.0" encoding="utf-16"?><a><b>é</b></a>'.encode("utf-16"), {}, {}) == {"b": "é"}
