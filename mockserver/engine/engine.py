@@ -59,7 +59,7 @@ class Engine:
         """How many of those responses came from a stub or a fault."""
         self.workers = Workers()
         """Worker threads for long work and for requests whose sandbox is busy. A lane has the name of its sandbox."""
-        self.courier: Callable[[Sandbox], None] | None = None
+        self.dispatcher: Callable[[Sandbox], None] | None = None
         """Sends callbacks that are due. Called within the sandbox's transaction."""
         self.observer: Callable[[Sandbox, str], None] | None = None
         """Called for each exchange, with its sandbox and the reason of a rejection; None unless requests are logged."""
@@ -168,8 +168,8 @@ class Engine:
 
     def settle(self, sandbox: Sandbox) -> None:
         """Sends the callbacks of batches that are done by now. Called within the sandbox's transaction."""
-        if sandbox.outbox is not None and self.courier is not None:
-            self.courier(sandbox)
+        if sandbox.outbox is not None and self.dispatcher is not None:
+            self.dispatcher(sandbox)
 
     def is_slow(self, request: Request) -> bool:
         """Whether the request may take so long that it needs a worker thread."""

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
-from mockserver.sandbox.collection import Cell, OpenCollection, OwnCell
+from mockserver.stores.collection import Cell, OpenCollection, OwnCell
 
 DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account that no file describes."""

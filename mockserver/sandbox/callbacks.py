@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import NamedTuple
 
-from mockserver.sandbox.collection import Cell, Collection, OwnCell
+from mockserver.stores.collection import Cell, Collection, OwnCell
 from mockserver.stores.memory import MemoryRows
 
 MAX_CLAIMED = 1000

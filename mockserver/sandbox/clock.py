@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from mockserver.sandbox.collection import Cell, OwnCell
+from mockserver.stores.collection import Cell, OwnCell
 
 DAY = 86_400.0
 LATEST = 253_402_300_799.0

@@ -5,7 +5,7 @@ from collections.abc import MutableMapping, MutableSequence
 from threading import Event, Lock, Thread
 from typing import Any
 
-Heap = MutableMapping[Any, Any] | MutableSequence[Any]
+Values = MutableMapping[Any, Any] | MutableSequence[Any]
 AT_ONCE = 256
 """A collection of at most so many values is freed at once."""
 STEP = 256
@@ -18,38 +18,38 @@ class DeferredFree:
     """Collections to be freed."""
 
     def __init__(self) -> None:
-        self._heaps: deque[Heap] = deque()
+        self._waiting: deque[Values] = deque()
         self._lock = Lock()
         self._is_sweeping = False
 
     def __len__(self) -> int:
-        return len(self._heaps)
+        return len(self._waiting)
 
-    def add(self, heap: Heap) -> None:
+    def add(self, values: Values) -> None:
         """Free the values of a collection to which only the caller refers."""
-        if len(heap) <= AT_ONCE:
-            heap.clear()
+        if len(values) <= AT_ONCE:
+            values.clear()
             return
         with self._lock:
-            self._heaps.append(heap)
+            self._waiting.append(values)
             is_alone = not self._is_sweeping
             self._is_sweeping = True
         if is_alone:
-            Thread(target=self._sweep_all, name="mockserver-waste", daemon=True).start()
+            Thread(target=self._sweep_all, name="mockserver-free", daemon=True).start()
 
     def sweep(self, pieces: int = STEP) -> bool:
         """Free some values; returns whether there are more."""
-        while self._heaps and pieces:
-            heap = self._heaps[0]
-            while heap and pieces:
-                if isinstance(heap, MutableMapping):
-                    heap.popitem()
+        while self._waiting and pieces:
+            values = self._waiting[0]
+            while values and pieces:
+                if isinstance(values, MutableMapping):
+                    values.popitem()
                 else:
-                    heap.pop()
+                    values.pop()
                 pieces -= 1
-            if not heap:
-                self._heaps.popleft()
-        return bool(self._heaps)
+            if not values:
+                self._waiting.popleft()
+        return bool(self._waiting)
 
     def _sweep_all(self) -> None:
         pause = Event()
@@ -57,6 +57,6 @@ class DeferredFree:
             pause.wait(PAUSE)
             if not self.sweep():
                 with self._lock:
-                    if not self._heaps:
+                    if not self._waiting:
                         self._is_sweeping = False
                         return

@@ -20,7 +20,7 @@ import orjson
 import xxhash
 
 from mockserver.http import Upload
-from mockserver.sandbox.collection import Cell, Collection, OwnCell
+from mockserver.stores.collection import Cell, Collection, OwnCell
 
 
 def digest(*parts: bytes) -> bytes:

@@ -30,7 +30,7 @@ class SandboxManager:
     def __init__(
         self,
         store: Store,
-        beginnings: SandboxDefaults,
+        defaults: SandboxDefaults,
         *,
         limit: int = MAX_SANDBOXES,
         journal_bytes: int = sys.maxsize,
@@ -42,11 +42,11 @@ class SandboxManager:
         `when_evicted` is called with the number of evictions.
         """
         self._store = store
-        self.beginnings = beginnings
+        self.defaults = defaults
         self.limit = limit
         self.evicted = 0
         """The number of evictions."""
-        self.waste = DeferredFree()
+        self.deferred_free = DeferredFree()
         self.journals = JournalSpace(journal_bytes)
         self._bodies = BodySpace(batch_bytes)
         self._when_evicted = when_evicted
@@ -92,7 +92,7 @@ class SandboxManager:
         """The sandbox of that name or key, or a new one that is not registered."""
         found = self.named(name)
         if found is None:
-            found = Sandbox(name, open_store(), self.beginnings)
+            found = Sandbox(name, open_store(), self.defaults)
             found.is_named_by_token = by_token
         return found
 
@@ -142,7 +142,7 @@ class SandboxManager:
                 idle = self._find_idle()
                 self._evicted_names.pop(name, None)  # so that the eviction is remembered within the bound
                 self._evict(idle)
-            sandbox = Sandbox(name, self._store, self.beginnings, own, self.waste, self.journals, self._bodies)
+            sandbox = Sandbox(name, self._store, self.defaults, own, self.deferred_free, self.journals, self._bodies)
             sandbox.is_named_by_token = by_token
             if was_evicted:
                 self._evicted_names.pop(name, None)

@@ -11,14 +11,14 @@ from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.blobs import BodySpace
 from mockserver.sandbox.callbacks import Callback, Outbox
 from mockserver.sandbox.clock import Clock, ClockConfig, initial_state, wall_time
-from mockserver.sandbox.collection import Cell, Collection
 from mockserver.sandbox.conditions import NORMAL, Conditions
-from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Heap
+from mockserver.sandbox.deferred_free import AT_ONCE, DeferredFree, Values
 from mockserver.sandbox.ids import IdSequence, as_uuid, salt_of
 from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.stubs.rules import Rules
 from mockserver.stores import Store, open_store
+from mockserver.stores.collection import Cell, Collection
 
 if TYPE_CHECKING:
     from mockserver.sandbox.stubs import schema
@@ -126,13 +126,13 @@ class Sandbox:
         self,
         name: str,
         store: Store,
-        beginnings: SandboxDefaults,
+        defaults: SandboxDefaults,
         own: SandboxOptions = NO_OPTIONS,
-        waste: DeferredFree | None = None,
+        deferred_free: DeferredFree | None = None,
         journals: JournalSpace | None = None,
         bodies: BodySpace | None = None,
     ) -> None:
-        """Large collections that are dropped go to the `waste`; without one they are freed at once.
+        """Large collections that are dropped go to the `deferred_free`; without one they are freed at once.
 
         `journals` bounds the journals of all sandboxes together, `bodies` the memory of their large batches.
         """
@@ -142,21 +142,21 @@ class Sandbox:
         self._partition = store.open(name)
         self._collections: dict[str, Collection[Any]] = {}
         self.transaction = self._partition.transaction
-        self._common = beginnings
-        self._waste = waste
-        self._beginnings = beginnings.of(own)
+        self._defaults = defaults
+        self._deferred_free = deferred_free
+        self._own_defaults = defaults.of(own)
         self._record = _Record(self.collection(RECORD, SandboxRecord), self._initial_record(own))
         if self.own != own:
-            self._beginnings = beginnings.of(self.own)
-        self._furnish()
+            self._own_defaults = defaults.of(self.own)
+        self._open()
         if self.record.has_callbacks:
             self.open_outbox()
-        self.clock = Clock(self._beginnings.clock, state=self._cell("clock"))
-        self.journal = Journal(beginnings.journal_size, journals)
+        self.clock = Clock(self._own_defaults.clock, state=self._cell("clock"))
+        self.journal = Journal(defaults.journal_size, journals)
         next_id = WeakMethod(self.next_id)  # a reference to the sandbox would delay freeing it
         restore = lazy_function(lambda: schema.restored_rule)
         self.rules = Rules(lambda operation, body: _called(next_id, operation, body), self._cell("rules"), restore)
-        self.key = salt_of(beginnings.seed, name).hex()[:16]
+        self.key = salt_of(defaults.seed, name).hex()[:16]
         """Identifies the sandbox in URLs, where its name (often a token) must not appear."""
 
     @property
@@ -180,7 +180,7 @@ class Sandbox:
 
     def sizes(self) -> dict[str, int]:
         """The number of values in each collection that holds timestamps."""
-        return {name: len(self.collection(name, object)) for name in self._common.dated}
+        return {name: len(self.collection(name, object)) for name in self._defaults.dated}
 
     def collection(self, name: str, type_: type[Value]) -> Collection[Value]:
         """The collection of that name, which is declared with this type of values; see Provider.collections."""
@@ -239,16 +239,16 @@ class Sandbox:
     def reset(self) -> None:
         """Return to the initial state. A pinned sandbox stays pinned."""
         self.reset_state()
-        self._throw_away(self.journal.clear())
+        self._free(self.journal.clear())
         self.rules.remove()
         self.clock.reset()
-        start = self._beginnings
+        start = self._own_defaults
         self.change(progression=start.progression, conditions=NORMAL, is_set_up=False)
 
     def reset_state(self) -> None:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
         for values in self._partition.clear(keep=RECORD):
-            self._throw_away(values)
+            self._free(values)
         self.outbox = None
         self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own), has_callbacks=False, callbacks_dropped=0)
 
@@ -260,7 +260,7 @@ class Sandbox:
 
     def reset_progression(self) -> None:
         """Return to the initial progression."""
-        self.progression = self._beginnings.progression
+        self.progression = self._own_defaults.progression
 
     def reset_conditions(self) -> None:
         """Remove all conditions."""
@@ -268,10 +268,10 @@ class Sandbox:
 
     def restart_with(self, own: SandboxOptions) -> None:
         """Reset it to another initial state."""
-        self._beginnings = self._common.of(own)
+        self._own_defaults = self._defaults.of(own)
         self.change(own=own)
-        self.clock.start = self._beginnings.clock
-        self._furnish()
+        self.clock.start = self._own_defaults.clock
+        self._open()
         self.reset()
 
     def detach(self) -> None:
@@ -279,30 +279,30 @@ class Sandbox:
         self._store.drop(self.name)
         for collection in self._collections.values():
             if len(collection) > AT_ONCE:  # copies, because a running transaction needs the collections
-                self._throw_away(list(collection.items()))
+                self._free(list(collection.items()))
         self._store = open_store()
         self.journal.detach()
         self.outbox = None
 
-    def _throw_away(self, heap: Heap) -> None:
-        if self._waste is not None:
-            self._waste.add(heap)
+    def _free(self, values: Values) -> None:
+        if self._deferred_free is not None:
+            self._deferred_free.add(values)
 
-    def _furnish(self) -> None:
+    def _open(self) -> None:
         """Open the collections, and make the objects that use them."""
-        start = self._beginnings
+        start = self._own_defaults
         self.batches = self.collection("batches", Batch)
         terms: Cell[AccountOverrides] = self._cell("terms")
         self.accounts = Accounts(start.accounts, closed=start.closed, collections=self.collection, terms=terms)
         self.ids = IdSequence(start.seed, self.name, self.collection("seen", int), self._cell("salt"))
 
     def _initial_record(self, own: SandboxOptions) -> SandboxRecord:
-        start = self._beginnings
+        start = self._own_defaults
         clock = initial_state(start.clock, wall_time())
         return SandboxRecord(own, self._initial_salt(own), clock, start.progression)
 
     def _initial_salt(self, own: SandboxOptions) -> bytes:
-        return salt_of(self._beginnings.seed, own.ids_of or self.name)
+        return salt_of(self._own_defaults.seed, own.ids_of or self.name)
 
     def _cell(self, name: str) -> Cell[Any]:
         """A field of the record."""

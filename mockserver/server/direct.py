@@ -14,7 +14,7 @@ Nothing is written in the callback. The answers of one round of the event loop g
 (`PendingWrites`): written one by one, each would wake its client, whose next request would then come alone.
 
 A connection gets one direct answer in a round of the loop. A request behind it takes the ASGI way, and what is behind
-that one waits, so a client that pipelines thousands of requests holds up nobody and fills no memory.
+that one waits, so a client that pipelines thousands of requests delays no other client and fills no memory.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
 
 MAX_STARTS = 1000
-"""The most beginnings of responses that are kept."""
+"""The most heads of responses that are kept."""
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
@@ -63,7 +63,7 @@ class AnswersAtOnce(Protocol):
 
 
 class _Names(dict[str, str]):
-    """Beginnings of header lines by name; those of headers that need a conversation are not printable."""
+    """The starts of header lines by name; those of headers that need a conversation are not printable."""
 
     def __missing__(self, name: str) -> str:
         if len(self) >= MAX_STARTS:

@@ -21,6 +21,7 @@ from typing import Any, cast
 import uvicorn
 
 from mockserver.engine.engine import Engine
+from mockserver.malloc import return_freed_memory
 from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
 from mockserver.server.log_format import JsonFormatter, LineFormatter
 from mockserver.server.log_output import FLUSH_SECONDS, LogOutput
@@ -36,7 +37,6 @@ from mockserver.server.socket import (
 )
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
-from mockserver.web.malloc import return_freed_memory
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0

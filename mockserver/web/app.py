@@ -103,12 +103,12 @@ class MockServer(Starlette):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delivers callbacks while the block runs; the lifespan calls it."""
-        courier = self._dispatch.courier
-        courier.start()
+        dispatcher = self._dispatch.dispatcher
+        dispatcher.start()
         try:
             yield
         finally:
-            courier.stop()
+            dispatcher.stop()
 
 
 class _Dispatch:
@@ -126,9 +126,9 @@ class _Dispatch:
         self._inspector: App | None = None
 
     @property
-    def courier(self) -> CallbackDispatcher:
+    def dispatcher(self) -> CallbackDispatcher:
         """The dispatcher of callbacks."""
-        return self.gateway.courier
+        return self.gateway.dispatcher
 
     def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
         path = scope["path"]

@@ -60,10 +60,10 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._engine.courier = self.courier = CallbackDispatcher(engine, settings)
+        self._engine.dispatcher = self.dispatcher = CallbackDispatcher(engine, settings)
         self._max_body = settings.max_body
-        self._patience = BodyTimeout(settings.body_timeout)
-        self._upload_patience = BodyTimeout(UPLOAD_TIMEOUT)
+        self._body_timeout = BodyTimeout(settings.body_timeout)
+        self._upload_timeout = BodyTimeout(UPLOAD_TIMEOUT)
         self.delivery = Delivery(engine.workers, AnswerSpace(), shows_source=settings.debug_headers)
         self._cors = (
             None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
@@ -143,7 +143,7 @@ class Gateway:
         stated = headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > self._max_body:
             raise self._too_large()
-        return await self._patience.wait(self._receive(receive))
+        return await self._body_timeout.wait(self._receive(receive))
 
     async def _receive(self, receive: "Receive") -> bytes:
         parts, size = [], 0
@@ -165,14 +165,14 @@ class Gateway:
         if not self._engine.takes_form(request):
             return request._replace(body=await self._read_body(dict(request.headers), receive))
         if not self._engine.may_send_form(request):
-            if await self._upload_patience.wait(uploads.skip_body(receive, MAX_UPLOAD)):
+            if await self._upload_timeout.wait(uploads.skip_body(receive, MAX_UPLOAD)):
                 return request
             raise uploads.upload_too_large(MAX_UPLOAD)
         stated = request.headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > MAX_UPLOAD:
             raise uploads.upload_too_large(MAX_UPLOAD)
         content_type = request.headers["content-type"]
-        form = await self._upload_patience.wait(uploads.read_form(content_type, receive, MAX_UPLOAD))
+        form = await self._upload_timeout.wait(uploads.read_form(content_type, receive, MAX_UPLOAD))
         return request._replace(form=form.fields, form_problem=form.problem, form_parts=form.parts)
 
     def _too_large(self) -> Refusal:
@@ -199,7 +199,7 @@ class Gateway:
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""
-        self.courier.loop = asyncio.get_running_loop()
+        self.dispatcher.loop = asyncio.get_running_loop()
         try:
             return await self._in_turn(request, action, receive)
         except LaneFull as full:

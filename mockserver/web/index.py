@@ -10,8 +10,8 @@ from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.settings.declarations import declarations
 from mockserver.settings.table import Settings
-from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminRefusal
+from mockserver.web.admin_auth import AdminAuth
 from mockserver.web.paths import ADMIN_PREFIX
 
 if TYPE_CHECKING:

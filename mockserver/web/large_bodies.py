@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import Thread
 
-from mockserver.web.malloc import trim
+from mockserver.malloc import trim
 
 MAX_BYTES = 8 * 1024 * 1024
 """The most bytes of bodies that are parsed at once; a larger body is parsed alone. Python runs one thread at a time, so

@@ -277,10 +277,10 @@ class Value:
 
 @pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 20_000])
 def test_deleted_state_of_any_size_is_freed(count: int) -> None:
-    waste, freed = DeferredFree(), Event()
+    freeing, freed = DeferredFree(), Event()
     value = Value()
     finalize(value, freed.set)
-    waste.add([value, *range(count - 1)])
+    freeing.add([value, *range(count - 1)])
 
     del value
 
@@ -288,11 +288,11 @@ def test_deleted_state_of_any_size_is_freed(count: int) -> None:
 
 
 def test_state_deleted_while_other_state_is_freed_is_freed_too() -> None:
-    waste, events = DeferredFree(), [Event() for _ in range(50)]
+    freeing, events = DeferredFree(), [Event() for _ in range(50)]
     for event in events:
         value = Value()
         finalize(value, event.set)
-        waste.add(dict.fromkeys(range(1000), value))
+        freeing.add(dict.fromkeys(range(1000), value))
         del value
 
     assert all(event.wait(10) for event in events)

@@ -39,7 +39,7 @@ class Piecemeal:
 
 def make_gateway(seconds: float) -> Gateway:
     gateway = Gateway(make_engine(), make_settings())
-    gateway._patience = BodyTimeout(seconds)  # whole seconds in settings, a moment in tests
+    gateway._body_timeout = BodyTimeout(seconds)  # whole seconds in settings, a moment in tests
     return gateway
 
 

@@ -18,7 +18,7 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.server.process import ThreadedServer
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher, KeyedExecutor
 
-THREADS = "mockserver-courier"
+THREADS = "mockserver-dispatcher"
 
 
 class WrittenLoop:
@@ -54,14 +54,14 @@ class WrittenLoop:
 
 
 class Post:
-    """An engine whose callbacks are sent by a courier on a written loop, under a wall clock that a test moves."""
+    """An engine whose callbacks are sent by a dispatcher on a written loop, under a wall clock that a test moves."""
 
     def __init__(self, **settings: Any) -> None:
         self.engine: Engine = make_engine(clock="flowing", **settings)
         self.loop = WrittenLoop()
-        self.courier = CallbackDispatcher(self.engine, make_settings(**settings))
-        self.courier.loop = self.loop  # type: ignore[assignment]  # as much of a loop as the courier needs
-        self.engine.courier = self.courier
+        self.dispatcher = CallbackDispatcher(self.engine, make_settings(**settings))
+        self.dispatcher.loop = self.loop  # type: ignore[assignment]  # as much of a loop as the dispatcher needs
+        self.engine.dispatcher = self.dispatcher
         self.wall = 1000.0
         self.sandbox: Sandbox = self.engine.sandboxes.open("test")
         self.sandbox.clock = Clock(ClockConfig(), lambda: self.wall)

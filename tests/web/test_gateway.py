@@ -20,7 +20,7 @@ from mockserver.web.scopes import KEPT_LENGTH, KEPT_TEXTS
 def make_gateway(*, patience: float = 10, **changes: Any) -> Gateway:
     """A gateway that waits for bodies as long as a test can afford to, less than a setting may say."""
     gateway = Gateway(make_engine(**changes), make_settings(**changes))
-    gateway._patience = BodyTimeout(patience)  # whole seconds in settings, a moment in tests
+    gateway._body_timeout = BodyTimeout(patience)  # whole seconds in settings, a moment in tests
     return gateway
 
 

@@ -320,7 +320,7 @@ def test_an_unreadable_form_that_never_ends_is_413(monkeypatch: pytest.MonkeyPat
 
 def test_a_form_that_stalls_is_408() -> None:
     gateway = make_gateway()
-    gateway._upload_patience = BodyTimeout(0.01)
+    gateway._upload_timeout = BodyTimeout(0.01)
 
     assert UploadWire(GOOD[:90], ends=False).through(gateway).status == 408
 

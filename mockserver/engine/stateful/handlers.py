@@ -30,7 +30,7 @@ from mockserver.openapi.operations import Operation
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.wire.typed import parse_scalar, properties_of, types_of
-from mockserver.sandbox.collection import Collection
+from mockserver.stores.collection import Collection
 
 if TYPE_CHECKING:
     from mockserver.openapi.generate import mend, values

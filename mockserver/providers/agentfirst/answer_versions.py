@@ -10,8 +10,8 @@ from itertools import islice
 
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.clock import DAY
-from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import Collection
 
 COMPUTED, READ = "agentfirst.answers", "agentfirst.batches_read"
 _BATCHES = "batches"

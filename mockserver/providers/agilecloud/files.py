@@ -11,9 +11,9 @@ from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
 from mockserver.sandbox.blobs import Blob
-from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import Collection
 
 MEGABYTE = 1024 * 1024
 MAX_BATCH_FILE = 200

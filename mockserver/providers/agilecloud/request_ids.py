@@ -8,10 +8,10 @@ import orjson
 
 from mockserver.http import Request, Upload
 from mockserver.openapi.security import read_token
-from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import Collection
 
 ASKED = "agilecloud.asked"
 """The collection that counts how often each request was sent."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import Request
-from mockserver.sandbox.collection import Cell, OwnCell
 from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.stubs.matcher import Matcher, RequestView
+from mockserver.stores.collection import Cell, OwnCell
 
 if TYPE_CHECKING:  # importing faults costs milliseconds, and most servers use none
     from mockserver.sandbox.stubs.faults import Fault

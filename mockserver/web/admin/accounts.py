@@ -63,7 +63,7 @@ ACCOUNT: dict[str, Any] = {
 }
 """The schema of the body: what can be set of an account."""
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/accounts", accounts, parameters=PAGE, grows=True),
     AdminRoute("GET", "/accounts/{token}", account, grows=True),
     AdminRoute(

@@ -33,9 +33,9 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
 from mockserver.settings.table import Settings
 from mockserver.text import nearest
-from mockserver.web.admin.auth import AdminAuth
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated, is_large_sandbox
 from mockserver.web.admin.routes import ROUTES
+from mockserver.web.admin_auth import AdminAuth
 from mockserver.web.answers.delivery import Delivery, is_large
 from mockserver.web.answers.encoding import encode_pieces, has_pieces
 from mockserver.web.answers.space import SMALL_BYTES, AnswerSpace
@@ -61,10 +61,10 @@ def build_admin(engine: Engine, settings: Settings, delivery: Delivery | None = 
     """
     known: Engine = proxy(engine)
     by_path: dict[str, dict[str, AdminRoute]] = {}
-    for verb in ROUTES:
-        by_path.setdefault(verb.path, {})[verb.method] = verb
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = route
     delivery = delivery or Delivery(engine.workers, AnswerSpace(), shows_source=False)
-    endpoints = {path: _Endpoint(known, settings, delivery, verbs) for path, verbs in by_path.items()}
+    endpoints = {path: _Endpoint(known, settings, delivery, routes) for path, routes in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may contain slashes, and a suffix such as /ledger is not part of it.
@@ -114,24 +114,26 @@ class _Refusing:
 class _Endpoint:
     """All routes of one admin path."""
 
-    def __init__(self, engine: Engine, settings: Settings, delivery: Delivery, verbs: Mapping[str, AdminRoute]) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, delivery: Delivery, routes: Mapping[str, AdminRoute]
+    ) -> None:
         self._engine = engine
         self._delivery = delivery
         self._gate = AdminAuth(settings)
         self._body_timeout = settings.body_timeout
-        self._verbs = verbs
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = StarletteRequest(scope, receive)
-        verb = self._verbs.get("GET" if request.method == "HEAD" else request.method)
-        if verb is None:
-            response = _method_not_allowed(request.url.path, request.method, self._verbs)
+        route = self._routes.get("GET" if request.method == "HEAD" else request.method)
+        if route is None:
+            response = _method_not_allowed(request.url.path, request.method, self._routes)
         else:
             try:
                 self._gate.admit(request.headers)
                 async with asyncio.timeout(self._body_timeout):
-                    body = await _read_body(request, MAX_DOCUMENT if verb.is_large else MAX_BODY)
-                response = await self._respond(verb, request, body)
+                    body = await _read_body(request, MAX_DOCUMENT if route.is_large else MAX_BODY)
+                response = await self._respond(route, request, body)
             except TimeoutError:
                 response = _problem(AdminRefusal(408, f"The body did not arrive within {self._body_timeout} seconds."))
             except AdminRefusal as refusal:
@@ -152,20 +154,20 @@ class _Endpoint:
         else:
             await self._delivery.deliver(response, request.method, receive, send)
 
-    async def _respond(self, verb: AdminRoute, request: StarletteRequest, body: bytes) -> Response:
-        asked = _read_request(verb, request, body)
-        courier = self._engine.courier
-        if isinstance(courier, CallbackDispatcher):
-            courier.loop = asyncio.get_running_loop()
+    async def _respond(self, route: AdminRoute, request: StarletteRequest, body: bytes) -> Response:
+        asked = _read_request(route, request, body)
+        dispatcher = self._engine.dispatcher
+        if isinstance(dispatcher, CallbackDispatcher):
+            dispatcher.loop = asyncio.get_running_loop()
         action = partial(self._answer, asked)
         name = self._engine.sandboxes.name_of(asked.sandbox) or asked.sandbox  # its lane has its name, not its key
-        if verb.grows and self._is_large(verb, name):
+        if route.grows and self._is_large(route, name):
             async with self._delivery.space.turn(name):
-                if verb.in_steps:
+                if route.in_steps:
                     return await self._answer_in_steps(asked, request.receive)
-                may_stop = verb.method == "GET"
+                may_stop = route.method == "GET"
                 return await in_lane(self._engine.workers, name, action, request.receive, may_stop=may_stop)
-        if verb.in_steps:
+        if route.in_steps:
             return await self._answer_in_steps(asked, request.receive)
         if name in self._engine.workers.lanes:
             return await in_lane(self._engine.workers, name, action, request.receive)
@@ -174,34 +176,34 @@ class _Endpoint:
     def _answer(self, asked: "_AdminRequest") -> Response:
         call = self._call(asked)
         with call.sandbox.transaction:
-            answer = self._encode(asked.verb.answer(call))
+            answer = self._encode(asked.route.answer(call))
             self._engine.settle(call.sandbox)
-        return self._reply(asked.verb, call.sandbox, answer)
+        return self._reply(asked.route, call.sandbox, answer)
 
     async def _answer_in_steps(self, asked: "_AdminRequest", receive: Receive) -> Response:
         """The response of a route with steps: each runs in its sandbox's transaction, the code between them outside."""
-        workers, lane, verb = self._engine.workers, own_lane(), asked.verb
+        workers, lane, route = self._engine.workers, own_lane(), asked.route
         async with LARGE_BODIES.hold(len(asked.body)) if asked.body else nullcontext():
             call = await in_lane(workers, lane, partial(self._call, asked), receive)
-            steps, sandbox = verb.answer(call), call.sandbox
+            steps, sandbox = route.answer(call), call.sandbox
             del call  # the parsed body, several times as large as its text, lives until the first step
             step = await in_lane(workers, lane, partial(_next_step, steps, None), receive, may_stop=True)
         while isinstance(step, Step):
             found = await in_lane(workers, step.sandbox, step.action, receive)
             step = await in_lane(workers, lane, partial(_next_step, steps, found), receive, may_stop=True)
-        return await in_lane(workers, lane, lambda: self._reply(verb, sandbox, self._encode(step)), receive)
+        return await in_lane(workers, lane, lambda: self._reply(route, sandbox, self._encode(step)), receive)
 
-    def _is_large(self, verb: AdminRoute, name: str) -> bool:
+    def _is_large(self, route: AdminRoute, name: str) -> bool:
         """Whether the answer may be large, or take long."""
         found = self._engine.sandboxes.named(name)
-        return found is not None and (verb.is_large or is_large_sandbox(found))
+        return found is not None and (route.is_large or is_large_sandbox(found))
 
     def _call(self, asked: "_AdminRequest") -> AdminCall:
-        value = _read_json(asked.verb, asked.body)
+        value = _read_json(asked.route, asked.body)
         book, name = self._engine.sandboxes, asked.sandbox
-        if asked.verb.sets_up:
+        if asked.route.sets_up:
             book.check_room_to_pin(name)
-        find = book.open if asked.verb.sets_up else book.peek
+        find = book.open if asked.route.sets_up else book.peek
         sandbox = find(name, by_token=asked.by_token)
         return AdminCall(self._engine, sandbox, asked.path, asked.query, value, self._delivery.space.keep)
 
@@ -211,8 +213,8 @@ class _Endpoint:
             return answer
         return self._delivery.space.keep(encode_pieces(answer)) if has_pieces(answer) else orjson.dumps(answer)
 
-    def _reply(self, verb: AdminRoute, sandbox: Sandbox, answer: bytes | Blob | Response) -> Response:
-        sandbox.is_set_up = sandbox.is_set_up or verb.sets_up
+    def _reply(self, route: AdminRoute, sandbox: Sandbox, answer: bytes | Blob | Response) -> Response:
+        sandbox.is_set_up = sandbox.is_set_up or route.sets_up
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = (("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told)
         if isinstance(answer, Response):  # a route that does not return JSON
@@ -227,7 +229,7 @@ class _Endpoint:
 class _AdminRequest(NamedTuple):
     """An admin request whose body is not parsed yet."""
 
-    verb: AdminRoute
+    route: AdminRoute
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
@@ -237,15 +239,15 @@ class _AdminRequest(NamedTuple):
     """Whether its bearer token names the sandbox."""
 
 
-def _read_request(verb: AdminRoute, request: StarletteRequest, body: bytes) -> _AdminRequest:
-    query = _read_query(verb, request.url.query)
+def _read_request(route: AdminRoute, request: StarletteRequest, body: bytes) -> _AdminRequest:
+    query = _read_query(route, request.url.query)
     asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), b"")
     token = read_token(asked)
     if SANDBOX in query:
         name, by_token = shortened_name(_read_sandbox(query.pop(SANDBOX))), False
     else:
         name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
-    return _AdminRequest(verb, dict(request.path_params), query, body, name, by_token)
+    return _AdminRequest(route, dict(request.path_params), query, body, name, by_token)
 
 
 def _read_sandbox(text: str) -> str:
@@ -273,9 +275,9 @@ async def _read_body(request: StarletteRequest, most: int) -> bytes:
     return bytes(body)
 
 
-def _read_query(verb: AdminRoute, query: str) -> dict[str, str]:
+def _read_query(route: AdminRoute, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
-    known = verb.parameters | {SANDBOX}
+    known = route.parameters | {SANDBOX}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             near = nearest(name, sorted(known))
@@ -288,20 +290,20 @@ def _read_query(verb: AdminRoute, query: str) -> dict[str, str]:
     return arguments
 
 
-def _read_json(verb: AdminRoute, body: bytes) -> Any:
-    if verb.body is None:
+def _read_json(route: AdminRoute, body: bytes) -> Any:
+    if route.body is None:
         if body.strip() not in {b"", b"{}"}:
-            raise AdminRefusal(400, f"{verb.method} {ADMIN_PREFIX}{verb.path} takes no body.")
+            raise AdminRefusal(400, f"{route.method} {ADMIN_PREFIX}{route.path} takes no body.")
         return {}
     try:
-        value = parse_json(body or b"{}", max_document_values(len(body)) if verb.is_large else None)
+        value = parse_json(body or b"{}", max_document_values(len(body)) if route.is_large else None)
     except JsonError as error:
         if error.code != "syntax":
             raise AdminRefusal(422, f"{error}.") from None
-        definition = verb.body.definition
+        definition = route.body.definition
         wanted = definition.get("description") if isinstance(definition, dict) else None
         raise AdminRefusal(400, f"The body is {error}{f'; wanted {wanted}' if wanted else ''}.") from None
-    violations = [] if verb.is_large else verb.body.violations(value, ("body",))  # orjson's error says more
+    violations = [] if route.is_large else route.body.violations(value, ("body",))  # orjson's error says more
     if violations:
         raise AdminRefusal(422, "The body is not what this call takes.", deduplicated(violations))
     return value
@@ -329,6 +331,6 @@ def _method_not_allowed(path: str, method: str, methods: Any) -> Response:
 
 async def _not_found(request: StarletteRequest, _: Exception) -> StarletteResponse:
     path = request.url.path
-    near = nearest(path.removeprefix(ADMIN_PREFIX), (verb.path for verb in ROUTES))
+    near = nearest(path.removeprefix(ADMIN_PREFIX), (route.path for route in ROUTES))
     hint = f" Did you mean {ADMIN_PREFIX}{near}?" if near else ""
     return _sent(_problem(AdminRefusal(404, f"No admin call has the path {path[:MAX_NAME]}.{hint}")))

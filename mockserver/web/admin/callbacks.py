@@ -49,7 +49,7 @@ def redeliver_callback(call: AdminCall) -> Any:
     return _callback_json(outbox.find(id_) or found)
 
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}, grows=True),
     AdminRoute("DELETE", "/callbacks", delete_callbacks),
     AdminRoute("POST", "/callbacks/{id}/redeliver", redeliver_callback),

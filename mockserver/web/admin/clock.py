@@ -107,7 +107,7 @@ PROGRESSION = Schema(
     {},
 )
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/clock", clock),
     AdminRoute(
         "PUT",

@@ -274,7 +274,7 @@ _COUNT = Schema(_object({**SEARCH_PROPERTIES, **_EXPECTED}), {})
 _SEARCHES = {"type": "array", "minItems": 1, "maxItems": MAX_ORDER, "items": _object(SEARCH_PROPERTIES)}
 _ORDER = Schema(_object({"requests": _SEARCHES}, "requests"), {})
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/requests", requests, parameters=PAGE | _SIMPLE, grows=True),
     AdminRoute("DELETE", "/requests", delete_requests, opens=False),
     AdminRoute(

@@ -169,7 +169,7 @@ def _instant(at: float | None) -> str | None:
     return None if at is None else iso_instant(at)
 
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/batches", listing("batches"), parameters=PAGE, grows=True),
     AdminRoute("GET", "/files", listing("files"), parameters=PAGE, grows=True),
     AdminRoute("GET", "/batches/latest", latest_batches, parameters=PAGE, in_steps=True, grows=True),

@@ -144,7 +144,7 @@ _CREATE = object_schema(
     hold={"type": "boolean"},
 )
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/version", version),
     AdminRoute("GET", "/openapi.json", openapi),
     AdminRoute("POST", "/reset", reset, opens=False),
@@ -171,7 +171,7 @@ def _row(sandbox: Sandbox) -> dict[str, Any]:
 def _read_own(call: AdminCall) -> SandboxOptions:
     body = call.body
     return SandboxOptions(
-        clock=_read_start(body["clock"], call.engine.sandboxes.beginnings.clock) if "clock" in body else None,
+        clock=_read_start(body["clock"], call.engine.sandboxes.defaults.clock) if "clock" in body else None,
         progression=read_progression(body["progression"]) if "progression" in body else None,
         accounts=_read_accounts(body.get("accounts", ())),
         ids_of=body.get("ids_of", ""),

@@ -50,7 +50,7 @@ def delete_conditions(call: AdminCall) -> Any:
     return conditions(call)
 
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/scenarios", scenarios),
     AdminRoute("GET", "/scenarios/{name}", scenario),
     AdminRoute("POST", "/scenarios/{name}", apply_scenario, parameters=frozenset({"reset"})),

@@ -78,7 +78,7 @@ def _restore(call: AdminCall, snapshot: Snapshot) -> None:
         call.engine.settle(sandbox)
 
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/export", export, parameters=frozenset({"journal"}), is_large=True, in_steps=True, grows=True),
     AdminRoute("POST", "/import", import_, Schema({"type": "object"}, {}), opens=False, is_large=True, in_steps=True),
 )

@@ -52,7 +52,7 @@ def delete_faults(call: AdminCall) -> Any:
 
 _FAULTS = object_schema("faults", faults={"type": "array", "maxItems": MAX_RULES, "items": STANDING_FAULT_SCHEMA})
 
-VERBS = (
+ROUTES = (
     AdminRoute("POST", "/next", next_, Schema(RULE_SCHEMA, {})),
     AdminRoute("GET", "/stubs", stubs, grows=True),
     AdminRoute("DELETE", "/stubs", delete_stubs),

@@ -137,7 +137,7 @@ def _client_rules(call: AdminCall) -> list[ClientRules]:
     return [each for provider in providers.values() for each in provider.client_rules]
 
 
-VERBS = (
+ROUTES = (
     AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True, grows=True),
     AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"}), grows=True),
     AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),

@@ -106,32 +106,32 @@ class CallbackDispatcher:
         if callback.state is State.SENDING:
             self._go(Delivery(sandbox, outbox, callback.id))
 
-    def _go(self, errand: Delivery) -> None:
-        self._rounds.add(errand.sandbox.name, partial(self._deliver, errand))
+    def _go(self, delivery: Delivery) -> None:
+        self._rounds.add(delivery.sandbox.name, partial(self._deliver, delivery))
 
-    def _deliver(self, errand: Delivery) -> None:
+    def _deliver(self, delivery: Delivery) -> None:
         """Make an attempt, in a thread and outside the sandbox's transaction."""
-        callback = errand.callback()
+        callback = delivery.callback()
         if callback is None or self._has_stopped:
             return
         outcome = _attempt(callback, self._rules)
         # Its sandbox may be busy: recording the result waits in the sandbox's lane, and not in this thread.
-        self._in_lane(errand.sandbox, partial(self._note, errand, outcome))
+        self._in_lane(delivery.sandbox, partial(self._note, delivery, outcome))
 
-    def _note(self, errand: Delivery, outcome: DeliveryResult) -> None:
+    def _note(self, delivery: Delivery, outcome: DeliveryResult) -> None:
         """Record the result of an attempt, and schedule the next one."""
-        failures = errand.failures + 1
+        failures = delivery.failures + 1
         is_over = failures > len(self._rules.retries)
-        with errand.sandbox.transaction:
-            callback = errand.callback()
+        with delivery.sandbox.transaction:
+            callback = delivery.callback()
             if callback is None:
                 return
-            attempt = Attempt(errand.sandbox.clock.now(), outcome.status, outcome.error)
+            attempt = Attempt(delivery.sandbox.clock.now(), outcome.status, outcome.error)
             state = State.FAILED if outcome.state is State.RETRYING and is_over else outcome.state
-            errand.outbox.update(callback.tried(attempt, state))
+            delivery.outbox.update(callback.tried(attempt, state))
         if state is State.RETRYING:
-            known = ref(errand.sandbox), ref(errand.outbox)
-            self._later(self._rules.retries[errand.failures], partial(self._go_again, *known, errand.id, failures))
+            known = ref(delivery.sandbox), ref(delivery.outbox)
+            self._later(self._rules.retries[delivery.failures], partial(self._go_again, *known, delivery.id, failures))
 
     def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
         """Retry, unless the sandbox was deleted meanwhile."""
@@ -207,7 +207,7 @@ class KeyedExecutor:
                 return
             self._walkers += 1
         # A daemon, so that the process can end without waiting for a slow receiver.
-        Thread(target=self._walk, name="mockserver-courier", daemon=True).start()
+        Thread(target=self._walk, name="mockserver-dispatcher", daemon=True).start()
 
     def _walk(self) -> None:
         while (lane := self._take()) is not None:

@@ -6,8 +6,8 @@ from hashlib import blake2b
 from urllib.parse import urlsplit
 
 from mockserver.settings.table import Settings
-from mockserver.web.admin.auth import TOKEN_HEADER, AdminAuth
 from mockserver.web.admin.call import AdminRefusal
+from mockserver.web.admin_auth import TOKEN_HEADER, AdminAuth
 
 COOKIE = "mockserver_inspector"
 

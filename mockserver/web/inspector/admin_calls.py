@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.settings.table import Settings
-from mockserver.web.admin.auth import TOKEN_HEADER
+from mockserver.web.admin_auth import TOKEN_HEADER
 from mockserver.web.paths import ADMIN_PREFIX
 
 

@@ -200,7 +200,7 @@ def test_a_callback_of_a_batch_that_is_gone_is_refused() -> None:
     sandbox.progression = sandbox.progression._replace(kind="time", amount=60)
     id_ = queue_at(engine, "hello", callback=TARGET)
     sandbox.batches.delete(id_)
-    engine.courier = CallbackDispatcher(engine, make_settings())
+    engine.dispatcher = CallbackDispatcher(engine, make_settings())
 
     sandbox.clock.advance(60)
     ask(engine, "GET", "/ai/devices")

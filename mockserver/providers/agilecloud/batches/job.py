@@ -13,9 +13,9 @@ from mockserver.providers.agilecloud.batches.run import LineResults
 from mockserver.providers.agilecloud.prompts.prompt import Prompt
 from mockserver.sandbox.batches import Batch, Lifecycle
 from mockserver.sandbox.clock import DAY
-from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import Collection
 
 DEFAULT_WINDOW = "24h"
 """How long a batch may take where neither the request nor the document says it."""

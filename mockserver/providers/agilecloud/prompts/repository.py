@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver.providers.agilecloud.prompts.prompt import Prompt, PromptVersion, VersionStatus
-from mockserver.sandbox.collection import Collection
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import Collection
 
 
 def prompts_of(sandbox: Sandbox) -> Collection[Prompt]:
