@@ -71,10 +71,10 @@ def commands_page() -> str:
         "invalid setting, and `check` with 1 for errors in your files.",
     ]
     parser = _parser()
-    verbs: Mapping[str, Any] = next(each.choices for each in parser._actions if isinstance(each.choices, Mapping))
-    for name, verb in verbs.items():
-        verb.formatter_class = NARROW
-        told = verb.format_help().replace(EXIT_CODES, "").rstrip()
+    commands: Mapping[str, Any] = next(each.choices for each in parser._actions if isinstance(each.choices, Mapping))
+    for name, command in commands.items():
+        command.formatter_class = NARROW
+        told = command.format_help().replace(EXIT_CODES, "").rstrip()
         parts.append(f"## mockserver {name}\n\n{_block('text', told)}")
     return "\n\n".join(parts)
 

@@ -146,33 +146,35 @@ def _complain(text: str) -> None:
 
 def _run(argv: Sequence[str]) -> int:
     parser = _parser()
-    verbs: Mapping[str, ArgumentParser] = parser.get_default("verbs")
-    if argv and not argv[0].startswith("-") and argv[0] not in verbs:
-        known = f"; known are {', '.join(verbs)}"
-        parser.error(f"unknown subcommand {argv[0]!r}{did_you_mean(argv[0], verbs) or known}")
+    commands: Mapping[str, ArgumentParser] = parser.get_default("commands")
+    if argv and not argv[0].startswith("-") and argv[0] not in commands:
+        known = f"; known are {', '.join(commands)}"
+        parser.error(f"unknown subcommand {argv[0]!r}{did_you_mean(argv[0], commands) or known}")
     parsed, unknown = parser.parse_known_args(argv)
     if unknown:
-        _refuse(unknown, argv[0], verbs) if argv[0] in verbs else parser.error(f"unknown flag {_flag(unknown[0])}")
-    if "verb" not in parsed:
+        if argv[0] in commands:
+            _refuse(unknown, argv[0], commands)
+        parser.error(f"unknown flag {_flag(unknown[0])}")
+    if "command" not in parsed:
         parser.print_help(sys.stderr)
         return UNREADABLE
     try:
-        code: int = parsed.verb(parsed)
+        code: int = parsed.command(parsed)
     except MockServerError as error:
         _complain(f"mockserver: {error}\n")
         return int(parsed.on_error)
     return code
 
 
-def _refuse(unknown: Sequence[str], verb: str, verbs: Mapping[str, ArgumentParser]) -> None:
+def _refuse(unknown: Sequence[str], command: str, commands: Mapping[str, ArgumentParser]) -> None:
     """Exits with code 2 and suggests the nearest flag. Values may be secrets, and are not repeated."""
     flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
     if not flag:
-        verbs[verb].error(f"unexpected argument {unknown[0]!r}")
-    others = [name for name, each in verbs.items() if flag in _flags(each)]
+        commands[command].error(f"unexpected argument {unknown[0]!r}")
+    others = [name for name, each in commands.items() if flag in _flags(each)]
     if others:
-        verbs[verb].error(f"{verb} has no flag {flag}; it is one of {' and '.join(others)}")
-    verbs[verb].error(f"unknown flag {flag}{did_you_mean(flag, _flags(verbs[verb]))}")
+        commands[command].error(f"{command} has no flag {flag}; it is one of {' and '.join(others)}")
+    commands[command].error(f"unknown flag {flag}{did_you_mean(flag, _flags(commands[command]))}")
 
 
 def _flag(argument: str) -> str:
@@ -275,19 +277,19 @@ class _Parser(ArgumentParser):
 
 
 def _parser() -> ArgumentParser:
-    """The parser of the command. Its default `verbs` holds the subcommand parsers by name."""
+    """The parser of the command. Its default `commands` holds the subcommand parsers by name."""
     parser = _Parser(
         "mockserver",
         description=ABOUT,
-        epilog=f"Run 'mockserver VERB --help' for the flags of a verb.\n\n{EXIT_CODES}",
+        epilog=f"Run 'mockserver COMMAND --help' for the flags of a command.\n\n{EXIT_CODES}",
         formatter_class=HELP_FORMATTER,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mockserver {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def verb(name: str, run: Callable[[Namespace], int], about: str, *, epilog: str = "") -> ArgumentParser:
-        made = verbs.add_parser(
+    def command(name: str, run: Callable[[Namespace], int], about: str, *, epilog: str = "") -> ArgumentParser:
+        made = commands.add_parser(
             name,
             usage=f"mockserver {name} [flags]",
             help=about,
@@ -296,31 +298,31 @@ def _parser() -> ArgumentParser:
             formatter_class=HELP_FORMATTER,
             allow_abbrev=False,
         )
-        made.set_defaults(verb=run, on_error=UNREADABLE)
+        made.set_defaults(command=run, on_error=UNREADABLE)
         return made
 
-    serving = verb("serve", _serve, "Serve the sandbox until SIGTERM or Ctrl-C.", epilog=SERVE_EXAMPLES)
+    serving = command("serve", _serve, "Serve the sandbox until SIGTERM or Ctrl-C.", epilog=SERVE_EXAMPLES)
     serving.set_defaults(on_error=NOT_STARTED)
     _add_settings(serving, GROUPS)
 
-    checking = verb("check", _check, "Check documents and fixtures, offline.", epilog=CHECK_EXAMPLES)
+    checking = command("check", _check, "Check documents and fixtures, offline.", epilog=CHECK_EXAMPLES)
     _add_settings(checking, (SERVING,))
 
-    listing = verb("operations", _operations, "List the operations that would be served.")
+    listing = command("operations", _operations, "List the operations that would be served.")
     listing.add_argument("--json", action="store_true", help="as JSON, with all details")
     _add_settings(listing, (SERVING,))
 
-    asking = verb("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 if it is healthy.")
+    asking = command("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 if it is healthy.")
     asking.add_argument("--url", help="the server's address (default: made from the settings host and port)")
     asking.add_argument(
         "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
     )
     _add_config(asking)
 
-    reporting = verb("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
+    reporting = command("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
     _add_report(reporting)
     _add_config(reporting)
-    parser.set_defaults(verbs=verbs.choices)
+    parser.set_defaults(commands=commands.choices)
     return parser
 
 

@@ -1,6 +1,6 @@
-"""Resolves references within a document."""
+"""Resolves references within a document, and walks through its values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +20,18 @@ def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
         else:
             raise LookupError(f"{reference} points at nothing")
     return place
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """The value and all values in it, at any depth, without recursion; references are not followed."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
 
 
 def resolved(definition: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ A step is about a microsecond of work: a keyword read, a few characters made, a 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mockserver.openapi.references import resolve_ref
+from mockserver.openapi.references import resolve_ref, walk
 from mockserver.openapi.regex import pattern_size, pattern_weight
 
 MAX_STEPS = 500_000
@@ -63,18 +63,13 @@ def check_size(definition: Mapping[str, Any], largest: Mapping[str, int]) -> Non
 
     A few bytes can request gigabytes. PatternError is a ValueError, too.
     """
-    nodes, patterns, waiting = 0, set[str](), [definition]
-    while waiting:
-        node: Any = waiting.pop()
-        nodes += 1
-        if nodes > MAX_NODES:
+    patterns = set[str]()
+    for count, node in enumerate(walk(definition), 1):
+        if count > MAX_NODES:
             raise ValueError(f"it has more than {MAX_NODES} parts")
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
+        if isinstance(node, dict):
             _check_keywords(node, largest)
             patterns |= {text for text in _patterns_of(node) if isinstance(text, str)}
-            waiting += node.values()
     if len(patterns) > MAX_PATTERNS:
         raise ValueError(f"it has {len(patterns)} patterns; at most {MAX_PATTERNS} are supported")
     if sum(map(pattern_size, patterns)) > MAX_PATTERN_BYTES:
@@ -83,15 +78,8 @@ def check_size(definition: Mapping[str, Any], largest: Mapping[str, int]) -> Non
 
 def largest_pattern(definition: Any) -> int:
     """The size in bytes of the largest compiled pattern of a checked schema; 0 without patterns."""
-    largest, waiting = 0, [definition]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            largest = max([largest, *(pattern_size(text) for text in _patterns_of(node) if isinstance(text, str))])
-            waiting += node.values()
-    return largest
+    patterns = (text for node in walk(definition) if isinstance(node, dict) for text in _patterns_of(node))
+    return max((pattern_size(text) for text in patterns if isinstance(text, str)), default=0)
 
 
 def validation_steps(root: Mapping[str, Any], value: Any, most: int) -> int:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from mockserver.errors import MockServerError, Problem, SpecError
 from mockserver.openapi.files import read_document
-from mockserver.openapi.references import resolve_ref
+from mockserver.openapi.references import resolve_ref, walk
 
 MAX_FILES = 5_000
 """The most files of one document."""
@@ -27,17 +27,8 @@ _SCHEMA_MAPS = frozenset({"schemas", "definitions"})
 
 def has_other_files(document: Any) -> bool:
     """Whether a reference in the document leads to another file."""
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            reference = node.get("$ref")
-            if isinstance(reference, str) and _is_external(reference):
-                return True
-            waiting += node.values()
-    return False
+    references = (node.get("$ref") for node in walk(document) if isinstance(node, dict))
+    return any(isinstance(each, str) and _is_external(each) for each in references)
 
 
 def bundle(document: dict[str, Any], path: Path) -> tuple[dict[str, Any], list[Problem]]:

@@ -7,7 +7,7 @@ Only what changes is copied. Most documents have no such properties, and stay as
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mockserver.openapi.references import resolved
+from mockserver.openapi.references import resolved, walk
 
 MAX_DEPTH = 10
 """How deep parts of parts are looked into."""
@@ -36,16 +36,7 @@ def side_of(document: Mapping[str, Any], word: str) -> Side | None:
 
 
 def _has(document: Any, word: str) -> bool:
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            if node.get(word) is True:
-                return True
-            waiting += node.values()
-    return False
+    return any(isinstance(node, dict) and node.get(word) is True for node in walk(document))
 
 
 class _Pruning:

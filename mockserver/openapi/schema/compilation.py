@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from mockserver.errors import SpecError
 from mockserver.lazy import lazy_module
-from mockserver.openapi.references import resolve_ref
+from mockserver.openapi.references import resolve_ref, walk
 from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
 from mockserver.openapi.schema.formats import FORMATS
 
@@ -117,15 +117,13 @@ def _reachable(definition: Any, document: Mapping[str, Any]) -> int:
 
 def names_all(node: Any, words: frozenset[str]) -> bool:
     """Whether each of the words is a key somewhere in a value."""
-    missing, waiting = set(words), [node]
-    while waiting and missing:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            missing -= node.keys()
-            waiting += node.values()
-    return not missing
+    missing = set(words)
+    for part in walk(node):
+        if isinstance(part, dict):
+            missing -= part.keys()
+            if not missing:
+                return True
+    return False
 
 
 def _absolute(node: Any) -> Any:
@@ -160,15 +158,10 @@ def compile_schema(
 
 def _pattern_problem(node: Any) -> str:
     """Why a pattern of a definition is invalid; empty if none is. The validator only says which one."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            named = node.get("patternProperties")
-            for text in (node.get("pattern"), *(named if isinstance(named, dict) else ())):
+    for part in walk(node):
+        if isinstance(part, dict):
+            named = part.get("patternProperties")
+            for text in (part.get("pattern"), *(named if isinstance(named, dict) else ())):
                 if isinstance(text, str) and not is_pattern(text):
                     return why_unusable(text)
     return ""

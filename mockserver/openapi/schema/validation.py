@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import Violation
 from mockserver.lazy import lazy_module
-from mockserver.openapi.references import resolve_ref, resolved
+from mockserver.openapi.references import resolve_ref, resolved, walk
 from mockserver.openapi.regex import pattern_validator
 from mockserver.openapi.schema.compilation import UNEVALUATED, SchemaLibrary, compile_schema, names_all, shorten
 from mockserver.openapi.schema.formats import FORMATS
@@ -220,16 +220,7 @@ def _names_formats(definition: Any, document: Mapping[str, Any]) -> bool:
 
 def _is_wide(value: Any) -> bool:
     """Whether it contains an array that is too long for jsonschema's limit."""
-    waiting = [value]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            waiting += node.values()
-        elif isinstance(node, list):
-            if len(node) > MAX_EXPLAINED_ITEMS:
-                return True
-            waiting += node
-    return False
+    return any(isinstance(node, list) and len(node) > MAX_EXPLAINED_ITEMS for node in walk(value))
 
 
 @cache
