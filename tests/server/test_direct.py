@@ -80,7 +80,7 @@ def shared() -> Iterator[Both]:
 
 
 def _both() -> Iterator[Both]:
-    settings = make_settings(seed="direct", body_timeout=1)
+    settings = make_settings(seed="direct", body_timeout=1, head_timeout=1)
     app = create_app(settings)
 
     async def through_asgi(scope: Any, receive: Any, send: Any) -> None:
