@@ -10,12 +10,16 @@ from typing import Any, Self
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A base class; its subclasses say `frozen=True, gc=False` as well."""
 
     def _replace(self, **changes: Any) -> Self:
         """A changed copy, as a NamedTuple has it."""
         return msgspec.structs.replace(self, **changes)
+
+    def _asdict(self) -> dict[str, Any]:
+        """The fields by name, as a NamedTuple has them."""
+        return msgspec.structs.asdict(self)
 
 
 def is_record(kind: Any) -> bool:

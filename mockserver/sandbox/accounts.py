@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping
 from heapq import merge
-from typing import NamedTuple
 from zlib import crc32
 
+from mockserver.records import Record
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
 from mockserver.stores.collection import Cell, OpenCollection, OwnCell
@@ -20,7 +20,7 @@ _RESERVED = re.compile(
 )
 
 
-class AccountSpec(NamedTuple):
+class AccountSpec(Record, frozen=True, gc=False):
     """What an accounts file or a reserved token specifies of an account."""
 
     key: str
@@ -32,7 +32,7 @@ class AccountSpec(NamedTuple):
     """Sandbox time from which the token is rejected, in Unix seconds; None is never."""
 
 
-class AccountOverrides(NamedTuple):
+class AccountOverrides(Record, frozen=True, gc=False):
     """Values for every account of a sandbox; they override files and tokens. None leaves a value unchanged."""
 
     credits: int | None = None
@@ -52,7 +52,7 @@ class AccountOverrides(NamedTuple):
 NO_OVERRIDES = AccountOverrides()
 
 
-class Charge(NamedTuple):
+class Charge(Record, frozen=True, gc=False):
     """One entry of the ledger."""
 
     at: float
@@ -66,7 +66,7 @@ class Charge(NamedTuple):
     """The item's index in its batch, from 0."""
 
 
-class Account(NamedTuple):
+class Account(Record, frozen=True, gc=False):
     """An account. Charges for items are not stored: they are computed from its batches."""
 
     key: str

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.records import Record
 from mockserver.sandbox.blobs import Body, read_body
 from mockserver.sandbox.conditions import ItemPlan
 
@@ -43,7 +44,7 @@ class Lifecycle(Generic[Status]):
         return not self._table[status]
 
 
-class Progression(NamedTuple):
+class Progression(Record, frozen=True, gc=False):
     """What makes a batch progress: nothing (`immediate`: done at creation), the sandbox clock (`time`), or status
     requests (`polls`).
     """
@@ -56,7 +57,7 @@ class Progression(NamedTuple):
 IMMEDIATE = Progression("immediate")
 
 
-class ItemOutcome(NamedTuple):
+class ItemOutcome(Record, frozen=True, gc=False):
     """The outcome of an item, as markers in its text set it."""
 
     failure: int | None = None
@@ -100,7 +101,7 @@ class ItemCounts(NamedTuple):
     failed: int
 
 
-class Batch(NamedTuple):
+class Batch(Record, frozen=True, gc=False):
     """A job of many items. Its status at any instant is computed from these values; there are no timers."""
 
     id: str

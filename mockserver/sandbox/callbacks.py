@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from heapq import heappop, heappush
 from itertools import islice
-from typing import NamedTuple
 
+from mockserver.records import Record
 from mockserver.stores.collection import Cell, Collection, OwnCell
 from mockserver.stores.memory import MemoryRows
 
@@ -32,7 +32,7 @@ class State(StrEnum):
 UNDECIDED = frozenset({State.PENDING, State.SENDING, State.RETRYING})
 
 
-class Attempt(NamedTuple):
+class Attempt(Record, frozen=True, gc=False):
     """One attempt to deliver a callback."""
 
     at: float
@@ -43,7 +43,7 @@ class Attempt(NamedTuple):
     """Empty if it was delivered."""
 
 
-class Callback(NamedTuple):
+class Callback(Record, frozen=True, gc=False):
     """A notification of the end of a batch, sent once."""
 
     id: str

@@ -4,8 +4,9 @@ import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from mockserver.records import Record
 from mockserver.stores.collection import Cell, OwnCell
 
 DAY = 86_400.0
@@ -13,7 +14,7 @@ LATEST = 253_402_300_799.0
 """9999-12-31T23:59:59Z, the last instant ISO 8601 can write with four digits, in Unix seconds."""
 
 
-class ClockConfig(NamedTuple):
+class ClockConfig(Record, frozen=True, gc=False):
     """The initial state of a sandbox's clock."""
 
     frozen: bool = False
@@ -23,7 +24,7 @@ class ClockConfig(NamedTuple):
     """Seconds of sandbox time per second of real time."""
 
 
-class ClockSnapshot(NamedTuple):
+class ClockSnapshot(Record, frozen=True, gc=False):
     """The state of a clock at an instant, as it is exported."""
 
     now: float
@@ -42,7 +43,7 @@ def format_instant(unix: float) -> str:
     return text.replace("+00:00", "Z")
 
 
-class ClockState(NamedTuple):
+class ClockState(Record, frozen=True, gc=False):
     """The state of a clock: sandbox time is `anchor` at the wall-clock time `anchor_wall`, both in Unix seconds."""
 
     anchor: float
@@ -103,8 +104,9 @@ class Clock:
 
     def now(self) -> float:
         """The sandbox's time. It never runs backwards, even if the system clock does, and stops at the end of 9999."""
-        anchor, anchor_wall, is_frozen, scale, _ = self._state.get()
-        if is_frozen:
+        state = self._state.get()
+        anchor, anchor_wall, scale = state.anchor, state.anchor_wall, state.scale
+        if state.is_frozen:
             return anchor
         wall = self._wall()
         if wall < self._wall_seen or wall < anchor_wall:  # The system clock was set back: continue from the last time.

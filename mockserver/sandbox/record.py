@@ -1,7 +1,6 @@
 """The record of a sandbox: what it remembers beside its collections."""
 
-from typing import NamedTuple
-
+from mockserver.records import Record
 from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, AccountSpec
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig, ClockState
@@ -9,7 +8,7 @@ from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.stubs.rules import RuleSnapshot
 
 
-class SandboxOptions(NamedTuple):
+class SandboxOptions(Record, frozen=True, gc=False):
     """How one sandbox differs from SandboxDefaults."""
 
     clock: ClockConfig | None = None
@@ -23,7 +22,7 @@ class SandboxOptions(NamedTuple):
 NO_OPTIONS = SandboxOptions()
 
 
-class SandboxRecord(NamedTuple):
+class SandboxRecord(Record, frozen=True, gc=False):
     """The state of a sandbox beside its collections. A change is a new record."""
 
     own: SandboxOptions

@@ -9,6 +9,7 @@ import pytest
 from encoding_store import declared_types
 
 from mockserver.http import StoredBytes
+from mockserver.records import Record
 from mockserver.sandbox.blobs import Blob
 
 SCALARS = {str, int, float, bool, bytes, NoneType, StoredBytes, Blob}
@@ -24,7 +25,9 @@ def mutable_parts(hint: Any, place: str, seen: frozenset[Any] = frozenset()) -> 
         return [found for each in args for found in mutable_parts(each, place, seen)]
     if isinstance(hint, type) and issubclass(hint, Enum):
         return []
-    if isinstance(hint, type) and issubclass(hint, tuple):
+    if isinstance(hint, type) and (
+        issubclass(hint, tuple) or (issubclass(hint, Record) and hint.__struct_config__.frozen)
+    ):
         fields = get_type_hints(hint).items()
         return [found for name, each in fields for found in mutable_parts(each, f"{place}.{name}", seen | {hint})]
     return [f"{place}: {hint}"]

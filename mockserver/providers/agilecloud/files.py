@@ -4,12 +4,13 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
+from mockserver.records import Record
 from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
@@ -31,7 +32,7 @@ _NO_LETTERS = re.compile(r"[^a-z]")
 _PLAIN = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@\[\]^_`{}~-]")
 
 
-class FileRecord(NamedTuple):
+class FileRecord(Record, frozen=True, gc=False):
     """A file. The record of a deleted file stays, so that it is still a valid cursor of a list."""
 
     id: str

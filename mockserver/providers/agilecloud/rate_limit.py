@@ -1,7 +1,6 @@
 """AgileCloud's rate limit: a token bucket, enforced on request, and the counters of response headers."""
 
-from typing import NamedTuple
-
+from mockserver.records import Record
 from mockserver.sandbox.sandbox import Sandbox
 
 BUCKETS = "agilecloud.buckets"
@@ -17,7 +16,7 @@ _TOKEN_LIMIT = (_LIMIT_TOKENS, str(TOKENS))
 _UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
 
 
-class Bucket(NamedTuple):
+class Bucket(Record, frozen=True, gc=False):
     """An account's remaining requests, and its usage in the current minute."""
 
     limit: int
@@ -52,7 +51,7 @@ def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
     buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = buckets.get(account)
     if bucket is not None:
-        buckets.put(account, Bucket(*bucket[:5], bucket.spent + tokens))
+        buckets.put(account, bucket._replace(spent=bucket.spent + tokens))
 
 
 def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:

@@ -184,7 +184,7 @@ def _is_content(version: PromptVersion) -> bool:
 
 def _is_test(test: AbTest, prompt: Prompt) -> bool:
     has_versions = prompt.version(test.version_a) is not None and prompt.version(test.version_b) is not None
-    counts = [count for uses in test.uses.values() for count in uses]
+    counts = [count for uses in test.uses.values() for count in uses._asdict().values()]
     return has_versions and 0 <= test.split <= 1 and is_time(test.started_at) and all(0 <= n <= MOST for n in counts)
 
 

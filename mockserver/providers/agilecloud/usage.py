@@ -17,6 +17,7 @@ from mockserver.providers.agilecloud.context import context_models, context_pric
 from mockserver.providers.agilecloud.models import Model, ModelKind
 from mockserver.providers.agilecloud.pricing import dollars, meter_event
 from mockserver.providers.agilecloud.rate_limit import spend
+from mockserver.records import Record
 from mockserver.sandbox.blobs import Blob, BlobWriter
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.workers import checkpoint
@@ -35,7 +36,7 @@ ROWS = 500
 """The requests in one line of a batch's events."""
 
 
-class UsageEntry(NamedTuple):
+class UsageEntry(Record, frozen=True, gc=False):
     """Usage and cost of a request, or of the requests of a batch."""
 
     at: float
@@ -63,7 +64,7 @@ class UsageEntry(NamedTuple):
         return 1 if self.cost is None else 0
 
 
-class UsageTotal(NamedTuple):
+class UsageTotal(Record, frozen=True, gc=False):
     """The usage of a batch's requests to one model."""
 
     requests: int = 0
@@ -71,6 +72,11 @@ class UsageTotal(NamedTuple):
     completion_tokens: int = 0
     cost: int = 0
     """In nano-dollars, rounded per request."""
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Requests, prompt tokens, completion tokens and cost."""
+        return self.requests, self.prompt_tokens, self.completion_tokens, self.cost
 
 
 class ModelEvents:
@@ -154,7 +160,8 @@ def meter_batch(
     call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
 ) -> None:
     """Record the usage of a batch, by model."""
-    for model, (requests, prompt, said, cost) in trades.items():
+    for model, total in trades.items():
+        requests, prompt, said, cost = total.counts
         kept = events.get(model)
         used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
         _add_entry(call, account, used)

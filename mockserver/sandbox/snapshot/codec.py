@@ -74,7 +74,7 @@ class Writer:
         """The value as `write` returns it, as JSON in pieces: of what is nested little, one for each inner value."""
         if depth < ENCODED_DEPTH and type(value) in self._tags and not isinstance(value, StrEnum):
             yield b"{%b:%b" % (orjson.dumps(TAG), orjson.dumps(self._tags[type(value)]))
-            for name in value._fields:
+            for name in field_names(type(value)):
                 yield b",%b:" % orjson.dumps(name)
                 yield from self.encode(getattr(value, name), depth + 1)
             yield b"}"

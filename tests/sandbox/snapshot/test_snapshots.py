@@ -428,6 +428,6 @@ def test_every_attribute_of_a_sandbox_is_exported_or_listed_as_excluded() -> Non
     }
     written_apart = {"own", "clock", "journal", "used", "is_held", "is_set_up", "was_evicted", "is_named_by_token"}
 
-    public = {name for name in vars(sandbox) if not name.startswith("_")} | {*SandboxRecord._fields, "outbox"}
+    public = {name for name in vars(sandbox) if not name.startswith("_")} | {*SandboxRecord.__struct_fields__, "outbox"}
 
     assert public - made_from_others - written_apart == ATTRIBUTES.keys()

@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
 
 from mockserver.api.client_rules import BatchState, RejectedItems
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
 from mockserver.providers.agilecloud.prompts.prompt import Prompt
+from mockserver.records import Record
 from mockserver.sandbox.batches import Batch, Lifecycle
 from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.conditions import InputRejection
@@ -62,7 +62,7 @@ LIFECYCLE = Lifecycle(
 )
 
 
-class BatchRecord(NamedTuple):
+class BatchRecord(Record, frozen=True, gc=False):
     """A batch. Its status at any instant is computed from these values."""
 
     batch: Batch

@@ -53,6 +53,7 @@ from mockserver.providers.agilecloud.prompts.select import (
 )
 from mockserver.providers.agilecloud.prompts.template import RenderLimits
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
+from mockserver.records import Record
 from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, apply_plan, read_outcome
 from mockserver.sandbox.blobs import Blob, BlobWriter
 from mockserver.sandbox.conditions import ItemPlan
@@ -71,7 +72,7 @@ EXPIRED = {
 }
 
 
-class VersionUse(NamedTuple):
+class VersionUse(Record, frozen=True, gc=False):
     """A version of a prompt that a version test selected for a request."""
 
     slug: str
@@ -80,7 +81,7 @@ class VersionUse(NamedTuple):
     """The request's usage; None if it failed."""
 
 
-class LineResults(NamedTuple):
+class LineResults(Record, frozen=True, gc=False):
     """The result of an input file."""
 
     size: int
@@ -172,7 +173,7 @@ def run_lines(
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
-        totals.add_trade(model, trade)
+        totals.add_trade(model, trade.counts)
     return LineResults(
         len(good),
         (),

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
+from mockserver.records import Record
 from mockserver.sandbox.batches import Lifecycle
 from mockserver.sandbox.ids import digest
 
@@ -29,7 +30,7 @@ class IllegalTransition(Exception):
     """A change of status that the lifecycle does not allow."""
 
 
-class PromptVersion(NamedTuple):
+class PromptVersion(Record, frozen=True, gc=False):
     """One version of a prompt: a template, or messages with templates in them."""
 
     number: int
@@ -71,7 +72,7 @@ class PromptVersion(NamedTuple):
         return [{"role": "user", "content": self.template or ""}]
 
 
-class VersionStats(NamedTuple):
+class VersionStats(Record, frozen=True, gc=False):
     """Requests and results of a version in a test."""
 
     requests: int = 0
@@ -80,7 +81,7 @@ class VersionStats(NamedTuple):
     completion_tokens: int = 0
 
 
-class AbTest(NamedTuple):
+class AbTest(Record, frozen=True, gc=False):
     """Two versions that share the requests without a version number."""
 
     version_a: int
@@ -91,7 +92,7 @@ class AbTest(NamedTuple):
     uses: Mapping[int, VersionStats] = {}
 
 
-class Prompt(NamedTuple):
+class Prompt(Record, frozen=True, gc=False):
     """A prompt with all its versions."""
 
     slug: str
