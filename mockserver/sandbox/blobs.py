@@ -6,11 +6,12 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import xxhash
 
 from mockserver.errors import NO_STORAGE, Reason, Refusal
+from mockserver.http import StoredBytes
 
 MEMORY_BYTES = 1024 * 1024
 """Larger content is stored on disk."""
@@ -274,3 +275,17 @@ class BodySpace:
 def read_body(body: "Body") -> bytes:
     """The bytes of a kept body."""
     return body.read() if isinstance(body, KeptBody) else body
+
+
+def content_of(value: Any) -> bytes:
+    """The bytes that a codec writes for a blob or a kept body; raises TypeError for another object."""
+    if isinstance(value, (Blob, KeptBody)):
+        return value.read()
+    raise TypeError(f"a {type(value).__name__} is none of the values that can be written")
+
+
+def blob_of(type_: type, value: Any) -> Blob:
+    """The blob that a codec reads where one is declared; raises ValueError for another type."""
+    if type_ not in {Blob, StoredBytes} or not isinstance(value, bytes):
+        raise ValueError(f"a {type(value).__name__} is no {type_.__name__}")
+    return Blob.in_memory(value)
