@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import xxhash
 
@@ -56,11 +56,18 @@ class UnnamedFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class BytesReader(Protocol):
+    """Bytes that are read in parts, such as an UnnamedFile."""
+
+    def read(self, size: int, start: int, /) -> bytes:
+        """Bytes from `start` on; raises OSError if there are fewer."""
+
+
 class Blob:
     """Immutable bytes. Safe to read from several threads."""
 
-    def __init__(self, content: "bytes | UnnamedFile", size: int) -> None:
-        """Created by `in_memory`, `on_disk` and `BlobWriter.finish`."""
+    def __init__(self, content: "bytes | BytesReader", size: int) -> None:
+        """Created by `in_memory`, `on_disk`, `BlobWriter.finish`, and by stores."""
         self._content = content
         self.size = size
 

@@ -76,9 +76,9 @@ class EncodingPartition:
             self._rows[collection] = EncodingRows(collection, self._codec)
         return self._rows[collection]
 
-    def clear(self, *, keep: str = "") -> list[Any]:
+    def clear(self, *, keep: frozenset[str] = frozenset()) -> list[Any]:
         for name, each in self._rows.items():
-            if name != keep:
+            if name not in keep:
                 each.clear()
         return []
 
