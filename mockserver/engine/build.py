@@ -21,11 +21,12 @@ from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import DEFAULT_CREDITS, AccountSpec, facts_of
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.ids import digest
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
 from mockserver.settings.declarations import PROVIDER_GROUP
 from mockserver.settings.entry_points import entry_points
-from mockserver.settings.parse import read_clock, read_progression
+from mockserver.settings.parse import read_clock, read_progression, read_store
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from mockserver.engine import scenarios
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
+    from mockserver.sandbox.shared import opening
 else:
+    opening = lazy_module("mockserver.sandbox.shared.opening")
     scenarios = lazy_module("mockserver.engine.scenarios")
     stateful = lazy_module("mockserver.engine.stateful.handlers")
 
@@ -57,18 +60,41 @@ def build_engine(settings: Settings) -> Engine:
     for problem in handler_problems(providers, [bundled, *others]):
         raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
-    sandboxes = SandboxManager(
-        open_store(),
-        _sandbox_defaults(settings, fixtures, providers),
-        limit=settings.max_sandboxes,
-        journal_bytes=settings.journal_bytes,
-        batch_bytes=settings.batch_bytes,
-        when_evicted=_log_evictions,
-    )
+    sandboxes = _sandbox_manager(settings, _sandbox_defaults(settings, fixtures, providers), providers)
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     if settings.fixtures:
         _ = engine.scenarios  # read now, so that an invalid one is reported at start
     return engine
+
+
+def _sandbox_manager(settings: Settings, defaults: SandboxDefaults, providers: Sequence[Provider]) -> SandboxManager:
+    """The sandboxes, in the store that the settings name; raises SettingsError or StoreError."""
+    options: dict[str, Any] = {
+        "limit": settings.max_sandboxes,
+        "journal_bytes": settings.journal_bytes,
+        "batch_bytes": settings.batch_bytes,
+        "when_evicted": _log_evictions,
+    }
+    address = read_store(settings.store)
+    if address.kind == "memory":
+        return SandboxManager(open_store(), defaults, **options)
+    declared = {name: type_ for each in providers if each.collections for name, type_ in each.collections().items()}
+    store = opening.open_shared_store(address, declared)
+    shaping = {
+        "seed": settings.seed,
+        "fixtures": _files_digest(settings.fixtures),
+        "documents": _files_digest(settings.spec),
+    }
+    return opening.open_shared_sandboxes(store, defaults, shaping, is_forced=settings.store_force, **options)
+
+
+def _files_digest(paths: Sequence[str]) -> str:
+    """A digest of files, and of all files in folders."""
+    marks = []
+    for path in map(Path, paths):
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        marks += [digest(each.name.encode(), each.read_bytes()) for each in files]
+    return digest(*marks).hex()
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":

@@ -10,7 +10,7 @@ from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.engine.refusals import bad_credential, problem_for, status_of, with_challenge
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import NO_STORAGE, Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
@@ -137,6 +137,13 @@ class Engine:
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
             return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal, started)
+
+    def unavailable(self, request: Request, problem: StoreUnavailable) -> Response:
+        """The response while the store does not work. It is in no journal."""
+        status, title = (NO_STORAGE, "Store Full") if problem.is_full else (503, "Store Unavailable")
+        refusal = Refusal(Reason.UNAVAILABLE, f"{title}: {problem}.", status=status)
+        response = self._refused(self._route(request)[1], request, refusal)
+        return response if problem.is_full else response.with_headers(("Retry-After", "1"))
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,

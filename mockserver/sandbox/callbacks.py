@@ -86,14 +86,19 @@ class Outbox:
         self._pending: Collection[Callback] = MemoryRows() if pending is None else pending
         self._claimed: Collection[Callback] = MemoryRows() if claimed is None else claimed
         self._dropped = dropped or OwnCell(0)
-        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
         self._queue: list[tuple[float, int, str]] = []
         """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
         ignored.
         """
+        self.reload()
+        self.add(callbacks)
+
+    def reload(self) -> None:
+        """Read the collections again, which another process may have changed."""
+        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
+        self._queue.clear()
         for each in self._pending.scan():
             self._queue_up(each)
-        self.add(callbacks)
 
     @property
     def pending(self) -> dict[str, Callback]:

@@ -1,11 +1,26 @@
 """The record of a sandbox: what it remembers beside its collections."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mockserver.records import Record
-from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, AccountSpec
-from mockserver.sandbox.batches import Progression
+from mockserver.sandbox.accounts import NO_OVERRIDES, Account, AccountOverrides, AccountSpec
+from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.clock import ClockConfig, ClockState
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.stubs.rules import RuleSnapshot
+
+COLLECTIONS: Mapping[str, Any] = {
+    "batches": Batch,
+    "accounts": Account,
+    "settled": int,
+    "promised": int,
+    "unpaid": str,
+    "seen": int,
+    "resources": str,
+    "sequences": int,
+}
+"""The types of the core's collections. A provider declares its own; see Provider.collections."""
 
 
 class SandboxOptions(Record, frozen=True, gc=False):

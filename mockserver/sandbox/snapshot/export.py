@@ -11,13 +11,13 @@ from mockserver import __version__
 from mockserver.errors import Reason
 from mockserver.json_bodies import MAX_VALUES
 from mockserver.redaction import is_account_key
-from mockserver.sandbox.accounts import MOST, NO_OVERRIDES, Account, AccountOverrides
+from mockserver.sandbox.accounts import MOST, NO_OVERRIDES, AccountOverrides
 from mockserver.sandbox.batches import Batch, Progression
 from mockserver.sandbox.callbacks import Attempt, Callback, State
 from mockserver.sandbox.clock import LATEST, ClockSnapshot
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.journal import Exchange, without_secrets
-from mockserver.sandbox.record import SandboxOptions
+from mockserver.sandbox.record import COLLECTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.checks import (
     KINDS,
@@ -40,18 +40,6 @@ MAX_DOCUMENT = 384 * 1024 * 1024
 """The most bytes of a document: 256 MB of files in base64, and everything else."""
 MAX_DOCUMENT_VALUES, BYTES_PER_VALUE = 2_000_000, 8
 """The most values in a document, and the minimum average size of a value in bytes; exports have 20 and more."""
-
-COLLECTIONS: Mapping[str, Any] = {
-    "batches": Batch,
-    "accounts": Account,
-    "settled": int,
-    "promised": int,
-    "unpaid": str,
-    "seen": int,
-    "resources": str,
-    "sequences": int,
-}
-"""The types of the core's collections. A provider declares its own; see Provider.collections."""
 
 
 class SnapshotField(NamedTuple):

@@ -19,7 +19,7 @@ from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
-from mockserver.workers import LaneFull
+from mockserver.workers import LaneFull, retried
 
 if TYPE_CHECKING:
     from mockserver.web.callbacks import http, sqs
@@ -104,7 +104,7 @@ class CallbackDispatcher:
             callback = callback._replace(state=State.SENDING if self._sends else State.KEPT)
         outbox.update(callback)
         if callback.state is State.SENDING:
-            self._go(Delivery(sandbox, outbox, callback.id))
+            sandbox.after_commit(partial(self._go, Delivery(sandbox, outbox, callback.id)))
 
     def _go(self, delivery: Delivery) -> None:
         self._rounds.add(delivery.sandbox.name, partial(self._deliver, delivery))
@@ -166,7 +166,7 @@ class CallbackDispatcher:
 
     def _in_lane(self, sandbox: Sandbox, action: Callable[[], None]) -> None:
         try:
-            self._workers.submit(sandbox.name, action).add_done_callback(_log_bug)
+            self._workers.submit(sandbox.name, partial(retried, action)).add_done_callback(_log_bug)
         except LaneFull:
             self._later(FULL_LANE_WAIT, partial(self._in_lane, sandbox, action))
 
