@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,12 +31,13 @@ from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
-    from mockserver.engine import scenarios
+    from mockserver.engine import scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
     from mockserver.sandbox.shared import opening
 else:
     opening = lazy_module("mockserver.sandbox.shared.opening")
+    sent_requests = lazy_module("mockserver.engine.sent_requests")
     scenarios = lazy_module("mockserver.engine.scenarios")
     stateful = lazy_module("mockserver.engine.stateful.handlers")
 
@@ -221,7 +222,10 @@ def bind_operations(
             owner = by_tag.get(operation.tag)
             world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
             if owner is None:
-                services.append(BoundOperation(operation, world, None, resources.get(operation), None))
+                handler = resources.get(operation)
+                if operation.callbacks:
+                    handler = partial(sent_requests.answer_with_callbacks, handler)
+                services.append(BoundOperation(operation, world, None, handler, None))
                 continue
             handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
             defaults = _changed_defaults(operation, owner) if handler else {}

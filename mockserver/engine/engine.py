@@ -51,6 +51,9 @@ class Engine:
         self.sandboxes = sandboxes
         self.settings = settings
         self._read_scenarios = scenarios
+        specs = {id(service.world.spec): service.world.spec for service in services}
+        self.webhooks = tuple(each for spec in specs.values() for each in spec.webhooks)
+        """Those of all served documents."""
         self.met: dict[tuple[str, int], int] = {}
         """Responses by operation key and status, including those of sandboxes that no longer exist. Two threads that
         count at the same time may lose one of several counts, but never the only one.
