@@ -6,7 +6,8 @@ from enum import StrEnum
 from heapq import heappop, heappush
 from itertools import islice
 
-from mockserver.records import Record
+from mockserver.records import Endless, Record
+from mockserver.sandbox.clock import Instant
 from mockserver.stores.collection import Cell, Collection, OwnCell
 from mockserver.stores.memory import MemoryRows
 
@@ -35,8 +36,8 @@ UNDECIDED = frozenset({State.PENDING, State.SENDING, State.RETRYING})
 class Attempt(Record, frozen=True, gc=False):
     """One attempt to deliver a callback."""
 
-    at: float
-    """Sandbox time at its end, in Unix seconds."""
+    at: Instant
+    """Sandbox time at its end."""
     status: int | None
     """The status of the receiver's response; None without a response."""
     error: str
@@ -56,7 +57,7 @@ class Callback(Record, frozen=True, gc=False):
     """A URL, or the ARN of a queue."""
     base_url: str
     """The server's address as the client that queued the batch used it."""
-    due: float = math.inf
+    due: Endless = math.inf
     """Sandbox time, in Unix seconds; infinite while the end of the batch is unknown."""
     state: State = State.PENDING
     payload: bytes = b""

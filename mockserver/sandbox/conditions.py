@@ -20,7 +20,7 @@ class ItemSelector(Record, frozen=True, gc=False):
 
     every: int = 0
     """Select every n-th item (1 = all items). 0 = not set; then `share` or `indexes` applies."""
-    share: float = 0.0
+    share: int | float = 0.0
     """The probability of each item, seeded by the batch's id."""
     indexes: tuple[int, ...] = ()
     """Indexes of items, from 0, ascending."""
@@ -72,7 +72,7 @@ class Conditions(Record, frozen=True, gc=False):
     """The most entries of a page of a list, regardless of the requested limit."""
     items: ItemPlan | None = None
     input: InputRejection | None = None
-    retention: float | None = None
+    retention: int | float | None = None
     """Seconds of sandbox time after which batches and files are unknown."""
     settings: tuple[tuple[str, str | bool], ...] = ()
     """Settings of providers that have other values here, by name; those that their rows declare as conditions."""

@@ -3,21 +3,23 @@
 from collections.abc import Mapping
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from encoding_store import declared_types
 
 from mockserver.http import StoredBytes
-from mockserver.records import Record
+from mockserver.records import Endless, Record
 from mockserver.sandbox.blobs import Blob
 
-SCALARS = {str, int, float, bool, bytes, NoneType, StoredBytes, Blob}
+SCALARS = {str, int, float, bool, bytes, NoneType, StoredBytes, Blob, Endless}
 DECLARED = declared_types()
 
 
 def mutable_parts(hint: Any, place: str, seen: frozenset[Any] = frozenset()) -> list[str]:
     """The places of a type whose values could be changed in place. JSON (`Any`) is not looked into."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     origin, args = get_origin(hint), [each for each in get_args(hint) if each is not ...]
     if hint in SCALARS or hint is Any or hint is None or hint in seen:
         return []

@@ -1,6 +1,9 @@
 """AgileCloud's rate limit: a token bucket, enforced on request, and the counters of response headers."""
 
-from mockserver.records import Record
+from typing import Annotated
+
+from mockserver.records import Bounds, Record
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.sandbox import Sandbox
 
 BUCKETS = "agilecloud.buckets"
@@ -19,17 +22,17 @@ _UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
 class Bucket(Record, frozen=True, gc=False):
     """An account's remaining requests, and its usage in the current minute."""
 
-    limit: int
+    limit: Annotated[int, Bounds(ge=0)]
     """Requests per minute; 0 is unlimited."""
-    tokens: float
+    tokens: Annotated[float, Bounds(ge=0, le=2**40)]
     """Requests left in the bucket."""
-    at: float
-    """Sandbox time, in Unix seconds."""
-    since: float = 0.0
+    at: Instant
+    """Sandbox time."""
+    since: Instant = 0.0
     """When the current minute began; it begins with the first request after the last minute."""
-    asked: int = 0
+    asked: Annotated[int, Bounds(ge=0, le=2**40)] = 0
     """Requests in the current minute."""
-    spent: int = 0
+    spent: Annotated[int, Bounds(ge=0, le=2**40)] = 0
     """Model tokens in the current minute."""
 
 

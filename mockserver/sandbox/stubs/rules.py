@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import Request
 from mockserver.records import Record
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.stubs.matcher import Matcher, RequestView
 from mockserver.stores.collection import Cell, OwnCell
@@ -23,7 +24,7 @@ class RuleSnapshot(Record, frozen=True, gc=False):
     definition: Mapping[str, Any]
     origin: str
     times: int | None
-    until: float | None
+    until: Instant | None
     id: str
     matched: int
     claimed: int

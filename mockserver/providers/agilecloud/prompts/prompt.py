@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from mockserver.records import Record
+from mockserver.records import Bounds, Record
 from mockserver.sandbox.batches import Lifecycle
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.ids import digest
 
 
@@ -42,10 +43,10 @@ class PromptVersion(Record, frozen=True, gc=False):
     """The declared placeholders; None if they are taken from the content."""
     change_note: str | None = None
     status: VersionStatus = VersionStatus.DRAFT
-    created_at: float = 0.0
-    """Sandbox time in Unix seconds, like the others."""
-    published_at: float | None = None
-    archived_at: float | None = None
+    created_at: Instant = 0.0
+    """Sandbox time, like the others."""
+    published_at: Instant | None = None
+    archived_at: Instant | None = None
 
     def with_status(self, status: VersionStatus, now: float) -> "PromptVersion":
         """The version with another status; raises IllegalTransition."""
@@ -72,13 +73,16 @@ class PromptVersion(Record, frozen=True, gc=False):
         return [{"role": "user", "content": self.template or ""}]
 
 
+Count = Annotated[int, Bounds(ge=0, le=2**40)]
+
+
 class VersionStats(Record, frozen=True, gc=False):
     """Requests and results of a version in a test."""
 
-    requests: int = 0
-    failed: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    requests: Count = 0
+    failed: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
 
 class AbTest(Record, frozen=True, gc=False):
@@ -86,9 +90,9 @@ class AbTest(Record, frozen=True, gc=False):
 
     version_a: int
     version_b: int
-    split: float
+    split: Annotated[int, Bounds(ge=0, le=1)] | Annotated[float, Bounds(ge=0, le=1)]
     """The share of requests that get version B."""
-    started_at: float
+    started_at: Instant
     uses: Mapping[int, VersionStats] = {}
 
 
@@ -102,10 +106,19 @@ class Prompt(Record, frozen=True, gc=False):
     description: str | None = None
     model: str | None = None
     versions: tuple[PromptVersion, ...] = ()
-    created_at: float = 0.0
-    updated_at: float = 0.0
-    archived_at: float | None = None
+    created_at: Instant = 0.0
+    updated_at: Instant = 0.0
+    archived_at: Instant | None = None
     ab_test: AbTest | None = None
+
+    def __post_init__(self) -> None:
+        if [each.number for each in self.versions] != [*range(1, len(self.versions) + 1)]:
+            raise ValueError("its versions are not numbered from 1")
+        if sum(each.status is VersionStatus.PUBLISHED for each in self.versions) > 1:
+            raise ValueError("more than one of its versions is published")
+        test = self.ab_test
+        if test is not None and not (self.version(test.version_a) and self.version(test.version_b)):
+            raise ValueError("its test is of versions that are not there")
 
     @property
     def is_archived(self) -> bool:
