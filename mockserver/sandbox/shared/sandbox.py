@@ -82,6 +82,9 @@ class SharedSandbox(Sandbox):
         self._shared.drop(self.name)
         self.outbox = None
 
+    def collections(self) -> list[str]:
+        return [name for name in super().collections() if name not in {ENTRIES, TOTALS, LEASES}]
+
     def leases(self) -> Collection[float]:
         """See LEASES."""
         return self.collection(LEASES, float)
