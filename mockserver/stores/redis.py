@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.errors import StoreError, StoreUnavailable
-from mockserver.stores.shared import GRACE, Changes, Entry, Facts, Key
+from mockserver.stores.backend import GRACE, Changes, Entry, Facts, Key
 
 try:
     import redis

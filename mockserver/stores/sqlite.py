@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.errors import StoreError, StoreUnavailable
-from mockserver.stores.shared import GRACE, Changes, Entry, Facts, Key
+from mockserver.stores.backend import GRACE, Changes, Entry, Facts, Key
 
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""

@@ -10,8 +10,9 @@ from store_servers import redis_server
 
 from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.shared.opening import make_codec
+from mockserver.stores.backend import Backend
 from mockserver.stores.redis import RedisBackend
-from mockserver.stores.shared import Backend, SharedStore
+from mockserver.stores.shared import SharedStore
 from mockserver.stores.sqlite import SqliteBackend
 
 OpenStore = Callable[[], SharedStore]

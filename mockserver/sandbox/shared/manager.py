@@ -7,7 +7,8 @@ from mockserver.sandbox.manager import UNPINNED_SHARE, SandboxesFull, SandboxMan
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.sandbox.shared.sandbox import SharedSandbox
-from mockserver.stores.shared import Entry, SharedStore
+from mockserver.stores.backend import Entry
+from mockserver.stores.shared import SharedStore
 
 MAX_HANDLES = 1000
 """The most sandboxes of which a process knows values."""

@@ -12,8 +12,9 @@ from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.sandbox import CLAIMED, PENDING, RECORD, OpenRecord, Sandbox, SandboxDefaults, key_of
 from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, Totals
+from mockserver.stores.backend import Facts
 from mockserver.stores.collection import Collection
-from mockserver.stores.shared import Facts, SharedPartition, SharedStore
+from mockserver.stores.shared import SharedPartition, SharedStore
 
 LEASES = "callback_leases"
 """The collection of wall-clock times until which one process sends a callback, by its id."""

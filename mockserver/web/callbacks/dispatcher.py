@@ -18,8 +18,9 @@ from mockserver.lazy import lazy_module
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
-from mockserver.workers import LaneFull, retried
+from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from mockserver.web.callbacks import http, sqs
