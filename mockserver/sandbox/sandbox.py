@@ -1,6 +1,6 @@
 """A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
@@ -234,6 +234,13 @@ class Sandbox:
             self.outbox.clear()
             self.outbox = None
             self.change(has_callbacks=False)
+
+    def lease(self, id_: str, seconds: float) -> None:
+        """Have this process send a callback for so long; 0 ends that. Only where other processes might send it."""
+
+    def lost_callbacks(self) -> Sequence[Callback]:
+        """Callbacks that another process was to send, and did not."""
+        return ()
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run the action when others see what the current transaction has changed."""

@@ -54,6 +54,9 @@ class Backend(Protocol):
     The version of a sandbox that does not exist is 0. No version comes twice, not even if a sandbox is dropped.
     """
 
+    is_available: bool
+    """Whether it answered the last time."""
+
     def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
         """The version, and the contents of these keys at that version."""
 
@@ -74,6 +77,9 @@ class Backend(Protocol):
 
     def oldest(self, most: int) -> Sequence[Entry]:
         """The first of these sandboxes in the order of their last use."""
+
+    def due(self, now: float) -> Sequence[Entry]:
+        """Those of these sandboxes whose next callback is due at that wall-clock time."""
 
     def size(self) -> int:
         """The number of these sandboxes."""

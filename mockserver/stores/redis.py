@@ -97,6 +97,11 @@ if before ~= ARGV[5] then
   if before then redis.call('HDEL', P .. 'keys', before) end
   if ARGV[5] ~= '' then redis.call('HSET', P .. 'keys', ARGV[5], N) end
 end
+if ARGV[7] ~= '' and is_listed then
+  redis.call('ZADD', P .. 'due', ARGV[7], N)
+else
+  redis.call('ZREM', P .. 'due', N)
+end
 redis.call('HSET', head, 'used', now, 'key', ARGV[5], 'pinned', ARGV[6], 'due', ARGV[7])
 if is_listed then redis.call('ZADD', P .. 'used', now, N) end
 if ARGV[8] ~= '' then
@@ -134,16 +139,22 @@ local key = redis.call('HGET', head, 'key')
 if key then redis.call('HDEL', P .. 'keys', key) end
 redis.call('ZREM', P .. 'sandboxes', N)
 redis.call('ZREM', P .. 'used', N)
+redis.call('ZREM', P .. 'due', N)
 redis.call('UNLINK', head, P .. 'n' .. S .. N, uses)
 return 1
 """
-_ENTRIES = """
-local found = {}
-for _, name in ipairs(redis.call('ZRANGE', P .. ARGV[2], 0, tonumber(ARGV[3]))) do
-  found[#found + 1] = {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
+_LISTING = """
+local P, S = ARGV[1], '\\31'
+local function listed(names)
+  local found = {}
+  for i, name in ipairs(names) do
+    found[i] = {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
+  end
+  return found
 end
-return found
 """
+_ENTRIES = "return listed(redis.call('ZRANGE', P .. ARGV[2], 0, tonumber(ARGV[3])))"
+_DUE = "return listed(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', ARGV[2]))"
 _ENTRY = """
 local name = N
 if version == '0' then name = redis.call('HGET', P .. 'keys', N) end
@@ -165,7 +176,7 @@ return gone
 
 
 class RedisBackend:
-    """The database of a store; see `stores.shared.Backend`. May be used from several threads."""
+    """The database of a store; see `stores.backend.Backend`. May be used from several threads."""
 
     def __init__(self, url: str, wall: Callable[[], float]) -> None:
         """Connect; raises StoreError. `wall` is the wall clock, in Unix seconds."""
@@ -188,9 +199,8 @@ class RedisBackend:
                 "fetch": _FETCH, "scan": _SCAN, "count": _COUNT, "commit": _COMMIT, "drop": _DROP, "entry": _ENTRY,
             }.items()
         }  # fmt: skip
-        listing = "local P, S = ARGV[1], '\\31'\n"
-        self._scripts["entries"] = self._client.register_script(listing + _ENTRIES)
-        self._scripts["sweep"] = self._client.register_script(listing + _SWEEP)
+        for name, text in {"entries": _ENTRIES, "due": _DUE, "sweep": _SWEEP}.items():
+            self._scripts[name] = self._client.register_script(_LISTING + text)
         self._check()
         threading.Thread(target=self._watch, name="mockserver-redis", daemon=True).start()
 
@@ -229,6 +239,9 @@ class RedisBackend:
 
     def oldest(self, most: int) -> Sequence[Entry]:
         return [_entry(row) for row in self._run("entries", "used", most - 1)]
+
+    def due(self, now: float) -> Sequence[Entry]:
+        return [_entry(row) for row in self._run("due", repr(now))]
 
     def size(self) -> int:
         return int(self._call(lambda: self._client.zcard(PREFIX + "sandboxes")))
