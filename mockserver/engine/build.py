@@ -43,8 +43,11 @@ Answer = TypeVar("Answer")
 _log = logging.getLogger("mockserver")
 
 
-def build_engine(settings: Settings) -> Engine:
-    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
+def build_engine(settings: Settings, *, before: Engine | None = None) -> Engine:
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError.
+
+    It takes over the sandboxes, the counts and the workers of the one `before`.
+    """
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
     own = [load_extra_spec(path, settings, providers, bundled) for path in provider_documents(providers)]
@@ -58,18 +61,27 @@ def build_engine(settings: Settings) -> Engine:
     for problem in handler_problems(providers, [bundled, *others]):
         raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
-    sandboxes = SandboxManager(
+    defaults = _sandbox_defaults(settings, fixtures, providers)
+    sandboxes = before.sandboxes if before is not None else _make_manager(settings, defaults)
+    engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
+    engine.files = tuple(file for spec in named for file in spec.files)
+    if settings.fixtures:
+        _ = engine.scenarios  # read now, so that an invalid one is reported at start
+    if before is not None:
+        sandboxes.change_defaults(defaults)
+        engine.met, engine.demanded, engine.workers = before.met, before.demanded, before.workers
+    return engine
+
+
+def _make_manager(settings: Settings, defaults: SandboxDefaults) -> SandboxManager:
+    return SandboxManager(
         open_store(),
-        _sandbox_defaults(settings, fixtures, providers),
+        defaults,
         limit=settings.max_sandboxes,
         journal_bytes=settings.journal_bytes,
         batch_bytes=settings.batch_bytes,
         when_evicted=_log_evictions,
     )
-    engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
-    if settings.fixtures:
-        _ = engine.scenarios  # read now, so that an invalid one is reported at start
-    return engine
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
@@ -136,7 +148,9 @@ def load_extra_spec(
     else:
         spec = read_repaired_openapi(Path(path))
     if not find_replaced(spec, bundled, tags):
-        return _apply_strict(spec, settings)
+        served = _apply_strict(spec, settings)
+        served.files = spec.files
+        return served
     if any(each.severity == WARNING for each in spec.problems) and not only_sound:
         spec = read_openapi(Path(path))  # raises: handlers rely on a document without mistakes
     document = dict(spec.document)
@@ -144,7 +158,9 @@ def load_extra_spec(
         if provider.patch_document:
             provider.patch_document(document, settings)
     patched = _apply_strict(OpenApiDocument(document, spec.name), settings)
-    return replace_bundled(patched, bundled, tags, only_sound=only_sound)
+    served = replace_bundled(patched, bundled, tags, only_sound=only_sound)
+    served.files = spec.files
+    return served
 
 
 def served_specs(

@@ -43,6 +43,8 @@ class OpenApiDocument:
 
     problems: tuple[Problem, ...] = ()
     """Warnings: mistakes of the file that were left out of `document`."""
+    files: tuple[Path, ...] = ()
+    """The files it was read from; empty for one of ours."""
 
     def __init__(
         self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False, is_foreign: bool = False
@@ -334,6 +336,7 @@ def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
         raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
     spec = OpenApiDocument(document, str(path), is_foreign=True)
     spec.problems = (*read.problems, *spec.problems)
+    spec.files = read.files
     spec.check_schemas()
     return spec
 
@@ -349,6 +352,7 @@ def read_repaired_openapi(path: Path) -> OpenApiDocument:
         raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
     spec = OpenApiDocument(read.document, str(path), is_lenient=True, is_foreign=True)
     spec.problems = (*read.problems, *spec.problems)
+    spec.files = read.files
     return spec
 
 

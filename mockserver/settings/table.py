@@ -64,6 +64,11 @@ class CoreSettings:
         "warning names it.",
         group=SERVING,
     )
+    watch: bool = setting(
+        False,
+        "Read the documents of --spec and the folders of --fixtures again when they change. Sandboxes stay.",
+        group=SERVING,
+    )
     seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)
     clock: str = setting(
         "flowing",

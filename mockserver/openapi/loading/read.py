@@ -28,6 +28,8 @@ class ReadDocument(NamedTuple):
     is_swagger: bool = False
     is_repaired: bool = False
     """Whether no mistakes are left."""
+    files: tuple[Path, ...] = ()
+    """All files of the document."""
 
 
 def main_file(path: Path) -> Path:
@@ -50,15 +52,16 @@ def read_any(path: Path) -> ReadDocument:
     notes: list[Problem] = []
     document = read_document(path, SpecError, notes)
     problems = [each._replace(severity=WARNING) for each in notes]
+    files: tuple[Path, ...] = (path,)
     if isinstance(document, dict) and has_other_files(document):
-        document, found = bundle(document, path)
+        document, found, files = bundle(document, path)
         problems += [each._replace(severity=WARNING) for each in found]
     was_swagger = is_swagger(document)
     if was_swagger:
         document = as_openapi(document)
     if isinstance(document, dict) and str(document.get("openapi", "")).startswith("3.0"):
         document = as_openapi_31(document)
-    return ReadDocument(document, path, tuple(problems), was_swagger)
+    return ReadDocument(document, path, tuple(problems), was_swagger, files=files)
 
 
 def read_repaired(path: Path) -> ReadDocument:
