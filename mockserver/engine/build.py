@@ -13,7 +13,7 @@ from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi, read_repaired_openapi
-from mockserver.openapi.files import read_document
+from mockserver.openapi.files import is_url, read_document
 from mockserver.openapi.replacement import PARTIAL, Needs, find_replaced, remaining, replace_bundled
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.strict import closed
@@ -143,16 +143,19 @@ def load_extra_spec(
     replaces bundled operations. With `only_sound`, operations with mistakes are left out in any case.
     """
     tags = {each.tag for each in providers}
+    if is_url(path) and not settings.fetch:
+        raise SpecError("it is a URL, which is only read with --fetch", path)
+    place = path if is_url(path) else Path(path)
     if settings.strict_spec or only_sound:
-        spec = read_openapi(Path(path), only_sound=only_sound)
+        spec = read_openapi(place, only_sound=only_sound)
     else:
-        spec = read_repaired_openapi(Path(path))
+        spec = read_repaired_openapi(place)
     if not find_replaced(spec, bundled, tags):
         served = _apply_strict(spec, settings)
         served.files = spec.files
         return served
     if any(each.severity == WARNING for each in spec.problems) and not only_sound:
-        spec = read_openapi(Path(path))  # raises: handlers rely on a document without mistakes
+        spec = read_openapi(place)  # raises: handlers rely on a document without mistakes
     document = dict(spec.document)
     for provider in providers:
         if provider.patch_document:

@@ -57,6 +57,10 @@ class CoreSettings:
         group=SERVING,
         metavar="FILE",
     )
+    fetch: bool = setting(
+        False, "Let --spec be a URL: the document, and the files that it refers to on that host, are read at start.",
+        group=SERVING,
+    )  # fmt: skip
     with_bundled: bool = setting(False, "Serve the bundled APIs beside the documents of --spec.", group=SERVING)
     strict_spec: bool = setting(
         False,

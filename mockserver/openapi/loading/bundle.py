@@ -41,9 +41,9 @@ class Bundle(NamedTuple):
     """All files that were read, or should have been."""
 
 
-def bundle(document: dict[str, Any], path: Path) -> Bundle:
-    """The document with what it refers to in other files."""
-    bundler = _Bundler(document, path)
+def bundle(document: dict[str, Any], path: Path, *, within: Path | None = None) -> Bundle:
+    """The document with what it refers to in other files; with `within`, only files below that folder are read."""
+    bundler = _Bundler(document, path, within)
     whole = bundler.copy(document, path.resolve(), is_schema=False, passed=())
     bundler.add_schemas(whole)
     return Bundle(whole, bundler.problems, tuple(bundler.files))
@@ -52,7 +52,8 @@ def bundle(document: dict[str, Any], path: Path) -> Bundle:
 class _Bundler:
     """The bundling of one document."""
 
-    def __init__(self, document: dict[str, Any], path: Path) -> None:
+    def __init__(self, document: dict[str, Any], path: Path, within: Path | None) -> None:
+        self._within = within
         self._root = path.resolve()
         self.files: dict[Path, Any] = {self._root: document}
         self._names: dict[tuple[Path, str], str] = {}
@@ -168,6 +169,10 @@ class _Bundler:
         if file not in self.files:
             if len(self.files) >= MAX_FILES:
                 raise SpecError(f"it refers to more than {MAX_FILES} files", str(self._root))
+            if self._within is not None and not file.is_relative_to(self._within):
+                self.problems.append(Problem(str(file), "not read: it is not below the document's address"))
+                self.files[file] = None
+                return None
             try:
                 self.files[file] = read_document(file, SpecError, self.problems)
             except MockServerError as error:
