@@ -12,16 +12,17 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from mockserver.engine.engine import Engine
+from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
 from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
 from mockserver.server.log_format import JsonFormatter, LineFormatter
@@ -39,6 +40,11 @@ from mockserver.server.socket import (
 from mockserver.server.supervisor import Supervisor, check_workers, when_closed
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
+
+if TYPE_CHECKING:
+    from mockserver.server import watch
+else:
+    watch = lazy_module("mockserver.server.watch")
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
@@ -63,17 +69,21 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     raise_open_files()
     return_freed_memory()
     _set_up_logging(settings)
-    check_workers(settings.workers, settings.store)
+    check_workers(settings)
     if settings.workers > 1 and app is None:
         return _supervise(settings)
     workers = None
     with _signal_handlers(_leave):
+        ours = None
         if app is None:
-            ours = create_app(settings)
-            app, workers = ours, ours.engine.workers
+            app = ours = create_app(settings)
+            workers = ours.engine.workers
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
-            with port_file(settings.port_file, port):
+            with (
+                port_file(settings.port_file, port),
+                watch.watching(ours, settings) if ours is not None and settings.watch else nullcontext(),
+            ):
                 _serve_on(listener, app, settings, lambda: _print_ready(settings, listener))
     if workers is not None and not workers.stop(WORK_GRACE):
         _exit_at_once()  # threads that run C code must not outlive the interpreter

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from mockserver.errors import MockServerError, SettingsError
+from mockserver.settings.table import Settings
 
 READY = b"ready\n"
 LAST = 10.0
@@ -150,15 +151,18 @@ def when_closed(descriptor: int, action: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="mockserver-parent", daemon=True).start()
 
 
-def check_workers(count: int, store: str) -> None:
-    """Raises SettingsError for more workers than the store allows."""
-    if count > 1 and store == "memory":
+def check_workers(settings: Settings) -> None:
+    """Raises SettingsError for more workers than the other settings allow."""
+    count = settings.workers
+    if count > 1 and settings.store == "memory":
         raise SettingsError(
             f"workers: {count} processes need a store that they share; the store 'memory' is that of one process. Name "
             "one in --store (sqlite:///ABSOLUTE/PATH.db or redis://HOST:PORT/DB)"
         )
     if count > 1 and not hasattr(os, "fork"):
         raise SettingsError(f"workers: {count} processes on one port need an operating system with fork")
+    if settings.watch and (count > 1 or settings.store != "memory"):
+        raise SettingsError("watch: documents and fixtures cannot change while other processes may use the store")
 
 
 def _ended() -> int | None:
