@@ -21,8 +21,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from mockserver.errors import Conflict, StoreUnavailable
-
 MAX_THREADS = 64
 """The most threads of a pool: pieces of work that have begun and not ended, including paused ones."""
 MAX_WAITING = 2000
@@ -35,10 +33,6 @@ SLOT_WAIT = 0.05
 """Seconds without a released slot after which one piece of new work runs without one."""
 IDLE = 10.0
 """Seconds after which an idle thread ends."""
-ATTEMPTS = 200
-"""Runs of an action before its conflict is reported."""
-FIRST_WAIT, LONGEST_WAIT = 0.0002, 0.02
-"""Seconds before an action is run again: after the second conflict, and at most."""
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger("mockserver")
@@ -81,20 +75,6 @@ def checkpoint() -> None:
     pool = _current.pool
     if pool is not None:
         pool.pause()
-
-
-def retried(action: Callable[[], _Result]) -> _Result:
-    """The action's result; it is run again after a Conflict, with growing pauses. At last raises StoreUnavailable."""
-    wait = FIRST_WAIT
-    for attempt in range(ATTEMPTS):
-        try:
-            return action()
-        except Conflict:
-            checkpoint()
-            if attempt:
-                time.sleep(wait)
-                wait = min(wait * 2, LONGEST_WAIT)
-    raise StoreUnavailable("the sandbox is changed all the time by other requests")
 
 
 class _Slots:

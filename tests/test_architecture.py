@@ -48,6 +48,8 @@ HOMES = {
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
     "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
+    "redis": {"stores.redis"},
+    "sqlite3": {"stores.sqlite"},
     "minijinja": {"fixtures.templates", "providers.agilecloud.prompts", "web.inspector.render"},
 }
 CALL_HOMES: dict[str, str | None] = {  # None: nowhere

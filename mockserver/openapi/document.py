@@ -43,6 +43,8 @@ class OpenApiDocument:
 
     problems: tuple[Problem, ...] = ()
     """Warnings: mistakes of the file that were left out of `document`."""
+    files: tuple[Path, ...] = ()
+    """The files it was read from; empty for one of ours."""
 
     def __init__(
         self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False, is_foreign: bool = False
@@ -320,35 +322,39 @@ def base_paths(node: Mapping[str, Any]) -> Iterator[str]:
             yield path
 
 
-def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
+def read_openapi(place: Path | str, *, only_sound: bool = False) -> OpenApiDocument:
     """Read an OpenAPI 3.x or Swagger 2.0 document; raises SpecError with file, line and location if it is invalid.
+
+    A text may be a URL.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
-    read = reading.read_any(path)
+    read = reading.read_any(place)
     document = read.document
     mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
     if mistakes and only_sound and isinstance(document, dict):
         document = sound_part(document)
     elif mistakes:
         raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
-    spec = OpenApiDocument(document, str(path), is_foreign=True)
+    spec = OpenApiDocument(document, str(place), is_foreign=True)
     spec.problems = (*read.problems, *spec.problems)
+    spec.files = read.files
     spec.check_schemas()
     return spec
 
 
-def read_repaired_openapi(path: Path) -> OpenApiDocument:
-    """Read a document without the parts that have mistakes: they are its `problems`.
+def read_repaired_openapi(place: Path | str) -> OpenApiDocument:
+    """Read a document without the parts that have mistakes: they are its `problems`. A text may be a URL.
 
     Raises SpecError for what is no OpenAPI document at all.
     """
-    read = reading.read_repaired(path)
+    read = reading.read_repaired(place)
     if not read.is_repaired:
         mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
         raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
-    spec = OpenApiDocument(read.document, str(path), is_lenient=True, is_foreign=True)
+    spec = OpenApiDocument(read.document, str(place), is_lenient=True, is_foreign=True)
     spec.problems = (*read.problems, *spec.problems)
+    spec.files = read.files
     return spec
 
 

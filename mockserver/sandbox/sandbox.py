@@ -1,6 +1,6 @@
 """A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
@@ -235,6 +235,13 @@ class Sandbox:
             self.outbox = None
             self.change(has_callbacks=False)
 
+    def lease(self, id_: str, seconds: float) -> None:
+        """Have this process send a callback for so long; 0 ends that. Only where other processes might send it."""
+
+    def lost_callbacks(self) -> Sequence[Callback]:
+        """Callbacks that another process was to send, and did not."""
+        return ()
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run the action when others see what the current transaction has changed."""
         action()
@@ -276,6 +283,13 @@ class Sandbox:
         self.clock.start = self._own_defaults.clock
         self._open()
         self.reset()
+
+    def change_defaults(self, defaults: SandboxDefaults) -> None:
+        """Take new defaults. Accounts that are open, the clock and the progression stay as they are until a reset."""
+        self._defaults = defaults
+        self._own_defaults = defaults.of(self.own)
+        self.clock.start = self._own_defaults.clock
+        self._open()
 
     def detach(self) -> None:
         """Give up its collections, so that a new sandbox can have this name. A running transaction can finish."""

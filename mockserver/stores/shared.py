@@ -10,13 +10,14 @@ only read costs one that compares versions. Values are immutable: what is known 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from threading import RLock, get_ident
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from threading import get_ident
+from typing import Any, TypeVar
 
 from mockserver.errors import Conflict
+from mockserver.stores.backend import Backend, Changes, Facts, Key, Put
 from mockserver.stores.codec import BlobCodec
-from mockserver.workers import retried
+from mockserver.stores.retry import retried
+from mockserver.stores.transaction import Transaction
 
 MAX_CACHED = 4 * 1024 * 1024
 """Bytes of values, as they are written, that are known of a sandbox; beyond that all are forgotten."""
@@ -24,146 +25,8 @@ MAX_COMPLETE = 1000
 """The most values of a collection that is known as a whole."""
 MAX_FETCHED = 64
 """The most keys that are read at once after a conflict: those that the transaction had used."""
-GRACE = 600.0
-"""Seconds that a blob is kept while no value refers to it: until its first value is committed, or a download ends."""
 _UNKNOWN: Any = object()
-Key = tuple[str, str]
-"""A collection and a key in it."""
 Result = TypeVar("Result")
-
-
-class Put(NamedTuple):
-    """A value to add or to replace."""
-
-    collection: str
-    key: str
-    content: bytes
-    is_last: bool
-    """Whether the key comes last, even if it is known: it was deleted before."""
-    blobs: tuple[str, ...] | None
-    """The ids of the blobs that it refers to; None in collections that have none."""
-
-
-class Changes(NamedTuple):
-    """What a transaction changes: first `kept`, then `deleted`, then `put`."""
-
-    kept: frozenset[str] | None
-    """The only collections that are not emptied; None if none is."""
-    deleted: Sequence[Key]
-    put: Sequence[Put]
-
-
-class Facts(NamedTuple):
-    """What the list of sandboxes says of one."""
-
-    key: str = ""
-    is_pinned: bool = False
-    due: float | None = None
-    """The wall-clock time at which its next callback is due, in Unix seconds; infinite while unknown, None for none."""
-
-
-class Entry(NamedTuple):
-    """A sandbox in the list of sandboxes."""
-
-    name: str
-    used: float
-    """The wall-clock time of its last commit, in Unix seconds."""
-    facts: Facts
-
-
-class Backend(Protocol):
-    """Bytes by sandbox, collection and key. Raises StoreUnavailable where it cannot answer.
-
-    The version of a sandbox that does not exist is 0. No version comes twice, not even if a sandbox is dropped.
-    """
-
-    def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
-        """The version, and the contents of these keys at that version."""
-
-    def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
-        """The version, and the keys and contents of a collection in the order in which they were first put."""
-
-    def count(self, sandbox: str, collection: str) -> tuple[int, int]:
-        """The version, and the number of keys in a collection."""
-
-    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts, used: float) -> int | None:
-        """Apply all of the changes and return the new version; None, with nothing done, if it has another version."""
-
-    def drop(self, sandbox: str) -> bool:
-        """Remove a sandbox; returns whether it existed."""
-
-    def entries(self) -> Sequence[Entry]:
-        """All sandboxes, in order of creation, without those whose names begin with `\\x01`."""
-
-    def oldest(self, most: int) -> Sequence[Entry]:
-        """The first of these sandboxes in the order of their last use."""
-
-    def size(self) -> int:
-        """The number of these sandboxes."""
-
-    def entry(self, name: str) -> Entry | None:
-        """The sandbox of that name or key."""
-
-    def has_blob(self, id_: str) -> bool:
-        """Whether a blob is stored; it is kept for the next GRACE seconds then, even if no value refers to it."""
-
-    def write_blob(self, id_: str, chunks: Iterator[bytes]) -> None:
-        """Store a blob. It is kept for the next GRACE seconds, and then as long as a value refers to it."""
-
-    def read_chunk(self, id_: str, number: int) -> bytes:
-        """A chunk of a blob, from 0."""
-
-    def close(self) -> None:
-        """Release connections."""
-
-
-class _Transaction:
-    """The outermost transaction of a thread reads and commits; those inside of it do nothing."""
-
-    __slots__ = ("_depth", "_lock", "_partition", "owner")
-
-    def __init__(self, partition: "SharedPartition") -> None:
-        self._partition = partition
-        self._lock = RLock()
-        self._depth = 0
-        self.owner = 0
-        """The thread that is inside; 0 if none is."""
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
-        if self._depth == 1:
-            self.owner = get_ident()
-            try:
-                self._partition.begin()
-            except BaseException:
-                self._partition.roll_back()
-                self._leave()
-                raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        actions: Sequence[Callable[[], None]] = ()
-        try:
-            if self._depth == 1:
-                if kind is None:
-                    actions = self._partition.commit()
-                else:
-                    self._partition.roll_back()
-        finally:
-            self._leave()
-        for action in actions:
-            action()
-
-    def is_busy(self) -> bool:
-        return self.owner not in {0, get_ident()}
-
-    def _leave(self) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self.owner = 0
-        self._lock.release()
 
 
 class _Known:
@@ -185,7 +48,7 @@ class SharedPartition:
 
     def __init__(self, store: "SharedStore", name: str) -> None:
         self.name = name
-        self.transaction = _Transaction(self)
+        self.transaction = Transaction(self)
         self.when_read: Callable[[], None] = lambda: None
         """Called in a transaction whose values are read again, because the sandbox is new here or has changed."""
         self.facts: Callable[[], Facts] = Facts

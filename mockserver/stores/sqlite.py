@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.errors import StoreError, StoreUnavailable
-from mockserver.stores.shared import GRACE, Changes, Entry, Facts, Key
+from mockserver.stores.backend import GRACE, Changes, Entry, Facts, Key
 
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""
@@ -35,6 +35,7 @@ CREATE TABLE sandboxes(
 );
 CREATE INDEX sandboxes_by_key ON sandboxes(key);
 CREATE INDEX sandboxes_by_use ON sandboxes(used);
+CREATE INDEX sandboxes_by_due ON sandboxes(due) WHERE due IS NOT NULL;
 CREATE TABLE entries(
     place INTEGER PRIMARY KEY, sandbox INTEGER NOT NULL, collection TEXT NOT NULL, key TEXT NOT NULL,
     content BLOB NOT NULL
@@ -58,7 +59,9 @@ _LISTED = "name >= char(2)"
 
 
 class SqliteBackend:
-    """The file of a store; see `stores.shared.Backend`. May be used from several threads."""
+    """The file of a store; see `stores.backend.Backend`. May be used from several threads."""
+
+    is_available = True
 
     def __init__(self, path: str, wall: Callable[[], float]) -> None:
         """Open or create the file; raises StoreError. `wall` is the wall clock, in Unix seconds."""
@@ -132,6 +135,9 @@ class SqliteBackend:
 
     def oldest(self, most: int) -> Sequence[Entry]:
         return self._listed(f"{_ENTRY} WHERE {_LISTED} ORDER BY used LIMIT ?", most)
+
+    def due(self, now: float) -> Sequence[Entry]:
+        return self._listed(f"{_ENTRY} WHERE due <= ? AND {_LISTED} ORDER BY due", now)
 
     def size(self) -> int:
         with self._reading() as connection:

@@ -14,6 +14,7 @@ from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.web.answers.delivery import Delivery, is_large
 from mockserver.web.answers.space import AnswerSpace
 from mockserver.web.body_timeout import BodyTimeout
@@ -23,7 +24,7 @@ from mockserver.web.fault_delivery import deliver_with_fault
 from mockserver.web.lanes import busy, in_lane
 from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.web.scopes import read_headers, read_request
-from mockserver.workers import LaneFull, retried
+from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

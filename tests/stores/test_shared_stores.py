@@ -10,9 +10,9 @@ from shared_stores import ENGINES, TYPES, OpenStore
 from mockserver.errors import Conflict
 from mockserver.http import StoredBytes
 from mockserver.sandbox.blobs import Blob
+from mockserver.stores.backend import Facts
 from mockserver.stores.codec import CHUNK_BYTES
-from mockserver.stores.shared import Facts
-from mockserver.workers import retried
+from mockserver.stores.retry import retried
 
 
 class Thing(NamedTuple):

@@ -2,13 +2,17 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from store_servers import redis_server
+
 from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.shared.opening import make_codec
-from mockserver.stores.shared import Backend, SharedStore
+from mockserver.stores.backend import Backend
+from mockserver.stores.redis import RedisBackend
+from mockserver.stores.shared import SharedStore
 from mockserver.stores.sqlite import SqliteBackend
 
 OpenStore = Callable[[], SharedStore]
@@ -35,4 +39,21 @@ def sqlite_stores(types: Mapping[str, Any] = TYPES) -> Iterator[OpenStore]:
             each.backend.close()
 
 
-ENGINES: Mapping[str, Callable[[], Any]] = {"sqlite": sqlite_stores}
+@contextmanager
+def redis_stores(types: Mapping[str, Any] = TYPES) -> Iterator[OpenStore]:
+    """Opens the same new database each time."""
+    url, opened = redis_server().new_url(), []
+
+    def open_again() -> SharedStore:
+        opened.append(shared_store(RedisBackend(url, wall_time), types))
+        return opened[-1]
+
+    yield open_again
+    for each in opened:
+        each.backend.close()
+
+
+ENGINES: Mapping[str, Callable[..., AbstractContextManager[OpenStore]]] = {
+    "sqlite": sqlite_stores,
+    "redis": redis_stores,
+}

@@ -7,7 +7,8 @@ from mockserver.sandbox.manager import UNPINNED_SHARE, SandboxesFull, SandboxMan
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.sandbox.shared.sandbox import SharedSandbox
-from mockserver.stores.shared import Entry, SharedStore
+from mockserver.stores.backend import Entry
+from mockserver.stores.shared import SharedStore
 
 MAX_HANDLES = 1000
 """The most sandboxes of which a process knows values."""
@@ -21,6 +22,8 @@ FIRST_LOOK = 32
 class SharedSandboxManager(SandboxManager):
     """All sandboxes of a shared store. Beyond the limit the least recently used is evicted."""
 
+    is_shared = True
+
     def __init__(self, store: SharedStore, defaults: SandboxDefaults, **options: Any) -> None:
         super().__init__(cast(Any, store), defaults, **options)
         self._shared = store
@@ -31,6 +34,10 @@ class SharedSandboxManager(SandboxManager):
 
     def __len__(self) -> int:
         return self._backend.size()
+
+    @property
+    def is_available(self) -> bool:
+        return self._backend.is_available
 
     @property
     def evicted(self) -> int:
@@ -85,8 +92,7 @@ class SharedSandboxManager(SandboxManager):
 
     def due(self, now: float) -> list[Sandbox]:
         """The sandboxes with a callback that is due at that wall-clock time, or was lost by the process that had it."""
-        entries = self._backend.entries()
-        return [self._fresh(each) for each in entries if each.facts.due is not None and each.facts.due <= now]
+        return [self._fresh(each) for each in self._backend.due(now)]
 
     def _make(self, name: str, own: SandboxOptions, *, by_token: bool) -> Sandbox:
         with self._making:

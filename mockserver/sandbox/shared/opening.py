@@ -13,8 +13,9 @@ from mockserver.sandbox.shared.journal import ENTRIES, JOURNAL_TYPES
 from mockserver.sandbox.shared.manager import SERVER_TYPES, SharedSandboxManager
 from mockserver.sandbox.shared.sandbox import LEASES
 from mockserver.settings.parse import StoreAddress
+from mockserver.stores.backend import Backend
 from mockserver.stores.codec import BlobCodec, BlobContent
-from mockserver.stores.shared import Backend, SharedStore
+from mockserver.stores.shared import SharedStore
 
 if TYPE_CHECKING:
     from mockserver.stores import redis, sqlite

@@ -1,7 +1,7 @@
 """A sandbox in a shared store: a handle, which takes over at each transaction what other processes have changed."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from weakref import WeakMethod
 
@@ -12,13 +12,12 @@ from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.sandbox import CLAIMED, PENDING, RECORD, OpenRecord, Sandbox, SandboxDefaults, key_of
 from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, Totals
+from mockserver.stores.backend import Facts
 from mockserver.stores.collection import Collection
-from mockserver.stores.shared import Facts, SharedPartition, SharedStore
+from mockserver.stores.shared import SharedPartition, SharedStore
 
 LEASES = "callback_leases"
 """The collection of wall-clock times until which one process sends a callback, by its id."""
-LEASE_SECONDS = 60.0
-"""How long a process has for an attempt and the wait before it; then another process sends the callback."""
 
 
 class _SharedRecord(OpenRecord):
@@ -82,24 +81,31 @@ class SharedSandbox(Sandbox):
         self._shared.drop(self.name)
         self.outbox = None
 
-    def leases(self) -> Collection[float]:
-        """See LEASES."""
-        return self.collection(LEASES, float)
+    def collections(self) -> list[str]:
+        return [name for name in super().collections() if name not in {ENTRIES, TOTALS, LEASES}]
 
-    def lost_callbacks(self, now: float) -> Iterable[Callback]:
-        """Callbacks that a process was to send whose lease has ended at that wall-clock time."""
-        if self.outbox is None:
+    def lease(self, id_: str, seconds: float) -> None:
+        if seconds:
+            self._leases().put(id_, wall_time() + seconds)
+        else:
+            self._leases().delete(id_)
+
+    def lost_callbacks(self) -> Sequence[Callback]:
+        if self.outbox is None or not len(self._leases()):
             return ()
-        leases = self.leases()
-        undecided = (each for each in self.outbox.claimed.values() if each.state in UNDECIDED)
-        return [each for each in undecided if (leases.get(each.id) or 0.0) <= now]
+        now, claimed = wall_time(), self.outbox.claimed
+        over = [claimed[id_] for id_, end in self._leases().items() if end <= now and id_ in claimed]
+        return [each for each in over if each.state in UNDECIDED]
+
+    def _leases(self) -> Collection[float]:
+        return self.collection(LEASES, float)
 
     def _facts(self) -> Facts:
         return Facts(self.key, self.is_pinned, None if self.outbox is None else self._due(self.outbox))
 
     def _due(self, outbox: Outbox) -> float | None:
         """The wall-clock time of its next callback or of the end of a lease."""
-        ends = [end for _, end in self.leases().items()]
+        ends = [end for _, end in self._leases().items()]
         if outbox.has_pending():
             wait = self.clock.wait_for(outbox.next_due())
             ends.append(math.inf if wait is None else wall_time() + wait)

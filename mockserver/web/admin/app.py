@@ -32,6 +32,7 @@ from mockserver.sandbox.manager import SandboxesFull, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.text import nearest
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated, is_large_sandbox
 from mockserver.web.admin.routes import ROUTES
@@ -45,7 +46,7 @@ from mockserver.web.lanes import busy, in_lane, own_lane
 from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.web.paths import ADMIN_PREFIX, HEALTH
 from mockserver.web.scopes import route_path
-from mockserver.workers import LaneFull, retried
+from mockserver.workers import LaneFull
 
 MAX_BODY = 1024 * 1024
 SANDBOX = "sandbox"
