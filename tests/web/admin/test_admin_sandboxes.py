@@ -425,7 +425,7 @@ def test_stubs_and_callbacks_are_exported_and_invalid_rules_are_rejected(client:
 
     document["sandbox"]["rules"][0]["definition"]["times"] = "often"
     refused = client.post("/__admin/import", json=document, headers=in_sandbox("other"))
-    assert (refused.status_code, "attributes.rules[0].definition" in refused.json()["detail"]) == (422, True)
+    assert (refused.status_code, "sandbox.rules[0].definition" in refused.json()["detail"]) == (422, True)
     assert "other" not in names(client)
 
 
