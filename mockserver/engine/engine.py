@@ -10,8 +10,8 @@ from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
-from mockserver.engine.refusals import bad_credential, problem_for, status_of, with_challenge
-from mockserver.errors import NO_STORAGE, Reason, Refusal, StoreUnavailable, Violation
+from mockserver.engine.refusals import bad_credential, problem_for, status_of, store_refusal, with_challenge
+from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
@@ -146,10 +146,7 @@ class Engine:
 
     def unavailable(self, request: Request, problem: StoreUnavailable) -> Response:
         """The response while the store does not work. It is in no journal."""
-        status, title = (NO_STORAGE, "Store Full") if problem.is_full else (503, "Store Unavailable")
-        refusal = Refusal(Reason.UNAVAILABLE, f"{title}: {problem}.", status=status)
-        response = self._refused(self._route(request)[1], request, refusal)
-        return response if problem.is_full else response.with_headers(("Retry-After", "1"))
+        return self._refused(self._route(request)[1], request, store_refusal(problem))
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,
