@@ -91,7 +91,7 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
-            outcome = None
+            outcome = call = None
             try:
                 if refusal is not None:
                     raise refusal
@@ -103,9 +103,12 @@ class Engine:
                     )  # fmt: skip
                     if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
                         self._valid_call(service, match, outcome.request, sandbox, now, token)
-                    response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
-                else:
-                    response = self._answer(service, match, request, sandbox, now, token)
+                response = outcome.reply if outcome else None
+                if response is None:
+                    asked = outcome.request if outcome else request
+                    found = self._valid_call(service, match, asked, sandbox, now, token)
+                    call = None if isinstance(found, Response) else found
+                    response = found if isinstance(found, Response) else self._answer(service, found)
             except Refusal as raised:
                 refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
@@ -114,7 +117,7 @@ class Engine:
             if outcome:
                 response = outcome.disturbed(response)
                 self._count_demanded(service, response)
-            response = self._recorded(service, request, sandbox, now, response, refusal, started)
+            response = self._recorded(service, request, sandbox, now, call, response, refusal, started)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
@@ -136,7 +139,7 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
-            return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal, started)
+            return self._recorded(service, request, sandbox, sandbox.clock.now(), None, response, refusal, started)
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,
@@ -144,6 +147,7 @@ class Engine:
         request: Request,
         sandbox: Sandbox,
         now: float,
+        call: Call | None,
         response: Response,
         refusal: Refusal | None,
         started: float,
@@ -151,7 +155,7 @@ class Engine:
         """The response with the common headers; it is counted and recorded in the journal."""
         provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
         if provider is not None and provider.add_headers is not None:
-            response = provider.add_headers(request, sandbox, response, self.settings)
+            response = provider.add_headers(request, sandbox, response, self.settings, call)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
@@ -251,18 +255,8 @@ class Engine:
                 return found
         return self.open_sandbox(request, token)
 
-    def _answer(  # noqa: PLR0917  the hot path
-        self,
-        service: BoundOperation,
-        match: RouteMatch,
-        request: Request,
-        sandbox: Sandbox,
-        now: float,
-        token: str | None,
-    ) -> Response:
-        call = self._valid_call(service, match, request, sandbox, now, token)
-        if isinstance(call, Response):
-            return call
+    @staticmethod
+    def _answer(service: BoundOperation, call: Call) -> Response:
         if service.handler is not None:
             return service.handler(call)
         response = canned_response(call)

@@ -66,12 +66,14 @@ def needs_credits(operation: Operation, request: Request, sandbox: Sandbox, sett
 
     Of the reads, only `GET /ai/completions` documents a 402 from July 2026 on; earlier documents are unclear.
     """
+    if operation.key == "queueBatch":
+        return True
     own = sandbox.conditions.applied_to(provider_settings(AgentFirstSettings, settings))
     if own.credit_check == "documented":
         return True
     if operation.key == "getCompletion":
         return own.agentfirst_version == "2026-07"
-    return operation.key == "queueBatch" or (operation.key == "askModel" and not _fetches(request.query))
+    return operation.key == "askModel" and not _fetches(request.query)
 
 
 def _fetches(query: str) -> bool:
