@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi, read_repaired_openapi
-from mockserver.openapi.files import read_document
+from mockserver.openapi.files import is_url, read_document
 from mockserver.openapi.replacement import PARTIAL, Needs, find_replaced, remaining, replace_bundled
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.strict import closed
@@ -30,10 +30,11 @@ from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
-    from mockserver.engine import scenarios
+    from mockserver.engine import scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
 else:
+    sent_requests = lazy_module("mockserver.engine.sent_requests")
     scenarios = lazy_module("mockserver.engine.scenarios")
     stateful = lazy_module("mockserver.engine.stateful.handlers")
 
@@ -42,8 +43,11 @@ Answer = TypeVar("Answer")
 _log = logging.getLogger("mockserver")
 
 
-def build_engine(settings: Settings) -> Engine:
-    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
+def build_engine(settings: Settings, *, before: Engine | None = None) -> Engine:
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError.
+
+    It takes over the sandboxes, the counts and the workers of the one `before`.
+    """
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
     own = [load_extra_spec(path, settings, providers, bundled) for path in provider_documents(providers)]
@@ -57,18 +61,27 @@ def build_engine(settings: Settings) -> Engine:
     for problem in handler_problems(providers, [bundled, *others]):
         raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
-    sandboxes = SandboxManager(
+    defaults = _sandbox_defaults(settings, fixtures, providers)
+    sandboxes = before.sandboxes if before is not None else _make_manager(settings, defaults)
+    engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
+    engine.files = tuple(file for spec in named for file in spec.files)
+    if settings.fixtures:
+        _ = engine.scenarios  # read now, so that an invalid one is reported at start
+    if before is not None:
+        sandboxes.change_defaults(defaults)
+        engine.met, engine.demanded, engine.workers = before.met, before.demanded, before.workers
+    return engine
+
+
+def _make_manager(settings: Settings, defaults: SandboxDefaults) -> SandboxManager:
+    return SandboxManager(
         open_store(),
-        _sandbox_defaults(settings, fixtures, providers),
+        defaults,
         limit=settings.max_sandboxes,
         journal_bytes=settings.journal_bytes,
         batch_bytes=settings.batch_bytes,
         when_evicted=_log_evictions,
     )
-    engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
-    if settings.fixtures:
-        _ = engine.scenarios  # read now, so that an invalid one is reported at start
-    return engine
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
@@ -130,20 +143,27 @@ def load_extra_spec(
     replaces bundled operations. With `only_sound`, operations with mistakes are left out in any case.
     """
     tags = {each.tag for each in providers}
+    if is_url(path) and not settings.fetch:
+        raise SpecError("it is a URL, which is only read with --fetch", path)
+    place = path if is_url(path) else Path(path)
     if settings.strict_spec or only_sound:
-        spec = read_openapi(Path(path), only_sound=only_sound)
+        spec = read_openapi(place, only_sound=only_sound)
     else:
-        spec = read_repaired_openapi(Path(path))
+        spec = read_repaired_openapi(place)
     if not find_replaced(spec, bundled, tags):
-        return _apply_strict(spec, settings)
+        served = _apply_strict(spec, settings)
+        served.files = spec.files
+        return served
     if any(each.severity == WARNING for each in spec.problems) and not only_sound:
-        spec = read_openapi(Path(path))  # raises: handlers rely on a document without mistakes
+        spec = read_openapi(place)  # raises: handlers rely on a document without mistakes
     document = dict(spec.document)
     for provider in providers:
         if provider.patch_document:
             provider.patch_document(document, settings)
     patched = _apply_strict(OpenApiDocument(document, spec.name), settings)
-    return replace_bundled(patched, bundled, tags, only_sound=only_sound)
+    served = replace_bundled(patched, bundled, tags, only_sound=only_sound)
+    served.files = spec.files
+    return served
 
 
 def served_specs(
@@ -195,7 +215,10 @@ def bind_operations(
             owner = by_tag.get(operation.tag)
             world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
             if owner is None:
-                services.append(BoundOperation(operation, world, None, resources.get(operation), None))
+                handler = resources.get(operation)
+                if operation.callbacks:
+                    handler = partial(sent_requests.answer_with_callbacks, handler)
+                services.append(BoundOperation(operation, world, None, handler, None))
                 continue
             handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
             defaults = _changed_defaults(operation, owner) if handler else {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,11 @@ class Engine:
         self.sandboxes = sandboxes
         self.settings = settings
         self._read_scenarios = scenarios
+        specs = {id(service.world.spec): service.world.spec for service in services}
+        self.files: tuple[Path, ...] = ()
+        """The files of the documents that settings name."""
+        self.webhooks = tuple(each for spec in specs.values() for each in spec.webhooks)
+        """Those of all served documents."""
         self.met: dict[tuple[str, int], int] = {}
         """Responses by operation key and status, including those of sandboxes that no longer exist. Two threads that
         count at the same time may lose one of several counts, but never the only one.

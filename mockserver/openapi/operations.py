@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
@@ -95,6 +95,17 @@ class ResponseSpec:
         return tuple(dict.fromkeys(name for content in self.content.values() for name in content.examples))
 
 
+class SentRequest(NamedTuple):
+    """A request that the API itself sends: a callback of an operation, or a webhook."""
+
+    name: str
+    target: str
+    """The URL as a runtime expression (`{$request.body#/url}`); empty for a webhook."""
+    method: str
+    content: Content | None
+    """Its body; None without one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One method on one path. Compared by identity, so that it can be a key."""
@@ -121,6 +132,8 @@ class Operation:
     bases: tuple[str, ...] = ()
     """Paths of the document's servers (`/v2`), under which it is found, too."""
     is_deprecated: bool = False
+    callbacks: tuple[SentRequest, ...] = ()
+    """Sent after a successful response."""
 
     @property
     def location(self) -> tuple[str, ...]:

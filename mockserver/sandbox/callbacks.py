@@ -44,14 +44,14 @@ class Attempt(NamedTuple):
 
 
 class Callback(NamedTuple):
-    """A notification of the end of a batch, sent once."""
+    """A notification, such as of the end of a batch, sent once."""
 
     id: str
-    """The id of its batch. A batch has at most one callback."""
+    """The id of its batch, if it is a batch's. A batch has at most one callback."""
     number: int
     """From 1, in order of creation."""
     provider: str
-    """The name of the provider that makes the payload."""
+    """The name of the provider that makes the payload; empty if a document describes it."""
     target: str
     """A URL, or the ARN of a queue."""
     base_url: str
@@ -60,8 +60,11 @@ class Callback(NamedTuple):
     """Sandbox time, in Unix seconds; infinite while the end of the batch is unknown."""
     state: State = State.PENDING
     payload: bytes = b""
-    """JSON; empty while it is pending."""
+    """JSON; of a batch, empty while it is pending."""
     attempts: tuple[Attempt, ...] = ()
+    method: str = "POST"
+    media_type: str = "application/json"
+    """Of the payload; empty if it has no body."""
 
     def tried(self, attempt: Attempt, state: State) -> "Callback":
         """The callback after an attempt."""
@@ -134,6 +137,11 @@ class Outbox:
         """Adds a pending callback for a batch."""
         self._noted += 1
         self._await(Callback(id_, self._noted, provider, target, base_url, due))
+
+    def note_request(self, callback: Callback) -> None:
+        """Adds a pending callback with its payload; its number is replaced by the next one."""
+        self._noted += 1
+        self._await(callback._replace(number=self._noted))
 
     def reschedule(self, id_: str, due: float) -> None:
         """Updates the due time after the end of a batch has changed. Ignores a batch without a pending callback."""

@@ -61,6 +61,13 @@ class SandboxManager:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def change_defaults(self, defaults: SandboxDefaults) -> None:
+        """Sandboxes that are made or reset from now on begin with these."""
+        self.defaults = defaults
+        for sandbox in self.every():
+            with sandbox.transaction:
+                sandbox.change_defaults(defaults)
+
     def open(self, name: str, own: SandboxOptions = NO_OPTIONS, *, by_token: bool = False) -> Sandbox:
         """The sandbox of that name or key, created if there is none; raises SandboxesFull.
 

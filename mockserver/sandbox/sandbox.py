@@ -274,6 +274,13 @@ class Sandbox:
         self._open()
         self.reset()
 
+    def change_defaults(self, defaults: SandboxDefaults) -> None:
+        """Take new defaults. Accounts that are open, the clock and the progression stay as they are until a reset."""
+        self._defaults = defaults
+        self._own_defaults = defaults.of(self.own)
+        self.clock.start = self._own_defaults.clock
+        self._open()
+
     def detach(self) -> None:
         """Give up its collections, so that a new sandbox can have this name. A running transaction can finish."""
         self._store.drop(self.name)

@@ -12,15 +12,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from mockserver.engine.engine import Engine
+from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
 from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
 from mockserver.server.log_format import JsonFormatter, LineFormatter
@@ -37,6 +38,11 @@ from mockserver.server.socket import (
 )
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
+
+if TYPE_CHECKING:
+    from mockserver.server import watch
+else:
+    watch = lazy_module("mockserver.server.watch")
 
 App = Callable[..., Awaitable[None]]
 GRACE = 3.0
@@ -63,9 +69,10 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     _set_up_logging(settings)
     workers = None
     with _signal_handlers(_leave):
+        ours = None
         if app is None:
-            ours = create_app(settings)
-            app, workers = ours, ours.engine.workers
+            app = ours = create_app(settings)
+            workers = ours.engine.workers
         # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
@@ -73,7 +80,8 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
             with port_file(settings.port_file, port), _watchdog(settings) as watchdog:
                 server = EventDrivenServer(app, settings, when_ready=lambda: _print_ready(settings, listener))
                 server.when_stopped = watchdog
-                server.run([listener])
+                with watch.watching(ours, settings) if ours is not None and settings.watch else nullcontext():
+                    server.run([listener])
     if workers is not None and not workers.stop(WORK_GRACE):
         _exit_at_once()  # threads that run C code must not outlive the interpreter
     return 0

@@ -57,11 +57,20 @@ class CoreSettings:
         group=SERVING,
         metavar="FILE",
     )
+    fetch: bool = setting(
+        False, "Let --spec be a URL: the document, and the files that it refers to on that host, are read at start.",
+        group=SERVING,
+    )  # fmt: skip
     with_bundled: bool = setting(False, "Serve the bundled APIs beside the documents of --spec.", group=SERVING)
     strict_spec: bool = setting(
         False,
         "Refuse to start with a document that has a mistake; by default the part with the mistake is left out, and a "
         "warning names it.",
+        group=SERVING,
+    )
+    watch: bool = setting(
+        False,
+        "Read the documents of --spec and the folders of --fixtures again when they change. Sandboxes stay.",
         group=SERVING,
     )
     seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)

@@ -50,14 +50,33 @@ class MockServer(Starlette):
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
-        self._dispatch = _Dispatch(engine, settings)
-        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
         super().__init__(lifespan=_lifespan)
-        self.state.engine = engine
         self.router.redirect_slashes = False
+        self._settings = settings
+        self._dispatchers: list[CallbackDispatcher] = []
+        """Those that run: of this engine, and of earlier ones."""
+        self._serve(engine)
+
+    def _serve(self, engine: Engine) -> None:
+        settings = self._settings
+        self.state.engine = self._engine = engine
+        dispatch = _Dispatch(engine, settings)
+        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
         # Starlette's router forms reference cycles, which would keep its members until garbage collection.
-        self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
+        self.router.default = partial(_answer_unrouted, proxy(dispatch))
+        self._dispatch = dispatch
+
+    def replace_engine(self, engine: Engine) -> None:
+        """Answer with this engine from the next request on. Callbacks under way go on. May be called by any thread."""
+        loop = self._dispatchers[-1].loop if self._dispatchers else None
+        self._serve(engine)
+        if loop is not None:
+            loop.call_soon_threadsafe(self._start_dispatcher)
+
+    def _start_dispatcher(self) -> None:
+        dispatcher = self._dispatch.dispatcher
+        dispatcher.start()
+        self._dispatchers.append(dispatcher)
 
     @property
     def engine(self) -> Engine:
@@ -103,12 +122,12 @@ class MockServer(Starlette):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delivers callbacks while the block runs; the lifespan calls it."""
-        dispatcher = self._dispatch.dispatcher
-        dispatcher.start()
+        self._start_dispatcher()
         try:
             yield
         finally:
-            dispatcher.stop()
+            while self._dispatchers:
+                self._dispatchers.pop().stop()
 
 
 class _Dispatch:

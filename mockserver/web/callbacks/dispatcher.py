@@ -93,11 +93,13 @@ class CallbackDispatcher:
 
     def _payload(self, sandbox: Sandbox, callback: Callback) -> bytes:
         """The payload; empty if the batch no longer exists."""
+        if not callback.provider:
+            return callback.payload
         batch, notice = sandbox.batches.get(callback.id), self._notices.get(callback.provider)
         return orjson.dumps(notice(batch, callback, sandbox)) if batch and notice else b""
 
     def _set_out(self, sandbox: Sandbox, outbox: Outbox, callback: Callback) -> None:
-        if not callback.payload:
+        if callback.provider and not callback.payload:
             gone = Attempt(sandbox.clock.now(), None, "the batch is gone")
             callback = callback.tried(gone, State.REFUSED)
         else:
@@ -245,7 +247,7 @@ def _attempt(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
         queue = sqs.read_queue(callback.target, rules.endpoint)
         if queue is not None:
             return sqs.enqueue(queue, callback.payload, callback.id, rules)
-        return http.post(callback.target, callback.payload, callback.id, rules)
+        return http.send(callback, rules)
     except Exception as error:
         _log.exception("the callback of %s met a bug in mockserver", callback.id)
         return DeliveryResult(State.FAILED, error=f"a bug in mockserver: {type(error).__name__}: {str(error)[:200]}")
