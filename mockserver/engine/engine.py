@@ -183,7 +183,12 @@ class Engine:
 
     def is_slow(self, request: Request) -> bool:
         """Whether the request may take so long that it needs a worker thread."""
-        return request.path.startswith(self._slow) or self._is_costly(request)
+        if request.path.startswith(self._slow):
+            return True
+        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
+            if is_costly(request):
+                return True
+        return False
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation takes a multipart form. Called before the body of `request` is read."""
@@ -209,13 +214,7 @@ class Engine:
         """The name of the request's sandbox, which is not created."""
         match, _, _ = self._route(request)
         key = match.arguments.get(match.operation.sandbox_parameter) if match else None
-        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))
-
-    def _is_costly(self, request: Request) -> bool:
-        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
-            if is_costly(request):
-                return True
-        return False
+        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))[0]
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, with any method."""
@@ -230,7 +229,8 @@ class Engine:
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The sandbox that the request names; raises SandboxesFull."""
-        return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
+        name, by_token = sandbox_name(request, token)
+        return self.sandboxes.open(name, by_token=by_token)
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
         """Headers that report the eviction of an earlier sandbox of this name. Sent once."""
@@ -357,14 +357,13 @@ class Engine:
         return response
 
 
-def sandbox_name(request: Request, token: str | None) -> str:
-    """The name of the request's sandbox: its `X-Mock-Sandbox`, else its bearer token, else `default`."""
-    return shortened_name(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
+    """The name of the request's sandbox, and whether that is its token.
 
-
-def is_named_by_token(request: Request, token: str | None) -> bool:
-    """Whether the request's sandbox is named by its bearer token."""
-    return bool(token) and not request.headers.get(SANDBOX_HEADER)
+    It is its `X-Mock-Sandbox`, else its token, else `default`.
+    """
+    named = request.headers.get(SANDBOX_HEADER)
+    return shortened_name(named or token or DEFAULT_SANDBOX), bool(token) and not named
 
 
 def _no_room(full: SandboxesFull) -> Response:

@@ -276,10 +276,8 @@ def _encoded(coding: str) -> Refusal:
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes | memoryview]:
     try:
         value = parse_json(request.body)
-        if content.encoded and isinstance(value, dict):
-            for name in content.encoded:
-                if isinstance(text := value.get(name), str):
-                    value[name] = decoded(text)
+        if isinstance(value, dict) and not content.encoded.isdisjoint(value):
+            value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
         canonical = _canonical_body(value, len(request.body))
     except JsonError as problem:
         violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
