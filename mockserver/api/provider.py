@@ -29,8 +29,8 @@ AdmissionHook = Callable[[Operation, Sandbox, Account, float, Settings], None]
 """Raises Refusal if the account may not send any request now, e.g. over its rate limit. Called before validation."""
 Charges = Callable[[Operation, Request, Sandbox, Settings], bool]
 """Whether a balance of 0 rejects the request with 402, where the operation documents a 402."""
-ResponseHook = Callable[[Request, Sandbox, Response, Settings], Response]
-"""Adds the headers that every response of the provider has, rejections included."""
+ResponseHook = Callable[[Request, Sandbox, Response, Settings, Call | None], Response]
+"""Adds the headers that every response of the provider has, rejections included. A valid request has a call."""
 
 
 UsageReport = Callable[[ApiContext, Sandbox, int, int], Mapping[str, Any]]

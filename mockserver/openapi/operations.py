@@ -70,13 +70,13 @@ class Content:
         return is_json(self.media_type)
 
     @cached_property
-    def encoded(self) -> tuple[str, ...]:
+    def encoded(self) -> frozenset[str]:
         """The object's properties that may be form- or URL-encoded (extension `x-mock-encoded`)."""
         if self.schema is None:
-            return ()
+            return frozenset()
         definition = resolved(self.schema.definition, self.schema.document)
         properties = definition.get("properties") or {}
-        return tuple(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
+        return frozenset(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
 
 
 @dataclass(frozen=True)

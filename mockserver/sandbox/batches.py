@@ -239,10 +239,6 @@ class Batch(Record, frozen=True, gc=False):
         return {index: fate for index, fate in whole if fate != PLAIN}
 
     @property
-    def _share(self) -> float:
-        return ARCHIVING_SHARE if self.archives else 0.0
-
-    @property
     def _steps(self) -> int:
         """The number of status requests over which items end; the last one is reserved for archiving if there is such a
         phase.
@@ -268,9 +264,10 @@ class Batch(Record, frozen=True, gc=False):
         return max(self.created, self.held) + slowness
 
     def _offset(self, index: int) -> float:
-        amount = self.progression.amount
-        offset = amount * self.head + amount * (1 - self.head - self._share) * ((index + 1) / self.size)
-        return min(offset, amount)  # Rounding must not move an item past the end.
+        amount, head = self.progression.amount, self.head
+        share = ARCHIVING_SHARE if self.archives else 0.0
+        offset = amount * head + amount * (1 - head - share) * ((index + 1) / self.size)
+        return offset if offset < amount else amount  # Rounding must not move an item past the end.
 
     def _read_time(self, number: int) -> float:
         return self.reads[number - 1] if len(self.reads) >= number else math.inf

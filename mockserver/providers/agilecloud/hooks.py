@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mockserver.api.call import Call
 from mockserver.api.provider import Provider
 from mockserver.errors import Reason, Refusal
 from mockserver.http import FAULT_SOURCE, Request, Response
@@ -55,15 +56,19 @@ def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: floa
     buckets.put(account.key, bucket)
 
 
-def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
+def add_headers(
+    request: Request, sandbox: Sandbox, response: Response, settings: Settings, call: Call | None
+) -> Response:
     """The response with the request's id, and the account's remaining requests and tokens."""
-    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(read_token(request) or ""))
+    token = read_token(request) or ""
+    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(token))
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
-    headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
+    headers = limit_headers(bucket, limit, call.now if call else sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
-    return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
+    id_ = request_id(request, sandbox, token, call.canonical if call else b"")
+    return response.with_headers(("X-Request-ID", id_), *headers)
 
 
 def is_costly(request: Request) -> bool:
