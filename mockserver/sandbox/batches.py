@@ -49,7 +49,7 @@ class Progression(NamedTuple):
     """
 
     kind: str
-    amount: float = 0
+    amount: int | float = 0
     """Seconds of sandbox time, or number of status requests, until the end."""
 
 

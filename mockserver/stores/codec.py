@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, get_args, get_type_hints
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 
@@ -85,7 +85,7 @@ class BlobCodec(Codec):
         self._write_other = write
         self._make = make
         self._ids: WeakKeyDictionary[StoredBytes, str] = WeakKeyDictionary()
-        self._used: list[str] = []
+        self._blobs: WeakValueDictionary[str, StoredBytes] = WeakValueDictionary()
         self._with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
 
     def encode_with_blobs(self, collection: str, value: Any) -> tuple[bytes, tuple[str, ...] | None]:
@@ -115,8 +115,10 @@ class BlobCodec(Codec):
         if isinstance(value, bytes):
             return self._make(value, len(value))
         id_, size = value
-        blob = self._make(BlobContent(self._backend, id_), size)
-        self._ids[blob] = id_
+        blob = self._blobs.get(id_)
+        if blob is None:
+            blob = self._blobs[id_] = self._make(BlobContent(self._backend, id_), size)
+            self._ids[blob] = id_
         return blob
 
 
