@@ -86,11 +86,12 @@ class BlobCodec(Codec):
         self._make = make
         self._ids: WeakKeyDictionary[StoredBytes, str] = WeakKeyDictionary()
         self._blobs: WeakValueDictionary[str, StoredBytes] = WeakValueDictionary()
-        self._with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
+        self.with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
+        """The collections whose values may refer to blobs."""
 
     def encode_with_blobs(self, collection: str, value: Any) -> tuple[bytes, tuple[str, ...] | None]:
         """The value in bytes, and the ids of its blobs; None in collections whose values have none."""
-        if collection not in self._with_blobs:
+        if collection not in self.with_blobs:
             return self._encoder.encode(value), None
         used: list[str] = []
         encoder = msgspec.msgpack.Encoder(enc_hook=lambda each: self._write(each, used))
