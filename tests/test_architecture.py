@@ -32,6 +32,7 @@ LAYERS = (
     {"engine", "providers", "verify"},
     {"web", "client"},
     {"server"},
+    {"contract"},  # its commands start servers, and its proxy is one of web's applications
     {"testing"},
     {"cli", "pytest_plugin"},
     {"__main__"},
@@ -48,6 +49,7 @@ HOMES = {
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
     "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
+    "httpcore": {"contract.upstream"},
     "minijinja": {"fixtures.templates", "providers.agilecloud.prompts", "web.inspector.render"},
 }
 CALL_HOMES: dict[str, str | None] = {  # None: nowhere

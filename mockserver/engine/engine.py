@@ -9,6 +9,7 @@ from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
+from mockserver.engine.recorded import NotRecorded
 from mockserver.engine.refusals import bad_credential, problem_for, status_of, with_challenge
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
@@ -260,6 +261,8 @@ class Engine:
         now: float,
         token: str | None,
     ) -> Response:
+        if service.replay is not None and (replayed := service.replay(service, match, request, sandbox, now)):
+            return replayed
         call = self._valid_call(service, match, request, sandbox, now, token)
         if isinstance(call, Response):
             return call
@@ -319,6 +322,8 @@ class Engine:
         return charges is None or charges(service.operation, request, sandbox, self.settings)
 
     def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
+        if isinstance(refusal, NotRecorded):
+            return refusal.response
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)

@@ -56,16 +56,16 @@ LOG = logging.getLogger("uvicorn.error")
 
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the gateway."""
+    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the usual one."""
     sys.setswitchinterval(0.001)  # the event loop waits this long for the interpreter lock when threads compute
     raise_open_files()
     return_freed_memory()
     _set_up_logging(settings)
     workers = None
     with _signal_handlers(_leave):
-        if app is None:
-            ours = create_app(settings)
-            app, workers = ours, ours.engine.workers
+        app = create_app(settings) if app is None else app
+        if isinstance(app, MockServer):
+            workers = app.engine.workers
         # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
         gc.set_threshold(50_000, 20, 100)
         with listen(settings.host, settings.port) as listener:
@@ -331,6 +331,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         workers=1,
         proxy_headers=False,
         server_header=False,
+        date_header=getattr(app, "adds_date", True),
         access_log=False,
         log_config=None,
         log_level=settings.log_level,

@@ -12,7 +12,7 @@ from mockserver.errors import Reason
 from mockserver.json_bodies import MAX_VALUES
 from mockserver.redaction import is_account_key
 from mockserver.sandbox.accounts import MOST, NO_OVERRIDES, Account, AccountOverrides
-from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.batches import Batch, Progression, RecordedJob
 from mockserver.sandbox.callbacks import Attempt, Callback, State
 from mockserver.sandbox.clock import LATEST, ClockSnapshot
 from mockserver.sandbox.conditions import NORMAL, Conditions
@@ -50,6 +50,8 @@ COLLECTIONS: Mapping[str, Any] = {
     "seen": int,
     "resources": str,
     "sequences": int,
+    "recorded_answers": int,
+    "recorded_jobs": RecordedJob,
 }
 """The types of the core's collections. A provider declares its own; see Provider.collections."""
 

@@ -1,0 +1,223 @@
+"""The one API behind the proxy: requests are sent to it and to no other host, and its answers are streamed."""
+
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from mockserver.errors import SettingsError
+from mockserver.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import httpcore
+else:
+    httpcore = lazy_module("httpcore")  # the extra `proxy`
+
+Headers = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te"}
+    | {b"trailer", b"transfer-encoding", b"upgrade"}
+)
+"""Headers that concern one connection only (RFC 9110, 7.6.1). Trailers are not passed on, so `Trailer` is neither."""
+OWN_PREFIX = b"x-mock-"
+"""Headers for mockserver itself, which the upstream does not get."""
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 5.0
+"""How long an unused connection is kept: shorter than servers keep theirs, so that none is used as it closes."""
+_PORTS = {"http": 80, "https": 443}
+
+
+class UpstreamUrl(NamedTuple):
+    """The address of an API."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str
+    """The path before that of each request, without a trailing slash; empty for most."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in a `Host` header; the scheme's usual port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+    def __str__(self) -> str:
+        return self.origin + self.prefix
+
+
+def parse_upstream(text: str) -> UpstreamUrl:
+    """The address in a command line; raises SettingsError."""
+    wanted = "wanted http://HOST or https://HOST, perhaps with a port and a path"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"the URL cannot be read; {wanted}") from None
+    if parts.username is not None or parts.password is not None:  # which a process list would show
+        raise SettingsError("the URL holds a user name or a password; send them in the Authorization header instead")
+    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment or not text.isascii():
+        raise SettingsError(f"the URL is {text[:200]!r}; {wanted}")
+    return UpstreamUrl(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+
+
+class UpstreamError(Exception):
+    """The upstream gave no usable answer; `status` is what the proxy answers instead."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class UpstreamResponse:
+    """An answer whose body is still arriving."""
+
+    def __init__(self, status: int, headers: Headers, stream: "AsyncIterator[bytes]", response: object) -> None:
+        self.status = status
+        self.headers = headers
+        """End-to-end headers only."""
+        self._stream = stream
+        self._response = response
+
+    def header(self, name: bytes) -> str:
+        """A header's last value; empty without one."""
+        return next((value for key, value in reversed(self.headers) if key.lower() == name), b"").decode("latin-1")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises UpstreamError if it breaks off or stalls."""
+        try:
+            async for chunk in self._stream:
+                yield chunk
+        except Exception as error:
+            raise _as_upstream_error(error) from error
+
+    async def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
+        with suppress(Exception):
+            await self._response.aclose()  # type: ignore[attr-defined]  # httpcore.Response
+
+
+class Upstream:
+    """A pool of connections to one API, of one event loop. Redirects are not followed, and no variable (`HTTP_PROXY`)
+    is read.
+    """
+
+    def __init__(self, url: UpstreamUrl, *, timeout: float, ca_file: str = "", connections: int = 100) -> None:
+        """`timeout` is the longest silence, in seconds; raises SettingsError if a library or `ca_file` is missing."""
+        self.url = url
+        self.timeout = timeout
+        self._timeouts = {"connect": min(CONNECT_SECONDS, timeout), "read": timeout, "write": timeout, "pool": timeout}
+        self._ca_file = ca_file
+        self._connections = connections
+        try:
+            self._tls = _tls_context(ca_file) if url.scheme == "https" else None
+            _ = httpcore.AsyncConnectionPool
+        except ImportError:
+            raise SettingsError("this needs an extra: pip install 'batch-mockserver[proxy]'") from None
+        self._pool: httpcore.AsyncConnectionPool | None = None
+
+    def target(self, raw_path: bytes, query: bytes) -> bytes:
+        """The request target at the upstream."""
+        path = self.url.prefix.encode() + (raw_path or b"/")
+        return path + b"?" + query if query else path
+
+    async def send(
+        self, method: str, target: bytes, headers: Headers, body: "AsyncIterator[bytes] | bytes | None"
+    ) -> UpstreamResponse:
+        """The beginning of the answer; raises UpstreamError. Errors of the iterator `body` are passed through."""
+        if self._pool is None:
+            self._pool = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls,
+                max_connections=self._connections,
+                max_keepalive_connections=self._connections,
+                keepalive_expiry=IDLE_SECONDS,
+            )
+        request = httpcore.Request(
+            method.encode("latin-1"),
+            httpcore.URL(scheme=self.url.scheme, host=self.url.host, port=self.url.port, target=target),
+            headers=headers,
+            content=body,
+            extensions={"timeout": self._timeouts},
+        )
+        try:
+            response = await self._pool.handle_async_request(request)
+        except _client_errors() as error:
+            raise _as_upstream_error(error) from error
+        if not 200 <= response.status < 600:
+            await response.aclose()
+            raise UpstreamError(502, f"The upstream answered with the status {response.status}, which HTTP has not.")
+        stream = response.stream
+        assert isinstance(stream, AsyncIterable)
+        return UpstreamResponse(response.status, end_to_end(response.headers), aiter(stream), response)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            with suppress(Exception):
+                await pool.aclose()
+
+
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers without those of one connection: the usual ones, and those that `Connection` names."""
+    headers = list(headers)
+    named = {
+        each.strip().lower() for name, value in headers if name.lower() == b"connection" for each in value.split(b",")
+    }
+    return [each for each in headers if each[0].lower() not in HOP_BY_HOP and each[0].lower() not in named]
+
+
+def request_headers(headers: Iterable[tuple[bytes, bytes]], url: UpstreamUrl, *, via: bytes, has_body: bool) -> Headers:
+    """The headers of a request as they are sent to the upstream."""
+    kept = [
+        each
+        for each in end_to_end(headers)
+        if each[0].lower() not in {b"host", b"expect"} and not each[0].lower().startswith(OWN_PREFIX)
+    ]
+    if not has_body:
+        kept = [each for each in kept if each[0].lower() != b"content-length" or each[1].strip() == b"0"]
+    elif not any(name.lower() == b"content-length" for name, _ in kept):
+        kept.append((b"transfer-encoding", b"chunked"))
+    before = b", ".join(value for name, value in kept if name.lower() == b"via")
+    kept = [each for each in kept if each[0].lower() != b"via"]
+    return [(b"host", url.authority.encode()), *kept, (b"via", before + b", " + via if before else via)]
+
+
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    try:
+        context = httpcore.default_ssl_context() if not ca_file else ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"--upstream-ca is {ca_file!r}, which cannot be read: {error}") from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    return (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    )
+
+
+def _as_upstream_error(error: Exception) -> Exception:
+    """What the proxy answers for an error of the HTTP client; another error stays as it is."""
+    rows: tuple[tuple[type[Exception], int, str], ...] = (
+        (httpcore.PoolTimeout, 503, "All connections to the upstream are busy."),
+        (httpcore.ConnectTimeout, 504, "The upstream did not accept a connection in time."),
+        (httpcore.TimeoutException, 504, "The upstream was silent for too long."),
+        (httpcore.ConnectError, 502, "The upstream cannot be reached: {}."),
+        (httpcore.LocalProtocolError, 502, "The request cannot be passed on: {}."),
+        *((each, 502, "The upstream broke off, or sent no valid HTTP: {}.") for each in _client_errors()),
+    )
+    said = (str(error) or type(error).__name__).rstrip(".")
+    return next(
+        (UpstreamError(status, text.format(said)) for kind, status, text in rows if isinstance(error, kind)), error
+    )
