@@ -35,6 +35,9 @@ class Redactor:
         """`names` are further fields and arguments to redact; case does not matter."""
         self._names = frozenset(name.lower() for name in names)
         self._secrets: dict[str, None] = {}
+        either = "|".join(map(re.escape, sorted(self._names)))
+        self._member = re.compile(rf'(?i)("(?:{either})"\s{{0,20}}:\s{{0,20}}")(?:[^"\\]|\\.)*+"') if either else None
+        self._argument = re.compile(rf"(?i)(\b(?:{either})=)[^&;#\s\"'<>]++") if either else None
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Redact these credentials wherever they occur from now on. They are kept in memory only."""
@@ -46,6 +49,8 @@ class Redactor:
     def text(self, text: str) -> str:
         """A text without credentials and e-mail addresses."""
         text = redacted_text(text, tuple(self._secrets), is_answer=True)
+        if self._member is not None and self._argument is not None:
+            text = self._argument.sub(rf"\1{REDACTED}", self._member.sub(rf'\1{REDACTED}"', text))
         return _EMAIL.sub(REDACTED_EMAIL, text) if "@" in text else text
 
     def value(self, value: Any, name: str = "", *, in_logprobs: bool = False) -> Any:
@@ -114,10 +119,10 @@ class Redactor:
                 entry = zipfile.ZipInfo(self.text(each.filename), _MEMBER_DATE)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 member = source.read(each)
-                target.writestr(entry, self._member(member))
+                target.writestr(entry, self._unpacked(member))
         return packed.getvalue()
 
-    def _member(self, content: bytes) -> bytes:
+    def _unpacked(self, content: bytes) -> bytes:
         try:
             value = orjson.loads(content)
         except orjson.JSONDecodeError:

@@ -84,7 +84,9 @@ def test_a_recorded_batch_progresses_with_the_clock(servers: Servers, tmp_path: 
         id_ = client.post("/ai/batches", json={"prompts": ["one", "two", "three"]}).json()["id"]
         for _ in range(6):
             client.get("/ai/batches", params={"id": id_})
-            httpx.put(f"{upstream.url}/__admin/clock", json={"advance": 20}, headers=client.headers).raise_for_status()
+            httpx.post(
+                f"{upstream.url}/__admin/clock/advance", json={"seconds": 20}, headers=client.headers
+            ).raise_for_status()
         client.get("/ai/batches", params={"id": id_})
     proxy.stop()
 
@@ -92,7 +94,7 @@ def test_a_recorded_batch_progresses_with_the_clock(servers: Servers, tmp_path: 
         client = httpx.Client(base_url=replay.url, headers={"Authorization": "Bearer t"})
         id_ = client.post("/ai/batches", json={"prompts": ["one", "two", "three"]}).json()["id"]
         first = client.get("/ai/batches", params={"id": id_}).json()
-        client.put("/__admin/clock", json={"advance": 61}).raise_for_status()
+        client.post("/__admin/clock/advance", json={"seconds": 61}).raise_for_status()
         last = client.get("/ai/batches", params={"id": id_}).json()
         client.close()
 
@@ -109,7 +111,7 @@ def test_a_recording_is_readable_and_holds_the_job_as_a_timeline(servers: Server
     entries = yaml.safe_load(text)["recorded"]
 
     assert [each["request"]["operation"] for each in entries] == [
-        "uploadFile", "createBatch", "retrieveBatch", "downloadFile"
+        "createFile", "createBatch", "retrieveBatch", "downloadFile"
     ]  # fmt: skip
     upload, created, read, _ = entries
     assert upload["request"]["body"]["file"]["filename"] == "in.jsonl"
