@@ -173,7 +173,8 @@ def _refuse(unknown: Sequence[str], command: str, commands: Mapping[str, Argumen
     if not flag:
         commands[command].error(f"unexpected argument {unknown[0]!r}")
     others = [name for name, each in commands.items() if flag in _flags(each)]
-    if others:
+    is_cut = any(own.startswith(flag) for own in _flags(commands[command]))  # report's --fail-on, as --fail
+    if others and not is_cut:
         commands[command].error(f"{command} has no flag {flag}; it is one of {' and '.join(others)}")
     commands[command].error(f"unknown flag {flag}{did_you_mean(flag, _flags(commands[command]))}")
 

@@ -43,7 +43,7 @@ CLIENT_MAY_IMPORT = {*LAYERS[0], *LAYERS[1], "settings", "client"}
 CLIENT_MODULES = {"verify.reports"}
 
 HOMES = {
-    "starlette": {"web"},
+    "starlette": {"web", "contract.passing", "contract.proxy"},  # the last two for the types of ASGI
     "uvicorn": {"server"},
     "jsonschema": {"openapi.schema"},
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time

@@ -102,7 +102,6 @@ def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
         keeper = recorder.open_recorder(folder, parsed.record_mode, target.url, parsed.redact)
         if keeper is None:
             return process.serve(replace(settings, fixtures=(parsed.record, *settings.fixtures)))
-    app = proxy.ProxyServer(
-        build.build_engine(settings), settings, target, proxy.ProxyOptions(fails=parsed.fail), keeper
-    )
+    engine = build.build_engine(settings)
+    app = proxy.ProxyServer(engine, settings, target, fails=parsed.fail, recorder=keeper)
     return process.serve(settings, app=app)

@@ -2,33 +2,51 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture, decoded_body
-from mockserver.contract.exchange import RESPONSE, RequestCheck
+from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
 from mockserver.contract.journal import record_exchange
-from mockserver.contract.upstream import UpstreamError, UpstreamResponse, request_headers
+from mockserver.contract.upstream import Upstream, UpstreamError, UpstreamResponse, request_headers
+from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import EMPTY_STATUSES, PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
 from mockserver.openapi.operations import is_json
 from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
 from mockserver.redaction import shown_path
+from mockserver.settings.table import Settings
 from mockserver.web.fault_delivery import TRANSPORT, wait_for_disconnect
 from mockserver.web.scopes import read_headers, read_request
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from mockserver.contract.proxy import ProxyServer
+    from mockserver.contract.recorder import Recorder
 
 _log = logging.getLogger("mockserver")
 _TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 508: "Loop Detected"}
 _OWN_HEADERS = frozenset({b"x-mock-violations", b"x-mock-source"})
 """Of an upstream that is a mockserver, too; ours take their place."""
 _UNPRINTABLE = bytes({*range(9), *range(10, 32), 127})
+
+
+class ProxyContext(NamedTuple):
+    """What all exchanges of a proxy share."""
+
+    engine: Engine
+    settings: Settings
+    upstream: Upstream
+    checker: DocumentChecker
+    via: bytes
+    """The proxy's own entry in Via headers, by which it recognises a request that it has sent itself."""
+    deliver: "Callable[[Response, str, Receive, Send], Awaitable[None]]"
+    """Sends a response of the proxy's own."""
+    fails: bool = False
+    """Whether violations are answered with errors: a documented 4xx for a request, 502 for an answer."""
+    recorder: "Recorder | None" = None
 
 
 class ClientGone(Exception):
@@ -42,7 +60,7 @@ class _Broken(Exception):
 class Passing:
     """One exchange; see the module `proxy`."""
 
-    def __init__(self, proxy: "ProxyServer", scope: "Scope", receive: "Receive", send: "Send") -> None:
+    def __init__(self, proxy: ProxyContext, scope: "Scope", receive: "Receive", send: "Send") -> None:
         self._proxy = proxy
         self._scope = scope
         self._receive = receive
@@ -103,7 +121,7 @@ class Passing:
     def _reads_first(self) -> bool:
         """Whether the request is read before it is passed on. Forms are not validated before: they may be large."""
         is_form = self._body is not None and self._body.is_form
-        return self._replays() or (self._proxy.options.fails and not is_form)
+        return self._replays() or (self._proxy.fails and not is_form)
 
     def _replays(self) -> bool:
         return self._proxy.recorder is not None and self._proxy.recorder.replays
@@ -111,7 +129,7 @@ class Passing:
     async def _is_answered_here(self) -> bool:
         """Answer a request that is not passed on: an invalid one with --fail, or one that is replayed."""
         checked = self._checked()
-        if self._proxy.options.fails and checked.refusal is not None:
+        if self._proxy.fails and checked.refusal is not None:
             await self._refuse(checked.refusal)
             return True
         if self._replays() and self._proxy.recorder is not None:
@@ -207,12 +225,12 @@ class Passing:
             else:
                 capture.has_ended = True
         checked = self._checked()
-        if self._proxy.options.fails and checked.refusal is not None:  # a form, which was not read first
+        if self._proxy.fails and checked.refusal is not None:  # a form, which was not read first
             await self._refuse(checked.refusal)
             return
         response = self._response_value(answer, capture)
         violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
-        if self._proxy.options.fails and any(each.code not in WARNINGS for each in violations):
+        if self._proxy.fails and any(each.code not in WARNINGS for each in violations):
             await self._reject_answer(answer, violations)
             return
         content = b"".join(held) if capture.has_ended else None

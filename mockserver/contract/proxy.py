@@ -6,15 +6,14 @@ header X-Mock-Violations can name what is wrong with them; everything else (even
 what is wrong with it stands in the journal only.
 """
 
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mockserver.contract.exchange import DocumentChecker
-from mockserver.contract.passing import ClientGone, Passing
+from mockserver.contract.passing import ClientGone, Passing, ProxyContext
 from mockserver.contract.upstream import Upstream
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
@@ -28,18 +27,6 @@ if TYPE_CHECKING:
 
     from mockserver.contract.recorder import Recorder
 
-_log = logging.getLogger("mockserver")
-
-
-class ProxyOptions(NamedTuple):
-    """What a proxy does beyond passing on."""
-
-    fails: bool = False
-    """Whether violations are answered with errors: a documented 4xx for a request, 502 for an answer."""
-
-
-PASSING_ON = ProxyOptions()
-
 
 class ProxyServer(MockServer):
     """An application that answers /__admin, /health and /ready itself, and passes all other requests on."""
@@ -52,18 +39,23 @@ class ProxyServer(MockServer):
         engine: Engine,
         settings: Settings,
         upstream: Upstream,
-        options: ProxyOptions = PASSING_ON,
+        *,
+        fails: bool = False,
         recorder: "Recorder | None" = None,
     ) -> None:
+        """With `fails`, violations are answered with errors."""
         super().__init__(engine, settings)
-        self.upstream = upstream
-        self.options = options
-        self.recorder = recorder
-        self.settings = settings
-        self.checker = DocumentChecker(engine.services, strict=settings.strict)
         seed = digest(str(upstream.url).encode(), b"%d %d" % (os.getpid(), perf_counter_ns()))
-        self.via = b"1.1 mockserver-%b" % seed.hex()[:8].encode()
-        """Its own entry in Via headers, by which it recognises a request that it has sent itself."""
+        self._context = ProxyContext(
+            engine,
+            settings,
+            upstream,
+            DocumentChecker(engine.services, strict=settings.strict),
+            via=b"1.1 mockserver-%b" % seed.hex()[:8].encode(),
+            deliver=self._dispatch.gateway.deliver,
+            fails=fails,
+            recorder=recorder,
+        )
 
     @property
     def max_direct_body(self) -> int:
@@ -82,13 +74,9 @@ class ProxyServer(MockServer):
 
     async def _pass(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         try:
-            await Passing(self, scope, receive, send).run()
+            await Passing(self._context, scope, receive, send).run()
         except ClientGone:
             return
-
-    async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
-        """Send a response of the proxy's own."""
-        await self._dispatch.gateway.deliver(response, method, receive, send)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -97,6 +85,6 @@ class ProxyServer(MockServer):
             try:
                 yield
             finally:
-                await self.upstream.close()
-                if self.recorder is not None:
-                    self.recorder.close()
+                await self._context.upstream.close()
+                if self._context.recorder is not None:
+                    self._context.recorder.close()

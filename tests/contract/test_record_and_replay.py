@@ -32,7 +32,7 @@ def run_batch(url: str, key: str = KEY) -> list[Any]:
     with OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
         file = client.files.create(file=("in.jsonl", INPUT), purpose="batch")
         batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
-        seen = [(file.purpose, file.bytes, batch.status)]
+        seen: list[Any] = [(file.purpose, file.bytes, batch.status)]
         for _ in range(20):
             batch = client.batches.retrieve(batch.id)
             seen.append(batch.status)

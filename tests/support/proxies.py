@@ -6,7 +6,7 @@ from typing import Any
 
 from builders import make_settings
 
-from mockserver.contract.proxy import ProxyOptions, ProxyServer
+from mockserver.contract.proxy import ProxyServer
 from mockserver.contract.recorder import open_recorder
 from mockserver.contract.upstream import Upstream, parse_upstream
 from mockserver.engine.build import build_engine
@@ -46,5 +46,5 @@ class Servers(ExitStack):
         settings = make_settings(**changes)
         upstream = Upstream(parse_upstream(url), timeout=timeout)
         recorder = open_recorder(record, mode, upstream.url, redact) if record else None
-        app = ProxyServer(build_engine(settings), settings, upstream, ProxyOptions(fails=fails), recorder)
+        app = ProxyServer(build_engine(settings), settings, upstream, fails=fails, recorder=recorder)
         return RunningProxy(self.enter_context(ThreadedServer(settings, app=app)), app)
