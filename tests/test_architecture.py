@@ -49,7 +49,8 @@ HOMES = {
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
     "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
-    "httpcore": {"contract.upstream"},
+    "aiohttp": {"contract.upstream"},
+    "yarl": {"contract.upstream"},  # of aiohttp
     "minijinja": {"fixtures.templates", "providers.agilecloud.prompts", "web.inspector.render"},
 }
 CALL_HOMES: dict[str, str | None] = {  # None: nowhere

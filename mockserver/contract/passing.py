@@ -81,9 +81,12 @@ class Passing:
 
     async def run(self) -> None:
         """Pass the request on and answer it; raises ClientGone."""
+        self._task = asyncio.current_task()  # not that in which the HTTP client reads the body
         try:
             await self._pass_on()
         except UpstreamError as error:
+            if self._has_left:  # the HTTP client reports an error of the body as one of its own
+                raise ClientGone from None
             await self._fail(error)
         except _Broken:
             await self._break_off()
@@ -97,7 +100,7 @@ class Passing:
             if self._leaving is not None:
                 self._leaving.cancel()
             if self._answer is not None:
-                await self._answer.close()
+                self._answer.close()
             if self._body is not None:
                 self._body.close()
 
@@ -105,7 +108,7 @@ class Passing:
         proxy = self._proxy
         if proxy.via in self._headers.get("via", "").encode("latin-1"):
             raise UpstreamError(508, "The request comes from this proxy itself: its upstream leads back to it.")
-        content: AsyncIterator[bytes] | bytes | None = self._chunks() if self._has_body else None
+        content: AsyncIterator[bytes] | None = self._chunks() if self._has_body else None
         if not self._has_body:
             self._watch_client()
         if self._reads_first():
@@ -144,7 +147,7 @@ class Passing:
         """Answer an invalid request as the document says, and as the sandbox would."""
         await self._deliver(self._proxy.engine.refuse(self._request_value(), refusal))
 
-    async def _read_first(self) -> AsyncIterator[bytes] | bytes | None:
+    async def _read_first(self) -> AsyncIterator[bytes] | None:
         """The body, read whole if it is small enough to be validated."""
         if not self._has_body:
             return None
@@ -155,7 +158,7 @@ class Passing:
             size += len(chunk)
             if size > (self._limit if self._replays() else CHECKED_BYTES):
                 return _joined(parts, chunks)
-        return b"".join(parts)
+        return _joined(parts, chunks)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         """The request's body as it arrives; raises ClientGone."""
@@ -163,20 +166,22 @@ class Passing:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
+                self._has_left = True
                 raise ClientGone
-            chunk = message.get("body", b"")
+            chunk, is_last = message.get("body", b""), not message.get("more_body")
             if chunk:
                 self._body.add(chunk)
-                yield chunk
-            if not message.get("more_body"):
+            if is_last:  # noted before the upstream has the last chunk, and may answer
                 self._body.end()
                 self._watch_client()
+            if chunk:
+                yield chunk
+            if is_last:
                 return
 
     def _watch_client(self) -> None:
         """From now on, stop at once if the client leaves. Called when its request is read."""
         if self._leaving is None:
-            self._task = asyncio.current_task()
             self._leaving = asyncio.ensure_future(wait_for_disconnect(self._receive))
             self._leaving.add_done_callback(self._stop)
 

@@ -1,8 +1,8 @@
 """The one API behind the proxy: requests are sent to it and to no other host, and its answers are streamed."""
 
+import re
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -10,9 +10,11 @@ from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
 
 if TYPE_CHECKING:
-    import httpcore
+    import aiohttp
+    import yarl
 else:
-    httpcore = lazy_module("httpcore")  # the extra `proxy`
+    aiohttp = lazy_module("aiohttp")  # the extra `proxy`
+    yarl = lazy_module("yarl")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -26,6 +28,10 @@ OWN_PREFIX = b"x-mock-"
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 """How long an unused connection is kept: shorter than servers keep theirs, so that none is used as it closes."""
+MAX_HEAD = 256 * 1024
+"""The most bytes of all headers of an answer."""
+MAX_SAID = 300
+_BEYOND_ASCII = re.compile(rb"[^\x21-\x7e]")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -78,11 +84,10 @@ class UpstreamError(Exception):
 class UpstreamResponse:
     """An answer whose body is still arriving."""
 
-    def __init__(self, status: int, headers: Headers, stream: "AsyncIterator[bytes]", response: object) -> None:
-        self.status = status
-        self.headers = headers
+    def __init__(self, response: "aiohttp.ClientResponse") -> None:
+        self.status = response.status
+        self.headers = end_to_end(response.raw_headers)
         """End-to-end headers only."""
-        self._stream = stream
         self._response = response
 
     def header(self, name: bytes) -> str:
@@ -92,35 +97,35 @@ class UpstreamResponse:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives; raises UpstreamError if it breaks off or stalls."""
         try:
-            async for chunk in self._stream:
+            async for chunk in self._response.content.iter_any():
                 yield chunk
         except Exception as error:
             raise _as_upstream_error(error) from error
 
-    async def close(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end."""
-        with suppress(Exception):
-            await self._response.aclose()  # type: ignore[attr-defined]  # httpcore.Response
+    def close(self) -> None:
+        """Close the connection if the body was not read to its end."""
+        if not self._response.content.at_eof():
+            self._response.close()
 
 
 class Upstream:
-    """A pool of connections to one API, of one event loop. Redirects are not followed, and no variable (`HTTP_PROXY`)
-    is read.
+    """A pool of connections to one API, of one event loop. Redirects are not followed, cookies are not kept, nothing is
+    sent twice, and no variable (`HTTP_PROXY`) is read.
     """
 
     def __init__(self, url: UpstreamUrl, *, timeout: float, ca_file: str = "", connections: int = 100) -> None:
         """`timeout` is the longest silence, in seconds; raises SettingsError if a library or `ca_file` is missing."""
         self.url = url
         self.timeout = timeout
-        self._timeouts = {"connect": min(CONNECT_SECONDS, timeout), "read": timeout, "write": timeout, "pool": timeout}
-        self._ca_file = ca_file
         self._connections = connections
         try:
-            self._tls = _tls_context(ca_file) if url.scheme == "https" else None
-            _ = httpcore.AsyncConnectionPool
+            self._timeout = aiohttp.ClientTimeout(
+                total=None, connect=timeout, sock_connect=min(CONNECT_SECONDS, timeout), sock_read=timeout
+            )
         except ImportError:
             raise SettingsError("this needs an extra: pip install 'batch-mockserver[proxy]'") from None
-        self._pool: httpcore.AsyncConnectionPool | None = None
+        self._tls = _tls_context(ca_file) if url.scheme == "https" else True
+        self._session: aiohttp.ClientSession | None = None
 
     def target(self, raw_path: bytes, query: bytes) -> bytes:
         """The request target at the upstream."""
@@ -130,38 +135,48 @@ class Upstream:
     async def send(
         self, method: str, target: bytes, headers: Headers, body: "AsyncIterator[bytes] | bytes | None"
     ) -> UpstreamResponse:
-        """The beginning of the answer; raises UpstreamError. Errors of the iterator `body` are passed through."""
-        if self._pool is None:
-            self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=self._tls,
-                max_connections=self._connections,
-                max_keepalive_connections=self._connections,
-                keepalive_expiry=IDLE_SECONDS,
-            )
-        request = httpcore.Request(
-            method.encode("latin-1"),
-            httpcore.URL(scheme=self.url.scheme, host=self.url.host, port=self.url.port, target=target),
-            headers=headers,
-            content=body,
-            extensions={"timeout": self._timeouts},
-        )
+        """The beginning of the answer; raises UpstreamError, also if the iterator `body` fails."""
+        if self._session is None:
+            self._session = self._open_session()
+        plain = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], target).decode("ascii")
         try:
-            response = await self._pool.handle_async_request(request)
-        except _client_errors() as error:
+            response = await self._session.request(
+                method,
+                yarl.URL(self.url.origin + plain, encoded=True),
+                data=body,
+                headers=[(name.decode("latin-1"), _text(value)) for name, value in headers],
+                allow_redirects=False,
+            )
+        except Exception as error:
             raise _as_upstream_error(error) from error
         if not 200 <= response.status < 600:
-            await response.aclose()
+            response.close()
             raise UpstreamError(502, f"The upstream answered with the status {response.status}, which HTTP has not.")
-        stream = response.stream
-        assert isinstance(stream, AsyncIterable)
-        return UpstreamResponse(response.status, end_to_end(response.headers), aiter(stream), response)
+        if sum(len(name) + len(value) for name, value in response.raw_headers) > MAX_HEAD:
+            response.close()
+            raise UpstreamError(502, f"The upstream's headers are larger than {MAX_HEAD} bytes.")
+        return UpstreamResponse(response)
+
+    def _open_session(self) -> "aiohttp.ClientSession":
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, keepalive_timeout=IDLE_SECONDS)
+        session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            trust_env=False,
+        )
+        session._retry_connection = False  # a second GET could cost, too; there is no public switch
+        return session
 
     async def close(self) -> None:
         """Close all connections."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            with suppress(Exception):
-                await pool.aclose()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -174,7 +189,7 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]], url: UpstreamUrl, *, via: bytes, has_body: bool) -> Headers:
-    """The headers of a request as they are sent to the upstream."""
+    """The headers of a request as they are sent to the upstream, but for `Transfer-Encoding`, which the client adds."""
     kept = [
         each
         for each in end_to_end(headers)
@@ -182,42 +197,36 @@ def request_headers(headers: Iterable[tuple[bytes, bytes]], url: UpstreamUrl, *,
     ]
     if not has_body:
         kept = [each for each in kept if each[0].lower() != b"content-length" or each[1].strip() == b"0"]
-    elif not any(name.lower() == b"content-length" for name, _ in kept):
-        kept.append((b"transfer-encoding", b"chunked"))
     before = b", ".join(value for name, value in kept if name.lower() == b"via")
     kept = [each for each in kept if each[0].lower() != b"via"]
     return [(b"host", url.authority.encode()), *kept, (b"via", before + b", " + via if before else via)]
 
 
+def _text(value: bytes) -> str:
+    """A header's value so that the client library, which writes UTF-8, sends the same bytes if they are UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 def _tls_context(ca_file: str) -> ssl.SSLContext:
     try:
-        context = httpcore.default_ssl_context() if not ca_file else ssl.create_default_context(cafile=ca_file)
+        return ssl.create_default_context(cafile=ca_file or None)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"--upstream-ca is {ca_file!r}, which cannot be read: {error}") from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    return (
-        httpcore.TimeoutException,
-        httpcore.NetworkError,
-        httpcore.ProtocolError,
-        httpcore.UnsupportedProtocol,
-    )
 
 
 def _as_upstream_error(error: Exception) -> Exception:
     """What the proxy answers for an error of the HTTP client; another error stays as it is."""
     rows: tuple[tuple[type[Exception], int, str], ...] = (
-        (httpcore.PoolTimeout, 503, "All connections to the upstream are busy."),
-        (httpcore.ConnectTimeout, 504, "The upstream did not accept a connection in time."),
-        (httpcore.TimeoutException, 504, "The upstream was silent for too long."),
-        (httpcore.ConnectError, 502, "The upstream cannot be reached: {}."),
-        (httpcore.LocalProtocolError, 502, "The request cannot be passed on: {}."),
-        *((each, 502, "The upstream broke off, or sent no valid HTTP: {}.") for each in _client_errors()),
+        (aiohttp.ConnectionTimeoutError, 504, "The upstream did not accept a connection in time."),
+        (TimeoutError, 504, "The upstream was silent for too long."),
+        (aiohttp.ClientConnectorError, 502, "The upstream cannot be reached: {}."),
+        (aiohttp.ClientError, 502, "The upstream broke off, or sent no valid HTTP: {}."),
+        (ConnectionError, 502, "The upstream broke off: {}."),
     )
-    said = (str(error) or type(error).__name__).rstrip(".")
+    said = (" ".join(str(error).split())[:MAX_SAID] or type(error).__name__).rstrip(".")
     return next(
         (UpstreamError(status, text.format(said)) for kind, status, text in rows if isinstance(error, kind)), error
     )

@@ -304,7 +304,7 @@ def odd_status(connection: Connection) -> None:
         (short_json, 502, "broke off"),
         (garbage, 502, "no valid HTTP"),
         (silence, 504, "silent"),
-        (huge_head, 502, "no valid HTTP"),
+        (huge_head, 502, "larger than"),
         (odd_status, 502, "799"),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
