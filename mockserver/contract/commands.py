@@ -31,7 +31,7 @@ PROXY_ABOUT = (
 PROXY_EXAMPLES = """\
 Only URL is called; redirects are passed on, not followed. What the document does not allow is named in the response
 header X-Mock-Violations and in the journal. /__admin, /health and /ready are the proxy's own. Credentials are passed
-on, and are redacted in everything that is shown or recorded. Needs the extra: pip install 'batch-mockserver[proxy]'
+on, and are redacted in everything that is shown or recorded. Needs the extra `proxy`.
 
 examples:
   mockserver proxy https://api.example                   on http://127.0.0.1:4024

@@ -123,7 +123,9 @@ class Upstream:
                 total=None, connect=timeout, sock_connect=min(CONNECT_SECONDS, timeout), sock_read=timeout
             )
         except ImportError:
-            raise SettingsError("this needs an extra: pip install 'batch-mockserver[proxy]'") from None
+            raise SettingsError(
+                "this needs the extra `proxy`: pip install 'batch-mockserver[proxy]', or '.[proxy]' in a checkout"
+            ) from None
         self._tls = _tls_context(ca_file) if url.scheme == "https" else True
         self._session: aiohttp.ClientSession | None = None
 
