@@ -1,26 +1,31 @@
-"""The commands that compare documents with live APIs: `proxy`."""
+"""The commands that compare documents with live APIs: `proxy` and `verify`."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
-from mockserver.settings.table import GROUPS, Settings
+from mockserver.settings.table import GROUPS, SERVING, Settings
 
 if TYPE_CHECKING:
-    from mockserver.contract import proxy, recorder, upstream
+    from mockserver.contract import findings, live, proxy, recorder, upstream, verification
     from mockserver.engine import build
     from mockserver.server import process
 else:
+    findings = lazy_module("mockserver.contract.findings")
+    live = lazy_module("mockserver.contract.live")
+    verification = lazy_module("mockserver.contract.verification")
     proxy = lazy_module("mockserver.contract.proxy")
     recorder = lazy_module("mockserver.contract.recorder")
     upstream = lazy_module("mockserver.contract.upstream")
     build = lazy_module("mockserver.engine.build")
     process = lazy_module("mockserver.server.process")
 
-NOT_STARTED = 3
+DONE, PROBLEMS, NOT_STARTED, NOTHING_CHECKED = 0, 1, 3, 4
 MODES = ("none", "once", "new_episodes", "all")
 TIMEOUT = 300
 """Seconds: a live call of an LLM may take minutes."""
@@ -39,6 +44,20 @@ examples:
   mockserver proxy https://api.example --spec api.yaml   validates by another document
   mockserver proxy https://api.example --record episodes --redact customer_name
   mockserver serve --fixtures episodes                   replays it, without the network
+"""
+
+
+VERIFY_ABOUT = "Ask a live API what its document promises, within a budget, and report what it answers otherwise."
+VERIFY_EXAMPLES = """\
+Sent are the document's examples, the requests of recordings in --fixtures, and probes: reads without a credential, and
+of things that do not exist. By default nothing is sent but GET and HEAD, and nothing that costs. With other methods,
+only things are changed that the run has created. Exit code 1 for answers that the document does not allow, 4 if there
+were no answers. Needs the extra `proxy`, and `verify` for --generate.
+
+examples:
+  mockserver verify https://api.example --plan             what would be sent, and its price
+  mockserver verify https://api.example --only 'Agent First'
+  mockserver verify https://api.example --spec api.yaml --methods GET,POST --spend 25 --max-requests 20
 """
 
 
@@ -89,6 +108,71 @@ def add_commands(line: CommandLine) -> None:
     )
     group.add_argument("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
     line.add_settings(parser, GROUPS)
+    _add_verify(line)
+
+
+def _add_verify(line: CommandLine) -> None:
+    parser = line.add_command(
+        "verify", lambda parsed: _run_verify(line, parsed), VERIFY_ABOUT, epilog=VERIFY_EXAMPLES, takes="URL [flags]"
+    )
+    parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
+    add = parser.add_argument_group("the check").add_argument
+    add("--only", action="append", default=[], metavar="NAME", help="operations or tags to check; repeatable")
+    add("--max-requests", type=int, default=50, metavar="COUNT", help="(default: %(default)s)")
+    add("--rate", type=float, default=2.0, metavar="NUMBER", help="requests per second (default: %(default)s)")
+    add("--methods", default="GET,HEAD", metavar="LIST", help="the methods that may be sent (default: %(default)s)")
+    add(
+        "--spend",
+        type=float,
+        default=0.0,
+        metavar="AMOUNT",
+        help="the most that may be spent, in each unit of the document's x-mock-price (default: nothing)",
+    )
+    add("--generate", type=int, default=0, metavar="COUNT", help="generated requests for each operation (extra verify)")
+    add(
+        "--token-variable",
+        default="API_TOKEN",
+        metavar="NAME",
+        help="the environment variable with the credential (default: %(default)s)",
+    )
+    add("--plan", action="store_true", help="list the requests and their prices, and send nothing")
+    add("--format", default="text", choices=("text", "json", "junit"), help="(default: text)")
+    add("--output", metavar="FILE", help="the output file (default: standard output)")
+    add("--upstream-timeout", type=float, default=60, metavar="SECONDS", help="(default: %(default)s)")
+    add("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
+    line.add_settings(parser, (SERVING,))
+
+
+def _run_verify(line: CommandLine, parsed: Namespace) -> int:
+    settings = line.read_settings(parsed)
+    if parsed.max_requests < 1 or parsed.rate <= 0 or parsed.spend < 0:
+        raise SettingsError("--max-requests and --rate must be positive, and --spend must not be negative")
+    target = upstream.Upstream(
+        upstream.parse_upstream(parsed.url), timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca
+    )
+    checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
+    methods = frozenset(each.strip().upper() for each in parsed.methods.split(",") if each.strip())
+    budget = live.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
+    if parsed.plan:
+        for text in verification.format_plan(checked, budget):
+            line.write(f"{text}\n")
+        return DONE
+    token = os.environ.get(parsed.token_variable, "")
+    if not token:
+        line.complain(f"mockserver: warning: {parsed.token_variable} is not set; requests have no credential\n")
+    run = verification.run(checked, target, budget, token=token, variable=parsed.token_variable)
+    content = findings.formatted(run, checked.operations, parsed.format)
+    if parsed.output:
+        try:
+            Path(parsed.output).write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"--output is {parsed.output!r}, which cannot be written: {error.strerror}") from error
+        line.complain(f"{findings.summary(run)}\n")
+    else:
+        line.write(content)
+    if not run.exchanges:
+        return NOTHING_CHECKED
+    return PROBLEMS if any(each.violations for each in run.exchanges) else DONE
 
 
 def _run_proxy(line: CommandLine, parsed: Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mockserver.errors import ERROR, Problem, SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
-from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec
+from mockserver.openapi.operations import JSON, PRICE, Content, Operation, Parameter, ResponseSpec
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
@@ -157,6 +157,7 @@ class OpenApiDocument:
             is_foreign=self.is_foreign,
             bases=(tuple(base_paths(node)) or tuple(base_paths(item)) or self._bases) if self.is_foreign else (),
             is_deprecated=node.get("deprecated") is True,
+            price=node.get(PRICE),
         )
 
     def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
