@@ -7,12 +7,16 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := $(PIP) install --no-deps --require-hashes
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command "make lock"
 
-.PHONY: run test test-store lint format bench fuzz soak mutants docs lock clean
+.PHONY: run test coverage test-store lint format bench fuzz soak mutants docs lock clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/test.stamp $(VENV)/docs.stamp lint
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+# Not a part of `make test`, which counting lines slows by half.
+coverage: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
 
 # On a store of bytes: a value that cannot be encoded, or is changed in place, fails.
@@ -51,7 +55,7 @@ docs: $(VENV)/docs.stamp
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
-	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra redis --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt
 	$(COMPILE) --upgrade pyproject.toml --group mutants -c requirements/test.txt -o requirements/mutants.txt

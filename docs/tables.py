@@ -71,6 +71,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "GET /callbacks": "List the callbacks: those that are due first, in that order, then those pending.",
     "DELETE /callbacks": "Remove all callbacks. Those not sent yet are never sent.",
     "POST /callbacks/{id}/redeliver": "Send a finished callback again.",
+    "GET /webhooks": "List the webhooks of the documents that are served.",
+    "POST /webhooks/{name}": "Send a webhook to `url`, with `payload` or what the document says.",
     "GET /usage": "AgileCloud's tokens and costs, live and in batches, with one meter event for each request "
     "(`identifier` is a line's `custom_id`). `dropped` counts the events no longer kept.",
 }

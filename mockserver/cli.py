@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,7 @@ def _check(parsed: Namespace) -> int:
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    services = build.build_engine(settings).services
+    services = build.build_engine(replace(settings, store="memory")).services
     if parsed.json:
         _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE

@@ -51,6 +51,8 @@ HOMES = {
     "faker": {"openapi.generate"},
     "aiohttp": {"contract.upstream"},
     "yarl": {"contract.upstream"},  # of aiohttp
+    "redis": {"stores.redis"},
+    "sqlite3": {"stores.sqlite"},
     "minijinja": {"fixtures.templates", "providers.agilecloud.prompts", "web.inspector.render"},
 }
 CALL_HOMES: dict[str, str | None] = {  # None: nowhere
@@ -160,7 +162,8 @@ def vendor_names(module: Module) -> list[str]:
     found = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Constant):
-            words = [node.value] if is_text(node) and id(node) not in docstrings and module.package != "cli" else []
+            is_help = module.package == "cli" or module.name == "contract.commands"
+            words = [node.value] if is_text(node) and id(node) not in docstrings and not is_help else []
         else:
             words = [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname", "module")]
         found += [word for word in words if isinstance(word, str) and VENDOR.search(word)]

@@ -125,6 +125,15 @@ class SandboxReads(AdminCaller):
         """Send a finished callback again."""
         return self.ask("POST /callbacks/{id}/redeliver", path={"id": id_})
 
+    def webhooks(self) -> list[JsonObject]:
+        """The webhooks of the documents that are served, with `name` and `method`."""
+        return list(self.ask("GET /webhooks")["webhooks"])
+
+    def send_webhook(self, name: str, url: str, payload: Any = None) -> JsonObject:
+        """Send a webhook to a URL: with this payload, else with the document's example or a generated one."""
+        body = {"url": url} if payload is None else {"url": url, "payload": payload}
+        return self.ask("POST /webhooks/{name}", body, path={"name": name})
+
     def export(self, *, journal: bool | None = None) -> JsonObject:
         """Export the sandbox as one JSON document; `journal` includes its exchanges."""
         return self.ask("GET /export", journal=journal)

@@ -12,15 +12,17 @@ from mockserver.lazy import lazy_module
 from mockserver.settings.table import GROUPS, SERVING, Settings
 
 if TYPE_CHECKING:
-    from mockserver.contract import findings, live, proxy, recorder, upstream, verification
+    from mockserver.contract import proxy, upstream
+    from mockserver.contract.live import findings, runner, verification
+    from mockserver.contract.recording import recorder
     from mockserver.engine import build
     from mockserver.server import process
 else:
-    findings = lazy_module("mockserver.contract.findings")
-    live = lazy_module("mockserver.contract.live")
-    verification = lazy_module("mockserver.contract.verification")
+    findings = lazy_module("mockserver.contract.live.findings")
+    runner = lazy_module("mockserver.contract.live.runner")
+    verification = lazy_module("mockserver.contract.live.verification")
     proxy = lazy_module("mockserver.contract.proxy")
-    recorder = lazy_module("mockserver.contract.recorder")
+    recorder = lazy_module("mockserver.contract.recording.recorder")
     upstream = lazy_module("mockserver.contract.upstream")
     build = lazy_module("mockserver.engine.build")
     process = lazy_module("mockserver.server.process")
@@ -152,7 +154,7 @@ def _run_verify(line: CommandLine, parsed: Namespace) -> int:
     )
     checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
     methods = frozenset(each.strip().upper() for each in parsed.methods.split(",") if each.strip())
-    budget = live.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
+    budget = runner.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
     if parsed.plan:
         for text in verification.format_plan(checked, budget):
             line.write(f"{text}\n")

@@ -24,7 +24,7 @@ from mockserver.web.scopes import read_headers, read_request
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from mockserver.contract.recorder import Recorder
+    from mockserver.contract.recording.recorder import Recorder
 
 _log = logging.getLogger("mockserver")
 _TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 508: "Loop Detected"}

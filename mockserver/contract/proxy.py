@@ -25,7 +25,7 @@ from mockserver.web.paths import ADMIN_PREFIX, HEALTH
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from mockserver.contract.recorder import Recorder
+    from mockserver.contract.recording.recorder import Recorder
 
 
 class ProxyServer(MockServer):

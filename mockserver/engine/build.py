@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,7 @@ from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi, read_repaired_openapi
-from mockserver.openapi.files import read_document
+from mockserver.openapi.files import is_url, read_document
 from mockserver.openapi.replacement import PARTIAL, Needs, find_replaced, remaining, replace_bundled
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.strict import closed
@@ -22,19 +22,23 @@ from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import DEFAULT_CREDITS, AccountSpec, facts_of
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.ids import digest
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
 from mockserver.settings.declarations import PROVIDER_GROUP
 from mockserver.settings.entry_points import entry_points
-from mockserver.settings.parse import read_clock, read_progression
+from mockserver.settings.parse import read_clock, read_progression, read_store
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
-    from mockserver.engine import scenarios
+    from mockserver.engine import scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
+    from mockserver.sandbox.shared import opening
 else:
+    opening = lazy_module("mockserver.sandbox.shared.opening")
+    sent_requests = lazy_module("mockserver.engine.sent_requests")
     scenarios = lazy_module("mockserver.engine.scenarios")
     stateful = lazy_module("mockserver.engine.stateful.handlers")
 
@@ -43,8 +47,11 @@ Answer = TypeVar("Answer")
 _log = logging.getLogger("mockserver")
 
 
-def build_engine(settings: Settings) -> Engine:
-    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError."""
+def build_engine(settings: Settings, *, before: Engine | None = None) -> Engine:
+    """An engine ready to answer. Raises SpecError, FixtureError or SettingsError.
+
+    It takes over the sandboxes, the counts and the workers of the one `before`.
+    """
     providers = find_providers()
     bundled = load_bundled_spec(settings, providers)
     own = [load_extra_spec(path, settings, providers, bundled) for path in provider_documents(providers)]
@@ -58,18 +65,46 @@ def build_engine(settings: Settings) -> Engine:
     for problem in handler_problems(providers, [bundled, *others]):
         raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
-    sandboxes = SandboxManager(
-        open_store(),
-        _sandbox_defaults(settings, fixtures, providers),
-        limit=settings.max_sandboxes,
-        journal_bytes=settings.journal_bytes,
-        batch_bytes=settings.batch_bytes,
-        when_evicted=_log_evictions,
-    )
+    defaults = _sandbox_defaults(settings, fixtures, providers)
+    sandboxes = before.sandboxes if before is not None else _sandbox_manager(settings, defaults, providers)
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
+    engine.files = tuple(file for spec in named for file in spec.files)
     if settings.fixtures:
         _ = engine.scenarios  # read now, so that an invalid one is reported at start
+    if before is not None:
+        sandboxes.change_defaults(defaults)
+        engine.met, engine.demanded, engine.workers = before.met, before.demanded, before.workers
     return engine
+
+
+def _sandbox_manager(settings: Settings, defaults: SandboxDefaults, providers: Sequence[Provider]) -> SandboxManager:
+    """The sandboxes, in the store that the settings name; raises SettingsError or StoreError."""
+    options: dict[str, Any] = {
+        "limit": settings.max_sandboxes,
+        "journal_bytes": settings.journal_bytes,
+        "batch_bytes": settings.batch_bytes,
+        "when_evicted": _log_evictions,
+    }
+    address = read_store(settings.store)
+    if address.kind == "memory":
+        return SandboxManager(open_store(), defaults, **options)
+    declared = {name: type_ for each in providers if each.collections for name, type_ in each.collections().items()}
+    store = opening.open_shared_store(address, declared)
+    shaping = {
+        "seed": settings.seed,
+        "fixtures": _files_digest(settings.fixtures),
+        "documents": _files_digest(settings.spec),
+    }
+    return opening.open_shared_sandboxes(store, defaults, shaping, is_forced=settings.store_force, **options)
+
+
+def _files_digest(paths: Sequence[str]) -> str:
+    """A digest of files, and of all files in folders."""
+    marks = []
+    for path in map(Path, paths):
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        marks += [digest(each.name.encode(), each.read_bytes()) for each in files]
+    return digest(*marks).hex()
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
@@ -131,20 +166,27 @@ def load_extra_spec(
     replaces bundled operations. With `only_sound`, operations with mistakes are left out in any case.
     """
     tags = {each.tag for each in providers}
+    if is_url(path) and not settings.fetch:
+        raise SpecError("it is a URL, which is only read with --fetch", path)
+    place = path if is_url(path) else Path(path)
     if settings.strict_spec or only_sound:
-        spec = read_openapi(Path(path), only_sound=only_sound)
+        spec = read_openapi(place, only_sound=only_sound)
     else:
-        spec = read_repaired_openapi(Path(path))
+        spec = read_repaired_openapi(place)
     if not find_replaced(spec, bundled, tags):
-        return _apply_strict(spec, settings)
+        served = _apply_strict(spec, settings)
+        served.files = spec.files
+        return served
     if any(each.severity == WARNING for each in spec.problems) and not only_sound:
-        spec = read_openapi(Path(path))  # raises: handlers rely on a document without mistakes
+        spec = read_openapi(place)  # raises: handlers rely on a document without mistakes
     document = dict(spec.document)
     for provider in providers:
         if provider.patch_document:
             provider.patch_document(document, settings)
     patched = _apply_strict(OpenApiDocument(document, spec.name), settings)
-    return replace_bundled(patched, bundled, tags, only_sound=only_sound)
+    served = replace_bundled(patched, bundled, tags, only_sound=only_sound)
+    served.files = spec.files
+    return served
 
 
 def served_specs(
@@ -196,7 +238,10 @@ def bind_operations(
             owner = by_tag.get(operation.tag)
             world = ApiContext(spec, fixtures[owner.name if owner else ""], settings, served)
             if owner is None:
-                services.append(BoundOperation(operation, world, None, resources.get(operation), None))
+                handler = resources.get(operation)
+                if operation.callbacks:
+                    handler = partial(sent_requests.answer_with_callbacks, handler)
+                services.append(BoundOperation(operation, world, None, handler, None))
                 continue
             handler, check = _find_registered(owner.handlers, operation), _find_registered(owner.checkers, operation)
             defaults = _changed_defaults(operation, owner) if handler else {}

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 from mockserver.errors import ERROR, Problem, SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
-from mockserver.openapi.operations import JSON, PRICE, Content, Operation, Parameter, ResponseSpec
+from mockserver.openapi.operations import JSON, PRICE, Content, Operation, Parameter, ResponseSpec, SentRequest
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
 
 if TYPE_CHECKING:  # only documents other than the bundled one need these
+    from mockserver.openapi import callbacks as sending
     from mockserver.openapi.loading import read as reading
     from mockserver.openapi.loading import sides
 else:
+    sending = lazy_module("mockserver.openapi.callbacks")
     reading = lazy_module("mockserver.openapi.loading.read")
     sides = lazy_module("mockserver.openapi.loading.sides")
 
@@ -41,6 +43,8 @@ class OpenApiDocument:
 
     problems: tuple[Problem, ...] = ()
     """Warnings: mistakes of the file that were left out of `document`."""
+    files: tuple[Path, ...] = ()
+    """The files it was read from; empty for one of ours."""
 
     def __init__(
         self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False, is_foreign: bool = False
@@ -58,6 +62,9 @@ class OpenApiDocument:
         self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
+        self.webhooks: tuple[SentRequest, ...] = (
+            tuple(sending.read_webhooks(self)) if is_foreign and "webhooks" in document else ()
+        )
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
 
@@ -142,7 +149,7 @@ class OpenApiDocument:
             summary=str(node.get("summary", "")),
             tag=str(next(iter(self._list(node.get("tags", []), f"{place}: tags")), "")),
             parameters=tuple(self._read_parameters(item, node, place)),
-            body=self._read_content(body, where, READ_ONLY) if body else None,
+            body=self.read_content(body, where, READ_ONLY) if body else None,
             body_required=bool(body.get("required")),
             responses={
                 each.status: each
@@ -158,6 +165,11 @@ class OpenApiDocument:
             bases=(tuple(base_paths(node)) or tuple(base_paths(item)) or self._bases) if self.is_foreign else (),
             is_deprecated=node.get("deprecated") is True,
             price=node.get(PRICE),
+            callbacks=(
+                tuple(sending.read_sent_requests(self, node["callbacks"], f"{place}: callbacks"))
+                if self.is_foreign and "callbacks" in node
+                else ()
+            ),
         )
 
     def _read_security(self, node: Mapping[str, Any], place: str) -> Iterator[Requirement]:
@@ -216,11 +228,12 @@ class OpenApiDocument:
         return ResponseSpec(
             status.upper() if status != "default" else status,
             str(found.get("description", "")),
-            self._read_content(found, place, WRITE_ONLY),
+            self.read_content(found, place, WRITE_ONLY),
             headers,
         )
 
-    def _read_content(self, node: Mapping[str, Any], place: str, side: str) -> dict[str, Content]:
+    def read_content(self, node: Mapping[str, Any], place: str, side: str = "") -> dict[str, Content]:
+        """The media types of a body; raises SpecError. See `schema` for `side`."""
         read = {}
         for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
             each = self._mapping(stated, f"{place}: {media_type}")
@@ -310,35 +323,39 @@ def base_paths(node: Mapping[str, Any]) -> Iterator[str]:
             yield path
 
 
-def read_openapi(path: Path, *, only_sound: bool = False) -> OpenApiDocument:
+def read_openapi(place: Path | str, *, only_sound: bool = False) -> OpenApiDocument:
     """Read an OpenAPI 3.x or Swagger 2.0 document; raises SpecError with file, line and location if it is invalid.
+
+    A text may be a URL.
 
     With `only_sound`, operations with mistakes are left out instead.
     """
-    read = reading.read_any(path)
+    read = reading.read_any(place)
     document = read.document
     mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
     if mistakes and only_sound and isinstance(document, dict):
         document = sound_part(document)
     elif mistakes:
         raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
-    spec = OpenApiDocument(document, str(path), is_foreign=True)
-    spec.problems = read.problems
+    spec = OpenApiDocument(document, str(place), is_foreign=True)
+    spec.problems = (*read.problems, *spec.problems)
+    spec.files = read.files
     spec.check_schemas()
     return spec
 
 
-def read_repaired_openapi(path: Path) -> OpenApiDocument:
-    """Read a document without the parts that have mistakes: they are its `problems`.
+def read_repaired_openapi(place: Path | str) -> OpenApiDocument:
+    """Read a document without the parts that have mistakes: they are its `problems`. A text may be a URL.
 
     Raises SpecError for what is no OpenAPI document at all.
     """
-    read = reading.read_repaired(path)
+    read = reading.read_repaired(place)
     if not read.is_repaired:
         mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
         raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
-    spec = OpenApiDocument(read.document, str(path), is_lenient=True, is_foreign=True)
-    spec.problems = read.problems
+    spec = OpenApiDocument(read.document, str(place), is_lenient=True, is_foreign=True)
+    spec.problems = (*read.problems, *spec.problems)
+    spec.files = read.files
     return spec
 
 

@@ -28,6 +28,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _YAML_UNLIKE_JSON = re.compile(rb"\t|\\u[dD][89a-fA-F]")
 
 
+def is_url(text: str) -> bool:
+    """Whether a document is named by a URL."""
+    return text.lower().startswith(("http://", "https://"))
+
+
 def read_document(path: Path, error: type[MockServerError], notes: list[Problem] | None = None) -> Any:
     """The file's JSON value; raises `error` with file and line when it cannot be read.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
@@ -72,13 +72,13 @@ class Content:
         return is_json(self.media_type)
 
     @cached_property
-    def encoded(self) -> tuple[str, ...]:
+    def encoded(self) -> frozenset[str]:
         """The object's properties that may be form- or URL-encoded (extension `x-mock-encoded`)."""
         if self.schema is None:
-            return ()
+            return frozenset()
         definition = resolved(self.schema.definition, self.schema.document)
         properties = definition.get("properties") or {}
-        return tuple(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
+        return frozenset(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,17 @@ class ResponseSpec:
     def examples(self) -> tuple[str, ...]:
         """The names of the examples of all its media types."""
         return tuple(dict.fromkeys(name for content in self.content.values() for name in content.examples))
+
+
+class SentRequest(NamedTuple):
+    """A request that the API itself sends: a callback of an operation, or a webhook."""
+
+    name: str
+    target: str
+    """The URL as a runtime expression (`{$request.body#/url}`); empty for a webhook."""
+    method: str
+    content: Content | None
+    """Its body; None without one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +136,8 @@ class Operation:
     is_deprecated: bool = False
     price: Any = None
     """What a call costs, as the document says (extension `x-mock-price`); None if it does not say."""
+    callbacks: tuple[SentRequest, ...] = ()
+    """Sent after a successful response."""
 
     @property
     def location(self) -> tuple[str, ...]:

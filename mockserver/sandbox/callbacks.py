@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from heapq import heappop, heappush
 from itertools import islice
-from typing import NamedTuple
 
+from mockserver.records import Endless, Record
+from mockserver.sandbox.clock import Instant
 from mockserver.stores.collection import Cell, Collection, OwnCell
 from mockserver.stores.memory import MemoryRows
 
@@ -32,36 +33,39 @@ class State(StrEnum):
 UNDECIDED = frozenset({State.PENDING, State.SENDING, State.RETRYING})
 
 
-class Attempt(NamedTuple):
+class Attempt(Record, frozen=True, gc=False):
     """One attempt to deliver a callback."""
 
-    at: float
-    """Sandbox time at its end, in Unix seconds."""
+    at: Instant
+    """Sandbox time at its end."""
     status: int | None
     """The status of the receiver's response; None without a response."""
     error: str
     """Empty if it was delivered."""
 
 
-class Callback(NamedTuple):
-    """A notification of the end of a batch, sent once."""
+class Callback(Record, frozen=True, gc=False):
+    """A notification, such as of the end of a batch, sent once."""
 
     id: str
-    """The id of its batch. A batch has at most one callback."""
+    """The id of its batch, if it is a batch's. A batch has at most one callback."""
     number: int
     """From 1, in order of creation."""
     provider: str
-    """The name of the provider that makes the payload."""
+    """The name of the provider that makes the payload; empty if a document describes it."""
     target: str
     """A URL, or the ARN of a queue."""
     base_url: str
     """The server's address as the client that queued the batch used it."""
-    due: float = math.inf
+    due: Endless = math.inf
     """Sandbox time, in Unix seconds; infinite while the end of the batch is unknown."""
     state: State = State.PENDING
     payload: bytes = b""
-    """JSON; empty while it is pending."""
+    """JSON; of a batch, empty while it is pending."""
     attempts: tuple[Attempt, ...] = ()
+    method: str = "POST"
+    media_type: str = "application/json"
+    """Of the payload; empty if it has no body."""
 
     def tried(self, attempt: Attempt, state: State) -> "Callback":
         """The callback after an attempt."""
@@ -86,14 +90,19 @@ class Outbox:
         self._pending: Collection[Callback] = MemoryRows() if pending is None else pending
         self._claimed: Collection[Callback] = MemoryRows() if claimed is None else claimed
         self._dropped = dropped or OwnCell(0)
-        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
         self._queue: list[tuple[float, int, str]] = []
         """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
         ignored.
         """
+        self.reload()
+        self.add(callbacks)
+
+    def reload(self) -> None:
+        """Read the collections again, which another process may have changed."""
+        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
+        self._queue.clear()
         for each in self._pending.scan():
             self._queue_up(each)
-        self.add(callbacks)
 
     @property
     def pending(self) -> dict[str, Callback]:
@@ -134,6 +143,11 @@ class Outbox:
         """Adds a pending callback for a batch."""
         self._noted += 1
         self._await(Callback(id_, self._noted, provider, target, base_url, due))
+
+    def note_request(self, callback: Callback) -> None:
+        """Adds a pending callback with its payload; its number is replaced by the next one."""
+        self._noted += 1
+        self._await(callback._replace(number=self._noted))
 
     def reschedule(self, id_: str, due: float) -> None:
         """Updates the due time after the end of a batch has changed. Ignores a batch without a pending callback."""

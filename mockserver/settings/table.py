@@ -47,6 +47,26 @@ class CoreSettings:
         "Token that /__admin requires in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
         group=LISTENING,
     )
+    store: str = setting(
+        "memory",
+        "Where sandboxes are kept: 'memory', or 'sqlite:///ABSOLUTE/PATH.db' (survives the process; several processes "
+        "of one machine may share it), or 'redis://HOST:PORT/DB' (also rediss:// and unix://; shared by replicas). A "
+        "URL with a password belongs into the variable.",
+        group=LISTENING,
+        metavar="URL",
+    )
+    workers: int = setting(
+        1,
+        "Processes that answer requests; more than one needs a store that they share.",
+        group=LISTENING,
+        metavar="COUNT",
+        maximum=64,
+    )
+    store_force: bool = setting(
+        False,
+        "Use the store although it was made with other settings (seed, fixtures, documents).",
+        group=LISTENING,
+    )
     fixtures: tuple[str, ...] = setting(
         (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
     )
@@ -57,11 +77,20 @@ class CoreSettings:
         group=SERVING,
         metavar="FILE",
     )
+    fetch: bool = setting(
+        False, "Let --spec be a URL: the document, and the files that it refers to on that host, are read at start.",
+        group=SERVING,
+    )  # fmt: skip
     with_bundled: bool = setting(False, "Serve the bundled APIs beside the documents of --spec.", group=SERVING)
     strict_spec: bool = setting(
         False,
         "Refuse to start with a document that has a mistake; by default the part with the mistake is left out, and a "
         "warning names it.",
+        group=SERVING,
+    )
+    watch: bool = setting(
+        False,
+        "Read the documents of --spec and the folders of --fixtures again when they change. Sandboxes stay.",
         group=SERVING,
     )
     seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)

@@ -22,6 +22,7 @@ from mockserver.web.paths import (
     INSPECTOR_PATHS,
     INSPECTOR_PREFIX,
     NO_CONTENT,
+    NOT_READY,
     ROOT,
 )
 from mockserver.web.scopes import read_headers, read_request, route_path
@@ -50,14 +51,33 @@ class MockServer(Starlette):
     """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
-        self._dispatch = _Dispatch(engine, settings)
-        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
         super().__init__(lifespan=_lifespan)
-        self.state.engine = engine
         self.router.redirect_slashes = False
+        self._settings = settings
+        self._dispatchers: list[CallbackDispatcher] = []
+        """Those that run: of this engine, and of earlier ones."""
+        self._serve(engine)
+
+    def _serve(self, engine: Engine) -> None:
+        settings = self._settings
+        self.state.engine = self._engine = engine
+        dispatch = _Dispatch(engine, settings)
+        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
         # Starlette's router forms reference cycles, which would keep its members until garbage collection.
-        self.router.default = partial(_answer_unrouted, proxy(self._dispatch))
+        self.router.default = partial(_answer_unrouted, proxy(dispatch))
+        self._dispatch = dispatch
+
+    def replace_engine(self, engine: Engine) -> None:
+        """Answer with this engine from the next request on. Callbacks under way go on. May be called by any thread."""
+        loop = self._dispatchers[-1].loop if self._dispatchers else None
+        self._serve(engine)
+        if loop is not None:
+            loop.call_soon_threadsafe(self._start_dispatcher)
+
+    def _start_dispatcher(self) -> None:
+        dispatcher = self._dispatch.dispatcher
+        dispatcher.start()
+        self._dispatchers.append(dispatcher)
 
     @property
     def engine(self) -> Engine:
@@ -103,12 +123,12 @@ class MockServer(Starlette):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delivers callbacks while the block runs; the lifespan calls it."""
-        dispatcher = self._dispatch.dispatcher
-        dispatcher.start()
+        self._start_dispatcher()
         try:
             yield
         finally:
-            dispatcher.stop()
+            while self._dispatchers:
+                self._dispatchers.pop().stop()
 
 
 class _Dispatch:
@@ -119,6 +139,8 @@ class _Dispatch:
         self._settings = settings
         self.gateway = Gateway(engine, settings)
         self._pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
+        if engine.sandboxes.is_shared:
+            self._pages["/ready"] = partial(_readiness, engine)
         if not engine.serves(ROOT):
             self._pages[ROOT] = partial(_index, engine, settings)
         self._pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
@@ -145,7 +167,7 @@ class _Dispatch:
     def respond(self, request: Request) -> Response | None:
         """The response to a request for an operation; None for all else, and where Gateway.respond has none."""
         path = request.path
-        if path in self._pages or path.startswith(ADMIN_PREFIX) or path in HEALTH:
+        if path in self._pages or path.startswith(ADMIN_PREFIX):
             return None
         return self.gateway.respond(request)
 
@@ -192,6 +214,11 @@ def _request_log(engine: Engine) -> "request_log.RequestLog":
 
 def _fixed_page(page: Response, _: "Scope") -> Response:
     return page
+
+
+def _readiness(engine: Engine, _: "Scope") -> Response:
+    """The health check that fails while the store does not answer."""
+    return HEALTH["/ready"] if engine.sandboxes.is_available else NOT_READY
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:

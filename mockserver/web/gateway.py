@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mockserver.engine.engine import Engine
-from mockserver.errors import Reason, Refusal
+from mockserver.errors import Conflict, Reason, Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.web.answers.delivery import Delivery, is_large
 from mockserver.web.answers.space import AnswerSpace
 from mockserver.web.body_timeout import BodyTimeout
@@ -55,6 +56,10 @@ def _becomes_a_page(headers: Mapping[str, str]) -> bool:
     return headers.get("sec-fetch-dest", _FETCHED) != _FETCHED
 
 
+def _is_multipart(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART
+
+
 class Gateway:
     """Receives a request whole, has the engine answer it, and delivers the answer."""
 
@@ -62,6 +67,8 @@ class Gateway:
         self._engine = engine
         self._engine.dispatcher = self.dispatcher = CallbackDispatcher(engine, settings)
         self._max_body = settings.max_body
+        self.max_direct_body = min(settings.max_body, THREAD_BYTES)
+        """The most bytes of a body for which `respond` may have a response."""
         self._body_timeout = BodyTimeout(settings.body_timeout)
         self._upload_timeout = BodyTimeout(UPLOAD_TIMEOUT)
         self.delivery = Delivery(engine.workers, AnswerSpace(), shows_source=settings.debug_headers)
@@ -105,14 +112,11 @@ class Gateway:
         headers = request.headers
         if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
             return None
-        if len(request.body) > self._max_body or headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+        if len(request.body) > self.max_direct_body or _is_multipart(headers):
             return None
-        return None if self._is_long(request) else self._answer(request)
-
-    @property
-    def max_direct_body(self) -> int:
-        """The most bytes of a body for which `respond` may have a response."""
-        return min(self._max_body, THREAD_BYTES)
+        if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
+            return None
+        return self._answer(request)
 
     def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
         """The headers of every response with this media type and source."""
@@ -122,7 +126,7 @@ class Gateway:
         """The response; raises ConnectionResetError when the client left before there was one."""
         try:
             has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+            if has_body and _is_multipart(headers):
                 request = await self._read_multipart(read_request(scope, headers, b""), receive)
             else:
                 body = await self._read_body(headers, receive) if has_body else b""
@@ -189,13 +193,31 @@ class Gateway:
     def _answer(self, request: Request) -> Response:
         try:
             return self._engine.handle(request)
+        except Exception as error:
+            return self._after(error, request, partial(self._engine.handle, request))
+
+    def _after(self, error: Exception, request: Request, action: Callable[[], Response]) -> Response:
+        """The response after an error: that of another attempt, if another process has changed the sandbox."""
+        try:
+            if isinstance(error, Conflict):
+                return retried(action)
+            raise error
+        except StoreUnavailable as problem:
+            return self._engine.unavailable(request, problem)
         except Exception:
             return internal_error(request.method, request.path)
 
     async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
         """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
-        action = partial(self._engine.refuse, request, refusal)
+        action = partial(self._refuse_now, request, refusal)
         return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
+
+    def _refuse_now(self, request: Request, refusal: Refusal) -> Response:
+        action = partial(self._engine.refuse, request, refusal)
+        try:
+            return action()
+        except (Conflict, StoreUnavailable) as error:
+            return self._after(error, request, action)
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""

@@ -8,6 +8,7 @@ from mockserver import __version__
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
+from mockserver.openapi.files import is_url
 from mockserver.settings.declarations import declarations
 from mockserver.settings.table import Settings
 from mockserver.web.admin.call import AdminRefusal
@@ -52,7 +53,7 @@ def _html(settings: Settings, request: Request, rows: Sequence[tuple[str, str, s
 
 def _other_documents(engine: Engine) -> Iterator[tuple[str, str, str]]:
     """The documents that the settings name."""
-    named = {str(Path(each)) for each in engine.settings.spec}
+    named = {each if is_url(each) else str(Path(each)) for each in engine.settings.spec}
     documents = {spec.name: spec.document for each in engine.services if (spec := each.world.spec).name in named}
     for document in documents.values():
         title = " ".join(str(document.get("info", {}).get("title", "")).split())

@@ -25,8 +25,20 @@ class _Texts(dict[bytes, str]):
         return text
 
 
+class _Names(_Texts):
+    """Decoded header names, in lower case."""
+
+    def __missing__(self, raw: bytes) -> str:
+        text = super().__missing__(raw.lower())
+        if len(raw) <= KEPT_LENGTH:
+            self[raw] = text
+        return text
+
+
 texts = _Texts()
 """Header texts by their bytes."""
+names = _Names()
+"""Header names in lower case, by their bytes."""
 
 
 def read_headers(scope: "Scope") -> dict[str, str]:

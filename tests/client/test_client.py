@@ -90,6 +90,8 @@ WALK: Mapping[str, Callable[[SandboxClient], Any]] = {
     "GET /callbacks": lambda it: it.callbacks(limit=2),
     "DELETE /callbacks": lambda it: it.forget_callbacks(),
     "POST /callbacks/{id}/redeliver": lambda it: it.redeliver("nothing"),
+    "GET /webhooks": lambda it: it.webhooks(),
+    "POST /webhooks/{name}": lambda it: it.send_webhook("nothing", "http://localhost/"),
     "GET /sandboxes/{name}": lambda it: it.facts(),
     "GET /requests/summaries": lambda it: it.summaries(limit=2, text="batches", operation="queueBatch"),
     "GET /batches/latest": lambda it: it.latest_batches(limit=2),
@@ -101,6 +103,7 @@ WALK: Mapping[str, Callable[[SandboxClient], Any]] = {
 # Verbs whose subject has to be there first; that it is asked for at all is shown by the refusal.
 REFUSED = {
     "POST /callbacks/{id}/redeliver": 404,
+    "POST /webhooks/{name}": 404,
     "GET /batches/{id}": 404,
     "GET /batches/{id}/items/{position}": 404,
     "POST /batches/{id}/cancel": 404,

@@ -15,7 +15,7 @@ from openai import OpenAI
 from proxies import RunningProxy, Servers
 from upstreams import Connection, answers, raw_upstream
 
-from mockserver.contract.recorder import finish_recording, open_recorder
+from mockserver.contract.recording.recorder import finish_recording, open_recorder
 from mockserver.contract.upstream import parse_upstream
 from mockserver.errors import SettingsError
 from mockserver.server.process import ThreadedServer

@@ -152,3 +152,23 @@ def test_a_sandbox_keeps_a_bounded_number_of_items(bound: str, value: int, monke
     assert send(engine, "PATCH", place, json={"price": 1}).status == 200
     assert send(engine, "DELETE", place).status == 204
     assert send(engine, "POST", "/products", json=LUTE).status == 201
+
+
+def test_what_clients_cannot_send_outlives_a_replacement(tmp_path: Path) -> None:
+    made = {"type": "string", "format": "date-time", "readOnly": True}
+    name = {"type": "string"}
+    schema = {"type": "object", "required": ["made"], "properties": {"id": name, "name": name, "made": made}}
+    content = {"content": {"application/json": {"schema": schema}}}
+    place = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    operations = {
+        "post": make_operation("add", status="201", schema=schema) | {"requestBody": content},
+        "put": make_operation("replace", schema=schema) | {"requestBody": content, "parameters": place},
+        "get": make_operation("read", schema=schema) | {"parameters": place},
+    }
+    paths = {"/things": {"post": operations.pop("post")}, "/things/{id}": operations}
+    engine = foreign_engine(make_document(paths), tmp_path, stateful=True)
+    first = value_of(send(engine, "POST", "/things", json={"name": "old"}))
+
+    send(engine, "PUT", f"/things/{first['id']}", json={"name": "new", "made": "2001-02-03T04:05:06Z"})
+
+    assert value_of(send(engine, "GET", f"/things/{first['id']}")) == {**first, "name": "new"}

@@ -262,7 +262,7 @@ def test_the_address_of_a_service_is_no_port(link: str) -> None:
 
 
 def test_a_variable_unlike_any_setting_gets_no_suggestion() -> None:
-    assert read_settings({}, {"MOCKSERVER_WEATHER": "1"})[1] == ["unknown variable MOCKSERVER_WEATHER"]
+    assert read_settings({}, {"MOCKSERVER_BANANA": "1"})[1] == ["unknown variable MOCKSERVER_BANANA"]
     assert read_settings({}, {"MOCKSERVER_LOGLEVEL": "1"})[1] == [
         "unknown variable MOCKSERVER_LOGLEVEL; did you mean MOCKSERVER_LOG_LEVEL?"
     ]

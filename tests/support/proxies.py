@@ -7,7 +7,7 @@ from typing import Any
 from builders import make_settings
 
 from mockserver.contract.proxy import ProxyServer
-from mockserver.contract.recorder import open_recorder
+from mockserver.contract.recording.recorder import open_recorder
 from mockserver.contract.upstream import Upstream, parse_upstream
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine

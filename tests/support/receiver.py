@@ -18,6 +18,7 @@ class Told(NamedTuple):
     path: str
     headers: dict[str, str]
     value: Any
+    method: str = "POST"
 
 
 class Receiver:
@@ -34,13 +35,14 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 # Before the answer: once the sender has that, it may send what comes next.
-                receiver._told.put(Told(self.path, headers, orjson.loads(body or b"null")))
+                receiver._told.put(Told(self.path, headers, orjson.loads(body or b"null"), self.command))
                 self.send_response(receiver.next_status())
                 self.send_header("Location", receiver._location)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             do_GET = do_POST  # noqa: N815  of one who follows a redirect
+            do_PUT = do_POST  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -226,19 +226,16 @@ def _drawn_item(call: Call, resource: Resource, drawn: Item, more: bytes = b"") 
 
 
 def _readable(sent: Any, resource: Resource, known: Mapping[str, Any]) -> Item:
-    """The sent properties that responses may have: documented ones that are not write-only."""
-    found = sent.items() if isinstance(sent, dict) else ()
-    document = resource.item.document
-    open_ = (
-        resolved(resource.item.definition, document).get("additionalProperties") not in {None, False}
-        if not known
-        else False
-    )
+    """The sent properties that become the item's: documented ones that are neither write-only nor read-only."""
+    found: Item = dict(sent) if isinstance(sent, dict) else {}
+    if not known:
+        return found
+    definitions = {name: resolved(known[name], resource.item.document) for name in found if name in known}
     return {
-        name: value
-        for name, value in found
-        if open_ or (name in known and not resolved(known[name], document).get("writeOnly"))
-    } if known or open_ else dict(found)  # fmt: skip
+        name: found[name]
+        for name, each in definitions.items()
+        if not (each.get("writeOnly") is True or each.get("readOnly") is True)
+    }
 
 
 def _is_kept(name: str, resource: Resource) -> bool:

@@ -6,7 +6,7 @@ responses, examples) takes the place of its reference.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from mockserver.errors import MockServerError, Problem, SpecError
@@ -31,20 +31,31 @@ def has_other_files(document: Any) -> bool:
     return any(isinstance(each, str) and _is_external(each) for each in references)
 
 
-def bundle(document: dict[str, Any], path: Path) -> tuple[dict[str, Any], list[Problem]]:
-    """The document without references to other files, and a problem for each reference that leads nowhere."""
-    bundler = _Bundler(document, path)
+class Bundle(NamedTuple):
+    """A document without references to other files."""
+
+    document: dict[str, Any]
+    problems: list[Problem]
+    """One for each reference that leads nowhere."""
+    files: tuple[Path, ...]
+    """All files that were read, or should have been."""
+
+
+def bundle(document: dict[str, Any], path: Path, *, within: Path | None = None) -> Bundle:
+    """The document with what it refers to in other files; with `within`, only files below that folder are read."""
+    bundler = _Bundler(document, path, within)
     whole = bundler.copy(document, path.resolve(), is_schema=False, passed=())
     bundler.add_schemas(whole)
-    return whole, bundler.problems
+    return Bundle(whole, bundler.problems, tuple(bundler.files))
 
 
 class _Bundler:
     """The bundling of one document."""
 
-    def __init__(self, document: dict[str, Any], path: Path) -> None:
+    def __init__(self, document: dict[str, Any], path: Path, within: Path | None) -> None:
+        self._within = within
         self._root = path.resolve()
-        self._files: dict[Path, Any] = {self._root: document}
+        self.files: dict[Path, Any] = {self._root: document}
         self._names: dict[tuple[Path, str], str] = {}
         """The component that each schema of another file becomes, by file and pointer."""
         self._waiting: list[tuple[Path, str]] = []
@@ -149,21 +160,25 @@ class _Bundler:
     def _value(self, file: Path, pointer: str) -> Any:
         """The part of a file that was read; _NOTHING if it has no such part."""
         try:
-            return resolve_ref(f"#{pointer}", self._files[file]) if pointer.strip("/") else self._files[file]
+            return resolve_ref(f"#{pointer}", self.files[file]) if pointer.strip("/") else self.files[file]
         except LookupError:
             return _NOTHING
 
     def _read(self, file: Path) -> Any:
         """The file's value; None if it cannot be read."""
-        if file not in self._files:
-            if len(self._files) >= MAX_FILES:
+        if file not in self.files:
+            if len(self.files) >= MAX_FILES:
                 raise SpecError(f"it refers to more than {MAX_FILES} files", str(self._root))
+            if self._within is not None and not file.is_relative_to(self._within):
+                self.problems.append(Problem(str(file), "not read: it is not below the document's address"))
+                self.files[file] = None
+                return None
             try:
-                self._files[file] = read_document(file, SpecError, self.problems)
+                self.files[file] = read_document(file, SpecError, self.problems)
             except MockServerError as error:
-                self._files[file] = None
+                self.files[file] = None
                 self.problems.append(error.problem)
-        return self._files[file]
+        return self.files[file]
 
     def _complain(self, reference: str, file: Path, why: str = "there is no such thing") -> None:
         self.problems.append(Problem(str(file), f"$ref is {reference[:200]!r}; {why}"))

@@ -1,15 +1,26 @@
 """Admin routes for callbacks."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mockserver.lazy import lazy_module
+from mockserver.openapi.operations import is_json
+from mockserver.openapi.schema import Schema
 from mockserver.redaction import redacted_text
 from mockserver.sandbox.callbacks import UNDECIDED, Callback, State
 from mockserver.sandbox.clock import LATEST
+from mockserver.sandbox.ids import canonical
 from mockserver.text import did_you_mean
 from mockserver.web.admin.call import MAX_ROWS, PAGE, AdminCall, AdminRefusal, AdminRoute, read_count
 from mockserver.web.admin.views import iso_instant
+
+if TYPE_CHECKING:
+    from mockserver.engine import sent_requests
+else:
+    sent_requests = lazy_module("mockserver.engine.sent_requests")
+
+MAX_URL = 4096
 
 
 def callbacks(call: AdminCall) -> Any:
@@ -22,7 +33,7 @@ def callbacks(call: AdminCall) -> Any:
         wanted = _read_state(call.query["state"])
         found = [each for each in found if each.state is wanted]
     return {
-        "callbacks": (_callback_json(each) for each in found[after : after + limit]),
+        "callbacks": (callback_json(each) for each in found[after : after + limit]),
         "next": after + limit if len(found) > after + limit else None,
         "pending": len(outbox.pending) if outbox else 0,
         "dropped": outbox.dropped if outbox else 0,
@@ -46,13 +57,48 @@ def redeliver_callback(call: AdminCall) -> Any:
         raise AdminRefusal(409, f"The callback is {found.state}; only what has come to an end can be sent again.")
     outbox.redeliver(id_)
     call.engine.settle(call.sandbox)
-    return _callback_json(outbox.find(id_) or found)
+    return callback_json(outbox.find(id_) or found)
 
+
+def webhooks(call: AdminCall) -> Any:
+    """The webhooks of the documents that are served."""
+    return {"webhooks": [{"name": each.name, "method": each.method} for each in call.engine.webhooks]}
+
+
+def send_webhook(call: AdminCall) -> Any:
+    """Send a webhook to a URL: with this payload, else with the document's example or a generated one."""
+    name = call.path["name"]
+    found = next((each for each in call.engine.webhooks if each.name == name), None)
+    if found is None:
+        names = [each.name for each in call.engine.webhooks]
+        raise AdminRefusal(404, f"No document has a webhook {name[:100]!r}.{did_you_mean(name, names)}")
+    key = call.sandbox.ids.next(f"webhook {name}", canonical(call.body))
+    if "payload" in call.body:
+        payload = sent_requests.Payload(orjson.dumps(call.body["payload"]), "application/json")
+    else:
+        payload = sent_requests.payload_of(found, key)
+    callback = sent_requests.add_request(call.sandbox, found, call.body["url"], key, payload)
+    call.engine.settle(call.sandbox)
+    outbox = call.sandbox.outbox
+    return callback_json((outbox and outbox.find(callback.id)) or callback)
+
+
+_WEBHOOK = Schema(
+    {
+        "type": "object",
+        "required": ["url"],
+        "properties": {"url": {"type": "string", "minLength": 1, "maxLength": MAX_URL}, "payload": {}},
+        "additionalProperties": False,
+    },
+    {},
+)
 
 ROUTES = (
     AdminRoute("GET", "/callbacks", callbacks, parameters=PAGE | {"state"}, grows=True),
     AdminRoute("DELETE", "/callbacks", delete_callbacks),
     AdminRoute("POST", "/callbacks/{id}/redeliver", redeliver_callback),
+    AdminRoute("GET", "/webhooks", webhooks),
+    AdminRoute("POST", "/webhooks/{name}", send_webhook, _WEBHOOK),
 )
 
 
@@ -62,14 +108,24 @@ def _read_state(text: str) -> State:
     return State(text)
 
 
-def _callback_json(callback: Callback) -> dict[str, Any]:
+def _payload_json(callback: Callback) -> Any:
+    """The payload as JSON, or its text if it is something else."""
+    if not callback.payload:
+        return None
+    return (
+        orjson.loads(callback.payload) if is_json(callback.media_type) else callback.payload.decode("utf-8", "replace")
+    )
+
+
+def callback_json(callback: Callback) -> dict[str, Any]:
     return {
         "id": callback.id,
         "number": callback.number,
         "target": redacted_text(callback.target),
         "state": callback.state,
         "due": iso_instant(callback.due) if callback.due <= LATEST else None,
-        "payload": orjson.loads(callback.payload) if callback.payload else None,
+        "method": callback.method,
+        "payload": _payload_json(callback),
         "attempts": [
             {**each._asdict(), "at": iso_instant(each.at), "error": redacted_text(each.error)}
             for each in callback.attempts

@@ -3,14 +3,14 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Event, Timer
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from mockserver.sandbox.callbacks import State
+from mockserver.sandbox.callbacks import Callback, State
 from mockserver.web.callbacks.addresses import is_local, is_loopback, is_loopback_name
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, classify_status
 
@@ -35,10 +35,10 @@ class _Address(NamedTuple):
     """With the query, in ASCII."""
 
 
-def post(target: str, payload: bytes, id_: str, rules: DeliveryPolicy) -> DeliveryResult:
-    """POST the payload; returns the result."""
+def send(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
+    """Send the payload to the callback's target; returns the result."""
     try:
-        address = _read_address(target)
+        address = _read_address(callback.target)
         places = _find_places(address, rules)
     except ForbiddenTarget as error:
         return DeliveryResult(State.REFUSED, error=str(error))
@@ -46,7 +46,7 @@ def post(target: str, payload: bytes, id_: str, rules: DeliveryPolicy) -> Delive
         return DeliveryResult(State.RETRYING, error=f"{address.host} cannot be found: {error}")
     hurry = Event()
     try:
-        return classify_status(_exchange(address, places, payload, rules.headers(id_), rules.timeout, hurry))
+        return classify_status(_exchange(address, places, callback, rules, hurry))
     except (OSError, HTTPException) as error:
         is_late = hurry.is_set() or isinstance(error, TimeoutError)
         said = f"no answer within {rules.timeout:g} seconds" if is_late else str(error) or type(error).__name__
@@ -103,10 +103,9 @@ def _is_allowed(host: str, port: int, rules: DeliveryPolicy) -> bool:
     return not rules.allowed.isdisjoint({(host, None), (host, port)})
 
 
-def _exchange(  # noqa: PLR0917  its only caller is above
-    address: _Address, places: list[str], payload: bytes, headers: Mapping[str, str], timeout: float, hurry: Event
-) -> int:
-    end = time.monotonic() + timeout
+def _exchange(address: _Address, places: list[str], callback: Callback, rules: DeliveryPolicy, hurry: Event) -> int:
+    headers = {**rules.headers(callback.id, callback.media_type), "Connection": "close"}
+    end = time.monotonic() + rules.timeout
     wire = _connect(places, address.port, end)
     connection = HTTPConnection(address.host, address.port)
     if address.scheme == "https":
@@ -117,7 +116,7 @@ def _exchange(  # noqa: PLR0917  its only caller is above
     with wire, _cut_at(end, wire, hurry):
         if isinstance(wire, ssl.SSLSocket):
             wire.do_handshake()
-        connection.request("POST", address.path, payload, {**headers, "Connection": "close"})
+        connection.request(callback.method, address.path, callback.payload or None, headers)
         response = connection.getresponse()
         if hurry.is_set():  # The cut may look like the end of the head.
             raise TimeoutError

@@ -26,9 +26,10 @@ class DeliveryPolicy(NamedTuple):
     allows_loopback: bool = True
     """Whether loopback is allowed by default: only while the server itself listens on loopback only."""
 
-    def headers(self, id_: str) -> dict[str, str]:
+    def headers(self, id_: str, media_type: str = "application/json") -> dict[str, str]:
         """The headers of a payload over HTTP."""
-        named = {"Content-Type": "application/json", "User-Agent": f"mockserver/{__version__}"}
+        named = {"Content-Type": media_type} if media_type else {}
+        named["User-Agent"] = f"mockserver/{__version__}"
         return named | ({"X-Mock-Callback-Id": id_} if self.shows_id else {})
 
 

@@ -60,6 +60,22 @@ def test_discriminators_name_schemas_of_other_files(tmp_path: Path) -> None:
     assert document["components"]["schemas"]["cat"] == {"type": "object"}
 
 
+def test_a_file_may_refer_back_to_a_schema_of_the_document(tmp_path: Path) -> None:
+    operation = make_operation("a", schema={"$ref": "b.json#/One"})
+    schemas = {"Two": {"type": "object", "properties": {"again": {"$ref": "b.json#/One"}}}}
+    whole = {**make_document({"/a": {"get": operation}}), "components": {"schemas": schemas}}
+    path = write_json(tmp_path / "a.json", whole)
+    write_json(tmp_path / "b.json", {"One": {"properties": {"two": {"$ref": "a.json#/components/schemas/Two"}}}})
+
+    read = read_any(path)
+
+    assert read.problems == ()
+    assert read.document["components"]["schemas"] == {
+        "One": {"properties": {"two": {"$ref": "#/components/schemas/Two"}}},
+        "Two": {"type": "object", "properties": {"again": {"$ref": "#/components/schemas/One"}}},
+    }
+
+
 def test_a_folder_is_its_main_file(tmp_path: Path) -> None:
     write_json(tmp_path / "one" / "api.json", make_document({}))
     write_json(tmp_path / "one" / "part.json", {})

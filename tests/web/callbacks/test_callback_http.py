@@ -11,8 +11,8 @@ import pytest
 from builders import make_settings
 from receiver import PATIENCE, listening, receiving
 
-from mockserver.sandbox.callbacks import State
-from mockserver.web.callbacks.http import post
+from mockserver.sandbox.callbacks import Callback, State
+from mockserver.web.callbacks import http
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, classify_status, policy_of
 
 ELSEWHERE = "192.0.2.1"
@@ -39,7 +39,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 
 def send(target: str, **rules: Any) -> DeliveryResult:
-    return post(target, b"{}", "some-id", DeliveryPolicy(**rules))
+    return http.send(Callback("some-id", 1, "agentfirst", target, "", payload=b"{}"), DeliveryPolicy(**rules))
 
 
 @pytest.mark.parametrize(

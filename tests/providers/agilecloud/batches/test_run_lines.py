@@ -182,11 +182,13 @@ def test_a_wide_line_is_not_deep(desk: BatchClient) -> None:
 
 def test_fifty_thousand_lines_pass_and_one_more_does_not(desk: BatchClient) -> None:
     content = chats(inspection.MAX_LINES + 1)
-    fitting = content[: content.rindex(b"\n", 0, -1) + 1]
+    start = content.rindex(b"\n", 0, -1) + 1
+    fitting, last = content[:start], content[start:]
 
     assert counts_of(desk.run(fitting)) == (50_000, 50_000, 0)
     message = "A batch holds at most 50000 requests."
     assert errors_of(desk.run(content)) == [(None, "too_many_requests", None, message)]
+    assert errors_of(desk.run(content + last)) == [(None, "too_many_requests", None, message)]
 
 
 def test_fifty_thousand_inputs_are_embedded_and_one_more_is_not(desk: BatchClient) -> None:

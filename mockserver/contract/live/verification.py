@@ -6,8 +6,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.api.provider import BoundOperation
-from mockserver.contract.live import LiveBudget, LiveRun, LiveRunner
-from mockserver.contract.plan import PlannedRequest, Planner
+from mockserver.contract.live.plan import PlannedRequest, Planner
+from mockserver.contract.live.runner import LiveBudget, LiveRun, LiveRunner
 from mockserver.contract.upstream import Upstream
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
@@ -18,9 +18,9 @@ from mockserver.settings.table import Settings
 from mockserver.text import did_you_mean, format_table
 
 if TYPE_CHECKING:
-    from mockserver.contract import generated
+    from mockserver.contract.live import generated
 else:
-    generated = lazy_module("mockserver.contract.generated")
+    generated = lazy_module("mockserver.contract.live.generated")
 
 _ORDER = {"GET": 0, "HEAD": 0, "POST": 1, "PUT": 2, "PATCH": 2, "DELETE": 3}
 """Lists first, since they tell ids; what removes things last."""

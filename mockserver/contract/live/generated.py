@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mockserver.contract.plan import GENERATED, PlannedRequest
+from mockserver.contract.live.plan import GENERATED, PlannedRequest
 from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation

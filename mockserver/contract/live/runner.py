@@ -10,7 +10,7 @@ import orjson
 
 from mockserver.contract.capture import CHECKED_BYTES, Capture, decoded_body
 from mockserver.contract.exchange import DocumentChecker
-from mockserver.contract.plan import READING, PlannedRequest, Price, credential_headers
+from mockserver.contract.live.plan import READING, PlannedRequest, Price, credential_headers
 from mockserver.contract.upstream import Upstream, UpstreamError, request_headers
 from mockserver.engine.engine import Engine
 from mockserver.errors import Violation

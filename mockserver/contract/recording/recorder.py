@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.contract.aliases import Aliases
 from mockserver.contract.capture import BodyCapture, Capture, decoded_body
-from mockserver.contract.episodes import Episode, entries_of
 from mockserver.contract.exchange import RequestCheck
-from mockserver.contract.redact import Redactor
+from mockserver.contract.recording.aliases import Aliases
+from mockserver.contract.recording.episodes import Episode, entries_of
+from mockserver.contract.recording.redact import Redactor
 from mockserver.contract.upstream import UpstreamResponse, UpstreamUrl
 from mockserver.engine.build import fixture_schema
 from mockserver.engine.engine import Engine
