@@ -12,7 +12,7 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_function
 from mockserver.openapi.document import Operation
-from mockserver.openapi.router import RouteNotFound
+from mockserver.openapi.router import RouteMatch, RouteNotFound
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
@@ -76,6 +76,12 @@ class RequestPrompt(NamedTuple):
 
 FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 """The prompts of a request to the operation with that key; empty if they cannot be parsed."""
+
+
+Replay = Callable[["BoundOperation", RouteMatch, Request, Sandbox, float], Response | None]
+"""The recorded answer to a request at an instant; None if the sandbox is to answer. Raises Refusal for a request that
+was not recorded.
+"""
 
 
 @dataclass(eq=False)
@@ -171,6 +177,8 @@ class BoundOperation(NamedTuple):
     provider: Provider | None
     handler: Handler | None
     check: Check | None
+    replay: "Replay | None" = None
+    """Answers with recorded exchanges; None if none are served."""
 
     def described(self) -> dict[str, Any]:
         """The operation as JSON. Without a handler, fixtures, examples or the schema answer."""

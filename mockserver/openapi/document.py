@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mockserver.errors import ERROR, WARNING, Problem, SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
-from mockserver.openapi.operations import JSON, Content, Operation, Parameter, ResponseSpec, SentRequest
+from mockserver.openapi.operations import JSON, PRICE, Content, Operation, Parameter, ResponseSpec, SentRequest
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
@@ -176,6 +176,7 @@ class OpenApiDocument:
             is_foreign=self.is_foreign,
             bases=(tuple(base_paths(node)) or tuple(base_paths(item)) or self._bases) if self.is_foreign else (),
             is_deprecated=node.get("deprecated") is True,
+            price=node.get(PRICE),
             callbacks=(
                 tuple(sending.read_sent_requests(self, node["callbacks"], f"{place}: callbacks"))
                 if self.is_foreign and "callbacks" in node
