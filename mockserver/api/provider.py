@@ -12,7 +12,8 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_function
 from mockserver.openapi.document import Operation
-from mockserver.openapi.router import RouteNotFound
+from mockserver.openapi.router import RouteMatch, RouteNotFound
+from mockserver.records import Record
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
@@ -76,6 +77,12 @@ class RequestPrompt(NamedTuple):
 
 FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 """The prompts of a request to the operation with that key; empty if they cannot be parsed."""
+
+
+Replay = Callable[["BoundOperation", RouteMatch, Request, Sandbox, float], Response | None]
+"""The recorded answer to a request at an instant; None if the sandbox is to answer. Raises Refusal for a request that
+was not recorded.
+"""
 
 
 @dataclass(eq=False)
@@ -163,7 +170,7 @@ class Provider:
         return register
 
 
-class BoundOperation(NamedTuple):
+class BoundOperation(Record, frozen=True, gc=False):
     """An operation with its provider, handler and check."""
 
     operation: Operation
@@ -171,6 +178,8 @@ class BoundOperation(NamedTuple):
     provider: Provider | None
     handler: Handler | None
     check: Check | None
+    replay: "Replay | None" = None
+    """Answers with recorded exchanges; None if none are served."""
 
     def described(self) -> dict[str, Any]:
         """The operation as JSON. Without a handler, fixtures, examples or the schema answer."""

@@ -3,7 +3,7 @@
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
@@ -69,6 +69,31 @@ class Progression(Record, frozen=True, gc=False):
 KINDS = {"immediate": 0, "time": 0, "polls": 1}
 """The kinds of progressions, and the least amount of each."""
 IMMEDIATE = Progression("immediate")
+
+
+class RecordedJob(Record, frozen=True, gc=False):
+    """A recorded job that is replayed: its timeline is data, and it progresses as any batch does."""
+
+    since: str
+    """The operation whose answer began it; empty if it was read before any did."""
+    began: float
+    """Sandbox time, in Unix seconds."""
+    reads: int
+    progression: Progression
+
+    def step(self, times: Sequence[float], now: float) -> int:
+        """The index of its state, of those with these recorded times (in seconds, ascending).
+
+        `time` spreads the recorded time over its amount, `polls` the states over its reads.
+        """
+        last, amount = len(times) - 1, self.progression.amount
+        if self.progression.kind == "polls":
+            if self.reads >= amount:
+                return last
+            return min(int((self.reads - 1) * len(times) / amount), max(last - 1, 0))
+        if self.progression.kind == "immediate" or not times[-1] or now - self.began >= amount:
+            return last
+        return max(bisect_right(times, (now - self.began) / amount * times[-1]) - 1, 0)
 
 
 class ItemOutcome(Record, frozen=True, gc=False):

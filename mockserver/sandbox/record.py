@@ -5,7 +5,7 @@ from typing import Any
 
 from mockserver.records import Record
 from mockserver.sandbox.accounts import NO_OVERRIDES, Account, AccountOverrides, AccountSpec
-from mockserver.sandbox.batches import Batch, Progression
+from mockserver.sandbox.batches import Batch, Progression, RecordedJob
 from mockserver.sandbox.clock import ClockConfig, ClockState
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.stubs.rules import RuleSnapshot
@@ -19,6 +19,8 @@ COLLECTIONS: Mapping[str, Any] = {
     "seen": int,
     "resources": str,
     "sequences": int,
+    "recorded_answers": int,
+    "recorded_jobs": RecordedJob,
 }
 """The types of the core's collections. A provider declares its own; see Provider.collections."""
 

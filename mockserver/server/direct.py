@@ -30,7 +30,7 @@ from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
-from mockserver.web.scopes import origin_of, texts
+from mockserver.web.scopes import decode_text, origin_of
 
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
@@ -62,18 +62,16 @@ class AnswersAtOnce(Protocol):
         """An ASGI application that delivers this response."""
 
 
-class _Names(dict[str, str]):
-    """The starts of header lines by name; those of headers that need a conversation are not printable."""
-
-    def __missing__(self, name: str) -> str:
-        if len(self) >= MAX_STARTS:
-            self.clear()
-        lower = name.lower()
-        start = self[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
-        return start
+_line_starts: dict[str, str] = {}
+"""The starts of header lines by name; those of headers that need a conversation are not printable."""
 
 
-_names = _Names()
+def _add_line_start(name: str) -> str:
+    if len(_line_starts) >= MAX_STARTS:
+        _line_starts.clear()
+    lower = name.lower()
+    start = _line_starts[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
+    return start
 
 
 class ResponseEncoder:
@@ -98,7 +96,7 @@ class ResponseEncoder:
                 return None
             start = self._add_start(key, defaults)
         if response.headers:
-            lines = [_names[name] + value for name, value in response.headers]
+            lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
             text = "".join(lines)
             if not (text.isascii() and text.isprintable()):
                 return None
@@ -203,7 +201,7 @@ class DirectProtocol(HttpToolsProtocol):
         """The message of the held request is complete: answer or release it; returns whether it is answered."""
         assert self._encoder is not None
         app, parts = self._encoder.app, self.parts
-        method, body = texts[self.parser.get_method()], parts[0] if len(parts) == 1 else b"".join(parts)
+        method, body = decode_text(self.parser.get_method()), parts[0] if len(parts) == 1 else b"".join(parts)
         origin = self._origin or self._find_origin()
         response = app.respond(Request(method, self._path, self._query, self.fields, body, origin))
         if response is None:
