@@ -35,7 +35,8 @@ class JsonError(ValueError):
 
 def parse_json(text: bytes, limit: int | None = None) -> Any:
     """The value; raises JsonError. `limit` is the most values it may hold, `max_values` by default."""
-    check_values(text, limit)
+    if limit is not None or len(text) > MAX_VALUES * _LEAST_BYTES:
+        check_values(text, limit)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as problem:

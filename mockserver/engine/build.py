@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
 from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
+from mockserver.engine.recorded import with_replays
 from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
@@ -248,7 +249,7 @@ def bind_operations(
                 changed[operation.key] = defaults
                 handler, check = _defaulting(handler, defaults), check and _defaulting(check, defaults)
             services.append(BoundOperation(operation, world, owner, handler, check))
-    return services
+    return with_replays(services)
 
 
 def _changed_defaults(operation: Operation, owner: Provider) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
+from mockserver.engine.recorded import NotRecorded
 from mockserver.engine.refusals import bad_credential, problem_for, status_of, store_refusal, with_challenge
 from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
@@ -97,7 +98,7 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
-            outcome = None
+            outcome = call = None
             try:
                 if refusal is not None:
                     raise refusal
@@ -109,9 +110,13 @@ class Engine:
                     )  # fmt: skip
                     if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
                         self._valid_call(service, match, outcome.request, sandbox, now, token)
-                    response = outcome.reply or self._answer(service, match, outcome.request, sandbox, now, token)
-                else:
-                    response = self._answer(service, match, request, sandbox, now, token)
+                response = outcome.reply if outcome else None
+                if response is None:
+                    asked = outcome.request if outcome else request
+                    replayed = service.replay(service, match, asked, sandbox, now) if service.replay else None
+                    found = replayed or self._valid_call(service, match, asked, sandbox, now, token)
+                    call = None if isinstance(found, Response) else found
+                    response = found if isinstance(found, Response) else self._answer(service, found)
             except Refusal as raised:
                 refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
@@ -120,7 +125,7 @@ class Engine:
             if outcome:
                 response = outcome.disturbed(response)
                 self._count_demanded(service, response)
-            response = self._recorded(service, request, sandbox, now, response, refusal, started)
+            response = self._recorded(service, request, sandbox, now, call, response, refusal, started)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
@@ -142,7 +147,7 @@ class Engine:
             return _no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
-            return self._recorded(service, request, sandbox, sandbox.clock.now(), response, refusal, started)
+            return self._recorded(service, request, sandbox, sandbox.clock.now(), None, response, refusal, started)
 
     def unavailable(self, request: Request, problem: StoreUnavailable) -> Response:
         """The response while the store does not work. It is in no journal."""
@@ -154,6 +159,7 @@ class Engine:
         request: Request,
         sandbox: Sandbox,
         now: float,
+        call: Call | None,
         response: Response,
         refusal: Refusal | None,
         started: float,
@@ -161,7 +167,7 @@ class Engine:
         """The response with the common headers; it is counted and recorded in the journal."""
         provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
         if provider is not None and provider.add_headers is not None:
-            response = provider.add_headers(request, sandbox, response, self.settings)
+            response = provider.add_headers(request, sandbox, response, self.settings, call)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         met = service.operation.key if service else "", response.status
@@ -183,7 +189,12 @@ class Engine:
 
     def is_slow(self, request: Request) -> bool:
         """Whether the request may take so long that it needs a worker thread."""
-        return request.path.startswith(self._slow) or self._is_costly(request)
+        if request.path.startswith(self._slow):
+            return True
+        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
+            if is_costly(request):
+                return True
+        return False
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation takes a multipart form. Called before the body of `request` is read."""
@@ -209,13 +220,7 @@ class Engine:
         """The name of the request's sandbox, which is not created."""
         match, _, _ = self._route(request)
         key = match.arguments.get(match.operation.sandbox_parameter) if match else None
-        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))
-
-    def _is_costly(self, request: Request) -> bool:
-        for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
-            if is_costly(request):
-                return True
-        return False
+        return self.sandboxes.name_of(key) or sandbox_name(request, self._token(request, match))[0]
 
     def serves(self, path: str) -> bool:
         """Whether an operation has this path, with any method."""
@@ -230,7 +235,8 @@ class Engine:
 
     def open_sandbox(self, request: Request, token: str | None) -> Sandbox:
         """The sandbox that the request names; raises SandboxesFull."""
-        return self.sandboxes.open(sandbox_name(request, token), by_token=is_named_by_token(request, token))
+        name, by_token = sandbox_name(request, token)
+        return self.sandboxes.open(name, by_token=by_token)
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
         """Headers that report the eviction of an earlier sandbox of this name. Sent once."""
@@ -261,18 +267,8 @@ class Engine:
                 return found
         return self.open_sandbox(request, token)
 
-    def _answer(  # noqa: PLR0917  the hot path
-        self,
-        service: BoundOperation,
-        match: RouteMatch,
-        request: Request,
-        sandbox: Sandbox,
-        now: float,
-        token: str | None,
-    ) -> Response:
-        call = self._valid_call(service, match, request, sandbox, now, token)
-        if isinstance(call, Response):
-            return call
+    @staticmethod
+    def _answer(service: BoundOperation, call: Call) -> Response:
         if service.handler is not None:
             return service.handler(call)
         response = canned_response(call)
@@ -329,6 +325,8 @@ class Engine:
         return charges is None or charges(service.operation, request, sandbox, self.settings)
 
     def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
+        if isinstance(refusal, NotRecorded):
+            return refusal.response
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)
@@ -367,14 +365,13 @@ class Engine:
         return response
 
 
-def sandbox_name(request: Request, token: str | None) -> str:
-    """The name of the request's sandbox: its `X-Mock-Sandbox`, else its bearer token, else `default`."""
-    return shortened_name(request.headers.get(SANDBOX_HEADER) or token or DEFAULT_SANDBOX)
+def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
+    """The name of the request's sandbox, and whether that is its token.
 
-
-def is_named_by_token(request: Request, token: str | None) -> bool:
-    """Whether the request's sandbox is named by its bearer token."""
-    return bool(token) and not request.headers.get(SANDBOX_HEADER)
+    It is its `X-Mock-Sandbox`, else its token, else `default`.
+    """
+    named = request.headers.get(SANDBOX_HEADER)
+    return shortened_name(named or token or DEFAULT_SANDBOX), bool(token) and not named
 
 
 def _no_room(full: SandboxesFull) -> Response:

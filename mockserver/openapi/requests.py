@@ -129,7 +129,8 @@ def _read_arguments(
             if parameter.is_encoded and isinstance(value, str):
                 value = decoded(value)
             arguments[parameter.name] = value
-            violations += parameter.schema.violations(value, where)
+            if not parameter.schema.fast_accepts(value):
+                violations += parameter.schema.violations(value, where)
         elif parameter.required:
             violations.append(
                 Violation(where, "required", f"{parameter.name!r} is a required {parameter.location} parameter")
@@ -229,7 +230,7 @@ def is_encoded(headers: Mapping[str, str]) -> bool:
 
 
 def _read_body(operation: Operation, request: Request, violations: list[Violation]) -> tuple[Any, bytes | memoryview]:
-    if is_encoded(request.headers):
+    if "content-encoding" in request.headers and is_encoded(request.headers):
         raise _encoded(request.headers["content-encoding"])
     contents = operation.body or {}
     media_type = request.headers.get("content-type", "")
@@ -275,7 +276,7 @@ def _encoded(coding: str) -> Refusal:
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes | memoryview]:
     try:
         value = parse_json(request.body)
-        if content.encoded and isinstance(value, dict):
+        if isinstance(value, dict) and not content.encoded.isdisjoint(value):
             value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
         canonical = _canonical_body(value, len(request.body))
     except JsonError as problem:
@@ -284,7 +285,7 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     except orjson.JSONEncodeError:  # parsed JSON may be nested too deeply to be encoded
         violations.append(Violation(("body",), "depth", "is nested too deeply"))
         return None, b""
-    if content.schema is not None:
+    if content.schema is not None and not content.schema.fast_accepts(value):
         violations += content.schema.violations(value, ("body",))
     return value, canonical
 

@@ -30,7 +30,7 @@ from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
-from mockserver.web.scopes import origin_of, texts
+from mockserver.web.scopes import decode_text, origin_of
 
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
@@ -62,18 +62,16 @@ class AnswersAtOnce(Protocol):
         """An ASGI application that delivers this response."""
 
 
-class _Names(dict[str, str]):
-    """The starts of header lines by name; those of headers that need a conversation are not printable."""
-
-    def __missing__(self, name: str) -> str:
-        if len(self) >= MAX_STARTS:
-            self.clear()
-        lower = name.lower()
-        start = self[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
-        return start
+_line_starts: dict[str, str] = {}
+"""The starts of header lines by name; those of headers that need a conversation are not printable."""
 
 
-_names = _Names()
+def _add_line_start(name: str) -> str:
+    if len(_line_starts) >= MAX_STARTS:
+        _line_starts.clear()
+    lower = name.lower()
+    start = _line_starts[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
+    return start
 
 
 class ResponseEncoder:
@@ -98,7 +96,7 @@ class ResponseEncoder:
                 return None
             start = self._add_start(key, defaults)
         if response.headers:
-            lines = [_names[name] + value for name, value in response.headers]
+            lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
             text = "".join(lines)
             if not (text.isascii() and text.isprintable()):
                 return None
@@ -120,22 +118,20 @@ class ResponseEncoder:
 class DirectProtocol(HttpToolsProtocol):
     """One connection; see the module."""
 
+    transport: CoalescingTransport  # type: ignore[assignment]
+
     def __init__(self, *given: Any, encoder: ResponseEncoder | None = None, **named: Any) -> None:
         """Without an encoder, every request becomes a conversation."""
         super().__init__(*given, **named)
         self._encoder = encoder
         self.is_held = False
         """Whether a request is held."""
-        self._fields: dict[str, str] = {}
+        self.fields: dict[str, str] = {}
+        """The headers of the current request; of a repeated one the last counts."""
         self._path = self._query = self._origin = ""
-        self._parts: list[bytes] = []
-        """Headers, path, query, origin and pieces of the body of the held request."""
+        self.parts: list[bytes] = []
+        """Path, query, origin and pieces of the body of the held request."""
         self._gather_timer: asyncio.TimerHandle | None = None
-
-    def on_message_begin(self) -> None:
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
 
     def hold_or_begin(self) -> None:
         """The head is complete: hold the request, or begin its conversation."""
@@ -146,18 +142,12 @@ class DirectProtocol(HttpToolsProtocol):
         path, query = target.path.decode("ascii"), target.query
         self._path = unquote(path) if "%" in path else path
         self._query = query.decode("latin-1") if query else ""
-        self._parts = []
         self.is_held = True
-
-    def on_body(self, body: bytes) -> None:
-        if self.is_held:
-            self._parts.append(body)
-        else:
-            super().on_body(body)
 
     def begin_conversation(self, app: App | None = None) -> None:
         """Begin the ASGI conversation of the current request; `app` replaces the application for it."""
-        url, headers, expects, usual = self.url, self.headers, self.expect_100_continue, self.app
+        url, expects, usual = self.url, self.expect_100_continue, self.app
+        headers = [(name.lower(), value) for name, value in self.headers]
         super().on_message_begin()  # makes the scope
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         self.scope["headers"] = headers.copy()  # Trailers are no headers, but the parser would add them.
@@ -171,7 +161,7 @@ class DirectProtocol(HttpToolsProtocol):
     def release_held(self, app: App | None = None) -> None:
         """Make the held request, if there is one, a conversation, and replay what was read of its body."""
         if self.is_held:
-            parts = self._parts
+            parts = self.parts
             self.drop_held()
             self.begin_conversation(app)
             for part in parts:
@@ -180,42 +170,40 @@ class DirectProtocol(HttpToolsProtocol):
     def drop_held(self) -> None:
         """Forget the held request: it is answered, or its connection is lost."""
         self.is_held = False
-        self._parts = []
+        self.parts = []
         if self._gather_timer is not None:
             self._gather_timer.cancel()
             self._gather_timer = None
 
     def gather(self) -> None:
         """The received data ends within the body of the held request: wait if it is small, else release."""
-        stated = self._fields.get("content-length", "")
+        stated = self.fields.get("content-length", "")
         if self._encoder is None or not stated.isdigit() or int(stated) > self._encoder.app.max_direct_body:
             self.release_held()
         elif self._gather_timer is None:
             self._gather_timer = self.loop.call_later(GATHER_SECONDS, self.release_held)
 
     def _may_be_direct(self) -> bool:
-        cycle, parser, transport = self.cycle, self.parser, cast(CoalescingTransport, self.transport)
-        if (
+        cycle, parser, transport = self.cycle, self.parser, self.transport
+        return not (
             self._encoder is None
-            or not (cycle is None or cycle.response_complete)
-            or transport.is_writing
+            or (cycle is not None and not cycle.response_complete)
+            or transport.parts
             or self.flow.write_paused
+            or "transfer-encoding" in self.fields
             or parser.should_upgrade()
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
             or transport.is_closing()
-        ):
-            return False
-        self._fields = {texts[name]: texts[value] for name, value in self.headers}
-        return "transfer-encoding" not in self._fields
+        )
 
     def answer_held(self) -> bool:
         """The message of the held request is complete: answer or release it; returns whether it is answered."""
         assert self._encoder is not None
-        app, parts = self._encoder.app, self._parts
-        method, body = texts[self.parser.get_method()], parts[0] if len(parts) == 1 else b"".join(parts)
+        app, parts = self._encoder.app, self.parts
+        method, body = decode_text(self.parser.get_method()), parts[0] if len(parts) == 1 else b"".join(parts)
         origin = self._origin or self._find_origin()
-        response = app.respond(Request(method, self._path, self._query, self._fields, body, origin))
+        response = app.respond(Request(method, self._path, self._query, self.fields, body, origin))
         if response is None:
             self.release_held()
             return False

@@ -64,7 +64,7 @@ LOG = logging.getLogger("uvicorn.error")
 
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the gateway."""
+    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the usual one."""
     sys.setswitchinterval(0.001)  # the event loop waits this long for the interpreter lock when threads compute
     raise_open_files()
     return_freed_memory()
@@ -77,7 +77,8 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
         ours = None
         if app is None:
             app = ours = create_app(settings)
-            workers = ours.engine.workers
+        if isinstance(app, MockServer):
+            workers = app.engine.workers
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
             with (
@@ -375,6 +376,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         workers=1,
         proxy_headers=False,
         server_header=False,
+        date_header=getattr(app, "adds_date", True),
         access_log=False,
         log_config=None,
         log_level=settings.log_level,

@@ -15,15 +15,17 @@ uvicorn's protocol serves the requests that `direct` does not answer. What is ad
 import asyncio
 import logging
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import httptools
 import orjson
 
+from mockserver.records import Record
 from mockserver.server.direct import App, DirectProtocol
 from mockserver.server.log_output import Throttle
 from mockserver.server.socket import CoalescingTransport, PendingWrites
 from mockserver.web.large_bodies import LARGE_BODIES
+from mockserver.web.scopes import parse_fields
 
 PIECE = 1024
 """Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
@@ -44,7 +46,7 @@ _log = logging.getLogger("mockserver")
 _invalid_requests = Throttle()
 
 
-class ConnectionLimits(NamedTuple):
+class ConnectionLimits(Record, frozen=True, gc=False):
     """See the module."""
 
     head_seconds: float = 10.0
@@ -87,7 +89,7 @@ class NoUpgradeProtocol(DirectProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._waiting = b""
         """Data received after a request whose response is not complete."""
-        self._unknown_expectation = self._had_large_head = False
+        self._had_large_head = False
         self._active_at = 0.0
         """When data came or a response ended, in seconds of the loop's clock."""
 
@@ -168,10 +170,8 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def _body_piece(self) -> int:
         """How much of a body to parse at once: all of it, if its length is known."""
-        for name, value in self.headers:
-            if name == b"content-length":
-                return max(int(value) - self._body_received, 1)
-        return BODY_PIECE
+        size = self.fields.get("content-length")
+        return BODY_PIECE if size is None else max(int(size) - self._body_received, 1)
 
     def _parse(self, piece: bytes | memoryview) -> bytes:
         """Parses data; returns what to parse again: a request without its upgrade offer."""
@@ -196,35 +196,37 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def on_message_begin(self) -> None:
         self._is_begun = True
-        self._unknown_expectation = False
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False  # and no scope, which uvicorn makes here
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"expect":
-            self.expect_100_continue = value.strip().lower() == b"100-continue"
-            self._unknown_expectation = not self.expect_100_continue
-        self.headers.append((name, value))
+        self.headers.append((name, value))  # `begin_conversation` writes the names in lower case
 
     def on_headers_complete(self) -> None:
         if self._before > self._limits.head_bytes:  # which may count more than the head
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self._limits.head_bytes:
                 raise _HeadTooLargeError
+        if self._before > LARGE_HEAD:
+            self._had_large_head = True
         if self._timer is not None:
             self._stop_timer()
-        self._had_large_head = self._had_large_head or self._before > LARGE_HEAD
         self._before = self._body_received = 0
         self._is_begun, self._is_in_body = False, True
-        if self.url[:1] == b"/" and not (self.expect_100_continue or self._unknown_expectation):
-            self.hold_or_begin()
-        else:
+        self.fields = parse_fields(self.headers)
+        if "expect" in self.fields or self.url[:1] != b"/":
             self._begin_unusual_request()
+        else:
+            self.hold_or_begin()
 
     def on_body(self, body: bytes) -> None:
         self._before = 0
         self._body_received += len(body)
-        super().on_body(body)
+        if self.is_held:
+            self.parts.append(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._before = 0
@@ -256,7 +258,7 @@ class NoUpgradeProtocol(DirectProtocol):
     def shutdown(self) -> None:
         self.release_held()
         self._waiting = b""
-        cast(CoalescingTransport, self.transport).end()
+        self.transport.end()
         super().shutdown()
 
     def pause_writing(self) -> None:
@@ -281,7 +283,7 @@ class NoUpgradeProtocol(DirectProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         headers = []
-        for name, value in self.headers:
+        for name, value in [(name.lower(), value) for name, value in self.headers]:
             if name == b"connection":
                 options = [each.strip() for each in value.split(b",")]
                 kept = b", ".join(each for each in options if each.lower() != b"upgrade")
@@ -292,13 +294,13 @@ class NoUpgradeProtocol(DirectProtocol):
         return b"".join([line, *headers, b"\r\n"])
 
     def _begin_unusual_request(self) -> None:
-        """A target that is no path, or an `Expect` header."""
-        http_1_0 = self.parser.get_http_version() == "1.0"
-        self.expect_100_continue = self.expect_100_continue and not http_1_0
+        """A target that is no path, or an `Expect` header, which HTTP/1.0 does not know."""
+        expected = None if self.parser.get_http_version() == "1.0" else self.fields.get("expect")
+        self.expect_100_continue = expected is not None and expected.strip().lower() == "100-continue"
         app: App | None = None
         if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
             app = _options
-        elif self._unknown_expectation and not http_1_0:
+        elif expected is not None and not self.expect_100_continue:
             app = _expectation_failed
         if b"://" in self.url and self.url[:1] != b"/":
             path = self.url.partition(b"://")[2]
@@ -349,7 +351,7 @@ class NoUpgradeProtocol(DirectProtocol):
             b"connection: close",
         ]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
-        cast(CoalescingTransport, self.transport).finish(LINGER)
+        self.transport.finish(LINGER)
 
     def _make_room(self) -> None:
         """Close the longest idle connections, or this one if all others are busy."""

@@ -45,7 +45,7 @@ class CoalescingTransport:
     The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_parts", "_send_seconds", "_transport", "_writes", "is_disturbed")
+    __slots__ = ("_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_disturbed", "parts")
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class CoalescingTransport:
         self._send_seconds = send_seconds
         self._transport = transport
         self._loop = loop
-        self._parts: list[bytes] = []
+        self.parts: list[bytes] = []
+        """Data that waits for the end of this round of the loop."""
         self._is_ending = False
         self.is_disturbed = False
         """Whether a disturbed response is being sent, which a shutdown does not wait for."""
@@ -74,9 +75,9 @@ class CoalescingTransport:
         return self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        if not self._parts:
+        if not self.parts:
             self._writes.add(self, self._loop)
-        self._parts.append(data)
+        self.parts.append(data)
 
     def close(self) -> None:
         self.flush()
@@ -109,14 +110,9 @@ class CoalescingTransport:
         if self.is_disturbed:
             self._transport.abort()
 
-    @property
-    def is_writing(self) -> bool:
-        """Whether data waits for the end of this round of the loop."""
-        return bool(self._parts)
-
     def flush(self) -> None:
         """Send what was written."""
-        parts, self._parts = self._parts, []
+        parts, self.parts = self.parts, []
         if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
 

@@ -104,14 +104,18 @@ def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
     return bool(at), start
 
 
+LONGEST_PROGRESSION = 10**12
+"""In seconds, or polls."""
+
+
 def read_progression(text: str, place: str = "progression") -> tuple[str, float]:
     """The progression, and its amount: seconds for `time`, polls for `polls`, 0 for `immediate`."""
     kind, _, amount = text.partition(":")
     if text == "immediate":
         return kind, 0
-    if kind == "polls" and is_digits(amount) and int(amount) >= 1:
+    if kind == "polls" and is_digits(amount) and 1 <= int(amount) <= LONGEST_PROGRESSION:
         return kind, int(amount)
-    if kind == "time" and (seconds := _seconds(amount)) is not None:
+    if kind == "time" and (seconds := _seconds(amount)) is not None and seconds <= LONGEST_PROGRESSION:
         return kind, seconds
     raise invalid_value(place, text, PROGRESSION_WANTED)
 

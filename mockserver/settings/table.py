@@ -122,6 +122,13 @@ class CoreSettings:
     dynamic: bool = setting(
         False, "Generate responses from schemas even where the document has examples.", group=BEHAVING
     )
+    unrecorded: str = setting(
+        "explain",
+        "What a request gets that a served recording does not have: 404 with the nearest recorded request, or the "
+        "sandbox's own answer.",
+        group=BEHAVING,
+        choices=("explain", "answer"),
+    )
     magic: bool = setting(
         True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING
     )

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import msgspec
 
 from mockserver.http import StoredBytes
-from mockserver.records import is_record
+from mockserver.records import Endless, is_record, read_endless
 
 INLINE_BYTES = 16 * 1024
 """Blobs of at most so many bytes are written with their value."""
@@ -27,7 +27,11 @@ class Codec:
         object of that type again, or raises ValueError. `sandbox.blobs` has both.
         """
         self._encoder = msgspec.msgpack.Encoder(enc_hook=write)
-        self._decoders = {name: msgspec.msgpack.Decoder(type_, dec_hook=read) for name, type_ in types.items()}
+
+        def read_other(type_: type, value: Any) -> Any:
+            return read_endless(value) if type_ is Endless else read(type_, value)
+
+        self._decoders = {name: msgspec.msgpack.Decoder(each, dec_hook=read_other) for name, each in types.items()}
 
     def encode(self, value: Any) -> bytes:
         """The value in bytes; raises TypeError for one that is no value."""

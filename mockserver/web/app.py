@@ -167,7 +167,7 @@ class _Dispatch:
     def respond(self, request: Request) -> Response | None:
         """The response to a request for an operation; None for all else, and where Gateway.respond has none."""
         path = request.path
-        if path in self._pages or path.startswith(ADMIN_PREFIX) or path in HEALTH:
+        if path in self._pages or path.startswith(ADMIN_PREFIX):
             return None
         return self.gateway.respond(request)
 

@@ -56,6 +56,10 @@ def _becomes_a_page(headers: Mapping[str, str]) -> bool:
     return headers.get("sec-fetch-dest", _FETCHED) != _FETCHED
 
 
+def _is_multipart(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART
+
+
 class Gateway:
     """Receives a request whole, has the engine answer it, and delivers the answer."""
 
@@ -63,6 +67,8 @@ class Gateway:
         self._engine = engine
         self._engine.dispatcher = self.dispatcher = CallbackDispatcher(engine, settings)
         self._max_body = settings.max_body
+        self.max_direct_body = min(settings.max_body, THREAD_BYTES)
+        """The most bytes of a body for which `respond` may have a response."""
         self._body_timeout = BodyTimeout(settings.body_timeout)
         self._upload_timeout = BodyTimeout(UPLOAD_TIMEOUT)
         self.delivery = Delivery(engine.workers, AnswerSpace(), shows_source=settings.debug_headers)
@@ -106,14 +112,11 @@ class Gateway:
         headers = request.headers
         if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
             return None
-        if len(request.body) > self._max_body or headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+        if len(request.body) > self.max_direct_body or _is_multipart(headers):
             return None
-        return None if self._is_long(request) else self._answer(request)
-
-    @property
-    def max_direct_body(self) -> int:
-        """The most bytes of a body for which `respond` may have a response."""
-        return min(self._max_body, THREAD_BYTES)
+        if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
+            return None
+        return self._answer(request)
 
     def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
         """The headers of every response with this media type and source."""
@@ -123,7 +126,7 @@ class Gateway:
         """The response; raises ConnectionResetError when the client left before there was one."""
         try:
             has_body = scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
-            if has_body and headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART:
+            if has_body and _is_multipart(headers):
                 request = await self._read_multipart(read_request(scope, headers, b""), receive)
             else:
                 body = await self._read_body(headers, receive) if has_body else b""

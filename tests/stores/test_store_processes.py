@@ -81,7 +81,7 @@ def test_whatever_moment_a_server_is_killed_at_all_that_was_acknowledged_is_ther
     chance, known = random.Random(seed), []
     server = world.start(*FROZEN)
     for _ in range(4):
-        running, got = server, []
+        running, got = server, list[str]()
 
         def write(server: StoreProcess = running, got: list[str] = got) -> None:
             try:
@@ -162,7 +162,7 @@ def test_polls_count_wherever_they_arrive(world: StoreWorld) -> None:
 
 def test_what_an_admin_call_changes_on_one_replica_holds_on_the_other(world: StoreWorld) -> None:
     one, other = world.start(*FROZEN), world.start(*FROZEN)
-    admin = {"params": {"sandbox": "test"}}
+    admin: dict[str, Any] = {"params": {"sandbox": "test"}}
     for server in (one, other):
         server.ask("GET", "/user")
     before = other.ask("GET", "/__admin/clock", **admin).json()["now"]

@@ -25,11 +25,14 @@ else:
     pycountry = lazy_module("pycountry")
 
 _PLACES = ("subdivision", "city")
+_CHECKED = frozenset({"country", "device", *_PLACES})
 
 
 def check_targeting(call: Call) -> Iterator[Violation]:
     """Rules across fields: places require their country, a subdivision must belong to it, a device must be listed."""
     where, given = ("body", call.body) if isinstance(call.body, dict) else ("query", call.arguments)
+    if _CHECKED.isdisjoint(given):  # as in most requests
+        return
     country = given.get("country")
     for name in _PLACES:
         if given.get(name) and not country and "country" not in call.broken:
@@ -66,12 +69,14 @@ def needs_credits(operation: Operation, request: Request, sandbox: Sandbox, sett
 
     Of the reads, only `GET /ai/completions` documents a 402 from July 2026 on; earlier documents are unclear.
     """
+    if operation.key == "queueBatch":
+        return True
     own = sandbox.conditions.applied_to(provider_settings(AgentFirstSettings, settings))
     if own.credit_check == "documented":
         return True
     if operation.key == "getCompletion":
         return own.agentfirst_version == "2026-07"
-    return operation.key == "queueBatch" or (operation.key == "askModel" and not _fetches(request.query))
+    return operation.key == "askModel" and not _fetches(request.query)
 
 
 def _fetches(query: str) -> bool:

@@ -33,8 +33,9 @@ LIFECYCLE = Lifecycle(
 
 def status_of(batch: Batch, now: float, tally: ItemCounts | None = None) -> Status:
     """The status of the batch, whose tally may be known. It is `failed` only if every prompt failed."""
-    if now < batch.items_end():
+    tally = tally or batch.tally(now)
+    if tally.successful + tally.failed < batch.size:
         return Status.RETRIEVING
     if now < batch.end():
         return Status.ARCHIVING
-    return Status.SUCCESSFUL if (tally or batch.tally(now)).successful else Status.FAILED
+    return Status.SUCCESSFUL if tally.successful else Status.FAILED

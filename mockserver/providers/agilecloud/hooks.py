@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mockserver.api.call import Call
 from mockserver.api.provider import Provider
 from mockserver.errors import Reason, Refusal
 from mockserver.http import FAULT_SOURCE, Request, Response
@@ -19,7 +20,7 @@ from mockserver.settings.table import Settings, provider_settings
 
 # Most users need one API of two, so start-up imports none of the handlers.
 if TYPE_CHECKING:
-    from mockserver.providers.agilecloud import collections, errors, files, snapshot, upgrade, usage
+    from mockserver.providers.agilecloud import collections, errors, files, read_back, upgrade, usage
     from mockserver.providers.agilecloud.batches import operations as batches
     from mockserver.providers.agilecloud.batches import reads as batch_reads
     from mockserver.providers.agilecloud.chat import operations as chat
@@ -28,7 +29,7 @@ else:
     errors = lazy_module("mockserver.providers.agilecloud.errors")
     usage = lazy_module("mockserver.providers.agilecloud.usage")
     collections = lazy_module("mockserver.providers.agilecloud.collections")
-    snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
+    read_back = lazy_module("mockserver.providers.agilecloud.read_back")
     upgrade = lazy_module("mockserver.providers.agilecloud.upgrade")
     batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
     batch_reads = lazy_module("mockserver.providers.agilecloud.batches.reads")
@@ -55,15 +56,19 @@ def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: floa
     buckets.put(account.key, bucket)
 
 
-def add_headers(request: Request, sandbox: Sandbox, response: Response, settings: Settings) -> Response:
+def add_headers(
+    request: Request, sandbox: Sandbox, response: Response, settings: Settings, call: Call | None
+) -> Response:
     """The response with the request's id, and the account's remaining requests and tokens."""
-    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(read_token(request) or ""))
+    token = read_token(request) or ""
+    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(token))
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
-    headers = limit_headers(bucket, limit, sandbox.clock.now(), response.status)
+    headers = limit_headers(bucket, limit, call.now if call else sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
-    return response.with_headers(("X-Request-ID", request_id(request, sandbox)), *headers)
+    id_ = request_id(request, sandbox, token, call.canonical if call else b"")
+    return response.with_headers(("X-Request-ID", id_), *headers)
 
 
 def is_costly(request: Request) -> bool:
@@ -71,8 +76,9 @@ def is_costly(request: Request) -> bool:
     path, body = request.path, request.body
     if path != CHAT:
         return path.startswith(PROMPTS)
-    # Searching a single character is much faster than searching a word.
-    return (b"_" in body and any(word in body for word in _COSTLY)) or (b"\\" in body and b"\\u00" in body)
+    # Searching a single character is much faster than searching a word, and `find` than `in` for a short body.
+    has_word = body.find(b"_") >= 0 and any(word in body for word in _COSTLY)
+    return has_word or (body.find(b"\\") >= 0 and b"\\u00" in body)
 
 
 api = Provider(
@@ -92,7 +98,7 @@ api = Provider(
     usage_report=lazy_function(lambda: usage.report),
     collections=lazy_function(lambda: collections.collection_types),
     dated=("agilecloud.jobs", "agilecloud.files"),
-    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
+    read_back=lazy_function(lambda: read_back.read_back),
     upgrade_collections=lazy_function(lambda: upgrade.upgrade_collections),
     listings={
         "batches": lazy_function(lambda: batches.batch_rows),

@@ -7,7 +7,6 @@ from itertools import islice
 import orjson
 
 from mockserver.http import Request, Upload
-from mockserver.openapi.security import read_token
 from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -30,20 +29,19 @@ _DROPPED = ""
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def request_id(request: Request, sandbox: Sandbox) -> str:
+def request_id(request: Request, sandbox: Sandbox, token: str, canonical_body: bytes | memoryview) -> str:
     """The client's own id, reduced to the allowed characters, else 32 hexadecimal digits.
 
     Those depend on the seed, the sandbox, the request, and how often the same request was sent before; other requests
-    do not matter.
+    do not matter. `canonical_body` is that of the request, empty if it is not known.
     """
     given = request.headers.get("x-request-id")
     kept = _NOT_OF_AN_ID.sub("", given)[:MAX_REQUEST_ID] if given else ""
     if kept:
         return kept
-    token = read_token(request)
     # The salt contains the sandbox's name, or another one's (`ids_of`).
     other_token = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
-    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token))
+    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token, canonical_body))
     count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
     return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()
 
@@ -61,11 +59,11 @@ def _count(asked: Collection[int], key: str) -> tuple[int, int]:
     return count, drops
 
 
-def _content(request: Request, other_token: str) -> bytes:
+def _content(request: Request, other_token: str, canonical_body: bytes | memoryview) -> bytes:
     """What identifies a request. For a form its fields, since its boundary is random."""
     query = "&".join(sorted(request.query.split("&"))) if request.query else ""
     head = f"{request.method}\n{request.path}\n{query}\n{other_token}\n\n".encode("utf-8", "surrogatepass")
-    return head + (_body(request.body) if request.form is None else _form(request.form))
+    return head + (_body(request.body, canonical_body) if request.form is None else _form(request.form))
 
 
 def _form(form: Mapping[str, str | Upload]) -> bytes:
@@ -79,9 +77,11 @@ def _file(upload: Upload) -> Iterator[str | int]:
     yield digest(upload.blob.read(0, MAX_PARSED)).hex()
 
 
-def _body(body: bytes) -> bytes:
+def _body(body: bytes, canonical_body: bytes | memoryview) -> bytes | memoryview:
     if not body or len(body) > MAX_PARSED:
         return body
+    if canonical_body:
+        return canonical_body
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):

@@ -19,7 +19,7 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.engine.engine import MAKE_ROOM, Engine, is_named_by_token, sandbox_name
+from mockserver.engine.engine import MAKE_ROOM, Engine, sandbox_name
 from mockserver.errors import Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
@@ -255,7 +255,7 @@ def _read_request(route: AdminRoute, request: StarletteRequest, body: bytes) -> 
     if SANDBOX in query:
         name, by_token = shortened_name(_read_sandbox(query.pop(SANDBOX))), False
     else:
-        name, by_token = sandbox_name(asked, token), is_named_by_token(asked, token)
+        name, by_token = sandbox_name(asked, token)
     return _AdminRequest(route, dict(request.path_params), query, body, name, by_token)
 
 
