@@ -21,7 +21,12 @@ def log_level_is_restored() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the tests run with another store."""
-    parser.addoption("--store", choices=("memory", "encoding"), default="memory", help="the store of all sandboxes")
+    parser.addoption(
+        "--store",
+        choices=("memory", "encoding", "sqlite", "redis"),
+        default="memory",
+        help="the store of all sandboxes",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,3 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         for module in ("engine.build", "sandbox.sandbox", "sandbox.manager"):
             pytest.MonkeyPatch().setattr(f"mockserver.{module}.open_store", EncodingStore)
+    elif config.getoption("--store") != "memory":
+        from store_servers import use_store  # noqa: PLC0415  as above
+
+        use_store(config.getoption("--store"))

@@ -5,10 +5,12 @@ import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mockserver import __version__
+from mockserver.contract.commands import CommandLine, add_commands
 from mockserver.errors import MockServerError, SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.settings.load import read_settings
@@ -172,7 +174,8 @@ def _refuse(unknown: Sequence[str], command: str, commands: Mapping[str, Argumen
     if not flag:
         commands[command].error(f"unexpected argument {unknown[0]!r}")
     others = [name for name, each in commands.items() if flag in _flags(each)]
-    if others:
+    is_cut = any(own.startswith(flag) for own in _flags(commands[command]))  # report's --fail-on, as --fail
+    if others and not is_cut:
         commands[command].error(f"{command} has no flag {flag}; it is one of {' and '.join(others)}")
     commands[command].error(f"unknown flag {flag}{did_you_mean(flag, _flags(commands[command]))}")
 
@@ -207,7 +210,7 @@ def _check(parsed: Namespace) -> int:
 
 def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
-    services = build.build_engine(settings).services
+    services = build.build_engine(replace(settings, store="memory")).services
     if parsed.json:
         _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE
@@ -289,10 +292,12 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mockserver {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(name: str, run: Callable[[Namespace], int], about: str, *, epilog: str = "") -> ArgumentParser:
+    def command(
+        name: str, run: Callable[[Namespace], int], about: str, *, epilog: str = "", takes: str = "[flags]"
+    ) -> ArgumentParser:
         made = commands.add_parser(
             name,
-            usage=f"mockserver {name} [flags]",
+            usage=f"mockserver {name} {takes}",
             help=about,
             description=about,
             epilog=f"{epilog}\n{EXIT_CODES}" if epilog else EXIT_CODES,
@@ -323,6 +328,7 @@ def _parser() -> ArgumentParser:
     reporting = command("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
     _add_report(reporting)
     _add_config(reporting)
+    add_commands(CommandLine(command, _add_settings, _settings, _write, _complain))
     parser.set_defaults(commands=commands.choices)
     return parser
 

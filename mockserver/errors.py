@@ -69,6 +69,23 @@ NO_STORAGE = 507
 """The status when the server's disk is full. No vendor documents one."""
 
 
+class StoreError(MockServerError):
+    """The store cannot be used; says why."""
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer, or cannot keep more; says why. The client may try again."""
+
+    def __init__(self, problem: str, *, is_full: bool = False) -> None:
+        super().__init__(problem)
+        self.is_full = is_full
+        """Whether it has no room, or may not be written."""
+
+
+class Conflict(Exception):
+    """Another process has changed the sandbox during a transaction. Nothing was changed; run it again."""
+
+
 class Violation(NamedTuple):
     """One way a value breaks its schema."""
 

@@ -99,7 +99,9 @@ EMPTY_STATUSES = frozenset({204, 205, 304})
 """Statuses without a body (RFC 9110). A client would read a body as the beginning of the next response."""
 FAULT_SOURCE = "fault"
 """The source of a response that a fault replaced."""
-SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE)
+UPSTREAM_SOURCE, PROXY_SOURCE = "upstream", "proxy"
+"""Sources of `mockserver proxy`: the API behind it, and the proxy itself where that gave no usable answer."""
+SOURCES = ("handler", "example", "generated", "stub", FAULT_SOURCE, UPSTREAM_SOURCE, PROXY_SOURCE)
 """All sources of a response, except fixtures, which have names."""
 UNDOCUMENTED_SOURCE = "undocumented"
 """Internal: the source of a response with an undocumented status, before its body is completed."""

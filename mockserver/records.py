@@ -4,18 +4,35 @@ A NamedTuple takes eight times as long to make, and twice as long to read. Their
 garbage collection, so a record refers to nothing that refers to it.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any, Self
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+if TYPE_CHECKING:
+    Endless = float
+else:
+    Endless = Real
+    """A number from 0 that may be infinite. JSON has no infinity, so it is null there; see `read_endless`."""
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+Bounds = msgspec.Meta
+"""Bounds of a field, as in `Annotated[int, Bounds(ge=0)]`. They are checked when a value is read, not when it is made;
+`__post_init__` is called in both cases, for rules that several fields have together.
+"""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A base class; its subclasses say `frozen=True, gc=False` as well."""
 
     def _replace(self, **changes: Any) -> Self:
         """A changed copy, as a NamedTuple has it."""
         return msgspec.structs.replace(self, **changes)
+
+    def _asdict(self) -> dict[str, Any]:
+        """The fields by name, as a NamedTuple has them."""
+        return msgspec.structs.asdict(self)
 
 
 def is_record(kind: Any) -> bool:
@@ -29,8 +46,10 @@ def field_names(kind: Any) -> Sequence[str]:
     return names
 
 
-def required_fields(kind: Any) -> frozenset[str]:
-    """The fields of such a class that have no default."""
-    if issubclass(kind, Record):
-        return frozenset(kind.__struct_fields__[: -len(kind.__struct_defaults__) or None])
-    return frozenset(name for name in kind._fields if name not in kind._field_defaults)
+def read_endless(value: Any) -> float:
+    """The number of JSON or MessagePack; raises ValueError for anything but a number from 0, or null."""
+    if value is None:
+        return math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"{str(value)[:100]} is no number from 0, or null")
+    return float(value)

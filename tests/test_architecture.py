@@ -32,6 +32,7 @@ LAYERS = (
     {"engine", "providers", "verify"},
     {"web", "client"},
     {"server"},
+    {"contract"},  # its commands start servers, and its proxy is one of web's applications
     {"testing"},
     {"cli", "pytest_plugin"},
     {"__main__"},
@@ -42,12 +43,16 @@ CLIENT_MAY_IMPORT = {*LAYERS[0], *LAYERS[1], "settings", "client"}
 CLIENT_MODULES = {"verify.reports"}
 
 HOMES = {
-    "starlette": {"web"},
+    "starlette": {"web", "contract.passing", "contract.proxy"},  # the last two for the types of ASGI
     "uvicorn": {"server"},
     "jsonschema": {"openapi.schema"},
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
     "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
+    "aiohttp": {"contract.upstream"},
+    "yarl": {"contract.upstream"},  # of aiohttp
+    "redis": {"stores.redis"},
+    "sqlite3": {"stores.sqlite"},
     "minijinja": {"fixtures.templates", "providers.agilecloud.prompts", "web.inspector.render"},
 }
 CALL_HOMES: dict[str, str | None] = {  # None: nowhere
@@ -157,7 +162,8 @@ def vendor_names(module: Module) -> list[str]:
     found = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Constant):
-            words = [node.value] if is_text(node) and id(node) not in docstrings and module.package != "cli" else []
+            is_help = module.package == "cli" or module.name == "contract.commands"
+            words = [node.value] if is_text(node) and id(node) not in docstrings and not is_help else []
         else:
             words = [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname", "module")]
         found += [word for word in words if isinstance(word, str) and VENDOR.search(word)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from mockserver.records import Record
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.sandbox import Sandbox
 
@@ -11,7 +12,7 @@ MAX_EXAMPLE = 300
 """The most characters of an example of a rejected item."""
 
 
-class RejectedItems(NamedTuple):
+class RejectedItems(Record, frozen=True, gc=False):
     """Items of a batch that failed validation: their number, and a few examples."""
 
     total: int = 0

@@ -12,13 +12,12 @@ from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_function
 from mockserver.openapi.document import Operation
-from mockserver.openapi.router import RouteNotFound
+from mockserver.openapi.router import RouteMatch, RouteNotFound
 from mockserver.records import Record
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.sandbox.snapshot.checks import Inconsistency
 from mockserver.settings.table import Settings
 
 Handler = Callable[[Call], Response]
@@ -47,10 +46,23 @@ ListRows = Callable[[Sandbox, float], Iterable[Mapping[str, Any]]]
 
 CollectionTypes = Callable[[], Mapping[str, Any]]
 """The type of each collection's values, by its name (`agilecloud.files`). Stores and exports write these types only."""
-SnapshotCheck = Callable[[ApiContext, Mapping[str, Mapping[str, Any]]], Iterator[Inconsistency]]
-"""Inconsistencies in the collections of an imported sandbox. Their types have been checked."""
 
 
+class Reading(NamedTuple):
+    """A value of a collection as clients read it."""
+
+    collection: str
+    key: str
+    read: Callable[[], Any]
+    """Returns the JSON; raises any exception if the value cannot be read."""
+    component: str = ""
+    """The schema of the bundled document that the JSON fits. Its `id`, if it has one, is the key."""
+
+
+ReadBack = Callable[[ApiContext, Sandbox], Iterator[Reading]]
+"""Reads what a sandbox has in the provider's collections, by the functions that answer clients. With it an import is
+tried in a sandbox that is thrown away.
+"""
 UpgradeCollections = Callable[[dict[str, Any]], None]
 """Changes the encoded collections of an export of format version 2 to those of version 3."""
 
@@ -65,6 +77,12 @@ class RequestPrompt(NamedTuple):
 
 FindPrompts = Callable[[str, Request], Iterator[RequestPrompt]]
 """The prompts of a request to the operation with that key; empty if they cannot be parsed."""
+
+
+Replay = Callable[["BoundOperation", RouteMatch, Request, Sandbox, float], Response | None]
+"""The recorded answer to a request at an instant; None if the sandbox is to answer. Raises Refusal for a request that
+was not recorded.
+"""
 
 
 @dataclass(eq=False)
@@ -102,7 +120,7 @@ class Provider:
     """Those of its collections that hold timestamps. While one is not empty, the sandbox clock cannot be restarted; the
     admin API reports their sizes.
     """
-    check_snapshot: SnapshotCheck | None = None
+    read_back: ReadBack | None = None
     upgrade_collections: UpgradeCollections | None = None
     listings: Mapping[str, ListRows] = field(default_factory=dict)
     find_batch_reads: Callable[[], BatchReads] | None = None
@@ -160,6 +178,8 @@ class BoundOperation(Record, frozen=True, gc=False):
     provider: Provider | None
     handler: Handler | None
     check: Check | None
+    replay: "Replay | None" = None
+    """Answers with recorded exchanges; None if none are served."""
 
     def described(self) -> dict[str, Any]:
         """The operation as JSON. Without a handler, fixtures, examples or the schema answer."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
 from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
+from mockserver.engine.recorded import with_replays
 from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
@@ -21,11 +22,12 @@ from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import DEFAULT_CREDITS, AccountSpec, facts_of
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.clock import ClockConfig
+from mockserver.sandbox.ids import digest
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import SandboxDefaults
 from mockserver.settings.declarations import PROVIDER_GROUP
 from mockserver.settings.entry_points import entry_points
-from mockserver.settings.parse import read_clock, read_progression
+from mockserver.settings.parse import read_clock, read_progression, read_store
 from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from mockserver.engine import scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
+    from mockserver.sandbox.shared import opening
 else:
+    opening = lazy_module("mockserver.sandbox.shared.opening")
     sent_requests = lazy_module("mockserver.engine.sent_requests")
     scenarios = lazy_module("mockserver.engine.scenarios")
     stateful = lazy_module("mockserver.engine.stateful.handlers")
@@ -62,7 +66,7 @@ def build_engine(settings: Settings, *, before: Engine | None = None) -> Engine:
         raise SpecError(problem.message, problem.place)
     services = bind_operations(specs, bundled, providers, fixtures, settings)
     defaults = _sandbox_defaults(settings, fixtures, providers)
-    sandboxes = before.sandboxes if before is not None else _make_manager(settings, defaults)
+    sandboxes = before.sandboxes if before is not None else _sandbox_manager(settings, defaults, providers)
     engine = Engine(services, sandboxes, settings, lambda: _load_scenarios(settings, services))
     engine.files = tuple(file for spec in named for file in spec.files)
     if settings.fixtures:
@@ -73,15 +77,34 @@ def build_engine(settings: Settings, *, before: Engine | None = None) -> Engine:
     return engine
 
 
-def _make_manager(settings: Settings, defaults: SandboxDefaults) -> SandboxManager:
-    return SandboxManager(
-        open_store(),
-        defaults,
-        limit=settings.max_sandboxes,
-        journal_bytes=settings.journal_bytes,
-        batch_bytes=settings.batch_bytes,
-        when_evicted=_log_evictions,
-    )
+def _sandbox_manager(settings: Settings, defaults: SandboxDefaults, providers: Sequence[Provider]) -> SandboxManager:
+    """The sandboxes, in the store that the settings name; raises SettingsError or StoreError."""
+    options: dict[str, Any] = {
+        "limit": settings.max_sandboxes,
+        "journal_bytes": settings.journal_bytes,
+        "batch_bytes": settings.batch_bytes,
+        "when_evicted": _log_evictions,
+    }
+    address = read_store(settings.store)
+    if address.kind == "memory":
+        return SandboxManager(open_store(), defaults, **options)
+    declared = {name: type_ for each in providers if each.collections for name, type_ in each.collections().items()}
+    store = opening.open_shared_store(address, declared)
+    shaping = {
+        "seed": settings.seed,
+        "fixtures": _files_digest(settings.fixtures),
+        "documents": _files_digest(settings.spec),
+    }
+    return opening.open_shared_sandboxes(store, defaults, shaping, is_forced=settings.store_force, **options)
+
+
+def _files_digest(paths: Sequence[str]) -> str:
+    """A digest of files, and of all files in folders."""
+    marks = []
+    for path in map(Path, paths):
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        marks += [digest(each.name.encode(), each.read_bytes()) for each in files]
+    return digest(*marks).hex()
 
 
 def _load_scenarios(settings: Settings, services: Sequence[BoundOperation]) -> "ScenarioSet":
@@ -226,7 +249,7 @@ def bind_operations(
                 changed[operation.key] = defaults
                 handler, check = _defaulting(handler, defaults), check and _defaulting(check, defaults)
             services.append(BoundOperation(operation, world, owner, handler, check))
-    return services
+    return with_replays(services)
 
 
 def _changed_defaults(operation: Operation, owner: Provider) -> Mapping[str, Any]:

@@ -10,8 +10,9 @@ from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
-from mockserver.engine.refusals import bad_credential, problem_for, status_of, with_challenge
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.engine.recorded import NotRecorded
+from mockserver.engine.refusals import bad_credential, problem_for, status_of, store_refusal, with_challenge
+from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
@@ -112,7 +113,8 @@ class Engine:
                 response = outcome.reply if outcome else None
                 if response is None:
                     asked = outcome.request if outcome else request
-                    found = self._valid_call(service, match, asked, sandbox, now, token)
+                    replayed = service.replay(service, match, asked, sandbox, now) if service.replay else None
+                    found = replayed or self._valid_call(service, match, asked, sandbox, now, token)
                     call = None if isinstance(found, Response) else found
                     response = found if isinstance(found, Response) else self._answer(service, found)
             except Refusal as raised:
@@ -146,6 +148,10 @@ class Engine:
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
             return self._recorded(service, request, sandbox, sandbox.clock.now(), None, response, refusal, started)
+
+    def unavailable(self, request: Request, problem: StoreUnavailable) -> Response:
+        """The response while the store does not work. It is in no journal."""
+        return self._refused(self._route(request)[1], request, store_refusal(problem))
 
     def _recorded(  # noqa: PLR0917  the hot path
         self,
@@ -319,6 +325,8 @@ class Engine:
         return charges is None or charges(service.operation, request, sandbox, self.settings)
 
     def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
+        if isinstance(refusal, NotRecorded):
+            return refusal.response
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
         operation, provider = (service.operation, service.provider) if service else (None, None)

@@ -1,7 +1,7 @@
 """How rejected requests are answered: status, challenge, and a problem document where nothing is documented."""
 
 from mockserver.api.provider import Provider
-from mockserver.errors import Reason, Refusal, Violation
+from mockserver.errors import NO_STORAGE, Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.responses import pick_status, problem
@@ -32,6 +32,14 @@ def with_challenge(reply: Response, operation: Operation, provider: Provider | N
     headers = tuple(each for each in reply.headers if each[0].lower() != CHALLENGE)
     challenge = format_challenges(operation.security, is_invalid=refusal.reason is Reason.FORBIDDEN)
     return reply._replace(headers=(*headers, ("WWW-Authenticate", challenge)))
+
+
+def store_refusal(problem: StoreUnavailable) -> Refusal:
+    """The rejection of a request whose sandbox cannot be read or changed."""
+    if problem.is_full:
+        return Refusal(Reason.UNAVAILABLE, f"The store takes nothing more: {problem}.", status=NO_STORAGE)
+    retry = (("Retry-After", "1"),)
+    return Refusal(Reason.UNAVAILABLE, f"The store does not work: {problem}.", status=503, headers=retry)
 
 
 def bad_credential(operation: Operation, request: Request, token: str | None) -> Refusal:

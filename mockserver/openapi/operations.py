@@ -10,6 +10,8 @@ from mockserver.openapi.schema import Schema
 from mockserver.openapi.security import BEARER, Requirement
 
 JSON = "application/json"
+PRICE = "x-mock-price"
+"""The extension of an operation that says what a call of the real API costs."""
 ENCODED = "x-mock-encoded"
 """The extension for a text that may be form- or URL-encoded although the location needs no encoding."""
 
@@ -132,6 +134,8 @@ class Operation:
     bases: tuple[str, ...] = ()
     """Paths of the document's servers (`/v2`), under which it is found, too."""
     is_deprecated: bool = False
+    price: Any = None
+    """What a call costs, as the document says (extension `x-mock-price`); None if it does not say."""
     callbacks: tuple[SentRequest, ...] = ()
     """Sent after a successful response."""
 

@@ -218,3 +218,31 @@ _SCALARS: Mapping[str, tuple[re.Pattern[str], list[str], Callable[[str], Any]]] 
 for _name, _row in _SCALARS.items():
     _add_scalar(_name, *_row)
 _Loader.add_implicit_resolver(f"{_TAG}merge", re.compile(r"<<\Z"), ["<"])
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # the C dumper where there is one
+    """Writes JSON values so that YAML 1.1 and 1.2 read the same: what either takes for no text is quoted."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, ()),
+            *_Loader.yaml_implicit_resolvers.get(first, ()),
+        ]
+        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  yaml's signature
+        """Equal values are written twice: an edit of one must not change the other."""
+        return True
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    return dumper.represent_scalar(f"{_TAG}str", text, style="|" if "\n" in text.rstrip("\n") else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def format_yaml(value: Any) -> str:
+    """A JSON value as YAML, for people: in the order of its members, with texts of several lines as blocks."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))

@@ -3,39 +3,46 @@
 import re
 from collections.abc import Iterator, Mapping
 from heapq import merge
-from typing import NamedTuple
+from typing import Annotated
 from zlib import crc32
 
+from mockserver.records import Bounds, Record
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
+from mockserver.sandbox.clock import Instant
 from mockserver.stores.collection import Cell, OpenCollection, OwnCell
+from mockserver.workers import checkpoint
 
 DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account that no file describes."""
 MOST = 2**62
 """The most credits or debts, so that a balance always fits into JSON."""
+Credits = Annotated[int, Bounds(ge=-MOST, le=MOST)]
+AccountKey = Annotated[str, Bounds(pattern="^[0-9a-f]{32}$")]
+"""The digest of a token, see `account_key`; the token itself is not kept."""
+DERIVED = ("settled", "promised", "unpaid")
+"""The collections that are computed from accounts and batches, by `Accounts.recount`; exports leave them out."""
 
 _RESERVED = re.compile(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
 )
 
 
-class AccountSpec(NamedTuple):
+class AccountSpec(Record, frozen=True, gc=False):
     """What an accounts file or a reserved token specifies of an account."""
 
-    key: str
-    """The digest of its token (`account_key`); the token itself is not kept."""
+    key: AccountKey
     email: str
-    credits: int = DEFAULT_CREDITS
+    credits: Credits = DEFAULT_CREDITS
     revoked: bool = False
-    revoked_at: float | None = None
+    revoked_at: int | float | None = None
     """Sandbox time from which the token is rejected, in Unix seconds; None is never."""
 
 
-class AccountOverrides(NamedTuple):
+class AccountOverrides(Record, frozen=True, gc=False):
     """Values for every account of a sandbox; they override files and tokens. None leaves a value unchanged."""
 
-    credits: int | None = None
+    credits: Credits | None = None
     revoked: bool | None = None
     revoked_at: float | None = None
 
@@ -52,12 +59,12 @@ class AccountOverrides(NamedTuple):
 NO_OVERRIDES = AccountOverrides()
 
 
-class Charge(NamedTuple):
+class Charge(Record, frozen=True, gc=False):
     """One entry of the ledger."""
 
-    at: float
-    """Sandbox time, in Unix seconds."""
-    credits: int
+    at: Instant
+    """Sandbox time."""
+    credits: Credits
     """The change of the balance: negative for a payment, or for a `set` to less. The balance is the sum of all."""
     entry: str
     """`opened`, `set` or `item`."""
@@ -66,13 +73,13 @@ class Charge(NamedTuple):
     """The item's index in its batch, from 0."""
 
 
-class Account(NamedTuple):
+class Account(Record, frozen=True, gc=False):
     """An account. Charges for items are not stored: they are computed from its batches."""
 
-    key: str
+    key: AccountKey
     email: str
     revoked: bool
-    revoked_at: float | None
+    revoked_at: int | float | None
     entries: tuple[Charge, ...]
     """The credits it was opened with, and later changes by admin calls."""
     is_operator_made: bool = False
@@ -140,6 +147,10 @@ class Accounts:
         """The open account with that key."""
         return self._accounts.get(key)
 
+    def items(self) -> Iterator[tuple[str, Account]]:
+        """The accounts opened so far by their keys, oldest first."""
+        return self._accounts.items()
+
     def every(self) -> list[Account]:
         """The accounts opened so far, oldest first."""
         return list(self._accounts.scan())
@@ -165,12 +176,19 @@ class Accounts:
 
     def add_batch(self, batch: Batch) -> None:
         """Add a batch, and charge its account for the successful items."""
-        id_, price = batch.id, batch.price
-        self._batches.put(id_, batch)
-        if price:
-            key, promised = batch.account, self._promised
-            promised.put(key, (promised.get(key) or 0) + price * batch.size)
-            self._unpaid.put(id_, key)
+        self._batches.put(batch.id, batch)
+        self._note_unpaid(batch)
+
+    def recount(self) -> None:
+        """Compute the collections in DERIVED anew from accounts and batches: no batch is settled yet."""
+        for rows in (self._settled, self._promised, self._unpaid):
+            for key, _ in rows.items():
+                rows.delete(key)
+        for account in self._accounts.scan():
+            self._settled.put(account.key, self._settled_of(account))
+        for batch in self._batches.scan():
+            checkpoint()
+            self._note_unpaid(batch)
 
     def can_pay(self, account: Account, now: float) -> bool:
         """Whether the balance is above 0. Charges are not computed while the credits cover the worst case."""
@@ -210,6 +228,12 @@ class Accounts:
         """Every entry up to now, oldest first."""
         paid = (each for each in self._batches.scan() if each.price and each.account == account.key)
         return merge(account.entries, *(_charges(each, now) for each in paid), key=lambda charge: charge.at)
+
+    def _note_unpaid(self, batch: Batch) -> None:
+        if batch.price:
+            key, promised = batch.account, self._promised
+            promised.put(key, (promised.get(key) or 0) + batch.price * batch.size)
+            self._unpaid.put(batch.id, key)
 
     def _open(self, account: Account) -> Account:
         self._settled.put(account.key, self._settled_of(account))

@@ -3,17 +3,22 @@
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.records import Bounds, Endless, Record
 from mockserver.sandbox.blobs import Body, read_body
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.conditions import ItemPlan
+from mockserver.settings.parse import LONGEST_PROGRESSION
 
 ARCHIVING_SHARE = 0.2
 """The share of a timed batch's duration that follows its last item."""
+MAX_PRICE = 1_000_000
+"""The most credits for an item, so that a balance always fits into JSON."""
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -43,28 +48,65 @@ class Lifecycle(Generic[Status]):
         return not self._table[status]
 
 
-class Progression(NamedTuple):
+class Progression(Record, frozen=True, gc=False):
     """What makes a batch progress: nothing (`immediate`: done at creation), the sandbox clock (`time`), or status
     requests (`polls`).
     """
 
     kind: str
-    amount: float = 0
+    amount: int | float = 0
     """Seconds of sandbox time, or number of status requests, until the end."""
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no batch progresses by {self.kind[:100]!r}; wanted one of {', '.join(KINDS)}")
+        if not KINDS[self.kind] <= self.amount <= LONGEST_PROGRESSION:
+            raise ValueError(
+                f"{self.kind}: {self.amount} is no number from {KINDS[self.kind]} to {LONGEST_PROGRESSION:g}"
+            )
 
+
+KINDS = {"immediate": 0, "time": 0, "polls": 1}
+"""The kinds of progressions, and the least amount of each."""
 IMMEDIATE = Progression("immediate")
 
 
-class ItemOutcome(NamedTuple):
+class RecordedJob(Record, frozen=True, gc=False):
+    """A recorded job that is replayed: its timeline is data, and it progresses as any batch does."""
+
+    since: str
+    """The operation whose answer began it; empty if it was read before any did."""
+    began: float
+    """Sandbox time, in Unix seconds."""
+    reads: int
+    progression: Progression
+
+    def step(self, times: Sequence[float], now: float) -> int:
+        """The index of its state, of those with these recorded times (in seconds, ascending).
+
+        `time` spreads the recorded time over its amount, `polls` the states over its reads.
+        """
+        last, amount = len(times) - 1, self.progression.amount
+        if self.progression.kind == "polls":
+            if self.reads >= amount:
+                return last
+            return min(int((self.reads - 1) * len(times) / amount), max(last - 1, 0))
+        if self.progression.kind == "immediate" or not times[-1] or now - self.began >= amount:
+            return last
+        return max(bisect_right(times, (now - self.began) / amount * times[-1]) - 1, 0)
+
+
+class ItemOutcome(Record, frozen=True, gc=False):
     """The outcome of an item, as markers in its text set it."""
 
     failure: int | None = None
     """The status it fails with; None when it succeeds."""
-    slowness: float = 0.0
+    slowness: Endless = 0.0
     """Extra seconds of sandbox time; infinite if it hangs."""
 
 
+Outcomes = Mapping[Annotated[int, Bounds(ge=0)], ItemOutcome]
+"""By index, the outcomes of items that have a marker or a plan."""
 PLAIN = ItemOutcome()
 HANGING = ItemOutcome(slowness=math.inf)
 DEFAULT_FAILURE = 500
@@ -100,36 +142,43 @@ class ItemCounts(NamedTuple):
     failed: int
 
 
-class Batch(NamedTuple):
+class Batch(Record, frozen=True, gc=False):
     """A job of many items. Its status at any instant is computed from these values; there are no timers."""
 
     id: str
     kind: str
     """The kind of batch. An id is only valid for operations of its kind."""
     account: str
-    size: int
+    size: Annotated[int, Bounds(ge=1)]
     body: Body
     """The accepted request in JSON. Items are parsed when they are needed."""
     texts_key: str
     """The key of the body that holds the items' texts: a list, or one text."""
-    created: float
-    """Sandbox time, in Unix seconds."""
+    created: Instant
+    """Sandbox time."""
     progression: Progression
     archives: bool = True
     """Whether an archiving phase follows the last item."""
-    head: float = 0.0
+    head: Annotated[float, Bounds(ge=0, le=1)] = 0.0
     """The share of a timed batch's duration before its items; under `polls` one status request."""
-    held: float = -math.inf
+    held: Endless = 0.0
     """The sandbox time before which no item ends, in Unix seconds."""
-    price: int = 0
+    price: Annotated[int, Bounds(ge=0, le=MAX_PRICE)] = 0
     """Credits for each successful item."""
     heeds_markers: bool = True
     plan: ItemPlan | None = None
     """The sandbox's conditions for items at the time the batch was created."""
-    reads: tuple[float, ...] = ()
+    reads: tuple[Instant, ...] = ()
     """Sandbox times of the status requests that made it progress, oldest first; only under `polls`."""
-    fates: Mapping[int, ItemOutcome] | None = None
-    """Outcomes of the items that have a marker or a plan, by index; None until they are computed by `with_outcomes`."""
+    fates: Outcomes | None = None
+    """None until they are computed by `with_outcomes`."""
+
+    def __post_init__(self) -> None:
+        reads = self.reads
+        if reads and (len(reads) > self.progression.amount or [*reads] != sorted(reads) or reads[0] < self.created):
+            raise ValueError("its reads do not rise, or are more than its progression has")
+        if self.fates and max(self.fates) >= self.size:
+            raise ValueError(f"it has an outcome for item {max(self.fates)}, and {self.size} items")
 
     def with_outcomes(self) -> "Batch":
         """The same batch with its outcomes computed."""

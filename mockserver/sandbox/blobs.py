@@ -6,11 +6,12 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import xxhash
 
 from mockserver.errors import NO_STORAGE, Reason, Refusal
+from mockserver.http import StoredBytes
 
 MEMORY_BYTES = 1024 * 1024
 """Larger content is stored on disk."""
@@ -55,11 +56,18 @@ class UnnamedFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class BytesReader(Protocol):
+    """Bytes that are read in parts, such as an UnnamedFile."""
+
+    def read(self, size: int, start: int, /) -> bytes:
+        """Bytes from `start` on; raises OSError if there are fewer."""
+
+
 class Blob:
     """Immutable bytes. Safe to read from several threads."""
 
-    def __init__(self, content: "bytes | UnnamedFile", size: int, digest: bytes = b"") -> None:
-        """Created by `in_memory`, `on_disk` and `BlobWriter.finish`. The digest is empty if it is not known yet."""
+    def __init__(self, content: "bytes | BytesReader", size: int, digest: bytes = b"") -> None:
+        """Created by `in_memory`, `on_disk`, `BlobWriter.finish`, and by stores. An unknown digest is empty."""
         self._content = content
         self._digest = digest
         self.size = size
@@ -280,3 +288,17 @@ class BodySpace:
 def read_body(body: "Body") -> bytes:
     """The bytes of a kept body."""
     return body.read() if isinstance(body, KeptBody) else body
+
+
+def content_of(value: Any) -> bytes:
+    """The bytes that a codec writes for a blob or a kept body; raises TypeError for another object."""
+    if isinstance(value, (Blob, KeptBody)):
+        return value.read()
+    raise TypeError(f"a {type(value).__name__} is none of the values that can be written")
+
+
+def blob_of(type_: type, value: Any) -> Blob:
+    """The blob that a codec reads where one is declared; raises ValueError for another type."""
+    if type_ not in {Blob, StoredBytes} or not isinstance(value, bytes):
+        raise ValueError(f"a {type(value).__name__} is no {type_.__name__}")
+    return Blob.in_memory(value)

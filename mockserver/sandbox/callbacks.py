@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from heapq import heappop, heappush
 from itertools import islice
-from typing import NamedTuple
 
+from mockserver.records import Endless, Record
+from mockserver.sandbox.clock import Instant
 from mockserver.stores.collection import Cell, Collection, OwnCell
 from mockserver.stores.memory import MemoryRows
 
@@ -32,18 +33,18 @@ class State(StrEnum):
 UNDECIDED = frozenset({State.PENDING, State.SENDING, State.RETRYING})
 
 
-class Attempt(NamedTuple):
+class Attempt(Record, frozen=True, gc=False):
     """One attempt to deliver a callback."""
 
-    at: float
-    """Sandbox time at its end, in Unix seconds."""
+    at: Instant
+    """Sandbox time at its end."""
     status: int | None
     """The status of the receiver's response; None without a response."""
     error: str
     """Empty if it was delivered."""
 
 
-class Callback(NamedTuple):
+class Callback(Record, frozen=True, gc=False):
     """A notification, such as of the end of a batch, sent once."""
 
     id: str
@@ -56,7 +57,7 @@ class Callback(NamedTuple):
     """A URL, or the ARN of a queue."""
     base_url: str
     """The server's address as the client that queued the batch used it."""
-    due: float = math.inf
+    due: Endless = math.inf
     """Sandbox time, in Unix seconds; infinite while the end of the batch is unknown."""
     state: State = State.PENDING
     payload: bytes = b""
@@ -89,14 +90,19 @@ class Outbox:
         self._pending: Collection[Callback] = MemoryRows() if pending is None else pending
         self._claimed: Collection[Callback] = MemoryRows() if claimed is None else claimed
         self._dropped = dropped or OwnCell(0)
-        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
         self._queue: list[tuple[float, int, str]] = []
         """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
         ignored.
         """
+        self.reload()
+        self.add(callbacks)
+
+    def reload(self) -> None:
+        """Read the collections again, which another process may have changed."""
+        self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
+        self._queue.clear()
         for each in self._pending.scan():
             self._queue_up(each)
-        self.add(callbacks)
 
     @property
     def pending(self) -> dict[str, Callback]:

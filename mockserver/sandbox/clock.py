@@ -4,33 +4,40 @@ import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
+from mockserver.records import Bounds, Record
 from mockserver.stores.collection import Cell, OwnCell
 
 DAY = 86_400.0
 LATEST = 253_402_300_799.0
 """9999-12-31T23:59:59Z, the last instant ISO 8601 can write with four digits, in Unix seconds."""
+Instant = Annotated[float, Bounds(ge=0, le=LATEST)]
+"""Unix seconds from 1970 to the end of 9999, which can be formatted."""
+Scale = Annotated[float, Bounds(gt=0)]
 
 
-class ClockConfig(NamedTuple):
+class ClockConfig(Record, frozen=True, gc=False):
     """The initial state of a sandbox's clock."""
 
     frozen: bool = False
-    instant: float | None = None
+    instant: Instant | None = None
     """Unix seconds; None starts at the current time."""
-    scale: float = 1.0
+    scale: Scale = 1.0
     """Seconds of sandbox time per second of real time."""
 
 
-class ClockSnapshot(NamedTuple):
+class ClockSnapshot(Record, frozen=True, gc=False):
     """The state of a clock at an instant, as it is exported."""
 
-    now: float
-    born: float
-    """Unix seconds, like `now`."""
+    now: Instant
+    born: Instant
     frozen: bool
-    scale: float
+    scale: Scale
+
+    def __post_init__(self) -> None:
+        if self.now < self.born:
+            raise ValueError("it stands before its beginning")
 
 
 def format_instant(unix: float) -> str:
@@ -42,7 +49,7 @@ def format_instant(unix: float) -> str:
     return text.replace("+00:00", "Z")
 
 
-class ClockState(NamedTuple):
+class ClockState(Record, frozen=True, gc=False):
     """The state of a clock: sandbox time is `anchor` at the wall-clock time `anchor_wall`, both in Unix seconds."""
 
     anchor: float
@@ -103,8 +110,9 @@ class Clock:
 
     def now(self) -> float:
         """The sandbox's time. It never runs backwards, even if the system clock does, and stops at the end of 9999."""
-        anchor, anchor_wall, is_frozen, scale, _ = self._state.get()
-        if is_frozen:
+        state = self._state.get()
+        anchor, anchor_wall, scale = state.anchor, state.anchor_wall, state.scale
+        if state.is_frozen:
             return anchor
         wall = self._wall()
         if wall < self._wall_seen or wall < anchor_wall:  # The system clock was set back: continue from the last time.

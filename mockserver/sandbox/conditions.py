@@ -3,8 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from mockserver.records import Record
 from mockserver.sandbox.ids import digest
 
 if TYPE_CHECKING:
@@ -14,12 +15,12 @@ DEFAULT_STATUS = 500
 AnySettings = TypeVar("AnySettings", bound="DataclassInstance")
 
 
-class ItemSelector(NamedTuple):
+class ItemSelector(Record, frozen=True, gc=False):
     """Selects items of a batch by one of three rules."""
 
     every: int = 0
     """Select every n-th item (1 = all items). 0 = not set; then `share` or `indexes` applies."""
-    share: float = 0.0
+    share: int | float = 0.0
     """The probability of each item, seeded by the batch's id."""
     indexes: tuple[int, ...] = ()
     """Indexes of items, from 0, ascending."""
@@ -34,7 +35,7 @@ class ItemSelector(NamedTuple):
         return place < len(self.indexes) and self.indexes[place] == index
 
 
-class ItemPlan(NamedTuple):
+class ItemPlan(Record, frozen=True, gc=False):
     """The outcomes of a batch's items; it applies in addition to markers."""
 
     fail: ItemSelector | None = None
@@ -53,7 +54,7 @@ class ItemPlan(NamedTuple):
         return self.hang is not None and self.hang.takes(index, b"hang/" + batch.encode())
 
 
-class InputRejection(NamedTuple):
+class InputRejection(Record, frozen=True, gc=False):
     """An error for which every batch fails when its input is validated."""
 
     code: str
@@ -63,7 +64,7 @@ class InputRejection(NamedTuple):
     """None selects the provider's message for the code."""
 
 
-class Conditions(NamedTuple):
+class Conditions(Record, frozen=True, gc=False):
     """How one sandbox differs. What is None is as the settings say."""
 
     capacity: str | None = None
@@ -71,7 +72,7 @@ class Conditions(NamedTuple):
     """The most entries of a page of a list, regardless of the requested limit."""
     items: ItemPlan | None = None
     input: InputRejection | None = None
-    retention: float | None = None
+    retention: int | float | None = None
     """Seconds of sandbox time after which batches and files are unknown."""
     settings: tuple[tuple[str, str | bool], ...] = ()
     """Settings of providers that have other values here, by name; those that their rows declare as conditions."""
@@ -108,7 +109,7 @@ def read_conditions(value: Mapping[str, Any]) -> Conditions:
         changes["items"] = _read_plan(changes["items"])
     if "input" in changes:
         changes["input"] = InputRejection(**changes["input"])
-    settings = tuple((name, changes.pop(name)) for name in value if name not in Conditions._fields)
+    settings = tuple((name, changes.pop(name)) for name in value if name not in Conditions.__struct_fields__)
     return Conditions(**changes, settings=settings)
 
 

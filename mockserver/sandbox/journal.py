@@ -201,7 +201,7 @@ class Journal:
         self.seen += 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
-        weight = _weight(request, response, violations)
+        weight = exchange_weight(request, response, violations)
         space = self._space
         with space.lock:
             self._rows.append((self.seen, at, operation, request, response, reason, violations))
@@ -259,7 +259,7 @@ def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Itera
             yield exchange
 
 
-def _weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:
+def exchange_weight(request: Request, response: Response, violations: tuple[Violation, ...]) -> int:
     """The bytes of an exchange's texts, bodies and violations."""
     path, headers = request.path, request.headers  # what is not in the path has one byte for each character
     weight = len(request.body) + len(request.query) + (len(path) if path.isascii() else 4 * len(path))

@@ -27,6 +27,9 @@ class SandboxesFull(Exception):
 class SandboxManager:
     """All sandboxes of one server. Beyond the limit the least recently used is evicted."""
 
+    is_shared = False
+    """Whether other processes may use them, too."""
+
     def __init__(
         self,
         store: Store,
@@ -60,6 +63,16 @@ class SandboxManager:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    @property
+    def is_available(self) -> bool:
+        """Whether their store answered the last time."""
+        return True
+
+    def due(self, now: float) -> list[Sandbox]:
+        """Sandboxes whose callbacks another process may have left, at that wall-clock time; none in memory."""
+        del now
+        return []
 
     def change_defaults(self, defaults: SandboxDefaults) -> None:
         """Sandboxes that are made or reset from now on begin with these."""

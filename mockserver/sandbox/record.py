@@ -1,15 +1,31 @@
 """The record of a sandbox: what it remembers beside its collections."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from mockserver.sandbox.accounts import NO_OVERRIDES, AccountOverrides, AccountSpec
-from mockserver.sandbox.batches import Progression
+from mockserver.records import Record
+from mockserver.sandbox.accounts import NO_OVERRIDES, Account, AccountOverrides, AccountSpec
+from mockserver.sandbox.batches import Batch, Progression, RecordedJob
 from mockserver.sandbox.clock import ClockConfig, ClockState
 from mockserver.sandbox.conditions import NORMAL, Conditions
 from mockserver.sandbox.stubs.rules import RuleSnapshot
 
+COLLECTIONS: Mapping[str, Any] = {
+    "batches": Batch,
+    "accounts": Account,
+    "settled": int,
+    "promised": int,
+    "unpaid": str,
+    "seen": int,
+    "resources": str,
+    "sequences": int,
+    "recorded_answers": int,
+    "recorded_jobs": RecordedJob,
+}
+"""The types of the core's collections. A provider declares its own; see Provider.collections."""
 
-class SandboxOptions(NamedTuple):
+
+class SandboxOptions(Record, frozen=True, gc=False):
     """How one sandbox differs from SandboxDefaults."""
 
     clock: ClockConfig | None = None
@@ -23,7 +39,7 @@ class SandboxOptions(NamedTuple):
 NO_OPTIONS = SandboxOptions()
 
 
-class SandboxRecord(NamedTuple):
+class SandboxRecord(Record, frozen=True, gc=False):
     """The state of a sandbox beside its collections. A change is a new record."""
 
     own: SandboxOptions

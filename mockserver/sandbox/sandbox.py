@@ -1,6 +1,6 @@
 """A sandbox: an isolated environment with its own accounts, batches, clock and journal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakMethod
@@ -57,11 +57,8 @@ class SandboxDefaults(NamedTuple):
         )
 
 
-class _Record:
-    """The record of a sandbox, read once from the store, and written at each change.
-
-    A store that several processes share has to call `read` when a transaction begins.
-    """
+class OpenRecord:
+    """The record of a sandbox, read once from the store, and written at each change."""
 
     __slots__ = ("_rows", "value")
 
@@ -89,7 +86,7 @@ class _RecordCell:
 
     __slots__ = ("_name", "_record")
 
-    def __init__(self, record: _Record, name: str) -> None:
+    def __init__(self, record: OpenRecord, name: str) -> None:
         self._record = record
         self._name = name
 
@@ -117,6 +114,8 @@ class Sandbox:
 
     used = 0
     """When it was last used, as a count of all sandboxes' uses."""
+    lasting = frozenset({RECORD})
+    """The collections that a reset of the state does not empty."""
     outbox: Outbox | None = None
     """None until a batch has a callback."""
     was_evicted = False
@@ -145,18 +144,18 @@ class Sandbox:
         self._defaults = defaults
         self._deferred_free = deferred_free
         self._own_defaults = defaults.of(own)
-        self._record = _Record(self.collection(RECORD, SandboxRecord), self._initial_record(own))
+        self._record = self._open_record(self._initial_record(own))
         if self.own != own:
             self._own_defaults = defaults.of(self.own)
         self._open()
         if self.record.has_callbacks:
             self.open_outbox()
         self.clock = Clock(self._own_defaults.clock, state=self._cell("clock"))
-        self.journal = Journal(defaults.journal_size, journals)
+        self.journal = self._open_journal(journals)
         next_id = WeakMethod(self.next_id)  # a reference to the sandbox would delay freeing it
         restore = lazy_function(lambda: schema.restored_rule)
         self.rules = Rules(lambda operation, body: _called(next_id, operation, body), self._cell("rules"), restore)
-        self.key = salt_of(defaults.seed, name).hex()[:16]
+        self.key = key_of(defaults.seed, name)
         """Identifies the sandbox in URLs, where its name (often a token) must not appear."""
 
     @property
@@ -236,6 +235,17 @@ class Sandbox:
             self.outbox = None
             self.change(has_callbacks=False)
 
+    def lease(self, id_: str, seconds: float) -> None:
+        """Have this process send a callback for so long; 0 ends that. Only where other processes might send it."""
+
+    def lost_callbacks(self) -> Sequence[Callback]:
+        """Callbacks that another process was to send, and did not."""
+        return ()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run the action when others see what the current transaction has changed."""
+        action()
+
     def reset(self) -> None:
         """Return to the initial state. A pinned sandbox stays pinned."""
         self.reset_state()
@@ -247,7 +257,7 @@ class Sandbox:
 
     def reset_state(self) -> None:
         """Remove batches, callbacks and accounts, and restart ids; keep clock and journal."""
-        for values in self._partition.clear(keep=RECORD):
+        for values in self._partition.clear(keep=self.lasting):
             self._free(values)
         self.outbox = None
         self.change(terms=NO_OVERRIDES, salt=self._initial_salt(self.own), has_callbacks=False, callbacks_dropped=0)
@@ -295,6 +305,12 @@ class Sandbox:
         if self._deferred_free is not None:
             self._deferred_free.add(values)
 
+    def _open_record(self, initial: SandboxRecord) -> OpenRecord:
+        return OpenRecord(self.collection(RECORD, SandboxRecord), initial)
+
+    def _open_journal(self, journals: JournalSpace | None) -> Journal:
+        return Journal(self._defaults.journal_size, journals)
+
     def _open(self) -> None:
         """Open the collections, and make the objects that use them."""
         start = self._own_defaults
@@ -319,6 +335,11 @@ class Sandbox:
         del type_  # The store knows it from the provider's declaration.
         found = cast("Collection[Value]", self._partition.rows(name))
         return self._collections.setdefault(name, found)
+
+
+def key_of(seed: str, name: str) -> str:
+    """The key of the sandbox of that name."""
+    return salt_of(seed, name).hex()[:16]
 
 
 def _called(next_id: WeakMethod[Any], operation: str, body: bytes) -> str:

@@ -9,7 +9,6 @@ from mockserver.sandbox.clock import format_instant
 from mockserver.sandbox.conditions import Conditions, read_conditions
 from mockserver.sandbox.ids import as_uuid, digest
 from mockserver.sandbox.sandbox import Sandbox
-from mockserver.sandbox.snapshot.checks import LONGEST, is_progression
 from mockserver.sandbox.stubs.rules import Rule, Rules
 from mockserver.sandbox.stubs.schema import read_rule
 from mockserver.settings.parse import InvalidValue, read_capacity, read_instant, read_progression
@@ -160,12 +159,9 @@ def _read_progression(content: Mapping[str, Any]) -> Progression | None:
     if "progression" not in content:
         return None
     try:
-        progression = Progression(*read_progression(content["progression"]))
+        return Progression(*read_progression(content["progression"]))
     except InvalidValue as error:
         raise ScenarioError(("progression",), f"is {error.came}; wanted {error.wanted}") from error
-    if not is_progression(progression):
-        raise ScenarioError(("progression",), f"its amount is no number up to {LONGEST:g}")
-    return progression
 
 
 def _read_conditions(content: Mapping[str, Any]) -> Conditions | None:

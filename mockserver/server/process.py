@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -36,6 +37,7 @@ from mockserver.server.socket import (
     port_file,
     raise_open_files,
 )
+from mockserver.server.supervisor import Supervisor, check_workers, when_closed
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
 
@@ -62,29 +64,64 @@ LOG = logging.getLogger("uvicorn.error")
 
 
 def serve(settings: Settings, *, app: App | None = None) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the gateway."""
+    """Serve in the foreground until SIGTERM or SIGINT; returns the exit code. `app` replaces the usual one."""
     sys.setswitchinterval(0.001)  # the event loop waits this long for the interpreter lock when threads compute
     raise_open_files()
     return_freed_memory()
     _set_up_logging(settings)
+    check_workers(settings)
+    if settings.workers > 1 and app is None:
+        return _supervise(settings)
     workers = None
     with _signal_handlers(_leave):
         ours = None
         if app is None:
             app = ours = create_app(settings)
-            workers = ours.engine.workers
-        # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
-        gc.set_threshold(50_000, 20, 100)
+        if isinstance(app, MockServer):
+            workers = app.engine.workers
         with listen(settings.host, settings.port) as listener:
             port = listener.getsockname()[1]
-            with port_file(settings.port_file, port), _watchdog(settings) as watchdog:
-                server = EventDrivenServer(app, settings, when_ready=lambda: _print_ready(settings, listener))
-                server.when_stopped = watchdog
-                with watch.watching(ours, settings) if ours is not None and settings.watch else nullcontext():
-                    server.run([listener])
+            with (
+                port_file(settings.port_file, port),
+                watch.watching(ours, settings) if ours is not None and settings.watch else nullcontext(),
+            ):
+                _serve_on(listener, app, settings, lambda: _print_ready(settings, listener))
     if workers is not None and not workers.stop(WORK_GRACE):
         _exit_at_once()  # threads that run C code must not outlive the interpreter
     return 0
+
+
+def _supervise(settings: Settings) -> int:
+    """Serve with several processes; returns the exit code."""
+    with _signal_handlers(_leave), listen(settings.host, settings.port) as listener, ExitStack() as stack:
+        port = listener.getsockname()[1]
+
+        def report() -> None:
+            stack.enter_context(port_file(settings.port_file, port))
+            _print_ready(settings, listener)
+
+        supervisor = Supervisor(partial(_serve_as_worker, replace(settings, port_file="")), listener)
+        return supervisor.run(settings.workers, report)
+
+
+def _serve_as_worker(settings: Settings, listener: socket.socket, when_ready: Callable[[], None], life: int) -> int:
+    """Serve in one of several processes, until the parent's end of a pipe is closed."""
+    when_closed(life, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with _signal_handlers(_leave):
+        app = create_app(settings)
+        _serve_on(listener, app, settings, when_ready)
+    app.engine.workers.stop(WORK_GRACE)
+    return 0
+
+
+def _serve_on(listener: socket.socket, app: App, settings: Settings, when_ready: Callable[[], None]) -> None:
+    """Serve an application until a signal."""
+    # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
+    gc.set_threshold(50_000, 20, 100)
+    with _watchdog(settings) as watchdog:
+        server = EventDrivenServer(app, settings, when_ready=when_ready)
+        server.when_stopped = watchdog
+        server.run([listener])
 
 
 class ThreadedServer:
@@ -339,6 +376,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         workers=1,
         proxy_headers=False,
         server_header=False,
+        date_header=getattr(app, "adds_date", True),
         access_log=False,
         log_config=None,
         log_level=settings.log_level,

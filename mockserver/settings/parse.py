@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
@@ -20,12 +20,77 @@ PLACE_WANTED = "HOST or HOST:PORT, an IPv6 address in brackets"
 ENDPOINT_WANTED = "an http or https URL without path and query"
 CORS_WANTED = "'local', 'any', 'off', or origins such as https://app.example:8080, separated by commas"
 CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
+STORE_WANTED = "'memory', 'sqlite:///ABSOLUTE/PATH.db', or 'redis://HOST:PORT/DB' (also rediss:// and unix://)"
 CORS_LOCAL, CORS_ANY, CORS_OFF = "local", "any", "off"
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
 _USUAL_PORTS = {"http": "80", "https": "443"}
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 LATEST_YEAR = 253_402_300_799.0
 """The last second that a clock can show."""
+
+
+class StoreAddress(NamedTuple):
+    """Where sandboxes are kept."""
+
+    kind: str
+    """`memory`, `sqlite` or `redis`."""
+    target: str = ""
+    """The path of the SQLite file; the URL of the Redis server."""
+
+
+def read_store(text: str, place: str = "store") -> StoreAddress:
+    """The address of a store. Errors do not repeat the text, which may hold a password."""
+    if text == "memory":
+        return StoreAddress(text)
+    scheme, found, rest = text.partition("://")
+    if scheme.lower() == "sqlite" or scheme.lower().startswith("sqlite:"):
+        return StoreAddress("sqlite", _store_path(rest, place, has_slashes=bool(found)))
+    if not found or scheme.lower() not in {"redis", "rediss", "unix"}:
+        known = f"the scheme {scheme[:20]!r} is unknown" if found else "it is no URL"
+        raise SettingsError(f"{place}: {known}; wanted {STORE_WANTED}")
+    problem = _redis_problem(scheme.lower(), rest)
+    if problem:
+        raise SettingsError(f"{place}: {problem}; wanted redis://HOST:PORT/DB or unix:///PATH/TO.sock?db=DB")
+    return StoreAddress("redis", f"{scheme.lower()}://{rest}")
+
+
+def _store_path(rest: str, place: str, *, has_slashes: bool) -> str:
+    """The absolute path of `sqlite:///data/x.db`, and of `sqlite:////data/x.db`."""
+    if "?" in rest or "#" in rest:
+        raise SettingsError(f"{place}: a SQLite URL has no '?' and no '#'; wanted sqlite:///ABSOLUTE/PATH.db")
+    if not has_slashes or not rest.startswith("/"):
+        raise SettingsError(f"{place}: the path of a SQLite file must be absolute; wanted sqlite:///ABSOLUTE/PATH.db")
+    path = "/" + rest.lstrip("/")
+    if path.endswith("/") or "\0" in path:
+        raise SettingsError(f"{place}: the URL names no file; wanted sqlite:///ABSOLUTE/PATH.db")
+    return path
+
+
+def _redis_problem(scheme: str, rest: str) -> str:
+    """What is wrong with a Redis URL; empty if nothing is."""
+    place, _, query = rest.partition("?")
+    if scheme == "unix":
+        has_path = place.rpartition("@")[2].startswith("/")
+        return "" if has_path and _has_only(query, "db", "password", "username") else "the socket's path is missing"
+    authority, _, database = place.partition("/")
+    host, colon, port = authority.rpartition("@")[2].rpartition(":")
+    if not colon or "]" in port:
+        host, port = authority.rpartition("@")[2], "6379"
+    if not host:
+        return "the host is missing"
+    if not (is_digits(port) and 0 < int(port) < 65536):
+        return "the port is no number from 1 to 65535"
+    if database and not is_digits(database):
+        return "the database is no number"
+    return (
+        ""
+        if _has_only(query, "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+        else "the query is unknown"
+    )
+
+
+def _has_only(query: str, *names: str) -> bool:
+    return all(part.partition("=")[0] in names for part in query.split("&") if part)
 
 
 def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
@@ -39,14 +104,18 @@ def read_clock(text: str, place: str = "clock") -> tuple[bool, float | None]:
     return bool(at), start
 
 
+LONGEST_PROGRESSION = 10**12
+"""In seconds, or polls."""
+
+
 def read_progression(text: str, place: str = "progression") -> tuple[str, float]:
     """The progression, and its amount: seconds for `time`, polls for `polls`, 0 for `immediate`."""
     kind, _, amount = text.partition(":")
     if text == "immediate":
         return kind, 0
-    if kind == "polls" and is_digits(amount) and int(amount) >= 1:
+    if kind == "polls" and is_digits(amount) and 1 <= int(amount) <= LONGEST_PROGRESSION:
         return kind, int(amount)
-    if kind == "time" and (seconds := _seconds(amount)) is not None:
+    if kind == "time" and (seconds := _seconds(amount)) is not None and seconds <= LONGEST_PROGRESSION:
         return kind, seconds
     raise invalid_value(place, text, PROGRESSION_WANTED)
 
@@ -134,6 +203,7 @@ def _origin(text: str) -> str | None:
 
 
 SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
+    "store": read_store,
     "clock": read_clock,
     "progression": read_progression,
     "callback_retries": read_retries,

@@ -47,6 +47,26 @@ class CoreSettings:
         "Token that /__admin requires in X-Mock-Admin-Token. Without one, /__admin answers on loopback only.",
         group=LISTENING,
     )
+    store: str = setting(
+        "memory",
+        "Where sandboxes are kept: 'memory', or 'sqlite:///ABSOLUTE/PATH.db' (survives the process; several processes "
+        "of one machine may share it), or 'redis://HOST:PORT/DB' (also rediss:// and unix://; shared by replicas). A "
+        "URL with a password belongs into the variable.",
+        group=LISTENING,
+        metavar="URL",
+    )
+    workers: int = setting(
+        1,
+        "Processes that answer requests; more than one needs a store that they share.",
+        group=LISTENING,
+        metavar="COUNT",
+        maximum=64,
+    )
+    store_force: bool = setting(
+        False,
+        "Use the store although it was made with other settings (seed, fixtures, documents).",
+        group=LISTENING,
+    )
     fixtures: tuple[str, ...] = setting(
         (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
     )
@@ -101,6 +121,13 @@ class CoreSettings:
     )
     dynamic: bool = setting(
         False, "Generate responses from schemas even where the document has examples.", group=BEHAVING
+    )
+    unrecorded: str = setting(
+        "explain",
+        "What a request gets that a served recording does not have: 404 with the nearest recorded request, or the "
+        "sandbox's own answer.",
+        group=BEHAVING,
+        choices=("explain", "answer"),
     )
     magic: bool = setting(
         True, "Recognise magic tokens (mock-no-credits, ...) and markers ([mock:fail], ...).", group=BEHAVING

@@ -1,6 +1,7 @@
 """Stores: immutable values by sandbox, collection and key. A sandbox's collections are its partition.
 
-A store that holds bytes encodes values by the types that collections are declared with; see `Provider.collections`.
+`memory` keeps the values themselves. `shared` keeps bytes in a backend (`sqlite`, `redis`), and encodes values by the
+types that collections are declared with; see `Provider.collections`.
 """
 
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -39,7 +40,11 @@ class Partition(Protocol):
 
     @property
     def transaction(self) -> AbstractContextManager[Any]:
-        """A transaction of the sandbox: other requests see all of its changes or none. May be nested."""
+        """A transaction of the sandbox: other requests see all of its changes or none. May be nested.
+
+        A store that is shared commits at the end of the outermost one, and raises `shared.Conflict` if another process
+        has changed the sandbox meanwhile; an exception rolls back. The memory store has nothing to roll back to.
+        """
 
     def is_busy(self) -> bool:
         """Whether another thread is inside a transaction."""
@@ -47,8 +52,8 @@ class Partition(Protocol):
     def rows(self, collection: str) -> Rows:
         """The collection of that name, empty at first."""
 
-    def clear(self, *, keep: str = "") -> Iterable[MutableMapping[Any, Any]]:
-        """Empty every collection but `keep`. Returns the removed values, for the caller to free later."""
+    def clear(self, *, keep: frozenset[str] = frozenset()) -> Iterable[MutableMapping[Any, Any]]:
+        """Empty every collection but those. Returns the removed values, for the caller to free later."""
 
 
 class Store(Protocol):
@@ -62,5 +67,5 @@ class Store(Protocol):
 
 
 def open_store() -> Store:
-    """The store to use; only the memory store exists."""
+    """A new store in memory."""
     return MemoryStore()

@@ -53,8 +53,8 @@ class MemoryPartition:
         found = self._rows.get(collection)
         return self._rows.setdefault(collection, MemoryRows()) if found is None else found
 
-    def clear(self, *, keep: str = "") -> list[dict[str, Any]]:
-        return [each.clear() for name, each in self._rows.items() if name != keep]
+    def clear(self, *, keep: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+        return [each.clear() for name, each in self._rows.items() if name not in keep]
 
 
 class MemoryStore:

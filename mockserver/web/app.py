@@ -22,6 +22,7 @@ from mockserver.web.paths import (
     INSPECTOR_PATHS,
     INSPECTOR_PREFIX,
     NO_CONTENT,
+    NOT_READY,
     ROOT,
 )
 from mockserver.web.scopes import read_headers, read_request, route_path
@@ -138,6 +139,8 @@ class _Dispatch:
         self._settings = settings
         self.gateway = Gateway(engine, settings)
         self._pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
+        if engine.sandboxes.is_shared:
+            self._pages["/ready"] = partial(_readiness, engine)
         if not engine.serves(ROOT):
             self._pages[ROOT] = partial(_index, engine, settings)
         self._pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
@@ -211,6 +214,11 @@ def _request_log(engine: Engine) -> "request_log.RequestLog":
 
 def _fixed_page(page: Response, _: "Scope") -> Response:
     return page
+
+
+def _readiness(engine: Engine, _: "Scope") -> Response:
+    """The health check that fails while the store does not answer."""
+    return HEALTH["/ready"] if engine.sandboxes.is_available else NOT_READY
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:

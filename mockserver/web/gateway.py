@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mockserver.engine.engine import Engine
-from mockserver.errors import Reason, Refusal
+from mockserver.errors import Conflict, Reason, Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.web.answers.delivery import Delivery, is_large
 from mockserver.web.answers.space import AnswerSpace
 from mockserver.web.body_timeout import BodyTimeout
@@ -192,13 +193,31 @@ class Gateway:
     def _answer(self, request: Request) -> Response:
         try:
             return self._engine.handle(request)
+        except Exception as error:
+            return self._after(error, request, partial(self._engine.handle, request))
+
+    def _after(self, error: Exception, request: Request, action: Callable[[], Response]) -> Response:
+        """The response after an error: that of another attempt, if another process has changed the sandbox."""
+        try:
+            if isinstance(error, Conflict):
+                return retried(action)
+            raise error
+        except StoreUnavailable as problem:
+            return self._engine.unavailable(request, problem)
         except Exception:
             return internal_error(request.method, request.path)
 
     async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
         """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
-        action = partial(self._engine.refuse, request, refusal)
+        action = partial(self._refuse_now, request, refusal)
         return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
+
+    def _refuse_now(self, request: Request, refusal: Refusal) -> Response:
+        action = partial(self._engine.refuse, request, refusal)
+        try:
+            return action()
+        except (Conflict, StoreUnavailable) as error:
+            return self._after(error, request, action)
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""

@@ -14,6 +14,8 @@ HEALTH = {
     for path, word in (("health", b"ok"), ("ready", b"ready"))
 }
 """Health checks. They need no token, and faults do not apply."""
+NOT_READY = Response(503, "application/json", b'{"status":"the store does not answer"}', (("Retry-After", "1"),))
+"""The answer of /ready while the store does not answer."""
 
 _SIZES = ("", *(f"-{size}x{size}" for size in (57, 60, 72, 76, 114, 120, 144, 152, 167, 180)))
 BROWSER_PATHS = (

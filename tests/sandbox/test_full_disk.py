@@ -12,7 +12,8 @@ from batch_client import BatchClient, chats, counts_of
 from builders import make_client, value_of
 from starlette.testclient import TestClient
 
-from mockserver.sandbox.snapshot.stored_values import Codec
+from mockserver.sandbox.blobs import blob_of, content_of
+from mockserver.stores.codec import Codec
 
 CONTENT = chats(4000)
 """Whose output is larger than what is kept in memory."""
@@ -44,7 +45,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def state_of(desk: BatchClient) -> Any:
     """All that a failed request might have changed."""
-    sandbox, codec = desk.sandbox, Codec({})
+    sandbox, codec = desk.sandbox, Codec({}, write=content_of, read=blob_of)
     names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends", "seen")
     return [[(key, codec.encode(each)) for key, each in sandbox.collection(name, object).items()] for name in names]
 

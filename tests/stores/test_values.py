@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from encoding_store import declared_types
 
 from mockserver.http import StoredBytes
+from mockserver.records import Endless, Record
 from mockserver.sandbox.blobs import Blob
 
-SCALARS = {str, int, float, bool, bytes, NoneType, StoredBytes, Blob}
+SCALARS = {str, int, float, bool, bytes, NoneType, StoredBytes, Blob, Endless}
 DECLARED = declared_types()
 
 
 def mutable_parts(hint: Any, place: str, seen: frozenset[Any] = frozenset()) -> list[str]:
     """The places of a type whose values could be changed in place. JSON (`Any`) is not looked into."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     origin, args = get_origin(hint), [each for each in get_args(hint) if each is not ...]
     if hint in SCALARS or hint is Any or hint is None or hint in seen:
         return []
@@ -24,7 +27,9 @@ def mutable_parts(hint: Any, place: str, seen: frozenset[Any] = frozenset()) -> 
         return [found for each in args for found in mutable_parts(each, place, seen)]
     if isinstance(hint, type) and issubclass(hint, Enum):
         return []
-    if isinstance(hint, type) and issubclass(hint, tuple):
+    if isinstance(hint, type) and (
+        issubclass(hint, tuple) or (issubclass(hint, Record) and hint.__struct_config__.frozen)
+    ):
         fields = get_type_hints(hint).items()
         return [found for name, each in fields for found in mutable_parts(each, f"{place}.{name}", seen | {hint})]
     return [f"{place}: {hint}"]

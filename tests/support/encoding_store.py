@@ -8,9 +8,10 @@ from threading import RLock
 from typing import Any
 
 from mockserver.engine.build import find_providers
+from mockserver.sandbox.blobs import blob_of, content_of
+from mockserver.sandbox.record import COLLECTIONS
 from mockserver.sandbox.sandbox import STATE_TYPES
-from mockserver.sandbox.snapshot.export import COLLECTIONS
-from mockserver.sandbox.snapshot.stored_values import Codec
+from mockserver.stores.codec import Codec
 
 
 def declared_types() -> Mapping[str, Any]:
@@ -75,9 +76,9 @@ class EncodingPartition:
             self._rows[collection] = EncodingRows(collection, self._codec)
         return self._rows[collection]
 
-    def clear(self, *, keep: str = "") -> list[Any]:
+    def clear(self, *, keep: frozenset[str] = frozenset()) -> list[Any]:
         for name, each in self._rows.items():
-            if name != keep:
+            if name not in keep:
                 each.clear()
         return []
 
@@ -86,7 +87,7 @@ class EncodingStore:
     """A partition for each sandbox."""
 
     def __init__(self, types: Mapping[str, Any] | None = None) -> None:
-        self._codec = Codec(declared_types() if types is None else types)
+        self._codec = Codec(declared_types() if types is None else types, write=content_of, read=blob_of)
         self._partitions: dict[str, EncodingPartition] = {}
 
     def open(self, sandbox: str) -> EncodingPartition:

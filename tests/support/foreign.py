@@ -16,7 +16,13 @@ from mockserver.openapi.schema import Schema
 from mockserver.openapi.wire.parameters import write_query, write_text
 
 DOCUMENTS = Path(__file__).parent / "documents"
-SAMPLES = (DOCUMENTS / "shop.yaml", DOCUMENTS / "legacy.yaml", DOCUMENTS / "parts")
+SAMPLES = (
+    DOCUMENTS / "shop.yaml",
+    DOCUMENTS / "legacy.yaml",
+    DOCUMENTS / "parts",
+    DOCUMENTS / "library.yaml",
+    DOCUMENTS / "tickets.json",
+)
 
 
 def foreign_engine(document: Path | dict[str, Any], folder: Path | None = None, **changes: Any) -> Engine:
@@ -51,6 +57,8 @@ def valid_request(operation: Operation, key: bytes) -> Request:
             headers["authorization"] = "Basic YW5uOnNlY3JldA=="
         elif scheme.location == "query":
             query.append((scheme.name, "key"))
+        elif scheme.location == "header" and scheme.name.lower() != "authorization":
+            headers[scheme.name.lower()] = "key"
     for each in operation.parameters:
         if each.location == "path":
             text = write_text(

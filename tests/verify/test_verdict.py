@@ -11,14 +11,14 @@ from batch_client import BatchClient, chats, jsonl, request_of
 from builders import ask, make_engine, queue, value_of
 from faulty_clients import Client, findings_of
 
-from mockserver.engine.build import find_providers
 from mockserver.http import Request, Response
 from mockserver.sandbox.callbacks import Callback, Outbox, State
 from mockserver.sandbox.conditions import ItemPlan, ItemSelector
 from mockserver.sandbox.journal import Exchange
-from mockserver.sandbox.snapshot.export import Snapshots, restore
+from mockserver.sandbox.snapshot.export import restore
 from mockserver.verify.batch_history import elapsed, fingerprint
 from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITY, Finding
+from mockserver.web.admin.snapshots import snapshots_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -443,7 +443,7 @@ def test_findings_about_lines_survive_an_export() -> None:
     desk.content(desk.run(jsonl(request_of("a", temperature=9)))["error_file_id"])
     before = findings_of(desk.engine, "ann")
 
-    snapshots = Snapshots({each.name: each.collections() for each in find_providers() if each.collections})
+    snapshots = snapshots_of(desk.engine)
     written = orjson.loads(b"".join(snapshots.encode(snapshots.snapshot_of(desk.sandbox, journal=True))))
     restore(desk.sandbox, snapshots.read(written))
 

@@ -1,6 +1,6 @@
 """Agent First's operations: batches of prompts, single conversations, and the account."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mockserver.api.call import ApiContext, Call
 from mockserver.api.provider import Provider
@@ -21,6 +21,7 @@ from mockserver.providers.agentfirst.completions import (
 from mockserver.providers.agentfirst.errors import check_question, check_targeting, format_error, needs_credits
 from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.providers.agentfirst.statuses import RequestKind, Status, status_of
+from mockserver.records import Bounds
 from mockserver.sandbox.batches import IMMEDIATE, Batch, Progression
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.conditions import NORMAL
@@ -30,10 +31,10 @@ from mockserver.settings.parse import read_capacity
 from mockserver.settings.table import Settings, provider_settings
 
 if TYPE_CHECKING:
-    from mockserver.providers.agentfirst import archive, batch_reads, snapshot
+    from mockserver.providers.agentfirst import archive, batch_reads, read_back
 else:
     batch_reads = lazy_module("mockserver.providers.agentfirst.batch_reads")
-    snapshot = lazy_module("mockserver.providers.agentfirst.snapshot")
+    read_back = lazy_module("mockserver.providers.agentfirst.read_back")
     archive = lazy_module("mockserver.providers.agentfirst.archive")
 
 PRICE = 5
@@ -84,8 +85,8 @@ api = Provider(
     charges=needs_credits,
     patch_document=adapt,
     callback_payload=callback_payload,
-    collections=lambda: {COMPUTED: tuple[float, ...], READ: int},
-    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
+    collections=lambda: {COMPUTED: tuple[float, ...], READ: Annotated[int, Bounds(ge=0)]},
+    read_back=lazy_function(lambda: read_back.read_back),
     defaults={
         "queueBatch": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1},
         "askModel": {"model": DEFAULT_MODEL, "format": "json", "expiration": 1, "mode": "sync"},
@@ -225,7 +226,7 @@ def _new_batch(call: Call) -> Batch:
     conditions = call.sandbox.conditions
     if conditions is NORMAL:
         return batch
-    return batch._replace(plan=conditions.items, held=read_capacity(conditions.capacity or "free"))
+    return batch._replace(plan=conditions.items, held=max(read_capacity(conditions.capacity or "free"), 0.0))
 
 
 def _new_conversation(call: Call, progression: Progression) -> Batch:

@@ -4,13 +4,15 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response, StoredBytes
+from mockserver.records import Bounds, Record
 from mockserver.sandbox.blobs import Blob
+from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.ids import canonical
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.stores.collection import Collection
@@ -25,13 +27,17 @@ MAX_PAGE = 10_000
 EXPIRY = ("expires_after[anchor]", "expires_after[seconds]")
 """The form fields that set a file's expiry."""
 
+LONGEST_LIFE = 10**9
+"""The longest life of a file in seconds; the document allows less."""
+Life = Annotated[int, Bounds(ge=0, le=LONGEST_LIFE)]
+
 _NOTHING = Blob.in_memory(b"")
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 _NO_LETTERS = re.compile(r"[^a-z]")
 _PLAIN = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@\[\]^_`{}~-]")
 
 
-class FileRecord(NamedTuple):
+class FileRecord(Record, frozen=True, gc=False):
     """A file. The record of a deleted file stays, so that it is still a valid cursor of a list."""
 
     id: str
@@ -39,12 +45,16 @@ class FileRecord(NamedTuple):
     filename: str
     purpose: str
     size: int
-    created_at: int
+    created_at: Annotated[int, Bounds(ge=0, le=int(LATEST))]
     """Sandbox time, in Unix seconds."""
-    expires_at: int | None
-    """None for a file that does not expire."""
+    expires_at: Annotated[int, Bounds(ge=0, le=int(LATEST) + LONGEST_LIFE)] | None
+    """None for a file that does not expire. A long-lived file expires after the clock's maximum."""
     blob: StoredBytes
     deleted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size != self.blob.size and not self.deleted:
+            raise ValueError(f"its size is {self.size}; its blob has {self.blob.size} bytes")
 
     def gone(self) -> "FileRecord":
         """The record of a deleted file, without content."""

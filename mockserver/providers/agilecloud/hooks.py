@@ -20,7 +20,7 @@ from mockserver.settings.table import Settings, provider_settings
 
 # Most users need one API of two, so start-up imports none of the handlers.
 if TYPE_CHECKING:
-    from mockserver.providers.agilecloud import collections, errors, files, snapshot, upgrade, usage
+    from mockserver.providers.agilecloud import collections, errors, files, read_back, upgrade, usage
     from mockserver.providers.agilecloud.batches import operations as batches
     from mockserver.providers.agilecloud.batches import reads as batch_reads
     from mockserver.providers.agilecloud.chat import operations as chat
@@ -29,7 +29,7 @@ else:
     errors = lazy_module("mockserver.providers.agilecloud.errors")
     usage = lazy_module("mockserver.providers.agilecloud.usage")
     collections = lazy_module("mockserver.providers.agilecloud.collections")
-    snapshot = lazy_module("mockserver.providers.agilecloud.snapshot")
+    read_back = lazy_module("mockserver.providers.agilecloud.read_back")
     upgrade = lazy_module("mockserver.providers.agilecloud.upgrade")
     batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
     batch_reads = lazy_module("mockserver.providers.agilecloud.batches.reads")
@@ -98,7 +98,7 @@ api = Provider(
     usage_report=lazy_function(lambda: usage.report),
     collections=lazy_function(lambda: collections.collection_types),
     dated=("agilecloud.jobs", "agilecloud.files"),
-    check_snapshot=lazy_function(lambda: snapshot.snapshot_problems),
+    read_back=lazy_function(lambda: read_back.read_back),
     upgrade_collections=lazy_function(lambda: upgrade.upgrade_collections),
     listings={
         "batches": lazy_function(lambda: batches.batch_rows),

@@ -1,7 +1,9 @@
 """AgileCloud's rate limit: a token bucket, enforced on request, and the counters of response headers."""
 
-from typing import NamedTuple
+from typing import Annotated
 
+from mockserver.records import Bounds, Record
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.sandbox import Sandbox
 
 BUCKETS = "agilecloud.buckets"
@@ -18,20 +20,20 @@ _TOKEN_LIMIT = (_LIMIT_TOKENS, str(TOKENS))
 _UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
 
 
-class Bucket(NamedTuple):
+class Bucket(Record, frozen=True, gc=False):
     """An account's remaining requests, and its usage in the current minute."""
 
-    limit: int
+    limit: Annotated[int, Bounds(ge=0)]
     """Requests per minute; 0 is unlimited."""
-    tokens: float
+    tokens: Annotated[float, Bounds(ge=0, le=2**40)]
     """Requests left in the bucket."""
-    at: float
-    """Sandbox time, in Unix seconds."""
-    since: float = 0.0
+    at: Instant
+    """Sandbox time."""
+    since: Instant = 0.0
     """When the current minute began; it begins with the first request after the last minute."""
-    asked: int = 0
+    asked: Annotated[int, Bounds(ge=0, le=2**40)] = 0
     """Requests in the current minute."""
-    spent: int = 0
+    spent: Annotated[int, Bounds(ge=0, le=2**40)] = 0
     """Model tokens in the current minute."""
 
 
@@ -53,7 +55,7 @@ def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
     buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = buckets.get(account)
     if bucket is not None:
-        buckets.put(account, Bucket(*bucket[:5], bucket.spent + tokens))
+        buckets.put(account, bucket._replace(spent=bucket.spent + tokens))
 
 
 def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:

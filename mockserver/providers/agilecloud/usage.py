@@ -6,7 +6,7 @@ each request in a blob beside it. Both are bounded: of older requests only the s
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import orjson
 
@@ -17,7 +17,9 @@ from mockserver.providers.agilecloud.context import context_models, context_pric
 from mockserver.providers.agilecloud.models import Model, ModelKind
 from mockserver.providers.agilecloud.pricing import dollars, meter_event
 from mockserver.providers.agilecloud.rate_limit import spend
+from mockserver.records import Bounds, Record
 from mockserver.sandbox.blobs import Blob, BlobWriter
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.workers import checkpoint
 
@@ -31,23 +33,28 @@ MAX_EVENTS = 100_000
 """The most events of an account's batches; beyond it those of the oldest batch are dropped."""
 MAX_ID = 512
 """The most characters of a `custom_id` in an event."""
+MOST = 2**40
+"""The most tokens, or requests, of an account, so that costs fit into JSON."""
+Count = Annotated[int, Bounds(ge=0, le=MOST)]
+Cost = Annotated[int, Bounds(ge=0, le=2**62)]
+"""Nano-dollars."""
 ROWS = 500
 """The requests in one line of a batch's events."""
 
 
-class UsageEntry(NamedTuple):
+class UsageEntry(Record, frozen=True, gc=False):
     """Usage and cost of a request, or of the requests of a batch."""
 
-    at: float
-    """Sandbox time, in Unix seconds."""
+    at: Instant
+    """Sandbox time."""
     operation: str
     model: str
     """The model's own name, not the requested alias."""
-    prompt_tokens: int
-    completion_tokens: int
-    cost: int | None = None
+    prompt_tokens: Count
+    completion_tokens: Count
+    cost: Cost | None = None
     """In nano-dollars, rounded per request; None for a live request, whose cost follows from its tokens."""
-    requests: int = 1
+    requests: Count = 1
     is_batch: bool = False
     """Whether batch prices apply."""
     id: str = ""
@@ -63,14 +70,19 @@ class UsageEntry(NamedTuple):
         return 1 if self.cost is None else 0
 
 
-class UsageTotal(NamedTuple):
+class UsageTotal(Record, frozen=True, gc=False):
     """The usage of a batch's requests to one model."""
 
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: int = 0
+    requests: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost: Cost = 0
     """In nano-dollars, rounded per request."""
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Requests, prompt tokens, completion tokens and cost."""
+        return self.requests, self.prompt_tokens, self.completion_tokens, self.cost
 
 
 class ModelEvents:
@@ -154,7 +166,8 @@ def meter_batch(
     call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
 ) -> None:
     """Record the usage of a batch, by model."""
-    for model, (requests, prompt, said, cost) in trades.items():
+    for model, total in trades.items():
+        requests, prompt, said, cost = total.counts
         kept = events.get(model)
         used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
         _add_entry(call, account, used)
@@ -170,7 +183,7 @@ def usage_entries(sandbox: Sandbox, account: str) -> list[UsageEntry]:
 
 def _numbers(sandbox: Sandbox, account: str) -> range:
     start, end = (sandbox.collection(name, int).get(account) or 0 for name in (STARTS, ENDS))
-    return range(start, end)
+    return range(max(start, end - MAX_ENTRIES - 1), end)
 
 
 def _add_entry(call: Call, account: str, entry: UsageEntry) -> None:

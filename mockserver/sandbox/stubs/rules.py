@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import Request
+from mockserver.records import Record
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.ids import canonical, digest
 from mockserver.sandbox.stubs.matcher import Matcher, RequestView
 from mockserver.stores.collection import Cell, OwnCell
@@ -16,13 +18,13 @@ MAX_TOTAL = 16 * 1024 * 1024
 """The most bytes of all definitions of a sandbox."""
 
 
-class RuleSnapshot(NamedTuple):
+class RuleSnapshot(Record, frozen=True, gc=False):
     """A rule as a sandbox remembers and exports it: plain values."""
 
     definition: Mapping[str, Any]
     origin: str
     times: int | None
-    until: float | None
+    until: Instant | None
     id: str
     matched: int
     claimed: int

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.engine.engine import MAKE_ROOM, Engine, sandbox_name
-from mockserver.errors import Refusal
+from mockserver.errors import Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.operations import JSON
@@ -32,6 +32,7 @@ from mockserver.sandbox.manager import SandboxesFull, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT, max_document_values
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.text import nearest
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step, deduplicated, is_large_sandbox
 from mockserver.web.admin.routes import ROUTES
@@ -142,6 +143,8 @@ class _Endpoint:
                 response = _problem(AdminRefusal(503, f"No sandbox can be made or pinned: {full}. {MAKE_ROOM}"))
             except LaneFull as full:
                 response = busy(full)
+            except StoreUnavailable as problem:
+                response = self._engine.unavailable(_asked_of(request), problem)
             except Refusal as refusal:  # the disk is full
                 response = _problem(AdminRefusal(refusal.status or 503, refusal.detail))
             except (ClientDisconnect, ConnectionResetError):
@@ -174,9 +177,14 @@ class _Endpoint:
         return action()
 
     def _answer(self, asked: "_AdminRequest") -> Response:
+        return retried(partial(self._answer_once, asked))
+
+    def _answer_once(self, asked: "_AdminRequest") -> Response:
         call = self._call(asked)
         with call.sandbox.transaction:
             answer = self._encode(asked.route.answer(call))
+            if asked.route.sets_up:
+                call.sandbox.is_set_up = True
             self._engine.settle(call.sandbox)
         return self._reply(asked.route, call.sandbox, answer)
 
@@ -189,7 +197,7 @@ class _Endpoint:
             del call  # the parsed body, several times as large as its text, lives until the first step
             step = await in_lane(workers, lane, partial(_next_step, steps, None), receive, may_stop=True)
         while isinstance(step, Step):
-            found = await in_lane(workers, step.sandbox, step.action, receive)
+            found = await in_lane(workers, step.sandbox, partial(retried, step.action), receive)
             step = await in_lane(workers, lane, partial(_next_step, steps, found), receive, may_stop=True)
         return await in_lane(workers, lane, lambda: self._reply(route, sandbox, self._encode(step)), receive)
 
@@ -214,7 +222,8 @@ class _Endpoint:
         return self._delivery.space.keep(encode_pieces(answer)) if has_pieces(answer) else orjson.dumps(answer)
 
     def _reply(self, route: AdminRoute, sandbox: Sandbox, answer: bytes | Blob | Response) -> Response:
-        sandbox.is_set_up = sandbox.is_set_up or route.sets_up
+        if route.sets_up and not sandbox.is_set_up:
+            sandbox.is_set_up = True
         told = self._engine.eviction_headers(sandbox) if sandbox.was_evicted else ()
         named = (("X-Mock-Sandbox", sandbox.shown_name.encode("ascii", "backslashreplace").decode()), *told)
         if isinstance(answer, Response):  # a route that does not return JSON
@@ -241,13 +250,18 @@ class _AdminRequest(NamedTuple):
 
 def _read_request(route: AdminRoute, request: StarletteRequest, body: bytes) -> _AdminRequest:
     query = _read_query(route, request.url.query)
-    asked = Request(request.method, request.url.path, request.url.query, dict(request.headers), b"")
+    asked = _asked_of(request)
     token = read_token(asked)
     if SANDBOX in query:
         name, by_token = shortened_name(_read_sandbox(query.pop(SANDBOX))), False
     else:
         name, by_token = sandbox_name(asked, token)
     return _AdminRequest(route, dict(request.path_params), query, body, name, by_token)
+
+
+def _asked_of(request: StarletteRequest) -> Request:
+    """The request as a value, without its body."""
+    return Request(request.method, request.url.path, request.url.query, dict(request.headers), b"")
 
 
 def _read_sandbox(text: str) -> str:

@@ -33,7 +33,7 @@ def callbacks(call: AdminCall) -> Any:
         wanted = _read_state(call.query["state"])
         found = [each for each in found if each.state is wanted]
     return {
-        "callbacks": (_callback_json(each) for each in found[after : after + limit]),
+        "callbacks": (callback_json(each) for each in found[after : after + limit]),
         "next": after + limit if len(found) > after + limit else None,
         "pending": len(outbox.pending) if outbox else 0,
         "dropped": outbox.dropped if outbox else 0,
@@ -57,7 +57,7 @@ def redeliver_callback(call: AdminCall) -> Any:
         raise AdminRefusal(409, f"The callback is {found.state}; only what has come to an end can be sent again.")
     outbox.redeliver(id_)
     call.engine.settle(call.sandbox)
-    return _callback_json(outbox.find(id_) or found)
+    return callback_json(outbox.find(id_) or found)
 
 
 def webhooks(call: AdminCall) -> Any:
@@ -80,7 +80,7 @@ def send_webhook(call: AdminCall) -> Any:
     callback = sent_requests.add_request(call.sandbox, found, call.body["url"], key, payload)
     call.engine.settle(call.sandbox)
     outbox = call.sandbox.outbox
-    return _callback_json((outbox and outbox.find(callback.id)) or callback)
+    return callback_json((outbox and outbox.find(callback.id)) or callback)
 
 
 _WEBHOOK = Schema(
@@ -117,7 +117,7 @@ def _payload_json(callback: Callback) -> Any:
     )
 
 
-def _callback_json(callback: Callback) -> dict[str, Any]:
+def callback_json(callback: Callback) -> dict[str, Any]:
     return {
         "id": callback.id,
         "number": callback.number,

@@ -65,7 +65,7 @@ def progression(call: AdminCall) -> Any:
 
 def progression_json(sandbox: Sandbox) -> dict[str, Any]:
     """What makes the sandbox's batches progress."""
-    return progression_fields(*sandbox.progression)
+    return progression_fields(sandbox.progression.kind, sandbox.progression.amount)
 
 
 def put_progression(call: AdminCall) -> Any:

@@ -149,7 +149,7 @@ def _facts_json(call: AdminCall, provided: Provided, id_: str) -> dict[str, Any]
     if facts is None:
         return None
     shown = facts._asdict() | {
-        "progression": progression_fields(*facts.progression),
+        "progression": progression_fields(facts.progression.kind, facts.progression.amount),
         "timeline": [
             {"name": each.name, "at": _instant(each.at), "is_over": each.at is not None and each.at <= call.now}
             for each in facts.timeline

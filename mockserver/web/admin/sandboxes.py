@@ -122,10 +122,12 @@ def create_sandbox(call: AdminCall) -> Any:
 def delete_sandbox(call: AdminCall) -> Any:
     """`unexpected` are requests that no document allows, so that a test can check and clean up in one call."""
     name = call.path["name"]
-    sandbox = call.engine.sandboxes.delete(name)
+    sandbox = call.engine.sandboxes.named(name)
     if sandbox is None:
         raise AdminRefusal(404, f"There is no sandbox {name[:MAX_NAME]!r}.")
-    return {"deleted": sandbox.shown_name, "unexpected": unexpected(sandbox)}
+    answer = {"deleted": sandbox.shown_name, "unexpected": unexpected(sandbox)}
+    call.engine.sandboxes.delete(name)
+    return answer
 
 
 _NAME = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_NAME}

@@ -1,27 +1,32 @@
 """Admin routes for export and import."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from mockserver.api.call import ApiContext
+from mockserver.api.provider import Provider, Reading
 from mockserver.engine.engine import Engine
-from mockserver.json_bodies import JsonError, check_values_in
+from mockserver.json_bodies import JsonError, check_depth, check_values_in
 from mockserver.openapi.schema import Schema
+from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.blobs import Blob, no_room
-from mockserver.sandbox.conditions import NORMAL
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.sandbox.scenario import parse_conditions
 from mockserver.sandbox.snapshot.export import (
     MAX_DOCUMENT,
     Snapshot,
     Snapshots,
-    decode_fields,
+    SnapshotState,
     max_document_values,
     restore,
 )
-from mockserver.sandbox.snapshot.registry import SnapshotError
+from mockserver.sandbox.snapshot.values import SnapshotError
 from mockserver.sandbox.stubs.schema import RULE_SCHEMA
+from mockserver.stores.memory import MemoryStore
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step
+from mockserver.web.admin.callbacks import callback_json
+from mockserver.workers import checkpoint
 
 _CHOICES = {"true": True, "false": False}
 _RULE = Schema(RULE_SCHEMA, {})
@@ -56,18 +61,16 @@ def _take(snapshots: Snapshots, sandbox: Sandbox, *, journal: bool) -> Snapshot:
 def import_(call: AdminCall) -> Generator[Step, Any, Mapping[str, Any]]:
     """Replace the sandbox's state by an export. An invalid export changes nothing."""
     try:
-        snapshot = snapshots_of(call.engine).read(call.body)
-        _check_definitions(call.engine, snapshot)
-        decode_fields(snapshot)
+        snapshot = read_import(call.engine, call.body)
     except SnapshotError as error:
         raise AdminRefusal(422, f"The body cannot be imported: {error}.") from error
     except OSError as problem:
         raise AdminRefusal(507, no_room(problem).detail) from None
     call.engine.sandboxes.check_room_to_pin(call.sandbox.name)
     yield Step(call.sandbox.name, partial(_restore, call, snapshot))
-    counts = {name.rpartition(".")[2]: len(shelf) for name, shelf in snapshot.shelves.items()}
+    counts = {name.rpartition(".")[2]: len(rows) for name, rows in snapshot.collections.items()}
     kept = None if snapshot.exchanges is None else len(snapshot.exchanges)
-    return {"name": call.sandbox.shown_name, "from": snapshot.name, "restored": {**counts, "exchanges": kept}}
+    return {"name": call.sandbox.shown_name, "from": snapshot.state.name, "restored": {**counts, "exchanges": kept}}
 
 
 def _restore(call: AdminCall, snapshot: Snapshot) -> None:
@@ -86,20 +89,77 @@ ROUTES = (
 
 def snapshots_of(engine: Engine) -> Snapshots:
     """The snapshot codec for this server's providers."""
-    providers = {service.provider: service.world for service in engine.services if service.provider}
-    declared = {each.name: each.collections() for each in providers if each.collections}
-    checks = [partial(each.check_snapshot, world) for each, world in providers.items() if each.check_snapshot]
-    return Snapshots(declared, checks, [each.upgrade_collections for each in providers if each.upgrade_collections])
+    providers = _providers(engine)
+    types = {name: type_ for each in providers if each.collections for name, type_ in each.collections().items()}
+    return Snapshots(types, [each.upgrade_collections for each in providers if each.upgrade_collections])
 
 
-def _check_definitions(engine: Engine, snapshot: Snapshot) -> None:
-    """Validates parts of an export that have schemas."""
-    rules, conditions = snapshot.attributes.get("rules", ()), snapshot.attributes.get("conditions", NORMAL)
-    judged = [(_RULE, rule.definition, f"rules[{n}].definition") for n, rule in enumerate(rules)]
-    for schema, value, place in [*judged, (engine.scenarios.conditions, conditions.described(), "conditions")]:
+def read_import(engine: Engine, document: Any) -> Snapshot:
+    """The snapshot of an export that this server can continue from; raises SnapshotError.
+
+    Its values have the declared types. Then it is restored in a sandbox that is thrown away, and read as clients and
+    operators would read it.
+    """
+    snapshot = snapshots_of(engine).read(document)
+    _check_definitions(engine, snapshot.state)
+    sandbox = Sandbox(snapshot.state.name, MemoryStore(), engine.sandboxes.defaults)
+    restore(sandbox, snapshot)
+    for context, reading in _readings(engine, sandbox):
+        checkpoint()
+        _check_reading(context, reading)
+    return snapshot
+
+
+def _providers(engine: Engine) -> dict[Provider, ApiContext]:
+    return {service.provider: service.world for service in engine.services if service.provider}
+
+
+def _check_definitions(engine: Engine, state: SnapshotState) -> None:
+    """Validates the parts of an export that have schemas."""
+    conditions = state.conditions.described()
+    judged = [(_RULE, rule.definition, f"rules[{n}].definition") for n, rule in enumerate(state.rules)]
+    for schema, value, place in [*judged, (engine.scenarios.conditions, conditions, "conditions")]:
         for violation in schema.violations(value, ()):
-            raise SnapshotError(f"sandbox.attributes.{place}: {violation.message}")
+            raise SnapshotError(f"sandbox.{place}: {violation.message}")
     try:
-        parse_conditions(conditions.described(), ("conditions",))
+        parse_conditions(conditions, ("conditions",))
     except ValueError as error:
-        raise SnapshotError(f"sandbox.attributes.conditions: {error}") from error
+        raise SnapshotError(f"sandbox.conditions: {error}") from error
+
+
+def _readings(engine: Engine, sandbox: Sandbox) -> Iterator[tuple[ApiContext | None, Reading]]:
+    for id_, batch in sandbox.batches.items():
+        yield None, Reading("batches", id_, partial(_read_batch, batch))
+    now = sandbox.clock.now()
+    for key, account in sandbox.accounts.items():
+        yield None, Reading("accounts", key, partial(dict, id=account.key))
+        yield None, Reading("accounts", key, partial(sandbox.accounts.balance, account, now))
+    for each in sandbox.outbox.every() if sandbox.outbox else ():
+        yield None, Reading("callbacks", each.id, partial(callback_json, each))
+    for provider, context in _providers(engine).items():
+        if provider.read_back is not None:
+            for reading in provider.read_back(context, sandbox):
+                yield context, reading
+
+
+def _read_batch(batch: Batch) -> dict[str, Any]:
+    texts = batch.texts() if batch.size else []
+    if len(texts) != batch.size or not all(isinstance(each, str) for each in texts):
+        raise ValueError(f"its size is {batch.size}; its body has {len(texts)} texts")
+    return {"id": batch.id}
+
+
+def _check_reading(context: ApiContext | None, reading: Reading) -> None:
+    """Raises SnapshotError if the value cannot be read."""
+    place = f"sandbox.collections.{reading.collection}.{reading.key[:200]}"
+    try:
+        value = reading.read()
+        check_depth(value)
+    except Exception as error:  # what the readers of a forged value come upon
+        raise SnapshotError(f"{place}: it cannot be read back: {error}"[:500]) from error
+    if isinstance(value, dict) and value.get("id", reading.key) != reading.key:
+        raise SnapshotError(f"{place}: its id is another")
+    if context is not None and reading.component:
+        for each in context.bundled_component(reading.component).violations(value, ()):
+            path = ".".join([reading.component, *map(str, each.location)])
+            raise SnapshotError(f"{place}: it cannot be read back: {path}: {each.message}"[:500])

@@ -14,10 +14,13 @@ from weakref import ref
 import orjson
 
 from mockserver.engine.engine import Engine
+from mockserver.errors import StoreUnavailable
 from mockserver.lazy import lazy_module
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
+from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
+from mockserver.stores.retry import retried
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
 from mockserver.workers import LaneFull
 
@@ -31,8 +34,14 @@ MAX_WORKERS = 16
 """The most deliveries at a time, each for another sandbox."""
 FULL_LANE_WAIT = 1.0
 """Seconds until work for a sandbox whose lane is full is retried."""
+LEASE_SECONDS = 15.0
+"""How long this process has, beside the time of an attempt, until another process sends a callback in its place."""
+POLL_SECONDS = 1.0
+"""Seconds between two searches for callbacks that are due in sandboxes that other processes have used."""
 SHORTEST, LONGEST = 0.001, 86_400.0
 """Bounds of a timer, in seconds: the system clock and the event loop's clock differ slightly."""
+POLLING = "\0callbacks"
+"""The lane of that search."""
 
 _log = logging.getLogger("mockserver")
 
@@ -65,6 +74,8 @@ class CallbackDispatcher:
         self._sends = settings.callbacks == "send"
         self._rules = policy_of(settings)
         self._workers = engine.workers
+        self._sandboxes = engine.sandboxes
+        self._lease = LEASE_SECONDS + self._rules.timeout
         self._rounds = KeyedExecutor()
         self._alarms: dict[str, asyncio.TimerHandle] = {}
         self._has_stopped = False
@@ -73,6 +84,8 @@ class CallbackDispatcher:
         """Deliver from now on, and set alarms on the running loop; without it, the first request does so."""
         self.loop = asyncio.get_running_loop()
         self._has_stopped = False
+        if self._sandboxes.is_shared:
+            self.loop.call_later(0.0, self._poll)
 
     def stop(self) -> None:
         """Set no more alarms and begin no more deliveries; those under way come to their end in their threads."""
@@ -89,6 +102,8 @@ class CallbackDispatcher:
             return
         for callback in outbox.claim_due(sandbox.clock.now()):
             self._set_out(sandbox, outbox, callback._replace(payload=self._payload(sandbox, callback)))
+        for callback in sandbox.lost_callbacks():
+            self._send(sandbox, outbox, callback.id)
         self._set_alarm(sandbox, sandbox.clock.wait_for(outbox.next_due()))
 
     def _payload(self, sandbox: Sandbox, callback: Callback) -> bytes:
@@ -106,7 +121,12 @@ class CallbackDispatcher:
             callback = callback._replace(state=State.SENDING if self._sends else State.KEPT)
         outbox.update(callback)
         if callback.state is State.SENDING:
-            self._go(Delivery(sandbox, outbox, callback.id))
+            self._send(sandbox, outbox, callback.id)
+
+    def _send(self, sandbox: Sandbox, outbox: Outbox, id_: str) -> None:
+        """Send a callback when it is known to be this process that sends it."""
+        sandbox.lease(id_, self._lease)
+        sandbox.after_commit(partial(self._go, Delivery(sandbox, outbox, id_)))
 
     def _go(self, delivery: Delivery) -> None:
         self._rounds.add(delivery.sandbox.name, partial(self._deliver, delivery))
@@ -131,9 +151,23 @@ class CallbackDispatcher:
             attempt = Attempt(delivery.sandbox.clock.now(), outcome.status, outcome.error)
             state = State.FAILED if outcome.state is State.RETRYING and is_over else outcome.state
             delivery.outbox.update(callback.tried(attempt, state))
+            wait = self._rules.retries[delivery.failures] + self._lease if state is State.RETRYING else 0.0
+            delivery.sandbox.lease(delivery.id, wait)
         if state is State.RETRYING:
             known = ref(delivery.sandbox), ref(delivery.outbox)
             self._later(self._rules.retries[delivery.failures], partial(self._go_again, *known, delivery.id, failures))
+
+    def _poll(self) -> None:
+        """Look for callbacks that are due, or were left by a process that has ended, in all sandboxes of the store."""
+        if self.loop is not None and not self._has_stopped:
+            self.loop.call_later(POLL_SECONDS, self._poll)
+            if POLLING not in self._workers.lanes:
+                self._workers.submit(POLLING, self._look_after_all).add_done_callback(_log_bug)
+
+    def _look_after_all(self) -> None:
+        with suppress(StoreUnavailable):
+            for sandbox in self._sandboxes.due(wall_time()):
+                self._in_lane(sandbox, partial(self._look_after, sandbox))
 
     def _go_again(self, sandbox: "ref[Sandbox]", outbox: "ref[Outbox]", id_: str, failures: int) -> None:
         """Retry, unless the sandbox was deleted meanwhile."""
@@ -168,7 +202,7 @@ class CallbackDispatcher:
 
     def _in_lane(self, sandbox: Sandbox, action: Callable[[], None]) -> None:
         try:
-            self._workers.submit(sandbox.name, action).add_done_callback(_log_bug)
+            self._workers.submit(sandbox.name, partial(retried, action)).add_done_callback(_log_bug)
         except LaneFull:
             self._later(FULL_LANE_WAIT, partial(self._in_lane, sandbox, action))
 

@@ -1,7 +1,9 @@
 """Models as a client meets them: listed ones, snapshots, fine-tuned ones, and any at all with `--any-model`."""
 
+from contextlib import nullcontext
 from typing import Any
 
+import orjson
 import pytest
 from batch_client import CHAT, EMBEDDINGS, BatchClient, embedding_of, jsonl, request_of
 from builders import ask, make_engine, value_of
@@ -10,9 +12,10 @@ from mockserver.api.call import ApiContext
 from mockserver.engine import build as loading
 from mockserver.engine.engine import Engine
 from mockserver.providers.agilecloud import hooks as agilecloud
-from mockserver.providers.agilecloud.snapshot import snapshot_problems
 from mockserver.providers.agilecloud.usage import report
 from mockserver.redaction import account_key
+from mockserver.sandbox.snapshot.values import SnapshotError
+from mockserver.web.admin.snapshots import read_import, snapshots_of
 
 SNAPSHOT, TUNED = "gpt-4o-2024-08-06", "ft:gpt-4o-mini-2024-07-18:acme::B1c2"
 
@@ -51,14 +54,13 @@ def test_a_snapshot_is_answered_under_its_name_live_and_in_a_batch(model: str) -
 def test_a_batch_for_an_unlisted_model_can_be_imported(any_model: bool, model: str) -> None:
     desk = BatchClient(progression="immediate", any_model=any_model)
     desk.run(jsonl(request_of("r", model=model)))
-    sandbox = desk.sandbox
+    snapshots = snapshots_of(desk.engine)
+    document = orjson.loads(b"".join(snapshots.encode(snapshots.snapshot_of(desk.sandbox))))
+    elsewhere = BatchClient(seed="other").engine
 
-    names = ("agilecloud.jobs", "agilecloud.files", "agilecloud.usage", "agilecloud.usage_ends")
-    shelves = {name: dict(sandbox.collection(name, object).items()) for name in names}
-    elsewhere = world_of(BatchClient(seed="other"))
-
-    assert list(snapshot_problems(world_of(desk), shelves)) == []
-    assert bool(list(snapshot_problems(elsewhere, shelves))) == any_model
+    assert read_import(desk.engine, document)
+    with pytest.raises(SnapshotError, match="which this server does not serve") if any_model else nullcontext():
+        read_import(elsewhere, document)
 
 
 @pytest.mark.parametrize("path", [CHAT, EMBEDDINGS, "/v1/models/nobodys-model-1"])

@@ -167,7 +167,7 @@ def test_an_export_carries_events_and_an_import_refuses_those_that_do_not_add_up
         assert client.get("/__admin/usage").json() == before
         assert len(before["agilecloud"]["events"]) == 4
 
-        entry = document["sandbox"]["shelves"]["agilecloud.usage"][f"{account_key('test')}\n0"]
+        entry = document["sandbox"]["collections"]["agilecloud.usage"][f"{account_key('test')}\n0"]
         for name in ("requests", "prompt_tokens", "completion_tokens", "cost"):
             entry[name] += 1
             refused = client.post("/__admin/import", json=document)

@@ -10,8 +10,8 @@ from builders import ask, make_engine
 
 from mockserver.engine.engine import Engine
 from mockserver.sandbox.snapshot.export import restore
-from mockserver.sandbox.snapshot.registry import SnapshotError
-from mockserver.web.admin.snapshots import snapshots_of
+from mockserver.sandbox.snapshot.values import SnapshotError
+from mockserver.web.admin.snapshots import read_import
 
 VERSION_2 = Path(__file__).parent / "version2.json"
 """An export of a sandbox in which `use_both_apis` was done, written by the last version that wrote format 2."""
@@ -57,7 +57,7 @@ def test_an_export_of_version_2_is_imported_and_goes_on_as_the_original() -> Non
     original, importing = make_frozen(), make_frozen()
     use_both_apis(original)
 
-    restore(importing.sandboxes.open("ann"), snapshots_of(importing).read(document()))
+    restore(importing.sandboxes.open("ann"), read_import(importing, document()))
 
     assert answers(importing) == answers(original)
 
@@ -79,10 +79,10 @@ def test_an_export_of_version_2_that_no_server_wrote_is_refused(collection: str,
     changed["sandbox"]["shelves"][collection] = value
 
     with pytest.raises(SnapshotError, match="sandbox"):
-        snapshots_of(make_frozen()).read(changed)
+        read_import(make_frozen(), changed)
 
 
 @pytest.mark.parametrize("sandbox", [None, [], "text", {}, {"shelves": 5}])
 def test_a_version_2_without_collections_is_refused(sandbox: Any) -> None:
     with pytest.raises(SnapshotError, match="sandbox"):
-        snapshots_of(make_frozen()).read({**document(), "sandbox": sandbox})
+        read_import(make_frozen(), {**document(), "sandbox": sandbox})

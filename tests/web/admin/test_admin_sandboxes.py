@@ -358,12 +358,15 @@ def test_an_import_replaces_what_was_there(client: TestClient) -> None:
 def test_a_refused_import_changes_nothing(client: TestClient) -> None:
     id_ = queue(client, "mine")
     document = client.get("/__admin/export", headers=in_sandbox("mine")).json()
-    document["sandbox"]["shelves"]["accounts"][account_key("test")]["email"] = 5
+    document["sandbox"]["collections"]["accounts"][account_key("test")]["email"] = 5
 
     for name in ("mine", "new"):
         refused = client.post("/__admin/import", json=document, headers=in_sandbox(name))
         assert refused.status_code == 422
-        assert f"sandbox.shelves.accounts.{account_key('test')}.email: 5 is not str" in refused.json()["detail"]
+        assert (
+            f"sandbox.collections.accounts.{account_key('test')}.email: Expected `str`, got `int`"
+            in refused.json()["detail"]
+        )
 
     assert client.get("/ai/batches", params={"id": id_}, headers=in_sandbox("mine")).status_code == 200
     assert names(client) == ["mine"]
@@ -420,9 +423,9 @@ def test_stubs_and_callbacks_are_exported_and_invalid_rules_are_rejected(client:
         assert shown[0] == shown[1]
     assert [client.get("/user", headers=in_sandbox("copy")).status_code for _ in range(2)] == [403, 200]
 
-    document["sandbox"]["attributes"]["rules"]["v"][0]["definition"]["times"] = "often"
+    document["sandbox"]["rules"][0]["definition"]["times"] = "often"
     refused = client.post("/__admin/import", json=document, headers=in_sandbox("other"))
-    assert (refused.status_code, "attributes.rules[0].definition" in refused.json()["detail"]) == (422, True)
+    assert (refused.status_code, "sandbox.rules[0].definition" in refused.json()["detail"]) == (422, True)
     assert "other" not in names(client)
 
 

@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
 
 from mockserver.api.client_rules import BatchState, RejectedItems
 from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.batches.run import LineResults
+from mockserver.providers.agilecloud.files import Life
 from mockserver.providers.agilecloud.prompts.prompt import Prompt
+from mockserver.records import Endless, Record
 from mockserver.sandbox.batches import Batch, Lifecycle
 from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.conditions import InputRejection
@@ -62,7 +63,7 @@ LIFECYCLE = Lifecycle(
 )
 
 
-class BatchRecord(NamedTuple):
+class BatchRecord(Record, frozen=True, gc=False):
     """A batch. Its status at any instant is computed from these values."""
 
     batch: Batch
@@ -72,7 +73,7 @@ class BatchRecord(NamedTuple):
     input: StoredBytes | None
     """None if the file was not found, or is no longer needed."""
     metadata: Mapping[str, str] | None
-    output_expires_after: int | None
+    output_expires_after: Life | None
     """Seconds after which its files expire."""
     is_openai: bool
     """Whether it has all of OpenAI's statuses."""
@@ -81,9 +82,9 @@ class BatchRecord(NamedTuple):
     worked: LineResults | None = None
     prompts: Mapping[str, Prompt] = {}
     """The account's prompts at the time its items began."""
-    cancelled: float = math.inf
+    cancelled: Endless = math.inf
     """The sandbox time at which it was cancelled."""
-    cancel_seen: float = math.inf
+    cancel_seen: Endless = math.inf
     """When its status was first read after that; only under the progression `polls`."""
     output_file_id: str | None = None
     error_file_id: str | None = None
@@ -91,6 +92,15 @@ class BatchRecord(NamedTuple):
     """Whether its files were created."""
     window: str = DEFAULT_WINDOW
     """Its completion window, as the request or the document says it: `24h`."""
+
+    def __post_init__(self) -> None:
+        worked, size = self.worked, self.batch.size
+        if worked is None and size != 1:
+            raise ValueError("it has a size, and no line was read yet")
+        if worked is not None and not worked.errors and max(worked.size, 1) != size:
+            raise ValueError(f"worked: its size is {worked.size}; that of its batch is {size}")
+        if self.cancelled < self.batch.created or self.cancel_seen < self.cancelled:
+            raise ValueError("it was cancelled before its beginning, or seen to be before it was")
 
     def status(self, now: float) -> Status:
         if self.cancelled <= now:

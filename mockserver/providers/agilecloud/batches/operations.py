@@ -187,7 +187,7 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
         progression=call.sandbox.progression,
         archives=is_openai,
         head=VALIDATING_SHARE,
-        held=read_capacity(conditions.capacity or own_settings(call).capacity),
+        held=max(read_capacity(conditions.capacity or own_settings(call).capacity), 0.0),
         plan=conditions.items,
         fates={},
     )

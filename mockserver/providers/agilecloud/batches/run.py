@@ -53,7 +53,8 @@ from mockserver.providers.agilecloud.prompts.select import (
 )
 from mockserver.providers.agilecloud.prompts.template import RenderLimits
 from mockserver.providers.agilecloud.usage import EventWriter, UsageTotal
-from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, apply_plan, read_outcome
+from mockserver.records import Record
+from mockserver.sandbox.batches import DEFAULT_FAILURE, PLAIN, ItemOutcome, Outcomes, apply_plan, read_outcome
 from mockserver.sandbox.blobs import Blob, BlobWriter
 from mockserver.sandbox.conditions import ItemPlan
 from mockserver.sandbox.ids import seed_of, seeded_digest
@@ -71,7 +72,7 @@ EXPIRED = {
 }
 
 
-class VersionUse(NamedTuple):
+class VersionUse(Record, frozen=True, gc=False):
     """A version of a prompt that a version test selected for a request."""
 
     slug: str
@@ -80,13 +81,13 @@ class VersionUse(NamedTuple):
     """The request's usage; None if it failed."""
 
 
-class LineResults(NamedTuple):
+class LineResults(Record, frozen=True, gc=False):
     """The result of an input file."""
 
     size: int
     errors: tuple[Mapping[str, Any], ...]
     """Why the batch fails; empty for a valid file."""
-    fates: Mapping[int, ItemOutcome]
+    fates: Outcomes
     good: bytes
     """A byte for each item, in input order: 1 for one that succeeds."""
     output: Blob
@@ -99,6 +100,16 @@ class LineResults(NamedTuple):
     refused: RejectedItems = RejectedItems()
     events: Mapping[str, StoredBytes] = {}
     """By model, the usage of each successful request; see ModelEvents. Empty once the account's usage has them."""
+
+    def __post_init__(self) -> None:
+        if self.errors and self.size:
+            raise ValueError(f"it has errors, and a size of {self.size}")
+        if len(self.good) != self.size or self.good.translate(None, b"\0\1"):
+            raise ValueError(f"good does not say 0 or 1 of each of {self.size} items")
+        if self.fates and max(self.fates) >= self.size:
+            raise ValueError("its fates are not those of its items")
+        if sum(each.requests for each in self.trades.values()) != self.good.count(1):
+            raise ValueError("its trades are of more or fewer requests than have succeeded")
 
     def without_files(self) -> "LineResults":
         """The result without files and events, which others keep."""
@@ -172,7 +183,7 @@ def run_lines(
     if inspection.errors:
         return rejected_file(*inspection.errors)
     for model, trade in plain.trades() if plain else ():
-        totals.add_trade(model, trade)
+        totals.add_trade(model, trade.counts)
     return LineResults(
         len(good),
         (),

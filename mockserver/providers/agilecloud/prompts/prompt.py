@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
+from mockserver.records import Bounds, Record
 from mockserver.sandbox.batches import Lifecycle
+from mockserver.sandbox.clock import Instant
 from mockserver.sandbox.ids import digest
 
 
@@ -29,7 +31,7 @@ class IllegalTransition(Exception):
     """A change of status that the lifecycle does not allow."""
 
 
-class PromptVersion(NamedTuple):
+class PromptVersion(Record, frozen=True, gc=False):
     """One version of a prompt: a template, or messages with templates in them."""
 
     number: int
@@ -41,10 +43,10 @@ class PromptVersion(NamedTuple):
     """The declared placeholders; None if they are taken from the content."""
     change_note: str | None = None
     status: VersionStatus = VersionStatus.DRAFT
-    created_at: float = 0.0
-    """Sandbox time in Unix seconds, like the others."""
-    published_at: float | None = None
-    archived_at: float | None = None
+    created_at: Instant = 0.0
+    """Sandbox time, like the others."""
+    published_at: Instant | None = None
+    archived_at: Instant | None = None
 
     def with_status(self, status: VersionStatus, now: float) -> "PromptVersion":
         """The version with another status; raises IllegalTransition."""
@@ -71,27 +73,30 @@ class PromptVersion(NamedTuple):
         return [{"role": "user", "content": self.template or ""}]
 
 
-class VersionStats(NamedTuple):
+Count = Annotated[int, Bounds(ge=0, le=2**40)]
+
+
+class VersionStats(Record, frozen=True, gc=False):
     """Requests and results of a version in a test."""
 
-    requests: int = 0
-    failed: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    requests: Count = 0
+    failed: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
 
-class AbTest(NamedTuple):
+class AbTest(Record, frozen=True, gc=False):
     """Two versions that share the requests without a version number."""
 
     version_a: int
     version_b: int
-    split: float
+    split: Annotated[int, Bounds(ge=0, le=1)] | Annotated[float, Bounds(ge=0, le=1)]
     """The share of requests that get version B."""
-    started_at: float
+    started_at: Instant
     uses: Mapping[int, VersionStats] = {}
 
 
-class Prompt(NamedTuple):
+class Prompt(Record, frozen=True, gc=False):
     """A prompt with all its versions."""
 
     slug: str
@@ -101,10 +106,19 @@ class Prompt(NamedTuple):
     description: str | None = None
     model: str | None = None
     versions: tuple[PromptVersion, ...] = ()
-    created_at: float = 0.0
-    updated_at: float = 0.0
-    archived_at: float | None = None
+    created_at: Instant = 0.0
+    updated_at: Instant = 0.0
+    archived_at: Instant | None = None
     ab_test: AbTest | None = None
+
+    def __post_init__(self) -> None:
+        if [each.number for each in self.versions] != [*range(1, len(self.versions) + 1)]:
+            raise ValueError("its versions are not numbered from 1")
+        if sum(each.status is VersionStatus.PUBLISHED for each in self.versions) > 1:
+            raise ValueError("more than one of its versions is published")
+        test = self.ab_test
+        if test is not None and not (self.version(test.version_a) and self.version(test.version_b)):
+            raise ValueError("its test is of versions that are not there")
 
     @property
     def is_archived(self) -> bool:

@@ -1,0 +1,193 @@
+"""The commands that compare documents with live APIs: `proxy` and `verify`."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mockserver.errors import SettingsError
+from mockserver.lazy import lazy_module
+from mockserver.settings.table import GROUPS, SERVING, Settings
+
+if TYPE_CHECKING:
+    from mockserver.contract import proxy, upstream
+    from mockserver.contract.live import findings, runner, verification
+    from mockserver.contract.recording import recorder
+    from mockserver.engine import build
+    from mockserver.server import process
+else:
+    findings = lazy_module("mockserver.contract.live.findings")
+    runner = lazy_module("mockserver.contract.live.runner")
+    verification = lazy_module("mockserver.contract.live.verification")
+    proxy = lazy_module("mockserver.contract.proxy")
+    recorder = lazy_module("mockserver.contract.recording.recorder")
+    upstream = lazy_module("mockserver.contract.upstream")
+    build = lazy_module("mockserver.engine.build")
+    process = lazy_module("mockserver.server.process")
+
+DONE, PROBLEMS, NOT_STARTED, NOTHING_CHECKED = 0, 1, 3, 4
+MODES = ("none", "once", "new_episodes", "all")
+TIMEOUT = 300
+"""Seconds: a live call of an LLM may take minutes."""
+PROXY_ABOUT = (
+    "Stand between a client and a live API: pass everything on, validate both directions against the document, and "
+    "record what passes."
+)
+PROXY_EXAMPLES = """\
+Only URL is called; redirects are passed on, not followed. What the document does not allow is named in the response
+header X-Mock-Violations and in the journal. /__admin, /health and /ready are the proxy's own. Credentials are passed
+on, and are redacted in everything that is shown or recorded. Needs the extra `proxy`.
+
+examples:
+  mockserver proxy https://api.example                   on http://127.0.0.1:4024
+  mockserver proxy https://api.example --fail            violations become errors: 4xx, and 502 for answers
+  mockserver proxy https://api.example --spec api.yaml   validates by another document
+  mockserver proxy https://api.example --record episodes --redact customer_name
+  mockserver serve --fixtures episodes                   replays it, without the network
+"""
+
+
+VERIFY_ABOUT = "Ask a live API what its document promises, within a budget, and report what it answers otherwise."
+VERIFY_EXAMPLES = """\
+Sent are the document's examples, the requests of recordings in --fixtures, and probes: reads without a credential, and
+of things that do not exist. By default nothing is sent but GET and HEAD, and nothing that costs. With other methods,
+only things are changed that the run has created. Exit code 1 for answers that the document does not allow, 4 if there
+were no answers. Needs the extra `proxy`, and `verify` for --generate.
+
+examples:
+  mockserver verify https://api.example --plan             what would be sent, and its price
+  mockserver verify https://api.example --only 'Agent First'
+  mockserver verify https://api.example --spec api.yaml --methods GET,POST --spend 25 --max-requests 20
+"""
+
+
+class CommandLine(NamedTuple):
+    """What commands use of the command line that they are part of."""
+
+    add_command: Callable[..., ArgumentParser]
+    add_settings: Callable[[ArgumentParser, Sequence[str]], None]
+    read_settings: Callable[[Namespace], Settings]
+    write: Callable[[str], None]
+    complain: Callable[[str], None]
+
+
+def add_commands(line: CommandLine) -> None:
+    """Adds the commands to the command line."""
+    parser = line.add_command(
+        "proxy", lambda parsed: _run_proxy(line, parsed), PROXY_ABOUT, epilog=PROXY_EXAMPLES, takes="URL [flags]"
+    )
+    parser.set_defaults(on_error=NOT_STARTED)
+    parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
+    group = parser.add_argument_group("the proxy")
+    group.add_argument(
+        "--fail",
+        action="store_true",
+        help="answer an invalid request with the documented 4xx, unsent, and an invalid answer with 502",
+    )
+    group.add_argument("--record", metavar="FOLDER", help="write what passes to this folder of fixtures")
+    group.add_argument(
+        "--record-mode",
+        choices=MODES,
+        default="once",
+        help="'once' records into an empty folder and else only replays; 'new_episodes' replays what is recorded and "
+        "records the rest; 'all' replaces the recording; 'none' only replays (default: %(default)s)",
+    )
+    group.add_argument(
+        "--redact",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="redact the fields and arguments of this name in recordings, too; repeatable",
+    )
+    group.add_argument(
+        "--upstream-timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help="the longest silence of the upstream; then 504 (default: %(default)s)",
+    )
+    group.add_argument("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
+    line.add_settings(parser, GROUPS)
+    _add_verify(line)
+
+
+def _add_verify(line: CommandLine) -> None:
+    parser = line.add_command(
+        "verify", lambda parsed: _run_verify(line, parsed), VERIFY_ABOUT, epilog=VERIFY_EXAMPLES, takes="URL [flags]"
+    )
+    parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
+    add = parser.add_argument_group("the check").add_argument
+    add("--only", action="append", default=[], metavar="NAME", help="operations or tags to check; repeatable")
+    add("--max-requests", type=int, default=50, metavar="COUNT", help="(default: %(default)s)")
+    add("--rate", type=float, default=2.0, metavar="NUMBER", help="requests per second (default: %(default)s)")
+    add("--methods", default="GET,HEAD", metavar="LIST", help="the methods that may be sent (default: %(default)s)")
+    add(
+        "--spend",
+        type=float,
+        default=0.0,
+        metavar="AMOUNT",
+        help="the most that may be spent, in each unit of the document's x-mock-price (default: nothing)",
+    )
+    add("--generate", type=int, default=0, metavar="COUNT", help="generated requests for each operation (extra verify)")
+    add(
+        "--token-variable",
+        default="API_TOKEN",
+        metavar="NAME",
+        help="the environment variable with the credential (default: %(default)s)",
+    )
+    add("--plan", action="store_true", help="list the requests and their prices, and send nothing")
+    add("--format", default="text", choices=("text", "json", "junit"), help="(default: text)")
+    add("--output", metavar="FILE", help="the output file (default: standard output)")
+    add("--upstream-timeout", type=float, default=60, metavar="SECONDS", help="(default: %(default)s)")
+    add("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
+    line.add_settings(parser, (SERVING,))
+
+
+def _run_verify(line: CommandLine, parsed: Namespace) -> int:
+    settings = line.read_settings(parsed)
+    if parsed.max_requests < 1 or parsed.rate <= 0 or parsed.spend < 0:
+        raise SettingsError("--max-requests and --rate must be positive, and --spend must not be negative")
+    target = upstream.Upstream(
+        upstream.parse_upstream(parsed.url), timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca
+    )
+    checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
+    methods = frozenset(each.strip().upper() for each in parsed.methods.split(",") if each.strip())
+    budget = runner.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
+    if parsed.plan:
+        for text in verification.format_plan(checked, budget):
+            line.write(f"{text}\n")
+        return DONE
+    token = os.environ.get(parsed.token_variable, "")
+    if not token:
+        line.complain(f"mockserver: warning: {parsed.token_variable} is not set; requests have no credential\n")
+    run = verification.run(checked, target, budget, token=token, variable=parsed.token_variable)
+    content = findings.formatted(run, checked.operations, parsed.format)
+    if parsed.output:
+        try:
+            Path(parsed.output).write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"--output is {parsed.output!r}, which cannot be written: {error.strerror}") from error
+        line.complain(f"{findings.summary(run)}\n")
+    else:
+        line.write(content)
+    if not run.exchanges:
+        return NOTHING_CHECKED
+    return PROBLEMS if any(each.violations for each in run.exchanges) else DONE
+
+
+def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
+    settings = line.read_settings(parsed)
+    target = upstream.Upstream(
+        upstream.parse_upstream(parsed.url), timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca
+    )
+    keeper = None
+    if parsed.record:
+        folder = Path(parsed.record)
+        keeper = recorder.open_recorder(folder, parsed.record_mode, target.url, parsed.redact)
+        if keeper is None:
+            return process.serve(replace(settings, fixtures=(parsed.record, *settings.fixtures)))
+    engine = build.build_engine(settings)
+    app = proxy.ProxyServer(engine, settings, target, fails=parsed.fail, recorder=keeper)
+    return process.serve(settings, app=app)

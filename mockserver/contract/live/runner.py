@@ -1,0 +1,279 @@
+"""Sends planned requests to a live API within a budget, and checks the answers against the document."""
+
+import asyncio
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.contract.capture import CHECKED_BYTES, Capture, decoded_body
+from mockserver.contract.exchange import DocumentChecker
+from mockserver.contract.live.plan import READING, PlannedRequest, Price, credential_headers
+from mockserver.contract.upstream import Upstream, UpstreamError, request_headers
+from mockserver.engine.engine import Engine
+from mockserver.errors import Violation
+from mockserver.http import Request, Response
+from mockserver.openapi.operations import Operation
+from mockserver.redaction import redacted_text
+from mockserver.sandbox.journal import retry_after_seconds
+
+MAX_WAIT = 60.0
+"""The longest Retry-After that is waited for, in seconds; a longer one ends the run."""
+MAX_FAILURES = 3
+"""Requests without any answer, one after another, after which a run ends."""
+
+
+@dataclass(frozen=True)
+class LiveBudget:
+    """What a run may do."""
+
+    max_requests: int = 50
+    rate: float = 2.0
+    """Requests per second."""
+    methods: frozenset[str] = READING
+    spend: float = 0.0
+    """The most that may be spent, in each unit of the document's prices."""
+
+
+class LiveExchange(NamedTuple):
+    """A request that was sent, and its answer."""
+
+    planned: PlannedRequest
+    request: Request
+    response: Response
+    """Its body is an iterator if it was too large to be validated."""
+    violations: tuple[Violation, ...]
+    seconds: float
+    curl: str
+    """The request as a command; the token is a variable."""
+
+
+class Skipped(NamedTuple):
+    """A planned request that was not sent."""
+
+    planned: PlannedRequest
+    why: str
+
+
+@dataclass
+class LiveRun:
+    """What came of a run."""
+
+    exchanges: list[LiveExchange] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """Requests that got no answer, and why."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """What successful requests have cost by the document's prices, by unit."""
+
+    def met(self) -> dict[tuple[str, int], int]:
+        """The counts of answers by operation and status."""
+        found: dict[tuple[str, int], int] = {}
+        for each in self.exchanges:
+            key = (each.planned.operation.key, each.response.status)
+            found[key] = found.get(key, 0) + 1
+        return found
+
+
+class LiveRunner:
+    """Runs planned requests against one API."""
+
+    def __init__(
+        self, engine: Engine, upstream: Upstream, budget: LiveBudget, *, token: str = "", variable: str = "API_TOKEN"
+    ) -> None:
+        """`token` is the credential for the API; `variable` is what it is called in curl commands."""
+        self._checker = DocumentChecker(engine.services)
+        self._upstream = upstream
+        self._budget = budget
+        self._token = token
+        self._variable = variable
+        self._ids: dict[str, str] = {}
+        """Ids that lists have told, by the path of the list."""
+        self._created: dict[str, str] = {}
+        """Ids of things that this run has created, in the same way."""
+        self.result = LiveRun()
+
+    async def run(
+        self, planned: Iterable[PlannedRequest], told: Callable[[LiveExchange], None] = lambda _: None
+    ) -> LiveRun:
+        """Send what the budget allows; `told` is called for each exchange."""
+        loop = asyncio.get_running_loop()
+        due, silent = loop.time(), 0
+        seen: set[tuple[str, str, bytes, bool]] = set()
+        try:
+            for each in planned:
+                request = self._with_known_ids(each)
+                why = self._why_not(request)
+                if why:
+                    self.result.skipped.append(Skipped(request, why))
+                    continue
+                key = (request.operation.method, request.target, request.content, request.has_credential)
+                if key in seen:
+                    continue
+                seen.add(key)
+                await asyncio.sleep(max(due - loop.time(), 0.0))
+                due = max(due, loop.time()) + 1.0 / self._budget.rate
+                try:
+                    exchange = await self._send(request)
+                except UpstreamError as error:
+                    self._charge(request)  # it may have been carried out
+                    self.result.failures.append(f"{request.operation.method} {request.target}: {error}")
+                    silent += 1
+                    if silent >= MAX_FAILURES:
+                        break
+                    continue
+                silent = 0
+                self.result.exchanges.append(exchange)
+                told(exchange)
+                wait = retry_after_seconds(exchange.response, 0.0) if exchange.response.status in {429, 503} else 0.0
+                if wait > MAX_WAIT:
+                    self.result.failures.append(f"the API asks to wait for {wait:g} seconds, so the run ended")
+                    break
+                due = max(due, loop.time() + wait)
+        finally:
+            await self._upstream.close()
+        return self.result
+
+    def _why_not(self, request: PlannedRequest) -> str:
+        """Why a request is not sent; empty if it is."""
+        operation, price = request.operation, request.price
+        if len(self.result.exchanges) + len(self.result.failures) >= self._budget.max_requests:
+            return "the budget of --max-requests is used up"
+        if operation.method not in self._budget.methods:
+            return f"{operation.method} is not among --methods"
+        if operation.sandbox_parameter:
+            return "the operation is only the sandbox's"
+        if operation.method not in READING and request.path and not self._is_own(request):
+            return "it would change something that this run has not created"
+        # A request without a credential is rejected before it can cost anything.
+        if price.amount and request.has_credential and self._spent(price) + price.amount > self._budget.spend:
+            return f"it costs {price.amount:g} {price.unit}, which --spend does not allow"
+        return ""
+
+    def _spent(self, price: Price) -> float:
+        return self.result.spent.get(price.unit, 0.0)
+
+    def _charge(self, planned: PlannedRequest) -> None:
+        price = planned.price
+        if planned.has_credential and price.amount:
+            self.result.spent[price.unit] = self._spent(price) + price.amount
+
+    def _is_own(self, request: PlannedRequest) -> bool:
+        return all(value in self._created.values() for value in request.path.values())
+
+    def _with_known_ids(self, request: PlannedRequest) -> PlannedRequest:
+        """The request with ids of things that exist: for reads, those of lists; else those that this run created."""
+        if request.origin in {"probe", "recorded"} or not request.path:
+            return request
+        collection = request.operation.path.partition("/{")[0]
+        known = self._created.get(collection) or (
+            self._ids.get(collection) if request.operation.method in READING else None
+        )
+        if known is None or len(request.path) != 1:
+            return request
+        return replace(request, path=dict.fromkeys(request.path, known))
+
+    async def _send(self, planned: PlannedRequest) -> LiveExchange:
+        operation = planned.operation
+        headers, query = self._credential(planned)
+        target = planned.target
+        if query:
+            target += ("&" if "?" in target else "?") + "&".join(f"{name}={value}" for name, value in query.items())
+        content = planned.content
+        headers = {**planned.headers, **headers}
+        headers.setdefault("Accept", "*/*")
+        headers.setdefault("User-Agent", "mockserver-verify")
+        if planned.media_type:
+            headers["Content-Type"] = planned.media_type
+        raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        raw = request_headers(raw, self._upstream.url, via=b"1.1 mockserver", has_body=bool(content))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        path, _, text = target.partition("?")
+        answer = await self._upstream.send(
+            operation.method, self._upstream.target(path.encode(), text.encode()), raw, content or None
+        )
+        capture = Capture()
+        try:
+            async for chunk in answer.chunks():
+                capture.add(chunk)
+                if capture.size > CHECKED_BYTES:
+                    break
+            else:
+                capture.has_ended = True
+        finally:
+            answer.close()
+        seconds = loop.time() - began
+        response = _response(answer.status, answer.header(b"content-type"), answer.headers, capture)
+        if answer.status < 400:
+            self._charge(planned)
+        lowered = {name.lower(): value for name, value in headers.items()}
+        request = Request(operation.method, path, text, lowered, content)
+        violations = self._violations(request, response)
+        self._learn(operation, response)
+        return LiveExchange(planned, request, response, violations, seconds, self._curl(planned, target, headers))
+
+    def _violations(self, request: Request, response: Response) -> tuple[Violation, ...]:
+        route = self._checker.route(request)
+        checked = self._checker.check_request(request, route, None)
+        return self._checker.check_response(checked.service, request.method, response)
+
+    def _credential(self, planned: PlannedRequest) -> tuple[dict[str, str], dict[str, str]]:
+        schemes = next((each for each in planned.operation.security if each), ())
+        headers: dict[str, str] = {}
+        query: dict[str, str] = {}
+        if planned.has_credential and self._token:
+            for scheme in schemes:
+                more, arguments = credential_headers(scheme, self._token)
+                headers |= more
+                query |= arguments
+        return headers, query
+
+    def _learn(self, operation: Operation, response: Response) -> None:
+        """Take the id of the first thing in a list, or of a created one."""
+        if not isinstance(response.body, bytes) or response.status >= 400:
+            return
+        try:
+            value = orjson.loads(response.body)
+        except orjson.JSONDecodeError:
+            return
+        if operation.method == "POST" and isinstance(value, dict) and isinstance(value.get("id"), str):
+            self._created[operation.path] = value["id"]
+        rows = value.get("data") if isinstance(value, dict) else value
+        if operation.method == "GET" and isinstance(rows, list) and rows and isinstance(rows[0], dict):
+            id_ = rows[0].get("id")
+            if isinstance(id_, str) and "{" not in operation.path:
+                self._ids[operation.path] = id_
+
+    def _curl(self, planned: PlannedRequest, target: str, headers: Mapping[str, str]) -> str:
+        parts = ["curl", "-i"]
+        if planned.operation.method != "GET":
+            parts += ["-X", planned.operation.method]
+        shown = f"${self._variable}"
+        words = [shlex.quote(self._hidden(f"{self._upstream.url}{target}", shown))]
+        for name, value in headers.items():
+            if name not in {"Accept", "User-Agent"}:
+                words.append(f'-H "{name}: {self._hidden(value, shown)}"')
+        if planned.content:
+            words += ["--data-binary", shlex.quote(self._hidden(planned.content.decode("utf-8", "replace"), shown))]
+        return " ".join([*parts, *words])
+
+    def _hidden(self, text: str, shown: str) -> str:
+        return text.replace(self._token, shown) if self._token else text
+
+
+def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes]], capture: Capture) -> Response:
+    texts = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+    named = {name.lower(): value for name, value in texts}
+    content = decoded_body(capture.content, named.get("content-encoding", "")) if capture.is_whole else None
+    body: Any = iter(()) if content is None else content
+    kept = tuple(each for each in texts if each[0].lower() not in {"content-type", "content-length"})
+    return Response(status, media_type, body, kept, "upstream")
+
+
+def shown_body(exchange: LiveExchange, most: int = 500) -> str:
+    """The beginning of an answer's body, without credentials."""
+    body = exchange.response.body
+    return redacted_text(body[:most].decode("utf-8", "replace")) if isinstance(body, bytes) else "…"

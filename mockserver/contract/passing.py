@@ -1,0 +1,377 @@
+"""One request on its way to the upstream, and the answer on its way back."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture, decoded_body
+from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
+from mockserver.contract.journal import record_exchange
+from mockserver.contract.upstream import Upstream, UpstreamError, UpstreamResponse, request_headers
+from mockserver.engine.engine import Engine
+from mockserver.errors import Reason, Refusal, Violation
+from mockserver.http import EMPTY_STATUSES, PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
+from mockserver.openapi.operations import is_json
+from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
+from mockserver.redaction import shown_path
+from mockserver.settings.table import Settings
+from mockserver.web.fault_delivery import TRANSPORT, wait_for_disconnect
+from mockserver.web.scopes import read_headers, read_request
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from mockserver.contract.recording.recorder import Recorder
+
+_log = logging.getLogger("mockserver")
+_TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 508: "Loop Detected"}
+_OWN_HEADERS = frozenset({b"x-mock-violations", b"x-mock-source"})
+"""Of an upstream that is a mockserver, too; ours take their place."""
+_UNPRINTABLE = bytes({*range(9), *range(10, 32), 127})
+
+
+class ProxyContext(NamedTuple):
+    """What all exchanges of a proxy share."""
+
+    engine: Engine
+    settings: Settings
+    upstream: Upstream
+    checker: DocumentChecker
+    via: bytes
+    """The proxy's own entry in Via headers, by which it recognises a request that it has sent itself."""
+    deliver: "Callable[[Response, str, Receive, Send], Awaitable[None]]"
+    """Sends a response of the proxy's own."""
+    fails: bool = False
+    """Whether violations are answered with errors: a documented 4xx for a request, 502 for an answer."""
+    recorder: "Recorder | None" = None
+
+
+class ClientGone(Exception):
+    """The client has disconnected."""
+
+
+class _Broken(Exception):
+    """The answer broke off after it had begun."""
+
+
+class Passing:
+    """One exchange; see the module `proxy`."""
+
+    def __init__(self, proxy: ProxyContext, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        self._proxy = proxy
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = read_headers(scope)
+        self._request = read_request(scope, self._headers, b"")
+        self._route = proxy.checker.route(self._request)
+        self._has_body = self._headers.get("content-length", "0").strip() != "0" or "transfer-encoding" in self._headers
+        limit = proxy.recorder.body_bytes if proxy.recorder is not None else CHECKED_BYTES
+        self._limit = limit
+        self._body = BodyCapture(self._headers, limit) if self._has_body else None
+        self._answer: UpstreamResponse | None = None
+        self._check: RequestCheck | None = None
+        self._leaving: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._has_left = False
+        self._started = perf_counter()
+
+    async def run(self) -> None:
+        """Pass the request on and answer it; raises ClientGone."""
+        self._task = asyncio.current_task()  # not that in which the HTTP client reads the body
+        try:
+            await self._pass_on()
+        except UpstreamError as error:
+            if self._has_left:  # the HTTP client reports an error of the body as one of its own
+                raise ClientGone from None
+            await self._fail(error)
+        except _Broken:
+            await self._break_off()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._has_left or task is None:
+                raise
+            task.uncancel()
+            raise ClientGone from None
+        finally:
+            if self._leaving is not None:
+                self._leaving.cancel()
+            if self._answer is not None:
+                self._answer.close()
+            if self._body is not None:
+                self._body.close()
+
+    async def _pass_on(self) -> None:
+        proxy = self._proxy
+        if proxy.via in self._headers.get("via", "").encode("latin-1"):
+            raise UpstreamError(508, "The request comes from this proxy itself: its upstream leads back to it.")
+        content: AsyncIterator[bytes] | None = self._chunks() if self._has_body else None
+        if not self._has_body:
+            self._watch_client()
+        if self._reads_first():
+            content = await self._read_first()
+            if await self._is_answered_here():
+                return
+        raw = self._scope.get("raw_path") or self._request.path.encode()
+        target = proxy.upstream.target(raw.partition(b"?")[0], self._scope["query_string"])
+        headers = request_headers(self._scope["headers"], proxy.upstream.url, via=proxy.via, has_body=self._has_body)
+        self._answer = await proxy.upstream.send(self._request.method, target, headers, content)
+        await self._return(self._answer)
+
+    def _reads_first(self) -> bool:
+        """Whether the request is read before it is passed on. Forms are not validated before: they may be large."""
+        is_form = self._body is not None and self._body.is_form
+        return self._replays() or (self._proxy.fails and not is_form)
+
+    def _replays(self) -> bool:
+        return self._proxy.recorder is not None and self._proxy.recorder.replays
+
+    async def _is_answered_here(self) -> bool:
+        """Answer a request that is not passed on: an invalid one with --fail, or one that is replayed."""
+        checked = self._checked()
+        if self._proxy.fails and checked.refusal is not None:
+            await self._refuse(checked.refusal)
+            return True
+        if self._replays() and self._proxy.recorder is not None:
+            replayed = self._proxy.recorder.replay(self._proxy.engine, self._replayed_request(), checked)
+            if replayed is not None:
+                self._record(replayed, ())
+                await self._deliver(replayed)
+                return True
+        return False
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        """Answer an invalid request as the document says, and as the sandbox would."""
+        await self._deliver(self._proxy.engine.refuse(self._request_value(), refusal))
+
+    async def _read_first(self) -> AsyncIterator[bytes] | None:
+        """The body, read whole if it is small enough to be validated."""
+        if not self._has_body:
+            return None
+        parts: list[bytes] = []
+        size, chunks = 0, self._chunks()
+        async for chunk in chunks:
+            parts.append(chunk)
+            size += len(chunk)
+            if size > (self._limit if self._replays() else CHECKED_BYTES):
+                return _joined(parts, chunks)
+        return _joined(parts, chunks)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        """The request's body as it arrives; raises ClientGone."""
+        assert self._body is not None
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._has_left = True
+                raise ClientGone
+            chunk, is_last = message.get("body", b""), not message.get("more_body")
+            if chunk:
+                self._body.add(chunk)
+            if is_last:  # noted before the upstream has the last chunk, and may answer
+                self._body.end()
+                self._watch_client()
+            if chunk:
+                yield chunk
+            if is_last:
+                return
+
+    def _watch_client(self) -> None:
+        """From now on, stop at once if the client leaves. Called when its request is read."""
+        if self._leaving is None:
+            self._leaving = asyncio.ensure_future(wait_for_disconnect(self._receive))
+            self._leaving.add_done_callback(self._stop)
+
+    def _stop(self, leaving: "asyncio.Future[None]") -> None:
+        if self._task is not None and not leaving.cancelled():
+            self._has_left = True
+            self._task.cancel()
+
+    def _unwatch(self) -> None:
+        """The end of the answer is about to be sent; the server then reports a disconnect in any case."""
+        self._task = None
+
+    def _checked(self) -> RequestCheck:
+        """The request as far as it has come: the upstream may answer before it has everything."""
+        if self._check is None:
+            self._check = self._proxy.checker.check_request(self._request, self._route, self._body)
+        return self._check
+
+    def _replayed_request(self) -> Request:
+        """The request with all of its body, as recordings are searched for it."""
+        if self._body is None:
+            return self._request
+        if self._body.is_form:
+            return self._request._replace(form=self._body.form, form_parts=self._body.form_parts)
+        return self._request._replace(body=self._body.bytes.content)
+
+    def _request_value(self) -> Request:
+        """The request as the journal keeps it."""
+        if self._body is None or self._body.is_form:
+            return self._request
+        content = self._body.bytes.content
+        return self._request._replace(body=content if self._body.bytes.is_whole else content[:SHOWN_BYTES])
+
+    # The answer
+
+    async def _return(self, answer: UpstreamResponse) -> None:
+        capture = Capture(self._limit)
+        chunks = answer.chunks()
+        held: list[bytes] = []
+        if self._is_held(answer):
+            async for chunk in chunks:
+                capture.add(chunk)
+                held.append(chunk)
+                if capture.size > CHECKED_BYTES:
+                    break
+            else:
+                capture.has_ended = True
+        checked = self._checked()
+        if self._proxy.fails and checked.refusal is not None:  # a form, which was not read first
+            await self._refuse(checked.refusal)
+            return
+        response = self._response_value(answer, capture)
+        violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
+        if self._proxy.fails and any(each.code not in WARNINGS for each in violations):
+            await self._reject_answer(answer, violations)
+            return
+        content = b"".join(held) if capture.has_ended else None
+        if content is not None and self._proxy.recorder is not None:
+            content = self._proxy.recorder.with_own_urls(content, self._request.base_url)
+        await self._begin(answer, (*checked.violations, *violations), content)
+        if content is not None:
+            self._unwatch()
+            await self._send({"type": "http.response.body", "body": content})
+        else:
+            await self._stream(held, chunks, capture)
+            response = self._response_value(answer, capture)
+            violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
+        self._finish(response, capture, violations)
+
+    def _is_held(self, answer: UpstreamResponse) -> bool:
+        """Whether the answer is sent when it is whole: JSON, and other small bodies of known length."""
+        if self._request.method == "HEAD" or answer.status in EMPTY_STATUSES:
+            return False
+        media_type = answer.header(b"content-type")
+        length = answer.header(b"content-length")
+        return is_json(media_type) or (length.isdigit() and int(length) <= SHOWN_BYTES)
+
+    async def _begin(self, answer: UpstreamResponse, violations: tuple[Violation, ...], content: bytes | None) -> None:
+        headers = [(name, value.translate(None, _UNPRINTABLE)) for name, value in answer.headers]
+        headers = [each for each in headers if each[0].lower() not in _OWN_HEADERS]
+        if content is not None or (answer.status in EMPTY_STATUSES and self._request.method != "HEAD"):
+            headers = [each for each in headers if each[0].lower() != b"content-length"]
+        if content is not None:
+            headers.append((b"content-length", b"%d" % len(content)))
+        if self._proxy.settings.debug_headers:
+            headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
+            if violations:
+                headers.append((VIOLATIONS_HEADER.lower().encode(), violations_text(violations).encode()))
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+
+    async def _stream(self, held: list[bytes], chunks: AsyncIterator[bytes], capture: Capture) -> None:
+        """Pass the body on as it arrives, after what was held back of it; raises _Broken."""
+        if held:
+            await self._send({"type": "http.response.body", "body": b"".join(held), "more_body": True})
+            held.clear()
+        try:
+            async for chunk in chunks:
+                capture.add(chunk)
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except UpstreamError as error:
+            self._finish_broken(capture, str(error))
+            raise _Broken from error
+        capture.has_ended = True
+        self._unwatch()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def _response_value(self, answer: UpstreamResponse, capture: Capture) -> Response:
+        """The answer as the journal keeps it. A body that is not whole is an iterator, which is not validated."""
+        headers = tuple(
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in answer.headers
+            if name.lower() not in {b"content-type", b"content-length", *_OWN_HEADERS}
+        )
+        content: Any = iter(())
+        if capture.is_whole and capture.size <= CHECKED_BYTES:
+            plain = decoded_body(capture.content, answer.header(b"content-encoding"))
+            content = iter(()) if plain is None else plain
+        return Response(answer.status, answer.header(b"content-type"), content, headers, UPSTREAM_SOURCE)
+
+    # The end
+
+    def _finish(self, response: Response, capture: Capture, violations: tuple[Violation, ...]) -> None:
+        if not isinstance(response.body, bytes):
+            response = response._replace(body=capture.content[:SHOWN_BYTES])
+        self._record(response, violations)
+        if self._proxy.recorder is not None and self._answer is not None:
+            seconds = perf_counter() - self._started
+            self._proxy.recorder.add(self._request, self._checked(), self._body, self._answer, capture, seconds)
+
+    def _finish_broken(self, capture: Capture, why: str) -> None:
+        assert self._answer is not None
+        response = self._response_value(self._answer, capture)._replace(body=capture.content[:SHOWN_BYTES])
+        self._record(response, (Violation((RESPONSE, "body"), "incomplete", f"{why} {capture.size} bytes had come."),))
+        place = shown_path(self._request.path)
+        _log.warning("%s %s: %s %d bytes had come.", self._request.method, place, why, capture.size)
+
+    def _record(self, response: Response, violations: tuple[Violation, ...], reason: str = "") -> None:
+        """Record the exchange in the journal; without a `reason`, that of an invalid request counts."""
+        checked = self._checked()
+        record_exchange(
+            self._proxy.engine,
+            checked.service.operation.key if checked.service else "",
+            self._request_value(),
+            response,
+            reason=reason or (checked.refusal.reason if checked.refusal else ""),
+            violations=(*checked.violations, *violations),
+            seconds=perf_counter() - self._started,
+        )
+
+    async def _reject_answer(self, answer: UpstreamResponse, violations: tuple[Violation, ...]) -> None:
+        detail = f"The upstream answered {answer.status}, and not as the document says: {violations_text(violations)}"
+        await self._answer_here(502, "Invalid Answer", detail, violations)
+
+    async def _fail(self, error: UpstreamError) -> None:
+        """Answer for an upstream that gave no answer."""
+        reason = Reason.TIMED_OUT if error.status == 504 else Reason.UNAVAILABLE
+        await self._answer_here(error.status, _TITLES[error.status], str(error), reason=reason)
+
+    async def _answer_here(
+        self, status: int, title: str, detail: str, violations: tuple[Violation, ...] = (), reason: str = ""
+    ) -> None:
+        found = (*self._checked().violations, *violations)
+        response = problem(status, title, detail)._replace(source=PROXY_SOURCE)
+        if found and self._proxy.settings.debug_headers:
+            response = response.with_headers((VIOLATIONS_HEADER, violations_text(found)))
+        if self._body is not None and not self._body.bytes.has_ended:
+            response = response.with_headers(("Connection", "close"))
+        self._record(response, violations, reason)
+        await self._deliver(response)
+
+    async def _deliver(self, response: Response) -> None:
+        """Send an answer of the proxy's own."""
+        self._unwatch()
+        response = response.with_headers(("Date", formatdate(usegmt=True)))
+        await self._proxy.deliver(response, self._request.method, self._receive, self._send)
+
+    async def _break_off(self) -> None:
+        """End the connection without an end of the body, so that the client sees that the answer is incomplete."""
+        self._unwatch()
+        transport = self._scope.get(TRANSPORT)
+        if transport is None:
+            raise ConnectionResetError("the upstream broke off")
+        transport.disturb()
+        transport.close()
+        if self._leaving is not None:
+            await self._leaving
+
+
+async def _joined(parts: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield b"".join(parts)
+    parts.clear()
+    async for chunk in rest:
+        yield chunk

@@ -1,0 +1,1 @@
+"""Recordings: what passes through the proxy becomes fixture files."""

@@ -1,0 +1,138 @@
+"""Replaces the ids of a live API by made-up ones, the same wherever an id occurs, so that links still hold."""
+
+import re
+from hashlib import blake2b
+from typing import Any
+
+MAX_IDS = 100_000
+MAX_LENGTH = 200
+_ID_NAME = re.compile(r"(?:^|[_-]|[a-z])(?:id|ids|uuid)$|^(?:ID|Id|.*(?:Id|ID|Ids))$")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_RANDOM = re.compile(r"(?=[A-Za-z0-9]*[A-Za-z])(?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{10,200}|[0-9]{12,200}")
+"""A part that no person makes up: ten letters and digits mixed, or twelve digits. A model's name has none."""
+_WORDS = re.compile(r"[A-Za-z0-9_~-]{6,200}")
+"""What an id may be a part of: the alias is looked up for each of these, and for pieces between hyphens of a UUID."""
+_PREFIX = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,2}[_-](?=.*\d)")
+_HEX = frozenset("0123456789abcdef")
+
+
+class Aliases:
+    """The aliases of one recording. An alias depends on the order in which ids are met, so that a second recording of
+    the same run has the same ones. The real ids are kept in memory only.
+    """
+
+    def __init__(self, taken: int = 0) -> None:
+        """`taken` is how many ids an earlier session of the recording had."""
+        self._of: dict[str, str] = {}
+        self._made: set[str] = set()
+        self._ids: set[str] = set()
+        """All ids that answers have told, as they are written: aliases, and ids that stay."""
+        self._own: set[str] = set()
+        """Texts that the client sent before an answer had them: ids that it brings along, which stay."""
+        self.count = taken
+
+    def learn(self, value: Any, name: str = "") -> None:
+        """Find ids in a JSON value: members named `id`, `…_id` or `…Id`, and UUIDs."""
+        if isinstance(value, dict):
+            for key, each in value.items():
+                self.learn(each, key)
+        elif isinstance(value, list):
+            for each in value:
+                self.learn(each, name)
+        elif isinstance(value, str) and len(value) <= MAX_LENGTH and value:
+            if is_id_name(name):
+                self.add(value)
+                self._ids.add(self._of.get(value, value))
+            for found in _UUID.findall(value):
+                self.add(found)
+        elif isinstance(value, int) and is_id_name(name):
+            self._ids.add(str(value))
+
+    def keep(self, value: Any) -> None:
+        """Do not replace the texts in a request that no answer has had."""
+        if isinstance(value, dict):
+            for each in value.values():
+                self.keep(each)
+        elif isinstance(value, list):
+            for each in value:
+                self.keep(each)
+        elif isinstance(value, str) and len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
+            self._own.update(each for each in (value, *_UUID.findall(value)) if each not in self._of)
+
+    def add(self, id_: str) -> None:
+        """Replace this id from now on, if it looks made by a machine."""
+        if id_ in self._of or id_ in self._own or id_ in self._made or len(self._of) >= MAX_IDS:
+            return
+        if _UUID.fullmatch(id_) or _RANDOM.search(id_):
+            self.count += 1
+            alias = self._of[id_] = alias_of(id_, self.count)
+            self._made.add(alias)
+            self._ids.add(alias)
+
+    def text(self, text: str) -> str:
+        """A text with aliases for all ids that are known by now."""
+        return _WORDS.sub(self._replaced, text) if self._of else text
+
+    def value(self, value: Any) -> Any:
+        """A JSON value with aliases in its texts and names."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(each) for each in value]
+        if isinstance(value, dict):
+            return {self.text(name): self.value(each) for name, each in value.items()}
+        return value
+
+    def ids_in(self, value: Any) -> set[str]:
+        """The known ids that stand in a value after its replacement."""
+        found: set[str] = set()
+        _collect(value, self._ids, found)
+        return found
+
+    def _replaced(self, match: "re.Match[str]") -> str:
+        word = match[0]
+        alias = self._of.get(word)
+        if alias is not None:
+            return alias
+        if "-" in word:
+            word = _UUID.sub(lambda found: self._of.get(found[0], found[0]), word)
+        return word
+
+
+def is_id_name(name: str) -> bool:
+    """Whether a member or an argument with this name holds an id."""
+    return len(name) <= MAX_LENGTH and _ID_NAME.search(name) is not None and name not in {"custom_id", "customId"}
+
+
+def alias_of(id_: str, number: int) -> str:
+    """The alias of the n-th id: of the same form, with the same prefix (`batch_`)."""
+    prefix = found[0] if (found := _PREFIX.match(id_)) else ""
+    rest = id_[len(prefix) :]
+    digits = blake2b(f"{number}/{prefix}".encode(), digest_size=32).hexdigest() * 4
+    letters = iter(digits)
+    is_hex = set(rest.lower()) <= _HEX | set("-_.:~")
+    made = "".join(_like(each, next(letters), is_hex=is_hex) for each in rest)
+    return prefix + made
+
+
+def _like(char: str, digit: str, *, is_hex: bool) -> str:
+    if char.isdigit() and not is_hex:
+        return str(int(digit, 16) % 10)
+    if not char.isalnum():
+        return char
+    made = digit if is_hex else "abcdefghijklmnop"[int(digit, 16)]
+    return made.upper() if char.isupper() else made
+
+
+def _collect(value: Any, known: set[str], found: set[str], name: str = "") -> None:
+    if isinstance(value, str):
+        if value in known:
+            found.add(value)
+    elif isinstance(value, list):
+        for each in value:
+            _collect(each, known, found, name)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            _collect(each, known, found, key)
+    elif isinstance(value, int) and is_id_name(name) and str(value) in known:
+        found.add(str(value))

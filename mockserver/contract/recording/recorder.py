@@ -1,0 +1,351 @@
+"""Records what passes through the proxy into a folder of fixtures.
+
+Each exchange is redacted in memory and then appended to a file of JSON lines. When the proxy ends, these lines become
+`recording.yaml`, which people can read and edit. If it is killed, the next proxy makes that file of what is left.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.contract.capture import BodyCapture, Capture, decoded_body
+from mockserver.contract.exchange import RequestCheck
+from mockserver.contract.recording.aliases import Aliases
+from mockserver.contract.recording.episodes import Episode, entries_of
+from mockserver.contract.recording.redact import Redactor
+from mockserver.contract.upstream import UpstreamResponse, UpstreamUrl
+from mockserver.engine.build import fixture_schema
+from mockserver.engine.engine import Engine
+from mockserver.engine.recorded import replay_answer
+from mockserver.errors import FixtureError, SettingsError
+from mockserver.fixtures.files import FixtureFile, read_fixture_file
+from mockserver.fixtures.recordings import (
+    BASE_URL,
+    BODIES,
+    SECTION,
+    RequestFacts,
+    group_recordings,
+    read_recordings,
+    request_facts,
+)
+from mockserver.http import Request, Response
+from mockserver.openapi.operations import bare_media_type, is_json
+from mockserver.openapi.security import read_credential, read_token
+from mockserver.openapi.yaml_values import format_yaml
+from mockserver.redaction import redacted_text, secrets_in
+from mockserver.text import format_count
+
+RECORDING, UNFINISHED = "recording.yaml", "recording.jsonl"
+BODY_BYTES = 32 * 1024 * 1024
+"""The most bytes of a body that is recorded."""
+INLINE_BYTES = 32 * 1024
+"""The most bytes of a body that stands in the fixture file itself."""
+WAITING_BYTES = 64 * 1024 * 1024
+"""Bytes of exchanges that wait to be written, beyond which the next request waits, too."""
+HEADING = """\
+# Recorded by `mockserver proxy` from {upstream}. Replay it with: mockserver serve --fixtures {folder}
+# Credentials and e-mail addresses are redacted, and ids are replaced by made-up ones. Edit it as you like: a part of a
+# request that is left out matches anything, and `*` matches any value.
+"""
+_ENDINGS = {
+    "application/json": "json", "application/jsonl": "jsonl", "application/x-ndjson": "jsonl", "application/zip": "zip",
+    "text/html": "html", "text/plain": "txt", "text/event-stream": "txt", "text/csv": "csv", "application/xml": "xml",
+}  # fmt: skip
+_log = logging.getLogger("mockserver")
+
+
+class Passed(NamedTuple):
+    """An exchange that has passed."""
+
+    facts: RequestFacts
+    is_safe: bool
+    secrets: tuple[str, ...]
+    status: int
+    media_type: str
+    headers: tuple[tuple[str, str], ...]
+    content: bytes | None
+    """None if the body was too large, or has a content coding that cannot be undone."""
+    size: int
+    at: float
+    seconds: float
+
+
+class Recorder:
+    """Writes one recording."""
+
+    body_bytes = BODY_BYTES
+
+    def __init__(
+        self,
+        folder: Path,
+        upstream: UpstreamUrl,
+        *,
+        redacts: Sequence[str] = (),
+        known: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """`known` are the entries of an earlier session, which are replayed and kept. Raises SettingsError."""
+        self._folder = folder
+        self._upstream = upstream
+        self._redactor = Redactor(redacts)
+        self._known = list(known)
+        self._recordings = group_recordings(read_recordings(RECORDING, folder / RECORDING, known))
+        self._aliases = Aliases(taken=_ids_in(known))
+        self._started = monotonic()
+        self._episodes: list[Episode] = []
+        self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
+        self._waiting: deque[int] = deque()
+        self._bodies = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lines = (folder / UNFINISHED).open("ab")
+        except OSError as error:
+            raise SettingsError(f"--record is {str(folder)!r}, which cannot be written: {error.strerror}") from error
+
+    @property
+    def replays(self) -> bool:
+        """Whether requests that are recorded are not passed on."""
+        return bool(self._known)
+
+    def replay(self, engine: Engine, request: Request, checked: RequestCheck) -> Response | None:
+        """The recorded answer of an earlier session; None if the request is to be passed on."""
+        if checked.service is None:
+            return None
+        facts = _facts(request, checked)
+        sandbox = engine.sandboxes.open(engine.lane(request))
+        with sandbox.transaction:
+            return replay_answer(self._recordings, facts, request, sandbox, sandbox.clock.now())
+
+    def with_own_urls(self, content: bytes, base_url: str) -> bytes:
+        """An answer whose URLs of the upstream lead to the proxy, so that what is behind them is recorded, too."""
+        return content.replace(str(self._upstream).encode(), base_url.encode())
+
+    def add(  # noqa: PLR0917  called once
+        self,
+        request: Request,
+        checked: RequestCheck,
+        body: BodyCapture | None,
+        answer: UpstreamResponse,
+        capture: Capture,
+        seconds: float,
+    ) -> None:
+        """Record an exchange. Redaction and writing happen in a thread."""
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
+        value = _with_body(request, body)
+        content = None
+        if capture.is_whole:
+            content = decoded_body(capture.content, answer.header(b"content-encoding"), BODY_BYTES)
+        passed = Passed(
+            facts=_facts(value, checked),
+            is_safe=request.method in {"GET", "HEAD", "OPTIONS"},
+            secrets=tuple(secrets_in((*request.headers.items(), *headers), request.query)),
+            status=answer.status,
+            media_type=answer.header(b"content-type"),
+            headers=headers,
+            content=content,
+            size=capture.size,
+            at=monotonic() - self._started,
+            seconds=round(seconds, 3),
+        )
+        size = len(request.body) + (len(content) if content else 0)
+        self._waiting.append(size)
+        work = self._thread.submit(self._write, passed)
+        if sum(self._waiting) > WAITING_BYTES:
+            work.result()
+
+    def close(self) -> None:
+        """Write the fixture file."""
+        self._thread.shutdown(wait=True)
+        self._lines.close()
+        count = write_recording(self._folder, str(self._upstream), self._known, self._episodes)
+        (self._folder / UNFINISHED).unlink(missing_ok=True)
+        _log.warning("%s recorded in %s", format_count(count, "request"), self._folder / RECORDING)
+
+    def _write(self, passed: Passed) -> None:
+        """Redact one exchange and append it; runs in the recorder's thread."""
+        try:
+            episode = self._episode(passed)
+            self._lines.write(orjson.dumps(episode._asdict()) + b"\n")
+            self._lines.flush()
+            self._episodes.append(episode)
+        except Exception:  # one exchange must not end the recording
+            _log.exception("an exchange of %s could not be recorded", passed.facts.operation)
+        finally:
+            self._waiting.popleft()
+
+    def _episode(self, passed: Passed) -> Episode:
+        redactor, aliases, facts = self._redactor, self._aliases, passed.facts
+        redactor.learn(passed.secrets)
+        aliases.keep([facts.path, facts.query, facts.body])
+        request = facts._replace(
+            path={name: redactor.argument(name, each) for name, each in facts.path.items()},
+            query={name: redactor.argument(name, each) for name, each in facts.query.items()},
+            body=redactor.value(facts.body),
+        )
+        answer, value = self._answer(passed)
+        written = aliases.value(request.written())
+        asked = aliases.ids_in([written.get("path"), written.get("query"), written.get("body")])
+        return Episode(
+            request=written,
+            is_safe=passed.is_safe,
+            answer=answer,
+            at=round(passed.at, 3),
+            asked=sorted(asked),
+            told=sorted(aliases.ids_in(value)),
+        )
+
+    def _answer(self, passed: Passed) -> tuple[dict[str, Any], Any]:
+        """The answer as it is written, and its JSON value, if it has one."""
+        answer: dict[str, Any] = {"status": passed.status, "seconds": passed.seconds}
+        value: Any = None
+        media_type = bare_media_type(passed.media_type)
+        if passed.content is None:
+            answer["note"] = f"The body of {passed.size} bytes was not recorded."
+        elif passed.content and is_json(media_type):
+            try:
+                value = orjson.loads(passed.content)
+            except orjson.JSONDecodeError:
+                answer |= self._other_body(passed, passed.content)
+            else:
+                self._aliases.learn(value)
+                value = self._aliases.value(self._redactor.value(self._with_base_url(value)))
+                encoded = orjson.dumps(value)
+                answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
+        elif passed.content:
+            answer |= self._other_body(passed, passed.content)
+        if passed.media_type and passed.media_type.replace(" ", "").lower() not in {
+            "application/json", "application/json;charset=utf-8"
+        }:  # fmt: skip
+            answer["media_type"] = passed.media_type
+        headers = self._redactor.headers(passed.headers)
+        headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
+        self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
+        if headers:
+            answer["headers"] = self._aliases.value(headers)
+        return answer, value
+
+    def _other_body(self, passed: Passed, content: bytes) -> dict[str, Any]:
+        for line in content[: 4 * INLINE_BYTES].splitlines() if content[:1] == b"{" else ():
+            try:
+                self._aliases.learn(orjson.loads(line))
+            except orjson.JSONDecodeError:
+                break
+        content = self._redactor.content(content.replace(str(self._upstream).encode(), BASE_URL.encode()))
+        try:
+            text = self._aliases.text(content.decode())
+        except UnicodeDecodeError:
+            return self._in_file(content, passed.media_type)
+        if len(text) > INLINE_BYTES or "\0" in text:
+            return self._in_file(text.encode(), passed.media_type)
+        return {"text": text}
+
+    def _with_base_url(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace(str(self._upstream), BASE_URL)
+        if isinstance(value, list):
+            return [self._with_base_url(each) for each in value]
+        if isinstance(value, dict):
+            return {name: self._with_base_url(each) for name, each in value.items()}
+        return value
+
+    def _in_file(self, content: bytes, media_type: str) -> dict[str, Any]:
+        folder = self._folder / BODIES
+        folder.mkdir(exist_ok=True)
+        ending = _ENDINGS.get(bare_media_type(media_type), "bin")
+        while True:
+            self._bodies += 1
+            path = folder / f"{self._bodies:04}.{ending}"
+            if not path.exists():
+                break
+        path.write_bytes(content)
+        return {"file": f"{BODIES}/{path.name}"}
+
+
+def open_recorder(folder: Path, mode: str, upstream: UpstreamUrl, redacts: Sequence[str]) -> Recorder | None:
+    """The recorder of a folder; None if its recording is only to be replayed (`none`, or `once` if there is one).
+
+    Raises SettingsError if the folder cannot be written, and FixtureError for an invalid recording.
+    """
+    finish_recording(folder, str(upstream))
+    has_one = (folder / RECORDING).exists()
+    if mode == "none" or (mode == "once" and has_one):
+        if not has_one:
+            raise SettingsError(f"--record-mode is 'none', and {folder / RECORDING} does not exist")
+        return None
+    known: Sequence[Mapping[str, Any]] = ()
+    if mode == "new_episodes" and has_one:
+        known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
+    elif has_one:
+        _remove_recording(folder)
+    return Recorder(folder, upstream, redacts=redacts, known=known)
+
+
+def finish_recording(folder: Path, upstream: str) -> None:
+    """Write the fixture file of a recording whose proxy was killed."""
+    lines = folder / UNFINISHED
+    if not lines.exists():
+        return
+    episodes = []
+    for line in lines.read_bytes().splitlines():
+        try:
+            episodes.append(Episode(**orjson.loads(line)))
+        except (orjson.JSONDecodeError, TypeError):  # the last line, of which only a part was written
+            break
+    known: Sequence[Mapping[str, Any]] = ()
+    if (folder / RECORDING).exists():
+        known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
+    if episodes:
+        write_recording(folder, upstream, known, episodes)
+    lines.unlink()
+
+
+def write_recording(
+    folder: Path, upstream: str, known: Sequence[Mapping[str, Any]], episodes: Sequence[Episode]
+) -> int:
+    """Write entries of an earlier session and those of new exchanges; returns how many are new."""
+    entries = entries_of(episodes)
+    draft = folder / f".{RECORDING}.draft"
+    heading = HEADING.format(upstream=redacted_text(upstream), folder=folder.name)
+    draft.write_text(heading + format_yaml({SECTION: [*known, *entries]}), encoding="utf-8")
+    draft.replace(folder / RECORDING)
+    return len(entries)
+
+
+def _remove_recording(folder: Path) -> None:
+    """Remove a recording that is to be replaced: the fixture file, and the bodies that it names."""
+    try:
+        known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
+    except FixtureError:
+        known = ()
+    for entry in known:
+        for step in entry.get("timeline", entry.get("answers", ())):
+            if "file" in step and ".." not in Path(step["file"]).parts:
+                (folder / step["file"]).unlink(missing_ok=True)
+    (folder / RECORDING).unlink()
+
+
+def _with_body(request: Request, body: BodyCapture | None) -> Request:
+    if body is None:
+        return request
+    if body.is_form:
+        return request._replace(form=body.form, form_parts=body.form_parts)
+    return request._replace(body=body.bytes.content) if body.bytes.is_whole else request
+
+
+def _facts(request: Request, checked: RequestCheck) -> RequestFacts:
+    if checked.service is None:
+        has_credential = bool(read_token(request))
+        return request_facts(f"{request.method} {request.path}", {}, request, has_credential=has_credential)
+    operation = checked.service.operation
+    has_credential = operation.is_open or bool(read_credential(operation.security, request))
+    return request_facts(operation.key, dict(checked.path), request, has_credential=has_credential)
+
+
+def _ids_in(entries: Sequence[Mapping[str, Any]]) -> int:
+    """At least as many as the entries have ids, so that new aliases differ from theirs."""
+    return 1000 * len(entries)

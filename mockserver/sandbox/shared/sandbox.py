@@ -1,0 +1,155 @@
+"""A sandbox in a shared store: a handle, which takes over at each transaction what other processes have changed."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from weakref import WeakMethod
+
+from mockserver.sandbox.callbacks import UNDECIDED, Callback, Outbox
+from mockserver.sandbox.clock import wall_time
+from mockserver.sandbox.deferred_free import DeferredFree
+from mockserver.sandbox.journal import Journal, JournalSpace
+from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
+from mockserver.sandbox.sandbox import CLAIMED, PENDING, RECORD, OpenRecord, Sandbox, SandboxDefaults, key_of
+from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, Totals
+from mockserver.stores.backend import Facts
+from mockserver.stores.collection import Collection
+from mockserver.stores.shared import SharedPartition, SharedStore
+
+LEASES = "callback_leases"
+"""The collection of wall-clock times until which one process sends a callback, by its id."""
+
+
+class _SharedRecord(OpenRecord):
+    """A record that is read again when another process may have changed it."""
+
+    __slots__ = ("_inside",)
+
+    def __init__(
+        self,
+        rows: Collection[SandboxRecord],
+        initial: SandboxRecord,
+        inside: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        self._inside = inside
+        super().__init__(rows, initial)
+
+    def read(self) -> None:
+        self._inside(super().read)
+
+    def change(self, **fields: Any) -> None:
+        self._inside(lambda: self._change(fields))
+
+    def _change(self, fields: dict[str, Any]) -> None:
+        if any(getattr(self.value, name) != value for name, value in fields.items()):
+            super().change(**fields)
+
+
+class SharedSandbox(Sandbox):
+    """A handle on a sandbox in a shared store. Its attributes are those of the last transaction of this process."""
+
+    lasting = frozenset({RECORD, ENTRIES, TOTALS})
+
+    def __init__(  # noqa: PLR0917  as Sandbox has it
+        self,
+        name: str,
+        store: SharedStore,
+        defaults: SandboxDefaults,
+        own: SandboxOptions = NO_OPTIONS,
+        deferred_free: DeferredFree | None = None,
+        journals: JournalSpace | None = None,
+        bodies: Any = None,
+    ) -> None:
+        self._shared = store
+        self._partition: SharedPartition = store.open(name)
+        key = key_of(defaults.seed, name)
+        self._partition.facts = lambda: Facts(key)
+        super().__init__(name, cast(Any, store), defaults, own, deferred_free, journals, bodies)
+        facts, read = WeakMethod(self._facts), WeakMethod(self._read_again)
+        self._partition.facts = lambda: _called(facts)
+        self._partition.when_read = lambda: _called(read)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        self._partition.after_commit(action)
+
+    def refresh(self) -> None:
+        """Take over what other processes have changed."""
+        self._partition.refresh()
+
+    def detach(self) -> None:
+        """Remove it from the store."""
+        self._shared.drop(self.name)
+        self.outbox = None
+
+    def collections(self) -> list[str]:
+        return [name for name in super().collections() if name not in {ENTRIES, TOTALS, LEASES}]
+
+    def lease(self, id_: str, seconds: float) -> None:
+        if seconds:
+            self._leases().put(id_, wall_time() + seconds)
+        else:
+            self._leases().delete(id_)
+
+    def lost_callbacks(self) -> Sequence[Callback]:
+        if self.outbox is None or not len(self._leases()):
+            return ()
+        now, claimed = wall_time(), self.outbox.claimed
+        over = [claimed[id_] for id_, end in self._leases().items() if end <= now and id_ in claimed]
+        return [each for each in over if each.state in UNDECIDED]
+
+    def _leases(self) -> Collection[float]:
+        return self.collection(LEASES, float)
+
+    def _facts(self) -> Facts:
+        return Facts(self.key, self.is_pinned, None if self.outbox is None else self._due(self.outbox))
+
+    def _due(self, outbox: Outbox) -> float | None:
+        """The wall-clock time of its next callback or of the end of a lease."""
+        ends = [end for _, end in self._leases().items()]
+        if outbox.has_pending():
+            wait = self.clock.wait_for(outbox.next_due())
+            ends.append(math.inf if wait is None else wall_time() + wait)
+        return min(ends, default=None)
+
+    def _read_again(self) -> None:
+        """The values were read again."""
+        before = self.own
+        if self.collection(RECORD, SandboxRecord).get("") is None:  # another process has deleted the sandbox
+            self._own_defaults = self._defaults
+            self._record.value = self._initial_record(NO_OPTIONS)
+        self._record.read()
+        cast(StoredJournal, self.journal).forget()
+        if self.own != before:
+            self._own_defaults = self._defaults.of(self.own)
+            self.clock.start = self._own_defaults.clock
+            self._open()
+        if not self.record.has_callbacks:
+            self.outbox = None
+        elif self.outbox is None:
+            self.outbox = self._outbox()
+        else:
+            self.outbox.reload()
+
+    def open_outbox(self) -> Outbox:
+        if self.outbox is None:
+            self.outbox = self._outbox()
+            self.change(has_callbacks=True)
+        return self.outbox
+
+    def _outbox(self) -> Outbox:
+        pending, claimed = self.collection(PENDING, Callback), self.collection(CLAIMED, Callback)
+        return Outbox(pending=pending, claimed=claimed, dropped=self._cell("callbacks_dropped"))
+
+    def _open_record(self, initial: SandboxRecord) -> OpenRecord:
+        return _SharedRecord(self.collection(RECORD, SandboxRecord), initial, self._partition.inside)
+
+    def _open_journal(self, journals: JournalSpace | None) -> Journal:
+        del journals
+        entries, totals = self.collection(ENTRIES, Entry), self.collection(TOTALS, Totals)
+        stored = StoredJournal(self._defaults.journal_size, entries, totals, self._partition.inside)
+        return cast(Journal, stored)
+
+
+def _called(method: WeakMethod[Any]) -> Any:
+    known = method()
+    return Facts() if known is None else known()

@@ -1,0 +1,112 @@
+"""What a shared store needs of an engine: bytes by sandbox, collection and key, and commits that compare versions."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+GRACE = 600.0
+"""Seconds that a blob is kept while no value refers to it: until its first value is committed, or a download ends."""
+Key = tuple[str, str]
+"""A collection and a key in it."""
+
+
+class Put(NamedTuple):
+    """A value to add or to replace."""
+
+    collection: str
+    key: str
+    content: bytes
+    is_last: bool
+    """Whether the key comes last, even if it is known: it was deleted before."""
+    blobs: tuple[str, ...] | None
+    """The ids of the blobs that it refers to; None in collections that have none."""
+
+
+class Deletion(NamedTuple):
+    """A key to remove."""
+
+    collection: str
+    key: str
+    has_blobs: bool
+    """Whether its value may refer to blobs."""
+
+
+class Changes(NamedTuple):
+    """What a transaction changes: first `kept`, then `deleted`, then `put`."""
+
+    kept: frozenset[str] | None
+    """The only collections that are not emptied; None if none is."""
+    deleted: Sequence[Deletion]
+    put: Sequence[Put]
+
+
+class Facts(NamedTuple):
+    """What the list of sandboxes says of one."""
+
+    key: str = ""
+    is_pinned: bool = False
+    due: float | None = None
+    """The wall-clock time at which its next callback is due, in Unix seconds; infinite while unknown, None for none."""
+
+
+class Entry(NamedTuple):
+    """A sandbox in the list of sandboxes."""
+
+    name: str
+    used: float
+    """The wall-clock time of its last commit, in Unix seconds."""
+    facts: Facts
+
+
+class Backend(Protocol):
+    """Bytes by sandbox, collection and key. Raises StoreUnavailable where it cannot answer.
+
+    The version of a sandbox that does not exist is 0. No version comes twice, not even if a sandbox is dropped.
+    """
+
+    is_available: bool
+    """Whether it answered the last time."""
+
+    def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
+        """The version, and the contents of these keys at that version."""
+
+    def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        """The version, and the keys and contents of a collection in the order in which they were first put."""
+
+    def count(self, sandbox: str, collection: str) -> tuple[int, int]:
+        """The version, and the number of keys in a collection."""
+
+    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts | None, used: float) -> int | None:
+        """Apply all of the changes and return the new version; None, with nothing done, if it has another version.
+
+        `facts` are None if they are as before.
+        """
+
+    def drop(self, sandbox: str) -> bool:
+        """Remove a sandbox; returns whether it existed."""
+
+    def entries(self) -> Sequence[Entry]:
+        """All sandboxes, in order of creation, without those whose names begin with `\\x01`."""
+
+    def oldest(self, most: int) -> Sequence[Entry]:
+        """The first of these sandboxes in the order of their last use."""
+
+    def due(self, now: float) -> Sequence[Entry]:
+        """Those of these sandboxes whose next callback is due at that wall-clock time."""
+
+    def size(self) -> int:
+        """The number of these sandboxes."""
+
+    def entry(self, name: str) -> Entry | None:
+        """The sandbox of that name or key."""
+
+    def has_blob(self, id_: str) -> bool:
+        """Whether a blob is stored; it is kept for the next GRACE seconds then, even if no value refers to it."""
+
+    def write_blob(self, id_: str, chunks: Iterator[bytes]) -> None:
+        """Store a blob. It is kept for the next GRACE seconds, and then as long as a value refers to it."""
+
+    def read_chunk(self, id_: str, number: int) -> bytes:
+        """A chunk of a blob, from 0."""
+
+    def close(self) -> None:
+        """Release connections."""

@@ -1,0 +1,357 @@
+"""A store that several processes share: collections over a `Backend` of bytes, with optimistic transactions.
+
+Every sandbox has a version, which grows with each commit. A transaction computes with values that were read at one
+version, partly in earlier transactions of this process, and gathers its changes. At its end the backend applies them if
+the sandbox still has that version, else `Conflict` is raised: nothing was changed, the values are forgotten, and the
+caller runs the transaction again (see `retried`). A handler is a function of the sandbox's values, so it can be.
+
+So a request costs one call of the backend, its commit, if the values that it needs are known, and a transaction that
+only read costs one that compares versions. Values are immutable: what is known is shared by all transactions.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import get_ident
+from typing import Any, TypeVar
+
+from mockserver.errors import Conflict
+from mockserver.stores.backend import Backend, Changes, Deletion, Facts, Key, Put
+from mockserver.stores.codec import BlobCodec
+from mockserver.stores.retry import retried
+from mockserver.stores.transaction import Transaction
+
+MAX_CACHED = 4 * 1024 * 1024
+"""Bytes of values, as they are written, that are known of a sandbox; beyond that all are forgotten."""
+MAX_COMPLETE = 1000
+"""The most values of a collection that is known as a whole."""
+MAX_FETCHED = 64
+"""The most keys that are read at once after a conflict: those that the transaction had used."""
+_UNKNOWN: Any = object()
+Result = TypeVar("Result")
+
+
+class _Known:
+    """The known values of one collection."""
+
+    __slots__ = ("keys", "size", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        """Values by key; None for a key that is not there."""
+        self.keys: dict[str, None] | None = None
+        """All keys in order, if all values are known."""
+        self.size: int | None = None
+        """The number of keys in the store, without the transaction's changes; None if unknown."""
+
+
+class SharedPartition:
+    """A sandbox's collections in a shared store."""
+
+    def __init__(self, store: "SharedStore", name: str) -> None:
+        self.name = name
+        self.transaction = Transaction(self)
+        self.when_read: Callable[[], None] = lambda: None
+        """Called in a transaction whose values are read again, because the sandbox is new here or has changed."""
+        self.facts: Callable[[], Facts] = Facts
+        """What the list of sandboxes is to say; called at each commit."""
+        self._store = store
+        self._backend = store.backend
+        self._rows: dict[str, SharedRows] = {}
+        self._known: dict[str, _Known] = {}
+        self._version: int | None = None
+        """The version of the known values; None if none are known."""
+        self._facts: Facts | None = None
+        """Those of the latest commit of this process, if it was the latest of all."""
+        self._is_checked = False
+        """Whether the version was compared in this transaction."""
+        self._changes: dict[Key, Any] = {}
+        """New values by key; None for a deleted one."""
+        self._moved: set[Key] = set()
+        """Keys that were deleted in this transaction before they were put."""
+        self._kept: frozenset[str] | None = None
+        self._reads: dict[Key, None] = {}
+        """The latest keys that transactions have read, to read them at once after a conflict."""
+        self._bytes = 0
+        self._committed: list[Callable[[], None]] = []
+
+    def is_busy(self) -> bool:
+        return self.transaction.is_busy()
+
+    def rows(self, collection: str) -> "SharedRows":
+        found = self._rows.get(collection)
+        return self._rows.setdefault(collection, SharedRows(self, collection)) if found is None else found
+
+    def clear(self, *, keep: frozenset[str] = frozenset()) -> list[Any]:
+        """Empty every collection but those. Returns nothing to free."""
+        return self.inside(lambda: self._clear(keep))
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run the action when the transaction is committed; at once outside of one."""
+        if self.transaction.owner == get_ident():
+            self._committed.append(action)
+        else:
+            action()
+
+    def inside(self, action: Callable[[], Result]) -> Result:
+        """The action's result, in this thread's transaction, or in one of its own."""
+        if self.transaction.owner == get_ident():
+            return action()
+
+        def attempt() -> Result:
+            with self.transaction:
+                return action()
+
+        return retried(attempt)
+
+    def refresh(self) -> None:
+        """Take over what other processes have changed."""
+        self.inside(lambda: None)
+
+    def begin(self) -> None:
+        """A transaction begins."""
+        self._is_checked = False
+        if self._version is None:
+            wanted = [*self._reads]
+            self._reads.clear()
+            version, contents = self._backend.fetch(self.name, wanted)
+            self._version, self._is_checked = version, True
+            for key, content in zip(wanted, contents, strict=True):
+                self._learn(key, content)
+            self.when_read()
+
+    def commit(self) -> Sequence[Callable[[], None]]:
+        """The transaction ends: apply its changes, and return what waited for that; raises Conflict."""
+        assert self._version is not None
+        try:
+            if not self._changes and self._kept is None:
+                if not self._is_checked and self._backend.fetch(self.name, ())[0] != self._version:
+                    raise Conflict
+                return self._take_committed()
+            changes, size = self._gathered()
+            facts = self.facts()
+            told = None if facts == self._facts else facts
+            version = self._backend.commit(self.name, self._version, changes, told, self._store.wall())
+            if version is None:
+                raise Conflict
+            self._facts = facts
+        except BaseException:
+            self.roll_back()
+            raise
+        self._version = version
+        self._bytes += size
+        self._settle()
+        return self._take_committed()
+
+    def roll_back(self) -> None:
+        """The transaction ends without a change."""
+        self._changes.clear()
+        self._moved.clear()
+        self._committed.clear()
+        self._kept = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Read all values again at the next transaction."""
+        self._known.clear()
+        self._version = self._facts = None
+        self._bytes = 0
+
+    def get(self, collection: str, key: str) -> Any:
+        """The value of a key; None if it is unknown. Raises Conflict."""
+        known = self._known.get(collection)
+        if known is not None:
+            value = known.values.get(key, _UNKNOWN)
+            if value is not _UNKNOWN:
+                return value
+            if known.keys is not None:
+                return None
+        at = (collection, key)
+        if at not in self._changes and self._is_emptied(collection):
+            return None
+        if len(self._reads) < MAX_FETCHED and collection not in self._store.passing:
+            self._reads[at] = None
+        version, (content,) = self._backend.fetch(self.name, (at,))
+        self._check(version)
+        return self._learn(at, content)
+
+    def put(self, collection: str, key: str, value: Any) -> None:
+        """Add or replace a value."""
+        known = self._known_of(collection)
+        if value is known.values.get(key) and (collection, key) not in self._changes:
+            return
+        known.values[key] = value
+        if known.keys is not None:
+            known.keys[key] = None
+        at = (collection, key)
+        if at in self._moved:
+            self._changes.pop(at, None)  # its place is that of its latest put after a deletion
+        self._changes[at] = value
+
+    def delete(self, collection: str, key: str) -> None:
+        """Remove a key."""
+        at, known = (collection, key), self._known_of(collection)
+        known.values[key] = None
+        if known.keys is not None:
+            known.keys.pop(key, None)
+        self._changes.pop(at, None)  # a later put comes last
+        self._changes[at] = None
+        self._moved.add(at)
+
+    def items(self, collection: str) -> Iterator[tuple[str, Any]]:
+        """The keys and values in order."""
+        known = self._known_of(collection)
+        if known.keys is not None:
+            return iter([(key, known.values[key]) for key in known.keys])
+        stored: dict[str, Any] = {}
+        if not self._is_emptied(collection):
+            version, rows = self._backend.scan(self.name, collection)
+            self._check(version)
+            stored = dict(rows)
+        decode, values = self._store.codec.decode, known.values
+        for (name, key), value in self._changes.items():
+            if name == collection:
+                if value is None or (name, key) in self._moved:
+                    stored.pop(key, None)
+                if value is not None:
+                    stored[key] = value
+        if len(stored) > MAX_COMPLETE or collection in self._store.passing:
+            return ((key, decode(collection, it) if isinstance(it, bytes) else it) for key, it in stored.items())
+        for key, it in stored.items():
+            if values.get(key) is None:
+                values[key] = self._learn((collection, key), it) if isinstance(it, bytes) else it
+        known.keys = dict.fromkeys(stored)
+        return iter([(key, values[key]) for key in stored])
+
+    def size(self, collection: str) -> int:
+        """The number of keys."""
+        known = self._known_of(collection)
+        if known.keys is not None:
+            return len(known.keys)
+        changed = [(at[1], value) for at, value in self._changes.items() if at[0] == collection]
+        if self._is_emptied(collection):
+            return sum(value is not None for _, value in changed)
+        if known.size is None:
+            version, known.size = self._backend.count(self.name, collection)
+            self._check(version)
+        if not changed:
+            return known.size
+        version, before = self._backend.fetch(self.name, [(collection, key) for key, _ in changed])
+        self._check(version)
+        pairs = zip(changed, before, strict=True)
+        return known.size + sum((value is not None) - (content is not None) for (_, value), content in pairs)
+
+    def _clear(self, keep: frozenset[str]) -> list[Any]:
+        self._kept = keep if self._kept is None else self._kept & keep
+        for at in [at for at in self._changes if at[0] not in keep]:
+            del self._changes[at]
+            self._moved.discard(at)
+        for name in [name for name in self._known if name not in keep]:
+            del self._known[name]
+        for name in self._rows:
+            if name not in keep:
+                self._known_of(name).keys = {}
+        return []
+
+    def _is_emptied(self, collection: str) -> bool:
+        return self._kept is not None and collection not in self._kept
+
+    def _known_of(self, collection: str) -> _Known:
+        found = self._known.get(collection)
+        if found is None:
+            found = self._known[collection] = _Known()
+        return found
+
+    def _learn(self, at: Key, content: bytes | None) -> Any:
+        """The value that was read."""
+        value = None if content is None else self._store.codec.decode(at[0], content)
+        self._bytes += len(content or b"")
+        self._known_of(at[0]).values[at[1]] = value
+        return value
+
+    def _check(self, version: int) -> None:
+        """Raises Conflict if what was just read is not of the version of what is known."""
+        if version != self._version:
+            raise Conflict
+        self._is_checked = True
+
+    def _gathered(self) -> tuple[Changes, int]:
+        """The changes in bytes, and the number of these bytes."""
+        deleted, put, size, codec = [], [], 0, self._store.codec
+        for at, value in self._changes.items():
+            if value is None:
+                deleted.append(Deletion(*at, at[0] in codec.with_blobs))
+                continue
+            content, blobs = codec.encode_with_blobs(at[0], value)
+            put.append(Put(*at, content, at in self._moved, blobs))
+            size += len(content)
+        return Changes(self._kept, deleted, put), size
+
+    def _take_committed(self) -> Sequence[Callable[[], None]]:
+        waiting, self._committed = self._committed, []
+        return waiting
+
+    def _settle(self) -> None:
+        """The changes are committed."""
+        for collection, _ in self._changes:
+            self._known[collection].size = None
+        for collection in self._store.passing:
+            self._known.pop(collection, None)
+        self._changes.clear()
+        self._moved.clear()
+        self._kept = None
+        if self._bytes > MAX_CACHED:
+            self.forget()
+
+
+class SharedRows:
+    """One collection in a shared store."""
+
+    __slots__ = ("_name", "_partition")
+
+    def __init__(self, partition: SharedPartition, name: str) -> None:
+        self._partition = partition
+        self._name = name
+
+    def get(self, key: str, /) -> Any:
+        return self._partition.inside(lambda: self._partition.get(self._name, key))
+
+    def put(self, key: str, value: Any, /) -> None:
+        self._partition.inside(lambda: self._partition.put(self._name, key, value))
+
+    def delete(self, key: str, /) -> None:
+        self._partition.inside(lambda: self._partition.delete(self._name, key))
+
+    def scan(self) -> Iterator[Any]:
+        return (value for _, value in self.items())
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        return self._partition.inside(lambda: self._partition.items(self._name))
+
+    def __len__(self) -> int:
+        return self._partition.inside(lambda: self._partition.size(self._name))
+
+
+class SharedStore:
+    """A partition for each sandbox, over a backend."""
+
+    is_shared = True
+
+    def __init__(
+        self, backend: Backend, codec: BlobCodec, wall: Callable[[], float], passing: Iterable[str] = ()
+    ) -> None:
+        """`wall` is the wall clock, in Unix seconds. The values of `passing` collections are not kept in memory."""
+        self.backend = backend
+        self.codec = codec
+        self.wall = wall
+        self.passing = frozenset(passing)
+        self._partitions: dict[str, SharedPartition] = {}
+
+    def open(self, sandbox: str) -> SharedPartition:
+        return self._partitions.get(sandbox) or self._partitions.setdefault(sandbox, SharedPartition(self, sandbox))
+
+    def drop(self, sandbox: str) -> None:
+        self.backend.drop(sandbox)
+        self._partitions.pop(sandbox, None)
+
+    def release(self, sandbox: str) -> None:
+        """Forget what is known of a sandbox, which stays in the store."""
+        self._partitions.pop(sandbox, None)

@@ -1,0 +1,65 @@
+"""The transaction of a sandbox in a shared store."""
+
+from collections.abc import Callable, Sequence
+from threading import RLock, get_ident
+from types import TracebackType
+from typing import Protocol
+
+
+class Transacted(Protocol):
+    """What begins, commits and rolls back: a partition."""
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> Sequence[Callable[[], None]]: ...
+
+    def roll_back(self) -> None: ...
+
+
+class Transaction:
+    """The outermost transaction of a thread reads and commits; those inside of it do nothing."""
+
+    __slots__ = ("_depth", "_lock", "_partition", "owner")
+
+    def __init__(self, partition: Transacted) -> None:
+        self._partition = partition
+        self._lock = RLock()
+        self._depth = 0
+        self.owner = 0
+        """The thread that is inside; 0 if none is."""
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+        if self._depth == 1:
+            self.owner = get_ident()
+            try:
+                self._partition.begin()
+            except BaseException:
+                self._partition.roll_back()
+                self._leave()
+                raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        actions: Sequence[Callable[[], None]] = ()
+        try:
+            if self._depth == 1:
+                if kind is None:
+                    actions = self._partition.commit()
+                else:
+                    self._partition.roll_back()
+        finally:
+            self._leave()
+        for action in actions:
+            action()
+
+    def is_busy(self) -> bool:
+        return self.owner not in {0, get_ident()}
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self.owner = 0
+        self._lock.release()
