@@ -24,7 +24,7 @@ from mockserver.sandbox.stubs.faults import FAULTS
 # its own package.
 LAYERS = (
     {"", "lazy", "records"},  # "" is the package itself, which knows its version
-    {"errors", "http", "text", "redaction", "json_bodies", "workers", "malloc"},
+    {"errors", "http", "text", "redaction", "json_bodies", "workers", "malloc", "percent"},
     {"settings", "openapi"},
     {"fixtures", "stores"},
     {"sandbox"},
