@@ -31,6 +31,8 @@ BODY_PIECE = 16 * 1024
 """The same within a chunked body."""
 READ_AHEAD = 64 * 1024
 """Unparsed bytes at which reading from the connection pauses."""
+MAX_FIELDS = 500
+"""The most header fields of a request. Each takes a hundred times the memory of the shortest one's bytes."""
 LARGE_HEAD = 16 * 1024
 """Bytes of a head whose memory is returned to the system after its connection."""
 LINGER = 2.0
@@ -205,6 +207,8 @@ class NoUpgradeProtocol(DirectProtocol):
             self.expect_100_continue = value.strip().lower() == b"100-continue"
             self._unknown_expectation = not self.expect_100_continue
         self.headers.append((name, value))
+        if len(self.headers) > MAX_FIELDS:
+            raise _HeadTooLargeError
 
     def on_headers_complete(self) -> None:
         if self._before > self._limits.head_bytes:  # which may count more than the head
