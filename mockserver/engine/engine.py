@@ -33,6 +33,8 @@ SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 
+FOREIGN_BYTES, LISTED_AT_ONCE = 8192, 100
+"""If other documents are served, a larger body or a sandbox with more items needs a thread."""
 MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 
 
@@ -68,6 +70,7 @@ class Engine:
         schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
         self._key_schemes = tuple(sorted(schemes - {BEARER}))
         declare_secrets(scheme.name for scheme in self._key_schemes)
+        self._has_foreign = any(each.operation.is_foreign for each in services)
         self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.threaded_prefixes})
 
@@ -173,7 +176,14 @@ class Engine:
 
     def is_slow(self, request: Request) -> bool:
         """Whether the request may take so long that it needs a worker thread."""
+        if self._has_foreign and (len(request.body) > FOREIGN_BYTES or self._holds_many(request)):
+            return True
         return request.path.startswith(self._slow) or self._is_costly(request)
+
+    def _holds_many(self, request: Request) -> bool:
+        """Whether listing the sandbox's items may take long."""
+        sandbox = self.sandboxes.named(self.lane(request)) if self.settings.stateful else None
+        return sandbox is not None and sandbox.largest_collection > LISTED_AT_ONCE
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation takes a multipart form. Called before the body of `request` is read."""
