@@ -153,8 +153,10 @@ class _Dispatch:
         await build()(scope, receive, send)
 
     def respond(self, request: Request) -> Response | None:
-        """The response to a request for an operation; None for all else, and where Gateway.respond has none."""
+        """The response to a request for health or an operation; None for all else, or where the gateway has none."""
         path = request.path
+        if path in HEALTH and request.method in {"GET", "HEAD"}:  # at once: a conversation takes several rounds
+            return HEALTH[path]
         if path in self._pages or path.startswith(ADMIN_PREFIX) or path in HEALTH:
             return None
         return self.gateway.respond(request)
