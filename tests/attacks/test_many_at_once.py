@@ -67,7 +67,8 @@ def test_many_costly_requests_at_once_delay_no_other_client(server: AttackedServ
     requests = [make(n) for n in range(CLIENTS)]
     statuses(server, requests[:1])  # imports what explains violations
 
-    with others_are_served(server):
+    # On a busy machine another sandbox waits up to 2 s for requests that the event loop had begun to read with its own.
+    with others_are_served(server, sandbox=3.0):
         assert statuses(server, requests) == {status: CLIENTS}
 
 
