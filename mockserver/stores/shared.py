@@ -9,6 +9,8 @@ So a request costs one call of the backend, its commit, if the values that it ne
 only read costs one that compares versions. Values are immutable: what is known is shared by all transactions.
 """
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import get_ident
 from typing import Any, TypeVar
@@ -342,6 +344,8 @@ class SharedStore:
         self.backend = backend
         self.codec = codec
         self.wall = wall
+        self.process = f"{socket.gethostname()} {os.getpid()} {id(self):x}"
+        """Tells this store from those of other processes."""
         self.passing = frozenset(passing)
         self._partitions: dict[str, SharedPartition] = {}
 

@@ -105,7 +105,9 @@ class BatchRecord(Record, frozen=True, gc=False):
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
             return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
-        if now < self.items_start():
+        if now < self.items_start() or (
+            self.worked is None and self.input is not None
+        ):  # or another process works on it
             return Status.VALIDATING
         if self.worked is None or self.worked.errors:
             return Status.FAILED

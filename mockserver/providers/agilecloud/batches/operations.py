@@ -213,6 +213,8 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
 def _advance(call: Call, job: BatchRecord) -> BatchRecord:
     """The stored batch after everything that is due by now."""
     if job.worked is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
+        if not call.sandbox.claim_work(job.batch.id):
+            return job
         job = _run_batch(call, job, job.input)
     if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
         job = _store_results(call, job, job.worked)
@@ -224,7 +226,8 @@ def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
     if job.rejection is not None:
         return job._replace(worked=rejected_file(rejection_error(job.rejection)))
     job = job._replace(prompts=dict(prompts_of(call.sandbox).items()))
-    worked = _work(blob, _run_context(call, job))
+    given = (blob, job.prompts, job.endpoint, job.batch.plan, job.items_start())
+    worked = call.sandbox.computed_once(job.batch.id, given, lambda: _work(blob, _run_context(call, job)))
     return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
 
 
