@@ -36,8 +36,8 @@ def photo(server: StoreProcess) -> dict[str, Any]:
     shown = {path: answer.json() for path, answer in found.items()}
     shown["sandboxes/test"].pop("used", None)
     shown["export?journal=true"].pop("blobs")  # numbered in the order of their objects; files are compared by content
-    for shelf in ("agilecloud.files", "agilecloud.jobs", "agilecloud.usage"):
-        shown["export?journal=true"]["sandbox"]["shelves"].pop(shelf)
+    for collection in ("agilecloud.files", "agilecloud.jobs", "agilecloud.usage"):
+        shown["export?journal=true"]["sandbox"]["collections"].pop(collection)
     return shown
 
 

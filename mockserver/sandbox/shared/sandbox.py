@@ -156,6 +156,7 @@ class SharedSandbox(Sandbox):
             self._own_defaults = self._defaults.of(self.own)
             self.clock.start = self._own_defaults.clock
             self._open()
+        self.accounts.reload()
         if not self.record.has_callbacks:
             self.outbox = None
         elif self.outbox is None:
