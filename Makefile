@@ -23,6 +23,10 @@ coverage: $(VENV)/test.stamp
 test-store: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding tests/stores tests/sandbox tests/engine tests/providers $(ARGS)
 
+# The behaviour on stores that are shared; redis needs redis-server.
+test-sqlite test-redis: test-%: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n auto --dist loadfile --store $* tests/engine tests/providers tests/sandbox tests/verify tests/web $(ARGS)
+
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
