@@ -26,7 +26,7 @@ def make_batch() -> Callable[..., Batch]:
         progression: Progression = IMMEDIATE,
         archives: bool = True,
         head: float = 0.0,
-        held: float = -math.inf,
+        not_before: float = -math.inf,
         price: int = 5,
         applies_markers: bool = True,
     ) -> Batch:
@@ -42,7 +42,7 @@ def make_batch() -> Callable[..., Batch]:
             progression=progression,
             archives=archives,
             head=head,
-            held=held,
+            not_before=not_before,
             price=price,
             applies_markers=applies_markers,
         )
