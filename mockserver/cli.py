@@ -215,7 +215,8 @@ def _operations(parsed: Namespace) -> int:
         _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
-    rows += [(one.method, one.path, one.key, " ".join(map(str, one.statuses))) for one, *_ in services]
+    operations = [service.operation for service in services]
+    rows += [(each.method, each.path, each.key, " ".join(map(str, each.statuses))) for each in operations]
     for line in format_table(rows):
         _write(f"{line}\n")
     return DONE

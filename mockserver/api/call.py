@@ -16,7 +16,7 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 
 
-class ApiContext(NamedTuple):
+class ApiContext(Record, frozen=True, gc=False):
     """What does not change between requests: the document, the provider's fixtures, the settings."""
 
     spec: OpenApiDocument

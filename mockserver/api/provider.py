@@ -13,6 +13,7 @@ from mockserver.http import Request, Response
 from mockserver.lazy import lazy_function
 from mockserver.openapi.document import Operation
 from mockserver.openapi.router import RouteMatch, RouteNotFound
+from mockserver.records import Record
 from mockserver.sandbox.accounts import Account
 from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
@@ -169,7 +170,7 @@ class Provider:
         return register
 
 
-class BoundOperation(NamedTuple):
+class BoundOperation(Record, frozen=True, gc=False):
     """An operation with its provider, handler and check."""
 
     operation: Operation

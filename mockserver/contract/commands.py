@@ -63,7 +63,7 @@ were no answers. Needs the extra `proxy`, and `verify` for --generate.
 
 examples:
   mockserver verify https://api.example --plan             what would be sent, and its price
-  mockserver verify https://api.example --only 'Agent First'
+  mockserver verify https://api.example --only getUser  its operations with this tag or operationId
   mockserver verify https://api.example --spec api.yaml --methods GET,POST --spend 25 --max-requests 20
 """
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mockserver.errors import ERROR, Problem, SpecError
+from mockserver.errors import ERROR, WARNING, Problem, SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
 from mockserver.openapi.operations import JSON, PRICE, Content, Operation, Parameter, ResponseSpec, SentRequest
@@ -136,6 +136,18 @@ class OpenApiDocument:
                     yield self._read_operation(
                         method.upper(), path, item, self._mapping(item[method], f"{method.upper()} {path}")
                     )
+            if self.is_foreign and "additionalOperations" in item:
+                yield from self._read_additional(path, item)
+
+    def _read_additional(self, path: str, item: Mapping[str, Any]) -> Iterator[Operation]:
+        """The operations with other methods (OpenAPI 3.2); one with a mistake is left out, with a warning."""
+        stated = item["additionalOperations"]
+        for method, node in stated.items() if isinstance(stated, dict) else ():
+            place = f"{method} {path}"
+            try:
+                yield self._read_operation(method, path, item, self._mapping(node, place))
+            except SpecError as error:
+                self.problems = (*self.problems, Problem(self.name, f"{place}: {error}", severity=WARNING))
 
     def _read_operation(self, method: str, path: str, item: Mapping[str, Any], node: Mapping[str, Any]) -> Operation:
         place = f"{method} {path}"
@@ -237,6 +249,8 @@ class OpenApiDocument:
         read = {}
         for media_type, stated in self._mapping(node.get("content", {}), f"{place}: content").items():
             each = self._mapping(stated, f"{place}: {media_type}")
+            if "itemSchema" in each and "schema" not in each:  # OpenAPI 3.2: each item of a sequence
+                each = {**each, "schema": {"type": "array", "items": each["itemSchema"], "minItems": 1, "maxItems": 3}}
             schema = self.schema(each["schema"], f"{place}: {media_type}: schema", side) if "schema" in each else None
             found = each.get("encoding")
             encoding = (

@@ -8,7 +8,8 @@ from urllib.parse import unquote
 from mockserver.openapi.regex import is_pattern, why_unusable
 from mockserver.openapi.schema import keyword_errors
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+"""Those of OpenAPI 3.2; earlier versions have no QUERY."""
 LOCATIONS = ("path", "query", "header", "cookie")
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 MAX_SHOWN = 100

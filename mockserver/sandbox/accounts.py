@@ -1,8 +1,9 @@
 """Accounts: credits, balance and ledger."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
-from heapq import merge
+from heapq import heappop, heappush, merge
 from typing import Annotated
 from zlib import crc32
 
@@ -90,6 +91,47 @@ class Account(Record, frozen=True, gc=False):
         return self.revoked or (self.revoked_at is not None and self.revoked_at <= now)
 
 
+class RunningCosts:
+    """What the unpaid batches of each account have cost so far, and when that changes.
+
+    It is computed from the collections: only the batches are looked at in which an item has ended since the last time.
+    """
+
+    def __init__(self) -> None:
+        self._costs: dict[str, int] = {}
+        """By account."""
+        self._spent: dict[str, int] = {}
+        """By batch."""
+        self._queue: list[tuple[float, str]] = []
+        """A heap of times in Unix seconds of sandbox time, each with a batch whose cost changes then."""
+
+    def of(self, account: str) -> int:
+        """The credits."""
+        return self._costs.get(account, 0)
+
+    def expect(self, batch: str, at: float) -> None:
+        """Look at the batch when it is this time; an infinite one is unknown."""
+        if at < math.inf:
+            heappush(self._queue, (at, batch))
+
+    def changed(self, now: float) -> Iterator[str]:
+        """The batches whose cost may have changed by now, each once."""
+        found = set()
+        while self._queue and self._queue[0][0] <= now:
+            found.add(heappop(self._queue)[1])
+        return iter(sorted(found))
+
+    def note(self, batch: str, account: str, spent: int) -> None:
+        """The batch has cost so many credits."""
+        self._costs[account] = self.of(account) + spent - self._spent.get(batch, 0)
+        self._spent[batch] = spent
+
+    def forget(self, batch: str, account: str) -> None:
+        """The batch is settled."""
+        self.note(batch, account, 0)
+        del self._spent[batch]
+
+
 class Accounts:
     """The accounts of one sandbox, and their ledger."""
 
@@ -117,6 +159,13 @@ class Accounts:
         self._unpaid = collections("unpaid", str)
         """By the id of a batch that is not settled, the key of the account that pays for it."""
         self._terms = terms or OwnCell(NO_OVERRIDES)
+        self._running = RunningCosts()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the collections again, which another process may have changed, or a reset."""
+        self._running = RunningCosts()
+        self._is_counted = len(self._unpaid) == 0
 
     @property
     def terms(self) -> AccountOverrides:
@@ -179,11 +228,19 @@ class Accounts:
         self._batches.put(batch.id, batch)
         self._note_unpaid(batch)
 
+    def update_batch(self, batch: Batch) -> None:
+        """Replace a batch after a status request, which may have ended items of it."""
+        before = self._batches.get(batch.id)
+        self._batches.put(batch.id, batch)
+        if batch.price and before is not None and before.reads != batch.reads:
+            self._running.expect(batch.id, batch.first_due())
+
     def recount(self) -> None:
         """Compute the collections in DERIVED anew from accounts and batches: no batch is settled yet."""
         for rows in (self._settled, self._promised, self._unpaid):
             for key, _ in rows.items():
                 rows.delete(key)
+        self._running, self._is_counted = RunningCosts(), True
         for account in self._accounts.scan():
             self._settled.put(account.key, self._settled_of(account))
         for batch in self._batches.scan():
@@ -199,24 +256,31 @@ class Accounts:
 
     def balance(self, account: Account, now: float) -> int:
         """The credits left: the initial credits, less the price of every item that has succeeded by now."""
-        settled, promised, due = self._settled_of(account), self._promised.get(account.key), 0
-        for id_, key in self._unpaid.items() if promised else ():
-            batch = self._batches.get(id_) if key == account.key else None
-            if promised is None or batch is None:
+        self._count(now)
+        return self._settled_of(account) - self._running.of(account.key)
+
+    def _count(self, now: float) -> None:
+        """Look at the unpaid batches of which an item has ended since the last time."""
+        if not self._is_counted:
+            for id_, _ in self._unpaid.items():
+                self._running.expect(id_, 0.0)
+            self._is_counted = True
+        for id_ in self._running.changed(now):
+            key, batch = self._unpaid.get(id_), self._batches.get(id_)
+            if key is None or batch is None:
                 continue
             if batch.fates is None:
                 batch = batch.with_outcomes()
                 self._batches.put(id_, batch)
             spent = batch.tally(now).successful * batch.price
             if batch.end() <= now:
-                promised -= batch.price * batch.size
-                settled -= spent
+                self._running.forget(id_, key)
                 self._unpaid.delete(id_)
-                self._promised.put(key, promised)
-                self._settled.put(key, settled)
+                self._promised.put(key, (self._promised.get(key) or 0) - batch.price * batch.size)
+                self._settled.put(key, (self._settled.get(key) or 0) - spent)
             else:
-                due += spent
-        return settled - due
+                self._running.note(id_, key, spent)
+                self._running.expect(id_, batch.next_change(now))
 
     def set_balance(self, account: Account, credits: int, now: float) -> Account:
         """The account with a balance of `credits` from now on."""
@@ -234,6 +298,7 @@ class Accounts:
             key, promised = batch.account, self._promised
             promised.put(key, (promised.get(key) or 0) + batch.price * batch.size)
             self._unpaid.put(batch.id, key)
+            self._running.expect(batch.id, batch.first_due())
 
     def _open(self, account: Account) -> Account:
         self._settled.put(account.key, self._settled_of(account))

@@ -231,6 +231,17 @@ class Batch(Record, frozen=True, gc=False):
                 failed += fate.failure is not None
         return ItemCounts(successful, failed)
 
+    def first_due(self) -> float:
+        """The sandbox time before which no item ends; infinite while unknown."""
+        return self._base_due(0, 0.0)
+
+    def next_change(self, now: float) -> float:
+        """The sandbox time at which the next item ends, or else the batch; infinite while unknown."""
+        ended, end = self._plainly_ended(now), self.end()
+        plain = self._base_due(ended, 0.0) if ended < self.size else math.inf
+        marked = (self._base_due(index, fate.slowness) for index, fate in self._fates.items())
+        return min((each for each in (plain, end, *marked) if each > now), default=math.inf)
+
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while unknown."""
         last = self._base_due(self.size - 1, 0.0)

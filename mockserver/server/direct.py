@@ -30,7 +30,7 @@ from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
-from mockserver.web.scopes import origin_of, texts
+from mockserver.web.scopes import decode_text, origin_of
 
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
@@ -62,18 +62,16 @@ class AnswersAtOnce(Protocol):
         """An ASGI application that delivers this response."""
 
 
-class _Names(dict[str, str]):
-    """The starts of header lines by name; those of headers that need a conversation are not printable."""
-
-    def __missing__(self, name: str) -> str:
-        if len(self) >= MAX_STARTS:
-            self.clear()
-        lower = name.lower()
-        start = self[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
-        return start
+_line_starts: dict[str, str] = {}
+"""The starts of header lines by name; those of headers that need a conversation are not printable."""
 
 
-_names = _Names()
+def _add_line_start(name: str) -> str:
+    if len(_line_starts) >= MAX_STARTS:
+        _line_starts.clear()
+    lower = name.lower()
+    start = _line_starts[name] = f"{lower}: " if _TOKEN.fullmatch(lower) and lower not in _FRAMING else "\0"
+    return start
 
 
 class ResponseEncoder:
@@ -97,17 +95,18 @@ class ResponseEncoder:
             if status not in STATUS_LINE:
                 return None
             start = self._add_start(key, defaults)
+        lines = []
         if response.headers:
-            lines = [_names[name] + value for name, value in response.headers]
+            lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
             text = "".join(lines)
             if not (text.isascii() and text.isprintable()):
                 return None
-            start += "\r\n".join([*lines, ""]).encode()
-        if status == 204:
-            return start + b"\r\n"
         if status in EMPTY_STATUSES:
             body = b""
-        return b"%bcontent-length: %d\r\n\r\n%b" % (start, len(body), b"" if only_head else body)
+        if status != 204:
+            lines.append(f"content-length: {len(body)}")
+        rest = "\r\n".join([*lines, "", ""]).encode()
+        return start + rest if only_head else start + rest + body
 
     def _add_start(self, key: tuple[int, str, str], defaults: Headers) -> bytes:
         if self._defaults is not defaults or len(self._starts) >= MAX_STARTS:
@@ -195,7 +194,7 @@ class DirectProtocol(HttpToolsProtocol):
             or "transfer-encoding" in self.fields
             or parser.should_upgrade()
             or not parser.should_keep_alive()
-            or parser.get_http_version() != "1.1"
+            or ("connection" in self.fields and parser.get_http_version() != "1.1")  # 1.0 needs it to stay open
             or transport.is_closing()
         )
 
@@ -203,7 +202,7 @@ class DirectProtocol(HttpToolsProtocol):
         """The message of the held request is complete: answer or release it; returns whether it is answered."""
         assert self._encoder is not None
         app, parts = self._encoder.app, self.parts
-        method, body = texts[self.parser.get_method()], parts[0] if len(parts) == 1 else b"".join(parts)
+        method, body = decode_text(self.parser.get_method()), parts[0] if len(parts) == 1 else b"".join(parts)
         origin = self._origin or self._find_origin()
         response = app.respond(Request(method, self._path, self._query, self.fields, body, origin))
         if response is None:

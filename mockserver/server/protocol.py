@@ -15,16 +15,17 @@ uvicorn's protocol serves the requests that `direct` does not answer. What is ad
 import asyncio
 import logging
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import httptools
 import orjson
 
+from mockserver.records import Record
 from mockserver.server.direct import App, DirectProtocol
 from mockserver.server.log_output import Throttle
 from mockserver.server.socket import CoalescingTransport, PendingWrites
 from mockserver.web.large_bodies import LARGE_BODIES
-from mockserver.web.scopes import names, texts
+from mockserver.web.scopes import parse_fields
 
 PIECE = 1024
 """Bytes that are parsed at once while no body is read; pipelined requests are detected in between."""
@@ -45,7 +46,7 @@ _log = logging.getLogger("mockserver")
 _invalid_requests = Throttle()
 
 
-class ConnectionLimits(NamedTuple):
+class ConnectionLimits(Record, frozen=True, gc=False):
     """See the module."""
 
     head_seconds: float = 10.0
@@ -213,7 +214,7 @@ class NoUpgradeProtocol(DirectProtocol):
             self._stop_timer()
         self._before = self._body_received = 0
         self._is_begun, self._is_in_body = False, True
-        self.fields = {names[name]: texts[value] for name, value in self.headers}
+        self.fields = parse_fields(self.headers)
         if "expect" in self.fields or self.url[:1] != b"/":
             self._begin_unusual_request()
         else:

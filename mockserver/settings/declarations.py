@@ -35,16 +35,23 @@ def setting(
     maximum: int = 2**53,
     separator: str = os.pathsep,
     syntax: Callable[[str, str], object] | None = None,
-    condition: str = "",
+    condition: str | bool = "",
 ) -> Any:
     """One row of the table: a default, a help text, the section of `--help`, and the valid values.
 
     `separator` separates the values of a repeatable setting in its variable. `syntax` reads a text (and the
-    place it comes from), and raises SettingsError. A row with a `condition` (a sentence) can be changed for one
-    sandbox, too: it is a bool, or has choices.
+    place it comes from), and raises SettingsError. A row with a `condition` (a sentence, or True for
+    the help text) can be changed for one sandbox, too: it is a bool, or has choices.
     """
+    condition = help if condition is True else condition
     facts = {"help": help, "group": group, "metavar": metavar, "choices": choices, "range": (minimum, maximum)}
     return field(default=default, metadata={**facts, "separator": separator, "syntax": syntax, "condition": condition})
+
+
+def client_variables(base_url: str, *prefixes: str) -> dict[str, str]:
+    """The variables `<prefix>_BASE_URL`, `_TOKEN` and `_API_KEY`, of each prefix that clients use."""
+    names = {"BASE_URL": base_url, "TOKEN": CREDENTIAL, "API_KEY": CREDENTIAL}
+    return {f"{prefix}_{name}": value for prefix in prefixes for name, value in names.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,21 @@ class Put(NamedTuple):
     """The ids of the blobs that it refers to; None in collections that have none."""
 
 
+class Deletion(NamedTuple):
+    """A key to remove."""
+
+    collection: str
+    key: str
+    has_blobs: bool
+    """Whether its value may refer to blobs."""
+
+
 class Changes(NamedTuple):
     """What a transaction changes: first `kept`, then `deleted`, then `put`."""
 
     kept: frozenset[str] | None
     """The only collections that are not emptied; None if none is."""
-    deleted: Sequence[Key]
+    deleted: Sequence[Deletion]
     put: Sequence[Put]
 
 
@@ -66,8 +75,11 @@ class Backend(Protocol):
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         """The version, and the number of keys in a collection."""
 
-    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts, used: float) -> int | None:
-        """Apply all of the changes and return the new version; None, with nothing done, if it has another version."""
+    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts | None, used: float) -> int | None:
+        """Apply all of the changes and return the new version; None, with nothing done, if it has another version.
+
+        `facts` are None if they are as before.
+        """
 
     def drop(self, sandbox: str) -> bool:
         """Remove a sandbox; returns whether it existed."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, get_args, get_type_hints
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 
@@ -89,12 +89,13 @@ class BlobCodec(Codec):
         self._write_other = write
         self._make = make
         self._ids: WeakKeyDictionary[StoredBytes, str] = WeakKeyDictionary()
-        self._used: list[str] = []
-        self._with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
+        self._blobs: WeakValueDictionary[str, StoredBytes] = WeakValueDictionary()
+        self.with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
+        """The collections whose values may refer to blobs."""
 
     def encode_with_blobs(self, collection: str, value: Any) -> tuple[bytes, tuple[str, ...] | None]:
         """The value in bytes, and the ids of its blobs; None in collections whose values have none."""
-        if collection not in self._with_blobs:
+        if collection not in self.with_blobs:
             return self._encoder.encode(value), None
         used: list[str] = []
         encoder = msgspec.msgpack.Encoder(enc_hook=lambda each: self._write(each, used))
@@ -119,8 +120,10 @@ class BlobCodec(Codec):
         if isinstance(value, bytes):
             return self._make(value, len(value))
         id_, size = value
-        blob = self._make(BlobContent(self._backend, id_), size)
-        self._ids[blob] = id_
+        blob = self._blobs.get(id_)
+        if blob is None:
+            blob = self._blobs[id_] = self._make(BlobContent(self._backend, id_), size)
+            self._ids[blob] = id_
         return blob
 
 

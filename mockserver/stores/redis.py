@@ -92,18 +92,19 @@ if version == '0' then
   redis.call('HSET', head, 'version', string.format('%.0f', redis.call('INCR', P .. 'ids') * 16777216))
   if is_listed then redis.call('ZADD', P .. 'sandboxes', redis.call('INCR', P .. 'places'), N) end
 end
-local before = redis.call('HGET', head, 'key')
-if before ~= ARGV[5] then
-  if before then redis.call('HDEL', P .. 'keys', before) end
-  if ARGV[5] ~= '' then redis.call('HSET', P .. 'keys', ARGV[5], N) end
-end
-if ARGV[7] ~= '' and is_listed then
-  redis.call('ZADD', P .. 'due', ARGV[7], N)
-else
-  redis.call('ZREM', P .. 'due', N)
-end
-redis.call('HSET', head, 'used', now, 'key', ARGV[5], 'pinned', ARGV[6], 'due', ARGV[7])
+redis.call('HSET', head, 'used', now)
 if is_listed then redis.call('ZADD', P .. 'used', now, N) end
+if ARGV[6] ~= '-' then
+  local before = redis.call('HGET', head, 'key')
+  if before and before ~= ARGV[5] then redis.call('HDEL', P .. 'keys', before) end
+  if ARGV[5] ~= '' then redis.call('HSET', P .. 'keys', ARGV[5], N) end
+  redis.call('HSET', head, 'key', ARGV[5], 'pinned', ARGV[6], 'due', ARGV[7])
+  if ARGV[7] ~= '' and is_listed then
+    redis.call('ZADD', P .. 'due', ARGV[7], N)
+  else
+    redis.call('ZREM', P .. 'due', N)
+  end
+end
 if ARGV[8] ~= '' then
   local kept = {{}}
   for j = 1, tonumber(ARGV[8]) do kept[ARGV[i]] = true; i = i + 1 end
@@ -111,18 +112,20 @@ if ARGV[8] ~= '' then
     if not kept[collection] then empty(collection) end
   end
 end
+local has_uses = redis.call('EXISTS', uses) == 1
 local function delete(collection, key)
   redis.call('HDEL', of('c', collection), key)
   redis.call('ZREM', of('o', collection), key)
-  refer(collection, key, '')
+  if has_uses then refer(collection, key, '') end
 end
+local place = redis.call('HINCRBY', head, 'commits', 1) * 1048576
 local deleted = tonumber(ARGV[i]); i = i + 1
 for j = 1, deleted do delete(ARGV[i], ARGV[i + 1]); i = i + 2 end
 while i <= #ARGV do
   local collection, key = ARGV[i], ARGV[i + 1]
   if ARGV[i + 3] == '1' then delete(collection, key) end
   if redis.call('HSET', of('c', collection), key, ARGV[i + 2]) == 1 then
-    redis.call('ZADD', of('o', collection), redis.call('INCR', P .. 'places'), key)
+    redis.call('ZADD', of('o', collection), place + i, key)
     redis.call('SADD', P .. 'n' .. S .. N, collection)
   end
   if ARGV[i + 4] ~= '-' then refer(collection, key, ARGV[i + 4]) end
@@ -216,13 +219,16 @@ class RedisBackend:
         version, count = self._run("count", sandbox, collection)
         return int(version), count
 
-    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts, used: float) -> int | None:
-        due = "" if facts.due is None else repr(facts.due)
-        given: list[Any] = [sandbox, version, repr(used), facts.key, int(facts.is_pinned), due]
+    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts | None, used: float) -> int | None:
+        given: list[Any] = [sandbox, version, repr(used)]
+        if facts is None:
+            given += ["", "-", ""]
+        else:
+            given += [facts.key, int(facts.is_pinned), "" if facts.due is None else repr(facts.due)]
         given += [""] if changes.kept is None else [len(changes.kept), *changes.kept]
         given.append(len(changes.deleted))
         for at in changes.deleted:
-            given += at
+            given += at[:2]
         for collection, key, content, is_last, blobs in changes.put:
             given += (collection, key, content, int(is_last), "-" if blobs is None else " ".join(blobs))
         found = self._run("commit", *given)

@@ -14,7 +14,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from mockserver.errors import Conflict
-from mockserver.stores.backend import Backend, Changes, Facts, Key, Put
+from mockserver.stores.backend import Backend, Changes, Deletion, Facts, Key, Put
 from mockserver.stores.codec import BlobCodec
 from mockserver.stores.retry import retried
 from mockserver.stores.transaction import Transaction
@@ -59,6 +59,8 @@ class SharedPartition:
         self._known: dict[str, _Known] = {}
         self._version: int | None = None
         """The version of the known values; None if none are known."""
+        self._facts: Facts | None = None
+        """Those of the latest commit of this process, if it was the latest of all."""
         self._is_checked = False
         """Whether the version was compared in this transaction."""
         self._changes: dict[Key, Any] = {}
@@ -125,9 +127,12 @@ class SharedPartition:
                     raise Conflict
                 return self._take_committed()
             changes, size = self._gathered()
-            version = self._backend.commit(self.name, self._version, changes, self.facts(), self._store.wall())
+            facts = self.facts()
+            told = None if facts == self._facts else facts
+            version = self._backend.commit(self.name, self._version, changes, told, self._store.wall())
             if version is None:
                 raise Conflict
+            self._facts = facts
         except BaseException:
             self.roll_back()
             raise
@@ -147,7 +152,7 @@ class SharedPartition:
     def forget(self) -> None:
         """Read all values again at the next transaction."""
         self._known.clear()
-        self._version = None
+        self._version = self._facts = None
         self._bytes = 0
 
     def get(self, collection: str, key: str) -> Any:
@@ -273,7 +278,7 @@ class SharedPartition:
         deleted, put, size, codec = [], [], 0, self._store.codec
         for at, value in self._changes.items():
             if value is None:
-                deleted.append(at)
+                deleted.append(Deletion(*at, at[0] in codec.with_blobs))
                 continue
             content, blobs = codec.encode_with_blobs(at[0], value)
             put.append(Put(*at, content, at in self._moved, blobs))

@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.errors import StoreError, StoreUnavailable
-from mockserver.stores.backend import GRACE, Changes, Entry, Facts, Key
+from mockserver.stores.backend import GRACE, Changes, Deletion, Entry, Facts, Key
 
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""
 SCHEMA_VERSION = 1
-BUSY_SECONDS = 5.0
+COMMIT_BITS, PLACE_BITS = 32, 20
+"""A version is a sandbox's id and the number of its commit; a place is that number and the put in the commit."""
+CHECKPOINT_PAGES = 8000
+"""Pages of the write-ahead log after which it is copied into the file, which waits for the disk."""
+BUSY_SECONDS = 3.0
 """The longest wait for another process that writes."""
 SWEEP_SECONDS = 30.0
 """Seconds between two searches for what can be deleted."""
@@ -34,13 +38,11 @@ CREATE TABLE sandboxes(
     key TEXT NOT NULL, is_pinned INTEGER NOT NULL, due REAL
 );
 CREATE INDEX sandboxes_by_key ON sandboxes(key);
-CREATE INDEX sandboxes_by_use ON sandboxes(used);
 CREATE INDEX sandboxes_by_due ON sandboxes(due) WHERE due IS NOT NULL;
 CREATE TABLE entries(
-    place INTEGER PRIMARY KEY, sandbox INTEGER NOT NULL, collection TEXT NOT NULL, key TEXT NOT NULL,
-    content BLOB NOT NULL
-);
-CREATE UNIQUE INDEX entries_by_key ON entries(sandbox, collection, key);
+    sandbox INTEGER, collection TEXT, key TEXT, place INTEGER NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY(sandbox, collection, key)
+) WITHOUT ROWID;
 CREATE TABLE dropped(id INTEGER PRIMARY KEY);
 CREATE TABLE blobs(id TEXT PRIMARY KEY, unused REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE chunks(blob TEXT, number INTEGER, content BLOB NOT NULL, PRIMARY KEY(blob, number));
@@ -50,7 +52,7 @@ CREATE TABLE uses(
 CREATE INDEX uses_by_blob ON uses(blob);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-_PUT = """INSERT INTO entries(sandbox, collection, key, content) VALUES(?, ?, ?, ?)
+_PUT = """INSERT INTO entries(sandbox, collection, key, place, content) VALUES(?, ?, ?, ?, ?)
 ON CONFLICT(sandbox, collection, key) DO UPDATE SET content = excluded.content"""
 _FETCH = "SELECT content FROM entries WHERE sandbox = ? AND collection = ? AND key = ?"
 _ENTRY = "SELECT name, used, key, is_pinned, due FROM sandboxes"
@@ -71,7 +73,6 @@ class SqliteBackend:
         self._opened: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
         self._swept = wall()
-        self._ids: dict[str, tuple[int, int]] = {}
         _check_file(path)
         try:
             self._prepare()
@@ -101,23 +102,24 @@ class SqliteBackend:
             query = "SELECT count(*) FROM entries WHERE sandbox = ? AND collection = ?"
             return version, connection.execute(query, (id_, collection)).fetchone()[0]
 
-    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts, used: float) -> int | None:
+    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts | None, used: float) -> int | None:
+        new = version + 1
         with self._transaction() as connection:
-            values = (used, facts.key, facts.is_pinned, facts.due)
-            new = version + 1
             if version:
-                query = "UPDATE sandboxes SET version = ?, used = ?, key = ?, is_pinned = ?, due = ?"
-                found = connection.execute(f"{query} WHERE name = ? AND version = ?", (new, *values, sandbox, version))
-                if not found.rowcount:
+                query = "UPDATE sandboxes SET version = ?, used = ? WHERE name = ? AND version = ?"
+                if not connection.execute(query, (new, used, sandbox, version)).rowcount:
                     return None
-                id_ = version >> 32
+                id_ = version >> COMMIT_BITS
             else:
-                id_ = self._create(connection, sandbox, values)
+                id_ = self._create(connection, sandbox, used)
                 if not id_:
                     return None
-                new = (id_ << 32) + 1
+                new = (id_ << COMMIT_BITS) + 1
                 connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
-            self._apply(connection, id_, changes)
+            if facts is not None:
+                query = "UPDATE sandboxes SET key = ?, is_pinned = ?, due = ? WHERE id = ?"
+                connection.execute(query, (*facts, id_))
+            self._apply(connection, id_, changes, (new % (1 << COMMIT_BITS)) << PLACE_BITS)
         if self._wall() - self._swept > SWEEP_SECONDS:
             self.sweep()
         return new
@@ -177,8 +179,8 @@ class SqliteBackend:
         with self._reading() as connection:
             dropped = [id_ for (id_,) in connection.execute("SELECT id FROM dropped")]
         for id_ in dropped:
-            for table, column in (("entries", "place"), ("uses", "key")):
-                self._delete_slices(table, column, id_)
+            for table in ("entries", "uses"):
+                self._delete_slices(table, id_)
             with self._transaction() as connection:
                 connection.execute("DELETE FROM dropped WHERE id = ?", (id_,))
         with self._reading() as connection:
@@ -192,39 +194,42 @@ class SqliteBackend:
                 if connection.execute(query, (id_, self._wall() - GRACE)).rowcount:
                     connection.execute("DELETE FROM chunks WHERE blob = ?", (id_,))
 
-    def _delete_slices(self, table: str, column: str, id_: int) -> None:
-        where = f"{column} IN (SELECT {column} FROM {table} WHERE sandbox = ? LIMIT {SLICE})"  # noqa: S608  constants
+    def _delete_slices(self, table: str, id_: int) -> None:
+        keys = f"SELECT collection, key FROM {table} WHERE sandbox = ? LIMIT {SLICE}"  # noqa: S608  constants
         is_more = True
         while is_more:
             with self._transaction() as connection:
-                query = f"DELETE FROM {table} WHERE sandbox = ? AND {where}"  # noqa: S608  constants
+                query = f"DELETE FROM {table} WHERE sandbox = ? AND (collection, key) IN ({keys})"  # noqa: S608  constants
                 is_more = connection.execute(query, (id_, id_)).rowcount > 0
 
-    def _create(self, connection: sqlite3.Connection, sandbox: str, values: tuple[Any, ...]) -> int:
+    def _create(self, connection: sqlite3.Connection, sandbox: str, used: float) -> int:
         """The id of a new sandbox; 0 if another process has created it."""
-        query = "INSERT OR IGNORE INTO sandboxes(name, version, used, key, is_pinned, due) VALUES(?, 1, ?, ?, ?, ?)"
-        made = connection.execute(query, (sandbox, *values))
+        query = "INSERT OR IGNORE INTO sandboxes(name, version, used, key, is_pinned) VALUES(?, 1, ?, '', 0)"
+        made = connection.execute(query, (sandbox, used))
         return (made.lastrowid or 0) if made.rowcount > 0 else 0
 
-    def _apply(self, connection: sqlite3.Connection, id_: int, changes: Changes) -> None:
+    def _apply(self, connection: sqlite3.Connection, id_: int, changes: Changes, place: int) -> None:
+        """Apply the changes; new keys have this place and the following ones."""
         if changes.kept is not None:
             marks = ", ".join("?" * len(changes.kept))
             for table in ("entries", "uses"):
                 query = f"DELETE FROM {table} WHERE sandbox = ? AND collection NOT IN ({marks})"  # noqa: S608  marks
                 connection.execute(query, (id_, *changes.kept))
-        for at in changes.deleted:
-            self._delete(connection, id_, at)
-        for collection, key, content, is_last, blobs in changes.put:
-            if is_last:
-                self._delete(connection, id_, (collection, key))
-            connection.execute(_PUT, (id_, collection, key, content))
-            if blobs is not None:
-                self._set_uses(connection, (id_, collection, key), blobs)
-
-    def _delete(self, connection: sqlite3.Connection, id_: int, at: Key) -> None:
-        query = "DELETE FROM entries WHERE sandbox = ? AND collection = ? AND key = ?"
-        connection.execute(query, (id_, *at))
-        self._set_uses(connection, (id_, *at), ())
+        gone = [
+            *changes.deleted,
+            *(Deletion(*each[:2], each.blobs is not None) for each in changes.put if each.is_last),
+        ]
+        if gone:
+            query = "DELETE FROM entries WHERE sandbox = ? AND collection = ? AND key = ?"
+            connection.executemany(query, [(id_, each.collection, each.key) for each in gone])
+        for each in gone:
+            if each.has_blobs:
+                self._set_uses(connection, (id_, each.collection, each.key), ())
+        rows = enumerate(changes.put, place)
+        connection.executemany(_PUT, [(id_, each.collection, each.key, at, each.content) for at, each in rows])
+        for put in changes.put:
+            if put.blobs is not None:
+                self._set_uses(connection, (id_, put.collection, put.key), put.blobs)
 
     def _set_uses(self, connection: sqlite3.Connection, at: tuple[int, str, str], blobs: Sequence[str]) -> None:
         """Replace the references of a value."""
@@ -254,6 +259,7 @@ class SqliteBackend:
             )
             found.execute("PRAGMA synchronous = NORMAL")
             found.execute("PRAGMA cache_size = -8192")
+            found.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             self._connections.own = found
             self._opened.append(found)
         return found

@@ -120,7 +120,7 @@ class Bookkeeping(RuleBasedStateMachine):
         id_ = data.draw(st.sampled_from(sorted(self.batches)))
         self.batches[id_] = self.batches[id_].read_at(self.now).with_outcomes()
         for book in (self.watched, self.unwatched):
-            book.batches.put(id_, self.batches[id_])
+            book.accounts.update_batch(self.batches[id_])
 
     @rule(credits=st.integers(-20, 60))
     def set_balance(self, credits: int) -> None:
@@ -280,3 +280,20 @@ def test_reading_a_balance_reads_a_marked_body_once(make_batch: MakeBatch, monke
 
     assert book.balance(START) == 100
     assert len(readings) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "at", "looks"), [(0, 3.9, 0), (0, 4, 3), (4, 7.9, 0), (4, 8, 3), (8, 9.9, 0), (8, 10, 3), (10, 99, 0)]
+)
+def test_the_balance_looks_only_at_batches_of_which_an_item_has_ended(
+    make_batch: MakeBatch, before: float, at: float, looks: int
+) -> None:
+    book = Book()
+    for id_ in "abc":
+        book.add(make_batch(id_=id_, texts=["one", "two"], created=START, progression=Progression("time", 10)))
+    book.balance(START + before)
+    book.looks = 0
+
+    book.balance(START + at)
+
+    assert book.looks == looks

@@ -160,8 +160,8 @@ def test_header_values_are_unchanged_and_only_short_ones_are_cached(monkeypatch:
         wire.through(gateway)
 
     assert [[*each.headers.values()] for each in seen] == [texts] * 2
-    assert len(scopes.texts) <= KEPT_TEXTS
-    assert max(map(len, scopes.texts)) <= KEPT_LENGTH
+    assert len(scopes._texts) <= KEPT_TEXTS
+    assert max(map(len, scopes._texts)) <= KEPT_LENGTH
 
 
 def test_a_stream_ends_when_the_client_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from mockserver.openapi.operations import Content, bare_media_type, is_json
 from mockserver.openapi.wire.xml import encode_xml, is_xml
 
 EVENT_STREAM = "text/event-stream"
+EVENT_FIELDS = frozenset({"data", "event", "id", "retry"})
+JSON_LINES = frozenset({"application/jsonl", "application/x-ndjson", "application/x-jsonlines"})
 TRIES = 3
 """How many values are made before one that does not fit its schema is sent."""
 MAX_KEPT = 1024
@@ -106,10 +108,21 @@ def encoded_body(content: Content, value: Any) -> bytes:
         schema = content.schema
         return encode_xml(value, schema.definition if schema else {}, schema.document if schema else {})
     if media_type == EVENT_STREAM and not isinstance(value, str):
-        return b"data: " + orjson.dumps(value) + b"\n\n"
+        return b"".join(map(_event, value if isinstance(value, list) else [value]))
+    if media_type in JSON_LINES and isinstance(value, list):
+        return b"".join(orjson.dumps(each) + b"\n" for each in value)
     if is_json(media_type) or not isinstance(value, str):
         return orjson.dumps(value)
     return value.encode("utf-8", "replace")
+
+
+def _event(value: Any) -> bytes:
+    """A server-sent event: the value as data, or the fields that it has (OpenAPI 3.2)."""
+    if not (isinstance(value, dict) and "data" in value and value.keys() <= EVENT_FIELDS):
+        value = {"data": value}
+    texts = {name: each if isinstance(each, str) else orjson.dumps(each).decode() for name, each in value.items()}
+    lines = (f"{name}: {line}\n" for name, text in texts.items() for line in text.splitlines() or [""])
+    return "".join([*lines, "\n"]).encode("utf-8", "replace")
 
 
 def sent_media_type(content: Content, accept: str | None) -> str:

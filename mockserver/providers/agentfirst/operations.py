@@ -259,7 +259,7 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
     batch = batch.read_at(call.now).with_outcomes()
-    call.sandbox.batches.put(id_, batch)
+    call.sandbox.accounts.update_batch(batch)
     if call.sandbox.outbox is not None:
         call.sandbox.outbox.reschedule(id_, batch.end())
     return batch

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mockserver.settings.declarations import BEHAVING, CREDENTIAL, SERVING, Declaration, setting
+from mockserver.settings.declarations import BEHAVING, SERVING, Declaration, client_variables, setting
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class AgentFirstSettings:
         "Which Agent First calls a balance of 0 refuses with 402: those that cost credits, or all that document a 402.",
         group=BEHAVING,
         choices=("paid", "documented"),
-        condition="Which calls of Agent First a balance of 0 refuses with 402: those that cost credits, or all that "
-        "document a 402.",
+        condition=True,
     )
     empty_prompts: bool = setting(False, "Accept empty prompts (whether the real API does is unknown).", group=BEHAVING)
 
@@ -36,13 +35,6 @@ class AgentFirstSettings:
 DECLARATION = Declaration(
     settings=AgentFirstSettings,
     base_paths={"base_url": ""},
-    variables={
-        "AGENT_FIRST_BASE_URL": "base_url",
-        "AGENT_FIRST_TOKEN": CREDENTIAL,
-        "AGENT_FIRST_API_KEY": CREDENTIAL,
-        "AGENTFIRST_BASE_URL": "base_url",
-        "AGENTFIRST_TOKEN": CREDENTIAL,
-        "AGENTFIRST_API_KEY": CREDENTIAL,
-    },
+    variables=client_variables("base_url", "AGENT_FIRST", "AGENTFIRST"),
     index=(("Agent First", "", "the base URL; POST /ai/batches queues prompts"),),
 )

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
+
+from mockserver.records import Record
 
 CREATED = 1772323200
 """The creation time of a model whose fixture has none: 1 March 2026."""
@@ -36,7 +38,7 @@ class Reasoning(StrEnum):
     ALWAYS = "always"
 
 
-class Model(NamedTuple):
+class Model(Record, frozen=True, gc=False):
     """A model under one of its names."""
 
     id: str

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mockserver.settings.declarations import BEHAVING, CREDENTIAL, SERVING, Declaration, setting
+from mockserver.settings.declarations import BEHAVING, CREDENTIAL, SERVING, Declaration, client_variables, setting
 from mockserver.settings.parse import read_capacity
 
 
@@ -15,7 +15,7 @@ class AgileCloudSettings:
         "How AgileCloud's batches live: with its own five statuses, or with OpenAI's eight.",
         group=SERVING,
         choices=("agilecloud", "openai"),
-        condition="AgileCloud's own five statuses, or OpenAI's eight.",
+        condition=True,
     )
     capacity: str = setting(
         "free",
@@ -37,8 +37,7 @@ class AgileCloudSettings:
         "nothing is written in its place ('blank').",
         group=BEHAVING,
         choices=("error", "blank"),
-        condition="What a prompt template of AgileCloud makes of a variable without a value: its request fails, or "
-        "nothing is written in its place.",
+        condition=True,
     )
     rate_limit: int = setting(
         0, "Requests per minute and key that AgileCloud answers; 0 is no limit.", group=BEHAVING, minimum=0
@@ -55,9 +54,7 @@ DECLARATION = Declaration(
         "OPENAI_BASE_URL": "openai_base_url",
         "OPENAI_API_BASE": "openai_base_url",
         "OPENAI_API_KEY": CREDENTIAL,
-        "AGILECLOUD_BASE_URL": "openai_base_url",
-        "AGILECLOUD_API_KEY": CREDENTIAL,
-        "AGILECLOUD_TOKEN": CREDENTIAL,
+        **client_variables("openai_base_url", "AGILECLOUD"),
     },
     removed_variables=(
         "OPENAI_ADMIN_KEY",

@@ -63,6 +63,12 @@ class StoredJournal:
         self._entries = entries
         self._totals = totals
         self._inside = inside
+        self._weights: dict[int, int] = {}
+        """The weights of entries that this process has recorded since another one changed the sandbox, by number."""
+
+    def forget(self) -> None:
+        """Another process may have changed the journal."""
+        self._weights.clear()
 
     @property
     def seen(self) -> int:
@@ -133,6 +139,7 @@ class StoredJournal:
         )  # fmt: skip
         entry = Entry(number, at, operation, asked, answered, reason, violations, weight, seconds)
         self._entries.put(str(number), entry)
+        self._weights[number] = weight
         state = before._replace(seen=number, weight=before.weight + weight)
         while state.seen + 1 - state.first > self._limit or state.weight > MAX_BYTES:
             state = self._without_oldest(state)
@@ -175,20 +182,22 @@ class StoredJournal:
 
     def _clear(self) -> None:
         state = self._state
+        self._weights.clear()
         for number in range(state.first, state.seen + 1):
             self._entries.delete(str(number))
         self._totals.put("", _EMPTY)
 
     def _without_oldest(self, state: Totals) -> Totals:
         key = str(state.first)
-        oldest = self._entries.get(key)
-        if oldest is not None:
-            self._entries.delete(key)
+        lost = self._weights.pop(state.first, None)
+        if lost is None:
+            oldest = self._entries.get(key)
+            lost = 0 if oldest is None else oldest.weight
+        self._entries.delete(key)
         waits = state.waits
         if state.first in waits:
             waits = {number: wall for number, wall in waits.items() if number != state.first}
-        weight = state.weight - (oldest.weight if oldest is not None else 0)
-        return state._replace(first=state.first + 1, weight=weight, waits=waits)
+        return state._replace(first=state.first + 1, weight=state.weight - lost, waits=waits)
 
 
 def _exchange(entry: Entry) -> Exchange:

@@ -118,10 +118,12 @@ class SharedSandbox(Sandbox):
             self._own_defaults = self._defaults
             self._record.value = self._initial_record(NO_OPTIONS)
         self._record.read()
+        cast(StoredJournal, self.journal).forget()
         if self.own != before:
             self._own_defaults = self._defaults.of(self.own)
             self.clock.start = self._own_defaults.clock
             self._open()
+        self.accounts.reload()
         if not self.record.has_callbacks:
             self.outbox = None
         elif self.outbox is None:

@@ -29,10 +29,10 @@ class ValueWriter:
 
     def __init__(self, most: int) -> None:
         """`most` bounds the bytes of all values together; beyond it SnapshotError is raised."""
-        self._encoder = msgspec.json.Encoder(enc_hook=self._write_other)
-        self._most = self._left = most
-        self._numbers: dict[int, int] = {}
-        self._blobs: list[Blob] = []
+        self._blobs = _Blobs()
+        self._encoder = msgspec.json.Encoder(enc_hook=self._blobs.write)
+        self._most = most
+        self._written = 0
 
     def write(self, value: Any) -> bytes:
         """The value as JSON; raises SnapshotError for one that cannot be written."""
@@ -41,7 +41,9 @@ class ValueWriter:
             text = self._encoder.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise SnapshotError(f"{error}"[:300]) from error
-        self._spend(len(text))
+        self._written += len(text)
+        if self._written + self._blobs.written > self._most:
+            raise SnapshotError(f"there is more than {self._most} bytes of it")
         return text
 
     def write_list(self, values: Iterable[Any]) -> Iterator[bytes]:
@@ -54,26 +56,31 @@ class ValueWriter:
 
     def write_blobs(self) -> Iterator[bytes]:
         """The contents of all blobs of the values, as a list of texts in base64."""
-        return _joined(b"[", map(_encode_blob, self._blobs), b"]")
+        return _joined(b"[", map(_encode_blob, self._blobs.found), b"]")
 
     def _member(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield self.write(name) + b":"
         yield from pieces
 
-    def _write_other(self, value: Any) -> Any:
-        return self._number(value) if isinstance(value, Blob) else content_of(value)
 
-    def _number(self, blob: Blob) -> int:
-        if id(blob) not in self._numbers:
-            self._spend(blob.size * 4 // 3)
-            self._numbers[id(blob)] = len(self._blobs)
-            self._blobs.append(blob)
-        return self._numbers[id(blob)]
+class _Blobs:
+    """The blobs of the values that were written, each once."""
 
-    def _spend(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise SnapshotError(f"there is more than {self._most} bytes of it")
+    def __init__(self) -> None:
+        self.found: list[Blob] = []
+        self.written = 0
+        """The bytes of their contents in base64."""
+        self._numbers: dict[int, int] = {}
+
+    def write(self, value: Any) -> Any:
+        """The number of a blob; the bytes of another object that holds bytes."""
+        if not isinstance(value, Blob):
+            return content_of(value)
+        if id(value) not in self._numbers:
+            self.written += value.size * 4 // 3
+            self._numbers[id(value)] = len(self.found)
+            self.found.append(value)
+        return self._numbers[id(value)]
 
 
 class ValueReader:
