@@ -12,6 +12,7 @@ from store_servers import redis_server
 from mockserver.engine.engine import Engine
 from mockserver.http import Upload
 from mockserver.providers.agilecloud.batches import operations
+from mockserver.providers.agilecloud.batches.run import run_lines
 from mockserver.sandbox.blobs import Blob
 from mockserver.stores.retry import retried
 
@@ -39,7 +40,6 @@ def test_other_processes_show_a_batch_as_validating_while_one_works_on_its_lines
     one, other = engines
     id_ = create_job(one)
     began, may_end, runs = Event(), Event(), []
-    run_lines = operations.run_lines
 
     def slow(*given: Any, **options: Any) -> Any:
         runs.append(given)
@@ -49,7 +49,10 @@ def test_other_processes_show_a_batch_as_validating_while_one_works_on_its_lines
 
     monkeypatch.setattr(operations, "run_lines", slow)
     answers: list[Any] = []
-    read = lambda engine: value_of(retried(lambda: ask(engine, "GET", f"/v1/batches/{id_}")))  # noqa: E731
+
+    def read(engine: Engine) -> Any:
+        return value_of(retried(lambda: ask(engine, "GET", f"/v1/batches/{id_}")))
+
     thread = Thread(target=lambda: answers.append(read(one)))
     thread.start()
     assert began.wait(20)
