@@ -23,6 +23,10 @@ coverage: $(VENV)/test.stamp
 test-store: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding $(ARGS)
 
+# The behaviour on stores that are shared; redis needs redis-server.
+test-sqlite test-redis: test-%: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n auto --dist loadfile --store $* tests/engine tests/providers tests/sandbox tests/verify tests/web $(ARGS)
+
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -55,7 +59,8 @@ docs: $(VENV)/docs.stamp
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
-	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra redis --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --upgrade pyproject.toml --extra redis -c requirements/run.txt -o requirements/redis.txt
+	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra redis --extra overlay --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt
 	$(COMPILE) --upgrade pyproject.toml --group mutants -c requirements/test.txt -o requirements/mutants.txt

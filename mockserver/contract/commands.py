@@ -1,23 +1,28 @@
-"""The commands that compare documents with live APIs: `proxy` and `verify`."""
+"""The commands that compare documents with live APIs: `proxy`, `verify` and `drift`."""
 
+import json
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
-from mockserver.settings.table import GROUPS, SERVING, Settings
+from mockserver.settings.table import BEHAVING, GROUPS, SERVING, Settings
 
 if TYPE_CHECKING:
     from mockserver.contract import proxy, upstream
+    from mockserver.contract.drift import proposals
+    from mockserver.contract.drift import report as drift
     from mockserver.contract.live import findings, runner, verification
     from mockserver.contract.recording import recorder
     from mockserver.engine import build
     from mockserver.server import process
 else:
+    drift = lazy_module("mockserver.contract.drift.report")
+    proposals = lazy_module("mockserver.contract.drift.proposals")
     findings = lazy_module("mockserver.contract.live.findings")
     runner = lazy_module("mockserver.contract.live.runner")
     verification = lazy_module("mockserver.contract.live.verification")
@@ -58,8 +63,22 @@ were no answers. Needs the extra `proxy`, and `verify` for --generate.
 
 examples:
   mockserver verify https://api.example --plan             what would be sent, and its price
-  mockserver verify https://api.example --only 'Agent First'
+  mockserver verify https://api.example --only getUser  its operations with this tag or operationId
   mockserver verify https://api.example --spec api.yaml --methods GET,POST --spend 25 --max-requests 20
+"""
+
+
+DRIFT_ABOUT = "Compare a live API, or a recording of it, with the document and with what the sandbox answers."
+DRIFT_EXAMPLES = """\
+Reported are other statuses, headers, fields, types and values, errors with another text, and another order of checks,
+each with how often it was seen. A live API is asked as by `mockserver verify`, within the same budget. Exit code 1 for
+differences, 4 if nothing was compared.
+
+examples:
+  mockserver drift episodes                                a recording of `mockserver proxy --record episodes`
+  mockserver drift https://api.example --only 'Agent First' --agentfirst-version 2026-07
+  mockserver drift episodes --propose overlay.json
+  mockserver serve --overlay overlay.json
 """
 
 
@@ -111,6 +130,7 @@ def add_commands(line: CommandLine) -> None:
     group.add_argument("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
     line.add_settings(parser, GROUPS)
     _add_verify(line)
+    _add_drift(line)
 
 
 def _add_verify(line: CommandLine) -> None:
@@ -118,6 +138,14 @@ def _add_verify(line: CommandLine) -> None:
         "verify", lambda parsed: _run_verify(line, parsed), VERIFY_ABOUT, epilog=VERIFY_EXAMPLES, takes="URL [flags]"
     )
     parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
+    add = _add_budget(parser)
+    add("--plan", action="store_true", help="list the requests and their prices, and send nothing")
+    add("--format", default="text", choices=("text", "json", "junit"), help="(default: text)")
+    line.add_settings(parser, (SERVING,))
+
+
+def _add_budget(parser: ArgumentParser) -> Callable[..., Any]:
+    """Adds the flags of a run against a live API; returns the function that adds more to their group."""
     add = parser.add_argument_group("the check").add_argument
     add("--only", action="append", default=[], metavar="NAME", help="operations or tags to check; repeatable")
     add("--max-requests", type=int, default=50, metavar="COUNT", help="(default: %(default)s)")
@@ -137,51 +165,92 @@ def _add_verify(line: CommandLine) -> None:
         metavar="NAME",
         help="the environment variable with the credential (default: %(default)s)",
     )
-    add("--plan", action="store_true", help="list the requests and their prices, and send nothing")
-    add("--format", default="text", choices=("text", "json", "junit"), help="(default: text)")
     add("--output", metavar="FILE", help="the output file (default: standard output)")
     add("--upstream-timeout", type=float, default=60, metavar="SECONDS", help="(default: %(default)s)")
     add("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
-    line.add_settings(parser, (SERVING,))
+    return add
 
 
 def _run_verify(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
-    if parsed.max_requests < 1 or parsed.rate <= 0 or parsed.spend < 0:
-        raise SettingsError("--max-requests and --rate must be positive, and --spend must not be negative")
-    target = upstream.Upstream(
-        upstream.parse_upstream(parsed.url), timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca
-    )
+    budget = _budget(parsed)
+    target = _upstream(parsed)
     checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
-    methods = frozenset(each.strip().upper() for each in parsed.methods.split(",") if each.strip())
-    budget = runner.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
     if parsed.plan:
         for text in verification.format_plan(checked, budget):
             line.write(f"{text}\n")
         return DONE
-    token = os.environ.get(parsed.token_variable, "")
-    if not token:
-        line.complain(f"mockserver: warning: {parsed.token_variable} is not set; requests have no credential\n")
-    run = verification.run(checked, target, budget, token=token, variable=parsed.token_variable)
+    run = verification.run(checked, target, budget, token=_token(line, parsed), variable=parsed.token_variable)
     content = findings.formatted(run, checked.operations, parsed.format)
-    if parsed.output:
-        try:
-            Path(parsed.output).write_text(content, encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"--output is {parsed.output!r}, which cannot be written: {error.strerror}") from error
-        line.complain(f"{findings.summary(run)}\n")
-    else:
-        line.write(content)
+    _write_report(line, content, parsed.output, findings.summary(run))
     if not run.exchanges:
         return NOTHING_CHECKED
     return PROBLEMS if any(each.violations for each in run.exchanges) else DONE
 
 
+def _budget(parsed: Namespace) -> "runner.LiveBudget":
+    if parsed.max_requests < 1 or parsed.rate <= 0 or parsed.spend < 0:
+        raise SettingsError("--max-requests and --rate must be positive, and --spend must not be negative")
+    methods = frozenset(each.strip().upper() for each in parsed.methods.split(",") if each.strip())
+    return runner.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
+
+
+def _upstream(parsed: Namespace) -> "upstream.Upstream":
+    url = upstream.parse_upstream(parsed.url)
+    return upstream.Upstream(url, timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca)
+
+
+def _token(line: CommandLine, parsed: Namespace) -> str:
+    token = os.environ.get(parsed.token_variable, "")
+    if not token:
+        line.complain(f"mockserver: warning: {parsed.token_variable} is not set; requests have no credential\n")
+    return token
+
+
+def _write_report(line: CommandLine, content: str, output: str | None, summary: str) -> None:
+    if not output:
+        line.write(content)
+        return
+    try:
+        Path(output).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--output is {output!r}, which cannot be written: {error.strerror}") from error
+    line.complain(f"{summary}\n")
+
+
+def _add_drift(line: CommandLine) -> None:
+    parser = line.add_command(
+        "drift", lambda parsed: _run_drift(line, parsed), DRIFT_ABOUT, epilog=DRIFT_EXAMPLES, takes="URL|FOLDER [flags]"
+    )
+    parser.add_argument("url", metavar="URL|FOLDER", help="the live API, or a folder with a recording of it")
+    add = _add_budget(parser)
+    add("--format", default="text", choices=("text", "json"), help="(default: text)")
+    add("--propose", metavar="FILE", help="write an OpenAPI Overlay by which the document follows, for serve --overlay")
+    line.add_settings(parser, (SERVING, BEHAVING))
+
+
+def _run_drift(line: CommandLine, parsed: Namespace) -> int:
+    settings = line.read_settings(parsed)
+    if Path(parsed.url).is_dir():
+        pairs = drift.drift_of_recording(Path(parsed.url), settings)
+    else:
+        target, budget = _upstream(parsed), _budget(parsed)
+        checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
+        _, pairs = drift.drift_of_live(checked, target, budget, settings, token=_token(line, parsed))
+    found = drift.differences_of(pairs)
+    overlay = proposals.propose_overlay(found, build.build_engine(settings).services)
+    report = drift.DriftReport(len(pairs), found, overlay)
+    _write_report(line, drift.format_drift(report, parsed.format), parsed.output, drift.drift_summary(report))
+    if parsed.propose:
+        _write_report(line, json.dumps(overlay, indent=2) + "\n", parsed.propose, f"proposal: {parsed.propose}")
+    if not pairs:
+        return NOTHING_CHECKED
+    return PROBLEMS if found else DONE
+
+
 def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
-    target = upstream.Upstream(
-        upstream.parse_upstream(parsed.url), timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca
-    )
+    target = _upstream(parsed)
     keeper = None
     if parsed.record:
         folder = Path(parsed.record)

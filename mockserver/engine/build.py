@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from mockserver.engine import scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
+    from mockserver.openapi.loading import overlay
     from mockserver.sandbox.shared import opening
 else:
+    overlay = lazy_module("mockserver.openapi.loading.overlay")
     opening = lazy_module("mockserver.sandbox.shared.opening")
     sent_requests = lazy_module("mockserver.engine.sent_requests")
     scenarios = lazy_module("mockserver.engine.scenarios")
@@ -149,7 +151,13 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
     for provider in providers:
         if provider.patch_document:
             provider.patch_document(document, settings)
-    return _apply_strict(OpenApiDocument(document, str(path)), settings)
+    for file in settings.overlay:
+        for target in overlay.apply_overlay(document, Path(file)):
+            _log.warning("%s: the target %s matches nothing in the document", file, target)
+    spec = OpenApiDocument(document, str(path))
+    if settings.overlay:
+        spec.check_schemas()
+    return _apply_strict(spec, settings)
 
 
 def provider_documents(providers: Sequence[Provider]) -> list[str]:

@@ -66,9 +66,10 @@ class BytesReader(Protocol):
 class Blob:
     """Immutable bytes. Safe to read from several threads."""
 
-    def __init__(self, content: "bytes | BytesReader", size: int) -> None:
-        """Created by `in_memory`, `on_disk`, `BlobWriter.finish`, and by stores."""
+    def __init__(self, content: "bytes | BytesReader", size: int, digest: bytes = b"") -> None:
+        """Created by `in_memory`, `on_disk`, `BlobWriter.finish`, and by stores. An unknown digest is empty."""
         self._content = content
+        self._digest = digest
         self.size = size
 
     @classmethod
@@ -118,10 +119,12 @@ class Blob:
 
     def digest(self) -> bytes:
         """A digest of 16 bytes. Not for secrets."""
-        hasher = xxhash.xxh3_128()
-        for chunk in self.chunks():
-            hasher.update(chunk)
-        return hasher.digest()
+        if not self._digest:
+            hasher = xxhash.xxh3_128()
+            for chunk in self.chunks():
+                hasher.update(chunk)
+            self._digest = hasher.digest()
+        return self._digest
 
     def _within(self, start: int, stop: int | None) -> tuple[int, int]:
         return max(start, 0), self.size if stop is None else min(stop, self.size)
@@ -153,9 +156,10 @@ class BlobParts(Iterator[bytes]):
 class BlobWriter:
     """Writes a Blob sequentially. A writer that is dropped before `finish` frees its content."""
 
-    def __init__(self, memory: int = MEMORY_BYTES) -> None:
-        """Content of more than `memory` bytes goes to disk."""
+    def __init__(self, memory: int = MEMORY_BYTES, *, hashes: bool = False) -> None:
+        """Content of more than `memory` bytes goes to disk. With `hashes`, its digest is known when it is written."""
         self._memory = memory
+        self._hasher = xxhash.xxh3_128() if hashes else None
         self._file: UnnamedFile | None = None
         self._size = 0
         self._waiting: list[bytes] = []
@@ -172,7 +176,7 @@ class BlobWriter:
         """The complete blob. No more writes are allowed."""
         if self._size <= self._memory:
             return Blob.in_memory(b"".join(self._waiting))
-        return Blob(self._spill(), self._size)
+        return Blob(self._spill(), self._size, self._hasher.digest() if self._hasher else b"")
 
     def _spill(self) -> UnnamedFile:
         if self._file is None:
@@ -180,6 +184,8 @@ class BlobWriter:
         waiting = b"".join(self._waiting)
         self._waiting.clear()
         self._file.append(waiting)
+        if self._hasher is not None:
+            self._hasher.update(waiting)
         self._written = self._size
         return self._file
 

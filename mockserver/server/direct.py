@@ -21,12 +21,12 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
@@ -95,17 +95,18 @@ class ResponseEncoder:
             if status not in STATUS_LINE:
                 return None
             start = self._add_start(key, defaults)
+        lines = []
         if response.headers:
             lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
             text = "".join(lines)
             if not (text.isascii() and text.isprintable()):
                 return None
-            start += "\r\n".join([*lines, ""]).encode()
-        if status == 204:
-            return start + b"\r\n"
         if status in EMPTY_STATUSES:
             body = b""
-        return b"%bcontent-length: %d\r\n\r\n%b" % (start, len(body), b"" if only_head else body)
+        if status != 204:
+            lines.append(f"content-length: {len(body)}")
+        rest = "\r\n".join([*lines, "", ""]).encode()
+        return start + rest if only_head else start + rest + body
 
     def _add_start(self, key: tuple[int, str, str], defaults: Headers) -> bytes:
         if self._defaults is not defaults or len(self._starts) >= MAX_STARTS:
@@ -193,7 +194,7 @@ class DirectProtocol(HttpToolsProtocol):
             or "transfer-encoding" in self.fields
             or parser.should_upgrade()
             or not parser.should_keep_alive()
-            or parser.get_http_version() != "1.1"
+            or ("connection" in self.fields and parser.get_http_version() != "1.1")  # 1.0 needs it to stay open
             or transport.is_closing()
         )
 

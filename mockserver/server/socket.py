@@ -68,8 +68,26 @@ class CoalescingTransport:
         self.is_disturbed = False
         """Whether a disturbed response is being sent, which a shutdown does not wait for."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    # A `__getattr__` for these would slow down every access to an attribute.
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        found = self._transport.get_extra_info(name)
+        return default if found is None else found
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._transport.set_protocol(protocol)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

@@ -82,6 +82,13 @@ class CoreSettings:
         group=SERVING,
     )  # fmt: skip
     with_bundled: bool = setting(False, "Serve the bundled APIs beside the documents of --spec.", group=SERVING)
+    overlay: tuple[str, ...] = setting(
+        (),
+        "An OpenAPI Overlay (1.0) that changes the bundled document, such as `mockserver drift --propose` writes. "
+        "Repeatable.",
+        group=SERVING,
+        metavar="FILE",
+    )
     strict_spec: bool = setting(
         False,
         "Refuse to start with a document that has a mistake; by default the part with the mistake is left out, and a "

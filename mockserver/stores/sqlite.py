@@ -24,7 +24,7 @@ COMMIT_BITS, PLACE_BITS = 32, 20
 """A version is a sandbox's id and the number of its commit; a place is that number and the put in the commit."""
 CHECKPOINT_PAGES = 8000
 """Pages of the write-ahead log after which it is copied into the file, which waits for the disk."""
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 3.0
 """The longest wait for another process that writes."""
 SWEEP_SECONDS = 30.0
 """Seconds between two searches for what can be deleted."""

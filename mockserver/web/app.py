@@ -1,7 +1,7 @@
 """The server as a Starlette application: health checks, the admin API, the index page, and the gateway for the rest."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from weakref import proxy
@@ -15,6 +15,7 @@ from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import Gateway
+from mockserver.web.lanes import own_lane
 from mockserver.web.paths import (
     ADMIN_PREFIX,
     BROWSER_PATHS,
@@ -26,6 +27,7 @@ from mockserver.web.paths import (
     ROOT,
 )
 from mockserver.web.scopes import read_headers, read_request, route_path
+from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -161,24 +163,35 @@ class _Dispatch:
             return self.gateway.deliver(page(scope), scope["method"], receive, send)
         if path.startswith(ADMIN_PREFIX) or path in HEALTH:
             is_page = path in INSPECTOR_PATHS or path.startswith(f"{INSPECTOR_PREFIX}/")
-            return (self._inspector_app() if is_page else self._admin_app())(scope, receive, send)
+            app = self._inspector if is_page else self._admin
+            return app(scope, receive, send) if app is not None else self._first_call(is_page, scope, receive, send)
         return self.gateway(scope, receive, send)
 
+    async def _first_call(self, is_page: bool, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """The first call of the admin API or the inspector. Importing them takes half a second of a busy machine."""
+        build = self._inspector_app if is_page else self._admin_app
+        with suppress(LaneFull):  # no thread: the event loop builds it
+            await self._engine.workers.run(own_lane(), build)
+        await build()(scope, receive, send)
+
     def respond(self, request: Request) -> Response | None:
-        """The response to a request for an operation; None for all else, and where Gateway.respond has none."""
+        """The response to a request for health or an operation; None for all else, or where the gateway has none."""
         path = request.path
         if path in self._pages or path.startswith(ADMIN_PREFIX):
+            if path == "/health" and request.method in {"GET", "HEAD"}:  # a conversation would take several rounds
+                return HEALTH[path]
             return None
         return self.gateway.respond(request)
 
     def _admin_app(self) -> "App":
         if self._admin is None:
-            self._admin = admin_app.build_admin(self._engine, self._settings, self.gateway.delivery)
+            gateway = self.gateway
+            self._admin = admin_app.build_admin(self._engine, self._settings, gateway.delivery, gateway.turns)
         return self._admin
 
     def _inspector_app(self) -> "App":
         if self._inspector is None:
-            self._inspector = inspector_app.build_inspector(self._admin_app(), self._settings)
+            self._inspector = inspector_app.build_inspector(self._admin_app(), self._settings, self.gateway.turns)
         return self._inspector
 
 

@@ -214,7 +214,7 @@ class FormReader:
             raise FormError(f"the part {part.name[:MAX_SHOWN]!r} is sent as {coding}, which is not decoded")
         filename = _filename(options, disposition)
         if filename is not None:
-            part.filename, part.content = filename, BlobWriter()
+            part.filename, part.content = filename, BlobWriter(hashes=True)
             self._files += 1
         if self._files > MAX_FILES:
             raise FormError(f"it has more than {MAX_FILES} files")

@@ -25,7 +25,7 @@ def make_batch() -> Callable[..., Batch]:
         progression: Progression = IMMEDIATE,
         archives: bool = True,
         head: float = 0.0,
-        held: float = 0.0,
+        not_before: float = 0.0,
         price: int = 5,
         applies_markers: bool = True,
     ) -> Batch:
@@ -41,7 +41,7 @@ def make_batch() -> Callable[..., Batch]:
             progression=progression,
             archives=archives,
             head=head,
-            not_before=held,
+            not_before=not_before,
             price=price,
             applies_markers=applies_markers,
         )

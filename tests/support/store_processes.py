@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from resource import RLIMIT_FSIZE, prlimit
 from typing import Any
 
 import httpx
@@ -20,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 class StoreProcess:
     """A running `mockserver serve`."""
 
-    def __init__(self, folder: str, store: str, *flags: str) -> None:
+    def __init__(self, folder: str, store: str, *flags: str, file_bytes: int | None = None) -> None:
+        """Its files cannot become larger than `file_bytes`, as if the disk were full."""
         self.port_file = Path(tempfile.mktemp(prefix="port", dir=folder))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mockserver", "serve", "--port", "0", "--port-file", self.port_file, *flags],
@@ -32,6 +34,8 @@ class StoreProcess:
         )
         eventually(lambda: self.process.poll() is not None or (self.port_file.exists() and self.port_file.read_text()))
         assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+        if file_bytes is not None:
+            prlimit(self.process.pid, RLIMIT_FSIZE, (file_bytes, file_bytes))
         self.url = f"http://127.0.0.1:{self.port_file.read_text().strip()}"
         self.api = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
 
@@ -66,8 +70,8 @@ class StoreWorld:
         self.url = url
         self._started: list[StoreProcess] = []
 
-    def start(self, *flags: str) -> StoreProcess:
-        self._started.append(StoreProcess(self.folder, self.url, *flags))
+    def start(self, *flags: str, file_bytes: int | None = None) -> StoreProcess:
+        self._started.append(StoreProcess(self.folder, self.url, *flags, file_bytes=file_bytes))
         return self._started[-1]
 
     def end(self) -> None:

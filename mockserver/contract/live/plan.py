@@ -17,9 +17,11 @@ from mockserver.openapi.security import SecurityScheme
 from mockserver.redaction import REDACTED
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-EXAMPLE, RECORDED, PROBE, GENERATED = "example", "recorded", "probe", "generated"
+EXAMPLE, RECORDED, PROBE, LIMIT, GENERATED = "example", "recorded", "probe", "limit", "generated"
 """Where a planned request comes from."""
 URLENCODED = "application/x-www-form-urlencoded"
+MAX_LIMIT = 5000
+"""The largest documented limit of a list or a text that is tried."""
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 """An id that no API has."""
 
@@ -44,6 +46,10 @@ class PlannedRequest:
     media_type: str = ""
     body: Any = None
     has_credential: bool = True
+    situation: str = "valid"
+    """What the request is about, in a few words."""
+    faults: int = 0
+    """How many things are wrong with it."""
 
     @property
     def target(self) -> str:
@@ -110,11 +116,46 @@ class Planner:
                 continue
             plain = _with_arguments(operation, PROBE)
             if not operation.is_open:
-                yield replace(plain, has_credential=False)
+                yield replace(plain, has_credential=False, situation="no credential", faults=1)
+                if plain.query:
+                    yield replace(
+                        plain, has_credential=False, query={}, situation="no credential, no argument", faults=2
+                    )
             if plain.path:
-                yield replace(plain, path=dict.fromkeys(plain.path, NO_SUCH))
+                yield replace(plain, path=dict.fromkeys(plain.path, NO_SUCH), situation="unknown id", faults=1)
             elif "id" in plain.query:
-                yield replace(plain, query={**plain.query, "id": NO_SUCH})
+                yield replace(plain, query={**plain.query, "id": NO_SUCH}, situation="unknown id", faults=1)
+            if plain.query:
+                yield replace(plain, query={}, situation="no argument", faults=1)
+
+    def arguments(self) -> Iterator[PlannedRequest]:
+        """Requests with one optional argument of the query that the document has an example for."""
+        for service in self._services:
+            operation = service.operation
+            for parameter in operation.parameters:
+                is_shown = "example" in parameter.definition or parameter.definition.get("examples")
+                if parameter.location == "query" and not parameter.required and is_shown:
+                    plain = _with_arguments(operation, EXAMPLE)
+                    query = {**plain.query, parameter.name: _query_text(_argument(operation, parameter))}
+                    if not operation.body:
+                        yield replace(plain, query=query, situation=f"with {parameter.name}")
+
+    def limits(self) -> Iterator[PlannedRequest]:
+        """Requests at documented limits and just beyond: of numbers in queries, and of lists and texts in bodies."""
+        for service in self._services:
+            operation = service.operation
+            plain = next((each for each in Planner([service]).examples()), None)
+            if plain is None:
+                continue
+            for parameter in operation.parameters:
+                most = parameter.definition.get("maximum")
+                if parameter.location == "query" and isinstance(most, int):
+                    for value, faults in ((most, 0), (most + 1, 1)):
+                        said = f"{parameter.name} {'at' if not faults else 'beyond'} {most}"
+                        query = {**plain.query, parameter.name: str(value)}
+                        yield replace(plain, origin=LIMIT, query=query, situation=said, faults=faults)
+            if isinstance(plain.body, dict):
+                yield from _body_limits(plain)
 
     def recorded(self) -> Iterator[PlannedRequest]:
         """The requests of recordings and canned responses among the fixtures, as far as they can be repeated."""
@@ -138,6 +179,26 @@ class Planner:
                     path, query = {**plain.path, **wanted.get("path", {})}, {**plain.query, **wanted.get("query", {})}
                     media_type = "application/json" if body is not None else ""
                     yield replace(plain, path=path, query=query, media_type=media_type, body=body)
+
+
+def _body_limits(plain: PlannedRequest) -> Iterator[PlannedRequest]:
+    content = (plain.operation.body or {})[plain.media_type]
+    if content.schema is None:
+        return
+    for name, stated in content.schema.resolved(content.schema.definition).get("properties", {}).items():
+        definition = content.schema.resolved(stated)
+        value = plain.body.get(name)
+        for word in ("maxItems", "maxLength"):
+            most = definition.get(word)
+            if not (isinstance(most, int) and 0 < most <= MAX_LIMIT and isinstance(value, list | str) and value):
+                continue
+            if isinstance(value, list) is not (word == "maxItems"):
+                continue
+            for size, faults in ((most, 0), (most + 1, 1)):
+                longer: Any = (value * (size // len(value) + 1))[:size]
+                said = f"{name} {'at' if not faults else 'beyond'} {most}"
+                body = {**plain.body, name: longer}
+                yield replace(plain, origin=LIMIT, body=body, situation=said, faults=faults)
 
 
 def credential_headers(scheme: SecurityScheme, token: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,16 +2,16 @@
 
 import asyncio
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from mockserver.contract.capture import CHECKED_BYTES, Capture, decoded_body
 from mockserver.contract.exchange import DocumentChecker
-from mockserver.contract.live.plan import READING, PlannedRequest, Price, credential_headers
-from mockserver.contract.upstream import Upstream, UpstreamError, request_headers
+from mockserver.contract.live.plan import PROBE, READING, RECORDED, PlannedRequest, Price, credential_headers
+from mockserver.contract.upstream import Headers, UpstreamError, UpstreamUrl, request_headers
 from mockserver.engine.engine import Engine
 from mockserver.errors import Violation
 from mockserver.http import Request, Response
@@ -23,6 +23,31 @@ MAX_WAIT = 60.0
 """The longest Retry-After that is waited for, in seconds; a longer one ends the run."""
 MAX_FAILURES = 3
 """Requests without any answer, one after another, after which a run ends."""
+
+
+class Answer(Protocol):
+    """An answer whose body is still arriving."""
+
+    status: int
+    headers: Headers
+
+    def header(self, name: bytes) -> str: ...
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Target(Protocol):
+    """What answers: a live API, or the sandbox."""
+
+    url: UpstreamUrl
+
+    def target(self, raw_path: bytes, query: bytes) -> bytes: ...
+
+    async def send(self, method: str, target: bytes, headers: Headers, body: Any) -> Answer: ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +73,8 @@ class LiveExchange(NamedTuple):
     seconds: float
     curl: str
     """The request as a command; the token is a variable."""
+    number: int = 0
+    """Its place in the plan, from 0."""
 
 
 class Skipped(NamedTuple):
@@ -81,7 +108,7 @@ class LiveRunner:
     """Runs planned requests against one API."""
 
     def __init__(
-        self, engine: Engine, upstream: Upstream, budget: LiveBudget, *, token: str = "", variable: str = "API_TOKEN"
+        self, engine: Engine, upstream: Target, budget: LiveBudget, *, token: str = "", variable: str = "API_TOKEN"
     ) -> None:
         """`token` is the credential for the API; `variable` is what it is called in curl commands."""
         self._checker = DocumentChecker(engine.services)
@@ -103,7 +130,7 @@ class LiveRunner:
         due, silent = loop.time(), 0
         seen: set[tuple[str, str, bytes, bool]] = set()
         try:
-            for each in planned:
+            for number, each in enumerate(planned):
                 request = self._with_known_ids(each)
                 why = self._why_not(request)
                 if why:
@@ -125,7 +152,7 @@ class LiveRunner:
                         break
                     continue
                 silent = 0
-                self.result.exchanges.append(exchange)
+                self.result.exchanges.append(exchange._replace(number=number))
                 told(exchange)
                 wait = retry_after_seconds(exchange.response, 0.0) if exchange.response.status in {429, 503} else 0.0
                 if wait > MAX_WAIT:
@@ -165,7 +192,7 @@ class LiveRunner:
 
     def _with_known_ids(self, request: PlannedRequest) -> PlannedRequest:
         """The request with ids of things that exist: for reads, those of lists; else those that this run created."""
-        if request.origin in {"probe", "recorded"} or not request.path:
+        if request.origin in {PROBE, RECORDED} or not request.path:
             return request
         collection = request.operation.path.partition("/{")[0]
         known = self._created.get(collection) or (

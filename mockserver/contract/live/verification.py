@@ -49,7 +49,16 @@ def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0) -> Pr
         key=lambda each: (_ORDER.get(each.operation.method, 2), "{" in each.operation.path, bool(each.operation.body)),
     )
     planner = Planner(ordered)
-    planned = tuple(chain(planner.examples(), planner.recorded(), planner.probes(), _generated(ordered, generate)))
+    planned = tuple(
+        chain(
+            planner.examples(),
+            planner.recorded(),
+            planner.probes(),
+            planner.arguments(),
+            planner.limits(),
+            _generated(ordered, generate),
+        )
+    )
     return Preparation(engine, tuple(each.operation for each in services), planned)
 
 

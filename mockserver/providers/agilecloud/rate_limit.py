@@ -15,6 +15,7 @@ REQUESTS, TOKENS = 10_000, 10_000_000
 MINUTE = 60.0
 _LIMIT_REQUESTS, _LEFT_REQUESTS = "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests"
 _LIMIT_TOKENS, _LEFT_TOKENS = "X-RateLimit-Limit-Tokens", "X-RateLimit-Remaining-Tokens"
+_REQUEST_LIMIT = (_LIMIT_REQUESTS, str(REQUESTS))
 _TOKEN_LIMIT = (_LIMIT_TOKENS, str(TOKENS))
 _UNUSED_TOKENS = (_LEFT_TOKENS, str(TOKENS))
 
@@ -64,7 +65,7 @@ def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) ->
         asked, spent = bucket.asked, bucket.spent
     left = int(refill(bucket, limit, now).tokens) if limit else max(REQUESTS - asked, 0)
     return (
-        (_LIMIT_REQUESTS, str(limit or REQUESTS)),
+        (_LIMIT_REQUESTS, str(limit)) if limit else _REQUEST_LIMIT,
         (_LEFT_REQUESTS, str(left if status != 429 else 0)),
         _TOKEN_LIMIT,
         (_LEFT_TOKENS, str(max(TOKENS - spent, 0))) if spent else _UNUSED_TOKENS,

@@ -28,7 +28,7 @@ from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator
 from mockserver.providers.agilecloud.chat.completion import encode_completion, last_user_message
-from mockserver.providers.agilecloud.chat.embeddings import embeddings
+from mockserver.providers.agilecloud.chat.embeddings import count_numbers, embedding_pieces, embedding_usage
 from mockserver.providers.agilecloud.chat.rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import (
@@ -343,8 +343,9 @@ def _body(
         asked = with_defaults(asked, defaults)
     if context.endpoint == EMBEDDINGS:
         model = require_model(context.world, asked["model"], ModelKind.EMBEDDING)
-        shown = embeddings(asked, model=model, seed=context.world.settings.seed)
-        return jsonl_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
+        count_numbers(asked, model)
+        pieces = embedding_pieces(asked, model=model, seed=context.world.settings.seed)
+        return b"".join(pieces), model, embedding_usage(asked)["prompt_tokens"], 0
     request = asked
     if chosen is not None:
         request = _with_prompt(asked, chosen, context)
@@ -386,13 +387,8 @@ def _late_line(identity: str, request: Mapping[str, Any]) -> bytes:
 
 
 def _line(identity: str, request: Mapping[str, Any], response: Any, error: Any) -> bytes:
-    shown = {
-        "id": f"batch_req_{identity[:24]}",
-        "custom_id": request["custom_id"],
-        "response": response,
-        "error": error,
-    }
-    return jsonl_bytes(shown) + b"\n"
+    named = {"id": f"batch_req_{identity[:24]}", "custom_id": request["custom_id"]}
+    return jsonl_bytes({**named, "response": response, "error": error}) + b"\n"
 
 
 def _with_marker(status: int) -> dict[str, Any]:

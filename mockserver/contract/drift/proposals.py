@@ -1,0 +1,129 @@
+"""Proposes an OpenAPI Overlay by which a document follows a live API."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mockserver.api.provider import BoundOperation
+from mockserver.contract.drift.differences import (
+    ENUM_GROWN,
+    FIELD_ADDED,
+    FIELD_REMOVED,
+    STATUS,
+    TYPE_CHANGED,
+    WORDING,
+    Difference,
+)
+from mockserver.openapi.loading.overlay import VERSION
+from mockserver.openapi.references import resolve_ref
+
+Step = str | int
+Location = tuple[Step, ...]
+
+
+def propose_overlay(differences: Sequence[Difference], services: Sequence[BoundOperation]) -> dict[str, Any]:
+    """The overlay; it has no actions where a difference cannot be expressed, or lies outside the document."""
+    by_key = {each.operation.key: each for each in services}
+    actions: list[dict[str, Any]] = []
+    for each in differences:
+        service = by_key.get(each.operation)
+        if service is not None:
+            for action in _actions(each, service):
+                said = f"{each.kind}: {each.operation}, {each.place}; seen in {each.seen} of {each.of}"
+                actions.append({"target": action["target"], "description": said, **action})
+    info = {"title": "What a live API answers otherwise than the document says", "version": "1"}
+    return {"overlay": VERSION, "info": info, "actions": actions}
+
+
+def _actions(difference: Difference, service: BoundOperation) -> Iterator[dict[str, Any]]:
+    document: Any = service.world.spec.document
+    operation = service.operation
+    status, _, place = difference.place.partition(" ")
+    root: Location = ("paths", operation.path, operation.method.lower(), "responses")
+    if difference.kind == STATUS:
+        if operation.response(int(difference.live)) is None:
+            said = f"Seen where the sandbox answers {difference.sandbox}: {difference.place}."
+            yield {"target": json_path(root), "update": {difference.live: {"description": said}}}
+        return
+    response = _follow(document, (*root, _status_name(operation.responses, status)))
+    if response is None:
+        return
+    if difference.kind == WORDING:
+        content = _follow(document, (*response, "content", "text/plain"))
+        if content is not None and not place:
+            yield {"target": json_path(content), "update": {"example": difference.live}}
+        return
+    media = _json_media(document, response)
+    schema = _follow(document, (*response, "content", media, "schema")) if media else None
+    if schema is not None:
+        yield from _schema_actions(difference, document, schema, place)
+
+
+def _schema_actions(difference: Difference, document: Any, schema: Location, place: str) -> Iterator[dict[str, Any]]:
+    parent, _, name = place.rpartition(".")
+    node = _descend(document, schema, parent if difference.kind in {FIELD_ADDED, FIELD_REMOVED} else place)
+    if node is None:
+        return
+    if difference.kind == FIELD_ADDED:
+        yield {"target": json_path(node), "update": {"properties": {name: difference.schema or {}}}}
+    elif difference.kind == FIELD_REMOVED:
+        yield {"target": f"{json_path(node)}.required[?@ == {_quoted(name)}]", "remove": True}
+        if _value_at(document, (*node, "properties", name)) is not None:
+            yield {"target": json_path((*node, "properties", name)), "remove": True}
+    elif difference.kind == TYPE_CHANGED and isinstance(difference.schema, Mapping):
+        yield {"target": json_path(node), "update": {"type": difference.schema.get("type")}}
+    elif difference.kind == ENUM_GROWN:
+        for value in difference.schema:
+            yield {"target": json_path((*node, "enum")), "update": value}
+
+
+def json_path(location: Location) -> str:
+    """A normalised JSONPath (RFC 9535)."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f"[{_quoted(step)}]" for step in location)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _status_name(responses: Mapping[str, Any], status: str) -> str:
+    return next((name for name in (status, f"{status[:1]}XX", "default") if name in responses), status)
+
+
+def _json_media(document: Any, response: Location) -> str:
+    content = _value_at(document, (*response, "content"))
+    return next((name for name in content or {} if "json" in name), "")
+
+
+def _descend(document: Any, schema: Location, place: str) -> Location | None:
+    """The location of the schema of a place (`data[].id`) inside a body."""
+    node: Location | None = schema
+    for step in re.findall(r"\[\]|[^.\[\]]+", place):
+        if node is None:
+            return None
+        node = _follow(document, (*node, "items") if step == "[]" else (*node, "properties", step))
+    return node
+
+
+def _follow(document: Any, location: Location) -> Location | None:
+    """The location of a value, or of the target of its `$ref`; None if there is none."""
+    for _ in range(32):
+        value = _value_at(document, location)
+        reference = value.get("$ref") if isinstance(value, Mapping) else None
+        if not isinstance(reference, str):
+            return location if value is not None else None
+        try:
+            resolve_ref(reference, document)
+        except LookupError:
+            return None
+        location = tuple(step.replace("~1", "/").replace("~0", "~") for step in reference.split("/")[1:])
+    return None
+
+
+def _value_at(document: Any, location: Location) -> Any:
+    for step in location:
+        if not isinstance(document, Mapping) or step not in document:
+            return None
+        document = document[step]
+    return document
