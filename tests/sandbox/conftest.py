@@ -28,7 +28,7 @@ def make_batch() -> Callable[..., Batch]:
         head: float = 0.0,
         held: float = -math.inf,
         price: int = 5,
-        heeds_markers: bool = True,
+        applies_markers: bool = True,
     ) -> Batch:
         prompts = list(texts) or [f"text {n}" for n in range(size)]
         return Batch(
@@ -44,7 +44,7 @@ def make_batch() -> Callable[..., Batch]:
             head=head,
             held=held,
             price=price,
-            heeds_markers=heeds_markers,
+            applies_markers=applies_markers,
         )
 
     return make
