@@ -66,7 +66,7 @@ def test_a_balance_reads_the_markers_of_a_batch_once(make_thousands: Callable[..
 
     sandbox.accounts.balance(account, 1.0)
 
-    assert all(batch.fates is not None for batch in sandbox.batches.scan())
+    assert all(batch.outcomes is not None for batch in sandbox.batches.scan())
 
 
 @pytest.fixture

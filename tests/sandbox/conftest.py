@@ -26,9 +26,9 @@ def make_batch() -> Callable[..., Batch]:
         progression: Progression = IMMEDIATE,
         archives: bool = True,
         head: float = 0.0,
-        held: float = -math.inf,
+        not_before: float = -math.inf,
         price: int = 5,
-        heeds_markers: bool = True,
+        applies_markers: bool = True,
     ) -> Batch:
         prompts = list(texts) or [f"text {n}" for n in range(size)]
         return Batch(
@@ -42,9 +42,9 @@ def make_batch() -> Callable[..., Batch]:
             progression=progression,
             archives=archives,
             head=head,
-            held=held,
+            not_before=not_before,
             price=price,
-            heeds_markers=heeds_markers,
+            applies_markers=applies_markers,
         )
 
     return make

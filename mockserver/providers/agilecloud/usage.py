@@ -163,10 +163,10 @@ def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, complet
 
 
 def meter_batch(
-    call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
+    call: Call, account: str, id_: str, usage: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
 ) -> None:
     """Record the usage of a batch, by model."""
-    for model, total in trades.items():
+    for model, total in usage.items():
         requests, prompt, said, cost = total.counts
         kept = events.get(model)
         used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)

@@ -50,16 +50,18 @@ def create_chat_completion(call: Call) -> Response:
     return _completion_response(call)
 
 
-def _apply_marker(call: Call, fate: ItemOutcome) -> Response:
+def _apply_marker(call: Call, outcome: ItemOutcome) -> Response:
     """The effect of markers on a live request. The result is determined at once; only the gateway waits."""
-    if fate.failure is not None:
-        status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else DEFAULT_FAILURE
+    if outcome.failure is not None:
+        status = (
+            outcome.failure if outcome.failure >= 400 and call.operation.response(outcome.failure) else DEFAULT_FAILURE
+        )
         raise Refusal(Reason.FAILED, f"A marker in the request asks for the status {status}.", status=status)
-    if fate.slowness > MARKER_SECONDS:
+    if outcome.slowness > MARKER_SECONDS:
         return _completion_response(call)._replace(disturbance=DeliveryFault(DeliveryFaultKind.TIMEOUT, MARKER_SECONDS))
     clock = call.sandbox.clock
     return _completion_response(call)._replace(
-        delay=0.0 if clock.is_frozen else min(fate.slowness / clock.scale, MARKER_SECONDS)
+        delay=0.0 if clock.is_frozen else min(outcome.slowness / clock.scale, MARKER_SECONDS)
     )
 
 
