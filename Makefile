@@ -21,7 +21,11 @@ coverage: $(VENV)/test.stamp
 
 # On a store of bytes: a value that cannot be encoded, or is changed in place, fails.
 test-store: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding tests/stores tests/sandbox tests/engine tests/providers $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding $(ARGS)
+
+# The behaviour on stores that are shared; redis needs redis-server.
+test-sqlite test-redis: test-%: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n auto --dist loadfile --store $* tests/engine tests/providers tests/sandbox tests/verify tests/web $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
@@ -55,6 +59,7 @@ docs: $(VENV)/docs.stamp
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
+	$(COMPILE) --upgrade pyproject.toml --extra redis -c requirements/run.txt -o requirements/redis.txt
 	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra redis --extra overlay --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt

@@ -160,12 +160,12 @@ class Accounts:
         """By the id of a batch that is not settled, the key of the account that pays for it."""
         self._terms = terms or OwnCell(NO_OVERRIDES)
         self._running = RunningCosts()
-        self.reload()
+        self._is_counted = len(self._unpaid) == 0
 
     def reload(self) -> None:
         """Read the collections again, which another process may have changed, or a reset."""
         self._running = RunningCosts()
-        self._is_counted = len(self._unpaid) == 0
+        self._is_counted = False
 
     @property
     def terms(self) -> AccountOverrides:

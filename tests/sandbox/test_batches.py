@@ -54,7 +54,7 @@ def facts(draw: st.DrawFn) -> dict[str, Any]:
         "progression": draw(PROGRESSIONS),
         "archives": draw(st.booleans()),
         "head": draw(HEADS),
-        "held": draw(HELD),
+        "not_before": draw(HELD),
     }
 
 

@@ -84,7 +84,7 @@ def test_without_capacity_items_wait_forever(make_batch: MakeBatch, progression:
 @pytest.mark.parametrize("progression", [Progression("immediate"), Progression("time", 10), Progression("polls", 2)])
 def test_capacity_that_was_free_before_changes_nothing(make_batch: MakeBatch, progression: Progression) -> None:
     plain, held = (
-        make_batch(size=3, created=100.0, progression=progression, held=instant).read_at(101).read_at(102)
+        make_batch(size=3, created=100.0, progression=progression, not_before=instant).read_at(101).read_at(102)
         for instant in (-math.inf, 50.0)
     )
 
@@ -110,6 +110,6 @@ def test_no_item_ends_before_its_turn_nor_after_its_batch(
 @STEADY
 @given(AMOUNTS, st.sampled_from([0.0, 0.1, 0.5]), st.floats(0, 1e10))
 def test_no_item_ends_while_capacity_is_busy(make_batch: MakeBatch, amount: float, head: float, held: float) -> None:
-    batch = make_batch(size=5, created=LATE, progression=Progression("time", amount), head=head, held=held)
+    batch = make_batch(size=5, created=LATE, progression=Progression("time", amount), head=head, not_before=held)
 
     assert batch.due(0) >= held

@@ -1,20 +1,20 @@
 """The sandboxes of a shared store: its list of them, and handles on those that this process uses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from mockserver.sandbox.manager import UNPINNED_SHARE, SandboxesFull, SandboxManager
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
-from mockserver.sandbox.shared.sandbox import SharedSandbox
+from mockserver.sandbox.shared.sandbox import CLAIMS, SERVER, SharedSandbox
 from mockserver.stores.backend import Entry
 from mockserver.stores.shared import SharedStore
 
 MAX_HANDLES = 1000
 """The most sandboxes of which a process knows values."""
-SERVER, EVICTED, COUNTS = "\x01server", "evicted", "counts"
-"""The partition of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
-SERVER_TYPES = {EVICTED: int, COUNTS: int}
+EVICTED, COUNTS = "evicted", "counts"
+"""Of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
+SERVER_TYPES: Mapping[str, Any] = {EVICTED: int, COUNTS: int, CLAIMS: tuple[str, float]}
 FIRST_LOOK = 32
 """The least recently used sandboxes among which one is looked for that may be evicted."""
 
@@ -47,6 +47,9 @@ class SharedSandboxManager(SandboxManager):
     @evicted.setter
     def evicted(self, count: int) -> None:
         """Ignored: the store counts."""
+
+    def close(self) -> None:
+        self._backend.close()
 
     def open(self, name: str, own: SandboxOptions = NO_OPTIONS, *, by_token: bool = False) -> Sandbox:
         found = self._by_name.get(name) or self._by_key.get(name)

@@ -121,7 +121,7 @@ def of_job(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
 ERROR = {"code": "x", "message": "x", "param": None, "line": None}
 FAILED = LineResults(0, (ERROR,), {}, b"", Blob.in_memory(b""), Blob.in_memory(b""), {})
 CANCELLED = "it was cancelled before its beginning"
-GOOD = "good does not say 0 or 1 of each of 2 items"
+GOOD = "succeeded does not say 0 or 1 of each of 2 items"
 TRADES = "its usage is of more or fewer requests than have succeeded"
 MODEL = "which this server does not serve"
 

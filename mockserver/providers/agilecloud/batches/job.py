@@ -105,7 +105,8 @@ class BatchRecord(Record, frozen=True, gc=False):
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
             return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
-        if now < self.items_start():
+        is_worked_on = self.results is None and self.input is not None  # by another process
+        if now < self.items_start() or is_worked_on:
             return Status.VALIDATING
         if self.results is None or self.results.errors:
             return Status.FAILED

@@ -213,6 +213,8 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
 def _advance(call: Call, job: BatchRecord) -> BatchRecord:
     """The stored batch after everything that is due by now."""
     if job.results is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
+        if not call.sandbox.claim_work(job.batch.id):
+            return job
         job = _run_batch(call, job, job.input)
     if job.results and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
         job = _store_results(call, job, job.results)
@@ -224,7 +226,8 @@ def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
     if job.rejection is not None:
         return job._replace(results=rejected_file(rejection_error(job.rejection)))
     job = job._replace(prompts=dict(prompts_of(call.sandbox).items()))
-    results = _work(blob, _run_context(call, job))
+    given = (blob, job.prompts, job.endpoint, job.batch.plan, job.items_start())
+    results = call.sandbox.computed_once(job.batch.id, given, lambda: _work(blob, _run_context(call, job)))
     return job._replace(results=results, batch=job.batch._replace(size=max(results.size, 1), outcomes=results.outcomes))
 
 
