@@ -163,8 +163,7 @@ def vendor_names(module: Module) -> list[str]:
     found = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Constant):
-            is_help = module.package == "cli" or module.name == "contract.commands"
-            words = [node.value] if is_text(node) and id(node) not in docstrings and not is_help else []
+            words = [node.value] if is_text(node) and id(node) not in docstrings and module.package != "cli" else []
         else:
             words = [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname", "module")]
         found += [word for word in words if isinstance(word, str) and VENDOR.search(word)]

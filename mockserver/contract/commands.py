@@ -76,7 +76,7 @@ differences, 4 if nothing was compared.
 
 examples:
   mockserver drift episodes                                a recording of `mockserver proxy --record episodes`
-  mockserver drift https://api.example --only 'Agent First' --agentfirst-version 2026-07
+  mockserver drift https://api.example --only askModel --spend 50
   mockserver drift episodes --propose overlay.json
   mockserver serve --overlay overlay.json
 """
