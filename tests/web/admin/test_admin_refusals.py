@@ -197,7 +197,7 @@ def test_an_invalid_progression_is_rejected_with_its_syntax(
         ({"reason": "~"}, "failed."),
         (
             {"source": "hander"},
-            "source is 'hander'; wanted one of handler, example, generated, stub, fault, fixture:*.",
+            "source is 'hander'; wanted one of handler, example, generated, stub, fault, upstream, proxy, fixture:*.",
         ),
         ({"source": "hander"}, "Did you mean handler?"),
         ({"source": "fixture"}, "Did you mean fixture:*?"),
