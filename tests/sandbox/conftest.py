@@ -1,6 +1,5 @@
 """Builders for what a sandbox remembers; they are fixtures of the session, so that properties may use them, too."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -26,7 +25,7 @@ def make_batch() -> Callable[..., Batch]:
         progression: Progression = IMMEDIATE,
         archives: bool = True,
         head: float = 0.0,
-        not_before: float = -math.inf,
+        not_before: float = 0.0,
         price: int = 5,
         applies_markers: bool = True,
     ) -> Batch:
