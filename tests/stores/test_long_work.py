@@ -12,7 +12,6 @@ from store_servers import redis_server
 from mockserver.engine.engine import Engine
 from mockserver.http import Upload
 from mockserver.providers.agilecloud.batches import operations
-from mockserver.providers.agilecloud.batches.run import run_lines
 from mockserver.sandbox.blobs import Blob
 from mockserver.stores.retry import retried
 
@@ -39,7 +38,9 @@ def test_other_processes_show_a_batch_as_validating_while_one_works_on_its_lines
 ) -> None:
     one, other = engines
     id_ = create_job(one)
-    began, may_end, runs = Event(), Event(), []
+    began, may_end = Event(), Event()
+    runs: list[Any] = []
+    run_lines: Any = vars(operations)["run_lines"]
 
     def slow(*given: Any, **options: Any) -> Any:
         runs.append(given)

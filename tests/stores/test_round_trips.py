@@ -1,0 +1,77 @@
+"""How often a request asks the store: a constant number, whatever the sandbox holds."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from builders import ask, make_engine, queue
+from store_servers import redis_server
+
+from mockserver.engine.engine import Engine
+
+CALLS = ("fetch", "scan", "count", "commit", "entry", "entries", "size", "oldest")
+MakeEngine = Callable[[], Engine]
+
+
+@pytest.fixture(params=("sqlite", "redis"))
+def engines(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[MakeEngine]:
+    url = f"sqlite://{tmp_path}/x.db" if request.param == "sqlite" else redis_server().new_url()
+    made: list[Engine] = []
+
+    def make() -> Engine:
+        made.append(make_engine(store=url, progression="polls:1000", journal_size=50))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.sandboxes.close()
+
+
+def counted(engine: Engine, action: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How often the action calls the engine's backend, by method."""
+    backend: Any = vars(engine.sandboxes)["_backend"]
+    calls: Counter[str] = Counter()
+
+    def call(name: str, method: Any, *given: Any) -> Any:
+        calls[name] += 1
+        return method(*given)
+
+    with monkeypatch.context() as patched:
+        for name in CALLS:
+            patched.setattr(backend, name, partial(call, name, getattr(backend, name)))
+        action()
+    return dict(calls)
+
+
+@pytest.mark.parametrize("size", [1, 120])
+def test_a_request_to_a_known_sandbox_is_one_commit(
+    engines: MakeEngine, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines()
+    ids = [queue(engine, f"a{n}") for n in range(size)]
+    poll = partial(ask, engine, "GET", "/ai/batches", query={"id": ids[0]})
+    poll()
+
+    assert counted(engine, poll, monkeypatch) == {"commit": 1}
+    assert counted(engine, partial(queue, engine, "new"), monkeypatch) in ({"commit": 1}, {"commit": 1, "fetch": 1})
+
+
+def test_a_request_after_a_change_by_another_process_asks_a_constant_number_of_times(
+    engines: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for size in (1, 40):
+        engine, other = engines(), engines()
+        ids = [queue(engine, f"a{n}", token=f"t{size}") for n in range(size)]
+        poll = partial(ask, other, "GET", "/ai/batches", query={"id": ids[0]}, token=f"t{size}")
+        poll()
+        counts.append(counted(other, poll, monkeypatch))
+        other_first = engines()
+        fresh = partial(ask, other_first, "GET", "/ai/batches", query={"id": ids[0]}, token=f"t{size}")
+        counts.append(counted(other_first, fresh, monkeypatch))
+
+    assert counts[0] == counts[2] == {"commit": 1}
+    assert counts[1] == counts[3]  # a full journal would ask once more, for its oldest exchange
+    assert sum(counts[1].values()) <= 12
