@@ -139,9 +139,9 @@ class Supervisor:
     def _end_all(self) -> None:
         """Stop the workers, and kill those that take too long."""
         self._has_stopped = True
-        for pid in self._workers.keys() - self._told:
+        for untold in self._workers.keys() - self._told:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+                os.kill(untold, signal.SIGTERM)
         end = time.monotonic() + self._patience
         while self._workers:
             pid = _ended()

@@ -60,7 +60,9 @@ class EngineCollector(Collector):
             stored.add_metric([collection], count)
         yield stored
         yield GaugeMetricFamily(
-            "mockserver_stored_bytes", "Bytes of the store; in memory, those of all journals.", sandboxes.stored_bytes()
+            "mockserver_stored_bytes",
+            "Bytes of the store; in memory, those of journals and large batches.",
+            sandboxes.stored_bytes(),
         )
         dropped = sandboxes.journal_drops()
         if dropped is not None:
