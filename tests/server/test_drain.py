@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from store_processes import StoreProcess, StoreWorld, store_world
+from store_processes import StoreProcess, store_world
 from waiting import eventually
 
 SLOW = {"operation": "getUser", "fault": {"type": "latency", "seconds": 1.0}, "times": 4}

@@ -93,13 +93,16 @@ def test_journal_drops_and_evictions_are_counted() -> None:
 
 def test_attempts_to_deliver_a_callback_are_counted_by_result() -> None:
     attempts = "mockserver_callback_attempts_total"
-    with receiving() as receiver, ThreadedServer(make_settings()) as server:
-        with httpx.Client(base_url=server.url, headers=TOKEN, trust_env=False) as client:
-            queued = {"prompts": ["one"], "callback": receiver.url}
-            assert client.post("/ai/batches", json=queued).status_code == 202
-            receiver.wait()
+    with (
+        receiving() as receiver,
+        ThreadedServer(make_settings()) as server,
+        httpx.Client(base_url=server.url, headers=TOKEN, trust_env=False) as client,
+    ):
+        queued = {"prompts": ["one"], "callback": receiver.url}
+        assert client.post("/ai/batches", json=queued).status_code == 202
+        receiver.wait()
 
-            eventually(lambda: value(scraped(client), attempts, result="delivered") == 1)
+        eventually(lambda: value(scraped(client), attempts, result="delivered") == 1)
 
 
 def test_a_scrape_is_in_no_journal_and_no_fault_applies_to_it(client: TestClient) -> None:
