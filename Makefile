@@ -21,7 +21,11 @@ coverage: $(VENV)/test.stamp
 
 # On a store of bytes: a value that cannot be encoded, or is changed in place, fails.
 test-store: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding tests/stores tests/sandbox tests/engine tests/providers $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --store encoding $(ARGS)
+
+# The behaviour on stores that are shared; redis needs redis-server.
+test-sqlite test-redis: test-%: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n auto --dist loadfile --store $* tests/engine tests/providers tests/sandbox tests/verify tests/web $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .

@@ -40,3 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from store_servers import use_store  # noqa: PLC0415  as above
 
         use_store(config.getoption("--store"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is only true of values in memory."""
+    if config.getoption("--store") in {"sqlite", "redis"}:
+        for item in items:
+            if item.get_closest_marker("memory_store"):
+                item.add_marker(pytest.mark.skip(reason="about the store in memory"))

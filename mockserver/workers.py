@@ -170,6 +170,8 @@ class Workers:
         self._ready: deque[str] = deque()
         """Lanes that have waiting work and no running work."""
         self._threads = self._idle = self._busy = 0
+        self._is_growing = False
+        """Whether a thread is being started by another."""
         self._slots = _Slots()
 
     def submit(self, lane: str, action: Callable[[], _Result]) -> "Pending[_Result]":
@@ -220,18 +222,32 @@ class Workers:
 
     def _make_ready(self, lane: str) -> None:
         self._ready.append(lane)
-        if self._idle >= len(self._ready):
+        if self._idle:
             self._is_ready.notify()
-        elif self._threads < self._most:
+        elif not self._threads:  # else one is being started, or all run already
             try:
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
-            except RuntimeError:  # no more threads are available: the existing ones do it later
-                if not self._threads:
-                    self._ready.remove(lane)
-                    del self.lanes[lane]
-                    raise LaneFull("the system has no thread to spare") from None
-            else:
-                self._threads += 1
+            except RuntimeError:
+                self._ready.remove(lane)
+                del self.lanes[lane]
+                raise LaneFull("the system has no thread to spare") from None
+            self._threads += 1
+
+    def _add_spare(self) -> None:
+        """Start another thread unless one is idle. Called by threads that begin work, since it would block the event
+        loop: a thread starts only when it gets the interpreter lock, and all that compute may have it before.
+        """
+        with self._lock:
+            if self._idle or self._is_growing or self._threads >= self._most or self.is_stopping:
+                return
+            self._is_growing = True
+            self._threads += 1
+        try:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except RuntimeError:  # no more threads are available: the existing ones do it later
+            with self._lock:
+                self._is_growing = False
+                self._threads -= 1
 
     def _drop(self, work: _Work) -> None:
         with self._lock:
@@ -241,8 +257,10 @@ class Workers:
 
     def _work(self) -> None:
         _current.pool = self
+        self._is_growing = False
         lane: str | None = None
         while (work := self._next(lane)) is not None:
+            self._add_spare()
             lane, _current.pending = work.lane, work.future
             _current.has_slot = self._slots.take(is_new=True)
             _current.since = time.monotonic()
@@ -270,7 +288,9 @@ class Workers:
                         self._busy += 1
                         return self.lanes[lane].popitem(last=False)[0]
                     del self.lanes[lane]
-                if self.is_stopping or not self._wait():
+                is_called = not self.is_stopping and self._wait()
+                is_last_spare = self._busy and not self._idle and not self.is_stopping
+                if not (is_called or is_last_spare):
                     self._threads -= 1
                     return None
 

@@ -24,7 +24,7 @@ from mockserver.sandbox.stubs.faults import FAULTS
 # its own package.
 LAYERS = (
     {"", "lazy", "records"},  # "" is the package itself, which knows its version
-    {"errors", "http", "text", "redaction", "json_bodies", "workers", "malloc"},
+    {"errors", "http", "text", "redaction", "json_bodies", "workers", "malloc", "percent"},
     {"settings", "openapi"},
     {"fixtures", "stores"},
     {"sandbox"},
@@ -49,7 +49,7 @@ HOMES = {
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
     "yaml": {"openapi.yaml_values", "settings.load"},
     "faker": {"openapi.generate"},
-    "jsonpath_rfc9535": {"openapi.overlay"},
+    "jsonpath_rfc9535": {"openapi.loading.overlay"},
     "aiohttp": {"contract.upstream"},
     "yarl": {"contract.upstream"},  # of aiohttp
     "redis": {"stores.redis"},

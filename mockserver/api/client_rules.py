@@ -16,12 +16,14 @@ class RejectedItems(Record, frozen=True, gc=False):
     """Items of a batch that failed validation: their number, and a few examples."""
 
     total: int = 0
-    told: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
     """For the first items, the item and its first violation."""
 
     def with_item(self, place: str, message: str) -> "RejectedItems":
         told = (
-            (*self.told, f"{place}: {message}"[:MAX_EXAMPLE]) if len(self.told) < MAX_REJECTED_EXAMPLES else self.told
+            (*self.examples, f"{place}: {message}"[:MAX_EXAMPLE])
+            if len(self.examples) < MAX_REJECTED_EXAMPLES
+            else self.examples
         )
         return RejectedItems(self.total + 1, told)
 

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from mockserver.engine import scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
-    from mockserver.openapi import overlay
+    from mockserver.openapi.loading import overlay
     from mockserver.sandbox.shared import opening
 else:
-    overlay = lazy_module("mockserver.openapi.overlay")
+    overlay = lazy_module("mockserver.openapi.loading.overlay")
     opening = lazy_module("mockserver.sandbox.shared.opening")
     sent_requests = lazy_module("mockserver.engine.sent_requests")
     scenarios = lazy_module("mockserver.engine.scenarios")

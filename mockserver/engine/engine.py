@@ -11,10 +11,18 @@ from mockserver.api.provider import BoundOperation, owner_of_path
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.engine.recorded import NotRecorded
-from mockserver.engine.refusals import bad_credential, problem_for, status_of, store_refusal, with_challenge
+from mockserver.engine.refusals import (
+    bad_credential,
+    problem_for,
+    relevant_violations,
+    status_of,
+    store_refusal,
+    with_challenge,
+    with_valid_fields,
+)
 from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
-from mockserver.openapi.requests import ParsedInput, check_reply, is_encoded, parse_input, takes_form
+from mockserver.openapi.requests import check_reply, is_encoded, parse_input, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
 from mockserver.openapi.security import BEARER, missing_scheme, read_credential, read_token
@@ -35,6 +43,8 @@ SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
 DEFAULT_SANDBOX = "default"
 
+FOREIGN_BYTES, LISTED_AT_ONCE = 8192, 100
+"""If other documents are served, a larger body or a sandbox with more items needs a thread."""
 MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 
 
@@ -75,6 +85,7 @@ class Engine:
         schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
         self._key_schemes = tuple(sorted(schemes - {BEARER}))
         declare_secrets(scheme.name for scheme in self._key_schemes)
+        self._has_foreign = any(each.operation.is_foreign for each in services)
         self._costly = tuple({each.provider.costly for each in services if each.provider and each.provider.costly})
         self._slow = tuple({prefix for each in services if each.provider for prefix in each.provider.threaded_prefixes})
 
@@ -189,12 +200,19 @@ class Engine:
 
     def is_slow(self, request: Request) -> bool:
         """Whether the request may take so long that it needs a worker thread."""
+        if self._has_foreign and (len(request.body) > FOREIGN_BYTES or self._holds_many(request)):
+            return True
         if request.path.startswith(self._slow):
             return True
         for is_costly in self._costly:  # noqa: SIM110  `any` takes twice as long, and this is asked of every request
             if is_costly(request):
                 return True
         return False
+
+    def _holds_many(self, request: Request) -> bool:
+        """Whether listing the sandbox's items may take long."""
+        sandbox = self.sandboxes.named(self.lane(request)) if self.settings.stateful else None
+        return sandbox is not None and sandbox.largest_collection > LISTED_AT_ONCE
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation takes a multipart form. Called before the body of `request` is read."""
@@ -297,9 +315,9 @@ class Engine:
         found = parse_input(operation, request, match.arguments, strict=self.settings.strict)
         arguments, body = found.arguments, found.body
         call = Call(operation, request, sandbox, now, account, arguments, body, service.world, found.canonical)
-        violations = found.violations and _relevant_violations(service, found)
+        violations = found.violations and relevant_violations(service, found)
         if service.check is not None:
-            violations = [*violations, *service.check(_with_valid_fields(call, found) if violations else call)]
+            violations = [*violations, *service.check(with_valid_fields(call, found) if violations else call)]
         if violations:
             raise Refusal(Reason.INVALID, violations=violations)
         return call
@@ -376,21 +394,3 @@ def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
 
 def _no_room(full: SandboxesFull) -> Response:
     return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
-
-
-def _relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
-    """The violations to report. If an exclusive parameter is given, only its own."""
-    alone = service.provider.exclusive_parameters.get(service.operation.key) if service.provider else None
-    if alone is None or alone not in supplied.arguments:
-        return supplied.violations
-    return [each for each in supplied.violations if each.location[:2] == ("query", alone)]
-
-
-def _with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
-    """The call without its invalid fields, so that a check can validate the others."""
-    broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
-    arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
-    body = supplied.body
-    if isinstance(body, dict):
-        body = {name: value for name, value in body.items() if name not in broken}
-    return call._replace(arguments=arguments, body=body, broken=broken)

@@ -1,9 +1,11 @@
 """How rejected requests are answered: status, challenge, and a problem document where nothing is documented."""
 
-from mockserver.api.provider import Provider
+from mockserver.api.call import Call
+from mockserver.api.provider import BoundOperation, Provider
 from mockserver.errors import NO_STORAGE, Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
+from mockserver.openapi.requests import ParsedInput
 from mockserver.openapi.responses import pick_status, problem
 from mockserver.openapi.security import format_challenges, missing_scheme
 
@@ -51,3 +53,21 @@ def bad_credential(operation: Operation, request: Request, token: str | None) ->
         return Refusal(Reason.UNAUTHENTICATED, violations=[violation])
     message = "the token is revoked, or not among the accounts" if token else f"{place} holds no {scheme.noun}"
     return Refusal(Reason.FORBIDDEN, violations=[Violation(scheme.place, "credential", message)])
+
+
+def relevant_violations(service: BoundOperation, supplied: ParsedInput) -> list[Violation]:
+    """The violations to report. If an exclusive parameter is given, only its own."""
+    alone = service.provider.exclusive_parameters.get(service.operation.key) if service.provider else None
+    if alone is None or alone not in supplied.arguments:
+        return supplied.violations
+    return [each for each in supplied.violations if each.location[:2] == ("query", alone)]
+
+
+def with_valid_fields(call: Call, supplied: ParsedInput) -> Call:
+    """The call without its invalid fields, so that a check can validate the others."""
+    broken = frozenset(str(violation.location[1]) for violation in supplied.violations if len(violation.location) > 1)
+    arguments = {name: value for name, value in supplied.arguments.items() if name not in broken}
+    body = supplied.body
+    if isinstance(body, dict):
+        body = {name: value for name, value in body.items() if name not in broken}
+    return call._replace(arguments=arguments, body=body, broken=broken)

@@ -217,7 +217,7 @@ class OpenApiDocument:
                 media_type, content = next(iter(found["content"].items()), ("", {}))
                 stated = content.get("schema", {}) if isinstance(content, dict) else {}
             definition = {**self._mapping(self.resolved(stated, where), where), **self._mapping(stated, where)}
-            extensions = {key: value for key, value in found.items() if key.startswith("x-")}
+            extensions = {key: value for key, value in found.items() if key.startswith("x-") or key == "example"}
             yield Parameter(
                 name=name.lower() if location == "header" else name,
                 location=location,

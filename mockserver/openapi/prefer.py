@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-from urllib.parse import unquote_plus
 
 from mockserver.http import Request
 from mockserver.openapi.operations import Operation
+from mockserver.percent import unquote_plus
 
 NAMES = ("code", "example", "dynamic", "seed")
 TWINS = {f"__{name}": name for name in NAMES}

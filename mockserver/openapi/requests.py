@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
 
@@ -15,6 +14,7 @@ from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.references import resolved
 from mockserver.openapi.wire.typed import NOTHING, parse_scalar
+from mockserver.percent import parse_qsl, unquote, unquote_plus
 from mockserver.records import Record
 
 if TYPE_CHECKING:  # only documents other than the bundled one need these
@@ -154,7 +154,7 @@ def _read_query(query: str, violations: list[Violation]) -> dict[str, list[str]]
         if _PLAIN_ARGUMENT.fullmatch(query):  # as most are; `parse_qsl` takes five times as long
             return {name: [value]}
         try:
-            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_ARGUMENTS)
+            pairs = parse_qsl(query, errors="strict", max_num_fields=MAX_ARGUMENTS)
         except ValueError as problem:  # or a UnicodeDecodeError, which is one
             violations.append(Violation(("query",), "syntax", f"the query cannot be read: {problem}"))
             return given

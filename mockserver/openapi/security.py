@@ -4,9 +4,9 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 from mockserver.http import Request
+from mockserver.percent import parse_qsl
 
 REALM = "mockserver"
 MAX_ARGUMENTS = 1000
@@ -129,7 +129,7 @@ def _in_query(request: Request, name: str) -> str | None:
     if name not in request.query and "%" not in request.query:
         return None
     try:
-        pairs = parse_qsl(request.query, keep_blank_values=True, max_num_fields=MAX_ARGUMENTS)
+        pairs = parse_qsl(request.query, max_num_fields=MAX_ARGUMENTS)
     except ValueError:  # more arguments than are ever read: the request is refused later
         return None
     return next((value for key, value in pairs if key == name), None)

@@ -160,12 +160,12 @@ class Accounts:
         """By the id of a batch that is not settled, the key of the account that pays for it."""
         self._terms = terms or OwnCell(NO_OVERRIDES)
         self._running = RunningCosts()
-        self.reload()
+        self._is_counted = len(self._unpaid) == 0
 
     def reload(self) -> None:
         """Read the collections again, which another process may have changed, or a reset."""
         self._running = RunningCosts()
-        self._is_counted = len(self._unpaid) == 0
+        self._is_counted = False
 
     @property
     def terms(self) -> AccountOverrides:
@@ -269,7 +269,7 @@ class Accounts:
             key, batch = self._unpaid.get(id_), self._batches.get(id_)
             if key is None or batch is None:
                 continue
-            if batch.fates is None:
+            if batch.outcomes is None:
                 batch = batch.with_outcomes()
                 self._batches.put(id_, batch)
             spent = batch.tally(now).successful * batch.price
@@ -349,9 +349,9 @@ def _opened(facts: AccountSpec, now: float) -> Account:
 
 def _charges(batch: Batch, now: float) -> Iterator[Charge]:
     batch = batch.with_outcomes()
-    dues = ((batch.due(index), index) for index in range(batch.size) if batch.fate(index).failure is None)
+    dues = ((batch.due(index), index) for index in range(batch.size) if batch.outcome(index).failure is None)
     # Without markers items fall due in their order; thousands of batches need not be looked at to their ends.
-    for due, index in sorted(dues) if batch.fates else dues:
+    for due, index in sorted(dues) if batch.outcomes else dues:
         if due > now:
             return
         yield Charge(due, -batch.price, "item", batch.id, index)

@@ -127,12 +127,12 @@ def read_outcome(text: str) -> ItemOutcome:
     return ItemOutcome(failure, slowness)
 
 
-def apply_plan(fate: ItemOutcome, plan: ItemPlan, index: int, batch: str) -> ItemOutcome:
+def apply_plan(outcome: ItemOutcome, plan: ItemPlan, index: int, batch: str) -> ItemOutcome:
     """An item's outcome under a plan. A failure set by a marker has precedence."""
     if plan.hangs(index, batch):
         return HANGING
     failure = plan.failure(index, batch)
-    return fate if failure is None or fate.failure is not None else ItemOutcome(failure, fate.slowness)
+    return outcome if failure is None or outcome.failure is not None else ItemOutcome(failure, outcome.slowness)
 
 
 class ItemCounts(NamedTuple):
@@ -161,28 +161,28 @@ class Batch(Record, frozen=True, gc=False):
     """Whether an archiving phase follows the last item."""
     head: Annotated[float, Bounds(ge=0, le=1)] = 0.0
     """The share of a timed batch's duration before its items; under `polls` one status request."""
-    held: Endless = 0.0
+    not_before: Endless = 0.0
     """The sandbox time before which no item ends, in Unix seconds."""
     price: Annotated[int, Bounds(ge=0, le=MAX_PRICE)] = 0
     """Credits for each successful item."""
-    heeds_markers: bool = True
+    applies_markers: bool = True
     plan: ItemPlan | None = None
     """The sandbox's conditions for items at the time the batch was created."""
     reads: tuple[Instant, ...] = ()
     """Sandbox times of the status requests that made it progress, oldest first; only under `polls`."""
-    fates: Outcomes | None = None
+    outcomes: Outcomes | None = None
     """None until they are computed by `with_outcomes`."""
 
     def __post_init__(self) -> None:
         reads = self.reads
         if reads and (len(reads) > self.progression.amount or [*reads] != sorted(reads) or reads[0] < self.created):
             raise ValueError("its reads do not rise, or are more than its progression has")
-        if self.fates and max(self.fates) >= self.size:
-            raise ValueError(f"it has an outcome for item {max(self.fates)}, and {self.size} items")
+        if self.outcomes and max(self.outcomes) >= self.size:
+            raise ValueError(f"it has an outcome for item {max(self.outcomes)}, and {self.size} items")
 
     def with_outcomes(self) -> "Batch":
         """The same batch with its outcomes computed."""
-        return self if self.fates is not None else self._replace(fates=self._read_fates())
+        return self if self.outcomes is not None else self._replace(outcomes=self._read_outcomes())
 
     def texts(self) -> list[str]:
         """The items' texts, in input order."""
@@ -212,23 +212,23 @@ class Batch(Record, frozen=True, gc=False):
             return self._read_time(int(self.progression.amount))
         return self.created if self.progression.kind == "immediate" else math.inf
 
-    def fate(self, index: int) -> ItemOutcome:
+    def outcome(self, index: int) -> ItemOutcome:
         """The final outcome of an item."""
-        return self._fates.get(index, PLAIN)
+        return self._outcomes.get(index, PLAIN)
 
     def due(self, index: int) -> float:
         """The sandbox time at which an item ends; infinite while unknown."""
-        return self._base_due(index, self.fate(index).slowness)
+        return self._base_due(index, self.outcome(index).slowness)
 
     def tally(self, now: float) -> ItemCounts:
         """How many items have ended by now."""
-        ended, fates = self._plainly_ended(now), self._fates
+        ended, outcomes = self._plainly_ended(now), self._outcomes
         successful, failed = ended, 0
-        for index, fate in fates.items():
+        for index, outcome in outcomes.items():
             successful -= index < ended
-            if self._base_due(index, fate.slowness) <= now:
-                successful += fate.failure is None
-                failed += fate.failure is not None
+            if self._base_due(index, outcome.slowness) <= now:
+                successful += outcome.failure is None
+                failed += outcome.failure is not None
         return ItemCounts(successful, failed)
 
     def first_due(self) -> float:
@@ -239,40 +239,48 @@ class Batch(Record, frozen=True, gc=False):
         """The sandbox time at which the next item ends, or else the batch; infinite while unknown."""
         ended, end = self._plainly_ended(now), self.end()
         plain = self._base_due(ended, 0.0) if ended < self.size else math.inf
-        marked = (self._base_due(index, fate.slowness) for index, fate in self._fates.items())
+        marked = (self._base_due(index, outcome.slowness) for index, outcome in self._outcomes.items())
         return min((each for each in (plain, end, *marked) if each > now), default=math.inf)
 
     def items_end(self) -> float:
         """The sandbox time at which the last item ends; infinite while unknown."""
         last = self._base_due(self.size - 1, 0.0)
-        fates = self._fates
-        return max([last, *(self._base_due(index, fate.slowness) for index, fate in fates.items())]) if fates else last
+        outcomes = self._outcomes
+        return (
+            max([last, *(self._base_due(index, outcome.slowness) for index, outcome in outcomes.items())])
+            if outcomes
+            else last
+        )
 
     def end(self) -> float:
         """The sandbox time at which the batch ends; infinite while unknown."""
         if self.progression.kind == "time":
             # Computed from the creation time, so that a batch without markers ends at exactly created + amount.
-            last, fates = self._offset(self.size - 1), self._fates
+            last, outcomes = self._offset(self.size - 1), self._outcomes
             archiving = self.progression.amount - last
-            if fates:
-                last = max([last, *(self._offset(index) + fate.slowness for index, fate in fates.items())])
+            if outcomes:
+                last = max([last, *(self._offset(index) + outcome.slowness for index, outcome in outcomes.items())])
             return self._start + (last + archiving)
         if self.progression.kind == "polls":
             return max(self.items_end(), self._read_time(int(self.progression.amount)))
         return self.items_end()
 
     @property
-    def _fates(self) -> Mapping[int, ItemOutcome]:
-        return self.fates if self.fates is not None else self._read_fates()
+    def _outcomes(self) -> Mapping[int, ItemOutcome]:
+        return self.outcomes if self.outcomes is not None else self._read_outcomes()
 
-    def _read_fates(self) -> dict[int, ItemOutcome]:
-        fates: dict[int, ItemOutcome] = {}
-        if self.heeds_markers and _may_have_markers(read_body(self.body)):
-            fates = {index: fate for index, text in enumerate(self.texts()) if (fate := read_outcome(text)) != PLAIN}
+    def _read_outcomes(self) -> dict[int, ItemOutcome]:
+        outcomes: dict[int, ItemOutcome] = {}
+        if self.applies_markers and _may_have_markers(read_body(self.body)):
+            outcomes = {
+                index: outcome for index, text in enumerate(self.texts()) if (outcome := read_outcome(text)) != PLAIN
+            }
         if self.plan is None:
-            return fates
-        whole = ((index, apply_plan(fates.get(index, PLAIN), self.plan, index, self.id)) for index in range(self.size))
-        return {index: fate for index, fate in whole if fate != PLAIN}
+            return outcomes
+        whole = (
+            (index, apply_plan(outcomes.get(index, PLAIN), self.plan, index, self.id)) for index in range(self.size)
+        )
+        return {index: outcome for index, outcome in whole if outcome != PLAIN}
 
     @property
     def _steps(self) -> int:
@@ -289,15 +297,15 @@ class Batch(Record, frozen=True, gc=False):
     @property
     def _start(self) -> float:
         """The start of a timed batch's duration, which `not_before` may delay."""
-        return max(self.created, self.held - self.progression.amount * self.head)
+        return max(self.created, self.not_before - self.progression.amount * self.head)
 
     def _base_due(self, index: int, slowness: float) -> float:
         if self.progression.kind == "time":
             return self._start + (self._offset(index) + slowness)
         if self.progression.kind == "polls":
             needed = self._head_reads - (-(index + 1) * self._steps // self.size)
-            return max(self.created + slowness, self.held, self._read_time(needed))
-        return max(self.created, self.held) + slowness
+            return max(self.created + slowness, self.not_before, self._read_time(needed))
+        return max(self.created, self.not_before) + slowness
 
     def _offset(self, index: int) -> float:
         amount, head = self.progression.amount, self.head

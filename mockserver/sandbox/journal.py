@@ -18,10 +18,10 @@ from mockserver.workers import checkpoint
 
 MAX_BYTES = 16 * 1024 * 1024
 """The most bytes of one journal."""
-EXCHANGE_BYTES, VIOLATION_BYTES = 1000, 300
-"""Memory that an exchange and a violation take in addition to their texts and bodies, which alone count for a journal's
-own bound.
-"""
+EXCHANGE_BYTES, VIOLATION_BYTES, HEADER_BYTES = 1000, 300, 200
+"""Memory that an exchange, a violation and an unusual header field take in addition to their texts and bodies."""
+USUAL_HEADERS = 20
+"""Header fields beyond which each counts by itself."""
 FREED_SHARE = 16
 """Beyond the limit of all journals, one in so many bytes is freed, so that the search is rare."""
 
@@ -264,6 +264,8 @@ def exchange_weight(request: Request, response: Response, violations: tuple[Viol
     path, headers = request.path, request.headers  # what is not in the path has one byte for each character
     weight = len(request.body) + len(request.query) + (len(path) if path.isascii() else 4 * len(path))
     weight += sum(map(len, headers)) + sum(map(len, headers.values()))
+    if len(headers) > USUAL_HEADERS:
+        weight += HEADER_BYTES * (len(headers) - USUAL_HEADERS)
     if isinstance(response.body, bytes):
         weight += len(response.body)
     weight += len("".join(chain.from_iterable(response.headers)))

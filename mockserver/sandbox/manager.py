@@ -70,6 +70,9 @@ class SandboxManager:
         """Whether their store answered the last time."""
         return True
 
+    def close(self) -> None:
+        """Release what the store holds of the system."""
+
     def due(self, now: float) -> list[Sandbox]:
         """Sandboxes whose callbacks another process may have left, at that wall-clock time; none in memory."""
         del now

@@ -246,6 +246,16 @@ class Sandbox:
         """Callbacks that another process was to send, and did not."""
         return ()
 
+    def claim_work(self, id_: str) -> bool:
+        """Whether this process does some long work; False while another process does it."""
+        del id_
+        return True
+
+    def computed_once(self, id_: str, given: object, action: Callable[[], Value]) -> Value:
+        """The action's result, which depends on what is given only. Kept where a transaction may run again."""
+        del id_, given
+        return action()
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run the action when others see what the current transaction has changed."""
         action()

@@ -21,12 +21,12 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT

@@ -95,10 +95,9 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
 def _supervise(settings: Settings) -> int:
     """Serve with several processes; returns the exit code."""
     with _signal_handlers(_leave), listen(settings.host, settings.port) as listener, ExitStack() as stack:
-        port = listener.getsockname()[1]
 
         def report() -> None:
-            stack.enter_context(port_file(settings.port_file, port))
+            stack.enter_context(port_file(settings.port_file, listener.getsockname()[1]))
             _print_ready(settings, listener)
 
         supervisor = Supervisor(partial(_serve_as_worker, replace(settings, port_file="")), listener, settings.drain)
@@ -169,6 +168,7 @@ class ThreadedServer:
             self._thread.join()
             if self._engine is not None:
                 self._engine.workers.stop()
+                self._engine.sandboxes.close()
         self._server = self._thread = None
 
     def __enter__(self) -> "ThreadedServer":

@@ -33,6 +33,8 @@ BODY_PIECE = 16 * 1024
 """The same within a chunked body."""
 READ_AHEAD = 64 * 1024
 """Unparsed bytes at which reading from the connection pauses."""
+MAX_FIELDS = 500
+"""The most header fields of a request. Each takes a hundred times the memory of the shortest one's bytes."""
 LARGE_HEAD = 16 * 1024
 """Bytes of a head whose memory is returned to the system after its connection."""
 LINGER = 2.0
@@ -196,12 +198,13 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def on_message_begin(self) -> None:
         self._is_begun = True
-        self.url = b""
-        self.headers = []
+        self.url, self.headers = b"", []
         self.expect_100_continue = False  # and no scope, which uvicorn makes here
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))  # `begin_conversation` writes the names in lower case
+        if len(self.headers) > MAX_FIELDS:
+            raise _HeadTooLargeError
 
     def on_headers_complete(self) -> None:
         if self._before > self._limits.head_bytes:  # which may count more than the head
@@ -383,8 +386,8 @@ class NoUpgradeProtocol(DirectProtocol):
 
 async def _options(_scope: Any, _receive: Any, send: Any) -> None:
     """`OPTIONS *` is about the server, not about a path."""
-    headers = [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    allow = (b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
+    await send({"type": "http.response.start", "status": 204, "headers": [allow]})
     await send({"type": "http.response.body"})
 
 

@@ -110,6 +110,7 @@ class BlobCodec(Codec):
         if not self._backend.has_blob(id_):
             self._backend.write_blob(id_, _chunks(value))
         self._ids[value] = id_
+        self._blobs.setdefault(id_, value)
         if used is not None:
             used.append(id_)
         return [id_, value.size]

@@ -9,8 +9,10 @@ So a request costs one call of the backend, its commit, if the values that it ne
 only read costs one that compares versions. Values are immutable: what is known is shared by all transactions.
 """
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import Any, TypeVar
 
 from mockserver.errors import Conflict
@@ -21,6 +23,8 @@ from mockserver.stores.transaction import Transaction
 
 MAX_CACHED = 4 * 1024 * 1024
 """Bytes of values, as they are written, that are known of a sandbox; beyond that all are forgotten."""
+MAX_TOTAL = 256 * 1024 * 1024
+"""Bytes of values that are known of all sandboxes together."""
 MAX_COMPLETE = 1000
 """The most values of a collection that is known as a whole."""
 MAX_FETCHED = 64
@@ -154,6 +158,14 @@ class SharedPartition:
         self._known.clear()
         self._version = self._facts = None
         self._bytes = 0
+
+    def forget_if_free(self) -> None:
+        """Forget all values, unless a transaction runs."""
+        if self.transaction.take_if_free():
+            try:
+                self.forget()
+            finally:
+                self.transaction.give_back()
 
     def get(self, collection: str, key: str) -> Any:
         """The value of a key; None if it is unknown. Raises Conflict."""
@@ -304,6 +316,7 @@ class SharedPartition:
         self._kept = None
         if self._bytes > MAX_CACHED:
             self.forget()
+        self._store.note_size(self.name, self._bytes)
 
 
 class SharedRows:
@@ -346,10 +359,27 @@ class SharedStore:
         self.backend = backend
         self.codec = codec
         self.wall = wall
+        self.process = f"{socket.gethostname()} {os.getpid()} {id(self):x}"
+        """Tells this store from those of other processes."""
         self.passing = frozenset(passing)
         self.conflicts = 0
         """Transactions that another process made void."""
         self._partitions: dict[str, SharedPartition] = {}
+        self._sizes: dict[str, int] = {}
+        self._total = 0
+        self._sizing = Lock()
+
+    def note_size(self, sandbox: str, size: int) -> None:
+        """So many bytes are known of a sandbox; of all together at most MAX_TOTAL."""
+        with self._sizing:
+            self._total += size - self._sizes.pop(sandbox, 0)
+            self._sizes[sandbox] = size
+            while self._total > MAX_TOTAL and len(self._sizes) > 1:
+                oldest = next(iter(self._sizes))
+                self._total -= self._sizes.pop(oldest)
+                partition = self._partitions.get(oldest)
+                if partition is not None:
+                    partition.forget_if_free()
 
     def open(self, sandbox: str) -> SharedPartition:
         return self._partitions.get(sandbox) or self._partitions.setdefault(sandbox, SharedPartition(self, sandbox))

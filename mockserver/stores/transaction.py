@@ -58,6 +58,18 @@ class Transaction:
     def is_busy(self) -> bool:
         return self.owner not in {0, get_ident()}
 
+    def take_if_free(self) -> bool:
+        """Keep transactions out until `give_back`; returns whether none runs."""
+        is_free = not self.owner and self._lock.acquire(blocking=False)
+        if is_free and self._depth:
+            self._lock.release()
+            return False
+        return is_free
+
+    def give_back(self) -> None:
+        """Let transactions in again."""
+        self._lock.release()
+
     def _leave(self) -> None:
         self._depth -= 1
         if not self._depth:

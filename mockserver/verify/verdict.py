@@ -237,7 +237,7 @@ def refused_lines(seen: VerdictInput) -> Iterator[Finding]:
         for id_, trace in traces.by_id.items():
             state = seen.states.get(id_)
             if state is not None and state.refused.total:
-                count, told = state.refused.total, state.refused.told
+                count, told = state.refused.total, state.refused.examples
                 said = "; ".join(each.rstrip(".") for each in told)
                 more = f"; and {count - len(told)} more" if count > len(told) else ""
                 yield _finding(

@@ -1,7 +1,7 @@
 """The server as a Starlette application: health checks, the admin API, the index page, and the gateway for the rest."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from weakref import proxy
@@ -31,6 +31,7 @@ from mockserver.web.paths import (
     STOPPING,
 )
 from mockserver.web.scopes import read_headers, read_request, route_path
+from mockserver.workers import LaneFull
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp as App
@@ -180,10 +181,18 @@ class _Dispatch:
             return self._app_of(path, scope["method"])(scope, receive, send)
         return self.gateway(scope, receive, send)
 
+    async def _first_call(self, build: "Callable[[], App]", scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """The first call of the admin API or the inspector. Importing them takes half a second of a busy machine."""
+        with suppress(LaneFull):  # no thread: the event loop builds it
+            await self._engine.workers.run(own_lane(), build)
+        await build()(scope, receive, send)
+
     def respond(self, request: Request) -> Response | None:
-        """The response to a request for an operation; None for all else, and where Gateway.respond has none."""
+        """The response to a request for health or an operation; None for all else, or where the gateway has none."""
         path = request.path
         if path in self._pages or path.startswith(ADMIN_PREFIX):
+            if path == "/health" and request.method in {"GET", "HEAD"}:  # a conversation would take several rounds
+                return HEALTH[path]
             return None
         return self.gateway.respond(request)
 
@@ -193,12 +202,15 @@ class _Dispatch:
 
     def _app_of(self, path: str, method: str) -> "App":
         """The application for a path under ADMIN_PREFIX, or one of `_own`."""
-        if path == METRICS:
-            return self._metrics_app()
         if path == READY and method in {"GET", "HEAD"}:
             return self._ask_store
-        is_page = path in INSPECTOR_PATHS or path.startswith(f"{INSPECTOR_PREFIX}/")
-        return self._inspector_app() if is_page else self._admin_app()
+        if path == METRICS:
+            app, build = self._metrics, self._metrics_app
+        elif path in INSPECTOR_PATHS or path.startswith(f"{INSPECTOR_PREFIX}/"):
+            app, build = self._inspector, self._inspector_app
+        else:
+            app, build = self._admin, self._admin_app
+        return app if app is not None else partial(self._first_call, build)
 
     async def _ask_store(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer /ready after the store has answered, or not. A thread waits for it."""
@@ -215,12 +227,13 @@ class _Dispatch:
 
     def _admin_app(self) -> "App":
         if self._admin is None:
-            self._admin = admin_app.build_admin(self._engine, self._settings, self.gateway.delivery)
+            gateway = self.gateway
+            self._admin = admin_app.build_admin(self._engine, self._settings, gateway.delivery, gateway.turns)
         return self._admin
 
     def _inspector_app(self) -> "App":
         if self._inspector is None:
-            self._inspector = inspector_app.build_inspector(self._admin_app(), self._settings)
+            self._inspector = inspector_app.build_inspector(self._admin_app(), self._settings, self.gateway.turns)
         return self._inspector
 
 

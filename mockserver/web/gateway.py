@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mockserver.engine.engine import Engine
@@ -16,6 +17,7 @@ from mockserver.settings.parse import CORS_OFF
 from mockserver.settings.table import Settings
 from mockserver.stores.retry import retried
 from mockserver.web.answers.delivery import Delivery, is_large
+from mockserver.web.answers.loop_turns import LoopTurns
 from mockserver.web.answers.space import AnswerSpace
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 else:
     uploads = lazy_module("mockserver.web.uploads")
 
-THREAD_BYTES = 1024 * 1024
+THREAD_BYTES = 256 * 1024
 """A larger body is handled in a thread, so that reading it does not hold up other requests."""
 MAX_UPLOAD = 513 * 1024 * 1024
 """Largest form, in bytes: the largest file that is documented, and room for the fields around it."""
@@ -60,6 +62,11 @@ def _is_multipart(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "")[: len(MULTIPART)].lower() == MULTIPART
 
 
+def _size(request: Request) -> int:
+    """The bytes on which the time for an answer depends."""
+    return len(request.body) + len(request.query) + len(request.path)
+
+
 class Gateway:
     """Receives a request whole, has the engine answer it, and delivers the answer."""
 
@@ -76,6 +83,7 @@ class Gateway:
             None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
         )
         self._workers = engine.workers
+        self.turns = LoopTurns()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         method, headers = scope["method"], read_headers(scope)
@@ -116,7 +124,12 @@ class Gateway:
             return None
         if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
             return None
-        return self._answer(request)
+        if self.turns.is_counting and not self.turns.is_free(_size(request)):
+            return None
+        since = perf_counter()
+        response = self._answer(request)
+        self.turns.count(since)
+        return response
 
     def standing_headers(self, media_type: str, source: str) -> tuple[tuple[bytes, bytes], ...]:
         """The headers of every response with this media type and source."""
@@ -139,8 +152,21 @@ class Gateway:
                 response = response._replace(headers=(*response.headers, *_CLOSE))
             return response
         if self._is_long(request):
-            return await self._answer_in_lane(request, partial(self._answer, request), receive)
-        return self._answer(request)
+            return await self._answer_in_lane(request, partial(self._answer_kept, request), receive)
+        return await self._answer_in_turn(request, partial(self._answer, request), receive)
+
+    async def _answer_in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
+        """The answer, made on the event loop when it has time; in a thread if the sandbox is busy by then."""
+        try:
+            await self.turns.wait(_size(request))
+        except LaneFull as full:
+            return busy(full)
+        if self._is_queued(request):
+            return await self._answer_in_lane(request, action, receive)
+        since = perf_counter()
+        response = action()
+        self.turns.count(since)
+        return response
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
@@ -185,10 +211,11 @@ class Gateway:
     def _is_long(self, request: Request) -> bool:
         """Whether the loop should not wait for the answer: it may take long, or its sandbox is busy."""
         is_large = len(request.body) > THREAD_BYTES or request.form is not None
-        return is_large or self._engine.is_slow(request) or (bool(self._workers.lanes) and self._is_queued(request))
+        return is_large or self._engine.is_slow(request) or self._is_queued(request)
 
     def _is_queued(self, request: Request) -> bool:
-        return self._engine.lane(request) in self._workers.lanes
+        """Whether the request's sandbox is busy."""
+        return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -207,10 +234,14 @@ class Gateway:
         except Exception:
             return internal_error(request.method, request.path)
 
+    def _answer_kept(self, request: Request) -> Response:
+        """The answer, on disk if it is large and there are many such ones. Made in a thread."""
+        held = [self._answer(request)]
+        return self.delivery.kept(held.pop())
+
     async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
         """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
-        action = partial(self._refuse_now, request, refusal)
-        return await self._answer_in_lane(request, action, receive) if self._is_queued(request) else action()
+        return await self._answer_in_turn(request, partial(self._refuse_now, request, refusal), receive)
 
     def _refuse_now(self, request: Request, refusal: Refusal) -> Response:
         action = partial(self._engine.refuse, request, refusal)

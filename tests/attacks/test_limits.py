@@ -16,9 +16,12 @@ from mockserver.openapi.document import OpenApiDocument
 from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.requests import parse_input
 from mockserver.openapi.schema import Schema
+from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import AccountSpec, reserved_status
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.journal import MAX_BYTES, Journal
+
+SOME_ACCOUNT = account_key("some-token")
 
 
 def test_a_very_long_run_of_digits_is_rejected_at_once() -> None:
@@ -66,7 +69,7 @@ def test_a_balance_reads_the_markers_of_a_batch_once(make_thousands: Callable[..
 
     sandbox.accounts.balance(account, 1.0)
 
-    assert all(batch.fates is not None for batch in sandbox.batches.scan())
+    assert all(batch.outcomes is not None for batch in sandbox.batches.scan())
 
 
 @pytest.fixture
@@ -77,9 +80,9 @@ def make_thousands() -> Callable[..., Any]:
     def make(count: int, *, text: str = "hello", progression: Progression = IMMEDIATE) -> Any:
         body = b'{"prompts":[' + b",".join([f'"{text}"'.encode()] * 1000) + b"]}"
         sandbox = make_engine().sandboxes.open("test")
-        account = sandbox.accounts.open(AccountSpec("some-token", "a@example.com"), 0.0)
+        account = sandbox.accounts.open(AccountSpec(SOME_ACCOUNT, "a@example.com"), 0.0)
         for n in range(count):
-            batch = Batch(f"{n}", "batch", "some-token", 1000, body, "prompts", 0.0, progression, price=5)
+            batch = Batch(f"{n}", "batch", SOME_ACCOUNT, 1000, body, "prompts", 0.0, progression, price=5)
             sandbox.accounts.add_batch(batch)
         return account, sandbox
 

@@ -48,7 +48,7 @@ def test_an_api_like_the_sandbox_has_no_differences(servers: Servers, capsys: py
     code, report = drift(capsys, servers.live(clock="flowing", progression="time:2").url, *ALL)
 
     assert (code, report["differences"]) == (0, [])
-    assert report["compared"] > 100
+    assert report["compared"] > 70
 
 
 def test_the_field_set_of_another_version_is_found(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,7 @@ class Headers(dict[str, str]):
     """Headers that a weak reference can point at."""
 
 
+@pytest.mark.memory_store
 @pytest.mark.parametrize(
     "body", [b'{"prompts":["a"]}', b'{"prompts":[1]}', b"{", b'{"prompts":["a"],"city":"Nowhere"}']
 )

@@ -1,6 +1,5 @@
 """Builders for what a sandbox remembers; they are fixtures of the session, so that properties may use them, too."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -26,9 +25,9 @@ def make_batch() -> Callable[..., Batch]:
         progression: Progression = IMMEDIATE,
         archives: bool = True,
         head: float = 0.0,
-        held: float = -math.inf,
+        not_before: float = 0.0,
         price: int = 5,
-        heeds_markers: bool = True,
+        applies_markers: bool = True,
     ) -> Batch:
         prompts = list(texts) or [f"text {n}" for n in range(size)]
         return Batch(
@@ -42,9 +41,9 @@ def make_batch() -> Callable[..., Batch]:
             progression=progression,
             archives=archives,
             head=head,
-            held=held,
+            not_before=not_before,
             price=price,
-            heeds_markers=heeds_markers,
+            applies_markers=applies_markers,
         )
 
     return make

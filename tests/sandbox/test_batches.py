@@ -54,7 +54,7 @@ def facts(draw: st.DrawFn) -> dict[str, Any]:
         "progression": draw(PROGRESSIONS),
         "archives": draw(st.booleans()),
         "head": draw(HEADS),
-        "held": draw(HELD),
+        "not_before": draw(HELD),
     }
 
 
@@ -74,15 +74,15 @@ def read_often(batch: Batch, moments: list[float]) -> Batch:
 def counted(batch: Batch, now: float) -> ItemCounts:
     """The tally as one would count it by hand."""
     batch = batch.with_outcomes()
-    ended = [batch.fate(index) for index in range(batch.size) if batch.due(index) <= now]
-    failed = sum(fate.failure is not None for fate in ended)
+    ended = [batch.outcome(index) for index in range(batch.size) if batch.due(index) <= now]
+    failed = sum(outcome.failure is not None for outcome in ended)
     return ItemCounts(len(ended) - failed, failed)
 
 
 def moments_of_interest(batch: Batch) -> list[float]:
     """Instants at which something happens to the batch, with their neighbours, in order."""
     batch = batch.with_outcomes()
-    chosen = {0, 1, batch.size // 2, batch.size - 1, *(batch.fates or {})} & set(range(batch.size))
+    chosen = {0, 1, batch.size // 2, batch.size - 1, *(batch.outcomes or {})} & set(range(batch.size))
     turns = {batch.created, batch.items_end(), batch.end(), *batch.reads, *(batch.due(index) for index in chosen)}
     near = {math.nextafter(turn, towards) for turn in turns for towards in (-math.inf, math.inf)}
     return sorted(instant for instant in turns | near | {0.0, batch.created + 1e7} if math.isfinite(instant))

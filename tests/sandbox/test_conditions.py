@@ -97,7 +97,7 @@ def planned_batch(make_batch: Callable[..., Batch], plan: ItemPlan, **given: Any
 def test_a_plan_fails_items_beside_those_that_markers_fail(make_batch: Callable[..., Batch]) -> None:
     batch = planned_batch(make_batch, ItemPlan(ItemSelector(every=2), 429), texts=["a", "b", "[mock:fail=404]", "d"])
 
-    assert [batch.fate(index).failure for index in range(4)] == [None, 429, 404, 429]
+    assert [batch.outcome(index).failure for index in range(4)] == [None, 429, 404, 429]
     assert batch.tally(0) == ItemCounts(successful=1, failed=3)
 
 
@@ -106,15 +106,15 @@ def test_a_marker_decides_the_status_of_a_failed_item_and_the_plan_whether_it_en
 ) -> None:
     texts = ["[mock:fail=404] [mock:slow=5s]", "[mock:slow=5s]"]
 
-    assert [planned_batch(make_batch, ItemPlan(ALL, 429), texts=texts).fate(index) for index in (0, 1)] == [
+    assert [planned_batch(make_batch, ItemPlan(ALL, 429), texts=texts).outcome(index) for index in (0, 1)] == [
         ItemOutcome(404, 5.0),
         ItemOutcome(429, 5.0),
     ]
-    assert planned_batch(make_batch, ItemPlan(hang=ALL), texts=texts).fate(0) == ItemOutcome(slowness=math.inf)
+    assert planned_batch(make_batch, ItemPlan(hang=ALL), texts=texts).outcome(0) == ItemOutcome(slowness=math.inf)
 
 
 def test_a_plan_applies_when_markers_are_turned_off(make_batch: Callable[..., Batch]) -> None:
-    batch = planned_batch(make_batch, ItemPlan(ALL), texts=["[mock:hang]"], heeds_markers=False)
+    batch = planned_batch(make_batch, ItemPlan(ALL), texts=["[mock:hang]"], applies_markers=False)
 
     assert batch.tally(0) == ItemCounts(successful=0, failed=1)
 

@@ -18,22 +18,22 @@ def test_failed_items_are_counted_separately(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["[mock:fail]", "plain", "[mock:fail=404][mock:slow=1s]"])
 
     assert (batch.tally(0), batch.tally(1)) == ((1, 1), (1, 2))
-    assert [batch.fate(index) for index in range(3)] == [ItemOutcome(500), PLAIN, ItemOutcome(404, 1.0)]
+    assert [batch.outcome(index) for index in range(3)] == [ItemOutcome(500), PLAIN, ItemOutcome(404, 1.0)]
 
 
 def test_markers_have_no_effect_if_turned_off(make_batch: MakeBatch) -> None:
-    batch = make_batch(texts=["[mock:fail]", "[mock:hang]"], heeds_markers=False)
+    batch = make_batch(texts=["[mock:fail]", "[mock:hang]"], applies_markers=False)
 
-    assert batch.with_outcomes().fates == {}
+    assert batch.with_outcomes().outcomes == {}
     assert batch.tally(0) == (2, 0)
 
 
 def test_outcomes_are_read_once(make_batch: MakeBatch) -> None:
     batch = make_batch(texts=["plain", "[mock:fail]"])
 
-    assert batch.fates is None
-    assert batch.with_outcomes().fates == {1: ItemOutcome(500)}
-    assert batch.with_outcomes().with_outcomes().fates == {1: ItemOutcome(500)}
+    assert batch.outcomes is None
+    assert batch.with_outcomes().outcomes == {1: ItemOutcome(500)}
+    assert batch.with_outcomes().with_outcomes().outcomes == {1: ItemOutcome(500)}
     assert (known := batch.with_outcomes()).with_outcomes() is known
 
 
@@ -54,11 +54,11 @@ def test_one_text_is_a_batch_of_one(make_batch: MakeBatch) -> None:
 
     assert batch.request() == {"prompt": "[mock:fail]"}
     assert batch.texts() == ["[mock:fail]"]
-    assert batch.fate(0) == ItemOutcome(500)
+    assert batch.outcome(0) == ItemOutcome(500)
 
 
 @pytest.mark.parametrize(
-    ("text", "fate"),
+    ("text", "outcome"),
     [
         ("[mock:fail]", ItemOutcome(500)),
         ("[mock:fail=429]", ItemOutcome(429)),
@@ -101,8 +101,8 @@ def test_one_text_is_a_batch_of_one(make_batch: MakeBatch) -> None:
         ("[mock:]", PLAIN),
     ],
 )
-def test_markers_determine_the_outcome_of_an_item(text: str, fate: ItemOutcome) -> None:
-    assert read_outcome(text) == fate
+def test_markers_determine_the_outcome_of_an_item(text: str, outcome: ItemOutcome) -> None:
+    assert read_outcome(text) == outcome
 
 
 @STEADY
@@ -112,10 +112,10 @@ def test_markers_determine_the_outcome_of_an_item(text: str, fate: ItemOutcome) 
     )
 )
 def test_any_text_has_a_valid_outcome(text: str) -> None:
-    fate = read_outcome(text)
+    outcome = read_outcome(text)
 
-    assert fate.failure is None or 100 <= fate.failure <= 999
-    assert fate.slowness >= 0
+    assert outcome.failure is None or 100 <= outcome.failure <= 999
+    assert outcome.slowness >= 0
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_a_long_text_is_searched_without_going_over_it_twice(piece: str) -> None
 def test_a_marker_in_json_escapes_counts(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch()._replace(body=b'{"prompts": ["\\u005bmock:fail]"]}')
 
-    assert batch.fate(0) == ItemOutcome(failure=500)
+    assert batch.outcome(0) == ItemOutcome(failure=500)
 
 
 def test_escapes_alone_are_no_marker(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch()._replace(body=b'{"prompts": ["\\u005bmock]"]}')
 
-    assert batch.fate(0) == PLAIN
+    assert batch.outcome(0) == PLAIN

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from mockserver.errors import Violation
 from mockserver.http import Request, Response
 from mockserver.sandbox import journal as home
-from mockserver.sandbox.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, Journal, JournalSpace, retry_after_seconds
+from mockserver.sandbox.journal import (
+    EXCHANGE_BYTES,
+    HEADER_BYTES,
+    MAX_BYTES,
+    Exchange,
+    Journal,
+    JournalSpace,
+    retry_after_seconds,
+)
 
 STEADY = settings(derandomize=True)
 
@@ -223,6 +231,17 @@ def test_every_part_of_an_exchange_counts_in_its_size(carried: Exchange) -> None
     Journal(10, space).record(*carried[1:])
 
     assert 4000 <= space.held - EXCHANGE_BYTES <= 8000
+
+
+def test_many_header_fields_count_with_the_memory_that_they_take() -> None:
+    held = []
+    for count in (20, 420):
+        space = JournalSpace()
+        request = Request("GET", "/", headers={f"a{n}": "b" for n in range(count)})
+        Journal(10, space).record(*exchange(request)[1:])
+        held.append(space.held)
+
+    assert held[1] - held[0] >= 400 * HEADER_BYTES
 
 
 def test_all_journals_together_are_bounded() -> None:

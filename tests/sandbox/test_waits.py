@@ -63,7 +63,7 @@ def test_an_immediate_batch_has_no_queue_share(make_batch: MakeBatch) -> None:
     [(Progression("immediate"), 500), (Progression("time", 10), 509), (Progression("polls", 3), 500)],
 )
 def test_items_wait_for_capacity(make_batch: MakeBatch, progression: Progression, end: float) -> None:
-    batch = make_batch(size=3, progression=progression, head=0.1, held=500.0)
+    batch = make_batch(size=3, progression=progression, head=0.1, not_before=500.0)
     for now in (1, 2, 3):
         batch = batch.read_at(now)
 
@@ -75,7 +75,7 @@ def test_items_wait_for_capacity(make_batch: MakeBatch, progression: Progression
 
 @pytest.mark.parametrize("progression", [Progression("immediate"), Progression("time", 10), Progression("polls", 1)])
 def test_without_capacity_items_wait_forever(make_batch: MakeBatch, progression: Progression) -> None:
-    batch = make_batch(progression=progression, held=math.inf).read_at(1)
+    batch = make_batch(progression=progression, not_before=math.inf).read_at(1)
 
     assert batch.items_end() == batch.end() == math.inf
     assert batch.tally(1e15) == (0, 0)
@@ -84,7 +84,7 @@ def test_without_capacity_items_wait_forever(make_batch: MakeBatch, progression:
 @pytest.mark.parametrize("progression", [Progression("immediate"), Progression("time", 10), Progression("polls", 2)])
 def test_capacity_that_was_free_before_changes_nothing(make_batch: MakeBatch, progression: Progression) -> None:
     plain, held = (
-        make_batch(size=3, created=100.0, progression=progression, held=instant).read_at(101).read_at(102)
+        make_batch(size=3, created=100.0, progression=progression, not_before=instant).read_at(101).read_at(102)
         for instant in (-math.inf, 50.0)
     )
 
@@ -110,6 +110,6 @@ def test_no_item_ends_before_its_turn_nor_after_its_batch(
 @STEADY
 @given(AMOUNTS, st.sampled_from([0.0, 0.1, 0.5]), st.floats(0, 1e10))
 def test_no_item_ends_while_capacity_is_busy(make_batch: MakeBatch, amount: float, head: float, held: float) -> None:
-    batch = make_batch(size=5, created=LATE, progression=Progression("time", amount), head=head, held=held)
+    batch = make_batch(size=5, created=LATE, progression=Progression("time", amount), head=head, not_before=held)
 
     assert batch.due(0) >= held

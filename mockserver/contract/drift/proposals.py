@@ -14,7 +14,7 @@ from mockserver.contract.drift.differences import (
     WORDING,
     Difference,
 )
-from mockserver.openapi.overlay import VERSION
+from mockserver.openapi.loading.overlay import VERSION
 from mockserver.openapi.references import resolve_ref
 
 Step = str | int

@@ -128,6 +128,18 @@ class Planner:
             if plain.query:
                 yield replace(plain, query={}, situation="no argument", faults=1)
 
+    def arguments(self) -> Iterator[PlannedRequest]:
+        """Requests with one optional argument of the query that the document has an example for."""
+        for service in self._services:
+            operation = service.operation
+            for parameter in operation.parameters:
+                is_shown = "example" in parameter.definition or parameter.definition.get("examples")
+                if parameter.location == "query" and not parameter.required and is_shown:
+                    plain = _with_arguments(operation, EXAMPLE)
+                    query = {**plain.query, parameter.name: _query_text(_argument(operation, parameter))}
+                    if not operation.body:
+                        yield replace(plain, query=query, situation=f"with {parameter.name}")
+
     def limits(self) -> Iterator[PlannedRequest]:
         """Requests at documented limits and just beyond: of numbers in queries, and of lists and texts in bodies."""
         for service in self._services:

@@ -50,7 +50,14 @@ def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0) -> Pr
     )
     planner = Planner(ordered)
     planned = tuple(
-        chain(planner.examples(), planner.recorded(), planner.probes(), planner.limits(), _generated(ordered, generate))
+        chain(
+            planner.examples(),
+            planner.recorded(),
+            planner.probes(),
+            planner.arguments(),
+            planner.limits(),
+            _generated(ordered, generate),
+        )
     )
     return Preparation(engine, tuple(each.operation for each in services), planned)
 

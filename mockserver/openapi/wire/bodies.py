@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
 
@@ -14,6 +13,7 @@ from mockserver.openapi.references import resolved
 from mockserver.openapi.wire.parameters import has_reserved, read_pairs
 from mockserver.openapi.wire.typed import NOTHING, kind_of, properties_of, typed, types_of
 from mockserver.openapi.wire.xml import XmlError, decode_xml, is_xml
+from mockserver.percent import parse_qsl, unquote_plus
 
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_FIELDS = 10_000
@@ -24,7 +24,7 @@ def read_urlencoded(content: Content, request: Request, violations: list[Violati
     """The fields of an urlencoded body as an object; its violations are added."""
     try:
         text = request.body.decode()
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        pairs = parse_qsl(text, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as problem:
         violations.append(Violation(("body",), "syntax", f"the form cannot be read: {problem}"))
         return None

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from mockserver.openapi.wire.typed import MAX_DEPTH, NOTHING
+from mockserver.percent import unquote
 
 Pairs = Sequence[tuple[str, str]]
 DEFAULT_STYLES: Mapping[str, str] = {"query": "form", "cookie": "form", "path": "simple", "header": "simple"}

@@ -58,7 +58,7 @@ def ndjson_archive(batch: Batch, asked: list[Question], world: ApiContext) -> It
 def _entries(batch: Batch, asked: list[Question], world: ApiContext) -> Iterator[Any]:
     is_rendered = batch.request().get("format") == "rendered"
     for index, question in enumerate(asked):
-        if batch.fate(index).failure is not None:
+        if batch.outcome(index).failure is not None:
             yield FAILED
         else:
             completion = completion_for(question, world)

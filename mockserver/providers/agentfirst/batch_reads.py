@@ -50,7 +50,7 @@ def items(context: ApiContext, sandbox: Sandbox, id_: str, now: float, start: in
     settings = sandbox.conditions.applied_to(context.settings)
     asked = questions(batch, sandbox)
     for index in range(start, batch.size):
-        due, failure = batch.due(index), batch.fate(index).failure
+        due, failure = batch.due(index), batch.outcome(index).failure
         item = BatchItem(index, "", asked[index].prompt, "pending", known(due))
         if due > now:
             yield item

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from mockserver.api.call import Call
 from mockserver.errors import Reason, Refusal, Violation
@@ -15,6 +14,7 @@ from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.openapi.document import JSON, Operation
 from mockserver.openapi.requests import MAX_ARGUMENTS
+from mockserver.percent import parse_qsl
 from mockserver.providers.agentfirst.settings import AgentFirstSettings
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings, provider_settings
@@ -82,7 +82,7 @@ def needs_credits(operation: Operation, request: Request, sandbox: Sandbox, sett
 def _fetches(query: str) -> bool:
     """Whether `GET /ai` polls a queued conversation (`id`) instead of sending a prompt."""
     with suppress(ValueError):  # more arguments than are parsed: the request is rejected later
-        return any(name == "id" for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_ARGUMENTS))
+        return any(name == "id" for name, _ in parse_qsl(query, max_num_fields=MAX_ARGUMENTS))
     return False
 
 

@@ -221,12 +221,12 @@ def _new_batch(call: Call) -> Batch:
         created=call.now,
         progression=call.sandbox.progression,
         price=PRICE,
-        heeds_markers=call.world.settings.magic,
+        applies_markers=call.world.settings.magic,
     )
     conditions = call.sandbox.conditions
     if conditions is NORMAL:
         return batch
-    return batch._replace(plan=conditions.items, held=max(read_capacity(conditions.capacity or "free"), 0.0))
+    return batch._replace(plan=conditions.items, not_before=max(read_capacity(conditions.capacity or "free"), 0.0))
 
 
 def _new_conversation(call: Call, progression: Progression) -> Batch:
@@ -242,7 +242,7 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
         progression=progression,
         archives=False,
         price=PRICE,
-        heeds_markers=call.world.settings.magic,
+        applies_markers=call.world.settings.magic,
     )
 
 
@@ -277,12 +277,12 @@ def _poll_conversation(call: Call, *, pending: int) -> Response:
 def _answer_now(call: Call) -> Response:
     """A live conversation. The result is determined at once; only the gateway waits."""
     draft = _new_conversation(call, IMMEDIATE).with_outcomes()
-    fate = draft.fate(0)
-    if fate.slowness > CREATE_RETRIES:
+    outcome = draft.outcome(0)
+    if outcome.slowness > CREATE_RETRIES:
         raise Refusal(Reason.TIMED_OUT)
-    delay = 0.0 if call.sandbox.clock.is_frozen else min(fate.slowness / call.sandbox.clock.scale, CREATE_RETRIES)
-    if fate.failure is not None:
-        status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else 500
+    delay = 0.0 if call.sandbox.clock.is_frozen else min(outcome.slowness / call.sandbox.clock.scale, CREATE_RETRIES)
+    if outcome.failure is not None:
+        status = outcome.failure if outcome.failure >= 400 and call.operation.response(outcome.failure) else 500
         raise Refusal(Reason.FAILED, status=status)
     return _completed(call, _add_batch(call, draft))._replace(delay=delay)
 

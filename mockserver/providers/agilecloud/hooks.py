@@ -45,6 +45,8 @@ RETRY_AFTER = 1
 CHAT = "/v1/chat/completions"
 PROMPTS = "/api/v1/prompts"
 _COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
+_MANY = (b'"n"', b"logprobs")
+"""What may make an answer large: several choices, and log probabilities."""
 
 
 def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
@@ -72,10 +74,15 @@ def add_headers(
 
 
 def is_costly(request: Request) -> bool:
-    """Whether the request has a schema or template of the client. Names may be written with JSON escapes."""
+    """Whether the request has a schema or template of the client, or asks for several choices or log probabilities.
+
+    Names may be written with JSON escapes.
+    """
     path, body = request.path, request.body
     if path != CHAT:
         return path.startswith(PROMPTS)
+    if any(word in body for word in _MANY):
+        return True
     # Searching a single character is much faster than searching a word, and `find` than `in` for a short body.
     has_word = body.find(b"_") >= 0 and any(word in body for word in _COSTLY)
     return has_word or (body.find(b"\\") >= 0 and b"\\u00" in body)

@@ -60,12 +60,12 @@ def _find_related(sandbox: Sandbox, job: BatchRecord, models: Models) -> None:
     for id_ in (job.output_file_id, job.error_file_id):
         if id_ is not None and files_of(sandbox).get(id_) is None:
             raise LookupError(f"it wrote the file {id_[:100]}, which is not there")
-    worked = job.worked
-    if worked is not None:
-        _find_models(worked.trades, models)
-        model = None if worked.model is None else models.find(worked.model)
-        if worked.model is not None and (model is None or model.id != worked.model):
-            raise LookupError(f"worked: it names the model {worked.model[:100]}, which this server does not serve")
+    results = job.results
+    if results is not None:
+        _find_models(results.usage, models)
+        model = None if results.model is None else models.find(results.model)
+        if results.model is not None and (model is None or model.id != results.model):
+            raise LookupError(f"results: it names the model {results.model[:100]}, which this server does not serve")
 
 
 def _find_models(names: Iterable[str], models: Models) -> None:

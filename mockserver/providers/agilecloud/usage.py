@@ -15,7 +15,7 @@ from mockserver.http import StoredBytes
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import context_models, context_prices
 from mockserver.providers.agilecloud.models import Model, ModelKind
-from mockserver.providers.agilecloud.pricing import dollars, meter_event
+from mockserver.providers.agilecloud.pricing import ModelRate, dollars, meter_event
 from mockserver.providers.agilecloud.rate_limit import spend
 from mockserver.records import Bounds, Record
 from mockserver.sandbox.blobs import Blob, BlobWriter
@@ -163,10 +163,10 @@ def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, complet
 
 
 def meter_batch(
-    call: Call, account: str, id_: str, trades: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
+    call: Call, account: str, id_: str, usage: Mapping[str, UsageTotal], events: Mapping[str, StoredBytes]
 ) -> None:
     """Record the usage of a batch, by model."""
-    for model, total in trades.items():
+    for model, total in usage.items():
         requests, prompt, said, cost = total.counts
         kept = events.get(model)
         used = UsageEntry(call.now, "createBatch", model, prompt, said, cost, requests, True, id_, kept)
@@ -228,14 +228,20 @@ class _Pricing:
     def __init__(self, world: ApiContext) -> None:
         self._models = {model.name: model for model in context_models(world).values()}
         self._prices = context_prices(world)
+        self._rates: dict[tuple[str, ModelKind], ModelRate] = {}
 
     def __call__(self, entry: UsageEntry) -> _Priced:
         checkpoint()
         # Of a model that is no longer listed, only embeddings have no completion tokens.
         kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
-        model = self._models.get(entry.model) or Model(entry.model, entry.model, kind)
-        live = self._prices.cost(model, entry.prompt_tokens, entry.completion_tokens, batch=False)
+        rate = self._rates.get((entry.model, kind)) or self._add_rate(entry.model, kind)
+        live = rate.cost(entry.prompt_tokens, entry.completion_tokens)
         return _Priced(entry, live if entry.cost is None else entry.cost, live)
+
+    def _add_rate(self, name: str, kind: ModelKind) -> ModelRate:
+        model = self._models.get(name) or Model(name, name, kind)
+        rate = self._rates[name, kind] = self._prices.tariff(model, batch=False)
+        return rate
 
 
 def _account_report(used: Sequence[_Priced]) -> dict[str, Any]:
@@ -287,28 +293,29 @@ def _fold(sandbox: Sandbox, account: str, world: ApiContext) -> None:
     """Sum up the older half of an account's entries."""
     usage, half = sandbox.collection(USAGE, UsageEntry), _numbers(sandbox, account)[: MAX_ENTRIES // 2]
     priced = _Pricing(world)
-    sums: dict[tuple[str, str, bool], UsageEntry] = {}
+    found: dict[tuple[str, str, bool], list[_Priced]] = {}
     for number in half:
-        each = usage.get(f"{account}\n{number}")
-        usage.delete(f"{account}\n{number}")
-        if each is None:
-            continue
-        key = each.operation, each.model, each.is_batch
-        cost = priced(each).cost
-        before = sums.get(key) or each._replace(prompt_tokens=0, completion_tokens=0, cost=0, requests=0)
-        sums[key] = before._replace(
-            at=each.at,
-            prompt_tokens=before.prompt_tokens + each.prompt_tokens,
-            completion_tokens=before.completion_tokens + each.completion_tokens,
-            cost=(before.cost or 0) + cost,
-            requests=before.requests + each.requests,
-            id="",
-            events=None,
-        )
-    start = half.stop - len(sums)
-    for number, each in enumerate(sums.values(), start):
-        usage.put(f"{account}\n{number}", each)
+        key = f"{account}\n{number}"
+        entry = usage.get(key)
+        if entry is not None:
+            usage.delete(key)
+            found.setdefault((entry.operation, entry.model, entry.is_batch), []).append(priced(entry))
+    start = half.stop - len(found)
+    for number, entries in enumerate(found.values(), start):
+        usage.put(f"{account}\n{number}", _sum_of(entries))
     sandbox.collection(STARTS, int).put(account, start)
+
+
+def _sum_of(used: Sequence[_Priced]) -> UsageEntry:
+    """The sum of entries of one operation and model, as an entry."""
+    return used[-1].entry._replace(
+        prompt_tokens=sum(each.entry.prompt_tokens for each in used),
+        completion_tokens=sum(each.entry.completion_tokens for each in used),
+        cost=sum(each.cost for each in used),
+        requests=sum(each.entry.requests for each in used),
+        id="",
+        events=None,
+    )
 
 
 def _drop_events(sandbox: Sandbox, account: str) -> None:

@@ -1,21 +1,21 @@
 """The sandboxes of a shared store: its list of them, and handles on those that this process uses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from mockserver.sandbox.manager import UNPINNED_SHARE, SandboxesFull, SandboxManager
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import STATE_TYPES, Sandbox, SandboxDefaults
 from mockserver.sandbox.shared.journal import TOTALS
-from mockserver.sandbox.shared.sandbox import LEASES, SharedSandbox
+from mockserver.sandbox.shared.sandbox import CLAIMS, LEASES, SERVER, SharedSandbox
 from mockserver.stores.backend import Entry
 from mockserver.stores.shared import SharedStore
 
 MAX_HANDLES = 1000
 """The most sandboxes of which a process knows values."""
-SERVER, EVICTED, COUNTS = "\x01server", "evicted", "counts"
-"""The partition of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
-SERVER_TYPES = {EVICTED: int, COUNTS: int}
+EVICTED, COUNTS = "evicted", "counts"
+"""Of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
+SERVER_TYPES: Mapping[str, Any] = {EVICTED: int, COUNTS: int, CLAIMS: tuple[str, float]}
 _INNER = frozenset({*STATE_TYPES, TOTALS, LEASES})
 """Collections that hold a sandbox's own state, and nothing that a client has created."""
 FIRST_LOOK = 32
@@ -50,6 +50,9 @@ class SharedSandboxManager(SandboxManager):
     @evicted.setter
     def evicted(self, count: int) -> None:
         """Ignored: the store counts."""
+
+    def close(self) -> None:
+        self._backend.close()
 
     def open(self, name: str, own: SandboxOptions = NO_OPTIONS, *, by_token: bool = False) -> Sandbox:
         found = self._by_name.get(name) or self._by_key.get(name)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 from weakref import WeakMethod
 
 from mockserver.sandbox.callbacks import UNDECIDED, Callback, Outbox
@@ -16,6 +17,11 @@ from mockserver.stores.backend import Facts
 from mockserver.stores.collection import Collection
 from mockserver.stores.shared import SharedPartition, SharedStore
 
+SERVER, CLAIMS = "\x01server", "claims"
+"""The partition of what concerns all sandboxes; in it the work that is under way, with its process and its end."""
+CLAIM_SECONDS = 30.0
+"""How long a process has for its work; then another one may do it."""
+Value = TypeVar("Value")
 LEASES = "callback_leases"
 """The collection of wall-clock times until which one process sends a callback, by its id."""
 
@@ -61,6 +67,8 @@ class SharedSandbox(Sandbox):
         bodies: Any = None,
     ) -> None:
         self._shared = store
+        self._computed: tuple[str, object, Any] | None = None
+        """The last result of long work, until it is committed: its id, what it depends on, and itself."""
         self._partition: SharedPartition = store.open(name)
         key = key_of(defaults.seed, name)
         self._partition.facts = lambda: Facts(key)
@@ -96,6 +104,31 @@ class SharedSandbox(Sandbox):
         now, claimed = wall_time(), self.outbox.claimed
         over = [claimed[id_] for id_, end in self._leases().items() if end <= now and id_ in claimed]
         return [each for each in over if each.state in UNDECIDED]
+
+    def claim_work(self, id_: str) -> bool:
+        return self._shared.open(SERVER).inside(partial(self._claim, f"{self.name}\n{id_}"))
+
+    def computed_once(self, id_: str, given: object, action: Callable[[], Value]) -> Value:
+        known = self._computed
+        if known is None or known[:2] != (id_, given):
+            known = self._computed = (id_, given, action())
+        self.after_commit(self._forget_computed)
+        return cast(Value, known[2])
+
+    def _claim(self, work: str) -> bool:
+        """Claim work, in a transaction of the server's partition."""
+        claims, now = self._shared.open(SERVER).rows(CLAIMS), wall_time()
+        owner, end = claims.get(work) or (self._shared.process, 0.0)
+        if owner != self._shared.process and end > now:
+            return False
+        for each, (_, over) in claims.items():
+            if over <= now:
+                claims.delete(each)
+        claims.put(work, (self._shared.process, now + CLAIM_SECONDS))
+        return True
+
+    def _forget_computed(self) -> None:
+        self._computed = None
 
     def _leases(self) -> Collection[float]:
         return self.collection(LEASES, float)

@@ -2,7 +2,7 @@
 
 Up to version 3, values that JSON lacks, and the types of records, were objects with a tag, e.g. `{"$": "float",
 "v": "inf"}`.
-Their names have not changed since, so that the values without tags are those of version 4.
+Without tags, and with the names of fields that changed, their values are those of version 4.
 """
 
 from base64 import b64decode
@@ -21,6 +21,17 @@ UpgradeCollections = Callable[[Collections], None]
 OLDEST = 2
 """The oldest version that can be read."""
 _TAG = "$"
+_RENAMED = {
+    "fates": "outcomes",
+    "good": "succeeded",
+    "held": "not_before",
+    "heeds_markers": "applies_markers",
+    "told": "examples",
+    "trade": "used",
+    "trades": "usage",
+    "worked": "results",
+}
+"""Fields of records that have another name in version 4."""
 _FLOATS = {"inf": None, "-inf": 0.0}
 """A batch that did not wait was held until `-inf`."""
 
@@ -72,7 +83,7 @@ def _without_tags(value: Any) -> Any:
     if value.keys() == {_TAG, "v"}:
         read = _SCALARS.get(value[_TAG])
         return read(value["v"]) if read else _without_tags(value["v"])
-    return {key: _without_tags(each) for key, each in value.items() if key != _TAG}
+    return {_RENAMED.get(key, key): _without_tags(each) for key, each in value.items() if key != _TAG}
 
 
 def _read_json(text: str) -> Any:

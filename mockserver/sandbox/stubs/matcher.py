@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 from mockserver.http import Request, Upload
 from mockserver.json_bodies import JsonError, parse_json
+from mockserver.percent import parse_qsl
 
 ANY = "*"
 """As a value: any; as a segment of a path: any one segment."""
@@ -98,7 +98,7 @@ class RequestView:
     def arguments(self) -> Mapping[str, list[str]]:
         """The query arguments, as strings."""
         given: dict[str, list[str]] = {}
-        for name, value in parse_qsl(self.request.query, keep_blank_values=True):
+        for name, value in parse_qsl(self.request.query):
             given.setdefault(name, []).append(value)
         return given
 

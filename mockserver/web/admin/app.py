@@ -5,8 +5,8 @@ import re
 from collections.abc import Generator, Mapping
 from contextlib import nullcontext
 from functools import partial
+from time import perf_counter
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 from weakref import proxy
 
 import orjson
@@ -27,6 +27,7 @@ from mockserver.openapi.operations import JSON
 from mockserver.openapi.responses import problem, violation_json
 from mockserver.openapi.router import MAX_NAME, allowed_methods
 from mockserver.openapi.security import read_token
+from mockserver.percent import parse_qsl
 from mockserver.sandbox.blobs import Blob
 from mockserver.sandbox.manager import SandboxesFull, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -39,6 +40,7 @@ from mockserver.web.admin.routes import ROUTES
 from mockserver.web.admin_auth import AdminAuth
 from mockserver.web.answers.delivery import Delivery, is_large
 from mockserver.web.answers.encoding import encode_pieces, has_pieces
+from mockserver.web.answers.loop_turns import LoopTurns
 from mockserver.web.answers.space import SMALL_BYTES, AnswerSpace
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import internal_error
@@ -54,8 +56,10 @@ SANDBOX = "sandbox"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def build_admin(engine: Engine, settings: Settings, delivery: Delivery | None = None) -> ASGIApp:
-    """The Starlette app for the admin API; `delivery` sends the answers of the whole server.
+def build_admin(
+    engine: Engine, settings: Settings, delivery: Delivery | None = None, turns: LoopTurns | None = None
+) -> ASGIApp:
+    """The Starlette app for the admin API; `delivery` sends the answers of the whole server, `turns` are its turns.
 
     It does not keep the engine alive: Starlette's router and middleware form reference cycles, which would keep it
     until garbage collection.
@@ -65,7 +69,8 @@ def build_admin(engine: Engine, settings: Settings, delivery: Delivery | None = 
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = route
     delivery = delivery or Delivery(engine.workers, AnswerSpace(), shows_source=False)
-    endpoints = {path: _Endpoint(known, settings, delivery, routes) for path, routes in by_path.items()}
+    turns = turns or LoopTurns()
+    endpoints = {path: _Endpoint(known, settings, delivery, turns, routes) for path, routes in by_path.items()}
     routes = [
         *(Route(path, _Refusing({"GET"})) for path in HEALTH),
         # Longer paths first: a token or a name may contain slashes, and a suffix such as /ledger is not part of it.
@@ -116,10 +121,16 @@ class _Endpoint:
     """All routes of one admin path."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, delivery: Delivery, routes: Mapping[str, AdminRoute]
+        self,
+        engine: Engine,
+        settings: Settings,
+        delivery: Delivery,
+        turns: LoopTurns,
+        routes: Mapping[str, AdminRoute],
     ) -> None:
         self._engine = engine
         self._delivery = delivery
+        self._turns = turns
         self._gate = AdminAuth(settings)
         self._body_timeout = settings.body_timeout
         self._routes = routes
@@ -172,9 +183,14 @@ class _Endpoint:
                 return await in_lane(self._engine.workers, name, action, request.receive, may_stop=may_stop)
         if route.in_steps:
             return await self._answer_in_steps(asked, request.receive)
+        turns = self._turns
+        await turns.wait(len(asked.body) + len(request.url.query))
         if name in self._engine.workers.lanes:
             return await in_lane(self._engine.workers, name, action, request.receive)
-        return action()
+        since = perf_counter()
+        response = action()
+        turns.count(since)
+        return response
 
     def _answer(self, asked: "_AdminRequest") -> Response:
         return retried(partial(self._answer_once, asked))
@@ -292,7 +308,7 @@ async def _read_body(request: StarletteRequest, most: int) -> bytes:
 def _read_query(route: AdminRoute, query: str) -> dict[str, str]:
     arguments: dict[str, str] = {}
     known = route.parameters | {SANDBOX}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    for name, value in parse_qsl(query):
         if name not in known:
             near = nearest(name, sorted(known))
             hint = f" Did you mean {near}?" if near else ""

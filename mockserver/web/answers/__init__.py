@@ -1,1 +1,1 @@
-"""Large answers: how many are made at once, where they are kept until they are read, and how they are sent."""
+"""Answers: their turns on the loop, how many large ones are made at once, where they are kept, how they are sent."""

@@ -18,6 +18,8 @@ from mockserver.workers import LaneFull, Workers
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
+KEPT_AT_ONCE = 4 * 1024 * 1024
+"""Bytes of a response that are written to disk on the event loop."""
 _NOTHING_YET = {"type": "http.response.body", "body": b"", "more_body": True}
 _END = {"type": "http.response.body", "body": b""}
 
@@ -54,20 +56,35 @@ class Delivery:
             yield response
             return
         size = len(body)
-        try:
-            if self.space.is_in_memory(size):
-                del body
-                with self.space.hold(size):
-                    yield response
-                return
-            headers = (*response.headers, ("Content-Length", str(size)))
-            blob = await self._workers.run(own_lane(), partial(self.space.keep, (body,)))
-            response = response._replace(body=blob.chunks(), headers=headers)
-            del blob
-        except (LaneFull, Refusal) as full:
-            response = no_space(full)
         del body
-        yield response
+        if not self._fits(size):
+            held = [response]
+            del response
+            if size > KEPT_AT_ONCE:
+                held = [await self._workers.run(own_lane(), lambda: self.kept(held.pop()))]
+            response = self.kept(held.pop())
+        with self.space.hold(size if is_large(response) else 0):
+            yield response
+
+    def _fits(self, size: int) -> bool:
+        try:
+            return self.space.is_in_memory(size)
+        except LaneFull:
+            return False
+
+    def kept(self, response: Response) -> Response:
+        """The response; with its body on disk if there are many large ones in memory. Called in any thread."""
+        body = response.body
+        if not (isinstance(body, bytes) and is_large(response)):
+            return response
+        try:
+            if self.space.is_in_memory(len(body)):
+                return response
+            blob = self.space.keep((body,))
+        except (LaneFull, Refusal) as full:
+            return no_space(full)
+        headers = (*response.headers, ("Content-Length", str(len(body))))
+        return response._replace(body=blob.chunks(), headers=headers)
 
     async def deliver(self, response: Response, method: str, receive: "Receive", send: "Send") -> None:
         """Send a response undisturbed."""

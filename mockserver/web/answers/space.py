@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from threading import Lock
 from weakref import finalize, ref
 
 from mockserver.sandbox.blobs import CHUNK_BYTES, Blob, BlobWriter, no_room
@@ -39,6 +40,7 @@ class AnswerSpace:
         self._on_disk = 0
         self._changes: deque[int] = deque()
         """Bytes that were put on disk or freed there, and are not in `_on_disk` yet: any thread may append."""
+        self._counting = Lock()
         self._memory, self._disk = memory, disk
         self._making: set[str] = set()
         """The sandboxes of which an answer is made."""
@@ -49,10 +51,11 @@ class AnswerSpace:
 
     @property
     def on_disk(self) -> int:
-        """Bytes of answers on disk; read on the event loop only."""
-        while self._changes:
-            self._on_disk += self._changes.popleft()
-        return self._on_disk
+        """Bytes of answers on disk."""
+        with self._counting:
+            while self._changes:
+                self._on_disk += self._changes.popleft()
+            return self._on_disk
 
     @property
     def part_bytes(self) -> int:

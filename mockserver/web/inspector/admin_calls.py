@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.settings.table import Settings
 from mockserver.web.admin_auth import TOKEN_HEADER
+from mockserver.web.answers.loop_turns import LoopTurns
 from mockserver.web.paths import ADMIN_PREFIX
 
 
@@ -35,7 +36,10 @@ class AdminAnswer(NamedTuple):
 class AdminCalls:
     """Calls the admin API. Each call acts on one sandbox, by its name or key."""
 
-    def __init__(self, admin: ASGIApp, settings: Settings) -> None:
+    def __init__(self, admin: ASGIApp, settings: Settings, turns: LoopTurns) -> None:
+        self.turns = turns
+        self.streams = 0
+        """The pages that are told of changes."""
         self._admin = admin
         self._operations: list[str] = []
         self._headers = [(b"host", b"localhost")]

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mockserver.sandbox.snapshot.export import MAX_DOCUMENT
 from mockserver.settings.table import Settings
 from mockserver.web.admin.call import AdminRefusal
+from mockserver.web.answers.loop_turns import LoopTurns
 from mockserver.web.gateway import internal_error
 from mockserver.web.inspector import answers, batches, checks, documents, events, requests, sandboxes, state
 from mockserver.web.inspector.access import COOKIE, InspectorAccess, LoginNeeded, check_same_origin
@@ -48,9 +49,9 @@ PAGES: Mapping[str, Page] = {
 ACTIONS: Mapping[str, Page] = {path: action for module in _MODULES for path, action in module.ACTIONS.items()}
 
 
-def build_inspector(admin: ASGIApp, settings: Settings) -> ASGIApp:
+def build_inspector(admin: ASGIApp, settings: Settings, turns: LoopTurns | None = None) -> ASGIApp:
     """The pages, which read and change everything through the app of the admin API."""
-    calls, access = AdminCalls(admin, settings), InspectorAccess(settings)
+    calls, access = AdminCalls(admin, settings, turns or LoopTurns()), InspectorAccess(settings)
     login = partial(_login, access)
     routes: list[BaseRoute] = [
         Mount(f"{INSPECTOR_PREFIX}/static", StaticFiles(directory=STATIC)),

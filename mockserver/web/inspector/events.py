@@ -12,6 +12,8 @@ from mockserver.web.inspector.view import Page, View
 
 INTERVAL = 0.5
 """Seconds between two looks at the sandbox; a page learns of a change after so long."""
+LOOK_INTERVAL = 0.01
+"""Seconds from a look to the next one of any page: with hundreds of open pages, each looks less often."""
 PINGS = 30
 """Looks without a change after which a comment is sent, so that a connection that broke is noticed."""
 
@@ -25,17 +27,22 @@ async def events(view: View) -> Response:
 
 
 async def _changes(view: View) -> AsyncIterator[bytes]:
-    yield b"retry: 1000\n\n"
-    last, quiet = await _state(view), 0
-    while True:
-        await asyncio.sleep(INTERVAL)
-        state = await _state(view)
-        if state != last:
-            last, quiet = state, 0
-            yield b"event: change\ndata: %b\n\n" % state
-        elif (quiet := quiet + 1) >= PINGS:
-            quiet = 0
-            yield b": still here\n\n"
+    calls = view.calls
+    calls.streams += 1
+    try:
+        yield b"retry: 1000\n\n"
+        last, quiet = await _state(view), 0
+        while True:
+            await asyncio.sleep(max(INTERVAL, LOOK_INTERVAL * calls.streams))
+            state = await _state(view)
+            if state != last:
+                last, quiet = state, 0
+                yield b"event: change\ndata: %b\n\n" % state
+            elif (quiet := quiet + 1) >= PINGS:
+                quiet = 0
+                yield b": still here\n\n"
+    finally:
+        calls.streams -= 1
 
 
 async def _state(view: View) -> bytes:

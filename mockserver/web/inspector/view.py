@@ -1,6 +1,7 @@
 """What a page of the inspector is given: the request, its sandbox, and the admin API."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -76,7 +77,12 @@ class View(NamedTuple):
             facts = await self.calls.get(f"/sandboxes/{self.sandbox}")
         except AdminCallError:
             facts = None
-        return self.plain_page(template, status=status, facts=facts, **values)
+        turns = self.calls.turns
+        await turns.wait(0)
+        since = perf_counter()
+        page = self.plain_page(template, status=status, facts=facts, **values)
+        turns.count(since)
+        return page
 
     def plain_page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page that belongs to no sandbox."""

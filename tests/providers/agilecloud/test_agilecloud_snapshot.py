@@ -108,8 +108,8 @@ def of_batch(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
 
 def of_work(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
     def change(job: BatchRecord) -> BatchRecord:
-        assert job.worked is not None
-        return job._replace(worked=job.worked._replace(**changes))
+        assert job.results is not None
+        return job._replace(results=job.results._replace(**changes))
 
     return change
 
@@ -121,8 +121,8 @@ def of_job(**changes: Any) -> Callable[[BatchRecord], BatchRecord]:
 ERROR = {"code": "x", "message": "x", "param": None, "line": None}
 FAILED = LineResults(0, (ERROR,), {}, b"", Blob.in_memory(b""), Blob.in_memory(b""), {})
 CANCELLED = "it was cancelled before its beginning"
-GOOD = "good does not say 0 or 1 of each of 2 items"
-TRADES = "its trades are of more or fewer requests than have succeeded"
+GOOD = "succeeded does not say 0 or 1 of each of 2 items"
+TRADES = "its usage is of more or fewer requests than have succeeded"
 MODEL = "which this server does not serve"
 
 
@@ -131,33 +131,33 @@ MODEL = "which this server does not serve"
     [
         (of_batch(id="x"), "its id is another"),
         (of_batch(account="0" * 32), "its account is not there"),
-        (of_batch(fates={2: ItemOutcome(500)}), "it has an outcome for item 2, and 2 items"),
-        (of_batch(fates={0: ItemOutcome(slowness=-1.0)}), "-1.0 is no number from 0"),
+        (of_batch(outcomes={2: ItemOutcome(500)}), "it has an outcome for item 2, and 2 items"),
+        (of_batch(outcomes={0: ItemOutcome(slowness=-1.0)}), "-1.0 is no number from 0"),
         (of_batch(created=-1.0), "Expected `float` >= 0"),
         (of_batch(progression=Progression("polls", 1), reads=(5.0,)), "its reads do not rise"),
         (of_batch(reads=(LATE,)), "its reads do not rise, or are more"),
         (of_batch(progression=Progression("polls", 2), reads=(LATE,)), "Expected `float` <= "),
         (of_batch(price=-1), "Expected `int` >= 0"),
-        (of_batch(size=3), "worked: its size is 2; that of its batch is 3"),
+        (of_batch(size=3), "results: its size is 2; that of its batch is 3"),
         (of_job(cancelled=-LATE), CANCELLED),
         (of_job(cancel_seen=5.0), CANCELLED),
         (of_job(output_expires_after=2**62), "Expected `int` <= "),
         (of_job(output_file_id="x"), "it wrote the file x, which is not there"),
         (of_job(error_file_id="x"), "it wrote the file x, which is not there"),
-        (of_job(worked=None), "it has a size, and no line was read yet"),
+        (of_job(results=None), "it has a size, and no line was read yet"),
         (of_work(errors=(ERROR,)), "it has errors, and a size of 2"),
         (of_job(rejection=InputRejection("x", 0)), "BatchError.line: 0 is less than the minimum of 1"),
         (of_job(metadata={"x": "y" * 1000}), "Batch.metadata.x: 'yyy"),
         (of_job(prompts={"x": 5}), "Expected `object`, got `int`"),
         (of_job(prompts={"\n": Prompt("")}), "it cannot be read back"),
-        (of_work(good=b"\1"), GOOD),
-        (of_work(good=b"\1\2"), GOOD),
-        (of_work(fates={2: ItemOutcome(500)}), "its fates are not those of its items"),
-        (of_work(trades={}), TRADES),
-        (of_work(trades={"gpt-4o-mini": UsageTotal(1, -1, 0, 0)}), "Expected `int` >= 0"),
-        (of_work(trades={"gpt-4o-mini": UsageTotal(1, 0, 2**41, 0)}), "Expected `int` <= "),
+        (of_work(succeeded=b"\1"), GOOD),
+        (of_work(succeeded=b"\1\2"), GOOD),
+        (of_work(outcomes={2: ItemOutcome(500)}), "its outcomes are not those of its items"),
+        (of_work(usage={}), TRADES),
+        (of_work(usage={"gpt-4o-mini": UsageTotal(1, -1, 0, 0)}), "Expected `int` >= 0"),
+        (of_work(usage={"gpt-4o-mini": UsageTotal(1, 0, 2**41, 0)}), "Expected `int` <= "),
         (of_work(uses=(VersionUse("greeting", 1, UsageTotal(cost=-1)),)), "Expected `int` >= 0"),
-        (of_work(trades={"x": UsageTotal(1)}), MODEL),
+        (of_work(usage={"x": UsageTotal(1)}), MODEL),
         (of_work(model="x"), MODEL),
     ],
 )
@@ -176,8 +176,8 @@ def test_an_import_with_an_inconsistent_batch_is_rejected(
 @pytest.mark.parametrize("error", [{**ERROR, "line": 0}, {"message": "x"}])
 def test_an_import_of_a_batch_that_failed_for_no_documented_error_is_rejected(desk: BatchClient, error: Any) -> None:
     job = worked_job(desk)
-    alone = {"batch": job.batch._replace(size=1, fates={}), "output_file_id": None, "error_file_id": None}
-    failed = job._replace(**alone, worked=FAILED._replace(errors=(error,)))
+    alone = {"batch": job.batch._replace(size=1, outcomes={}), "output_file_id": None, "error_file_id": None}
+    failed = job._replace(**alone, results=FAILED._replace(errors=(error,)))
 
     found = complaint_about(desk, jobs={job.batch.id: failed})
 
@@ -188,7 +188,7 @@ def worked_job(desk: BatchClient) -> BatchRecord:
     """A job of two lines, one of which has failed."""
     id_ = desk.run(b"\n".join((chats(1).strip(), request_line("[mock:fail]"))))["id"]
     job = jobs_of(desk.sandbox).get(id_)
-    assert job is not None and job.worked is not None and (job.worked.size, job.worked.good) == (2, b"\1\0")
+    assert job is not None and job.results is not None and (job.results.size, job.results.succeeded) == (2, b"\1\0")
     return job
 
 
@@ -198,9 +198,9 @@ def request_line(text: str) -> bytes:
 
 def test_an_import_of_a_failed_or_waiting_batch_needs_no_outputs(desk: BatchClient) -> None:
     job = worked_job(desk)
-    alone = {"batch": job.batch._replace(size=1, fates={}), "output_file_id": None, "error_file_id": None}
+    alone = {"batch": job.batch._replace(size=1, outcomes={}), "output_file_id": None, "error_file_id": None}
 
-    for changes in ({"worked": None}, {"worked": FAILED}, {"cancelled": math.inf, "worked": FAILED}):
+    for changes in ({"results": None}, {"results": FAILED}, {"cancelled": math.inf, "results": FAILED}):
         assert complaint_about(desk, jobs={job.batch.id: job._replace(**alone, **changes)}) == ""
 
 

@@ -366,6 +366,7 @@ def test_a_client_that_disconnects_within_its_body_is_no_error() -> None:
     assert sent == []
 
 
+@pytest.mark.memory_store
 def test_an_internal_error_is_answered_in_json_and_logged_with_its_traceback(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

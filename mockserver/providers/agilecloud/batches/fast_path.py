@@ -112,7 +112,7 @@ class FastPath:
         )
         return line.encode()
 
-    def trades(self) -> Iterator[tuple[Model, UsageTotal]]:
+    def usage(self) -> Iterator[tuple[Model, UsageTotal]]:
         """The sums of the answered lines, by requested model name."""
         for frame in self._frames.values():
             yield frame.model, UsageTotal(frame.requests, frame.prompt, frame.said, frame.cost)

@@ -67,7 +67,7 @@ class BatchRecord(Record, frozen=True, gc=False):
     """A batch. Its status at any instant is computed from these values."""
 
     batch: Batch
-    """The timeline. Its size and outcomes are known when `worked` is set."""
+    """The timeline. Its size and outcomes are known when `results` is set."""
     endpoint: str
     input_file_id: str
     input: StoredBytes | None
@@ -79,7 +79,7 @@ class BatchRecord(Record, frozen=True, gc=False):
     """Whether it has all of OpenAI's statuses."""
     rejection: InputRejection | None = None
     """The error that its validation reports, regardless of its input."""
-    worked: LineResults | None = None
+    results: LineResults | None = None
     prompts: Mapping[str, Prompt] = {}
     """The account's prompts at the time its items began."""
     cancelled: Endless = math.inf
@@ -94,20 +94,21 @@ class BatchRecord(Record, frozen=True, gc=False):
     """Its completion window, as the request or the document says it: `24h`."""
 
     def __post_init__(self) -> None:
-        worked, size = self.worked, self.batch.size
-        if worked is None and size != 1:
+        results, size = self.results, self.batch.size
+        if results is None and size != 1:
             raise ValueError("it has a size, and no line was read yet")
-        if worked is not None and not worked.errors and max(worked.size, 1) != size:
-            raise ValueError(f"worked: its size is {worked.size}; that of its batch is {size}")
+        if results is not None and not results.errors and max(results.size, 1) != size:
+            raise ValueError(f"results: its size is {results.size}; that of its batch is {size}")
         if self.cancelled < self.batch.created or self.cancel_seen < self.cancelled:
             raise ValueError("it was cancelled before its beginning, or seen to be before it was")
 
     def status(self, now: float) -> Status:
         if self.cancelled <= now:
             return Status.CANCELLED if now >= self.cancelled_end() else Status.CANCELLING
-        if now < self.items_start():
+        is_worked_on = self.results is None and self.input is not None  # by another process
+        if now < self.items_start() or is_worked_on:
             return Status.VALIDATING
-        if self.worked is None or self.worked.errors:
+        if self.results is None or self.results.errors:
             return Status.FAILED
         if self.ended() <= now:
             if self.batch.end() <= self.deadline():
@@ -155,22 +156,22 @@ class BatchRecord(Record, frozen=True, gc=False):
 
     def counts(self, now: float) -> dict[str, int]:
         """The number of requests, and of those that have succeeded and failed by now."""
-        worked = self.worked
-        if worked is None or worked.errors or self.items_start() > now:
+        results = self.results
+        if results is None or results.errors or self.items_start() > now:
             return {"total": 0, "completed": 0, "failed": 0}
         if self.status(now) in {Status.COMPLETED, Status.EXPIRED, Status.FAILED}:
             # What was not reached in time has failed; and rounding leaves nothing of a completed batch open.
-            completed, ended = worked.good.count(1), worked.size
+            completed, ended = results.succeeded.count(1), results.size
         else:
-            completed, ended = self._completed(worked, self.stopped(now))
-        return {"total": worked.size, "completed": completed, "failed": ended - completed}
+            completed, ended = self._completed(results, self.stopped(now))
+        return {"total": results.size, "completed": completed, "failed": ended - completed}
 
-    def _completed(self, worked: LineResults, now: float) -> tuple[int, int]:
+    def _completed(self, results: LineResults, now: float) -> tuple[int, int]:
         """The number of succeeded and of ended items."""
-        plain = sum(self.batch._replace(fates={}).tally(now))
-        completed = worked.good.count(1, 0, plain)
-        for index in worked.fates:
-            completed += worked.good[index] * ((self.batch.due(index) <= now) - (index < plain))
+        plain = sum(self.batch._replace(outcomes={}).tally(now))
+        completed = results.succeeded.count(1, 0, plain)
+        for index in results.outcomes:
+            completed += results.succeeded[index] * ((self.batch.due(index) <= now) - (index < plain))
         return completed, sum(self.batch.tally(now))
 
 
@@ -184,6 +185,6 @@ def batch_state(sandbox: Sandbox, id_: str, now: float) -> BatchState | None:
     job = jobs_of(sandbox).get(id_)
     if job is None:
         return None
-    is_over = LIFECYCLE.is_final(job.status(now)) and (job.worked is not None or job.input is None)
-    refused = job.worked.refused if job.worked else RejectedItems()
+    is_over = LIFECYCLE.is_final(job.status(now)) and (job.results is not None or job.input is None)
+    refused = job.results.refused if job.results else RejectedItems()
     return BatchState(job.batch.progression, is_over, job.counts(now)["failed"], refused=refused)

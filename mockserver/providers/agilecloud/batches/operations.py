@@ -137,7 +137,7 @@ def _observing(context: ApiContext, sandbox: Sandbox, job: BatchRecord, now: flo
 def batch_rows(sandbox: Sandbox, now: float) -> Iterator[dict[str, Any]]:
     """Every account's batches. A batch that is due, but was not read since, is still validating."""
     for job in jobs_of(sandbox).scan():
-        is_due = job.worked is None and job.input is not None and now >= job.items_start()
+        is_due = job.results is None and job.input is not None and now >= job.items_start()
         status = {"status": Status.VALIDATING} if is_due else {}
         yield {**batch_json(job, -math.inf if is_due else now), **status, "account": job.batch.account}
 
@@ -146,13 +146,13 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
     """The batch object."""
     status = job.status(now)
     failed = status is Status.FAILED
-    worked = job.worked if job.worked and not job.worked.errors and status is not Status.VALIDATING else None
-    began = job.items_start() if worked else math.inf
+    results = job.results if job.results and not job.results.errors and status is not Status.VALIDATING else None
+    began = job.items_start() if results else math.inf
     return {
         "id": job.batch.id,
         "object": "batch",
         "endpoint": job.endpoint,
-        "model": worked.model if worked else None,
+        "model": results.model if results else None,
         "errors": _errors(job) if failed else None,
         "input_file_id": job.input_file_id,
         "completion_window": job.window,
@@ -162,14 +162,14 @@ def batch_json(job: BatchRecord, now: float) -> dict[str, Any]:
         "created_at": int(job.batch.created),
         "in_progress_at": _past(began, job.stopped(now)),
         "expires_at": int(job.expires_at),
-        "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and worked else None,
+        "finalizing_at": _past(job.batch.items_end(), job.stopped(now)) if job.is_openai and results else None,
         "completed_at": _past(job.ended(), now) if status is Status.COMPLETED else None,
-        "failed_at": int(job.ended() if worked else job.items_start()) if failed else None,
+        "failed_at": int(job.ended() if results else job.items_start()) if failed else None,
         "expired_at": _past(job.ended(), now) if status is Status.EXPIRED else None,
         "cancelling_at": _past(job.cancelled, now),
         "cancelled_at": _past(job.ended(), now) if status is Status.CANCELLED else None,
         "request_counts": job.counts(now),
-        "usage": _usage(worked) if job.is_collected and worked and worked.trades else None,
+        "usage": _usage(results) if job.is_collected and results and results.usage else None,
         "metadata": job.metadata,
     }
 
@@ -187,9 +187,9 @@ def _timeline(id_: str, call: Call, *, is_openai: bool) -> Batch:
         progression=call.sandbox.progression,
         archives=is_openai,
         head=VALIDATING_SHARE,
-        held=max(read_capacity(conditions.capacity or own_settings(call).capacity), 0.0),
+        not_before=max(read_capacity(conditions.capacity or own_settings(call).capacity), 0.0),
         plan=conditions.items,
-        fates={},
+        outcomes={},
     )
 
 
@@ -212,20 +212,23 @@ def _unknown(id_: str, location: tuple[str, str]) -> Refusal:
 
 def _advance(call: Call, job: BatchRecord) -> BatchRecord:
     """The stored batch after everything that is due by now."""
-    if job.worked is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
+    if job.results is None and job.input is not None and job.items_start() <= min(call.now, job.cancelled):
+        if not call.sandbox.claim_work(job.batch.id):
+            return job
         job = _run_batch(call, job, job.input)
-    if job.worked and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
-        job = _store_results(call, job, job.worked)
+    if job.results and not job.is_collected and LIFECYCLE.is_final(job.status(call.now)):
+        job = _store_results(call, job, job.results)
     jobs_of(call.sandbox).put(job.batch.id, job)
     return job
 
 
 def _run_batch(call: Call, job: BatchRecord, blob: StoredBytes) -> BatchRecord:
     if job.rejection is not None:
-        return job._replace(worked=rejected_file(rejection_error(job.rejection)))
+        return job._replace(results=rejected_file(rejection_error(job.rejection)))
     job = job._replace(prompts=dict(prompts_of(call.sandbox).items()))
-    worked = _work(blob, _run_context(call, job))
-    return job._replace(worked=worked, batch=job.batch._replace(size=max(worked.size, 1), fates=worked.fates))
+    given = (blob, job.prompts, job.endpoint, job.batch.plan, job.items_start())
+    results = call.sandbox.computed_once(job.batch.id, given, lambda: _work(blob, _run_context(call, job)))
+    return job._replace(results=results, batch=job.batch._replace(size=max(results.size, 1), outcomes=results.outcomes))
 
 
 def _work(blob: StoredBytes, context: RunContext, **stopped: Any) -> LineResults:
@@ -240,35 +243,35 @@ def _has_ended(batch: Batch, stopped: float, index: int) -> bool:
     return batch.due(index) <= stopped
 
 
-def _store_results(call: Call, job: BatchRecord, worked: LineResults) -> BatchRecord:
+def _store_results(call: Call, job: BatchRecord, results: LineResults) -> BatchRecord:
     """The batch with its output and error files. A stopped batch keeps the items that had ended."""
     status = job.status(call.now)
-    if status is not Status.COMPLETED and job.input is not None and not worked.errors:
+    if status is not Status.COMPLETED and job.input is not None and not results.errors:
         stopped = job.stopped(call.now)
         expires = status is not Status.CANCELLED
         ended = partial(_has_ended, job.batch, stopped)
         again = _work(job.input, _run_context(call, job), ended=ended, expires=expires)
         # Invalid lines failed validation, whether they were reached or not.
-        worked = again._replace(refused=worked.refused)
-    if not worked.errors:
+        results = again._replace(refused=results.refused)
+    if not results.errors:
         # Files and usage have the time at which it ended, not that of this request.
         at = call._replace(now=job.ended())
         output, error = (
-            _with_results(at, job, blob, kind) for blob, kind in ((worked.output, "output"), (worked.error, "error"))
+            _with_results(at, job, blob, kind) for blob, kind in ((results.output, "output"), (results.error, "error"))
         )
         job = job._replace(output_file_id=output, error_file_id=error)
-        meter_batch(at, job.batch.account, job.batch.id, worked.trades, worked.events)
-        _count_uses(call, worked)
-    return job._replace(worked=worked.without_files(), input=None, prompts={}, is_collected=True)
+        meter_batch(at, job.batch.account, job.batch.id, results.usage, results.events)
+        _count_uses(call, results)
+    return job._replace(results=results.without_files(), input=None, prompts={}, is_collected=True)
 
 
-def _count_uses(call: Call, worked: LineResults) -> None:
+def _count_uses(call: Call, results: LineResults) -> None:
     """Report results to the version tests of the prompts."""
     book = prompt_book(call)
-    for use in worked.uses:
-        trade = use.trade or UsageTotal()
-        tokens = {"prompt_tokens": trade.prompt_tokens, "completion_tokens": trade.completion_tokens}
-        book.count(use.slug, use.version, failed=use.trade is None, **tokens)
+    for use in results.uses:
+        used = use.used or UsageTotal()
+        tokens = {"prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens}
+        book.count(use.slug, use.version, failed=use.used is None, **tokens)
 
 
 def _with_results(call: Call, job: BatchRecord, blob: StoredBytes, kind: str) -> str | None:
@@ -299,7 +302,7 @@ def _run_context(call: Call, job: BatchRecord) -> RunContext:
         find_prompt=cache(find),
         line_schema=call.world.component("BatchRequestLine"),
         body_schema=live_schema(call.world, job.endpoint),
-        heeds_markers=settings.magic,
+        applies_markers=settings.magic,
         keeps_order=own_settings(call).keep_order,
         plan=job.batch.plan,
         leaves_blank=leaves_blank(call),
@@ -318,20 +321,20 @@ def _past(instant: float, now: float) -> int | None:
 
 def _errors(job: BatchRecord) -> dict[str, Any]:
     data: list[dict[str, Any]]
-    if job.worked is None and job.rejection is not None and job.rejection.code == FOREIGN_PURPOSE:
+    if job.results is None and job.rejection is not None and job.rejection.code == FOREIGN_PURPOSE:
         data = [dict(rejection_error(job.rejection))]
-    elif job.worked is None:
+    elif job.results is None:
         message = f"Cannot find file {job.input_file_id}, or organization mockserver does not have access to it."
         data = [{"code": "invalid_request", "message": message, "param": "file_id", "line": None}]
     else:
         late = {"code": "batch_expired", "message": "The completion window closed.", "param": None, "line": None}
-        data = [dict(each) for each in job.worked.errors] or [late]
+        data = [dict(each) for each in job.results.errors] or [late]
     return {"object": "list", "data": data}
 
 
-def _usage(worked: LineResults) -> dict[str, Any]:
-    prompt = sum(trade.prompt_tokens for trade in worked.trades.values())
-    said = sum(trade.completion_tokens for trade in worked.trades.values())
+def _usage(results: LineResults) -> dict[str, Any]:
+    prompt = sum(used.prompt_tokens for used in results.usage.values())
+    said = sum(used.completion_tokens for used in results.usage.values())
     return {
         "input_tokens": prompt,
         "input_tokens_details": {"cached_tokens": 0},

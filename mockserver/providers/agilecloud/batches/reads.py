@@ -77,12 +77,12 @@ def items(context: ApiContext, sandbox: Sandbox, id_: str, now: float, start: in
 
 
 def _outcome(job: BatchRecord, index: int, now: float) -> tuple[str, float | None]:
-    worked = job.worked
-    if worked is None or worked.errors or index >= worked.size:
+    results = job.results
+    if results is None or results.errors or index >= results.size:
         return ("dropped" if LIFECYCLE.is_final(job.status(now)) else "pending"), None
     due = job.batch.due(index)
     if due <= job.stopped(now) or (job.is_collected and job.status(now) is Status.COMPLETED):
-        return ("successful" if worked.good[index] else "failed"), known(due)
+        return ("successful" if results.succeeded[index] else "failed"), known(due)
     return ("dropped" if job.is_collected else "pending"), known(due)
 
 

@@ -28,7 +28,7 @@ from mockserver.openapi.schema import Schema
 from mockserver.providers.agilecloud.batches.fast_path import FastPath
 from mockserver.providers.agilecloud.batches.input import InputValidator
 from mockserver.providers.agilecloud.chat.completion import encode_completion, last_user_message
-from mockserver.providers.agilecloud.chat.embeddings import embeddings
+from mockserver.providers.agilecloud.chat.embeddings import count_numbers, embedding_pieces, embedding_usage
 from mockserver.providers.agilecloud.chat.rules import RuleBroken, check_rules
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.context import (
@@ -77,7 +77,7 @@ class VersionUse(Record, frozen=True, gc=False):
 
     slug: str
     version: int
-    trade: UsageTotal | None
+    used: UsageTotal | None
     """The request's usage; None if it failed."""
 
 
@@ -87,12 +87,12 @@ class LineResults(Record, frozen=True, gc=False):
     size: int
     errors: tuple[Mapping[str, Any], ...]
     """Why the batch fails; empty for a valid file."""
-    fates: Outcomes
-    good: bytes
+    outcomes: Outcomes
+    succeeded: bytes
     """A byte for each item, in input order: 1 for one that succeeds."""
     output: Blob
     error: Blob
-    trades: Mapping[str, UsageTotal]
+    usage: Mapping[str, UsageTotal]
     """By model, the usage of successful requests."""
     model: str | None = None
     """The model of all requests; None if they differ."""
@@ -104,12 +104,12 @@ class LineResults(Record, frozen=True, gc=False):
     def __post_init__(self) -> None:
         if self.errors and self.size:
             raise ValueError(f"it has errors, and a size of {self.size}")
-        if len(self.good) != self.size or self.good.translate(None, b"\0\1"):
-            raise ValueError(f"good does not say 0 or 1 of each of {self.size} items")
-        if self.fates and max(self.fates) >= self.size:
-            raise ValueError("its fates are not those of its items")
-        if sum(each.requests for each in self.trades.values()) != self.good.count(1):
-            raise ValueError("its trades are of more or fewer requests than have succeeded")
+        if len(self.succeeded) != self.size or self.succeeded.translate(None, b"\0\1"):
+            raise ValueError(f"succeeded does not say 0 or 1 of each of {self.size} items")
+        if self.outcomes and max(self.outcomes) >= self.size:
+            raise ValueError("its outcomes are not those of its items")
+        if sum(each.requests for each in self.usage.values()) != self.succeeded.count(1):
+            raise ValueError("its usage is of more or fewer requests than have succeeded")
 
     def without_files(self) -> "LineResults":
         """The result without files and events, which others keep."""
@@ -129,7 +129,7 @@ class RunContext(NamedTuple):
     find_prompt: FindPrompt
     line_schema: Schema
     body_schema: Schema | None
-    heeds_markers: bool
+    applies_markers: bool
     keeps_order: bool
     plan: ItemPlan | None = None
     leaves_blank: bool = False
@@ -146,9 +146,9 @@ def run_lines(
     `ended(index)` is given when the batch stopped early: other lines are dropped, or written to the error file as
     `batch_expired` if `expires`. One invalid line fails the file: `errors` is set and no output kept.
     """
-    fates: dict[int, ItemOutcome] = {}
+    outcomes: dict[int, ItemOutcome] = {}
     refused = RejectedItems()
-    good = bytearray()
+    succeeded = bytearray()
     seed = seed_of(context.batch_id.encode())
     order = None if context.keeps_order else sorted(range(WINDOW), key=lambda n: seeded_digest(seed, b"%d" % n))
     output, error = _Lines(order), _Lines(order)
@@ -163,35 +163,35 @@ def run_lines(
         identity = seeded_digest(seed, b"%d" % index).hex()
         # A plain line has one bracket, that of its messages; searching a second one is faster than searching a marker.
         has_room = not is_plain or line.find(b"[", line.find(b"[") + 1) > 0
-        is_marked = context.heeds_markers and has_room and b"[mock:" in line
+        is_marked = context.applies_markers and has_room and b"[mock:" in line
         if is_plain and plain and not is_marked and (short := plain.answered(request, identity)):
-            good.append(1)
+            succeeded.append(1)
             output.add(short)
             continue
-        fate = _item_outcome(line if is_marked else None, index, context, fates)
+        outcome = _item_outcome(line if is_marked else None, index, context, outcomes)
         if ended is not None and not ended(index):
-            good.append(0)
+            succeeded.append(0)
             if expires:
                 error.add(_late_line(identity, request))
             continue
-        answer = _answer_line(request, fate, identity, context)
+        answer = _answer_line(request, outcome, identity, context)
         if answer.broken:
             refused = refused.with_item(f"line {number}", answer.broken)
-        good.append(answer.trade is not None)
-        (error if answer.trade is None else output).add(answer.line)
+        succeeded.append(answer.used is not None)
+        (error if answer.used is None else output).add(answer.line)
         totals.add(request["custom_id"], answer)
     if inspection.errors:
         return rejected_file(*inspection.errors)
-    for model, trade in plain.trades() if plain else ():
-        totals.add_trade(model, trade.counts)
+    for model, used in plain.usage() if plain else ():
+        totals.add_usage(model, used.counts)
     return LineResults(
-        len(good),
+        len(succeeded),
         (),
-        fates,
-        bytes(good),
+        outcomes,
+        bytes(succeeded),
         output.finish(),
         error.finish(),
-        totals.trades(),
+        totals.usage(),
         totals.only_model(),
         tuple(totals.uses),
         refused,
@@ -259,7 +259,7 @@ class _Answer(NamedTuple):
     line: bytes
     model: Model | None = None
     """The model that answered; None if the request failed."""
-    trade: tuple[int, int, int, int] | None = None
+    used: tuple[int, int, int, int] | None = None
     """The usage of a success, as in UsageTotal."""
     chosen: SelectedVersion | None = None
     """The selected prompt version."""
@@ -278,21 +278,21 @@ class _Totals:
         self._sums: dict[str, list[int]] = {}
 
     def add(self, custom_id: str, answer: _Answer) -> None:
-        chosen, trade, model = answer.chosen, answer.trade, answer.model
+        chosen, used, model = answer.chosen, answer.used, answer.model
         if chosen is not None and chosen.is_tested:
-            total = UsageTotal(*trade) if trade else None
+            total = UsageTotal(*used) if used else None
             self.uses.append(VersionUse(chosen.prompt.slug, chosen.version.number, total))
-        if model is not None and trade is not None:
+        if model is not None and used is not None:
             self._models.add(model.id)
-            self.add_trade(model, trade)
-            self._events.of_model(model.name).note(custom_id, *trade[1:])
+            self.add_usage(model, used)
+            self._events.of_model(model.name).note(custom_id, *used[1:])
 
-    def add_trade(self, model: Model, trade: Sequence[int]) -> None:
+    def add_usage(self, model: Model, used: Sequence[int]) -> None:
         counts = self._sums.setdefault(model.name, [0, 0, 0, 0])
-        for at, count in enumerate(trade):
+        for at, count in enumerate(used):
             counts[at] += count
 
-    def trades(self) -> dict[str, UsageTotal]:
+    def usage(self) -> dict[str, UsageTotal]:
         """The totals by the model's name."""
         return {model: UsageTotal(*counts) for model, counts in self._sums.items()}
 
@@ -301,11 +301,11 @@ class _Totals:
         return next(iter(self._models)) if len(self._models) == 1 else None
 
 
-def _answer_line(request: Mapping[str, Any], fate: ItemOutcome, identity: str, context: RunContext) -> _Answer:
+def _answer_line(request: Mapping[str, Any], outcome: ItemOutcome, identity: str, context: RunContext) -> _Answer:
     """The response to a line."""
     checkpoint()
-    if fate.failure is not None:
-        status = fate.failure if 400 <= fate.failure <= 599 else DEFAULT_FAILURE
+    if outcome.failure is not None:
+        status = outcome.failure if 400 <= outcome.failure <= 599 else DEFAULT_FAILURE
         return _Answer(_failed_line(identity, request, status, _with_marker(status)))
     chosen = None
     try:
@@ -343,8 +343,9 @@ def _body(
         asked = with_defaults(asked, defaults)
     if context.endpoint == EMBEDDINGS:
         model = require_model(context.world, asked["model"], ModelKind.EMBEDDING)
-        shown = embeddings(asked, model=model, seed=context.world.settings.seed)
-        return jsonl_bytes(shown), model, shown["usage"]["prompt_tokens"], 0
+        count_numbers(asked, model)
+        pieces = embedding_pieces(asked, model=model, seed=context.world.settings.seed)
+        return b"".join(pieces), model, embedding_usage(asked)["prompt_tokens"], 0
     request = asked
     if chosen is not None:
         request = _with_prompt(asked, chosen, context)
@@ -386,13 +387,8 @@ def _late_line(identity: str, request: Mapping[str, Any]) -> bytes:
 
 
 def _line(identity: str, request: Mapping[str, Any], response: Any, error: Any) -> bytes:
-    shown = {
-        "id": f"batch_req_{identity[:24]}",
-        "custom_id": request["custom_id"],
-        "response": response,
-        "error": error,
-    }
-    return jsonl_bytes(shown) + b"\n"
+    named = {"id": f"batch_req_{identity[:24]}", "custom_id": request["custom_id"]}
+    return jsonl_bytes({**named, "response": response, "error": error}) + b"\n"
 
 
 def _with_marker(status: int) -> dict[str, Any]:

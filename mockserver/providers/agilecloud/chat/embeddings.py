@@ -1,17 +1,21 @@
 """Deterministic embeddings: the same text has the same vector; similar texts have unrelated ones."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import shake_128
 from math import sqrt
 from operator import mul
 from struct import pack, unpack
 from typing import Any
 
+import orjson
+
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.providers.agilecloud.chat.tokens import count_tokens
+from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 from mockserver.providers.agilecloud.models import Model
 from mockserver.sandbox.ids import canonical, digest
+from mockserver.workers import checkpoint
 
 Input = str | Sequence[int]
 """A text, or one that the client has tokenised."""
@@ -19,19 +23,41 @@ Input = str | Sequence[int]
 
 def embeddings(request: Mapping[str, Any], *, model: Model, seed: str) -> dict[str, Any]:
     """The response to a valid request; raises Refusal for more dimensions than the model has."""
+    data = list(_vectors(request, model, seed))
+    return {"object": "list", "data": data, "model": request["model"], "usage": embedding_usage(request)}
+
+
+def embedding_usage(request: Mapping[str, Any]) -> dict[str, int]:
+    """The tokens of the inputs."""
+    tokens = sum([count_tokens(each) if isinstance(each, str) else len(each) for each in read_inputs(request["input"])])
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
+
+
+def count_numbers(request: Mapping[str, Any], model: Model) -> int:
+    """The numbers in the response; raises Refusal for more dimensions than the model has."""
+    return len(read_inputs(request["input"])) * _dimensions(request, model)
+
+
+def embedding_pieces(request: Mapping[str, Any], *, model: Model, seed: str) -> Iterator[bytes]:
+    """The same response in JSON, piece by piece: with thousands of inputs it takes 130 MB. The request is valid.
+
+    Encoding it as a whole would also hold the interpreter lock for as long.
+    """
+    separator = b'{"object":"list","data":['
+    for each in _vectors(request, model, seed):
+        checkpoint()
+        yield separator + orjson.dumps(each)
+        separator = b","
+    usage = orjson.dumps(embedding_usage(request))
+    yield b'],"model":%b,"usage":%b}' % (jsonl_bytes(request["model"]), usage)
+
+
+def _vectors(request: Mapping[str, Any], model: Model, seed: str) -> Iterator[dict[str, Any]]:
     dimensions = _dimensions(request, model)
-    inputs = read_inputs(request["input"])
     shown = _as_base64 if request.get("encoding_format") == "base64" else _as_floats
-    tokens = sum([count_tokens(each) if isinstance(each, str) else len(each) for each in inputs])
-    return {
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": index, "embedding": shown(vector(each, model.name, seed, dimensions))}
-            for index, each in enumerate(inputs)
-        ],
-        "model": request["model"],
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
+    for index, each in enumerate(read_inputs(request["input"])):
+        numbers = shown(vector(each, model.name, seed, dimensions))
+        yield {"object": "embedding", "index": index, "embedding": numbers}
 
 
 def read_inputs(given: Any) -> Sequence[Input]:

@@ -14,7 +14,12 @@ from mockserver.http import DeliveryFault, DeliveryFaultKind, Request, Response
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.document import JSON
 from mockserver.providers.agilecloud.chat.completion import chat_completion, encode_completion, last_user_message
-from mockserver.providers.agilecloud.chat.embeddings import embeddings
+from mockserver.providers.agilecloud.chat.embeddings import (
+    count_numbers,
+    embedding_pieces,
+    embedding_usage,
+    embeddings,
+)
 from mockserver.providers.agilecloud.chat.rules import check_rules
 from mockserver.providers.agilecloud.chat.wire import stream_events
 from mockserver.providers.agilecloud.context import (
@@ -34,6 +39,8 @@ from mockserver.sandbox.batches import DEFAULT_FAILURE, ItemOutcome, read_outcom
 MARKER_SECONDS = 600.0
 """The longest delay of a live request, in seconds; beyond it there is no response."""
 EVENT_STREAM = "text/event-stream"
+WHOLE_NUMBERS = 65_536
+"""The most numbers of an embedding response that are sent whole; more are made and sent piece by piece."""
 _UNBUFFERED = (("Cache-Control", "no-cache"),)
 
 
@@ -43,16 +50,18 @@ def create_chat_completion(call: Call) -> Response:
     return _completion_response(call)
 
 
-def _apply_marker(call: Call, fate: ItemOutcome) -> Response:
+def _apply_marker(call: Call, outcome: ItemOutcome) -> Response:
     """The effect of markers on a live request. The result is determined at once; only the gateway waits."""
-    if fate.failure is not None:
-        status = fate.failure if fate.failure >= 400 and call.operation.response(fate.failure) else DEFAULT_FAILURE
+    if outcome.failure is not None:
+        status = (
+            outcome.failure if outcome.failure >= 400 and call.operation.response(outcome.failure) else DEFAULT_FAILURE
+        )
         raise Refusal(Reason.FAILED, f"A marker in the request asks for the status {status}.", status=status)
-    if fate.slowness > MARKER_SECONDS:
+    if outcome.slowness > MARKER_SECONDS:
         return _completion_response(call)._replace(disturbance=DeliveryFault(DeliveryFaultKind.TIMEOUT, MARKER_SECONDS))
     clock = call.sandbox.clock
     return _completion_response(call)._replace(
-        delay=0.0 if clock.is_frozen else min(fate.slowness / clock.scale, MARKER_SECONDS)
+        delay=0.0 if clock.is_frozen else min(outcome.slowness / clock.scale, MARKER_SECONDS)
     )
 
 
@@ -72,10 +81,12 @@ def _completion_response(call: Call) -> Response:
 
 def create_embedding(call: Call) -> Response:
     model = require_model(call.world, call.body["model"], ModelKind.EMBEDDING)
-    answer = embeddings(call.body, model=model, seed=call.world.settings.seed)
+    is_large, seed = count_numbers(call.body, model) > WHOLE_NUMBERS, call.world.settings.seed
     id_ = f"embd-{call.sandbox.ids.next(call.operation.key, call.canonical).hex()}"
-    record_usage(call, model, id_, answer["usage"]["prompt_tokens"])
-    return call.reply(answer)
+    record_usage(call, model, id_, embedding_usage(call.body)["prompt_tokens"])
+    if is_large:
+        return Response(200, JSON, embedding_pieces(call.body, model=model, seed=seed), source="handler")
+    return call.reply(embeddings(call.body, model=model, seed=seed))
 
 
 def list_models(call: Call) -> Response:

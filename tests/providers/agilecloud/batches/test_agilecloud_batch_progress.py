@@ -86,8 +86,8 @@ def test_a_batch_record_keeps_no_file_content(desk: BatchClient) -> None:
 
     for batch in (good, bad):
         job = jobs_of(desk.sandbox).get(batch["id"])
-        assert job is not None and job.worked is not None
-        assert (job.input, job.worked.output.size, job.worked.error.size) == (None, 0, 0)
+        assert job is not None and job.results is not None
+        assert (job.input, job.results.output.size, job.results.error.size) == (None, 0, 0)
 
 
 def test_usage_is_what_the_lines_add_up_to_and_is_billed_by_model() -> None:

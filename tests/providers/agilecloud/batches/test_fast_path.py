@@ -53,7 +53,7 @@ def desk_of(engine: Engine, *, keeps_order: bool = False) -> RunContext:
         find_prompt=lambda _: None,
         line_schema=world.spec.component("BatchRequestLine"),
         body_schema=live_chat(world),
-        heeds_markers=True,
+        applies_markers=True,
         keeps_order=keeps_order,
     )
 
@@ -116,10 +116,10 @@ REQUESTS = st.builds(
 )
 
 
-def contents(worked: LineResults) -> tuple[Any, ...]:
-    events = {model: each.read() for model, each in worked.events.items()}
-    rest = worked._replace(output=NO_FILE, error=NO_FILE, events={})
-    return (worked.output.read(), worked.error.read(), events, rest)
+def contents(results: LineResults) -> tuple[Any, ...]:
+    events = {model: each.read() for model, each in results.events.items()}
+    rest = results._replace(output=NO_FILE, error=NO_FILE, events={})
+    return (results.output.read(), results.error.read(), events, rest)
 
 
 @STEADY

@@ -392,9 +392,9 @@ def test_a_rejected_line_counts_as_a_finding_about_the_client(desk: BatchClient)
     desk.run(jsonl(request_of("bad", response_format={"type": "json_object"})))
 
     [job] = jobs_of(desk.sandbox).scan()
-    assert job.worked is not None
-    assert job.worked.refused.total == 1
-    assert "word 'json'" in job.worked.refused.told[0]
+    assert job.results is not None
+    assert job.results.refused.total == 1
+    assert "word 'json'" in job.results.refused.examples[0]
 
 
 def test_a_limit_in_the_body_overrides_a_prompts_limit_of_the_other_name(engine: Engine) -> None:

@@ -61,7 +61,7 @@ def result_json(record: MessageBatch, index: int, text: str, stop_reason: str) -
 def _outcome(record: MessageBatch, index: int, text: str, stop_reason: str) -> dict[str, Any]:
     if not is_done(record, index):
         return {"type": "canceled"}
-    if record.batch.fate(index).failure is not None:
+    if record.batch.outcome(index).failure is not None:
         error = {"type": "api_error", "message": "The request failed."}
         return {"type": "errored", "error": {"type": "error", "error": error}}
     message = {

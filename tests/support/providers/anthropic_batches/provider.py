@@ -105,7 +105,7 @@ def create(call: Call) -> Response:
         created=call.now,
         progression=call.sandbox.progression,
         archives=False,
-        heeds_markers=call.world.settings.magic,
+        applies_markers=call.world.settings.magic,
         plan=conditions.items,
     )
     return _put(call, MessageBatch(batch))
