@@ -139,6 +139,7 @@ class Supervisor:
     def _end_all(self) -> None:
         """Stop the workers, and kill those that take too long."""
         self._has_stopped = True
+        self._listener.close()  # held open here, new connections would wait for workers that accept none
         for untold in self._workers.keys() - self._told:
             with suppress(ProcessLookupError):
                 os.kill(untold, signal.SIGTERM)

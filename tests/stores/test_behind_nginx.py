@@ -62,9 +62,9 @@ def test_the_sdk_sees_one_world_whichever_replica_answers(world: StoreWorld, tmp
 
         one.process.send_signal(signal.SIGTERM)
         eventually(lambda: httpx.get(f"{one.url}/ready", trust_env=False).status_code == 503, within=5)
-        while one.process.poll() is None:
-            assert len(client.batches.list().data) == 1
         with client.with_options(max_retries=2) as retrying:  # as it does by default
+            while one.process.poll() is None:
+                assert len(retrying.batches.list().data) == 1
             for _ in range(4):
                 assert len(retrying.batches.list().data) == 1
         assert one.process.returncode == 0
