@@ -9,8 +9,9 @@ FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/mockserver && python -m venv /opt/build
-COPY requirements/redis.txt requirements/build.txt requirements/
-RUN /opt/mockserver/bin/python -m pip install --no-deps --require-hashes -r requirements/redis.txt \
+# What the server needs, with the extras for a shared store and for metrics.
+COPY requirements/image.txt requirements/build.txt requirements/
+RUN /opt/mockserver/bin/python -m pip install --no-deps --require-hashes -r requirements/image.txt \
  && /opt/build/bin/python -m pip install --no-deps --require-hashes -r requirements/build.txt
 COPY pyproject.toml hatch_build.py README.md LICENSE* openapi.yaml ./
 COPY fixtures fixtures

@@ -53,6 +53,7 @@ HOMES = {
     "aiohttp": {"contract.upstream"},
     "yarl": {"contract.upstream"},  # of aiohttp
     "redis": {"stores.redis"},
+    "prometheus_client": {"web.metrics"},
     "sqlite3": {"stores.sqlite"},
     "minijinja": {"fixtures.templates", "providers.agilecloud.prompts", "web.inspector.render"},
 }

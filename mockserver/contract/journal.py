@@ -29,6 +29,6 @@ def record_exchange(
         now = sandbox.clock.now()
         sandbox.journal.record(now, operation, request, response, reason, violations, seconds)
         if engine.observer is not None:
-            engine.observer(sandbox, reason)
+            engine.observer(sandbox, *key, reason, seconds)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())

@@ -78,8 +78,8 @@ class Engine:
         """Worker threads for long work and for requests whose sandbox is busy. A lane has the name of its sandbox."""
         self.dispatcher: Callable[[Sandbox], None] | None = None
         """Sends callbacks that are due. Called within the sandbox's transaction."""
-        self.observer: Callable[[Sandbox, str], None] | None = None
-        """Called for each exchange, with its sandbox and the reason of a rejection; None unless requests are logged."""
+        self.observer: Callable[[Sandbox, str, int, str, float], None] | None = None
+        """Called for each exchange with sandbox, operation, status, reason and seconds, if it is logged or measured."""
         self._by_operation = {service.operation: service for service in services}
         self._router = Router(self._by_operation)
         schemes = {scheme for each in services for requirement in each.operation.security for scheme in requirement}
@@ -188,7 +188,7 @@ class Engine:
         seconds = perf_counter() - started
         sandbox.journal.record(now, met[0], request, response, reason, violations, seconds)
         if self.observer is not None:
-            self.observer(sandbox, reason)
+            self.observer(sandbox, *met, reason, seconds)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())
         return response

@@ -260,6 +260,11 @@ class BodySpace:
         self._file: UnnamedFile | None = None
         self._file_size = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return max(self._held - sum(self._freed.copy()), 0)
+
     def keep(self, body: bytes) -> "Body":
         """The body as a batch keeps it; raises Refusal if the disk is full."""
         if len(body) < LEAST_BODY:

@@ -12,6 +12,7 @@ from mockserver.sandbox.journal import JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
 from mockserver.stores import Store, open_store
+from mockserver.workers import checkpoint
 
 MAX_SANDBOXES = 10_000
 UNPINNED_SHARE = 10
@@ -76,6 +77,28 @@ class SandboxManager:
         """Sandboxes whose callbacks another process may have left, at that wall-clock time; none in memory."""
         del now
         return []
+
+    def totals(self) -> dict[str, int]:
+        """The number of values in each collection, over all sandboxes; `journal` are the recorded exchanges."""
+        found: dict[str, int] = {"journal": 0}
+        for sandbox in self.every():
+            checkpoint()
+            lengths = {**sandbox.lengths(), "journal": sandbox.journal.seen - sandbox.journal.dropped}
+            for name, length in lengths.items():
+                found[name] = found.get(name, 0) + length
+        return found
+
+    def stored_bytes(self) -> int:
+        """Bytes that the store takes; in memory, those of journals and of large batches."""
+        return self.journals.held + self._bodies.held
+
+    def journal_drops(self) -> int | None:
+        """Exchanges that the journals of these sandboxes have dropped; None where that is not counted."""
+        return sum(each.journal.dropped for each in self.every())
+
+    def store_figures(self) -> dict[str, int]:
+        """What this process has counted of its use of a shared store: round trips, conflicts, failures."""
+        return {}
 
     def change_defaults(self, defaults: SandboxDefaults) -> None:
         """Sandboxes that are made or reset from now on begin with these."""

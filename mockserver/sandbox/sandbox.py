@@ -192,6 +192,10 @@ class Sandbox:
         """The names of the collections that were opened so far."""
         return [name for name in self._collections if name not in STATE_TYPES]
 
+    def lengths(self) -> dict[str, int]:
+        """The number of values in each of these collections. May be called from any thread."""
+        return {name: len(rows) for name, rows in tuple(self._collections.items()) if name not in STATE_TYPES}
+
     @property
     def largest_collection(self) -> int:
         """The number of values in the largest of its collections."""

@@ -3,11 +3,15 @@
 import logging
 import os
 import select
+import sys
 import threading
 import time
 from collections import deque
 from contextlib import suppress
 from typing import IO
+
+from mockserver.server.log_format import JsonFormatter, LineFormatter
+from mockserver.settings.table import Settings
 
 # A line is written at once if the descriptor takes it, as it nearly always does: a pipe that poll reports as writable
 # takes PIPE_BUF bytes without blocking. Other lines are queued, and a thread writes them. The thread does not use the
@@ -114,3 +118,15 @@ class Throttle:
             return None
         left_out, self._left_out = self._left_out, 0
         return left_out
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log to standard error in the configured format."""
+    handler: logging.Handler
+    try:
+        handler = LogOutput(sys.stderr)
+    except (AttributeError, OSError, ValueError):  # there is no standard error
+        handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("mockserver").setLevel(settings.log_level.upper())

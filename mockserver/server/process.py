@@ -25,8 +25,7 @@ from mockserver.engine.engine import Engine
 from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
 from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
-from mockserver.server.log_format import JsonFormatter, LineFormatter
-from mockserver.server.log_output import FLUSH_SECONDS, LogOutput
+from mockserver.server.log_output import FLUSH_SECONDS, set_up_logging
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.server.socket import (
     BACKLOG,
@@ -57,6 +56,8 @@ KEEP_ALIVE = 75
 """Seconds an idle connection stays open: long enough for the connection pool of a slow test."""
 TICK = 1.0
 """Seconds between two updates of the Date header."""
+DRAIN_TICK = 0.1
+"""Seconds until a second signal ends the drain."""
 SPARE_FILES = 100
 """Open files that are reserved for storage and callbacks."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -68,7 +69,7 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     sys.setswitchinterval(0.001)  # the event loop waits this long for the interpreter lock when threads compute
     raise_open_files()
     return_freed_memory()
-    _set_up_logging(settings)
+    set_up_logging(settings)
     check_workers(settings)
     if settings.workers > 1 and app is None:
         return _supervise(settings)
@@ -99,7 +100,7 @@ def _supervise(settings: Settings) -> int:
             stack.enter_context(port_file(settings.port_file, listener.getsockname()[1]))
             _print_ready(settings, listener)
 
-        supervisor = Supervisor(partial(_serve_as_worker, replace(settings, port_file="")), listener)
+        supervisor = Supervisor(partial(_serve_as_worker, replace(settings, port_file="")), listener, settings.drain)
         return supervisor.run(settings.workers, report)
 
 
@@ -193,6 +194,7 @@ class EventDrivenServer(uvicorn.Server):
         self.when_stopped: Callable[[], None] = lambda: None
         """Called when the server begins to stop, possibly in a signal handler."""
         self._stopping = asyncio.Event()
+        self._app, self._drain = app, settings.drain
         self._loop: asyncio.AbstractEventLoop | None = None
         self.servers: list[asyncio.base_events.Server] = []
         LOG.addFilter(_is_no_cut)
@@ -225,6 +227,12 @@ class EventDrivenServer(uvicorn.Server):
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK)
+            await self.on_tick(0)
+        if isinstance(self._app, MockServer):
+            self._app.prepare_to_stop()
+        end = asyncio.get_running_loop().time() + self._drain
+        while not self.force_exit and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(DRAIN_TICK)
             await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -285,7 +293,7 @@ def _watchdog(settings: Settings) -> Iterator[Callable[[], None]]:
 
     def watch() -> None:
         if os.read(reader, 1):
-            end = time.monotonic() + END
+            end = time.monotonic() + settings.drain + END
             while (rest := end - time.monotonic()) > 0:
                 if select.select([reader], [], [], rest)[0] and not os.read(reader, 1):
                     break
@@ -324,18 +332,6 @@ def _flush_output() -> None:
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """Stop before serving has started; process 1 of a container would otherwise ignore SIGTERM."""
     raise SystemExit(0)
-
-
-def _set_up_logging(settings: Settings) -> None:
-    """Log to standard error in the configured format."""
-    handler: logging.Handler
-    try:
-        handler = LogOutput(sys.stderr)
-    except (AttributeError, OSError, ValueError):  # there is no standard error
-        handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
-    logging.basicConfig(handlers=[handler])
-    logging.getLogger("mockserver").setLevel(settings.log_level.upper())
 
 
 def _print_ready(settings: Settings, listener: socket.socket) -> None:

@@ -40,12 +40,20 @@ class _Worker(NamedTuple):
 class Supervisor:
     """The worker processes."""
 
-    def __init__(self, run: Callable[[socket.socket, Callable[[], None], int], int], listener: socket.socket) -> None:
-        """`run` serves until SIGTERM, calls a function when it answers, and stops when a descriptor is closed."""
+    def __init__(
+        self, run: Callable[[socket.socket, Callable[[], None], int], int], listener: socket.socket, drain: float = 0.0
+    ) -> None:
+        """`run` serves until SIGTERM, calls a function when it answers, and stops when a descriptor is closed.
+
+        `drain` are the seconds that workers go on to serve after the signal.
+        """
+        self._patience = LAST + drain
         self._run = run
         self._listener = listener
         self._workers: dict[int, _Worker] = {}
         self._life = os.pipe()
+        self._told: set[int] = set()
+        """Workers that have had a signal; a second one would cut off their requests in flight."""
         self._has_stopped = False
 
     def run(self, count: int, when_ready: Callable[[], None]) -> int:
@@ -117,18 +125,25 @@ class Supervisor:
                 if not self._has_stopped:
                     sys.stderr.write(f"mockserver: worker {pid} has ended; another one is started\n")
                     _pause(PAUSE)
+                if not self._has_stopped:
                     self._start()
 
     def _stop(self) -> None:
+        """Called again, it ends the requests in flight of those that stop already."""
         self._has_stopped = True
         for pid in list(self._workers):
+            self._told.add(pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
     def _end_all(self) -> None:
         """Stop the workers, and kill those that take too long."""
-        self._stop()
-        end = time.monotonic() + LAST
+        self._has_stopped = True
+        self._listener.close()  # held open here, new connections would wait for workers that accept none
+        for untold in self._workers.keys() - self._told:
+            with suppress(ProcessLookupError):
+                os.kill(untold, signal.SIGTERM)
+        end = time.monotonic() + self._patience
         while self._workers:
             pid = _ended()
             if pid is not None:

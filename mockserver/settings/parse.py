@@ -22,6 +22,8 @@ CORS_WANTED = "'local', 'any', 'off', or origins such as https://app.example:808
 CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
 STORE_WANTED = "'memory', 'sqlite:///ABSOLUTE/PATH.db', or 'redis://HOST:PORT/DB' (also rediss:// and unix://)"
 CORS_LOCAL, CORS_ANY, CORS_OFF = "local", "any", "off"
+REPLICA_WANTED = "1 to 253 of the characters A-Z a-z 0-9 . _ -"
+_REPLICA = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
 _USUAL_PORTS = {"http": "80", "https": "443"}
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
@@ -36,6 +38,13 @@ class StoreAddress(NamedTuple):
     """`memory`, `sqlite` or `redis`."""
     target: str = ""
     """The path of the SQLite file; the URL of the Redis server."""
+
+
+def read_replica(text: str, place: str = "replica") -> str:
+    """The name of a server among others, as logs and metrics show it."""
+    if text and not _REPLICA.fullmatch(text):
+        raise SettingsError(f"{place}: {truncated_repr(text)} is no name of a replica; wanted {REPLICA_WANTED}")
+    return text
 
 
 def read_store(text: str, place: str = "store") -> StoreAddress:
@@ -204,6 +213,7 @@ def _origin(text: str) -> str | None:
 
 SYNTAXES: Mapping[str, Callable[[str, str], object]] = {
     "store": read_store,
+    "replica": read_replica,
     "clock": read_clock,
     "progression": read_progression,
     "callback_retries": read_retries,

@@ -1,6 +1,7 @@
 """All settings. Flags, environment variables, config file and docs are derived from this table."""
 
 from dataclasses import Field, dataclass, fields
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.errors import SettingsError
@@ -66,6 +67,27 @@ class CoreSettings:
         False,
         "Use the store although it was made with other settings (seed, fixtures, documents).",
         group=LISTENING,
+    )
+    ready_when_store: bool = setting(
+        False,
+        "Let GET /ready ask the store each time, and answer 503 if it does not answer. By default /ready tells whether "
+        "it answered the latest request.",
+        group=LISTENING,
+    )
+    drain: int = setting(
+        0,
+        "After SIGTERM, how long GET /ready answers 503 while requests are still served, so that a load balancer sends "
+        "no more; then requests in flight finish.",
+        group=LISTENING,
+        metavar="SECONDS",
+        minimum=0,
+        maximum=3600,
+    )
+    replica: str = setting(
+        "",
+        "Name of this server in request logs and metrics; with a shared store the name of the host by default.",
+        group=LISTENING,
+        metavar="NAME",
     )
     fixtures: tuple[str, ...] = setting(
         (), "A folder of fixtures; it overrides the bundled ones. Repeatable.", group=SERVING, metavar="DIR"
@@ -259,6 +281,11 @@ def url_of(host: str, port: int) -> str:
     """The server's URL for clients on this machine; a wildcard address is replaced by loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def replica_of(settings: CoreSettings) -> str:
+    """The server's name among replicas; empty if it has none."""
+    return settings.replica or ("" if settings.store == "memory" else gethostname())
 
 
 def flag_of(name: str) -> str:

@@ -1,6 +1,6 @@
 """What a shared store needs of an engine: bytes by sandbox, collection and key, and commits that compare versions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 GRACE = 600.0
@@ -65,6 +65,10 @@ class Backend(Protocol):
 
     is_available: bool
     """Whether it answered the last time."""
+    round_trips: int
+    """Questions and changes so far, each with one wait; threads that count at the same time may lose a count."""
+    failures: int
+    """How many of them had no answer."""
 
     def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
         """The version, and the contents of these keys at that version."""
@@ -98,6 +102,12 @@ class Backend(Protocol):
 
     def entry(self, name: str) -> Entry | None:
         """The sandbox of that name or key."""
+
+    def totals(self) -> Mapping[str, int]:
+        """The number of keys in each collection, over all of these sandboxes. Takes longer, the more keys there are."""
+
+    def stored_bytes(self) -> int:
+        """Bytes that the engine takes for all it holds."""
 
     def has_blob(self, id_: str) -> bool:
         """Whether a blob is stored; it is kept for the next GRACE seconds then, even if no value refers to it."""

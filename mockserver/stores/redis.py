@@ -8,7 +8,7 @@ While the server does not answer, requests fail at once; a thread asks it once a
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +35,8 @@ SWEEP_SECONDS = 30.0
 """Seconds between two searches for blobs that can be deleted."""
 SWEEP_MOST = 100
 """Blobs that one search deletes."""
+TOTALS_SLICE = 500
+"""Sandboxes whose collections are counted in one script, so that others need not wait."""
 _FULL = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
 """The beginnings of errors of a server that takes no more changes."""
 
@@ -164,6 +166,20 @@ if version == '0' then name = redis.call('HGET', P .. 'keys', N) end
 if not name then return {} end
 return {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
 """
+_TOTALS = """
+local counts, found = {}, {}
+for _, name in ipairs(redis.call('ZRANGE', P .. 'sandboxes', ARGV[2], ARGV[3])) do
+  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. name)) do
+    local count = redis.call('HLEN', P .. 'c' .. S .. name .. S .. collection)
+    counts[collection] = (counts[collection] or 0) + count
+  end
+end
+for collection, count in pairs(counts) do
+  found[#found + 1] = collection
+  found[#found + 1] = count
+end
+return found
+"""
 _SWEEP = """
 local gone = 0
 for _, blob in ipairs(redis.call('ZRANGEBYSCORE', P .. 'unused', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
@@ -189,6 +205,7 @@ class RedisBackend:
         self._is_closed = threading.Event()
         self.is_available = True
         """Whether the server answered the last time."""
+        self.round_trips = self.failures = 0
         try:
             self._client: Any = redis.Redis.from_url(
                 url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=Retry(NoBackoff(), 0),
@@ -202,7 +219,7 @@ class RedisBackend:
                 "fetch": _FETCH, "scan": _SCAN, "count": _COUNT, "commit": _COMMIT, "drop": _DROP, "entry": _ENTRY,
             }.items()
         }  # fmt: skip
-        for name, text in {"entries": _ENTRIES, "due": _DUE, "sweep": _SWEEP}.items():
+        for name, text in {"entries": _ENTRIES, "due": _DUE, "sweep": _SWEEP, "totals": _TOTALS}.items():
             self._scripts[name] = self._client.register_script(_LISTING + text)
         self._check()
         threading.Thread(target=self._watch, name="mockserver-redis", daemon=True).start()
@@ -256,6 +273,17 @@ class RedisBackend:
         found = self._run("entry", name)
         return _entry(found) if found and found[1] is not None else None
 
+    def totals(self) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, self.size(), TOTALS_SLICE):
+            rows = self._run("totals", start, start + TOTALS_SLICE - 1)
+            for collection, count in zip(rows[::2], rows[1::2], strict=True):
+                found[collection.decode()] = found.get(collection.decode(), 0) + count
+        return found
+
+    def stored_bytes(self) -> int:
+        return int(self._call(lambda: self._client.info("memory"))["used_memory"])
+
     def has_blob(self, id_: str) -> bool:
         # Marked as unused now, whether a value refers to it or not: a sweep looks for values.
         if not self._call(lambda: self._client.exists(_chunk(id_, 0))):
@@ -288,14 +316,18 @@ class RedisBackend:
         return self._call(lambda: self._scripts[script](args=(PREFIX, *given)))
 
     def _call(self, action: Callable[[], Any]) -> Any:
+        self.round_trips += 1
         if not self.is_available:
+            self.failures += 1
             raise StoreUnavailable(f"Redis at {self._place} does not answer")
         try:
             return action()
         except (redis.ConnectionError, redis.TimeoutError) as problem:
             self.is_available = False
+            self.failures += 1
             raise StoreUnavailable(f"Redis at {self._place} does not answer: {_reason(problem)}") from None
         except redis.RedisError as problem:
+            self.failures += 1
             text = str(problem)
             is_full = any(word in text for word in _FULL)
             raise StoreUnavailable(f"Redis at {self._place} refuses: {text[:200]}", is_full=is_full) from None

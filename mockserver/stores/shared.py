@@ -128,14 +128,14 @@ class SharedPartition:
         try:
             if not self._changes and self._kept is None:
                 if not self._is_checked and self._backend.fetch(self.name, ())[0] != self._version:
-                    raise Conflict
+                    raise self._conflict()
                 return self._take_committed()
             changes, size = self._gathered()
             facts = self.facts()
             told = None if facts == self._facts else facts
             version = self._backend.commit(self.name, self._version, changes, told, self._store.wall())
             if version is None:
-                raise Conflict
+                raise self._conflict()
             self._facts = facts
         except BaseException:
             self.roll_back()
@@ -282,8 +282,12 @@ class SharedPartition:
     def _check(self, version: int) -> None:
         """Raises Conflict if what was just read is not of the version of what is known."""
         if version != self._version:
-            raise Conflict
+            raise self._conflict()
         self._is_checked = True
+
+    def _conflict(self) -> Conflict:
+        self._store.conflicts += 1
+        return Conflict()
 
     def _gathered(self) -> tuple[Changes, int]:
         """The changes in bytes, and the number of these bytes."""
@@ -358,6 +362,8 @@ class SharedStore:
         self.process = f"{socket.gethostname()} {os.getpid()} {id(self):x}"
         """Tells this store from those of other processes."""
         self.passing = frozenset(passing)
+        self.conflicts = 0
+        """Transactions that another process made void."""
         self._partitions: dict[str, SharedPartition] = {}
         self._sizes: dict[str, int] = {}
         self._total = 0

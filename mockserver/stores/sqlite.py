@@ -9,7 +9,7 @@ import math
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class SqliteBackend:
         """Open or create the file; raises StoreError. `wall` is the wall clock, in Unix seconds."""
         self._path = path
         self._wall = wall
+        self.round_trips = self.failures = 0
         self._connections = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
@@ -149,6 +150,18 @@ class SqliteBackend:
     def entry(self, name: str) -> Entry | None:
         found = self._listed(f"{_ENTRY} WHERE name = ? OR (key = ? AND key <> '')", name, name)
         return found[0] if found else None
+
+    def totals(self) -> Mapping[str, int]:
+        query = (
+            "SELECT collection, count(*) FROM entries "  # noqa: S608  a constant
+            f"WHERE sandbox IN (SELECT id FROM sandboxes WHERE {_LISTED}) GROUP BY collection"
+        )
+        with self._reading() as connection:
+            return dict(connection.execute(query).fetchall())
+
+    def stored_bytes(self) -> int:
+        files = (Path(self._path + end) for end in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def has_blob(self, id_: str) -> bool:
         with self._transaction() as connection:
@@ -267,6 +280,7 @@ class SqliteBackend:
     @contextmanager
     def _reading(self, *, several: bool = True) -> Iterator[sqlite3.Connection]:
         """A connection whose statements see one commit, if there are several."""
+        self.round_trips += 1
         try:
             connection = self._connection()
             if not several:
@@ -282,6 +296,7 @@ class SqliteBackend:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self.round_trips += 1
         with self._writing:  # so that threads of this process need no pauses to wait for each other
             try:
                 connection = self._connection()
@@ -299,6 +314,7 @@ class SqliteBackend:
                 raise self._unavailable(error) from None
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
+        self.failures += 1
         name = getattr(error, "sqlite_errorname", "")
         is_full = any(name.startswith(each) for each in _FULL)
         return StoreUnavailable(f"the store {self._path} cannot be used: {_problem(error)}", is_full=is_full)

@@ -10,21 +10,25 @@ from starlette.applications import Starlette
 
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
+from mockserver.errors import StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
-from mockserver.settings.table import Settings
+from mockserver.settings.table import Settings, replica_of
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import Gateway
-from mockserver.web.lanes import own_lane
+from mockserver.web.lanes import in_lane, own_lane
 from mockserver.web.paths import (
     ADMIN_PREFIX,
     BROWSER_PATHS,
     HEALTH,
     INSPECTOR_PATHS,
     INSPECTOR_PREFIX,
+    METRICS,
     NO_CONTENT,
     NOT_READY,
+    READY,
     ROOT,
+    STOPPING,
 )
 from mockserver.web.scopes import read_headers, read_request, route_path
 from mockserver.workers import LaneFull
@@ -36,7 +40,9 @@ if TYPE_CHECKING:
     from mockserver.web import index, request_log
     from mockserver.web.admin import app as admin_app
     from mockserver.web.inspector import app as inspector_app
+    from mockserver.web.metrics import app as metrics_app
 else:
+    metrics_app = lazy_module("mockserver.web.metrics.app")
     request_log = lazy_module("mockserver.web.request_log")
     index = lazy_module("mockserver.web.index")
     admin_app = lazy_module("mockserver.web.admin.app")
@@ -64,7 +70,7 @@ class MockServer(Starlette):
         settings = self._settings
         self.state.engine = self._engine = engine
         dispatch = _Dispatch(engine, settings)
-        self._log = _request_log(engine) if settings.log_level in {"debug", "info"} else None
+        self._log = _request_log(engine, settings) if settings.log_level in {"debug", "info"} else None
         # Starlette's router forms reference cycles, which would keep its members until garbage collection.
         self.router.default = partial(_answer_unrouted, proxy(dispatch))
         self._dispatch = dispatch
@@ -122,6 +128,10 @@ class MockServer(Starlette):
         else:
             await answer(scope, receive, send)
 
+    def prepare_to_stop(self) -> None:
+        """Have /ready answer 503 from now on; all else is answered as before."""
+        self._dispatch.stop()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delivers callbacks while the block runs; the lifespan calls it."""
@@ -140,13 +150,19 @@ class _Dispatch:
         self._engine = engine
         self._settings = settings
         self.gateway = Gateway(engine, settings)
-        self._pages: dict[str, Page] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
+        self._pages: dict[str, Page | None] = {path: partial(_fixed_page, page) for path, page in HEALTH.items()}
+        self._own = set(HEALTH)
+        """Paths beside ADMIN_PREFIX that no document has."""
         if engine.sandboxes.is_shared:
-            self._pages["/ready"] = partial(_readiness, engine)
+            self._pages[READY] = None if settings.ready_when_store else partial(_readiness, engine)
+        if not engine.serves(METRICS):
+            self._own.add(METRICS)
+            self._pages[METRICS] = None
         if not engine.serves(ROOT):
             self._pages[ROOT] = partial(_index, engine, settings)
         self._pages |= {path: partial(_fixed_page, NO_CONTENT) for path in BROWSER_PATHS if not engine.serves(path)}
         self._admin: App | None = None
+        self._metrics: App | None = None
         self._inspector: App | None = None
 
     @property
@@ -161,15 +177,12 @@ class _Dispatch:
         page = self._pages.get(path)
         if page is not None and scope["method"] in {"GET", "HEAD"}:
             return self.gateway.deliver(page(scope), scope["method"], receive, send)
-        if path.startswith(ADMIN_PREFIX) or path in HEALTH:
-            is_page = path in INSPECTOR_PATHS or path.startswith(f"{INSPECTOR_PREFIX}/")
-            app = self._inspector if is_page else self._admin
-            return app(scope, receive, send) if app is not None else self._first_call(is_page, scope, receive, send)
+        if path.startswith(ADMIN_PREFIX) or path in self._own:
+            return self._app_of(path, scope["method"])(scope, receive, send)
         return self.gateway(scope, receive, send)
 
-    async def _first_call(self, is_page: bool, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def _first_call(self, build: "Callable[[], App]", scope: "Scope", receive: "Receive", send: "Send") -> None:
         """The first call of the admin API or the inspector. Importing them takes half a second of a busy machine."""
-        build = self._inspector_app if is_page else self._admin_app
         with suppress(LaneFull):  # no thread: the event loop builds it
             await self._engine.workers.run(own_lane(), build)
         await build()(scope, receive, send)
@@ -182,6 +195,35 @@ class _Dispatch:
                 return HEALTH[path]
             return None
         return self.gateway.respond(request)
+
+    def stop(self) -> None:
+        """Have /ready answer 503 from now on."""
+        self._pages[READY] = partial(_fixed_page, STOPPING)
+
+    def _app_of(self, path: str, method: str) -> "App":
+        """The application for a path under ADMIN_PREFIX, or one of `_own`."""
+        if path == READY and method in {"GET", "HEAD"}:
+            return self._ask_store
+        if path == METRICS:
+            app, build = self._metrics, self._metrics_app
+        elif path in INSPECTOR_PATHS or path.startswith(f"{INSPECTOR_PREFIX}/"):
+            app, build = self._inspector, self._inspector_app
+        else:
+            app, build = self._admin, self._admin_app
+        return app if app is not None else partial(self._first_call, build)
+
+    async def _ask_store(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer /ready after the store has answered, or not. A thread waits for it."""
+        try:
+            page = await in_lane(self._engine.workers, own_lane(), partial(_asked_readiness, self._engine), receive)
+        except ConnectionResetError:
+            return
+        await self.gateway.deliver(page, scope["method"], receive, send)
+
+    def _metrics_app(self) -> "App":
+        if self._metrics is None:
+            self._metrics = metrics_app.Metrics(self._engine, self._settings, self.gateway.delivery)
+        return self._metrics
 
     def _admin_app(self) -> "App":
         if self._admin is None:
@@ -221,8 +263,8 @@ async def _refuse_websocket(receive: "Receive", send: "Send") -> None:
         await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
 
-def _request_log(engine: Engine) -> "request_log.RequestLog":
-    return request_log.RequestLog(engine)
+def _request_log(engine: Engine, settings: Settings) -> "request_log.RequestLog":
+    return request_log.RequestLog(engine, replica_of(settings))
 
 
 def _fixed_page(page: Response, _: "Scope") -> Response:
@@ -232,6 +274,14 @@ def _fixed_page(page: Response, _: "Scope") -> Response:
 def _readiness(engine: Engine, _: "Scope") -> Response:
     """The health check that fails while the store does not answer."""
     return HEALTH["/ready"] if engine.sandboxes.is_available else NOT_READY
+
+
+def _asked_readiness(engine: Engine) -> Response:
+    try:
+        len(engine.sandboxes)
+    except StoreUnavailable:
+        return NOT_READY
+    return HEALTH[READY]
 
 
 def _index(engine: Engine, settings: Settings, scope: "Scope") -> Response:

@@ -9,13 +9,18 @@ INSPECTOR_PATHS = frozenset({ADMIN_PREFIX, f"{ADMIN_PREFIX}/", f"{ADMIN_PREFIX}/
 """
 ROOT = "/"
 """The index page, for a server that is opened in a browser, unless a document has an operation there."""
+READY = "/ready"
 HEALTH = {
     f"/{path}": Response(200, "application/json", b'{"status":"%b"}' % word)
     for path, word in (("health", b"ok"), ("ready", b"ready"))
 }
 """Health checks. They need no token, and faults do not apply."""
+METRICS = "/metrics"
+"""Figures of operation. They need the admin token where /__admin does, and faults do not apply."""
 NOT_READY = Response(503, "application/json", b'{"status":"the store does not answer"}', (("Retry-After", "1"),))
 """The answer of /ready while the store does not answer."""
+STOPPING = Response(503, "application/json", b'{"status":"stopping"}')
+"""The answer of /ready once the server was told to stop."""
 
 _SIZES = ("", *(f"-{size}x{size}" for size in (57, 60, 72, 76, 114, 120, 144, 152, 167, 180)))
 BROWSER_PATHS = (

@@ -19,14 +19,17 @@ QUIET = frozenset(HEALTH)
 """Paths of frequent requests, which are logged at the level `debug`."""
 MAX_METHOD = 20
 SANDBOX_HEADER = b"x-mock-sandbox"
+_OPTIONAL = ("sandbox", "reason", "replica")
 _facts: ContextVar[dict[str, str] | None] = ContextVar("mockserver_request", default=None)
 
 
 class RequestLog:
     """Logs each request of an ASGI app when its answer has been sent, or its client is gone."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, replica: str = "") -> None:
+        """`replica` is the server's name among others, which each line has."""
         engine.observer = note
+        self._own = {"replica": replica} if replica else {}
 
     async def watch(self, app: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Have the app answer the request, and log it."""
@@ -53,10 +56,10 @@ class RequestLog:
         finally:
             _facts.reset(token)
             milliseconds = round((perf_counter() - begun) * 1000, 1)
-            _write(level, scope, status, milliseconds, facts)
+            _write(level, scope, status, milliseconds, {**facts, **self._own})
 
 
-def note(sandbox: Sandbox, reason: str) -> None:
+def note(sandbox: Sandbox, _operation: str, _status: int, reason: str, _seconds: float) -> None:
     """Record what the engine knows of the current request."""
     facts = _facts.get()
     if facts is not None:
@@ -76,7 +79,8 @@ def _write(level: int, scope: "Scope", status: int, milliseconds: float, facts: 
         "ms": milliseconds,
         "sandbox": shown_path(facts.get("sandbox", "")),
         "reason": facts.get("reason", ""),
+        **({"replica": facts["replica"]} if "replica" in facts else {}),
     }
     line = "{method} {path} {status} {ms} ms".format_map(fields)
-    more = "".join(f" {name}={fields[name]}" for name in ("sandbox", "reason") if fields[name])
+    more = "".join(f" {name}={fields[name]}" for name in _OPTIONAL if fields.get(name))
     log.log(level, "%s", line + more, extra={"request": fields})

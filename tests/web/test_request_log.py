@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from time import perf_counter
 
@@ -9,7 +10,10 @@ import pytest
 from builders import make_client
 from starlette.testclient import TestClient
 
+from mockserver.errors import SettingsError
 from mockserver.server.log_format import JsonFormatter, LineFormatter
+from mockserver.settings.load import read_settings
+from mockserver.settings.table import Settings, replica_of
 
 SECRET = "sk-live-0123456789abcdef"
 
@@ -110,3 +114,25 @@ def test_an_exception_stays_below_its_line() -> None:
     assert lines[0] == r"mockserver: ERROR: a\nb"
     assert all(line.startswith("    ") for line in lines[1:])
     assert len(JsonFormatter().format(record).splitlines()) == 1
+
+
+def test_each_line_names_the_replica_if_it_has_a_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mockserver.requests")
+    with make_client(log_level="info", replica="replica-1") as client:
+        client.get("/user")
+
+    assert [row["replica"] for row in fields_of(caplog)] == ["replica-1"]
+    assert caplog.messages[0].endswith(" replica=replica-1")
+    assert json.loads(JsonFormatter().format(caplog.records[-1]))["replica"] == "replica-1"
+
+
+def test_on_a_shared_store_a_replica_has_the_name_of_its_host() -> None:
+    assert replica_of(Settings(store="sqlite:////data/x.db")) == socket.gethostname()
+    assert replica_of(Settings(store="sqlite:////data/x.db", replica="one")) == "one"
+    assert replica_of(Settings()) == ""
+
+
+@pytest.mark.parametrize("name", ["two words", "a\nb", "x" * 300, "é"])
+def test_a_name_that_could_forge_a_log_line_is_no_replica(name: str) -> None:
+    with pytest.raises(SettingsError, match="no name of a replica"):
+        read_settings({"replica": name}, {})

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 from mockserver.sandbox.manager import UNPINNED_SHARE, SandboxesFull, SandboxManager
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
-from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
-from mockserver.sandbox.shared.sandbox import CLAIMS, SERVER, SharedSandbox
+from mockserver.sandbox.sandbox import STATE_TYPES, Sandbox, SandboxDefaults
+from mockserver.sandbox.shared.journal import TOTALS
+from mockserver.sandbox.shared.sandbox import CLAIMS, LEASES, SERVER, SharedSandbox
 from mockserver.stores.backend import Entry
 from mockserver.stores.shared import SharedStore
 
@@ -15,6 +16,8 @@ MAX_HANDLES = 1000
 EVICTED, COUNTS = "evicted", "counts"
 """Of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
 SERVER_TYPES: Mapping[str, Any] = {EVICTED: int, COUNTS: int, CLAIMS: tuple[str, float]}
+_INNER = frozenset({*STATE_TYPES, TOTALS, LEASES})
+"""Collections that hold a sandbox's own state, and nothing that a client has created."""
 FIRST_LOOK = 32
 """The least recently used sandboxes among which one is looked for that may be evicted."""
 
@@ -96,6 +99,23 @@ class SharedSandboxManager(SandboxManager):
     def due(self, now: float) -> list[Sandbox]:
         """The sandboxes with a callback that is due at that wall-clock time, or was lost by the process that had it."""
         return [self._fresh(each) for each in self._backend.due(now)]
+
+    def totals(self) -> dict[str, int]:
+        return {name: count for name, count in self._backend.totals().items() if name not in _INNER}
+
+    def stored_bytes(self) -> int:
+        return self._backend.stored_bytes()
+
+    def journal_drops(self) -> int | None:
+        return None
+
+    def store_figures(self) -> dict[str, int]:
+        backend = self._backend
+        return {
+            "round_trips": backend.round_trips,
+            "conflicts": self._shared.conflicts,
+            "failures": backend.failures,
+        }
 
     def _make(self, name: str, own: SandboxOptions, *, by_token: bool) -> Sandbox:
         with self._making:

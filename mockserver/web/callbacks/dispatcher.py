@@ -77,7 +77,10 @@ class CallbackDispatcher:
         self._sandboxes = engine.sandboxes
         self._lease = LEASE_SECONDS + self._rules.timeout
         self._rounds = KeyedExecutor()
+        self.attempts: dict[str, int] = {}
+        """Attempts to deliver so far, by the state that followed."""
         self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._counting = Lock()
         self._has_stopped = False
 
     def start(self) -> None:
@@ -153,9 +156,14 @@ class CallbackDispatcher:
             delivery.outbox.update(callback.tried(attempt, state))
             wait = self._rules.retries[delivery.failures] + self._lease if state is State.RETRYING else 0.0
             delivery.sandbox.lease(delivery.id, wait)
+            delivery.sandbox.after_commit(partial(self._count, state))
         if state is State.RETRYING:
             known = ref(delivery.sandbox), ref(delivery.outbox)
             self._later(self._rules.retries[delivery.failures], partial(self._go_again, *known, delivery.id, failures))
+
+    def _count(self, state: State) -> None:
+        with self._counting:
+            self.attempts[state] = self.attempts.get(state, 0) + 1
 
     def _poll(self) -> None:
         """Look for callbacks that are due, or were left by a process that has ended, in all sandboxes of the store."""
