@@ -1,4 +1,4 @@
-"""Validates a request and its answer against the document, whoever gave the answer."""
+"""Validates a request and a response against the document, also a response that another server gave."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

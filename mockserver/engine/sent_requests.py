@@ -6,9 +6,9 @@ from typing import NamedTuple
 from mockserver.api.call import Call
 from mockserver.engine.canned import canned_response, with_warnings
 from mockserver.http import Response
-from mockserver.openapi.callbacks import Occasion, find_target
 from mockserver.openapi.generate.bodies import body_of, encoded_body, sent_media_type
 from mockserver.openapi.operations import SentRequest
+from mockserver.openapi.wire.runtime_expressions import Occasion, find_target
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.ids import as_uuid, canonical
 from mockserver.sandbox.sandbox import Sandbox

@@ -16,11 +16,10 @@ from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
 
 if TYPE_CHECKING:  # only documents other than the bundled one need these
-    from mockserver.openapi import callbacks as sending
+    from mockserver.openapi.loading import callbacks, sides
     from mockserver.openapi.loading import read as reading
-    from mockserver.openapi.loading import sides
 else:
-    sending = lazy_module("mockserver.openapi.callbacks")
+    callbacks = lazy_module("mockserver.openapi.loading.callbacks")
     reading = lazy_module("mockserver.openapi.loading.read")
     sides = lazy_module("mockserver.openapi.loading.sides")
 
@@ -63,7 +62,7 @@ class OpenApiDocument:
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
         self.webhooks: tuple[SentRequest, ...] = (
-            tuple(sending.read_webhooks(self)) if is_foreign and "webhooks" in document else ()
+            tuple(callbacks.read_webhooks(self)) if is_foreign and "webhooks" in document else ()
         )
         self.operations: tuple[Operation, ...] = tuple(self._read_operations())
         self.by_key: Mapping[str, Operation] = self._index()
@@ -178,7 +177,7 @@ class OpenApiDocument:
             is_deprecated=node.get("deprecated") is True,
             price=node.get(PRICE),
             callbacks=(
-                tuple(sending.read_sent_requests(self, node["callbacks"], f"{place}: callbacks"))
+                tuple(callbacks.read_sent_requests(self, node["callbacks"], f"{place}: callbacks"))
                 if self.is_foreign and "callbacks" in node
                 else ()
             ),

@@ -236,7 +236,7 @@ class Accounts:
             self._running.expect(batch.id, batch.first_due())
 
     def recount(self) -> None:
-        """Compute the collections in DERIVED anew from accounts and batches: no batch is settled yet."""
+        """Replace the collections in DERIVED by what follows from accounts and batches: no batch is settled yet."""
         for rows in (self._settled, self._promised, self._unpaid):
             for key, _ in rows.items():
                 rows.delete(key)

@@ -2,7 +2,7 @@
 
 The file is in WAL mode with `synchronous=NORMAL`: what is committed survives the end of the process at any moment; a
 power cut may lose the latest commits, and damages nothing. Each thread has a connection of its own. Reads see the
-latest commit and wait for nobody; a commit is one `BEGIN IMMEDIATE` transaction of a few statements.
+latest commit and do not wait; a commit is one `BEGIN IMMEDIATE` transaction of a few statements.
 """
 
 import math

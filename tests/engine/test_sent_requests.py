@@ -98,8 +98,11 @@ def test_a_webhook_is_sent_when_the_test_asks_for_it(tmp_path: Path) -> None:
         httpx.post(f"{admin}/newPet", json={"url": f"{receiver.url}/b", "payload": {"mine": 1}}).raise_for_status()
         given = receiver.wait()
         unknown = httpx.post(f"{admin}/newPets", json={"url": receiver.url})
+        large = httpx.post(f"{admin}/newPet", json={"url": receiver.url, "payload": "x" * 300_000})
 
     assert (generated.path, generated.value["event"]) == ("/a", "done")
     assert (given.path, given.value) == ("/b", {"mine": 1})
     assert unknown.status_code == 404
     assert "newPet" in unknown.text
+    assert large.status_code == 413
+    assert receiver.is_left_alone()

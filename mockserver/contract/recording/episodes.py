@@ -1,9 +1,9 @@
 """Turns recorded exchanges into entries of a fixture file: answers in their order, and the timelines of jobs.
 
 A job is read several times, with different answers. Its timeline begins with the first answer that tells its id, and
-anew with each later request that may change it (such as a cancellation). What was read in between becomes the states
-of the timeline, each with its time; equal answers one after another are one state. Answers that say nothing of the job
-(429 and 5xx) are left out.
+begins again with each later request that may change it (such as a cancellation). What was read in between becomes the
+states of the timeline, each with its time; equal answers one after another are one state. Answers that say nothing of
+the job (429 and 5xx) are left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -8,6 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 from urllib import request
+from urllib.error import URLError
 from urllib.parse import unquote, urljoin, urlsplit
 
 from mockserver import __version__
@@ -78,7 +79,8 @@ def _read(url: str, most: int) -> bytes:
         with opener.open(asked, timeout=SECONDS) as answer:
             content: bytes = answer.read(most + 1)
     except (OSError, HTTPException, ValueError) as error:
-        raise SpecError(f"cannot be read: {error}", url) from error
+        reason = error.reason if type(error) is URLError else error
+        raise SpecError(f"cannot be read: {reason}", url) from error
     if len(content) > most:
         raise SpecError(f"it has more than {MAX_BYTES:,} bytes with its files", url)
     return content

@@ -21,6 +21,8 @@ else:
     sent_requests = lazy_module("mockserver.engine.sent_requests")
 
 MAX_URL = 4096
+MAX_PAYLOAD = 256 * 1024
+"""The most bytes of a webhook's payload as JSON: an inbox keeps a thousand."""
 
 
 def callbacks(call: AdminCall) -> Any:
@@ -72,11 +74,11 @@ def send_webhook(call: AdminCall) -> Any:
     if found is None:
         names = [each.name for each in call.engine.webhooks]
         raise AdminRefusal(404, f"No document has a webhook {name[:100]!r}.{did_you_mean(name, names)}")
+    given = orjson.dumps(call.body["payload"]) if "payload" in call.body else b""
+    if len(given) > MAX_PAYLOAD:
+        raise AdminRefusal(413, f"The payload is larger than {MAX_PAYLOAD} bytes.")
     key = call.sandbox.ids.next(f"webhook {name}", canonical(call.body))
-    if "payload" in call.body:
-        payload = sent_requests.Payload(orjson.dumps(call.body["payload"]), "application/json")
-    else:
-        payload = sent_requests.payload_of(found, key)
+    payload = sent_requests.Payload(given, "application/json") if given else sent_requests.payload_of(found, key)
     callback = sent_requests.add_request(call.sandbox, found, call.body["url"], key, payload)
     call.engine.settle(call.sandbox)
     outbox = call.sandbox.outbox
