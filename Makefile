@@ -59,7 +59,7 @@ docs: $(VENV)/docs.stamp
 lock: $(VENV)/test.stamp
 	$(PIP) install uv
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
-	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra redis --extra metrics --extra overlay --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --upgrade pyproject.toml --extra sqs --extra redis --extra metrics --extra watch --extra overlay --extra proxy --extra verify --group test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade pyproject.toml --extra redis --extra metrics -c requirements/test.txt -o requirements/image.txt
 	$(COMPILE) --upgrade --group build -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group docs -c requirements/test.txt -o requirements/docs.txt

@@ -6,13 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-import watchfiles
-
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
-from mockserver.errors import MockServerError
+from mockserver.errors import MockServerError, SettingsError
 from mockserver.settings.table import Settings
 from mockserver.web.app import MockServer
+
+try:
+    import watchfiles
+except ImportError as error:
+    wanted = "pip install 'batch-mockserver[watch]', or '.[watch]' in a checkout"
+    raise SettingsError(f"--watch needs the extra `watch`: {wanted}") from error
 
 MAX_FOLDERS = 1_000
 """The most folders that are watched."""

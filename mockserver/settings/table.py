@@ -119,7 +119,7 @@ class CoreSettings:
     )
     watch: bool = setting(
         False,
-        "Read the documents of --spec and the folders of --fixtures again when they change. Sandboxes stay.",
+        "Read the documents of --spec and the folders of --fixtures again when they change. Needs the extra `watch`.",
         group=SERVING,
     )
     seed: str = setting("mockserver", "The string that all ids and generated values are derived from.", group=BEHAVING)

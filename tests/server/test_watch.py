@@ -146,3 +146,14 @@ def test_a_served_sandbox_reads_its_files_again_when_one_changes(tmp_path: Path)
     assert process.returncode == 0
     assert told.count("read again") >= 2
     assert "Traceback" not in told
+
+
+def test_without_the_extra_the_flag_is_refused_with_a_sentence() -> None:
+    command = "import sys; sys.modules['watchfiles'] = None; from mockserver.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "serve", "--port", "0", "--watch"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "pip install 'batch-mockserver[watch]'" in done.stderr
+    assert "Traceback" not in done.stderr
