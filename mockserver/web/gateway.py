@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -51,6 +52,8 @@ _FETCHED = "empty"
 _NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
 """Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+Answer = Callable[[Request], Response]
 
 
 def _becomes_a_page(headers: Mapping[str, str]) -> bool:
@@ -127,7 +130,10 @@ class Gateway:
         if self.turns.is_counting and not self.turns.is_free(_size(request)):
             return None
         since = perf_counter()
-        response = self._answer(request)
+        try:
+            response = self._attempt(request, self._engine.handle)
+        except Conflict:
+            return None
         self.turns.count(since)
         return response
 
@@ -153,20 +159,24 @@ class Gateway:
             return response
         if self._is_long(request):
             return await self._answer_in_lane(request, partial(self._answer_kept, request), receive)
-        return await self._answer_in_turn(request, partial(self._answer, request), receive)
+        return await self._answer_in_turn(request, self._engine.handle, receive)
 
-    async def _answer_in_turn(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
-        """The answer, made on the event loop when it has time; in a thread if the sandbox is busy by then."""
+    async def _answer_in_turn(self, request: Request, answer: Answer, receive: "Receive") -> Response:
+        """The answer, made on the event loop when it has time; in a thread if the sandbox is busy by then.
+
+        So are further attempts after a conflict with another process, which wait for each other.
+        """
         try:
             await self.turns.wait(_size(request))
         except LaneFull as full:
             return busy(full)
-        if self._is_queued(request):
-            return await self._answer_in_lane(request, action, receive)
-        since = perf_counter()
-        response = action()
-        self.turns.count(since)
-        return response
+        if not self._is_queued(request):
+            since = perf_counter()
+            with suppress(Conflict):
+                response = self._attempt(request, answer)
+                self.turns.count(since)
+                return response
+        return await self._answer_in_lane(request, partial(self._insist, request, answer), receive)
 
     async def _read_body(self, headers: dict[str, str], receive: "Receive") -> bytes:
         """The whole body; raises Refusal TOO_LARGE or TIMED_OUT, and ConnectionResetError when the client left."""
@@ -217,38 +227,29 @@ class Gateway:
         """Whether the request's sandbox is busy."""
         return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
-    def _answer(self, request: Request) -> Response:
+    def _attempt(self, request: Request, answer: Answer) -> Response:
+        """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile."""
         try:
-            return self._engine.handle(request)
-        except Exception as error:
-            return self._after(error, request, partial(self._engine.handle, request))
-
-    def _after(self, error: Exception, request: Request, action: Callable[[], Response]) -> Response:
-        """The response after an error: that of another attempt, if another process has changed the sandbox."""
-        try:
-            if isinstance(error, Conflict):
-                return retried(action)
-            raise error
+            return answer(request)
+        except Conflict:
+            raise
         except StoreUnavailable as problem:
             return self._engine.unavailable(request, problem)
         except Exception:
             return internal_error(request.method, request.path)
 
+    def _insist(self, request: Request, answer: Answer) -> Response:
+        """The response, after as many attempts as it takes. Made in a thread."""
+        return self._attempt(request, lambda asked: retried(partial(answer, asked)))
+
     def _answer_kept(self, request: Request) -> Response:
         """The answer, on disk if it is large and there are many such ones. Made in a thread."""
-        held = [self._answer(request)]
+        held = [self._insist(request, self._engine.handle)]
         return self.delivery.kept(held.pop())
 
     async def _refuse(self, request: Request, refusal: Refusal, receive: "Receive") -> Response:
         """The answer to a request that was not received whole; raises ConnectionResetError when the client left."""
-        return await self._answer_in_turn(request, partial(self._refuse_now, request, refusal), receive)
-
-    def _refuse_now(self, request: Request, refusal: Refusal) -> Response:
-        action = partial(self._engine.refuse, request, refusal)
-        try:
-            return action()
-        except (Conflict, StoreUnavailable) as error:
-            return self._after(error, request, action)
+        return await self._answer_in_turn(request, lambda asked: self._engine.refuse(asked, refusal), receive)
 
     async def _answer_in_lane(self, request: Request, action: Callable[[], Response], receive: "Receive") -> Response:
         """The answer, made in a thread in the turn of the request's sandbox; raises as in_lane does, but LaneFull."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Generator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.engine.engine import MAKE_ROOM, Engine, sandbox_name
-from mockserver.errors import Refusal, StoreUnavailable
+from mockserver.errors import Conflict, Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.json_bodies import JsonError, parse_json
 from mockserver.openapi.operations import JSON
@@ -173,7 +173,7 @@ class _Endpoint:
         dispatcher = self._engine.dispatcher
         if isinstance(dispatcher, CallbackDispatcher):
             dispatcher.loop = asyncio.get_running_loop()
-        action = partial(self._answer, asked)
+        action = partial(retried, partial(self._answer, asked))
         name = self._engine.sandboxes.name_of(asked.sandbox) or asked.sandbox  # its lane has its name, not its key
         if route.grows and self._is_large(route, name):
             async with self._delivery.space.turn(name):
@@ -185,17 +185,15 @@ class _Endpoint:
             return await self._answer_in_steps(asked, request.receive)
         turns = self._turns
         await turns.wait(len(asked.body) + len(request.url.query))
-        if name in self._engine.workers.lanes:
-            return await in_lane(self._engine.workers, name, action, request.receive)
-        since = perf_counter()
-        response = action()
-        turns.count(since)
-        return response
+        if name not in self._engine.workers.lanes:
+            since = perf_counter()
+            with suppress(Conflict):  # further attempts wait for other processes, and the event loop should not
+                response = self._answer(asked)
+                turns.count(since)
+                return response
+        return await in_lane(self._engine.workers, name, action, request.receive)
 
     def _answer(self, asked: "_AdminRequest") -> Response:
-        return retried(partial(self._answer_once, asked))
-
-    def _answer_once(self, asked: "_AdminRequest") -> Response:
         call = self._call(asked)
         with call.sandbox.transaction:
             answer = self._encode(asked.route.answer(call))
