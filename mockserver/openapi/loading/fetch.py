@@ -8,7 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 from urllib import request
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urljoin, urlsplit
 
 from mockserver import __version__
@@ -78,6 +78,9 @@ def _read(url: str, most: int) -> bytes:
     try:
         with opener.open(asked, timeout=SECONDS) as answer:
             content: bytes = answer.read(most + 1)
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise SpecError(f"cannot be read: {error}", url) from error
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if type(error) is URLError else error
         raise SpecError(f"cannot be read: {reason}", url) from error

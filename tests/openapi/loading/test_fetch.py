@@ -1,7 +1,9 @@
 """A document by URL: read with its files from its own host only, in bounds, and never from the machine's own files."""
 
+import gc
 import threading
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,17 @@ def test_what_cannot_be_read_says_why(site: Site, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(fetch, "MAX_BYTES", 10)
     with pytest.raises(SpecError, match="more than 10 bytes"):
         read_any(site.put("large.json", make_document({})))
+
+
+def test_a_file_that_is_not_there_leaves_no_connection_open(site: Site) -> None:
+    gc.disable()
+    try:
+        read_any(site.put("openapi.json", referring("none.json")))
+
+        assert "/none.json" in site.asked
+        assert [each for each in gc.get_objects() if isinstance(each, HTTPResponse) and not each.isclosed()] == []
+    finally:
+        gc.enable()
 
 
 def test_files_that_refer_to_each_other_without_end_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
