@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 MEMORY = 3 * 1024**3
@@ -80,6 +81,32 @@ def attacked_server(*flags: str, memory: int = MEMORY) -> Iterator[AttackedServe
             process.kill()
 
 
+class MachineTime(NamedTuple):
+    """Clocks of the machine and of one process, in seconds."""
+
+    wall: float
+    ready: float
+    """How long threads of the process could have run, but had no core."""
+    others: float
+    """What other processes have computed."""
+
+    @classmethod
+    def now(cls, pid: int) -> "MachineTime":
+        wall = time.monotonic()
+        busy = sum(int(part) for n, part in enumerate(Path("/proc/stat").read_text().split()[1:9]) if n not in {3, 4})
+        own = ready = 0
+        for thread in Path(f"/proc/{pid}/task").glob("*"):
+            with suppress(OSError):  # it ended
+                spent = (thread / "schedstat").read_text().split()
+                own, ready = own + int(spent[0]), ready + int(spent[1])
+        return cls(wall, ready / 1e9, busy / os.sysconf("SC_CLK_TCK") - own / 1e9)
+
+    def waited(self, since: "MachineTime") -> float:
+        """Seconds that passed since then, without those in which other processes had the cores that this one needed."""
+        taken = min(self.ready - since.ready, (self.others - since.others) / (os.cpu_count() or 1))
+        return self.wall - since.wall - max(taken, 0)
+
+
 PROBES = 2
 """How many connections `others_are_served` holds to the attacked server."""
 
@@ -87,13 +114,14 @@ PROBES = 2
 class Probe:
     """Another client, which asks the same small question all the time."""
 
-    def __init__(self, port: int, path: str, token: str) -> None:
+    def __init__(self, server: AttackedServer, path: str, token: str) -> None:
         self.longest = 0.0
-        """Seconds of the longest wait for an answer so far, the one under way included."""
+        """Seconds of the longest wait for an answer so far, the one under way included; as `MachineTime.waited`."""
         self.answers = 0
         self.failures: list[str] = []
-        self._port, self._path, self._token = port, path, token
-        self._since: float | None = None
+        self._port, self._path, self._token = server.port, path, token
+        self._pid = server.process.pid
+        self._since: MachineTime | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
 
@@ -103,15 +131,14 @@ class Probe:
 
     def stop(self) -> None:
         self._stop.set()
-        if self._since is not None:
-            self.longest = max(self.longest, time.monotonic() - self._since)
+        self._count()
         self._thread.join(timeout=60)
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         is_stopped = False
         while not is_stopped:
-            self._since = time.monotonic()
+            self._since = MachineTime.now(self._pid)
             try:
                 connection.request("GET", self._path, headers={"Authorization": f"Bearer {self._token}"})
                 response = connection.getresponse()
@@ -123,22 +150,26 @@ class Probe:
                 self.answers += 1
                 if response.status >= 500:
                     self.failures.append(f"{self._path}: {response.status}")
-            self.longest = max(self.longest, time.monotonic() - self._since)
+            self._count()
             self._since = None
             is_stopped = self._stop.wait(0.01)
         connection.close()
+
+    def _count(self) -> None:
+        if (since := self._since) is not None:
+            self.longest = max(self.longest, MachineTime.now(self._pid).waited(since))
 
 
 @contextmanager
 def others_are_served(server: AttackedServer, *, health: float = 0.5, sandbox: float = 1.0) -> Iterator[None]:
     """Fails if other clients wait too long meanwhile: `health` seconds for /health, `sandbox` for another sandbox.
 
-    The longest wait for an idle server beside it is allowed on top, twice: a machine that is busy with other work
-    makes both slow, an attack only the one that is attacked.
+    The time in which other processes had the cores is not counted. The longest wait for an idle server beside it is
+    allowed on top, twice: a machine that is busy with other work makes both slow, an attack only the attacked one.
     """
     with attacked_server() as idle:
-        probes = [Probe(server.port, "/health", "other"), Probe(server.port, "/user", "other")]
-        control = Probe(idle.port, "/health", "other").start()
+        probes = [Probe(server, "/health", "other"), Probe(server, "/user", "other")]
+        control = Probe(idle, "/health", "other").start()
         for probe in probes:
             probe.start()
         try:
