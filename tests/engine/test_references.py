@@ -69,7 +69,6 @@ def uncollected() -> Iterator[Callable[[], list[str]]]:
     yield find
     gc.set_debug(0)
     gc.garbage.clear()
-    gc.unfreeze()
     gc.enable()
 
 
