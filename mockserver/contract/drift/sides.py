@@ -10,9 +10,9 @@ from mockserver.contract.drift.differences import Pair
 from mockserver.contract.exchange import DocumentChecker
 from mockserver.contract.live.plan import PlannedRequest
 from mockserver.contract.live.runner import LiveExchange
-from mockserver.contract.recording.aliases import is_id_name
 from mockserver.contract.upstream import Headers, UpstreamUrl
 from mockserver.engine.engine import Engine
+from mockserver.fixtures.ids import is_id_name
 from mockserver.fixtures.recordings import RecordedEntry, body_path
 from mockserver.http import Request, Response, Upload
 from mockserver.openapi.generate.values import generate_value
