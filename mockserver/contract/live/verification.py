@@ -120,11 +120,12 @@ def format_plan(checked: Preparation, budget: LiveBudget) -> list[str]:
         cost = "-" if is_free else f"{price.amount:g} {price.unit}"
         rows.append((each.operation.method, each.target[:80], each.origin, cost, sent))
     lines = format_table(rows) if checked.planned else []
-    asked = [("UNKNOWN", "METHODS", "PRICE", "QUESTION"), *map(_question_row, checked.questions)]
+    asked = [("UNKNOWN", "METHODS", "PRICE", "QUESTION"), *map(question_row, checked.questions)]
     return [*lines, *([""] if lines else []), *(format_table(asked) if checked.questions else [])]
 
 
-def _question_row(question: Question) -> tuple[str, ...]:
+def question_row(question: Question) -> tuple[str, ...]:
+    """The name of a question, the methods that it needs, its price, and the question."""
     unknown = question.unknown
     steps = planned_steps(question)
     prices: dict[str, float] = {}
