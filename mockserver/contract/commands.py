@@ -190,8 +190,9 @@ def _run_verify(line: CommandLine, parsed: Namespace) -> int:
         for text in verification.format_plan(checked, budget):
             line.write(f"{text}\n")
         return DONE
-    run = verification.run(checked, _upstream(parsed, url), budget, _credentials(line, parsed))
-    content = findings.formatted(run, checked.operations, parsed.format)
+    credentials = _credentials(line, parsed)
+    run = verification.run(checked, _upstream(parsed, url), budget, credentials)
+    content = credentials.removed_from(findings.formatted(run, checked.operations, parsed.format))
     _write_report(line, content, parsed.output, findings.summary(run))
     if not run.exchanges:
         return NOTHING_CHECKED
@@ -244,6 +245,7 @@ def _run_drift(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
     observations: Sequence[observing.Observation] = ()
     more: list[differences.Difference] = []
+    credentials = verification.Credentials()
     if Path(parsed.url).is_dir():
         pairs = drift.drift_of_recording(Path(parsed.url), settings)
     else:
@@ -255,9 +257,11 @@ def _run_drift(line: CommandLine, parsed: Namespace) -> int:
     found = [*drift.differences_of(pairs), *more]
     overlay = proposals.propose_overlay(found, build.build_engine(settings).services)
     report = drift.DriftReport(len(pairs), found, overlay, observations)
-    _write_report(line, drift.format_drift(report, parsed.format), parsed.output, drift.drift_summary(report))
+    content = credentials.removed_from(drift.format_drift(report, parsed.format))
+    _write_report(line, content, parsed.output, drift.drift_summary(report))
     if parsed.propose:
-        _write_report(line, json.dumps(overlay, indent=2) + "\n", parsed.propose, f"proposal: {parsed.propose}")
+        content = credentials.removed_from(json.dumps(overlay, indent=2) + "\n")
+        _write_report(line, content, parsed.propose, f"proposal: {parsed.propose}")
     if not pairs and not any(each.says for each in observations):
         return NOTHING_CHECKED
     return PROBLEMS if found else DONE

@@ -1,6 +1,7 @@
 """The command `mockserver verify`: which requests are planned for a live API, and how they are run."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ from mockserver.engine.engine import Engine
 from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation
+from mockserver.redaction import REDACTED
 from mockserver.settings.table import Settings
 from mockserver.text import did_you_mean, format_table
 
@@ -43,6 +45,12 @@ class Credentials(NamedTuple):
     """That of a second account."""
     variable: str = "API_TOKEN"
     """The environment variable that the first is read from."""
+
+    def removed_from(self, text: str) -> str:
+        """A report without the credentials, which an answer may repeat anywhere."""
+        for each in filter(None, (self.token, self.other)):
+            text = text.replace(each, REDACTED).replace(json.dumps(each)[1:-1], REDACTED)
+        return text
 
 
 def prepare(
