@@ -5,6 +5,7 @@ from typing import Any
 
 from mockserver import __version__
 from mockserver.api.provider import BoundOperation
+from mockserver.redaction import REDACTED, secrets_in
 from mockserver.sandbox.journal import Exchange
 from mockserver.verify.pact.interactions import Interaction, InteractionReader
 from mockserver.workers import checkpoint
@@ -24,8 +25,11 @@ def contracts_of(
     reader = InteractionReader({each.operation.key: each for each in services})
     files: dict[str, Pact] = {}
     left_out: dict[str, int] = {}
+    secrets: dict[str, None] = {}
     for exchange in exchanges:
         checkpoint()
+        request = exchange.request
+        secrets |= dict.fromkeys(secrets_in((*request.headers.items(), *exchange.response.headers), request.query))
         found = reader.read(exchange)
         if isinstance(found, Interaction):
             pact = files.setdefault(found.provider, _empty(consumer, found.provider))
@@ -34,7 +38,20 @@ def contracts_of(
             left_out[found] = left_out.get(found, 0) + 1
     for pact in files.values():
         pact["metadata"]["mockserver"]["left_out"] = dict(left_out)
+        pact["interactions"] = _without(pact["interactions"], tuple(secrets))
     return [_bounded(each) for each in files.values()]
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    """A JSON value without credentials, which another request of the sandbox may have repeated."""
+    if isinstance(value, dict):
+        return {_without(name, secrets): _without(each, secrets) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without(each, secrets) for each in value]
+    if isinstance(value, str):
+        for each in secrets:
+            value = value.replace(each, REDACTED) if each in value else value
+    return value
 
 
 def merge_contracts(pacts: Iterable[Pact]) -> list[Pact]:

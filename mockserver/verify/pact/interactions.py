@@ -112,7 +112,7 @@ class InteractionReader:
         if reason in states.STATES:
             yield ProviderState(states.STATES[reason])
         for each in references:
-            yield self._known.state(each.name, each.value, shown or (None if reason == Reason.CONFLICT else {}))
+            yield self._known.state(each.name, each.value, shown or (None if operation.method != "GET" else {}))
         others = [(each.name, each.value) for each in arguments if each.names_resource and each not in references]
         if reason == Reason.NOT_FOUND:
             yield from states.missing(others)

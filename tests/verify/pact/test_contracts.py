@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from batch_client import BatchClient, chats
-from builders import ask, make_document, make_engine, make_operation, queue, write_json
+from batch_client import chats
+from builders import ask, make_document, make_engine, make_operation, make_request, queue, value_of, write_json
 
 from mockserver.engine.engine import Engine
+from mockserver.http import Upload
+from mockserver.sandbox.blobs import Blob
 from mockserver.verify.pact.contracts import contracts_of, file_name, merge_contracts
 from mockserver.verify.pact.interactions import FAILED, INVALID, ON_REQUEST
 
@@ -139,16 +141,19 @@ def test_provider_states_say_what_has_to_be_so(
 
 
 def test_an_uploaded_file_is_written_as_the_documents_example() -> None:
-    client = BatchClient(progression="polls:2")
-    batch = client.create(chats(2))
-    client.ask("GET", f"/v1/batches/{batch['id']}")
+    engine = make_engine(progression="polls:2")
+    upload: dict[str, str | Upload] = {"purpose": "batch", "file": Upload("in.jsonl", "", Blob.in_memory(chats(2)))}
+    sent = make_request("POST", "/v1/files", headers={"content-type": "multipart/form-data; boundary=x"})
+    file = value_of(engine.handle(sent._replace(form=upload, form_parts=tuple(upload.items()))))
+    body = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    batch = value_of(ask(engine, "POST", "/v1/batches", json=body))
+    ask(engine, "GET", f"/v1/batches/{batch['id']}")
 
-    pact = contract(client.engine)
+    first, create, poll = contract(engine)["interactions"]
 
-    upload, create, poll = pact["interactions"]
-    assert upload["request"]["body"]["encoded"] == "base64"
-    assert "journal keeps no files" in upload["comments"]["text"][0]
-    assert states(create)[1] == "input_file_id comes from POST /v1/files"
+    assert first["request"]["body"]["encoded"] == "base64"
+    assert "journal keeps no files" in first["comments"]["text"][0]
+    assert states(create)[1] == "input_file_id comes from POST /v1/files, and status is processed"
     assert create["request"]["generators"]["body"] == {
         "$.input_file_id": {"type": "ProviderState", "expression": "${input_file_id}", "dataType": "STRING"}
     }
@@ -181,6 +186,8 @@ def test_no_secret_and_no_address_is_in_a_file() -> None:
     queue(engine, f"my key is {token}, my address ann@corp.example", token=token)
     ask(engine, "GET", "/user", token=token)
     ask(engine, "GET", "/v1/models", token=token, query={"api_key": "hunter2hunter2"})
+    ask(engine, "POST", "/ai/batches", json={"prompts": [f"again {token}"], "country": "NO"}, token="another-1",
+        headers={"x-mock-sandbox": token})  # fmt: skip
 
     written = json.dumps(contracts(engine, token))
 
