@@ -38,7 +38,9 @@ def ours(upstream: str, *flags: str) -> Target:
 
 def prisms(executable: str, upstream: str) -> Target:
     options = ("--host", "127.0.0.1", "--port", "{port}", "--verboseLevel", "silent")
-    return Target("prism", "Prism's proxy", (executable, "proxy", str(ROOT / "openapi.yaml"), upstream, *options), "/", 404)
+    return Target(
+        "prism", "Prism's proxy", (executable, "proxy", str(ROOT / "openapi.yaml"), upstream, *options), "/", 404
+    )
 
 
 def measure_proxy(plan: Plan) -> Result:
@@ -130,7 +132,9 @@ def upload(port: int) -> None:
     begin = b'--%b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--%b\r\n' % (boundary, boundary)
     begin += b'Content-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
     end = b"\r\n--%b--\r\n" % boundary
-    head = f"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer b\r\nContent-Type: multipart/form-data; "
+    head = (
+        "POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer b\r\nContent-Type: multipart/form-data; "
+    )
     head += f"boundary={boundary.decode()}\r\nContent-Length: {len(begin) + UPLOAD + len(end)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), 60) as wire:
         wire.sendall(head.encode() + begin)
@@ -188,7 +192,8 @@ def answer_small(wire: socket.socket, head: bytes, body: bytes) -> None:
     """The same small answer for each request."""
     _read_rest(wire, head, body)
     wire.sendall(
-        b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER)
+        b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(ANSWER), ANSWER)
     )
 
 

@@ -199,9 +199,9 @@ def unknowns_page() -> str:
     checked = prepare(Settings(), [], unknown=["all"])
     parts = [
         "# Unknowns\n\nWhat no public document says of the two APIs, and what settles it with an account of your own. "
-        "`mockserver verify URL --unknown NAME` asks one such question, `--unknown all` all of them; `mockserver drift` "
-        "compares the answer with the sandbox's. [Is the sandbox still true?](../contract/still-true.md) explains the "
-        "budget. The price is that of the document; a request that is rejected costs less."
+        "`mockserver verify URL --unknown NAME` asks one such question, `--unknown all` all of them; "
+        "`mockserver drift` compares the answer with the sandbox's. "
+        "[Is the sandbox still true?](../contract/still-true.md) explains the budget. The price is that of the document; a request that is rejected costs less."
     ]
     return "\n\n".join(parts + [_unknown(each) for each in checked.questions])
 

@@ -71,8 +71,8 @@ examples:
 REPORT_EXAMPLES = """\
 Verdict: what the clients did badly (polled too fast, retried in vain, ...). Coverage: which documented responses
 occurred. The format pact writes what the clients sent, and which parts of the answers they were given, as a contract
-that Pact verifies against the real API. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred, or if
-the journals are empty (unless --fail-on is never).
+that Pact verifies. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred,
+or if the journals are empty (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
@@ -341,7 +341,9 @@ def _parser() -> ArgumentParser:
     )
     _add_config(asking)
 
-    reporting = command("report", _report, "Ask a running server for verdict, coverage or a contract.", epilog=REPORT_EXAMPLES)
+    reporting = command(
+        "report", _report, "Ask a running server for verdict, coverage or a contract.", epilog=REPORT_EXAMPLES
+    )
     _add_report(reporting)
     _add_config(reporting)
     add_commands(CommandLine(command, _add_settings, _settings, _write, _complain))

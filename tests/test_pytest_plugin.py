@@ -738,7 +738,9 @@ CONTRACT_TESTS = """
 
 
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")])
-def test_the_contract_of_passing_tests_is_written_as_a_pact_file(suite: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_the_contract_of_passing_tests_is_written_as_a_pact_file(
+    suite: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
     make_tests(suite, CONTRACT_TESTS)
 
     result = run(suite, "--mockserver-pact", "pacts", "-o", "mockserver_consumer=my-app", *workers)

@@ -1,8 +1,8 @@
 """Builds an engine from settings: documents, fixtures, providers and the store."""
 
 import logging
-from copy import deepcopy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -162,7 +162,9 @@ def _apply_overlays(spec: OpenApiDocument, settings: Settings) -> OpenApiDocumen
         return spec
     document: Any = deepcopy(spec.document)
     unmatched = [
-        f"{file}: the target {target}" for file in settings.overlay for target in overlay.apply_overlay(document, Path(file))
+        f"{file}: the target {target}"
+        for file in settings.overlay
+        for target in overlay.apply_overlay(document, Path(file))
     ]
     changed = OpenApiDocument(document, spec.name, is_lenient=spec.is_lenient, is_foreign=spec.is_foreign)
     changed.check_schemas()

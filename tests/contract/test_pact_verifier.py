@@ -6,14 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from batch_client import chats
-from builders import make_settings, write_json
+from builders import make_settings
 from openai import OpenAI
 from pact_verifier import verify_pact
+from upstreams import answers, raw_upstream
 
 from mockserver.client import Client
-from mockserver.engine.build import bundled_path
 from mockserver.server.process import ThreadedServer
 
 TOKEN = "real-token-1"
@@ -101,17 +100,12 @@ def test_a_server_with_other_words_and_ids_is_accepted(pacts: list[dict[str, Any
 def test_a_server_without_a_field_that_the_client_was_given_is_rejected(
     pacts: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    document = yaml.safe_load(bundled_path("openapi.yaml").read_text())
-    answer = document["paths"]["/user"]["get"]["responses"]["200"]["content"]["application/json"]
-    body = [{"email": "a@example.com", "balance": 7}]
-    changed = {"openapi": "3.1.0", "info": {"title": "Agent First", "version": "2"}, "paths": {"/user": {"get": {
-        "operationId": "getUser", "responses": {"200": {"description": "Fine.", "content": {"application/json": {
-            "example": body}}}}}}}}  # fmt: skip
-    assert "schema" in answer
     pact = next(each for each in pacts if each["provider"]["name"] == "Agent First")
     asked = [each for each in pact["interactions"] if each["description"] == "GET /user answers 200"]
+    body = b'[{"email": "a@example.com", "balance": 7}]'
+    head = (b"HTTP/1.1 200 OK", b"Content-Type: application/json", b"Content-Length: %d" % len(body))
 
-    with ThreadedServer(make_settings(spec=(str(write_json(tmp_path / "v2.json", changed)),))) as server:
+    with raw_upstream(answers(*head, body=body)) as server:
         found = verify_pact({**pact, "interactions": asked}, server.url, Vendor(server.url).bring_about, tmp_path)
 
     assert "credits" in found["GET /user answers 200"]

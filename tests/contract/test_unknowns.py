@@ -45,7 +45,7 @@ SWITCHED = {
 @pytest.fixture(autouse=True)
 def _tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", "mock-credits-5-unknowns")
-    monkeypatch.setenv("API_TOKEN_2", "another-account")
+    monkeypatch.setenv("API_TOKEN_2", "dai_sk_other_0042")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_setting_that_an_answer_names_makes_the_sandbox_answer_so(unknowns: 
 def test_drift_names_the_guesses_that_an_api_answers_otherwise(
     servers: Servers, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("API_TOKEN", "with-credits")
+    monkeypatch.setenv("API_TOKEN", "dai_sk_rich_0042")
     live = servers.live(progression="polls:2", **{name: OTHERWISE[name] for name in ("empty_prompts", "strict")})
 
     code = main(["drift", live.url, *FAST, "--unknown", "all", *EVERYTHING, "--format", "json"])

@@ -11,10 +11,9 @@ from mockserver.contract.drift.differences import UNKNOWN, Difference, Pair, fin
 from mockserver.contract.drift.sides import TOKEN, EngineTarget, RecordedSide, pairs_of_runs
 from mockserver.contract.live.findings import observation_lines
 from mockserver.contract.live.observations import Observation
-from mockserver.contract.live.runner import LiveBudget, LiveRun
+from mockserver.contract.live.runner import LiveBudget, LiveRun, Target
 from mockserver.contract.live.verification import Credentials, Preparation, run
 from mockserver.contract.recording.recorder import RECORDING
-from mockserver.contract.upstream import Upstream
 from mockserver.engine.build import build_engine, fixture_schema
 from mockserver.errors import FixtureError
 from mockserver.fixtures.files import fixture_files, read_fixture_file
@@ -38,7 +37,7 @@ class DriftReport(NamedTuple):
 
 
 def drift_of_live(
-    checked: Preparation, upstream: Upstream, budget: LiveBudget, settings: Settings, credentials: Credentials
+    checked: Preparation, upstream: Target, budget: LiveBudget, settings: Settings, credentials: Credentials
 ) -> tuple[LiveRun, list[Pair], list[Difference]]:
     """Send plan and questions to the live API and to the sandbox: the pairs of answers, and the differences in what
     was unknown.
@@ -46,7 +45,9 @@ def drift_of_live(
     live = run(checked, upstream, budget, credentials)
     ours = _sandbox_run(checked._replace(questions=()), settings, replace(budget, rate=AT_ONCE))
     seen = {each.key for each in live.observations if each.says}
-    asked = checked._replace(planned=(), questions=tuple(each for each in checked.questions if each.unknown.key in seen))
+    asked = checked._replace(
+        planned=(), questions=tuple(each for each in checked.questions if each.unknown.key in seen)
+    )
     wide = LiveBudget(sys.maxsize, AT_ONCE, budget.methods, float("inf"))
     observed = _sandbox_run(asked, settings, wide, progression=Progression("polls", 2))
     return live, pairs_of_runs(live.exchanges, ours.exchanges), _unknown_differences(live, observed)

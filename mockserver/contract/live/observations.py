@@ -67,7 +67,10 @@ def find_questions(
 
 def planned_steps(question: Question) -> list[PlannedRequest]:
     """The requests of a question, before any value is known."""
-    return [_planned(operation, step, {}) for operation, step in zip(question.operations, question.unknown.steps, strict=True)]
+    return [
+        _planned(operation, step, {})
+        for operation, step in zip(question.operations, question.unknown.steps, strict=True)
+    ]
 
 
 async def observe(runner: LiveRunner, question: Question) -> Observation:

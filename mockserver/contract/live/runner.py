@@ -50,11 +50,6 @@ class Target(Protocol):
 
     async def send(self, method: str, target: bytes, headers: Headers, body: Any) -> Answer: ...
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether the API has stopped to answer."""
-        return self._unanswered >= MAX_FAILURES
-
     async def close(self) -> None: ...
 
 
@@ -121,8 +116,8 @@ class LiveRunner:
         self, engine: Engine, upstream: Target, budget: LiveBudget, *, token: str = "", other_token: str = "",
         variable: str = "API_TOKEN",
     ) -> None:  # fmt: skip
-        """`token` is the credential for the API, `other_token` that of a second account; `variable` is what the first is
-        called in curl commands.
+        """`token` is the credential for the API, `other_token` that of a second account. In curl commands, the first is
+        called `variable`.
         """
         self._checker = DocumentChecker(engine.services)
         self._upstream = upstream
@@ -136,7 +131,7 @@ class LiveRunner:
         """Ids of things that this run has created, in the same way."""
         self._due = 0.0
         """When the next request may be sent, in the event loop's time."""
-        self.has_ended = False
+        self._must_wait = False
         """Whether the API has asked for a pause that is too long."""
         self._unanswered = 0
         """The latest requests that got no answer."""
@@ -158,7 +153,7 @@ class LiveRunner:
                 continue
             seen.add(key)
             exchange = await self.send(request, number)
-            if self.is_silent or self.has_ended:
+            if self.has_ended:
                 break
             if exchange is not None:
                 told(exchange)
@@ -181,14 +176,14 @@ class LiveRunner:
         wait = retry_after_seconds(exchange.response, 0.0) if exchange.response.status in {429, 503} else 0.0
         if wait > MAX_WAIT:
             self.result.failures.append(f"the API asks to wait for {wait:g} seconds, so the run ended")
-            self.has_ended = True
+            self._must_wait = True
         self._due = max(self._due, loop.time() + wait)
         return exchange
 
     @property
-    def is_silent(self) -> bool:
-        """Whether the API has stopped to answer."""
-        return self._unanswered >= MAX_FAILURES
+    def has_ended(self) -> bool:
+        """Whether no more may be sent: the API does not answer any more, or asks for a long pause."""
+        return self._must_wait or self._unanswered >= MAX_FAILURES
 
     async def close(self) -> None:
         """Close all connections."""

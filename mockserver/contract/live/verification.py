@@ -15,7 +15,7 @@ from mockserver.engine.engine import Engine
 from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation
-from mockserver.redaction import REDACTED
+from mockserver.redaction import REDACTED, is_worth_a_search
 from mockserver.settings.table import Settings
 from mockserver.text import did_you_mean, format_table
 
@@ -48,14 +48,12 @@ class Credentials(NamedTuple):
 
     def removed_from(self, text: str) -> str:
         """A report without the credentials, which an answer may repeat anywhere."""
-        for each in filter(None, (self.token, self.other)):
+        for each in filter(is_worth_a_search, (self.token, self.other)):
             text = text.replace(each, REDACTED).replace(json.dumps(each)[1:-1], REDACTED)
         return text
 
 
-def prepare(
-    settings: Settings, only: Sequence[str], *, generate: int = 0, unknown: Sequence[str] = ()
-) -> Preparation:
+def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0, unknown: Sequence[str] = ()) -> Preparation:
     """The plan for the operations or tags `only`, or for all. With `unknown`, only these questions are asked.
 
     Raises SettingsError for a name that none has.
@@ -103,7 +101,7 @@ async def _run(runner: LiveRunner, checked: Preparation) -> LiveRun:
     try:
         run = await runner.run(checked.planned)
         for each in checked.questions:
-            if runner.is_silent:
+            if runner.has_ended:
                 break
             run.observations.append(await observe(runner, each))
     finally:

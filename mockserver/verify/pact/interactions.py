@@ -171,9 +171,7 @@ def _without_emails(exchange: Exchange) -> Exchange:
     request, response = exchange.request, exchange.response
     if isinstance(response.body, bytes):
         response = response._replace(body=_EMAIL.sub(_SAMPLE_EMAIL, response.body))
-    return exchange._replace(
-        request=request._replace(body=_EMAIL.sub(_SAMPLE_EMAIL, request.body)), response=response
-    )
+    return exchange._replace(request=request._replace(body=_EMAIL.sub(_SAMPLE_EMAIL, request.body)), response=response)
 
 
 def _statuses(operation: Operation, response: Response, value: Any) -> dict[str, str]:
@@ -192,42 +190,39 @@ def _statuses(operation: Operation, response: Response, value: Any) -> dict[str,
 def _request(
     operation: Operation, exchange: Exchange, body: RequestBody, references: list[Argument], *, has_token: bool
 ) -> dict[str, Any]:
+    """The request as the file has it."""
     request = exchange.request
     query: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.query, keep_blank_values=True):
         query.setdefault(name, []).append(value)
-    headers = {} if not body.media_type else {"Content-Type": [body.media_type]}
-    generators: dict[str, Any] = {}
+    headers = {"Content-Type": [body.media_type]} if body.media_type else {}
+    path = quote(request.path, safe="/:@!$&'()*+,;=~-._")
+    generators = _id_generators(path, references)
     for location, name in credentials(operation, exchange):
         value = _credential_text(name, location, request.headers)
-        if location == "query":
-            query[name] = [value]
-        else:
-            headers["Cookie" if location == "cookie" else name] = [value]
+        place = "Cookie" if location == "cookie" else name
+        (query if location == "query" else headers)[place] = [value]
         if has_token:
             kind = "query" if location == "query" else "header"
             shown = value.replace(REDACTED, f"${{{states.TOKEN}}}")
-            generators.setdefault(kind, {})["Cookie" if location == "cookie" else name] = _generator(shown)
+            generators.setdefault(kind, {})[place] = _generator(shown)
     for parameter in operation.parameters:
         if parameter.location == "header" and parameter.name.lower() in request.headers:
             headers.setdefault(parameter.name, [request.headers[parameter.name.lower()]])
-    path = quote(request.path, safe="/:@!$&'()*+,;=~-._")
+    parts = {"query": query, "headers": headers, "body": body.written, "generators": generators}
+    return {"method": request.method, "path": path, **{name: each for name, each in parts.items() if each}}
+
+
+def _id_generators(path: str, references: list[Argument]) -> dict[str, Any]:
+    """What puts the ids that state handlers return in place of the recorded ones."""
+    generators: dict[str, Any] = {}
     in_path = {each.value: f"${{{each.name}}}" for each in references if each.location == "path"}
     if in_path:
         generators["path"] = _generator(with_values(path, in_path))
     for each in references:
-        if each.location == "query":
-            generators.setdefault("query", {})[each.name] = _generator(f"${{{each.name}}}")
-        elif each.location == "body":
-            generators.setdefault("body", {})[each.place] = _generator(f"${{{each.name}}}")
-    found: dict[str, Any] = {"method": request.method, "path": path}
-    if query:
-        found["query"] = query
-    if headers:
-        found["headers"] = headers
-    if body.written is not None:
-        found["body"] = body.written
-    return found | ({"generators": generators} if generators else {})
+        if each.location != "path":
+            generators.setdefault(each.location, {})[each.place or each.name] = _generator(f"${{{each.name}}}")
+    return generators
 
 
 def _credential_text(name: str, location: str, headers: Mapping[str, str]) -> str:

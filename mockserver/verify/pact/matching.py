@@ -1,8 +1,8 @@
 """The matching rules of a response's body: what a real answer must have in common with the recorded one.
 
-Values that the sandbox makes up are compared by their type, values of an enumeration with the enumeration, and constants
-and the values that a provider state names (`exact`) by equality. Members that are null are left out: that they may be
-null says nothing of their type. Of a list the first item stands for all. More members than these are always allowed.
+Values that the sandbox makes up are compared by their type, values of an enumeration with the enumeration, and
+constants, and the values that a provider state names (`exact`), by equality. Members that are null are left out: that
+they may be null says nothing of their type. Of a list the first item stands for all. More members are always allowed.
 """
 
 import re
@@ -110,8 +110,6 @@ class _Walk:
         if self._schema is None or not isinstance(definition, Mapping) or depth > _MAX_DEPTH:
             return
         node = self._schema.resolved(dict(definition))
-        if not isinstance(node, Mapping):
-            return
         yield node
         for keyword in ("allOf", "anyOf", "oneOf"):
             for each in node.get(keyword) or ():

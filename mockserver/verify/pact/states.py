@@ -18,7 +18,7 @@ MAX_IDS = 100_000
 
 
 class ProviderState(NamedTuple):
-    """A state with its parameters. A provider may return other values for them, which then replace the recorded ones."""
+    """A state with its parameters. A provider may return other values for them, which replace the recorded ones."""
 
     name: str
     parameters: Mapping[str, str] = {}
