@@ -67,12 +67,10 @@ examples:
   mockserver check                                      the bundled document and fixtures
   mockserver check --fixtures my-answers                yours, too; reports those that can never match
 """
-
 REPORT_EXAMPLES = """\
 Verdict: what the clients did badly (polled too fast, retried in vain, ...). Coverage: which documented responses
-occurred. The format pact writes what the clients sent, and which parts of the answers they were given, as a contract
-that Pact verifies. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred,
-or if the journals are empty (unless --fail-on is never).
+occurred. Pact: a contract of what was sent and answered. Exit code 1 for findings of the severity --fail-on or worse,
+4 if no documented operation occurred, or if the journals are empty (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
