@@ -201,7 +201,8 @@ def unknowns_page() -> str:
         "# Unknowns\n\nWhat no public document says of the two APIs, and what settles it with an account of your own. "
         "`mockserver verify URL --unknown NAME` asks one such question, `--unknown all` all of them; "
         "`mockserver drift` compares the answer with the sandbox's. "
-        "[Is the sandbox still true?](../contract/still-true.md) explains the budget. The price is that of the document; a request that is rejected costs less."
+        "[Is the sandbox still true?](../contract/still-true.md) explains the budget. The price is that of the "
+        "document; a request that is rejected costs less."
     ]
     return "\n\n".join(parts + [_unknown(each) for each in checked.questions])
 

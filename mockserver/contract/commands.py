@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mockserver.contract.drift import differences, proposals
     from mockserver.contract.drift import report as drift
     from mockserver.contract.live import findings, runner, verification
-    from mockserver.contract.live import observations as observing
     from mockserver.contract.recording import recorder
     from mockserver.engine import build
     from mockserver.server import process
@@ -243,7 +242,7 @@ def _add_drift(line: CommandLine) -> None:
 
 def _run_drift(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
-    observations: Sequence[observing.Observation] = ()
+    observations: Sequence[runner.Observation] = ()
     more: list[differences.Difference] = []
     credentials = verification.Credentials()
     if Path(parsed.url).is_dir():

@@ -184,6 +184,6 @@ def test_a_contract_is_about_one_api(server: ThreadedServer) -> None:
     none = report("--url", server.url, "--format", "pact", "--provider", "AgileClout")
 
     assert (both.returncode, one.returncode, none.returncode) == (2, 0, 2)
-    assert "'AgileCloud' and 'Agent First' were called" in both.stderr
+    assert "'Agent First' and 'AgileCloud' were called" in both.stderr
     assert json.loads(one.stdout)["provider"]["name"] == "AgileCloud"
     assert "did you mean AgileCloud" in none.stderr

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from mockserver.contract.drift.differences import UNKNOWN, Difference, Pair, find_differences
 from mockserver.contract.drift.sides import TOKEN, EngineTarget, RecordedSide, pairs_of_runs
 from mockserver.contract.live.findings import observation_lines
-from mockserver.contract.live.observations import Observation
-from mockserver.contract.live.runner import LiveBudget, LiveRun, Target
+from mockserver.contract.live.runner import LiveBudget, LiveRun, Observation, Target
 from mockserver.contract.live.verification import Credentials, Preparation, run
 from mockserver.contract.recording.recorder import RECORDING
 from mockserver.engine.build import build_engine, fixture_schema

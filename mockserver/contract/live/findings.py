@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from mockserver.contract.live.observations import Observation
-from mockserver.contract.live.runner import LiveExchange, LiveRun, shown_body
+from mockserver.contract.live.runner import LiveExchange, LiveRun, Observation, shown_body
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.responses import violation_json
 from mockserver.text import format_count, format_dotted

@@ -8,7 +8,7 @@ import orjson
 from mockserver.api.provider import BoundOperation
 from mockserver.api.unknowns import ANY, MISSING, NO_CREDENTIAL, OTHER, PRESENT, Outcome, Step, Unknown
 from mockserver.contract.live.plan import UNKNOWN, PlannedRequest
-from mockserver.contract.live.runner import LiveExchange, LiveRunner
+from mockserver.contract.live.runner import LiveExchange, LiveRunner, Observation
 from mockserver.errors import SettingsError
 from mockserver.http import Response
 from mockserver.openapi.operations import Operation, bare_media_type
@@ -27,21 +27,6 @@ class Question(NamedTuple):
 
     unknown: Unknown
     operations: tuple[Operation, ...]
-
-
-class Observation(NamedTuple):
-    """What came of a question."""
-
-    key: str
-    question: str
-    says: str = ""
-    """The answer; empty if it was not observed."""
-    why: str = ""
-    """Why it was not observed, or how to find out by hand."""
-    setting: str = ""
-    """The flags by which the sandbox answers so, if it does not by default."""
-    curl: str = ""
-    """The last request, as a command."""
 
 
 def find_questions(

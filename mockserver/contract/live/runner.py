@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -18,9 +18,6 @@ from mockserver.http import Request, Response
 from mockserver.openapi.operations import Operation
 from mockserver.redaction import redacted_text
 from mockserver.sandbox.journal import retry_after_seconds
-
-if TYPE_CHECKING:
-    from mockserver.contract.live.observations import Observation
 
 MAX_WAIT = 60.0
 """The longest Retry-After that is waited for, in seconds; a longer one ends the run."""
@@ -87,6 +84,21 @@ class Skipped(NamedTuple):
     why: str
 
 
+class Observation(NamedTuple):
+    """What came of a question."""
+
+    key: str
+    question: str
+    says: str = ""
+    """The answer; empty if it was not observed."""
+    why: str = ""
+    """Why it was not observed, or how to find out by hand."""
+    setting: str = ""
+    """The flags by which the sandbox answers so, if it does not by default."""
+    curl: str = ""
+    """The last request, as a command."""
+
+
 @dataclass
 class LiveRun:
     """What came of a run."""
@@ -95,7 +107,7 @@ class LiveRun:
     skipped: list[Skipped] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """Requests that got no answer, and why."""
-    observations: "list[Observation]" = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     """Answers to the questions that no public document answers."""
     spent: dict[str, float] = field(default_factory=dict)
     """What successful requests have cost by the document's prices, by unit."""
