@@ -1,5 +1,6 @@
 """A server in a child process with limited memory, and probes that measure the delay of other clients."""
 
+import atexit
 import http.client
 import os
 import signal
@@ -8,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,12 +83,22 @@ def attacked_server(*flags: str, memory: int = MEMORY) -> Iterator[AttackedServe
             process.kill()
 
 
+def _thread_seconds(pid: int) -> tuple[float, float]:
+    """How long the threads of a process have run, and how long they could have, but had no core."""
+    ran = ready = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):  # it ended
+            spent = (thread / "schedstat").read_text().split()
+            ran, ready = ran + int(spent[0]), ready + int(spent[1])
+    return ran / 1e9, ready / 1e9
+
+
 class MachineTime(NamedTuple):
-    """Clocks of the machine and of one process, in seconds."""
+    """Clocks of the machine, of a server's process and of this one, in seconds."""
 
     wall: float
     ready: float
-    """How long threads of the process could have run, but had no core."""
+    """How long threads of both processes could have run, but had no core."""
     others: float
     """What other processes have computed."""
 
@@ -94,17 +106,21 @@ class MachineTime(NamedTuple):
     def now(cls, pid: int) -> "MachineTime":
         wall = time.monotonic()
         busy = sum(int(part) for n, part in enumerate(Path("/proc/stat").read_text().split()[1:9]) if n not in {3, 4})
-        own = ready = 0
-        for thread in Path(f"/proc/{pid}/task").glob("*"):
-            with suppress(OSError):  # it ended
-                spent = (thread / "schedstat").read_text().split()
-                own, ready = own + int(spent[0]), ready + int(spent[1])
-        return cls(wall, ready / 1e9, busy / os.sysconf("SC_CLK_TCK") - own / 1e9)
+        own, ready = _thread_seconds(pid)
+        return cls(wall, ready + _thread_seconds(os.getpid())[1], busy / os.sysconf("SC_CLK_TCK") - own)
 
     def waited(self, since: "MachineTime") -> float:
         """Seconds that passed since then, without those in which other processes had the cores that this one needed."""
         taken = min(self.ready - since.ready, (self.others - since.others) / (os.cpu_count() or 1))
         return self.wall - since.wall - max(taken, 0)
+
+
+@cache
+def idle_server() -> AttackedServer:
+    """A server that nothing else asks, until this process ends."""
+    until_exit = ExitStack()
+    atexit.register(until_exit.close)
+    return until_exit.enter_context(attacked_server())
 
 
 PROBES = 2
@@ -167,16 +183,15 @@ def others_are_served(server: AttackedServer, *, health: float = 0.5, sandbox: f
     The time in which other processes had the cores is not counted. The longest wait for an idle server beside it is
     allowed on top, twice: a machine that is busy with other work makes both slow, an attack only the attacked one.
     """
-    with attacked_server() as idle:
-        probes = [Probe(server, "/health", "other"), Probe(server, "/user", "other")]
-        control = Probe(idle, "/health", "other").start()
-        for probe in probes:
-            probe.start()
-        try:
-            yield
-        finally:
-            for probe in (*probes, control):
-                probe.stop()
+    probes = [Probe(server, "/health", "other"), Probe(server, "/user", "other")]
+    control = Probe(idle_server(), "/health", "other").start()
+    for probe in probes:
+        probe.start()
+    try:
+        yield
+    finally:
+        for probe in (*probes, control):
+            probe.stop()
     assert not any(probe.failures for probe in probes), [probe.failures for probe in probes]
     assert all(probe.answers for probe in probes), "the probes got no answer"
     for probe, most in zip(probes, (health, sandbox), strict=True):
