@@ -38,8 +38,6 @@ class AdminCalls:
 
     def __init__(self, admin: ASGIApp, settings: Settings, turns: LoopTurns) -> None:
         self.turns = turns
-        self.streams = 0
-        """The pages that are told of changes."""
         self._admin = admin
         self._operations: list[str] = []
         self._headers = [(b"host", b"localhost")]
