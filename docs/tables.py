@@ -22,7 +22,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "GET /requests": "List the journal, oldest first. Accepts the matchers of a search as parameters.",
     "DELETE /requests": "Clear the journal.",
     "GET /requests/summaries": "List the journal without headers and bodies, newest first. `text` is searched in "
-    "paths, queries and bodies; `status` is a number or a class such as `4XX`; `before` takes a `next`.",
+    "paths, queries and bodies; `status` is a number or a class such as `4XX`; `before` takes a `next`. "
+    "A page ends after 10,000 requests, however few of them match.",
     "POST /requests/count": "Count the requests that match. With `exactly`, `at_least` or `at_most`, `met` says "
     "whether "
     "the count is as expected (null if dropped requests could change that).",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from itertools import chain
+from itertools import chain, islice
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakSet
@@ -235,15 +235,18 @@ class Journal:
         if self.waits_end and self._rows:
             self.waits[self.seen] = wall
 
-    def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
-        """The exchanges that match, oldest first."""
-        return _matching(tuple(self._rows), matches)
+    def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
+        """The exchanges with a larger number than `after` that match, oldest first."""
+        with self._space.lock:
+            rows = tuple(islice(self._rows, max(0, after - self.dropped), None))
+        return _matching(rows, matches)
 
-    def latest(self, before: int) -> Iterator[Exchange]:
-        """The exchanges with a smaller number than `before`, newest first."""
-        rows = tuple(self._rows)
-        end = len(rows) - max(0, self.seen + 1 - before)
-        return (Exchange(*rows[n]) for n in range(end - 1, -1, -1))
+    def latest(self, before: int, most: int) -> Iterator[Exchange]:
+        """At most so many exchanges with a smaller number than `before`, newest first."""
+        with self._space.lock:
+            start = max(0, self.seen + 1 - before)
+            rows = tuple(islice(reversed(self._rows), start, start + most))
+        return (Exchange(*row) for row in rows)
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
