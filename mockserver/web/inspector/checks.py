@@ -8,6 +8,7 @@ from mockserver.web.inspector.admin_calls import AdminCallError
 from mockserver.web.inspector.view import Page, View
 
 SCOPES = ("sandbox", "server")
+"""What the coverage covers. With a shared store, the server's is that of all sandboxes, whichever replica answered."""
 
 
 async def show_verdict(view: View) -> Response:
@@ -20,13 +21,18 @@ async def show_coverage(view: View) -> Response:
     scope = view.argument("scope") or "sandbox"
     if scope not in SCOPES:
         raise AdminCallError(400, "The scope is sandbox or server.")
-    return await view.page("coverage.html", coverage=await view.get("/coverage", scope=scope), scope=scope)
+    found = await view.get("/coverage", scope=_asked_scope(view, scope))
+    return await view.page("coverage.html", coverage=found, scope=scope)
+
+
+def _asked_scope(view: View, scope: str) -> str:
+    return "sandboxes" if scope == "server" and view.calls.has_replicas else scope
 
 
 async def download_coverage(view: View) -> Response:
     """The coverage as JUnit's XML."""
     scope = "server" if view.argument("scope") == "server" else "sandbox"
-    query = f"scope={scope}&format=junit"
+    query = f"scope={_asked_scope(view, scope)}&format=junit"
     return view.calls.forward("/coverage", view.sandbox, "coverage.xml", query=query)
 
 
