@@ -76,7 +76,7 @@ class Watch:
 
 
 def serious_findings(page: "Page", *rules: str) -> list[str]:
-    """What axe-core finds in the page, of serious and critical impact: by these rules, or by all of WCAG 2.1 A and AA."""
+    """What axe-core finds in the page, of serious and critical impact: by these rules, else by WCAG 2.1 A and AA."""
     install_sdk()
     if not page.evaluate("() => 'axe' in window"):
         # `evaluate` runs in the page without being bound by its Content-Security-Policy, unlike a script tag.
