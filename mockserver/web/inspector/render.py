@@ -25,6 +25,7 @@ def _environment() -> minijinja.Environment:
         loader=_read_template,
         filters={
             "clock": _clock,
+            "columns": _columns,
             "duration": _duration,
             "instant": _instant,
             "json": format_json,
@@ -57,6 +58,11 @@ def format_json(text: Any) -> str:
 def _clock(text: Any) -> str:
     """The time of day of an ISO instant, with milliseconds."""
     return str(text)[11:23]
+
+
+def _columns(rows: Any) -> list[str]:
+    """The names that one of the mappings has, in order."""
+    return list(dict.fromkeys(name for row in rows.values() for name in row))
 
 
 def _duration(summary: Any) -> str:
