@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from shlex import quote as quote_shell
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -31,6 +32,7 @@ def _environment() -> minijinja.Environment:
             "json": format_json,
             "part": _part,
             "query": _query,
+            "shell": quote_shell,
         },
         auto_escape_callback=lambda _: "html",
         undefined_behavior="strict",
