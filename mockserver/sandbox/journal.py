@@ -51,15 +51,19 @@ class Exchange(NamedTuple):
         return self.reason in _UNEXPECTED and self.response.source not in ON_DEMAND
 
 
-def without_secrets(exchange: Exchange, public: str = "", most: int | None = None) -> Exchange:
+def without_secrets(
+    exchange: Exchange, public: str = "", most: int | None = None, *, has_headers: bool = True
+) -> Exchange:
     """The exchange with its credentials redacted, as it is shown and exported.
 
     `public` is a text that is no secret even if used as a token, such as the name of the sandbox. Bodies are cut to
-    `most` bytes.
+    `most` bytes. Headers are left out unless it `has_headers`.
     """
     request, response = exchange.request, exchange.response
     secrets = secrets_in((*request.headers.items(), *response.headers), request.query)
     secrets = [each for each in secrets if each != public]
+    if not has_headers:
+        request, response = request._replace(headers={}), response._replace(headers=())
     return exchange._replace(
         request=request._replace(
             path=redacted_text(request.path, secrets),

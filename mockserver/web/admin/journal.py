@@ -201,9 +201,10 @@ def unmatched_requests(call: AdminCall) -> Any:
     found: list[dict[str, Any]] = []
     upto = after
     number = read_count(call, "number", 0, 2**53)
-    exchanges = journal.find(lambda _: True, after)
     if number:
         exchanges = (each for each in journal.latest(number + 1, 1) if each.number == number > after)
+    else:
+        exchanges = journal.find(lambda _: True, after)
     for exchange in exchanges:
         if len(found) >= limit or nearness.is_exhausted:
             break

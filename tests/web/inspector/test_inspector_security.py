@@ -169,9 +169,11 @@ def test_a_document_and_a_scenario_are_text(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(documents, "viewer_files", lambda: None)
     operation = {**make_operation("read"), "summary": BREAKOUT, "description": BREAKOUT}
     document = make_document({"/things": {"get": operation}}, info={"title": BREAKOUT, "version": BREAKOUT})
-    (tmp_path / "scenarios").mkdir()
-    write_json(tmp_path / "scenarios" / "own.json", {"description": BREAKOUT, "progression": "polls:2"})
-    with make_client(spec=(str(write_json(tmp_path / "own-api.json", document)),), fixtures=(str(tmp_path),)) as client:
+    (tmp_path / "fixtures" / "scenarios").mkdir(parents=True)
+    scenario = {"description": BREAKOUT, "progression": "polls:2"}
+    write_json(tmp_path / "fixtures" / "scenarios" / "own.json", scenario)
+    spec = str(write_json(tmp_path / "own-api.json", document))
+    with make_client(spec=(spec,), fixtures=(str(tmp_path / "fixtures"),)) as client:
         pages = [client.get("/__admin/docs"), client.get("/__admin/ui/next")]
 
     for page in pages:
