@@ -1,7 +1,6 @@
 """A browser, and a server with a sandbox, for the tests of the inspector."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,10 +49,20 @@ def inspected(server: ThreadedServer) -> Inspected:
     return client_of(server)
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Inspected, Inspected]]:
-    """A client of each of two servers with one store."""
-    store = redis_server().new_url() if request.param == "redis" else f"sqlite://{tmp_path}/store.db"
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ThreadedServer, ThreadedServer]]:
+    """Two servers with one store."""
+    folder = tmp_path_factory.mktemp("store")
+    store = redis_server().new_url() if request.param == "redis" else f"sqlite://{folder}/store.db"
     settings = Settings(**START, store=store)
     with ThreadedServer(settings) as one, ThreadedServer(settings) as other:
-        yield Inspected(one.url, engine=one.engine), Inspected(other.url, engine=other.engine)
+        yield one, other
+
+
+@pytest.fixture
+def replicas(servers: tuple[ThreadedServer, ThreadedServer]) -> tuple[Inspected, Inspected]:
+    """A client of each of two servers, whose store has no sandboxes."""
+    one, other = map(client_of, servers)
+    return one, other
