@@ -201,11 +201,10 @@ def unmatched_requests(call: AdminCall) -> Any:
     found: list[dict[str, Any]] = []
     upto = after
     number = read_count(call, "number", 0, 2**53)
-    if number:
-        exchanges = (each for each in journal.latest(number + 1, 1) if each.number == number > after)
-    else:
-        exchanges = journal.find(lambda _: True, after)
+    exchanges = journal.latest(number + 1, 1) if number else journal.find(lambda _: True, after)
     for exchange in exchanges:
+        if exchange.number <= after or number not in {0, exchange.number}:
+            break
         if len(found) >= limit or nearness.is_exhausted:
             break
         found += [_unmatched_json(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]
