@@ -23,6 +23,7 @@ import orjson
 from mockserver.records import Record
 from mockserver.server.direct import App, DirectProtocol
 from mockserver.server.log_output import Throttle
+from mockserver.server.own_answers import expectation_failed, server_options
 from mockserver.server.socket import CoalescingTransport, PendingWrites
 from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.web.scopes import parse_fields
@@ -161,7 +162,7 @@ class NoUpgradeProtocol(DirectProtocol):
                 if len(self._waiting) > READ_AHEAD:
                     self.flow.pause_reading()
                 return
-            piece = memoryview(data)[at : at + (self._body_piece() if self._is_in_body else PIECE)]
+            piece = memoryview(data)[at : at + (self._body_piece() if self._is_in_body else _head_piece(data, at))]
             at += len(piece)
             again = self._parse(piece)
             if again:
@@ -302,14 +303,14 @@ class NoUpgradeProtocol(DirectProtocol):
         self.expect_100_continue = expected is not None and expected.strip().lower() == "100-continue"
         app: App | None = None
         if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
-            app = _options
+            app = server_options
         elif expected is not None and not self.expect_100_continue:
-            app = _expectation_failed
+            app = expectation_failed
         if b"://" in self.url and self.url[:1] != b"/":
             path = self.url.partition(b"://")[2]
             at = min((n for n in (path.find(mark) for mark in (b"/", b"?")) if n >= 0), default=len(path))
             self.url = path[at:] if path[at : at + 1] == b"/" else b"/" + path[at:]
-        elif self.url[:1] != b"/" and app is not _options:
+        elif self.url[:1] != b"/" and app is not server_options:
             raise ValueError("the target is neither a path nor a URL")
         self.begin_conversation(app)
 
@@ -384,17 +385,7 @@ class NoUpgradeProtocol(DirectProtocol):
             self._timer = None
 
 
-async def _options(_scope: Any, _receive: Any, send: Any) -> None:
-    """`OPTIONS *` is about the server, not about a path."""
-    allow = (b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
-    await send({"type": "http.response.start", "status": 204, "headers": [allow]})
-    await send({"type": "http.response.body"})
-
-
-async def _expectation_failed(_scope: Any, _receive: Any, send: Any) -> None:
-    """An expectation other than 100-continue cannot be met."""
-    detail = "The server meets no expectation but 100-continue."
-    body = orjson.dumps({"type": "about:blank", "title": "Expectation Failed", "status": 417, "detail": detail})
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 417, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
+def _head_piece(data: bytes, at: int) -> int:
+    """How much to parse at once while no body is read: to the end of a head, so that a body is not cut at its begin."""
+    end = data.find(b"\r\n\r\n", at, at + PIECE)
+    return PIECE if end < 0 else end + 4 - at
