@@ -5,6 +5,8 @@ from typing import Any
 from mockserver.client.poll import poll
 from mockserver.client.transport import AdminCaller, JsonObject
 
+SUMMARIES = 100
+"""The most summaries of a call that names no limit."""
 UNDECIDED = frozenset({"pending", "sending", "retrying"})
 """States of a callback that is still to be delivered."""
 
@@ -27,8 +29,15 @@ class SandboxReads(AdminCaller):
         self, *, limit: int | None = None, before: int | None = None, text: str | None = None, **matcher: Any
     ) -> list[JsonObject]:
         """The exchanges without headers and bodies, newest first; `text` is searched in paths and bodies."""
-        given = {"limit": limit, "before": before, "text": text, **matcher}
-        return list(self.ask("GET /requests/summaries", **given)["requests"])
+        wanted = SUMMARIES if limit is None else limit
+        found: list[JsonObject] = []
+        while True:  # the server examines some at a time
+            given = {"limit": wanted - len(found), "before": before, "text": text, **matcher}
+            page = self.ask("GET /requests/summaries", **given)
+            found += page["requests"]
+            before = page["next"]
+            if before is None or len(found) >= wanted:
+                return found
 
     def latest_batches(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
         """The batches of all accounts, newest first, with their timelines. This is not a poll."""
