@@ -35,6 +35,8 @@ _FAILED = frozenset({Reason.TIMED_OUT, Reason.UNAVAILABLE, Reason.FAILED})
 _EMAIL = re.compile(rb"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _SAMPLE_EMAIL = b"redacted@example.com"
 _STATUS_NAMES = ("status", "state")
+_MEANINGFUL = frozenset({"location", "retry-after"})
+"""Headers that clients act upon."""
 
 
 class Interaction(NamedTuple):
@@ -260,11 +262,12 @@ def _response(
         pattern = re.sub(r"[.+]", r"\\\g<0>", media_type) + r"(\s*;.*)?"
         rules["Content-Type"] = rule({"match": "regex", "regex": pattern})
     documented = operation.response(response.status)
-    stated = {name.lower(): name for name in (documented.headers if documented else {})}
+    stated = documented.headers.items() if documented else ()
+    needed = {name.lower() for name, definition in stated if definition.get("required")} | _MEANINGFUL
     for name, text in response.headers:
-        if name.lower() in stated and name.lower() != "content-type":
-            headers[stated[name.lower()]] = [text]
-            rules[stated[name.lower()]] = rule({"match": "regex", "regex": ".+"})
+        if name.lower() in needed and name.lower() != "content-type":
+            headers[name] = [text]
+            rules[name] = rule({"match": "regex", "regex": ".+"})
     if headers:
         found["headers"] = headers
     shape: Any = None
