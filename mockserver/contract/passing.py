@@ -108,15 +108,13 @@ class Passing:
         proxy = self._proxy
         if proxy.via in self._headers.get("via", "").encode("latin-1"):
             raise UpstreamError(508, "The request comes from this proxy itself: its upstream leads back to it.")
-        content: AsyncIterator[bytes] | bytes | None = None
+        content: AsyncIterator[bytes] | None = self._chunks() if self._has_body else None
         if not self._has_body:
             self._watch_client()
         if self._reads_first():
             content = await self._read_first()
             if await self._is_answered_here():
                 return
-        elif self._has_body:
-            content = await self._begin_body()
         raw = self._scope.get("raw_path") or self._request.path.encode()
         target = proxy.upstream.target(raw.partition(b"?")[0], self._scope["query_string"])
         headers = request_headers(self._scope["headers"], proxy.upstream.url, via=proxy.via, has_body=self._has_body)
@@ -161,15 +159,6 @@ class Passing:
             if size > (self._limit if self._replays() else CHECKED_BYTES):
                 return _joined(parts, chunks)
         return _joined(parts, chunks)
-
-    async def _begin_body(self) -> AsyncIterator[bytes] | bytes:
-        """The body: bytes if all of it has come with the head, which passes on in half the time."""
-        chunks = self._chunks()
-        first = await anext(chunks, b"")
-        if "content-length" in self._headers and self._body is not None and self._body.bytes.has_ended:
-            await anext(chunks, None)  # to its end, so that nothing is left to be closed
-            return first
-        return _joined([first], chunks)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         """The request's body as it arrives; raises ClientGone."""
