@@ -1,7 +1,5 @@
 """Copies of bodies that pass through the proxy: bounded, and the beginning of what passed."""
 
-import hashlib
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -24,6 +22,6 @@ def test_a_body_is_kept_whole_or_its_beginning(chunks: list[bytes]) -> None:
             kept.add(each)
     kept.has_ended = True
 
-    assert (kept.size, kept.digest) == (len(body), hashlib.sha256(body).hexdigest())
+    assert kept.size == len(body)
     assert kept.is_whole == (len(body) <= LIMIT)
     assert kept.content == (body if kept.is_whole else body[:SHOWN])
