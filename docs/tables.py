@@ -33,7 +33,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "the "
     "difference; `number` selects one request.",
     "GET /verdict": "Checks on the client's behaviour; `scope=server` covers all sandboxes.",
-    "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox. "
+    "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox, and "
+    "`processes=all` all workers and replicas on a shared store. "
     "Responses of stubs and faults never count as undocumented.",
     "DELETE /coverage": "Reset the coverage.",
     "GET /clock": "Read the clock.",

@@ -13,6 +13,10 @@ request. A request needs none if its message is whole and the application can an
 Nothing is written in the callback. The answers of one round of the event loop go out together, by one `call_soon`
 (`PendingWrites`): written one by one, each would wake its client, whose next request would then come alone.
 
+With a shared store an answer is not written before what its request has changed is committed (`GroupedAnswers`). One
+commit for many requests takes little longer than one for each, so it waits while rounds of the loop bring further
+requests. If the commit fails, each of its requests becomes a conversation.
+
 A connection gets one direct answer in a round of the loop. A request behind it takes the ASGI way, and what is behind
 that one waits, so a client that pipelines thousands of requests delays no other client and fills no memory.
 """
@@ -20,6 +24,7 @@ that one waits, so a client that pipelines thousands of requests delays no other
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
 import httptools
@@ -28,6 +33,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
+from mockserver.stores import GroupCommit, Ticket
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.scopes import decode_text, origin_of
@@ -35,6 +41,8 @@ from mockserver.web.scopes import decode_text, origin_of
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
 
+MAX_GROUP, GROUP_SECONDS = 64, 0.002
+"""Answers whose requests are committed together, and the longest wait for further ones."""
 MAX_STARTS = 1000
 """The most heads of responses that are kept."""
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -54,6 +62,10 @@ class AnswersAtOnce(Protocol):
 
     def respond(self, request: Request) -> Response | None:
         """The response; None, with nothing done, if the request needs a conversation."""
+
+    @property
+    def group(self) -> GroupCommit | None:
+        """Commits what `respond` has changed, and the response waits for; None if nothing has to be committed."""
 
     def standing_headers(self, media_type: str, source: str) -> Headers:
         """The headers of every response with this media type and source."""
@@ -79,6 +91,7 @@ class ResponseEncoder:
 
     def __init__(self, app: AnswersAtOnce) -> None:
         self.app = app
+        self.grouped = GroupedAnswers(app.group) if app.group is not None else None
         self._starts: dict[tuple[int, str, str], bytes] = {}
         """Status line and standing headers by status, media type and source."""
         self._defaults: Headers = ()
@@ -116,6 +129,42 @@ class ResponseEncoder:
         return start
 
 
+class GroupedAnswers:
+    """Connections whose answers wait for a commit, which is one for all of them."""
+
+    def __init__(self, group: GroupCommit) -> None:
+        self.group = group
+        self._waiting: list[DirectProtocol] = []
+        self._looked_at = 0
+        """How many they were after the last round of the loop."""
+        self._since = 0.0
+
+    def add(self, connection: "DirectProtocol") -> None:
+        """Commit soon, and call the connection then."""
+        if not self._waiting:
+            self._since, self._looked_at = perf_counter(), 0
+            connection.loop.call_soon(self._look)
+        self._waiting.append(connection)
+
+    def commit(self) -> None:
+        """Commit now."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self.group.commit()
+            for each in waiting:
+                each.commit_ended()
+            waiting[0].transport.send_all()
+
+    def _look(self) -> None:
+        """Commit, unless the last round of the loop has brought more requests: then the next one may do so, too."""
+        size = len(self._waiting)
+        if self._looked_at < size < MAX_GROUP and perf_counter() - self._since < GROUP_SECONDS:
+            self._looked_at = size
+            self._waiting[0].loop.call_soon(self._look)
+        else:
+            self.commit()
+
+
 class DirectProtocol(HttpToolsProtocol):
     """One connection; see the module."""
 
@@ -133,6 +182,8 @@ class DirectProtocol(HttpToolsProtocol):
         self.parts: list[bytes] = []
         """Path, query, origin and pieces of the body of the held request."""
         self._gather_timer: asyncio.TimerHandle | None = None
+        self._awaited: tuple[Ticket, bytes | App] | None = None
+        """The commit that the answer to the held request waits for, and the answer or what delivers it."""
 
     def hold_or_begin(self) -> None:
         """The head is complete: hold the request, or begin its conversation."""
@@ -171,6 +222,7 @@ class DirectProtocol(HttpToolsProtocol):
     def drop_held(self) -> None:
         """Forget the held request: it is answered, or its connection is lost."""
         self.is_held = False
+        self._awaited = None
         self.parts = []
         if self._gather_timer is not None:
             self._gather_timer.cancel()
@@ -209,6 +261,10 @@ class DirectProtocol(HttpToolsProtocol):
             self.release_held()
             return False
         data = self._encoder.encode(response, self.server_state.default_headers, only_head=method == "HEAD")
+        grouped = self._encoder.grouped
+        if grouped is not None and grouped.group.latest is not None:
+            self._await_commit(grouped, grouped.group.latest, app.deliverer(response) if data is None else data)
+            return True
         if data is None:
             self.release_held(app.deliverer(response))
             return False
@@ -216,6 +272,42 @@ class DirectProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.transport.write(data)
         return True
+
+    def _await_commit(self, grouped: GroupedAnswers, ticket: Ticket, answer: bytes | App) -> None:
+        """Hold the request further: its answer waits for a commit."""
+        parts = self.parts
+        self.drop_held()
+        self.parts, self._awaited = parts, (ticket, answer)
+        grouped.add(self)
+
+    @property
+    def is_awaiting(self) -> bool:
+        """Whether an answer waits for a commit."""
+        return self._awaited is not None
+
+    def commit_awaited(self) -> None:
+        """Commit at once what an answer waits for."""
+        if self._awaited is not None and self._encoder is not None and self._encoder.grouped is not None:
+            self._encoder.grouped.commit()
+
+    def end_held(self) -> None:
+        """Answer the held request as soon as possible: it will not be held any more."""
+        self.commit_awaited()
+        self.release_held()
+
+    def commit_ended(self) -> None:
+        """The commit is done or has failed: answer the request, or begin its conversation."""
+        if self._awaited is None:  # the connection is lost
+            return
+        ticket, answer = self._awaited
+        if ticket.is_committed and isinstance(answer, bytes):
+            self.drop_held()
+            self.server_state.total_requests += 1
+            self.transport.write(answer)
+            return
+        self._awaited, self.is_held = None, True
+        self.release_held(answer if ticket.is_committed and not isinstance(answer, bytes) else None)
+        super().on_message_complete()
 
     def _find_origin(self) -> str:
         host, port = self.server or ("127.0.0.1", None)

@@ -117,7 +117,7 @@ class NoUpgradeProtocol(DirectProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request is running; an incomplete head does not count."""
-        return not self._is_in_body and (self.cycle is None or self.cycle.response_complete)
+        return not (self._is_in_body or self.is_awaiting) and (self.cycle is None or self.cycle.response_complete)
 
     def idle_since(self) -> float:
         """When an idle connection became idle, in seconds of the loop's clock."""
@@ -197,9 +197,9 @@ class NoUpgradeProtocol(DirectProtocol):
         return b""
 
     def on_message_begin(self) -> None:
+        self.commit_awaited()
         self._is_begun = True
-        self.url, self.headers = b"", []
-        self.expect_100_continue = False  # and no scope, which uvicorn makes here
+        self.url, self.headers, self.expect_100_continue = b"", [], False  # and no scope, which uvicorn makes here
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))  # `begin_conversation` writes the names in lower case
@@ -259,7 +259,7 @@ class NoUpgradeProtocol(DirectProtocol):
             self._parse_in_pieces(data)
 
     def shutdown(self) -> None:
-        self.release_held()
+        self.end_held()
         self._waiting = b""
         self.transport.end()
         super().shutdown()
@@ -332,8 +332,8 @@ class NoUpgradeProtocol(DirectProtocol):
             client = "{}:{}".format(*self.client) if self.client else "a client"
             more = f"; {left_out} more before it" if left_out else ""
             _log.warning("invalid HTTP request from %s: %s (%d)%s", client, detail, status, more)
-        self._is_deaf = True
-        self._waiting = b""
+        self.commit_awaited()
+        self._is_deaf, self._waiting = True, b""
         self._stop_timer()
         if self.cycle is not None and not self.cycle.response_complete:
             if not self._is_in_body:

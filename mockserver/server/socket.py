@@ -29,10 +29,11 @@ class PendingWrites:
     def add(self, transport: "CoalescingTransport", loop: asyncio.AbstractEventLoop) -> None:
         """Send the transport's data after this round of the loop."""
         if not self._waiting:
-            loop.call_soon(self._send)
+            loop.call_soon(self.send)
         self._waiting.append(transport)
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send it now."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.flush()
@@ -96,6 +97,10 @@ class CoalescingTransport:
         if not self.parts:
             self._writes.add(self, self._loop)
         self.parts.append(data)
+
+    def send_all(self) -> None:
+        """Send what was written, here and on the other connections that share `writes`."""
+        self._writes.send()
 
     def close(self) -> None:
         self.flush()

@@ -18,7 +18,7 @@ from store_processes import ROOT, StoreProcess, StoreWorld, queue, store_world
 from store_servers import RedisServer, redis_server
 from waiting import eventually
 
-from mockserver.stores.sqlite import APPLICATION_ID, SCHEMA_VERSION
+from mockserver.stores.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 
 
 def refused(store: str, *flags: str) -> str:

@@ -1,7 +1,7 @@
 """The journal of a sandbox in a shared store: an entry for each exchange, and its totals."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from mockserver.errors import Violation
 from mockserver.http import DeliveryFault, Request, Response
@@ -10,6 +10,8 @@ from mockserver.stores.collection import Collection
 from mockserver.workers import checkpoint
 
 ENTRIES, TOTALS = "journal", "journal_totals"
+WEIGHTS = 50
+"""Entries of other processes whose weights are read at once."""
 
 
 class Entry(NamedTuple):
@@ -46,6 +48,13 @@ JOURNAL_TYPES: Mapping[str, Any] = {ENTRIES: Entry, TOTALS: Totals}
 _EMPTY = Totals()
 
 
+class StoredRows(Collection[Entry], Protocol):
+    """The entries by their numbers as texts."""
+
+    def many(self, keys: Sequence[str], /) -> list[Entry | None]:
+        """The values of keys that the transaction has not changed, read at once."""
+
+
 class StoredJournal:
     """The latest exchanges, bounded as those of Journal, but not by the sum of all journals."""
 
@@ -54,7 +63,7 @@ class StoredJournal:
     def __init__(
         self,
         limit: int,
-        entries: Collection[Entry],
+        entries: StoredRows,
         totals: Collection[Totals],
         inside: Callable[[Callable[[], Any]], Any],
     ) -> None:
@@ -64,10 +73,10 @@ class StoredJournal:
         self._totals = totals
         self._inside = inside
         self._weights: dict[int, int] = {}
-        """The weights of entries that this process has recorded since another one changed the sandbox, by number."""
+        """The weights of entries that this process has recorded or read, by number."""
 
     def forget(self) -> None:
-        """Another process may have changed the journal."""
+        """The sandbox was read again: exchanges of this process may be lost, or removed by another one."""
         self._weights.clear()
 
     @property
@@ -109,7 +118,7 @@ class StoredJournal:
         self._clear()
         rows = list(exchanges)
         first = rows[0].number if rows else seen + 1
-        self._totals.put("", Totals(first - 1, first))
+        self._totals.put("", self._state._replace(seen=first - 1, first=first))
         for exchange in rows:
             self._totals.put("", self._state._replace(seen=exchange.number - 1))
             self.record(*exchange[1:])
@@ -188,16 +197,26 @@ class StoredJournal:
         self._totals.put("", _EMPTY)
 
     def _without_oldest(self, state: Totals) -> Totals:
-        key = str(state.first)
-        lost = self._weights.pop(state.first, None)
-        if lost is None:
-            oldest = self._entries.get(key)
-            lost = 0 if oldest is None else oldest.weight
-        self._entries.delete(key)
+        if state.first not in self._weights:
+            self._read_weights(state)
+        lost = self._weights.pop(state.first, 0)
+        self._entries.delete(str(state.first))
         waits = state.waits
         if state.first in waits:
             waits = {number: wall for number, wall in waits.items() if number != state.first}
         return state._replace(first=state.first + 1, weight=state.weight - lost, waits=waits)
+
+    def _read_weights(self, state: Totals) -> None:
+        """Read the weights of the oldest entries, which another process has recorded, many at once."""
+        numbers = [
+            number
+            for number in range(state.first, min(state.first + WEIGHTS, state.seen + 1))
+            if number not in self._weights
+        ]
+        entries = self._entries.many([str(number) for number in numbers])
+        self._weights.update(
+            (number, entry.weight) for number, entry in zip(numbers, entries, strict=True) if entry is not None
+        )
 
 
 def _exchange(entry: Entry) -> Exchange:

@@ -15,6 +15,7 @@ from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITIES, Finding, run_
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step
 
 SCOPES = ("sandbox", "server")
+PROCESSES = ("own", "all")
 FORMATS = ("json", "table", "junit", "cobertura")
 MAX_FINDINGS = 1000
 MAX_EXCHANGES = 20_000
@@ -94,6 +95,8 @@ def coverage(call: AdminCall) -> Any:
         met, demanded = (count(journal.find(lambda _: True)) for count in (count_hits, count_stubbed_hits))
     else:
         met, demanded = call.engine.met, call.engine.demanded
+        if _is_merged(call):
+            met, demanded = call.engine.sandboxes.coverage(met, demanded)
     found = coverage_json(_operations(call), met, demanded)
     found |= {"scope": "sandbox", "dropped": journal.dropped} if is_mine else {"scope": "server"}
     if chosen == "table":
@@ -104,10 +107,17 @@ def coverage(call: AdminCall) -> Any:
 
 
 def delete_coverage(call: AdminCall) -> Any:
+    if _is_merged(call):
+        call.engine.sandboxes.clear_coverage()
     forgotten = sum(call.engine.met.values())
     call.engine.met.clear()
     call.engine.demanded.clear()
     return {"forgotten": forgotten}
+
+
+def _is_merged(call: AdminCall) -> bool:
+    """Whether the coverage of all processes on the store is meant, instead of this process's own."""
+    return _choice(call, "processes", PROCESSES) == "all"
 
 
 def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
@@ -139,6 +149,6 @@ def _client_rules(call: AdminCall) -> list[ClientRules]:
 
 ROUTES = (
     AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True, grows=True),
-    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"}), grows=True),
-    AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
+    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "processes", "format", "tag"}), grows=True),
+    AdminRoute("DELETE", "/coverage", delete_coverage, parameters=frozenset({"processes"}), opens=False),
 )
