@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import logging
 from collections.abc import Iterator
 
@@ -40,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from store_servers import use_store  # noqa: PLC0415  as above
 
         use_store(config.getoption("--store"))
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over thousands of collected tests, at each of its runs."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

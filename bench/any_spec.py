@@ -50,21 +50,27 @@ def measure_any_spec(plan: Plan) -> Result:
         raise BenchError(plan.prism_missing)
     result = Result("any-spec", f"other documents, against Prism ({plan.repeat} x)", "")
     for document in documents():
-        pair = (ours(document), theirs(document, plan.prism_executable))
-        seen: dict[str, list[Seen]] = {target.key: [] for target in pair}
-        for repetition in range(plan.repeat):
-            for target in pair if repetition % 2 else pair[::-1]:
-                seen[target.key].append(run_once(target, plan.seconds))
-        for kind in KINDS:
-            rows = [
-                Row(f"{document.name} {kind}: {key}", [getattr(each, kind) for each in runs])
-                for key, runs in seen.items()
-            ]
-            result.rows += rows
-            bound = "at least" if kind == "requests" else "at most"
-            result.comparisons.append(ratio(f"{document.name} {kind}, ours / Prism", rows[0], rows[1], bound, 1.0))
+        try:
+            _measure_document(document, plan, plan.prism_executable, result)
+        except BenchError as error:
+            result.notes.append(f"{document.name} is left out: {error}")
     result.notes.append(f"Prism {plan.prism_version()}")
     return result
+
+
+def _measure_document(document: Path, plan: Plan, prism: str, result: Result) -> None:
+    pair = (ours(document), theirs(document, prism))
+    seen: dict[str, list[Seen]] = {target.key: [] for target in pair}
+    for repetition in range(plan.repeat):
+        for target in pair if repetition % 2 else pair[::-1]:
+            seen[target.key].append(run_once(target, plan.seconds))
+    for kind in KINDS:
+        rows = [
+            Row(f"{document.name} {kind}: {key}", [getattr(each, kind) for each in runs]) for key, runs in seen.items()
+        ]
+        result.rows += rows
+        bound = "at least" if kind == "requests" else "at most"
+        result.comparisons.append(ratio(f"{document.name} {kind}, ours / Prism", rows[0], rows[1], bound, 1.0))
 
 
 def run_once(target: Target, seconds: int) -> Seen:

@@ -71,6 +71,29 @@ def test_many_costly_requests_at_once_delay_no_other_client(server: AttackedServ
         assert statuses(server, requests) == {status: CLIENTS}
 
 
+def test_the_first_uses_of_many_parts_at_once_delay_no_other_client() -> None:
+    pattern = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^a+$"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": pattern}}
+    bodies = (
+        (CHAT, QUESTION),
+        (CHAT, WRONG_PARTS),
+        (CHAT, {**QUESTION, "response_format": wanted}),
+        (BATCHES, {"prompts": [1]}),
+        (EMBEDDINGS, {"model": "text-embedding-3-small", "input": "a"}),
+        ("/api/v1/prompts", {"slug": "p", "template": "{% if a %}{{ a }}{% endif %}", "variables": ["a"]}),
+        ("/v1/files", {}),
+        ("/__admin/next", {"reply": {"status": 401}}),
+        ("/__admin/import", {"a": 1}),
+    )
+    paths = ("/__admin/ui/requests", "/metrics", "/__admin/export", "/__admin/openapi.json", "/__admin/coverage", "/no")
+    requests = [post(path, body, n) for n, (path, body) in enumerate(bodies)]
+
+    with attacked_server() as server, others_are_served(server):
+        found = statuses(server, [*requests, *(get(path, n) for n, path in enumerate(paths, len(requests)))])
+
+    assert found.keys() == {200, 201, 400, 404, 422}
+
+
 def test_pages_of_the_inspector_that_are_loaded_at_once_delay_no_other_client(server: AttackedServer) -> None:
     statuses(server, [get("/__admin/ui/requests", 0)])
 

@@ -4,12 +4,13 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import orjson
 import pytest
 from attack_server import AttackedServer, attacked_server, others_are_served
 from attacks import MB, forget_peak, peak
+from waiting import eventually
 
 SIZE = 32 * MB
 AT_ONCE = 8
@@ -94,11 +95,9 @@ def clean(server: AttackedServer) -> None:
 
 
 def settled(server: AttackedServer, wanted: int) -> int:
-    """Resident memory in bytes, as soon as it is what is wanted, or after some requests."""
-    for _ in range(300):
-        server.request("GET", "/health")
-        if server.resident() <= wanted:
-            break
+    """Resident memory in bytes, as soon as it is what is wanted, or after 10 s."""
+    with suppress(AssertionError):
+        eventually(lambda: server.request("GET", "/health")[0] == 200 and server.resident() <= wanted, within=10)
     return server.resident()
 
 

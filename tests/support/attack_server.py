@@ -1,5 +1,6 @@
 """A server in a child process with limited memory, and probes that measure the delay of other clients."""
 
+import atexit
 import http.client
 import os
 import signal
@@ -8,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,6 +109,14 @@ class MachineTime(NamedTuple):
         return self.wall - since.wall - max(taken, 0)
 
 
+@cache
+def idle_server() -> AttackedServer:
+    """A server that nothing else asks, until this process ends."""
+    until_exit = ExitStack()
+    atexit.register(until_exit.close)
+    return until_exit.enter_context(attacked_server())
+
+
 PROBES = 2
 """How many connections `others_are_served` holds to the attacked server."""
 
@@ -167,16 +177,15 @@ def others_are_served(server: AttackedServer, *, health: float = 0.5, sandbox: f
     The time in which other processes had the cores is not counted. The longest wait for an idle server beside it is
     allowed on top, twice: a machine that is busy with other work makes both slow, an attack only the attacked one.
     """
-    with attacked_server() as idle:
-        probes = [Probe(server, "/health", "other"), Probe(server, "/user", "other")]
-        control = Probe(idle, "/health", "other").start()
-        for probe in probes:
-            probe.start()
-        try:
-            yield
-        finally:
-            for probe in (*probes, control):
-                probe.stop()
+    probes = [Probe(server, "/health", "other"), Probe(server, "/user", "other")]
+    control = Probe(idle_server(), "/health", "other").start()
+    for probe in probes:
+        probe.start()
+    try:
+        yield
+    finally:
+        for probe in (*probes, control):
+            probe.stop()
     assert not any(probe.failures for probe in probes), [probe.failures for probe in probes]
     assert all(probe.answers for probe in probes), "the probes got no answer"
     for probe, most in zip(probes, (health, sandbox), strict=True):

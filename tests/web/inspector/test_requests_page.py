@@ -145,3 +145,11 @@ def test_a_sandbox_without_requests_says_what_to_do(page: Page, inspected: Inspe
     page.goto(inspected.ui("/requests"))
 
     expect(page.locator(".empty pre")).to_contain_text("curl")
+
+
+def test_a_request_whose_whole_body_is_wrong_is_shown(page: Page, inspected: Inspected) -> None:
+    inspected.ask("POST", "/ai/batches", content=b"{", headers={"content-type": "application/json"})
+
+    page.goto(inspected.ui("/requests/1"))
+
+    expect(page.get_by_text("Why was this refused?")).to_be_visible()
