@@ -18,6 +18,7 @@ from store_processes import ROOT, StoreProcess, StoreWorld, queue, store_world
 from store_servers import RedisServer, redis_server
 from waiting import eventually
 
+from mockserver.cli import main
 from mockserver.stores.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 
 
@@ -55,6 +56,39 @@ def test_a_store_that_cannot_be_used_is_refused_with_the_reason(store: str, reas
 
     assert reason in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve", "redis://:open/sesame@127.0.0.1/0"),
+        ("serve", "--stroe", "redis://:open/sesame@127.0.0.1/0"),
+        ("serve", "--port", "redis://:open/sesame@127.0.0.1/0"),
+        ("serve", "--store", "http://user:open/sesame@127.0.0.1/0"),
+        ("redis://:open/sesame@127.0.0.1/0",),
+    ],
+)
+def test_no_usage_error_shows_the_password_of_a_url(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+
+    said = capsys.readouterr()
+    assert code in {2, 3}
+    assert "sesame" not in said.out + said.err
+
+
+def test_no_error_of_a_config_file_shows_the_password_of_a_url(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("store: ['redis://:open/sesame@127.0.0.1/0']\n")
+
+    assert main(("serve", "--config", str(config))) == 3
+    assert "sesame" not in capsys.readouterr().err
 
 
 def test_several_workers_need_a_store_that_they_share() -> None:

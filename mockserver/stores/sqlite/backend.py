@@ -1,8 +1,8 @@
 """A store in one SQLite file, which several processes of one machine may use at the same time.
 
 The file is in WAL mode with `synchronous=NORMAL`: what is committed survives the end of the process at any moment; a
-power cut may lose the latest commits, and damages nothing. Each thread reads with a connection of its own, sees the
-latest commit, and does not wait. One connection writes. A commit is one `BEGIN IMMEDIATE` transaction of a few
+power cut may lose the latest commits, and damages nothing. A thread reads with a connection that no other one uses,
+sees the latest commit, and does not wait. One connection writes. A commit is one `BEGIN IMMEDIATE` transaction of a few
 statements, which waits for other processes in short steps. A thread copies the write-ahead log into the file, which
 waits for the disk, and deletes what is not needed any more.
 """
@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from asyncio import _get_running_loop
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
@@ -54,7 +55,8 @@ class SqliteBackend:
         self.path = path
         self._wall = wall
         self.round_trips = self.failures = 0
-        self._connections = threading.local()
+        self._free: deque[sqlite3.Connection] = deque()
+        """Connections for reading that no thread uses."""
         self._opened: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
         self.writing = threading.Lock()
@@ -64,7 +66,8 @@ class SqliteBackend:
         self.upkeep = Upkeep(self, wall)
         check_file(path)
         try:
-            prepare(path, self.connection())
+            with self.connection() as connection:
+                prepare(path, connection)
         except sqlite3.Error as error:
             raise StoreError(f"the store {path} cannot be used: {_problem(error)}") from None
 
@@ -251,35 +254,32 @@ class SqliteBackend:
         self._opened.append(found)
         return found
 
-    def connection(self) -> sqlite3.Connection:
-        """The connection of this thread, for reading."""
-        found: sqlite3.Connection | None = getattr(self._connections, "own", None)
-        if found is None:
-            found = self._connections.own = self._connect(BUSY_SECONDS)
-        return found
-
-    def close_own(self) -> None:
-        """Close this thread's connection."""
-        found: sqlite3.Connection | None = getattr(self._connections, "own", None)
-        if found is not None:
-            del self._connections.own
-            self._opened.remove(found)
-            found.close()
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading, which no other thread uses meanwhile."""
+        try:
+            found = self._free.pop()
+        except IndexError:
+            found = self._connect(BUSY_SECONDS)
+        try:
+            yield found
+        finally:
+            self._free.append(found)
 
     @contextmanager
     def reading(self, *, several: bool = True) -> Iterator[sqlite3.Connection]:
         """A connection whose statements see one commit, if there are several."""
         self.round_trips += 1
         try:
-            connection = self.connection()
-            if not several:
-                yield connection
-                return
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                connection.execute("COMMIT")
+            with self.connection() as connection:
+                if not several:
+                    yield connection
+                    return
+                connection.execute("BEGIN")
+                try:
+                    yield connection
+                finally:
+                    connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
 
@@ -292,7 +292,9 @@ class SqliteBackend:
         """The same, after `writing` was acquired."""
         self.round_trips += 1
         try:
-            yield self._writer or self.connection()
+            if self._writer is None:
+                self._writer = self._connect(0.0)
+            yield self._writer
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
         finally:

@@ -38,11 +38,8 @@ class Connections(Protocol):
     writing: Lock
     """Held by the thread that writes."""
 
-    def connection(self) -> sqlite3.Connection:
-        """That of this thread, for reading."""
-
-    def close_own(self) -> None:
-        """Close it."""
+    def connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection for reading, which no other thread uses meanwhile."""
 
     def reading(self, *, several: bool = True) -> AbstractContextManager[sqlite3.Connection]: ...
 
@@ -97,11 +94,11 @@ class Upkeep:
 
         It is never all of it while others write without a pause, so at last they wait for the rest.
         """
-        connection = self._connections.connection()
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if self._log_bytes() > MOST_LOG_BYTES:
-            with self._connections.writing:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        with self._connections.connection() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if self._log_bytes() > MOST_LOG_BYTES:
+                with self._connections.writing:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _run(self) -> None:
         try:
@@ -111,7 +108,6 @@ class Upkeep:
                 if self._log_bytes() > LOG_BYTES:
                     self.copy_log()
         finally:
-            self._connections.close_own()
             self._running.release()
 
     def _needs_sweep(self) -> bool:
