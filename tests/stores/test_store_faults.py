@@ -1,5 +1,6 @@
 """Stores that cannot be used, at the start and while serving."""
 
+import io
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import httpx
@@ -19,11 +20,31 @@ from store_servers import RedisServer, redis_server
 from waiting import eventually
 
 from mockserver.cli import main
+from mockserver.server import process
+from mockserver.stores.redis import backend as redis_backend
+from mockserver.stores.sqlite import backend as sqlite_backend
 from mockserver.stores.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 
 
 def refused(store: str, *flags: str) -> str:
-    """What `mockserver serve` says when it cannot start with a store."""
+    """What `mockserver serve` says when it cannot start with a store. Its process is this one, which saves imports."""
+    with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
+        patched.setenv("MOCKSERVER_STORE", store)
+        for name in ("raise_open_files", "return_freed_memory"):
+            patched.setattr(process, name, lambda: None)
+        patched.setattr(process, "set_up_logging", lambda _: None)
+        patched.setattr(sys, "setswitchinterval", lambda _: None)
+        out, err = io.StringIO(), io.StringIO()
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        code = main(("serve", "--port", "0", *flags))
+    assert (code, out.getvalue()) == (3, ""), err.getvalue()
+    assert "Traceback" not in err.getvalue()
+    return err.getvalue()
+
+
+def refused_process(store: str, *flags: str) -> str:
+    """The same from a process of its own."""
     command = [sys.executable, "-m", "mockserver", "serve", "--port", "0", *flags]
     ended = subprocess.run(
         command, env={**os.environ, "MOCKSERVER_STORE": store}, capture_output=True, text=True, timeout=30, cwd=ROOT,
@@ -96,7 +117,7 @@ def test_several_workers_need_a_store_that_they_share() -> None:
 
 
 def test_an_error_of_a_worker_is_reported_once() -> None:
-    assert refused("sqlite:////nowhere-at-all/x.db", "--workers", "3").count("there is no folder") == 1
+    assert refused_process("sqlite:////nowhere-at-all/x.db", "--workers", "3").count("there is no folder") == 1
 
 
 def database(path: Path, application: int, version: int) -> bytes:
@@ -176,7 +197,8 @@ def server_that(*answers: bytes) -> Iterator[int]:
         thread.join()
 
 
-def test_a_server_that_is_no_redis_is_refused() -> None:
+def test_a_server_that_is_no_redis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_backend, "SECONDS", 0.5)
     with server_that(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         assert f"127.0.0.1:{port}" in refused(f"redis://127.0.0.1:{port}/0")
     with server_that() as port:
@@ -287,12 +309,15 @@ def test_a_full_disk_is_a_507_and_what_was_acknowledged_stays(world: StoreWorld)
     assert {server.ask("GET", f"/ai/batches?id={id_}").status_code for id_ in ids} == {200}
 
 
-def test_a_file_that_another_process_has_locked_is_refused_at_the_start_and_503_later(world: StoreWorld) -> None:
+def test_a_file_that_another_process_has_locked_is_refused_at_the_start_and_503_later(
+    world: StoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = world.start("--clock", "frozen")
     queue(server, "a")
     with sqlite3.connect(world.url.removeprefix("sqlite://"), isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
 
+        monkeypatch.setattr(sqlite_backend, "BUSY_SECONDS", 0.5)
         assert "has locked it" in refused(world.url)
         answer = server.ask("POST", "/ai/batches", json={"prompts": ["b"]})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

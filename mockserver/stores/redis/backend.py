@@ -64,7 +64,11 @@ class RedisBackend:
         except (ValueError, redis.RedisError) as problem:
             raise StoreError(f"the store is no Redis URL: {type(problem).__name__}") from None
         self._scripts = {name: self._client.register_script(text) for name, text in SCRIPTS.items()}
-        self._check()
+        try:
+            self._check()
+        except StoreError:
+            self.close()
+            raise
         threading.Thread(target=self._watch, name="mockserver-redis", daemon=True).start()
 
     def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:

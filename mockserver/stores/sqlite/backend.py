@@ -69,7 +69,11 @@ class SqliteBackend:
             with self.connection() as connection:
                 prepare(path, connection)
         except sqlite3.Error as error:
+            self.close()
             raise StoreError(f"the store {path} cannot be used: {_problem(error)}") from None
+        except StoreError:
+            self.close()
+            raise
 
     def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
         columns = ["version", *[_CONTENT] * len(keys)]  # one statement, which sees one commit
