@@ -147,13 +147,12 @@ class GroupedAnswers:
         self._waiting.append(connection)
 
     def commit(self) -> None:
-        """Commit now."""
+        """Commit now; the answers are written at the end of this round."""
         waiting, self._waiting = self._waiting, []
         if waiting:
             self.group.commit()
             for each in waiting:
                 each.commit_ended()
-            waiting[0].transport.send_all()
 
     def _look(self) -> None:
         """Commit, unless the last round of the loop has brought more requests: then the next one may do so, too."""
@@ -161,8 +160,10 @@ class GroupedAnswers:
         if self._looked_at < size < MAX_GROUP and perf_counter() - self._since < GROUP_SECONDS:
             self._looked_at = size
             self._waiting[0].loop.call_soon(self._look)
-        else:
+        elif self._waiting:
+            first = self._waiting[0]
             self.commit()
+            first.transport.send_all()
 
 
 class DirectProtocol(HttpToolsProtocol):

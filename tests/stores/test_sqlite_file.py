@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.errors import StoreBusy, StoreError
+from mockserver.errors import StoreBusy, StoreError, StoreUnavailable
 from mockserver.stores.backend import GRACE, Changes, Commit, Facts, Put
 from mockserver.stores.codec import CHUNK_BYTES
 from mockserver.stores.sqlite import SqliteBackend, upkeep
@@ -209,3 +209,15 @@ def test_an_event_loop_does_not_wait_for_another_process(backend: SqliteBackend,
     other.execute("ROLLBACK")
     other.close()
     change(backend, value("b"), sandbox="other")
+
+
+def test_a_store_that_is_closed_lets_its_threads_finish(backend: SqliteBackend) -> None:
+    version = change(backend, value("a"))
+    with backend.reading() as connection:
+        backend.close()
+        assert connection.execute("SELECT version FROM sandboxes").fetchone() == (version,)
+
+    with pytest.raises(StoreUnavailable, match="it is closed"):
+        change(backend, value("b"), sandbox="other")
+    with pytest.raises(StoreUnavailable, match="it is closed"):
+        backend.entries()

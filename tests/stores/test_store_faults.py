@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from store_processes import ROOT, StoreProcess, StoreWorld, queue, store_world
+from store_processes import ROOT, StoreProcess, StoreThread, StoreWorld, queue, store_world
 from store_servers import RedisServer, redis_server
 from waiting import eventually
 
@@ -157,11 +157,11 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_store_of_other_settings_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/x.db"
-    with served(tmp_path, url, "--seed", "one") as server:
+    with StoreThread(url, seed="one") as server:
         queue(server, "a")
 
     assert "made with other settings: seed" in refused(url, "--seed", "other")
-    with served(tmp_path, url, "--seed", "other", "--store-force") as server:
+    with StoreThread(url, seed="other", store_force=True) as server:
         queue(server, "a")
 
 
@@ -214,15 +214,15 @@ def own_redis() -> Iterator[RedisServer]:
     server.remove()
 
 
-def test_a_wrong_password_is_refused_and_a_right_one_is_not_shown(tmp_path: Path) -> None:
+def test_a_wrong_password_is_refused_and_a_right_one_is_not_shown() -> None:
     redis_server()
     server = RedisServer("--requirepass", "open-sesame")
     try:
         assert "rejects the password" in refused(f"unix://:wrong@{server.socket}?db=1")
         assert "wrong" not in refused(f"unix://:wrong@{server.socket}?db=1")
         assert "rejects the password" in refused(f"unix://{server.socket}?db=1")
-        with served(tmp_path, f"unix://:open-sesame@{server.socket}?db=1") as process:
-            queue(process, "a")
+        with StoreThread(f"unix://:open-sesame@{server.socket}?db=1") as started:
+            queue(started, "a")
     finally:
         server.remove()
 
@@ -271,12 +271,12 @@ def test_a_redis_server_that_ends_and_starts_again_has_what_was_acknowledged(
         assert {server.ask("GET", f"/ai/batches?id={id_}").status_code for id_ in ids} == {200}
 
 
-def test_foreign_keys_in_the_database_survive(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_foreign_keys_in_the_database_survive() -> None:
     redis = pytest.importorskip("redis")
-    url = own_redis.new_url()
+    url = redis_server().new_url()
     client = redis.Redis.from_url(url)
     client.set("theirs", "value")
-    with served(tmp_path, url) as server:
+    with StoreThread(url) as server:
         queue(server, "a")
         server.ask("POST", "/__admin/reset", params={"sandbox": "test"})
         server.ask("DELETE", "/__admin/sandboxes/test")

@@ -57,7 +57,7 @@ class SqliteBackend:
         self.round_trips = self.failures = 0
         self._free: deque[sqlite3.Connection] = deque()
         """Connections for reading that no thread uses."""
-        self._opened: list[sqlite3.Connection] = []
+        self._is_closed = False
         self._writer: sqlite3.Connection | None = None
         self.writing = threading.Lock()
         self._is_locked = False
@@ -176,10 +176,16 @@ class SqliteBackend:
             return found[0] if found else b""
 
     def close(self) -> None:
+        """Close the connections that no thread uses, at once; the others, when they are not used any more."""
+        self._is_closed = True
         self.upkeep.stop(BUSY_SECONDS)
-        for connection in self._opened:
-            with suppress(sqlite3.Error):
-                connection.close()
+        if self.writing.acquire(timeout=BUSY_SECONDS):
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            self.writing.release()
+        while self._free:
+            self._free.pop().close()
 
     def _commit_one(self, connection: sqlite3.Connection, commit: Commit) -> int | None:
         """The new version of a sandbox; None if it has another one than the commit has read."""
@@ -249,13 +255,14 @@ class SqliteBackend:
         return found or (0, 0)
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
+        if self._is_closed:
+            raise sqlite3.ProgrammingError("it is closed")
         found = sqlite3.connect(
             self.path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         found.execute("PRAGMA synchronous = NORMAL")
         found.execute("PRAGMA cache_size = -8192")
         found.execute("PRAGMA wal_autocheckpoint = 0")
-        self._opened.append(found)
         return found
 
     @contextmanager
@@ -268,7 +275,10 @@ class SqliteBackend:
         try:
             yield found
         finally:
-            self._free.append(found)
+            if self._is_closed:
+                found.close()
+            else:
+                self._free.append(found)
 
     @contextmanager
     def reading(self, *, several: bool = True) -> Iterator[sqlite3.Connection]:
