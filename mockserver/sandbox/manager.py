@@ -188,6 +188,14 @@ class SandboxManager:
                 self._unused[sandbox.name] = sandbox.used, since if used == sandbox.used else now
         return gone
 
+    def page_by_use(self, start: int, most: int, text: str = "") -> tuple[list[Sandbox], int]:
+        """At most so many sandboxes in that order, without the first `start`, and the number of all of them.
+
+        With a text in lower case, only those whose shown name contains it.
+        """
+        every = [each for each in self.by_use() if text in each.shown_name.lower()] if text else self.by_use()
+        return every[start : start + most], len(every)
+
     def unused_name(self) -> str:
         """A name that is not in use."""
         number = len(self._by_name) + 1

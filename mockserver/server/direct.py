@@ -4,27 +4,30 @@ An ASGI conversation (a task, an event, a scope, two messages) costs as much as 
 request. A request needs none if its message is whole and the application can answer it at once. So:
 
 - When a head is complete and nothing speaks against it (see `_may_be_direct`), the request is *held*: its body is
-  gathered here. When its message is complete, the application is asked for the response (`AnswersAtOnce.respond`).
+  gathered here. When its message is complete, it is *whole*.
+- At the end of the event loop's round the application is asked for the responses to all whole requests
+  (`AnswersAtOnce.respond`).
 - If it has one that is plain bytes, the response is written as uvicorn would write it. If the response needs a
   conversation (a delay, a fault, a stream, an unusual header), one is begun that only delivers it.
 - If the application declines, the request becomes the conversation that it would have been, and what was read is
   replayed. The same happens to a body that is not whole within GATHER_SECONDS, so all bounds on slow bodies hold.
 
-Nothing is written in the callback. The answers of one round of the event loop go out together, by one `call_soon`
-(`PendingWrites`): written one by one, each would wake its client, whose next request would then come alone.
+A round has four steps: parse what all connections have received, make all responses, encode them, send them. Each
+step's code and data then stay in the processor's caches, which saves a fifth of the time; and no client that got its
+response interrupts the others with its next request.
 
-With a shared store an answer is not written before what its request has changed is committed (`GroupedAnswers`). One
-commit for many requests takes little longer than one for each, so it waits while rounds of the loop bring further
-requests. If the commit fails, each of its requests becomes a conversation.
+With a shared store, no response is sent before what its request has changed is committed. One commit for many requests
+takes little longer than one for each, so it waits while rounds bring further requests. If it fails, the requests become
+conversations.
 
 A connection gets one direct answer in a round of the loop. A request behind it takes the ASGI way, and what is behind
 that one waits, so a client that pipelines thousands of requests delays no other client and fills no memory.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
 import httptools
@@ -33,7 +36,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
-from mockserver.stores import GroupCommit, Ticket
+from mockserver.stores import GroupCommit
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.scopes import decode_text, origin_of
@@ -41,12 +44,20 @@ from mockserver.web.scopes import decode_text, origin_of
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
 
-MAX_GROUP, GROUP_SECONDS = 64, 0.002
-"""Answers whose requests are committed together, and the longest wait for further ones."""
+WAITING_BYTES = 16 * 1024
+"""A larger body does not wait for the end of the round, so that few of them are in memory."""
+
+MAX_GROUP = 64
+"""Requests that are committed together without a look for more."""
+
 MAX_STARTS = 1000
 """The most heads of responses that are kept."""
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_CONTROLS = bytes([*range(32), 127])
+"""Characters that no header may have: what has more of them than its line ends needs a conversation."""
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+
+_log = logging.getLogger("mockserver")
 
 App = Callable[..., Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
@@ -65,7 +76,7 @@ class AnswersAtOnce(Protocol):
 
     @property
     def group(self) -> GroupCommit | None:
-        """Commits what `respond` has changed, and the response waits for; None if nothing has to be committed."""
+        """Commits what `respond` has changed, which a response waits for; None if nothing has to be committed."""
 
     def standing_headers(self, media_type: str, source: str) -> Headers:
         """The headers of every response with this media type and source."""
@@ -91,7 +102,6 @@ class ResponseEncoder:
 
     def __init__(self, app: AnswersAtOnce) -> None:
         self.app = app
-        self.grouped = GroupedAnswers(app.group) if app.group is not None else None
         self._starts: dict[tuple[int, str, str], bytes] = {}
         """Status line and standing headers by status, media type and source."""
         self._defaults: Headers = ()
@@ -108,18 +118,17 @@ class ResponseEncoder:
             if status not in STATUS_LINE:
                 return None
             start = self._add_start(key, defaults)
-        lines = []
         if response.headers:
             lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
-            text = "".join(lines)
-            if not (text.isascii() and text.isprintable()):
+            text = "\r\n".join([*lines, ""])
+            fields = text.encode("ascii", "replace")
+            if not text.isascii() or len(fields.translate(None, _CONTROLS)) != len(fields) - 2 * len(lines):
                 return None
+            start += fields
         if status in EMPTY_STATUSES:
             body = b""
-        if status != 204:
-            lines.append(f"content-length: {len(body)}")
-        rest = "\r\n".join([*lines, "", ""]).encode()
-        return start + rest if only_head else start + rest + body
+        end = b"content-length: %d\r\n\r\n" % len(body) if status != 204 else b"\r\n"
+        return start + end if only_head else start + end + body
 
     def _add_start(self, key: tuple[int, str, str], defaults: Headers) -> bytes:
         if self._defaults is not defaults or len(self._starts) >= MAX_STARTS:
@@ -129,41 +138,73 @@ class ResponseEncoder:
         return start
 
 
-class GroupedAnswers:
-    """Connections whose answers wait for a commit, which is one for all of them."""
+class DirectAnswers:
+    """Answers the whole requests of all connections of a server, at the end of each round of the event loop."""
 
-    def __init__(self, group: GroupCommit) -> None:
-        self.group = group
+    def __init__(self, app: AnswersAtOnce) -> None:
+        self.app = app
+        self.encode = ResponseEncoder(app).encode
+        self._group = app.group
         self._waiting: list[DirectProtocol] = []
         self._looked_at = 0
-        """How many they were after the last round of the loop."""
-        self._since = 0.0
+        """How many requests were waiting after the last round."""
 
     def add(self, connection: "DirectProtocol") -> None:
-        """Commit soon, and call the connection then."""
+        """Answer the connection's whole request at the end of this round."""
         if not self._waiting:
-            self._since, self._looked_at = perf_counter(), 0
-            connection.loop.call_soon(self._look)
+            connection.loop.call_soon(self._answer)
         self._waiting.append(connection)
 
-    def commit(self) -> None:
-        """Commit now; the answers are written at the end of this round."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self.group.commit()
-            for each in waiting:
-                each.commit_ended()
+    def respond(self, request: Request) -> Response | None:
+        """The response; None if the request needs a conversation."""
+        response = self._respond(request)
+        if self._group is not None:
+            ticket = self._group.latest
+            self._group.commit()
+            return response if ticket is None or ticket.is_committed else None
+        return response
 
-    def _look(self) -> None:
-        """Commit, unless the last round of the loop has brought more requests: then the next one may do so, too."""
-        size = len(self._waiting)
-        if self._looked_at < size < MAX_GROUP and perf_counter() - self._since < GROUP_SECONDS:
-            self._looked_at = size
-            self._waiting[0].loop.call_soon(self._look)
-        elif self._waiting:
-            first = self._waiting[0]
-            self.commit()
-            first.transport.send_all()
+    def _respond(self, request: Request) -> Response | None:
+        try:
+            return self.app.respond(request)
+        except Exception:  # which the conversation meets again, where it harms no other connection
+            return None
+
+    def _answer(self) -> None:
+        if self._group is not None and self._looked_at < len(self._waiting) < MAX_GROUP:
+            self._looked_at = len(self._waiting)  # the next round may bring more for the same commit
+            self._waiting[0].loop.call_soon(self._answer)
+            return
+        waiting, self._waiting, self._looked_at = self._waiting, [], 0
+        if self._group is None:
+            responses = [(each, self._respond(each.whole)) for each in waiting if each.whole is not None]
+        else:
+            responses = self._committed_responses(self._group, waiting)
+        encoded = [(each, _encoded(each, response)) for each, response in responses]
+        for connection, data in encoded:
+            if data is not None:
+                connection.transport.send(data)
+
+    def _committed_responses(
+        self, group: GroupCommit, waiting: Sequence["DirectProtocol"]
+    ) -> list[tuple["DirectProtocol", Response | None]]:
+        """The responses, after one commit for all of them; None where it failed."""
+        found = []
+        for each in waiting:
+            if each.whole is not None:
+                found.append((each, self._respond(each.whole), group.latest))
+        group.commit()
+        return [(each, answer if ticket is None or ticket.is_committed else None) for each, answer, ticket in found]
+
+
+def _encoded(connection: "DirectProtocol", response: Response | None) -> bytes | None:
+    """What to send; an exception ends only its own connection."""
+    try:
+        return connection.answer_whole(response)
+    except Exception:
+        _log.exception("a response could not be sent")
+        connection.transport.abort()
+        return None
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -171,20 +212,20 @@ class DirectProtocol(HttpToolsProtocol):
 
     transport: CoalescingTransport  # type: ignore[assignment]
 
-    def __init__(self, *given: Any, encoder: ResponseEncoder | None = None, **named: Any) -> None:
-        """Without an encoder, every request becomes a conversation."""
+    def __init__(self, *given: Any, direct: DirectAnswers | None = None, **named: Any) -> None:
+        """`direct` is shared by the connections of a server. Without it, every request becomes a conversation."""
         super().__init__(*given, **named)
-        self._encoder = encoder
+        self._direct = direct
         self.is_held = False
-        """Whether a request is held."""
+        """Whether a request is held that is not whole yet."""
+        self.whole: Request | None = None
+        """The held request when it is whole, until the end of the round."""
         self.fields: dict[str, str] = {}
         """The headers of the current request; of a repeated one the last counts."""
         self._path = self._query = self._origin = ""
         self.parts: list[bytes] = []
         """Path, query, origin and pieces of the body of the held request."""
         self._gather_timer: asyncio.TimerHandle | None = None
-        self._awaited: tuple[Ticket, bytes | App] | None = None
-        """The commit that the answer to the held request waits for, and the answer or what delivers it."""
 
     def hold_or_begin(self) -> None:
         """The head is complete: hold the request, or begin its conversation."""
@@ -211,19 +252,18 @@ class DirectProtocol(HttpToolsProtocol):
         finally:
             self.app = usual
 
-    def release_held(self, app: App | None = None) -> None:
+    def release_held(self) -> None:
         """Make the held request, if there is one, a conversation, and replay what was read of its body."""
         if self.is_held:
             parts = self.parts
             self.drop_held()
-            self.begin_conversation(app)
+            self.begin_conversation()
             for part in parts:
                 super().on_body(part)
 
     def drop_held(self) -> None:
-        """Forget the held request: it is answered, or its connection is lost."""
+        """Forget the held request: it is whole, or its connection is lost."""
         self.is_held = False
-        self._awaited = None
         self.parts = []
         if self._gather_timer is not None:
             self._gather_timer.cancel()
@@ -232,7 +272,7 @@ class DirectProtocol(HttpToolsProtocol):
     def gather(self) -> None:
         """The received data ends within the body of the held request: wait if it is small, else release."""
         stated = self.fields.get("content-length", "")
-        if self._encoder is None or not stated.isdigit() or int(stated) > self._encoder.app.max_direct_body:
+        if self._direct is None or not stated.isdigit() or int(stated) > self._direct.app.max_direct_body:
             self.release_held()
         elif self._gather_timer is None:
             self._gather_timer = self.loop.call_later(GATHER_SECONDS, self.release_held)
@@ -240,7 +280,7 @@ class DirectProtocol(HttpToolsProtocol):
     def _may_be_direct(self) -> bool:
         cycle, parser, transport = self.cycle, self.parser, self.transport
         return not (
-            self._encoder is None
+            self._direct is None
             or (cycle is not None and not cycle.response_complete)
             or transport.parts
             or self.flow.write_paused
@@ -251,63 +291,52 @@ class DirectProtocol(HttpToolsProtocol):
             or transport.is_closing()
         )
 
-    def answer_held(self) -> bool:
-        """The message of the held request is complete: answer or release it; returns whether it is answered."""
-        assert self._encoder is not None
-        app, parts = self._encoder.app, self.parts
-        method, body = decode_text(self.parser.get_method()), parts[0] if len(parts) == 1 else b"".join(parts)
+    def complete_held(self) -> None:
+        """The message of the held request is complete."""
+        assert self._direct is not None
+        parts, method = self.parts, decode_text(self.parser.get_method())
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.drop_held()
         origin = self._origin or self._find_origin()
-        response = app.respond(Request(method, self._path, self._query, self.fields, body, origin))
+        self.whole = Request(method, self._path, self._query, self.fields, body, origin)
+        if len(body) > WAITING_BYTES:
+            self.answer_now()
+        else:
+            self._direct.add(self)
+
+    def answer_now(self) -> None:
+        """Answer the whole request, if there is one, before the end of the round: more data follows it."""
+        if self.whole is not None and self._direct is not None:
+            data = self.answer_whole(self._direct.respond(self.whole))
+            if data is not None:
+                self.transport.write(data)
+
+    def answer_whole(self, response: Response | None) -> bytes | None:
+        """The encoded response to the whole request; None after the beginning of a conversation."""
+        request, direct = self.whole, self._direct
+        assert request is not None and direct is not None
+        self.whole = None
         if response is None:
-            self.release_held()
-            return False
-        data = self._encoder.encode(response, self.server_state.default_headers, only_head=method == "HEAD")
-        grouped = self._encoder.grouped
-        if grouped is not None and grouped.group.latest is not None:
-            self._await_commit(grouped, grouped.group.latest, app.deliverer(response) if data is None else data)
-            return True
+            self._replay(request, None)
+            return None
+        data = direct.encode(response, self.server_state.default_headers, only_head=request.method == "HEAD")
         if data is None:
-            self.release_held(app.deliverer(response))
-            return False
-        self.drop_held()
+            self._replay(request, direct.app.deliverer(response))
+            return None
         self.server_state.total_requests += 1
-        self.transport.write(data)
-        return True
+        if self.timeout_keep_alive_task is None:
+            self.await_next(self.timeout_keep_alive)
+        return data
 
-    def _await_commit(self, grouped: GroupedAnswers, ticket: Ticket, answer: bytes | App) -> None:
-        """Hold the request further: its answer waits for a commit."""
-        parts = self.parts
-        self.drop_held()
-        self.parts, self._awaited = parts, (ticket, answer)
-        grouped.add(self)
+    def await_next(self, seconds: float) -> None:
+        """Call `timeout_keep_alive_handler` after so long."""
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    @property
-    def is_awaiting(self) -> bool:
-        """Whether an answer waits for a commit."""
-        return self._awaited is not None
-
-    def commit_awaited(self) -> None:
-        """Commit at once what an answer waits for."""
-        if self._awaited is not None and self._encoder is not None and self._encoder.grouped is not None:
-            self._encoder.grouped.commit()
-
-    def end_held(self) -> None:
-        """Answer the held request as soon as possible: it will not be held any more."""
-        self.commit_awaited()
-        self.release_held()
-
-    def commit_ended(self) -> None:
-        """The commit is done or has failed: answer the request, or begin its conversation."""
-        if self._awaited is None:  # the connection is lost
-            return
-        ticket, answer = self._awaited
-        if ticket.is_committed and isinstance(answer, bytes):
-            self.drop_held()
-            self.server_state.total_requests += 1
-            self.transport.write(answer)
-            return
-        self._awaited, self.is_held = None, True
-        self.release_held(answer if ticket.is_committed and not isinstance(answer, bytes) else None)
+    def _replay(self, request: Request, app: App | None) -> None:
+        """Make a whole request a conversation."""
+        self.begin_conversation(app)
+        if request.body:
+            super().on_body(request.body)
         super().on_message_complete()
 
     def _find_origin(self) -> str:

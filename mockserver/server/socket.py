@@ -29,11 +29,10 @@ class PendingWrites:
     def add(self, transport: "CoalescingTransport", loop: asyncio.AbstractEventLoop) -> None:
         """Send the transport's data after this round of the loop."""
         if not self._waiting:
-            loop.call_soon(self.send)
+            loop.call_soon(self._send)
         self._waiting.append(transport)
 
-    def send(self) -> None:
-        """Send it now."""
+    def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.flush()
@@ -98,9 +97,13 @@ class CoalescingTransport:
             self._writes.add(self, self._loop)
         self.parts.append(data)
 
-    def send_all(self) -> None:
-        """Send what was written, here and on the other connections that share `writes`."""
-        self._writes.send()
+    def send(self, data: bytes) -> None:
+        """Send at once what was written before, and this data."""
+        if self.parts:
+            self.parts.append(data)
+            self.flush()
+        elif not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         self.flush()

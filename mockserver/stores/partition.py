@@ -1,6 +1,7 @@
 """A sandbox's collections in a shared store; see `stores.shared`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
@@ -8,8 +9,9 @@ from mockserver.errors import Conflict
 from mockserver.stores.backend import Backend, Changes, Commit, Deletion, Facts, Key, Put
 from mockserver.stores.codec import BlobCodec
 from mockserver.stores.group import GroupCommit, Ticket
-from mockserver.stores.known import KnownValues, SharedRows
+from mockserver.stores.known import KnownValues
 from mockserver.stores.retry import retried
+from mockserver.stores.shared_rows import SharedRows
 from mockserver.stores.transaction import Transaction
 
 MAX_CACHED = 4 * 1024 * 1024
@@ -219,12 +221,26 @@ class SharedPartition:
         self._check(version)
         return self._learn(at, content)
 
-    def many(self, collection: str, keys: Sequence[str]) -> list[Any]:
-        """The values of keys that this transaction has not changed, read at once; None for unknown ones."""
-        version, contents = self._backend.fetch(self.name, [(collection, key) for key in keys])
+    def pick(self, collection: str, keys: Sequence[str]) -> list[Any]:
+        """The values of several keys, read at once; None for an unknown one. Raises Conflict."""
+        known = self._known_of(collection)
+        if known.keys is None and not self._is_emptied(collection):
+            missing = [(collection, key) for key in keys if key not in known.values]
+            version, contents = self._backend.fetch(self.name, missing)
+            self._check(version)
+            for at, content in zip(missing, contents, strict=True):
+                self._learn(at, content)
+        return [known.values.get(key) for key in keys]
+
+    def latest(self, collection: str, start: int, most: int) -> list[Any]:
+        """At most so many values in reverse order, without the first `start` of them. Raises Conflict."""
+        is_changed = any(name == collection for name, _ in self._changes)
+        if is_changed or self._is_emptied(collection) or self._known_of(collection).keys is not None:
+            rows = list(self.items(collection))
+            return [value for _, value in islice(reversed(rows), start, start + most)]
+        version, found = self._backend.latest(self.name, collection, start, most)
         self._check(version)
-        decode = self._store.codec.decode
-        return [None if content is None else decode(collection, content) for content in contents]
+        return [self._learn((collection, key), content) for key, content in found]
 
     def put(self, collection: str, key: str, value: Any) -> None:
         """Add or replace a value."""

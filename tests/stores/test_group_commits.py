@@ -15,6 +15,7 @@ from shared_stores import ENGINES, OpenStore
 from store_servers import redis_server
 
 from mockserver.errors import StoreUnavailable
+from mockserver.http import Response
 from mockserver.server.direct import DirectProtocol
 from mockserver.server.process import ThreadedServer
 from mockserver.stores.shared import SharedStore
@@ -253,13 +254,14 @@ def test_pipelined_requests_are_answered_in_their_order(
 def test_of_a_client_s_pipelined_requests_one_in_a_round_is_answered_directly(
     server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, direct = DirectProtocol.answer_held, list[bool]()
+    answer, direct = DirectProtocol.answer_whole, list[bool]()
 
-    def noted(self: DirectProtocol) -> bool:
-        direct.append(answer(self))
-        return direct[-1]
+    def noted(self: DirectProtocol, response: Response | None) -> bytes | None:
+        data = answer(self, response)
+        direct.append(data is not None)
+        return data
 
-    monkeypatch.setattr(DirectProtocol, "answer_held", noted)
+    monkeypatch.setattr(DirectProtocol, "answer_whole", noted)
 
     said = exchange(server.port, USER * 40 + USER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 

@@ -1,7 +1,7 @@
 """The journal of a sandbox in a shared store: an entry for each exchange, and its totals."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from mockserver.errors import Violation
 from mockserver.http import DeliveryFault, Request, Response
@@ -10,8 +10,8 @@ from mockserver.stores.collection import Collection
 from mockserver.workers import checkpoint
 
 ENTRIES, TOTALS = "journal", "journal_totals"
-WEIGHTS = 50
-"""Entries of other processes whose weights are read at once."""
+READ_AT_ONCE = 64
+"""The most entries that are read in one round trip to the store."""
 
 
 class Entry(NamedTuple):
@@ -48,13 +48,6 @@ JOURNAL_TYPES: Mapping[str, Any] = {ENTRIES: Entry, TOTALS: Totals}
 _EMPTY = Totals()
 
 
-class StoredRows(Collection[Entry], Protocol):
-    """The entries by their numbers as texts."""
-
-    def many(self, keys: Sequence[str], /) -> list[Entry | None]:
-        """The values of keys that the transaction has not changed, read at once."""
-
-
 class StoredJournal:
     """The latest exchanges, bounded as those of Journal, but not by the sum of all journals."""
 
@@ -63,7 +56,7 @@ class StoredJournal:
     def __init__(
         self,
         limit: int,
-        entries: StoredRows,
+        entries: Collection[Entry],
         totals: Collection[Totals],
         inside: Callable[[Callable[[], Any]], Any],
     ) -> None:
@@ -164,21 +157,27 @@ class StoredJournal:
         if (end, waits) != (state.waits_end, state.waits):
             self._totals.put("", state._replace(waits=waits, waits_end=end))
 
-    def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
-        """The exchanges that match, oldest first."""
-        for entry in self._entries.scan():
+    def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
+        """The exchanges with a larger number than `after` that match, oldest first."""
+        state = self._state
+        entries = self._read(range(after + 1, state.seen + 1)) if after >= state.first else self._entries.scan()
+        for entry in entries:
             checkpoint()
             exchange = _exchange(entry)
-            if matches(exchange):
+            if exchange.number > after and matches(exchange):
                 yield exchange
 
-    def latest(self, before: int) -> Iterator[Exchange]:
-        """The exchanges with a smaller number than `before`, newest first."""
+    def latest(self, before: int, most: int) -> Iterator[Exchange]:
+        """At most so many exchanges with a smaller number than `before`, newest first."""
         state = self._state
-        for number in range(min(before - 1, state.seen), state.first - 1, -1):
-            entry = self._entries.get(str(number))
-            if entry is not None:
-                yield _exchange(entry)
+        newest = min(before - 1, state.seen)
+        return map(_exchange, self._read(range(newest, max(state.first - 1, newest - most), -1)))
+
+    def _read(self, numbers: Sequence[int]) -> Iterator[Entry]:
+        """The entries of these numbers, some at a time."""
+        for start in range(0, len(numbers), READ_AT_ONCE):
+            keys = [str(number) for number in numbers[start : start + READ_AT_ONCE]]
+            yield from (each for each in self._entries.pick(keys) if each is not None)
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
@@ -210,10 +209,10 @@ class StoredJournal:
         """Read the weights of the oldest entries, which another process has recorded, many at once."""
         numbers = [
             number
-            for number in range(state.first, min(state.first + WEIGHTS, state.seen + 1))
+            for number in range(state.first, min(state.first + READ_AT_ONCE, state.seen + 1))
             if number not in self._weights
         ]
-        entries = self._entries.many([str(number) for number in numbers])
+        entries = self._entries.pick([str(number) for number in numbers])
         self._weights.update(
             (number, entry.weight) for number, entry in zip(numbers, entries, strict=True) if entry is not None
         )

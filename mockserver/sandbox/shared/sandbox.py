@@ -15,7 +15,7 @@ from mockserver.sandbox.deferred_free import DeferredFree
 from mockserver.sandbox.journal import Journal, JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions, SandboxRecord
 from mockserver.sandbox.sandbox import CLAIMED, PENDING, RECORD, OpenRecord, Sandbox, SandboxDefaults, key_of
-from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, StoredRows, Totals
+from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, Totals
 from mockserver.stores.backend import Facts
 from mockserver.stores.collection import Collection
 from mockserver.stores.partition import HIDDEN, SharedPartition
@@ -200,8 +200,7 @@ class SharedSandbox(Sandbox):
 
     def _open_journal(self, journals: JournalSpace | None) -> Journal:
         del journals
-        entries = cast(StoredRows, self.collection(ENTRIES, Entry))
-        totals = self.collection(TOTALS, Totals)
+        entries, totals = self.collection(ENTRIES, Entry), self.collection(TOTALS, Totals)
         stored = StoredJournal(self._defaults.journal_size, entries, totals, self._partition.inside)
         return cast(Journal, stored)
 

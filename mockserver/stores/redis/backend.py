@@ -79,6 +79,10 @@ class RedisBackend:
         version, keys, contents = self._run("scan", sandbox, collection)
         return int(version), [(key.decode(), content) for key, content in zip(keys, contents, strict=True)]
 
+    def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        version, keys, contents = self._run("latest", sandbox, collection, start, most)
+        return int(version), [(key.decode(), content) for key, content in zip(keys, contents, strict=True)]
+
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         version, count = self._run("count", sandbox, collection)
         return int(version), count

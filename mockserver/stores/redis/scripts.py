@@ -22,6 +22,12 @@ local contents = {}
 for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
 return {version, keys, contents}
 """
+LATEST = """
+local keys = redis.call('ZREVRANGE', of('o', ARGV[3]), ARGV[4], ARGV[4] + ARGV[5] - 1)
+local contents = {}
+for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
+return {version, keys, contents}
+"""
 COUNT = "return {version, redis.call('HLEN', of('c', ARGV[3]))}"
 USES = """
 local uses = P .. 'u' .. S .. N
@@ -166,6 +172,7 @@ SCRIPTS = {
     **{
         name: COMMON + text
         for name, text in {
+            "latest": LATEST,
             "fetch": FETCH,
             "scan": SCAN,
             "count": COUNT,

@@ -91,6 +91,13 @@ class SqliteBackend:
             )
             return version, rows.fetchall()
 
+    def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        with self.reading() as connection:
+            id_, version = self._find(connection, sandbox)
+            query = """SELECT key, content FROM entries WHERE sandbox = ? AND collection = ?
+                ORDER BY id DESC LIMIT ? OFFSET ?"""
+            return version, connection.execute(query, (id_, collection, most, start)).fetchall()
+
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         with self.reading() as connection:
             id_, version = self._find(connection, sandbox)
