@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ def with_live(test: Callable[[Live, CountedCalls], Awaitable[None]]) -> None:
         calls = CountedCalls()
         await test(Live(calls), calls)  # type: ignore[arg-type]  # all that it uses
 
-    asyncio.run(run())
+    with ThreadPoolExecutor(1) as thread:  # Playwright may hold the event loop of this one
+        thread.submit(asyncio.run, run()).result()
 
 
 def test_one_look_at_a_sandbox_tells_all_of_its_pages() -> None:
