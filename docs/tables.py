@@ -38,6 +38,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "`scope=sandboxes` the kept requests of all, whichever replica answered them. "
     "Responses of stubs and faults never count as undocumented.",
     "DELETE /coverage": "Reset the coverage.",
+    "GET /pact": "What was sent, and which parts of the answers were given, as `pacts`: a Pact file (V4) for each API. "
+    "`scope=server` covers all sandboxes, `consumer` names the client, `provider` selects one API.",
     "GET /clock": "Read the clock.",
     "PUT /clock": "Set `now`, `frozen` and `scale`. Time never goes back.",
     "POST /clock/advance": "Advance by `seconds`, `minutes`, `hours` or `days`.",

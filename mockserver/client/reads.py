@@ -103,6 +103,22 @@ class SandboxReads(AdminCaller):
         """Reset the server's coverage; returns how many responses had been counted."""
         return int(self.ask("DELETE /coverage")["forgotten"])
 
+    def contracts(self, consumer: str | None = None, *, scope: str | None = None) -> list[JsonObject]:
+        """What was sent, and which parts of the answers were given, as a Pact file (V4) for each API that was called.
+
+        `consumer` is the name of the client in them. Requests that the document does not allow, and answers of stubs
+        and faults, are left out.
+        """
+        return list(self.ask("GET /pact", scope=scope, consumer=consumer)["pacts"])
+
+    def contract(self, consumer: str | None = None, provider: str | None = None) -> JsonObject:
+        """The Pact file of one API; `provider` names it if several were called. Raises ValueError if none fits."""
+        found = list(self.ask("GET /pact", consumer=consumer, provider=provider)["pacts"])
+        if len(found) == 1:
+            return dict(found[0])
+        names = " and ".join(each["provider"]["name"] for each in found)
+        raise ValueError(f"{names} were called; name one as `provider`" if found else "no API was called as documented")
+
     def callbacks(
         self, state: str | None = None, *, limit: int | None = None, after: int | None = None
     ) -> list[JsonObject]:

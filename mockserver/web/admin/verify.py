@@ -1,4 +1,4 @@
-"""Admin routes for verdict and coverage."""
+"""Admin routes for verdict, coverage, and contracts (Pact files)."""
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
@@ -11,6 +11,8 @@ from mockserver.openapi.document import Operation
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.text import did_you_mean
 from mockserver.verify.coverage import Hits, count_hits, count_stubbed_hits, coverage_json
+from mockserver.verify.pact.contracts import CONSUMER, Pact, contracts_of, merge_contracts
+from mockserver.verify.pact.interactions import provider_name
 from mockserver.verify.reports import cobertura, coverage_table, junit
 from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITIES, Finding, run_checks
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step
@@ -22,6 +24,8 @@ MAX_FINDINGS = 1000
 MAX_EXCHANGES = 20_000
 """Exchanges after which no further sandbox is examined, since other requests wait for a verdict."""
 XML = "application/xml"
+MAX_NAME = 100
+"""The most characters of a consumer's name."""
 
 
 def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
@@ -137,6 +141,45 @@ def delete_coverage(call: AdminCall) -> Any:
     return {"forgotten": forgotten}
 
 
+def pact(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
+    sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
+    consumer, provider = _parties(call)
+    found: list[Pact] = []
+    notes: list[str] = []
+    read = 0
+    for n, sandbox in enumerate(sandboxes):
+        if read > MAX_EXCHANGES:
+            notes.append(f"{len(sandboxes) - n} sandboxes were not read; request them one by one.")
+            break
+        if sandbox.journal.seen:
+            found += yield Step(sandbox.name, partial(_contracts, sandbox, call, consumer))
+            read += sandbox.journal.seen - sandbox.journal.dropped
+            if dropped := sandbox.journal.dropped:
+                notes.append(f"Sandbox {sandbox.shown_name}: the journal dropped the first {dropped} exchanges.")
+    merged = merge_contracts(found)
+    return {
+        "pacts": [each for each in merged if provider in {"", each["provider"]["name"]}],
+        "notes": notes[:MAX_FINDINGS],
+    }
+
+
+def _parties(call: AdminCall) -> tuple[str, str]:
+    """The names of consumer and provider in the query; an empty provider is any."""
+    consumer, provider = call.query.get("consumer", CONSUMER), call.query.get("provider", "")
+    if not 0 < len(consumer) <= MAX_NAME:
+        raise AdminRefusal(400, f"consumer is {consumer[:MAX_NAME]!r}; wanted 1 to {MAX_NAME} characters.")
+    known = sorted({provider_name(each) for each in call.engine.services})
+    if "provider" in call.query and provider not in known:
+        near = did_you_mean(provider, known)
+        raise AdminRefusal(400, f"provider is {provider[:MAX_NAME]!r}; the documents have {', '.join(known)}{near}")
+    return consumer, provider
+
+
+def _contracts(sandbox: Sandbox, call: AdminCall, consumer: str) -> list[Pact]:
+    with sandbox.transaction:
+        return contracts_of(sandbox.journal.find(lambda _: True), call.engine.services, consumer)
+
+
 def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
     """The query's value; by default the first."""
     chosen = call.query.get(name, choices[0])
@@ -170,4 +213,7 @@ ROUTES = (
     AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True, grows=True),
     AdminRoute("GET", "/coverage", coverage, parameters=_COVERAGE, in_steps=True, grows=True),
     AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
+    AdminRoute(
+        "GET", "/pact", pact, parameters=frozenset({"scope", "consumer", "provider"}), in_steps=True, grows=True
+    ),
 )
