@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright")
 
-from browser import DESKTOP, PHONE, open_page, serious_findings
+from browser import CONTRAST, DESKTOP, PHONE, open_page, serious_findings
 from builders import make_document, make_operation, write_json
 from inspected import BREAKOUT, Inspected, client_of
 from node_sdk import HAS_NODE
@@ -127,16 +127,18 @@ def looks(browser: Browser, server: ThreadedServer) -> list[Looks]:
 
 
 def looks_of(page: Page, address: str) -> Iterator[Looks]:
-    """The looks of one page. Only colours depend on the scheme."""
+    """The looks of one page. Only colours depend on the scheme, and a phone shows no others."""
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.goto(address)
     for name, size in (("desktop", DESKTOP), ("phone", PHONE)):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         is_wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-        for scheme, rules in (("light", ()), ("dark", ("color-contrast",))):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-            findings = serious_findings(page, *rules) if HAS_NODE else []
-            yield Looks(address, scheme, name, findings, is_wide)
+        findings = serious_findings(page, without=CONTRAST if size is PHONE else "") if HAS_NODE else []
+        yield Looks(address, "light", name, findings, is_wide)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    for name, size in (("phone", PHONE), ("desktop", DESKTOP)):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        yield Looks(address, "dark", name, serious_findings(page, CONTRAST) if HAS_NODE else [], is_wide=False)
 
 
 @pytest.mark.skipif(not HAS_NODE, reason="axe-core comes with npm, which is not here")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -130,5 +131,19 @@ def test_a_page_that_takes_long_is_fetched_again_less_often(monkeypatch: pytest.
 
         assert slow.headers["x-inspector-pause"] == "15.0"
         assert "x-inspector-pause" not in quick.headers
+
+    with_live(test)
+
+
+def test_each_of_many_open_pages_is_fetched_less_often() -> None:
+    async def test(live: Live, _: CountedCalls) -> None:
+        page = CountedPage()
+        page.may_end.set()
+        async with AsyncExitStack() as stack:
+            for n in range(20):
+                await stack.enter_async_context(live.reading("mine"))
+                if n in {3, 19}:
+                    shown = await live.page(f"/requests?{n}", "mine", 0, page.render)
+                    assert shown.headers.get("x-inspector-pause") == {3: None, 19: "4.0"}[n]
 
     with_live(test)
