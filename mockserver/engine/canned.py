@@ -24,6 +24,12 @@ SECRETS = frozenset({"authorization", "cookie"})
 """Headers that templates do not show."""
 
 
+def response_without_handler(call: Call) -> Response:
+    """The response of an operation that no code handles; of a document that is not bundled, with its warnings."""
+    response = canned_response(call)
+    return with_warnings(response, call) if call.operation.is_foreign else response
+
+
 def canned_response(call: Call) -> Response:
     """A response without code: a fixture, else the document's example, else a value generated from its schema."""
     canned = find_canned(call)

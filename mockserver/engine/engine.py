@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
-from mockserver.engine.canned import canned_response, with_warnings
+from mockserver.engine.canned import response_without_handler
 from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.engine.recorded import NotRecorded
 from mockserver.engine.refusals import (
@@ -27,7 +27,7 @@ from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, pr
 from mockserver.openapi.router import RouteMatch, Router
 from mockserver.openapi.security import BEARER, missing_scheme, read_credential, read_token
 from mockserver.redaction import declare_secrets
-from mockserver.sandbox.accounts import Account, reserved_status
+from mockserver.sandbox.accounts import RESERVED_STATUS, Account, reserved_status
 from mockserver.sandbox.journal import ON_DEMAND
 from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
@@ -122,12 +122,16 @@ class Engine:
                     if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
                         self._valid_call(service, match, outcome.request, sandbox, now, token)
                 response = outcome.reply if outcome else None
+                asked = outcome.request if outcome else request
+                if response is None and service.replay is not None:
+                    response = service.replay(service, match, asked, sandbox, now)
                 if response is None:
-                    asked = outcome.request if outcome else request
-                    replayed = service.replay(service, match, asked, sandbox, now) if service.replay else None
-                    found = replayed or self._valid_call(service, match, asked, sandbox, now, token)
-                    call = None if isinstance(found, Response) else found
-                    response = found if isinstance(found, Response) else self._answer(service, found)
+                    found = self._valid_call(service, match, asked, sandbox, now, token)
+                    if isinstance(found, Response):
+                        response = found
+                    else:
+                        call = found
+                        response = service.handler(call) if service.handler else response_without_handler(call)
             except Refusal as raised:
                 refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
@@ -176,21 +180,24 @@ class Engine:
         started: float,
     ) -> Response:
         """The response with the common headers; it is counted and recorded in the journal."""
-        provider = service.provider if service is not None else owner_of_path(request.path, refusal, self._by_operation)
+        if service is not None:
+            key, provider = service.operation.key, service.provider
+        else:
+            key, provider = "", owner_of_path(request.path, refusal, self._by_operation)
         if provider is not None and provider.add_headers is not None:
             response = provider.add_headers(request, sandbox, response, self.settings, call)
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
-        met = service.operation.key if service else "", response.status
-        self.met[met] = self.met.get(met, 0) + 1
-        reason = refusal.reason if refusal and response.status >= 400 else ""
-        violations = refusal.violations if refusal else ()
+        status, journal = response.status, sandbox.journal
+        self.met[key, status] = self.met.get((key, status), 0) + 1
+        reason = refusal.reason if refusal is not None and status >= 400 else ""
+        violations = refusal.violations if refusal is not None else ()
         seconds = perf_counter() - started
-        sandbox.journal.record(now, met[0], request, response, reason, violations, seconds)
+        journal.record(now, key, request, response, reason, violations, seconds)
         if self.observer is not None:
-            self.observer(sandbox, *met, reason, seconds)
-        if response.status >= 400 or sandbox.journal.waits_end:
-            sandbox.journal.note_wait(now, response, sandbox.clock.wall())
+            self.observer(sandbox, key, status, reason, seconds)
+        if status >= 400 or journal.waits_end:
+            journal.note_wait(now, response, sandbox.clock.wall())
         return response
 
     def settle(self, sandbox: Sandbox) -> None:
@@ -285,13 +292,6 @@ class Engine:
                 return found
         return self.open_sandbox(request, token)
 
-    @staticmethod
-    def _answer(service: BoundOperation, call: Call) -> Response:
-        if service.handler is not None:
-            return service.handler(call)
-        response = canned_response(call)
-        return with_warnings(response, call) if service.operation.is_foreign else response
-
     def _valid_call(  # noqa: PLR0917  the hot path
         self,
         service: BoundOperation,
@@ -302,20 +302,23 @@ class Engine:
         token: str | None,
     ) -> Call | Response:
         """The call of a valid request, or the response that its token selects; raises Refusal."""
-        operation = service.operation
+        operation, provider = service.operation, service.provider
         account = None
         if not operation.is_open or (token is not None and operation.takes_credential):
-            provider = service.provider.name if service.provider else ""
-            status = reserved_status(token) if token and self.settings.magic else None
-            if token and status and sandbox.accounts.find(token, now, magic=True, provider=provider):
-                return forced_reply(operation, status, key=sandbox.ids.salt)
+            if token and token.startswith(RESERVED_STATUS) and self.settings.magic:
+                status, name = reserved_status(token), provider.name if provider else ""
+                if status and sandbox.accounts.find(token, now, magic=True, provider=name):
+                    return forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(service, request, sandbox, now, token)
-            if service.provider is not None and service.provider.admission is not None:
-                service.provider.admission(operation, sandbox, account, now, self.settings)
+            if provider is not None and provider.admission is not None:
+                provider.admission(operation, sandbox, account, now, self.settings)
         found = parse_input(operation, request, match.arguments, strict=self.settings.strict)
-        arguments, body = found.arguments, found.body
-        call = Call(operation, request, sandbox, now, account, arguments, body, service.world, found.canonical)
-        violations = found.violations and relevant_violations(service, found)
+        call = Call(
+            operation, request, sandbox, now, account, found.arguments, found.body, service.world, found.canonical
+        )
+        violations = found.violations
+        if violations:
+            violations = relevant_violations(service, found)
         if service.check is not None:
             violations = [*violations, *service.check(with_valid_fields(call, found) if violations else call)]
         if violations:
@@ -326,21 +329,19 @@ class Engine:
         self, service: BoundOperation, request: Request, sandbox: Sandbox, now: float, token: str | None
     ) -> Account:
         """The account of the request. Checked in this order: header, token, credits."""
-        name = service.provider.name if service.provider else ""
+        provider = service.provider
+        name = provider.name if provider is not None else ""
         account = sandbox.accounts.find(token, now, magic=self.settings.magic, provider=name) if token else None
         if account is None or account.is_revoked(now):
             raise bad_credential(service.operation, request, token)
-        if self._needs_credits(service, request, sandbox) and not sandbox.accounts.can_pay(account, now):
-            where = missing_scheme(service.operation.security, request).place
-            raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
+        if 402 in service.operation.statuses:
+            # Without a provider, a balance of 0 rejects the request wherever the document has a 402.
+            charges = provider.charges if provider is not None else None
+            needs_credits = charges is None or charges(service.operation, request, sandbox, self.settings)
+            if needs_credits and not sandbox.accounts.can_pay(account, now):
+                where = missing_scheme(service.operation.security, request).place
+                raise Refusal(Reason.NO_CREDITS, violations=[Violation(where, "credits", "the account's balance is 0")])
         return account
-
-    def _needs_credits(self, service: BoundOperation, request: Request, sandbox: Sandbox) -> bool:
-        """Whether a balance of 0 rejects the request. Without a provider, wherever the document has a 402."""
-        if 402 not in service.operation.statuses:
-            return False
-        charges = service.provider.charges if service.provider else None
-        return charges is None or charges(service.operation, request, sandbox, self.settings)
 
     def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
         if isinstance(refusal, NotRecorded):
@@ -389,7 +390,9 @@ def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
     It is its `X-Mock-Sandbox`, else its token, else `default`.
     """
     named = request.headers.get(SANDBOX_HEADER)
-    return shortened_name(named or token or DEFAULT_SANDBOX), bool(token) and not named
+    if named:
+        return shortened_name(named), False
+    return shortened_name(token or DEFAULT_SANDBOX), bool(token)
 
 
 def _no_room(full: SandboxesFull) -> Response:

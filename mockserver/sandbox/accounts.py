@@ -24,6 +24,8 @@ AccountKey = Annotated[str, Bounds(pattern="^[0-9a-f]{32}$")]
 DERIVED = ("settled", "promised", "unpaid")
 """The collections that are computed from accounts and batches, by `Accounts.recount`; exports leave them out."""
 
+RESERVED_STATUS = "mock-status-"
+"""The beginning of a token that asks for a status."""
 _RESERVED = re.compile(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
 )
@@ -333,7 +335,7 @@ def account_from_token(token: str) -> AccountSpec:
 
 def reserved_status(token: str) -> int | None:
     """The status of a token `mock-status-NNN…`; None for any other token."""
-    found = _RESERVED.match(token) if token.startswith("mock-status-") else None
+    found = _RESERVED.match(token) if token.startswith(RESERVED_STATUS) else None
     return int(found.group(4)) if found else None
 
 

@@ -111,16 +111,15 @@ class Clock:
     def now(self) -> float:
         """The sandbox's time. It never runs backwards, even if the system clock does, and stops at the end of 9999."""
         state = self._state.get()
-        anchor, anchor_wall, scale = state.anchor, state.anchor_wall, state.scale
         if state.is_frozen:
-            return anchor
+            return state.anchor
         wall = self._wall()
-        if wall < self._wall_seen or wall < anchor_wall:  # The system clock was set back: continue from the last time.
-            anchor += (max(self._wall_seen, anchor_wall) - anchor_wall) * scale
-            anchor_wall = wall
-            self._state.put(self._state.get()._replace(anchor=anchor, anchor_wall=wall))
+        if wall < self._wall_seen or wall < state.anchor_wall:  # The system clock was set back: continue from there.
+            last = state.anchor + (max(self._wall_seen, state.anchor_wall) - state.anchor_wall) * state.scale
+            state = state._replace(anchor=last, anchor_wall=wall)
+            self._state.put(state)
         self._wall_seen = wall
-        reached = anchor + (wall - anchor_wall) * scale
+        reached = state.anchor + (wall - state.anchor_wall) * state.scale
         return reached if reached < LATEST else LATEST
 
     def wall(self) -> float:

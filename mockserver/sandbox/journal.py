@@ -22,6 +22,8 @@ EXCHANGE_BYTES, VIOLATION_BYTES, HEADER_BYTES = 1000, 300, 200
 """Memory that an exchange, a violation and an unusual header field take in addition to their texts and bodies."""
 USUAL_HEADERS = 20
 """Header fields beyond which each counts by itself."""
+UNWEIGHED, UNWEIGHED_BYTES = 64, 16 * 1024
+"""The most exchanges that are not weighed yet, and the most bytes of their bodies."""
 FREED_SHARE = 16
 """Beyond the limit of all journals, one in so many bytes is freed, so that the search is rare."""
 
@@ -99,17 +101,26 @@ def _redacted_violation(violation: Violation, secrets: Sequence[str]) -> Violati
     return violation._replace(location=location, message=message, value=value, names=names)
 
 
-Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...]]
-"""An exchange as it is stored. Creating an Exchange for every request would cost a third of recording; few are read."""
+Row = tuple[int, float, str, Request, Response, str, tuple[Violation, ...], float]
+"""The fields of an exchange, and the wall-clock seconds that answering took.
+
+Creating an Exchange for every request would cost a third of recording; few are read.
+"""
 
 
 class JournalSpace:
-    """Bounds the bytes that all journals of a server hold together."""
+    """Bounds the bytes that all journals of a server hold together.
+
+    Exchanges are weighed a few at a time, so that this code and its data are in the processor's caches: weighed one by
+    one, they would take three times as long. Until then the journals may exceed their bounds.
+    """
 
     def __init__(self, limit: int = sys.maxsize) -> None:
         self.limit = limit
-        self.held = 0
-        """Bytes in all journals."""
+        self.weighed = 0
+        """Bytes in all journals, without `unweighed`; see `held`."""
+        self.unweighed: deque[tuple[Journal, Row]] = deque()
+        """The latest exchanges."""
         self.dropped = 0
         """Exchanges dropped because all journals together were too large."""
         self.lock = Lock()
@@ -118,17 +129,33 @@ class JournalSpace:
         """The number of exchanges recorded; orders the journals by use."""
         self.journals: WeakSet[Journal] = WeakSet()
 
-    def make_room(self) -> None:
+    @property
+    def held(self) -> int:
+        """Bytes in all journals."""
+        self.weigh()
+        return self.weighed
+
+    def weigh(self) -> None:
+        """Weigh the latest exchanges, and bring the journals within their bounds."""
+        with self.lock:
+            while self.unweighed:
+                journal, row = self.unweighed.popleft()
+                self.records += 1
+                journal.add_weight(EXCHANGE_BYTES + exchange_weight(row[3], row[4], row[6]), self.records)
+            if self.weighed > self.limit:
+                self._make_room()
+
+    def _make_room(self) -> None:
         """Drop exchanges until all journals together are within the limit; called with the lock held.
 
         Of the journals larger than average, the least recently used lose their oldest exchanges first.
         """
         target = self.limit - self.limit // FREED_SHARE
-        while self.held > target and self.journals:
-            average = self.held / len(self.journals)
-            large = sorted((each for each in self.journals if each.held >= average), key=lambda each: each.used)
+        while self.weighed > target and self.journals:
+            average = self.weighed / len(self.journals)
+            large = sorted((each for each in self.journals if each.weighed >= average), key=lambda each: each.used)
             for journal in large:
-                while self.held > target and journal.held > average / 2:
+                while self.weighed > target and journal.weighed > average / 2:
                     journal.drop_oldest()
                     self.dropped += 1
 
@@ -141,7 +168,9 @@ class Journal:
         self._limit = limit
         self._space = space or JournalSpace()
         self._rows: deque[Row] = deque()
-        self._weight = 0
+        self._weights: deque[int] = deque()
+        self.weighed = 0
+        """Bytes of memory that it takes, without what is not weighed yet; see `held`."""
         self.used = 0
         """When it was last added to; see JournalSpace.records."""
         self.clear()
@@ -149,13 +178,10 @@ class Journal:
 
     def clear(self) -> deque[Row]:
         """Remove all exchanges and reset the counts; returns the removed ones."""
+        self._space.weigh()
         with self._space.lock:
-            self._space.held -= self.held
-            forgotten = self._rows
-            self._rows = deque()
-            self._weights: deque[int] = deque()
-            self._seconds: deque[float] = deque()
-            self._weight = 0
+            self._space.weighed -= self.weighed
+            forgotten, self._rows, self._weights, self.weighed = self._rows, deque(), deque(), 0
         self.seen = 0
         self.waits: dict[int, float] = {}
         """Wall-clock times of requests, by number; only recorded while a response asks to wait (`Retry-After`), since a
@@ -167,11 +193,12 @@ class Journal:
 
     def detach(self) -> None:
         """Stop counting towards the server's space."""
+        self._space.weigh()
         with self._space.lock:
-            self._space.held -= self.held
+            self._space.weighed -= self.weighed
             self._space.journals.discard(self)
         self._space = JournalSpace()
-        self._space.held = self.held
+        self._space.weighed = self.weighed
 
     def fill(self, seen: int, exchanges: Iterable[Exchange]) -> None:
         """Take over another journal's count and exchanges."""
@@ -184,11 +211,13 @@ class Journal:
     @property
     def held(self) -> int:
         """Bytes of memory that it takes."""
-        return self._weight + EXCHANGE_BYTES * len(self._rows)
+        self._space.weigh()
+        return self.weighed
 
     @property
     def dropped(self) -> int:
         """Exchanges dropped because of the bounds."""
+        self._space.weigh()
         return self.seen - len(self._rows)
 
     def record(  # noqa: PLR0917  called once, on the hot path
@@ -205,27 +234,29 @@ class Journal:
         self.seen += 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
-        weight = exchange_weight(request, response, violations)
-        space = self._space
-        with space.lock:
-            self._rows.append((self.seen, at, operation, request, response, reason, violations))
-            self._weights.append(weight)
-            self._seconds.append(seconds)
-            self._weight += weight
-            space.held += weight + EXCHANGE_BYTES
-            space.records = self.used = space.records + 1
-            while len(self._rows) > self._limit or self._weight > MAX_BYTES:
-                self.drop_oldest()
-            if space.held > space.limit:
-                space.make_room()
+        row = (self.seen, at, operation, request, response, reason, violations, seconds)
+        self._rows.append(row)
+        body, unweighed = response.body, self._space.unweighed
+        unweighed.append((self, row))
+        is_large = len(request.body) > UNWEIGHED_BYTES or not isinstance(body, bytes) or len(body) > UNWEIGHED_BYTES
+        if is_large or len(unweighed) >= UNWEIGHED:
+            self._space.weigh()
+
+    def add_weight(self, weight: int, used: int) -> None:
+        """Count the bytes of the next exchange; called with the lock of the space held."""
+        self._weights.append(weight)
+        self.used = used
+        self.weighed += weight
+        self._space.weighed += weight
+        while len(self._weights) > self._limit or self.weighed - EXCHANGE_BYTES * len(self._weights) > MAX_BYTES:
+            self.drop_oldest()
 
     def drop_oldest(self) -> None:
         """Drop the oldest exchange; called with the lock of the space held."""
         self._rows.popleft()
         weight = self._weights.popleft()
-        self._seconds.popleft()
-        self._weight -= weight
-        self._space.held -= weight + EXCHANGE_BYTES
+        self.weighed -= weight
+        self._space.weighed -= weight
         if self.waits:
             self.waits.pop(self.seen - len(self._rows), None)
 
@@ -236,32 +267,33 @@ class Journal:
             self.waits_end = 0.0
         if seconds:
             self.waits_end = max(self.waits_end, wall + seconds)
-        if self.waits_end and self._rows:
-            self.waits[self.seen] = wall
+        if self.waits_end:
+            self._space.weigh()
+            if self._rows:
+                self.waits[self.seen] = wall
 
     def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
         """The exchanges with a larger number than `after` that match, oldest first."""
-        with self._space.lock:
-            rows = tuple(islice(self._rows, max(0, after - self.dropped), None))
-        return _matching(rows, matches)
+        start = max(0, after - self.dropped)
+        return _matching(tuple(islice(self._rows, start, None)), matches)
 
     def latest(self, before: int, most: int) -> Iterator[Exchange]:
         """At most so many exchanges with a smaller number than `before`, newest first."""
-        with self._space.lock:
-            start = max(0, self.seen + 1 - before)
-            rows = tuple(islice(reversed(self._rows), start, start + most))
-        return (Exchange(*row) for row in rows)
+        self._space.weigh()
+        start = max(0, self.seen + 1 - before)
+        rows = tuple(islice(reversed(self._rows), start, start + most))
+        return (Exchange(*row[:-1]) for row in rows)
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
         place = number - 1 - self.dropped
-        return self._seconds[place] if 0 <= place < len(self._seconds) else 0.0
+        return self._rows[place][-1] if 0 <= place < len(self._rows) else 0.0
 
 
 def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
     for row in rows:
         checkpoint()
-        exchange = Exchange(*row)
+        exchange = Exchange(*row[:-1])
         if matches(exchange):
             yield exchange
 

@@ -4,20 +4,24 @@ An ASGI conversation (a task, an event, a scope, two messages) costs as much as 
 request. A request needs none if its message is whole and the application can answer it at once. So:
 
 - When a head is complete and nothing speaks against it (see `_may_be_direct`), the request is *held*: its body is
-  gathered here. When its message is complete, the application is asked for the response (`AnswersAtOnce.respond`).
+  gathered here. When its message is complete, it is *whole*.
+- At the end of the event loop's round the application is asked for the responses to all whole requests
+  (`AnswersAtOnce.respond`).
 - If it has one that is plain bytes, the response is written as uvicorn would write it. If the response needs a
   conversation (a delay, a fault, a stream, an unusual header), one is begun that only delivers it.
 - If the application declines, the request becomes the conversation that it would have been, and what was read is
   replayed. The same happens to a body that is not whole within GATHER_SECONDS, so all bounds on slow bodies hold.
 
-Nothing is written in the callback. The answers of one round of the event loop go out together, by one `call_soon`
-(`PendingWrites`): written one by one, each would wake its client, whose next request would then come alone.
+A round has four steps: parse what all connections have received, make all responses, encode them, send them. Each
+step's code and data then stay in the processor's caches, which saves a fifth of the time; and no client that got its
+response interrupts the others with its next request.
 
 A connection gets one direct answer in a round of the loop. A request behind it takes the ASGI way, and what is behind
 that one waits, so a client that pipelines thousands of requests delays no other client and fills no memory.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
@@ -35,10 +39,17 @@ from mockserver.web.scopes import decode_text, origin_of
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
 
+WAITING_BYTES = 16 * 1024
+"""A larger body does not wait for the end of the round, so that few of them are in memory."""
+
 MAX_STARTS = 1000
 """The most heads of responses that are kept."""
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_CONTROLS = bytes([*range(32), 127])
+"""Characters that no header may have: what has more of them than its line ends needs a conversation."""
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+
+_log = logging.getLogger("mockserver")
 
 App = Callable[..., Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
@@ -95,18 +106,17 @@ class ResponseEncoder:
             if status not in STATUS_LINE:
                 return None
             start = self._add_start(key, defaults)
-        lines = []
         if response.headers:
             lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
-            text = "".join(lines)
-            if not (text.isascii() and text.isprintable()):
+            text = "\r\n".join([*lines, ""])
+            fields = text.encode("ascii", "replace")
+            if not text.isascii() or len(fields.translate(None, _CONTROLS)) != len(fields) - 2 * len(lines):
                 return None
+            start += fields
         if status in EMPTY_STATUSES:
             body = b""
-        if status != 204:
-            lines.append(f"content-length: {len(body)}")
-        rest = "\r\n".join([*lines, "", ""]).encode()
-        return start + rest if only_head else start + rest + body
+        end = b"content-length: %d\r\n\r\n" % len(body) if status != 204 else b"\r\n"
+        return start + end if only_head else start + end + body
 
     def _add_start(self, key: tuple[int, str, str], defaults: Headers) -> bytes:
         if self._defaults is not defaults or len(self._starts) >= MAX_STARTS:
@@ -116,17 +126,59 @@ class ResponseEncoder:
         return start
 
 
+class DirectAnswers:
+    """Answers the whole requests of all connections of a server, at the end of each round of the event loop."""
+
+    def __init__(self, app: AnswersAtOnce) -> None:
+        self.app = app
+        self.encode = ResponseEncoder(app).encode
+        self._waiting: list[DirectProtocol] = []
+
+    def add(self, connection: "DirectProtocol") -> None:
+        """Answer the connection's whole request at the end of this round."""
+        if not self._waiting:
+            connection.loop.call_soon(self._answer)
+        self._waiting.append(connection)
+
+    def respond(self, request: Request) -> Response | None:
+        """The response; None if the request needs a conversation."""
+        try:
+            return self.app.respond(request)
+        except Exception:  # which the conversation meets again, where it harms no other connection
+            return None
+
+    def _answer(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        responses = [(each, self.respond(each.whole)) for each in waiting if each.whole is not None]
+        encoded = [(each, _encoded(each, response)) for each, response in responses]
+        for connection, data in encoded:
+            if data is not None:
+                connection.transport.send(data)
+
+
+def _encoded(connection: "DirectProtocol", response: Response | None) -> bytes | None:
+    """What to send; an exception ends only its own connection."""
+    try:
+        return connection.answer_whole(response)
+    except Exception:
+        _log.exception("a response could not be sent")
+        connection.transport.abort()
+        return None
+
+
 class DirectProtocol(HttpToolsProtocol):
     """One connection; see the module."""
 
     transport: CoalescingTransport  # type: ignore[assignment]
 
-    def __init__(self, *given: Any, encoder: ResponseEncoder | None = None, **named: Any) -> None:
-        """Without an encoder, every request becomes a conversation."""
+    def __init__(self, *given: Any, direct: DirectAnswers | None = None, **named: Any) -> None:
+        """`direct` is shared by the connections of a server. Without it, every request becomes a conversation."""
         super().__init__(*given, **named)
-        self._encoder = encoder
+        self._direct = direct
         self.is_held = False
-        """Whether a request is held."""
+        """Whether a request is held that is not whole yet."""
+        self.whole: Request | None = None
+        """The held request when it is whole, until the end of the round."""
         self.fields: dict[str, str] = {}
         """The headers of the current request; of a repeated one the last counts."""
         self._path = self._query = self._origin = ""
@@ -159,17 +211,17 @@ class DirectProtocol(HttpToolsProtocol):
         finally:
             self.app = usual
 
-    def release_held(self, app: App | None = None) -> None:
+    def release_held(self) -> None:
         """Make the held request, if there is one, a conversation, and replay what was read of its body."""
         if self.is_held:
             parts = self.parts
             self.drop_held()
-            self.begin_conversation(app)
+            self.begin_conversation()
             for part in parts:
                 super().on_body(part)
 
     def drop_held(self) -> None:
-        """Forget the held request: it is answered, or its connection is lost."""
+        """Forget the held request: it is whole, or its connection is lost."""
         self.is_held = False
         self.parts = []
         if self._gather_timer is not None:
@@ -179,7 +231,7 @@ class DirectProtocol(HttpToolsProtocol):
     def gather(self) -> None:
         """The received data ends within the body of the held request: wait if it is small, else release."""
         stated = self.fields.get("content-length", "")
-        if self._encoder is None or not stated.isdigit() or int(stated) > self._encoder.app.max_direct_body:
+        if self._direct is None or not stated.isdigit() or int(stated) > self._direct.app.max_direct_body:
             self.release_held()
         elif self._gather_timer is None:
             self._gather_timer = self.loop.call_later(GATHER_SECONDS, self.release_held)
@@ -187,7 +239,7 @@ class DirectProtocol(HttpToolsProtocol):
     def _may_be_direct(self) -> bool:
         cycle, parser, transport = self.cycle, self.parser, self.transport
         return not (
-            self._encoder is None
+            self._direct is None
             or (cycle is not None and not cycle.response_complete)
             or transport.parts
             or self.flow.write_paused
@@ -198,24 +250,53 @@ class DirectProtocol(HttpToolsProtocol):
             or transport.is_closing()
         )
 
-    def answer_held(self) -> bool:
-        """The message of the held request is complete: answer or release it; returns whether it is answered."""
-        assert self._encoder is not None
-        app, parts = self._encoder.app, self.parts
-        method, body = decode_text(self.parser.get_method()), parts[0] if len(parts) == 1 else b"".join(parts)
-        origin = self._origin or self._find_origin()
-        response = app.respond(Request(method, self._path, self._query, self.fields, body, origin))
-        if response is None:
-            self.release_held()
-            return False
-        data = self._encoder.encode(response, self.server_state.default_headers, only_head=method == "HEAD")
-        if data is None:
-            self.release_held(app.deliverer(response))
-            return False
+    def complete_held(self) -> None:
+        """The message of the held request is complete."""
+        assert self._direct is not None
+        parts, method = self.parts, decode_text(self.parser.get_method())
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
         self.drop_held()
+        origin = self._origin or self._find_origin()
+        self.whole = Request(method, self._path, self._query, self.fields, body, origin)
+        if len(body) > WAITING_BYTES:
+            self.answer_now()
+        else:
+            self._direct.add(self)
+
+    def answer_now(self) -> None:
+        """Answer the whole request, if there is one, before the end of the round: more data follows it."""
+        if self.whole is not None and self._direct is not None:
+            data = self.answer_whole(self._direct.respond(self.whole))
+            if data is not None:
+                self.transport.write(data)
+
+    def answer_whole(self, response: Response | None) -> bytes | None:
+        """The encoded response to the whole request; None after the beginning of a conversation."""
+        request, direct = self.whole, self._direct
+        assert request is not None and direct is not None
+        self.whole = None
+        if response is None:
+            self._replay(request, None)
+            return None
+        data = direct.encode(response, self.server_state.default_headers, only_head=request.method == "HEAD")
+        if data is None:
+            self._replay(request, direct.app.deliverer(response))
+            return None
         self.server_state.total_requests += 1
-        self.transport.write(data)
-        return True
+        if self.timeout_keep_alive_task is None:
+            self.await_next(self.timeout_keep_alive)
+        return data
+
+    def await_next(self, seconds: float) -> None:
+        """Call `timeout_keep_alive_handler` after so long."""
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _replay(self, request: Request, app: App | None) -> None:
+        """Make a whole request a conversation."""
+        self.begin_conversation(app)
+        if request.body:
+            super().on_body(request.body)
+        super().on_message_complete()
 
     def _find_origin(self) -> str:
         host, port = self.server or ("127.0.0.1", None)

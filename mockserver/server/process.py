@@ -24,7 +24,7 @@ import uvicorn
 from mockserver.engine.engine import Engine
 from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
-from mockserver.server.direct import AnswersAtOnce, ResponseEncoder
+from mockserver.server.direct import AnswersAtOnce, DirectAnswers
 from mockserver.server.log_output import FLUSH_SECONDS, set_up_logging
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.server.socket import (
@@ -360,8 +360,8 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         settings.send_timeout,
         min(settings.max_connections, open_files() - SPARE_FILES),
     )
-    encoder = ResponseEncoder(app) if isinstance(app, AnswersAtOnce) else None
-    connection = partial(NoUpgradeProtocol, limits=limits, writes=PendingWrites(), encoder=encoder)
+    direct = DirectAnswers(app) if isinstance(app, AnswersAtOnce) else None
+    connection = partial(NoUpgradeProtocol, limits=limits, writes=PendingWrites(), direct=direct)
     return uvicorn.Config(
         app,
         loop="auto",  # uvloop if it is installed

@@ -23,6 +23,7 @@ import orjson
 from mockserver.records import Record
 from mockserver.server.direct import App, DirectProtocol
 from mockserver.server.log_output import Throttle
+from mockserver.server.own_answers import expectation_failed, server_options
 from mockserver.server.socket import CoalescingTransport, PendingWrites
 from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.web.scopes import parse_fields
@@ -34,7 +35,7 @@ BODY_PIECE = 16 * 1024
 READ_AHEAD = 64 * 1024
 """Unparsed bytes at which reading from the connection pauses."""
 MAX_FIELDS = 500
-"""The most header fields of a request. Each takes a hundred times the memory of the shortest one's bytes."""
+"""The most fields of a head. Each takes a hundred times the memory of the shortest one's bytes."""
 LARGE_HEAD = 16 * 1024
 """Bytes of a head whose memory is returned to the system after its connection."""
 LINGER = 2.0
@@ -85,6 +86,7 @@ class NoUpgradeProtocol(DirectProtocol):
         """Bytes of the current body."""
         self._is_begun = self._is_in_body = self._has_ended = False
         """Whether a head has begun; whether a body is read; whether a message has ended in the current piece."""
+        self.headers = []
         self._is_deaf = False
         """Whether received data is discarded, because the connection is about to close."""
         self._timer: asyncio.TimerHandle | None = None
@@ -105,6 +107,7 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.drop_held()
+        self.whole = None
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
@@ -117,7 +120,7 @@ class NoUpgradeProtocol(DirectProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request is running; an incomplete head does not count."""
-        return not self._is_in_body and (self.cycle is None or self.cycle.response_complete)
+        return not self._is_in_body and self.whole is None and (self.cycle is None or self.cycle.response_complete)
 
     def idle_since(self) -> float:
         """When an idle connection became idle, in seconds of the loop's clock."""
@@ -131,10 +134,7 @@ class NoUpgradeProtocol(DirectProtocol):
             if rest <= 0 and self._timer is None:
                 super().timeout_keep_alive_handler()
             else:
-                self._await_next(max(rest, 1.0))
-
-    def _await_next(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+                self.await_next(max(rest, 1.0))
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
@@ -162,7 +162,7 @@ class NoUpgradeProtocol(DirectProtocol):
                 if len(self._waiting) > READ_AHEAD:
                     self.flow.pause_reading()
                 return
-            piece = memoryview(data)[at : at + (self._body_piece() if self._is_in_body else PIECE)]
+            piece = memoryview(data)[at : at + (self._body_piece() if self._is_in_body else _head_piece(data, at))]
             at += len(piece)
             again = self._parse(piece)
             if again:
@@ -190,23 +190,25 @@ class NoUpgradeProtocol(DirectProtocol):
                 self._refuse(HTTPStatus.BAD_REQUEST, str(error) or "Malformed.")
             return b""
         if self._is_in_body or self._is_begun or not self._has_ended:
-            if self._before > self._limits.head_bytes:
+            if self._before > self._limits.head_bytes or len(self.headers) > MAX_FIELDS:
                 self._refuse_head_size()
             elif self._timer is None and not self._is_in_body:
                 self._timer = self.loop.call_later(self._limits.head_seconds, self._end_late_head)
         return b""
 
     def on_message_begin(self) -> None:
+        if self.whole is not None:
+            self.answer_now()
         self._is_begun = True
         self.url, self.headers = b"", []
         self.expect_100_continue = False  # and no scope, which uvicorn makes here
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))  # `begin_conversation` writes the names in lower case
-        if len(self.headers) > MAX_FIELDS:
-            raise _HeadTooLargeError
 
     def on_headers_complete(self) -> None:
+        if len(self.headers) > MAX_FIELDS:
+            raise _HeadTooLargeError
         if self._before > self._limits.head_bytes:  # which may count more than the head
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self._limits.head_bytes:
@@ -235,16 +237,14 @@ class NoUpgradeProtocol(DirectProtocol):
         self._before = 0
         self._is_begun = self._is_in_body = False
         self._has_ended = True
-        if self.is_held and self.answer_held():
-            if self.timeout_keep_alive_task is None:
-                self._await_next(self.timeout_keep_alive)
+        if self.is_held:
+            self.complete_held()
             return
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete and not self.parser.should_upgrade():
-            # The rest of a body was skipped.
-            self._stop_timer()
+            self._stop_timer()  # the rest of a body was skipped
             self._unset_keepalive_if_required()
-            self._await_next(self.timeout_keep_alive)
+            self.await_next(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -260,6 +260,7 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def shutdown(self) -> None:
         self.release_held()
+        self.answer_now()
         self._waiting = b""
         self.transport.end()
         super().shutdown()
@@ -302,14 +303,14 @@ class NoUpgradeProtocol(DirectProtocol):
         self.expect_100_continue = expected is not None and expected.strip().lower() == "100-continue"
         app: App | None = None
         if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
-            app = _options
+            app = server_options
         elif expected is not None and not self.expect_100_continue:
-            app = _expectation_failed
+            app = expectation_failed
         if b"://" in self.url and self.url[:1] != b"/":
             path = self.url.partition(b"://")[2]
             at = min((n for n in (path.find(mark) for mark in (b"/", b"?")) if n >= 0), default=len(path))
             self.url = path[at:] if path[at : at + 1] == b"/" else b"/" + path[at:]
-        elif self.url[:1] != b"/" and app is not _options:
+        elif self.url[:1] != b"/" and app is not server_options:
             raise ValueError("the target is neither a path nor a URL")
         self.begin_conversation(app)
 
@@ -328,6 +329,7 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Responds to data that cannot be parsed, and closes the connection after the running responses."""
+        self.answer_now()
         if (left_out := _invalid_requests.note()) is not None:
             client = "{}:{}".format(*self.client) if self.client else "a client"
             more = f"; {left_out} more before it" if left_out else ""
@@ -344,10 +346,9 @@ class NoUpgradeProtocol(DirectProtocol):
             if self.pipeline or self.cycle.response_started:
                 self.transport.close()
                 return
-        title = status.phrase
-        body = orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail[:500]})
+        body = orjson.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": detail[:500]})
         lines = [
-            f"HTTP/1.1 {status.value} {title}".encode(),
+            f"HTTP/1.1 {status.value} {status.phrase}".encode(),
             *(b"%s: %s" % header for header in self.server_state.default_headers),
             b"content-type: application/problem+json",
             b"content-length: %d" % len(body),
@@ -384,17 +385,7 @@ class NoUpgradeProtocol(DirectProtocol):
             self._timer = None
 
 
-async def _options(_scope: Any, _receive: Any, send: Any) -> None:
-    """`OPTIONS *` is about the server, not about a path."""
-    allow = (b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
-    await send({"type": "http.response.start", "status": 204, "headers": [allow]})
-    await send({"type": "http.response.body"})
-
-
-async def _expectation_failed(_scope: Any, _receive: Any, send: Any) -> None:
-    """An expectation other than 100-continue cannot be met."""
-    detail = "The server meets no expectation but 100-continue."
-    body = orjson.dumps({"type": "about:blank", "title": "Expectation Failed", "status": 417, "detail": detail})
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 417, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
+def _head_piece(data: bytes, at: int) -> int:
+    """How much to parse at once while no body is read: to the end of a head, so that a body is not cut at its begin."""
+    end = data.find(b"\r\n\r\n", at, at + PIECE)
+    return PIECE if end < 0 else end + 4 - at

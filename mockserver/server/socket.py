@@ -97,6 +97,14 @@ class CoalescingTransport:
             self._writes.add(self, self._loop)
         self.parts.append(data)
 
+    def send(self, data: bytes) -> None:
+        """Send at once what was written before, and this data."""
+        if self.parts:
+            self.parts.append(data)
+            self.flush()
+        elif not self._transport.is_closing():
+            self._transport.write(data)
+
     def close(self) -> None:
         self.flush()
         was_closing = self._transport.is_closing()

@@ -12,10 +12,11 @@ import pytest
 from builders import make_settings
 from fuzzer import Fuzzer, read_targets
 
+from mockserver.http import Response
 from mockserver.server import direct
 from mockserver.server.direct import DirectProtocol
 from mockserver.server.process import ThreadedServer
-from mockserver.web.app import create_app
+from mockserver.web.app import MockServer, create_app
 
 DATE = re.compile(rb"date: [^\r\n]*\r\n")
 TOKEN = b"Authorization: Bearer test\r\n"
@@ -94,13 +95,14 @@ def _both() -> Iterator[Both]:
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each request that was held and came to its end: whether it was answered directly."""
     seen: list[bool] = []
-    original = DirectProtocol.answer_held
+    original = DirectProtocol.answer_whole
 
-    def noted(self: DirectProtocol) -> bool:
-        seen.append(original(self))
-        return seen[-1]
+    def noted(self: DirectProtocol, response: Response | None) -> bytes | None:
+        data = original(self, response)
+        seen.append(data is not None)
+        return data
 
-    monkeypatch.setattr(DirectProtocol, "answer_held", noted)
+    monkeypatch.setattr(DirectProtocol, "answer_whole", noted)
     return seen
 
 
@@ -280,6 +282,24 @@ def test_a_large_body_that_arrives_soon_needs_no_conversation(
 
     assert received.startswith(b"HTTP/1.1 202 ")
     assert answered == [True]
+
+
+def test_a_bug_before_the_engine_is_left_to_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MockServer, "respond", lambda _server, _request: 1 / 0)
+
+    with ThreadedServer(make_settings()) as server:
+        assert exchange(server.port, USER + LAST).count(b"HTTP/1.1 200 ") == 2
+
+
+def test_a_response_that_cannot_be_encoded_ends_only_its_own_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(direct.ResponseEncoder, "encode", lambda *_, **__: 1 / 0)
+
+    with ThreadedServer(make_settings()) as server:
+        assert exchange(server.port, USER) == b""
+        assert exchange(server.port, LAST).startswith(b"HTTP/1.1 200 ")
+    assert [each.message for each in caplog.records] == ["a response could not be sent"]
 
 
 def test_only_one_request_of_a_connection_is_answered_in_a_round(shared: Both, answered: list[bool]) -> None:

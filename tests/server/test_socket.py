@@ -110,6 +110,15 @@ def test_data_written_before_closing_is_sent() -> None:
     assert (wire.sent, wire.closed) == ([b"last words"], True)
 
 
+def test_data_that_is_sent_at_once_comes_after_what_was_written() -> None:
+    def answer(cork: CoalescingTransport) -> None:
+        cork.send(b"first")
+        cork.write(b"second, ")
+        cork.send(b"third")
+
+    assert corked(answer).sent == [b"first", b"second, third"]
+
+
 def test_nothing_is_sent_to_a_disconnected_client() -> None:
     def answer(cork: CoalescingTransport) -> None:
         cork.write(b"lost")

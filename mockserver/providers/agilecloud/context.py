@@ -47,10 +47,13 @@ _prices: LastValueCache[Sequence[Mapping[str, Any]], Prices] = LastValueCache(
 )
 
 
-def context_models(world: ApiContext) -> Models:
-    """The models of the fixtures; with the setting `any_model`, other names are found, too."""
+def _models_of(world: ApiContext) -> Models:
     accepts_any = provider_settings(AgileCloudSettings, world.settings).any_model
     return (_any_models if accepts_any else _models)(world.fixtures.section("models"))
+
+
+context_models: LastValueCache[ApiContext, Models] = LastValueCache(_models_of)
+"""The models of the fixtures; with the setting `any_model`, other names are found, too."""
 
 
 def context_prices(world: ApiContext) -> Prices:

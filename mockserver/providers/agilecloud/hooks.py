@@ -46,9 +46,6 @@ RETRY_AFTER = 1
 
 CHAT = "/v1/chat/completions"
 PROMPTS = "/api/v1/prompts"
-_COSTLY = (b"json_schema", b"tool_choice", b"prompt_slug")
-_MANY = (b'"n"', b"logprobs")
-"""What may make an answer large: several choices, and log probabilities."""
 
 
 def check_rate_limit(_: Operation, sandbox: Sandbox, account: Account, now: float, settings: Settings) -> None:
@@ -67,11 +64,11 @@ def add_headers(
     token = read_token(request) or ""
     bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(token))
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
-    headers = limit_headers(bucket, limit, call.now if call else sandbox.clock.now(), response.status)
+    headers = limit_headers(bucket, limit, call.now if call is not None else sandbox.clock.now(), response.status)
     if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
-    id_ = request_id(request, sandbox, token, call.canonical if call else b"")
+    id_ = request_id(request, sandbox, token, call.canonical if call is not None else b"")
     return response.with_headers(("X-Request-ID", id_), *headers)
 
 
@@ -83,11 +80,13 @@ def is_costly(request: Request) -> bool:
     path, body = request.path, request.body
     if path != CHAT:
         return path.startswith(PROMPTS)
-    if any(word in body for word in _MANY):
+    find = body.find  # much faster than `in` for a short body
+    if find(b'"n"') >= 0 or find(b"logprobs") >= 0:
         return True
-    # Searching a single character is much faster than searching a word, and `find` than `in` for a short body.
-    has_word = body.find(b"_") >= 0 and any(word in body for word in _COSTLY)
-    return has_word or (body.find(b"\\") >= 0 and b"\\u00" in body)
+    # Searching a single character is much faster than searching a word.
+    if find(b"_") >= 0 and (find(b"json_schema") >= 0 or find(b"tool_choice") >= 0 or find(b"prompt_slug") >= 0):
+        return True
+    return find(b"\\") >= 0 and find(b"\\u00") >= 0
 
 
 api = Provider(

@@ -55,7 +55,8 @@ def spend(sandbox: Sandbox, account: str, tokens: int) -> None:
     buckets = sandbox.collection(BUCKETS, Bucket)
     bucket = buckets.get(account)
     if bucket is not None:
-        buckets.put(account, bucket._replace(spent=bucket.spent + tokens))
+        spent = bucket.spent + tokens  # `_replace` would take five times as long
+        buckets.put(account, Bucket(bucket.limit, bucket.tokens, bucket.at, bucket.since, bucket.asked, spent))
 
 
 def limit_headers(bucket: Bucket | None, limit: int, now: float, status: int) -> tuple[tuple[str, str], ...]:

@@ -40,7 +40,7 @@ def request_id(request: Request, sandbox: Sandbox, token: str, canonical_body: b
     if kept:
         return kept
     # The salt contains the sandbox's name, or another one's (`ids_of`).
-    other_token = "" if not token or token == sandbox.name or shortened_name(token) == sandbox.name else token
+    other_token = "" if token == sandbox.name or shortened_name(token) == sandbox.name else token
     asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token, canonical_body))
     count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
     return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()

@@ -157,7 +157,9 @@ def add_up(events: StoredBytes) -> UsageTotal:
 def record_usage(call: Call, model: Model, id_: str, prompt_tokens: int, completion_tokens: int = 0) -> None:
     """Record the usage of a live request."""
     account = call.account.key
-    entry = UsageEntry(call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, id=id_)
+    entry = UsageEntry(
+        call.now, call.operation.key, model.name, prompt_tokens, completion_tokens, None, 1, False, id_
+    )  # by place: names would take twice as long
     _add_entry(call, account, entry)
     spend(call.sandbox, account, prompt_tokens + completion_tokens)
 
@@ -192,7 +194,7 @@ def _add_entry(call: Call, account: str, entry: UsageEntry) -> None:
     number = ends.get(account) or 0
     collection(USAGE, UsageEntry).put(f"{account}\n{number}", entry)
     ends.put(account, number + 1)
-    if number >= MAX_ENTRIES and len(_numbers(call.sandbox, account)) > MAX_ENTRIES:
+    if number >= MAX_ENTRIES and number - (collection(STARTS, int).get(account) or 0) >= MAX_ENTRIES:
         _fold(call.sandbox, account, call.world)
 
 
