@@ -17,8 +17,10 @@ from bench.history import measure_history
 from bench.kit import measure_fixture, measure_import
 from bench.load import measure_large, measure_small, measure_status
 from bench.machine import facts
+from bench.open_pages import measure_pages
 from bench.plan import Plan
 from bench.process import measure_memory, measure_start, measure_stop
+from bench.proxying import measure_proxy, measure_proxy_streams
 from bench.report import Result, as_json, as_text
 from bench.sandboxes import measure_sandboxes
 from bench.suite import measure_suite
@@ -43,6 +45,9 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "plugin-import": measure_import,
     "suite": measure_suite,
     "any-spec": measure_any_spec,
+    "proxy": measure_proxy,
+    "proxy-streams": measure_proxy_streams,
+    "open-pages": measure_pages,
 }
 NO_PRISM = "Prism was not found (--prism PATH, PATH, node_modules/.bin); --install-prism fetches it for this run"
 

@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -165,8 +166,19 @@ def row_of(target: Target, runs: Sequence[Run]) -> Row:
     return Row(target.label, [run.rate for run in runs], remark)
 
 
-def run_once(wrk: str, load: Load, target: Target, seconds: int, token: str) -> Run:
-    """A fresh server, one plain request, a second of warming up, and then the run that counts."""
+def run_once(
+    wrk: str,
+    load: Load,
+    target: Target,
+    seconds: int,
+    token: str,
+    *,
+    beside: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> Run:
+    """A fresh server, one plain request, a second of warming up, and then the run that counts.
+
+    `beside` is given the port after the plain request, and is there until the end.
+    """
     with TemporaryDirectory(prefix="bench-") as name, running(target) as server:
         body = Path(name) / "body.json"
         body.write_bytes(load.body)
@@ -180,10 +192,12 @@ def run_once(wrk: str, load: Load, target: Target, seconds: int, token: str) -> 
             check_one(load, target, server.port, question("GET", path, token=token))
         command = [wrk, "-t1", f"-c{load.connections}", "--timeout", "10s", "-s", str(SCRIPT)]
         command.append(f"http://127.0.0.1:{server.port}{path}")
-        run_wrk(target, [*command, "-d1s"], wanted)
-        used = cpu_seconds(server.pid)
-        rate, p99, lasted = run_wrk(target, [*command, f"-d{seconds}s"], wanted)
-        return Run(rate, p99, (cpu_seconds(server.pid) - used) / lasted)
+        with beside(server.port):
+            run_wrk(target, [*command, "-d1s"], wanted)
+            used = cpu_seconds(server.pid)
+            rate, p99, lasted = run_wrk(target, [*command, f"-d{seconds}s"], wanted)
+            share = (cpu_seconds(server.pid) - used) / lasted
+        return Run(rate, p99, share)
 
 
 def check_one(load: Load, target: Target, port: int, request: bytes) -> bytes:

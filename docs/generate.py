@@ -15,7 +15,11 @@ from members import members_page
 from tables import ADMIN_CALLS, FINDINGS, STUB_FIELDS
 from walks import seen_under
 
+from mockserver.api.unknowns import OTHER
 from mockserver.cli import EXIT_CODES, _parser
+from mockserver.contract.live.observations import Question
+from mockserver.contract.live.plan import READING
+from mockserver.contract.live.verification import prepare, question_row
 from mockserver.engine.build import build_engine
 from mockserver.fixtures.scenarios import Scenario
 from mockserver.openapi.operations import Operation
@@ -191,6 +195,38 @@ def verdict_page() -> str:
     )
 
 
+def unknowns_page() -> str:
+    checked = prepare(Settings(), [], unknown=["all"])
+    parts = [
+        "# Unknowns\n\nWhat no public document says of the two APIs, and what settles it with an account of your own. "
+        "`mockserver verify URL --unknown NAME` asks one such question, `--unknown all` all of them; "
+        "`mockserver drift` compares the answer with the sandbox's. "
+        "[Is the sandbox still true?](../contract/still-true.md) explains the budget. The price is that of the "
+        "document; a request that is rejected costs less."
+    ]
+    return "\n\n".join(parts + [_unknown(each) for each in checked.questions])
+
+
+def _unknown(question: Question) -> str:
+    unknown = question.unknown
+    parts = [f"## {unknown.key}\n\n{unknown.question}"]
+    if unknown.by_hand:
+        return "\n\n".join([*parts, f"By hand: {unknown.by_hand}."])
+    key, methods, price, _ = question_row(question)
+    flags = "" if set(methods.split(",")) <= READING else f" --methods {methods}"
+    flags += "" if price == "-" else f" --spend {price.partition(' ')[0]}"
+    parts.append(_block("sh", f"mockserver verify https://api.example --unknown {key}{flags}"))
+    if price != "-":
+        parts.append(f"Price: {price}.")
+    if unknown.needs is not None:
+        name, least, most = unknown.needs
+        parts.append(f"The account needs {name} from {least:g} to {most:g}.")
+    if any(step.credential == OTHER for step in unknown.steps):
+        parts.append("The credential of a second account is in `API_TOKEN_2`.")
+    rows = [(each.says, f"`{each.setting}`" if each.setting else "") for each in unknown.outcomes]
+    return "\n\n".join([*parts, _table(("answer", "the sandbox does so with"), rows)])
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/commands.md": commands_page,
     "reference/settings.md": settings_page,
@@ -202,6 +238,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/faults.md": faults_page,
     "reference/scenarios.md": scenarios_page,
     "reference/verdict.md": verdict_page,
+    "reference/unknowns.md": unknowns_page,
 }
 
 

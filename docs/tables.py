@@ -22,7 +22,8 @@ ADMIN_CALLS: Mapping[str, str] = {
     "GET /requests": "List the journal, oldest first. Accepts the matchers of a search as parameters.",
     "DELETE /requests": "Clear the journal.",
     "GET /requests/summaries": "List the journal without headers and bodies, newest first. `text` is searched in "
-    "paths, queries and bodies; `status` is a number or a class such as `4XX`; `before` takes a `next`.",
+    "paths, queries and bodies; `status` is a number or a class such as `4XX`; `before` takes a `next`. "
+    "A page ends after 10,000 requests, however few of them match.",
     "POST /requests/count": "Count the requests that match. With `exactly`, `at_least` or `at_most`, `met` says "
     "whether "
     "the count is as expected (null if dropped requests could change that).",
@@ -33,9 +34,12 @@ ADMIN_CALLS: Mapping[str, str] = {
     "the "
     "difference; `number` selects one request.",
     "GET /verdict": "Checks on the client's behaviour; `scope=server` covers all sandboxes.",
-    "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox. "
+    "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox, "
+    "`scope=sandboxes` the kept requests of all, whichever replica answered them. "
     "Responses of stubs and faults never count as undocumented.",
     "DELETE /coverage": "Reset the coverage.",
+    "GET /pact": "What was sent, and which parts of the answers were given, as `pacts`: a Pact file (V4) for each API. "
+    "`scope=server` covers all sandboxes, `consumer` names the client, `provider` selects one API.",
     "GET /clock": "Read the clock.",
     "PUT /clock": "Set `now`, `frozen` and `scale`. Time never goes back.",
     "POST /clock/advance": "Advance by `seconds`, `minutes`, `hours` or `days`.",

@@ -67,16 +67,16 @@ examples:
   mockserver check                                      the bundled document and fixtures
   mockserver check --fixtures my-answers                yours, too; reports those that can never match
 """
-
 REPORT_EXAMPLES = """\
 Verdict: what the clients did badly (polled too fast, retried in vain, ...). Coverage: which documented responses
-occurred. Exit code 1 for findings of the severity --fail-on or worse, 4 if no documented operation occurred, or if
-the journals are empty (unless --fail-on is never).
+occurred. Pact: a contract of what was sent and answered. Exit code 1 for findings of the severity --fail-on or worse,
+4 if no documented operation occurred, or if the journals are empty (unless --fail-on is never).
 
 examples:
   mockserver report                                     all sandboxes of http://127.0.0.1:4024
   mockserver report --sandbox test --fail-on error      one sandbox; only errors fail
   mockserver report --format junit --output report.xml  for a CI
+  mockserver report --format pact --consumer my-app --provider AgileCloud --output my-app.json
 """
 
 
@@ -251,18 +251,32 @@ def _report(parsed: Namespace) -> int:
     settings = _settings(parsed)
     url = parsed.url or url_of(settings.host, settings.port)
     token = settings.admin_token
+    if parsed.format == "pact":
+        return _report_pact(parsed, url, token)
     fetched = report.fetch_report(url, sandbox=parsed.sandbox, admin_token=token, timeout=parsed.timeout)
-    content = fetched.written(parsed.format)
-    if parsed.output:
-        report.write_report(content, parsed.output)
-    else:
-        _write(content.decode())
+    _write_report(fetched.written(parsed.format), parsed.output)
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
     if fetched.lacks(parsed.fail_on) or not is_seen:  # the text ends with its own summary
         _complain(f"{fetched.summary()}\n")
     if fetched.fails(parsed.fail_on):
         return PROBLEMS
     return NOTHING_CHECKED if fetched.lacks(parsed.fail_on) else DONE
+
+
+def _report_pact(parsed: Namespace, url: str, token: str) -> int:
+    given = {name: getattr(parsed, name) for name in ("sandbox", "consumer", "provider", "timeout")}
+    pact = report.fetch_pact(url, admin_token=token, **given)
+    if pact is not None:
+        _write_report(json.dumps(pact, indent=2).encode() + b"\n", parsed.output)
+    _complain(f"{report.pact_summary(pact)}\n")
+    return NOTHING_CHECKED if pact is None else DONE
+
+
+def _write_report(content: bytes, output: str | None) -> None:
+    if output:
+        report.write_report(content, output)
+    else:
+        _write(content.decode())
 
 
 def _settings(parsed: Namespace) -> Settings:
@@ -325,7 +339,9 @@ def _parser() -> ArgumentParser:
     )
     _add_config(asking)
 
-    reporting = command("report", _report, "Ask a running server for verdict and coverage.", epilog=REPORT_EXAMPLES)
+    reporting = command(
+        "report", _report, "Ask a running server for verdict, coverage or a contract.", epilog=REPORT_EXAMPLES
+    )
     _add_report(reporting)
     _add_config(reporting)
     add_commands(CommandLine(command, _add_settings, _settings, _write, _complain))
@@ -337,8 +353,10 @@ def _add_report(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--url", help="the server's address (default: made from the settings host and port)")
     add("--sandbox", default="all", metavar="NAME", help="the sandbox to report on (default: all)")
-    add("--format", default="text", choices=("text", "json", "junit", "cobertura"), help="(default: text)")
+    add("--format", default="text", choices=("text", "json", "junit", "cobertura", "pact"), help="(default: text)")
     add("--output", metavar="FILE", help="the output file (default: standard output)")
+    add("--consumer", default="client", metavar="NAME", help="the client's name in a Pact file (default: client)")
+    add("--provider", default="", metavar="NAME", help="the API of a Pact file, if several were called")
     add(
         "--fail-on",
         default="warning",

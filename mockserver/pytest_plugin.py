@@ -31,6 +31,8 @@ from mockserver.lazy import lazy_module
 
 if TYPE_CHECKING:
     import dataclasses
+    import json
+    import pathlib
     import re
     import unittest
 
@@ -38,17 +40,20 @@ if TYPE_CHECKING:
     from mockserver.client import report
     from mockserver.settings import load, table
     from mockserver.settings.table import Settings
-    from mockserver.testing import pool
+    from mockserver.testing import contracts, pool
     from mockserver.testing import unittest as testing
     from mockserver.testing.pool import LeasedSandbox, SandboxApp, SandboxPool
 else:
     dataclasses = lazy_module("dataclasses")
+    json = lazy_module("json")
+    pathlib = lazy_module("pathlib")
     re = lazy_module("re")
     unittest = lazy_module("unittest")
     text = lazy_module("mockserver.text")
     report = lazy_module("mockserver.client.report")
     table = lazy_module("mockserver.settings.table")
     load = lazy_module("mockserver.settings.load")
+    contracts = lazy_module("mockserver.testing.contracts")
     pool = lazy_module("mockserver.testing.pool")
     testing = lazy_module("mockserver.testing.unittest")
 
@@ -61,14 +66,19 @@ INI = (
     ("mockserver_progression", "What makes its batches progress (default: polls:2).", "polls:2"),
     ("mockserver_journal", "How many requests a failing test shows (default: 20).", "20"),
     ("mockserver_fail_on", "Findings of this severity or worse fail a test: error, warning (default: off).", ""),
+    ("mockserver_pact", "A folder for Pact files of what passing tests have sent (default: none are written).", ""),
+    ("mockserver_consumer", "The name of the program under test in Pact files (default: the folder's name).", ""),
 )
 FLAGS = (
     ("--mockserver-url", "URL", "a server that runs already, instead of one in this process"),
     ("--mockserver-admin-token", "TOKEN", "that server's admin token"),
+    ("--mockserver-pact", "FOLDER", "write Pact files of what passing tests have sent to this folder"),
     ("--mockserver-run", "ID", "a run ID, which keeps this run's sandboxes apart from those of others on that server"),
 )
 FAIL_ON = ("", "error", "warning")
 
+_contracts = pytest.StashKey["contracts.ContractCollector"]()
+_written = pytest.StashKey["list[str]"]()
 _leased = pytest.StashKey["list[LeasedSandbox]"]()
 _failed = pytest.StashKey[bool]()
 
@@ -145,6 +155,47 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def _collector(config: pytest.Config) -> contracts.ContractCollector | None:
+    """What collects the contracts of this process; None if no Pact files are wanted."""
+    if not _option(config, "pact"):
+        return None
+    if _contracts not in config.stash:
+        consumer = str(config.getini("mockserver_consumer")) or config.rootpath.name or "client"
+        config.stash[_contracts] = contracts.ContractCollector(consumer)
+    return config.stash[_contracts]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes the contracts of a worker of pytest-xdist."""
+    collector = _collector(node.config)
+    content = getattr(node, "workeroutput", {}).get("mockserver_contracts")
+    if collector is not None and content:
+        collector.add(json.loads(content))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Writes the Pact files; a worker of pytest-xdist gives its contracts to the process that does."""
+    config = session.config
+    if _contracts not in config.stash:
+        return
+    collector = config.stash[_contracts]
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["mockserver_contracts"] = json.dumps(collector.pacts)
+        return
+    folder = config.rootpath / pathlib.Path(_option(config, "pact"))
+    try:
+        written = collector.write(folder)
+    except OSError as error:
+        raise pytest.UsageError(f"--mockserver-pact is {str(folder)!r}, which cannot be written: {error}") from error
+    config.stash[_written] = [str(each) for each in written]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for each in config.stash.get(_written, ()):
+        terminalreporter.write_line(f"contract: {each}")
+
+
 @pytest.fixture(scope="session")
 def mockserver_settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of the server in this process; override it, with `scope="session"`, to change them.
@@ -207,6 +258,9 @@ def make_sandbox(request: pytest.FixtureRequest, mockserver: SandboxPool) -> Ite
 
     yield make
     has_failed = item.stash.get(_failed, False)
+    if (collector := _collector(request.config)) is not None and not has_failed:
+        for sandbox in made:
+            collector.collect(sandbox)
     fail_on = "" if has_failed else mark.get("fail_on", request.config.getini("mockserver_fail_on"))
     verdicts = [_check_findings(sandbox, fail_on) for sandbox in made if fail_on]
     odd = [each for sandbox in made for each in _release(mockserver, sandbox)]

@@ -140,10 +140,11 @@ def secrets_in(headers: Iterable[tuple[str, str]], query: str) -> list[str]:
         found |= {each[3] for each in _ARGUMENT.finditer(query) if _is_secret_argument(each[2])}
     found |= {unquote_plus(each) for each in found}
     found |= {quote(each, safe="") for each in found} | {quote_plus(each) for each in found}
-    return sorted(filter(_is_worth_a_search, found), key=len, reverse=True)
+    return sorted(filter(is_worth_a_search, found), key=len, reverse=True)
 
 
-def _is_worth_a_search(secret: str) -> bool:
+def is_worth_a_search(secret: str) -> bool:
+    """Whether a credential is long enough to be searched in other texts, and not redacted already."""
     return len(secret) >= (LEAST_WORD if secret.isalpha() else LEAST_SECRET) and "[redacted" not in secret
 
 

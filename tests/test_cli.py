@@ -124,6 +124,7 @@ def test_invalid_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixtu
         (["report", "--fail=never"], "mockserver report: error: unknown flag --fail; did you mean --fail-on?"),
         (["check", "secret.yaml"], "mockserver check: error: unexpected argument 'secret.yaml'\n"),
         (["--sed"], "mockserver: error: unknown flag --sed\n"),
+        (["--sed", "--prt"], "mockserver: error: unknown flag --sed\n"),
     ],
 )
 def test_a_misspelt_subcommand_or_flag_gets_the_nearest_name(

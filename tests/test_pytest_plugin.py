@@ -722,3 +722,41 @@ def test_the_repr_of_a_sandbox_in_tracebacks_names_it(suite: pytest.Pytester) ->
     suite.makepyfile("def test_it(sandbox):\n    assert sandbox is None\n")
 
     run(suite).stdout.fnmatch_lines(["*assert <sandbox 'test-*test_it*' of http://127.0.0.1:*> is None"])
+
+
+CONTRACT_TESTS = """
+    def test_a_batch(sandbox):
+        assert queue("One").status_code == 202
+
+    def test_an_account(sandbox):
+        assert ask("GET", "/user").status_code == 200
+
+    def test_that_fails(sandbox):
+        ask("GET", "/ai/devices")
+        assert False
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")])
+def test_the_contract_of_passing_tests_is_written_as_a_pact_file(
+    suite: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    make_tests(suite, CONTRACT_TESTS)
+
+    result = run(suite, "--mockserver-pact", "pacts", "-o", "mockserver_consumer=my-app", *workers)
+
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["contract: *my-app-Agent_First.json"])
+    [written] = (suite.path / "pacts").iterdir()
+    pact = json.loads(written.read_text())
+    assert {each["description"] for each in pact["interactions"]} == {
+        "POST /ai/batches answers 202", "GET /user answers 200"}  # fmt: skip
+
+
+def test_without_the_flag_no_contract_is_written(suite: pytest.Pytester) -> None:
+    make_tests(suite, CONTRACT_TESTS)
+
+    result = run(suite, "-k", "account")
+
+    result.assert_outcomes(passed=1, deselected=2)
+    assert not list(suite.path.rglob("*Agent_First*"))

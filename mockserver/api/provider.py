@@ -1,9 +1,9 @@
 """How an API is declared, and what its handlers are given."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.api.batch_reads import BatchReads
 from mockserver.api.call import ApiContext, Call
@@ -19,6 +19,9 @@ from mockserver.sandbox.batches import Batch
 from mockserver.sandbox.callbacks import Callback
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
+
+if TYPE_CHECKING:
+    from mockserver.api.unknowns import Unknown
 
 Handler = Callable[[Call], Response]
 Check = Callable[[Call], Iterator[Violation]]
@@ -132,6 +135,8 @@ class Provider:
     """By operationId the query parameter beside which all others are ignored."""
     client_rules: tuple[ClientRules, ...] = ()
     """One for each kind of batch; the verdict on a client is computed from them."""
+    unknowns: "Callable[[], Sequence[Unknown]] | None" = None
+    """Returns what no public document says of the API, for `mockserver verify` and `drift`."""
     prompts: FindPrompts | None = None
     """Finds the prompts that a request's fixtures could have matched."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

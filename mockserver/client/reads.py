@@ -5,6 +5,8 @@ from typing import Any
 from mockserver.client.poll import poll
 from mockserver.client.transport import AdminCaller, JsonObject
 
+SUMMARIES = 100
+"""The most summaries of a call that names no limit."""
 UNDECIDED = frozenset({"pending", "sending", "retrying"})
 """States of a callback that is still to be delivered."""
 
@@ -27,8 +29,15 @@ class SandboxReads(AdminCaller):
         self, *, limit: int | None = None, before: int | None = None, text: str | None = None, **matcher: Any
     ) -> list[JsonObject]:
         """The exchanges without headers and bodies, newest first; `text` is searched in paths and bodies."""
-        given = {"limit": limit, "before": before, "text": text, **matcher}
-        return list(self.ask("GET /requests/summaries", **given)["requests"])
+        wanted = SUMMARIES if limit is None else limit
+        found: list[JsonObject] = []
+        while True:  # the server examines some at a time
+            given = {"limit": wanted - len(found), "before": before, "text": text, **matcher}
+            page = self.ask("GET /requests/summaries", **given)
+            found += page["requests"]
+            before = page["next"]
+            if before is None or len(found) >= wanted:
+                return found
 
     def latest_batches(self, *, limit: int | None = None, after: int | None = None) -> list[JsonObject]:
         """The batches of all accounts, newest first, with their timelines. This is not a poll."""
@@ -93,6 +102,22 @@ class SandboxReads(AdminCaller):
     def forget_coverage(self) -> int:
         """Reset the server's coverage; returns how many responses had been counted."""
         return int(self.ask("DELETE /coverage")["forgotten"])
+
+    def contracts(self, consumer: str | None = None, *, scope: str | None = None) -> list[JsonObject]:
+        """What was sent, and which parts of the answers were given, as a Pact file (V4) for each API that was called.
+
+        `consumer` is the name of the client in them. Requests that the document does not allow, and answers of stubs
+        and faults, are left out.
+        """
+        return list(self.ask("GET /pact", scope=scope, consumer=consumer)["pacts"])
+
+    def contract(self, consumer: str | None = None, provider: str | None = None) -> JsonObject:
+        """The Pact file of one API; `provider` names it if several were called. Raises ValueError if none fits."""
+        found = list(self.ask("GET /pact", consumer=consumer, provider=provider)["pacts"])
+        if len(found) == 1:
+            return dict(found[0])
+        names = " and ".join(each["provider"]["name"] for each in found)
+        raise ValueError(f"{names} were called; name one as `provider`" if found else "no API was called as documented")
 
     def callbacks(
         self, state: str | None = None, *, limit: int | None = None, after: int | None = None

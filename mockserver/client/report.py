@@ -1,12 +1,13 @@
-"""The command `mockserver report`: fetches verdict and coverage from a running server and writes them."""
+"""The command `mockserver report`: fetches verdict, coverage or a contract from a running server and writes them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mockserver.client.client import DEFAULT, AdminError, Client
 from mockserver.errors import SettingsError
+from mockserver.text import format_count
 from mockserver.verify.reports import (
     cobertura,
     coverage_sentence,
@@ -83,19 +84,53 @@ def format_findings(verdict: Mapping[str, Any], fail_on: str) -> str:
 
 def fetch_report(url: str, *, sandbox: str, admin_token: str, timeout: float) -> ServerReport:
     """The report on one sandbox, or all; raises SettingsError if the server does not answer."""
-    scope = {"scope": "server" if sandbox == ALL else "sandbox"}
+    query = {"scope": "server" if sandbox == ALL else "sandbox"}
+    names = ("verdict", "coverage")
+    return ServerReport(*_ask(url, names, sandbox=sandbox, query=query, admin_token=admin_token, timeout=timeout))
+
+
+def _ask(
+    url: str,
+    names: Sequence[str],
+    *,
+    sandbox: str,
+    query: Mapping[str, str | None],
+    admin_token: str,
+    timeout: float,
+) -> list[Mapping[str, Any]]:
+    """The answers of admin routes about one sandbox, or all; raises SettingsError."""
     # Header values are bytes; the server decodes names as UTF-8.
     named = DEFAULT if sandbox == ALL else sandbox.encode().decode("latin-1")
     try:
         with Client(url, admin_token, timeout=timeout) as client:
-            return ServerReport(
-                *(client.ask(f"GET /{one}", sandbox=named, query=scope) for one in ("verdict", "coverage"))
-            )
+            return [client.ask(f"GET /{one}", sandbox=named, query=query) for one in names]
     except ValueError as error:
         raise SettingsError(f"--url is {url!r}; wanted http://HOST:PORT") from error
     except AdminError as error:
         reason = str(error) if error.status else f"{error.detail}; is the server running?"
         raise SettingsError(f"{url} cannot be asked: {reason}") from error
+
+
+def fetch_pact(
+    url: str, *, sandbox: str, consumer: str, provider: str, admin_token: str, timeout: float
+) -> Mapping[str, Any] | None:
+    """The contract with one API; None if it was not called. Raises SettingsError, also if several were called."""
+    query = {"scope": "server" if sandbox == ALL else "sandbox", "consumer": consumer, "provider": provider or None}
+    pacts = _ask(url, ("pact",), sandbox=sandbox, query=query, admin_token=admin_token, timeout=timeout)[0]["pacts"]
+    if len(pacts) > 1:
+        names = " and ".join(repr(each["provider"]["name"]) for each in pacts)
+        raise SettingsError(f"{names} were called, and a Pact file is about one API: name one with --provider")
+    return pacts[0] if pacts else None
+
+
+def pact_summary(pact: Mapping[str, Any] | None) -> str:
+    """A summary in one line."""
+    if pact is None:
+        return "nothing was sent that the document allows"
+    left_out = pact["metadata"]["mockserver"]["left_out"]
+    more = "; left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items()) if left_out else ""
+    count = format_count(len(pact["interactions"]), "interaction")
+    return f"{count} of {pact['consumer']['name']} and {pact['provider']['name']}{more}"
 
 
 def write_report(content: bytes, path: str) -> None:

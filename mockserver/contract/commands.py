@@ -14,7 +14,7 @@ from mockserver.settings.table import BEHAVING, GROUPS, SERVING, Settings
 
 if TYPE_CHECKING:
     from mockserver.contract import proxy, upstream
-    from mockserver.contract.drift import proposals
+    from mockserver.contract.drift import differences, proposals
     from mockserver.contract.drift import report as drift
     from mockserver.contract.live import findings, runner, verification
     from mockserver.contract.recording import recorder
@@ -63,6 +63,8 @@ were no answers. Needs the extra `proxy`, and `verify` for --generate.
 
 examples:
   mockserver verify https://api.example --plan             what would be sent, and its price
+  mockserver verify https://api.example --unknown all --plan  what no document says, and what finds it out
+  mockserver verify https://api.example --unknown unknown-id  asks one such question
   mockserver verify https://api.example --only getUser  its operations with this tag or operationId
   mockserver verify https://api.example --spec api.yaml --methods GET,POST --spend 25 --max-requests 20
 """
@@ -165,6 +167,13 @@ def _add_budget(parser: ArgumentParser) -> Callable[..., Any]:
         metavar="NAME",
         help="the environment variable with the credential (default: %(default)s)",
     )
+    add(
+        "--unknown",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only find out what no document says: one question, or 'all'; repeatable (--plan lists them)",
+    )
     add("--output", metavar="FILE", help="the output file (default: standard output)")
     add("--upstream-timeout", type=float, default=60, metavar="SECONDS", help="(default: %(default)s)")
     add("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
@@ -174,14 +183,15 @@ def _add_budget(parser: ArgumentParser) -> Callable[..., Any]:
 def _run_verify(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
     budget = _budget(parsed)
-    target = _upstream(parsed)
-    checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
+    url = upstream.parse_upstream(parsed.url)
+    checked = verification.prepare(settings, parsed.only, generate=parsed.generate, unknown=parsed.unknown)
     if parsed.plan:
         for text in verification.format_plan(checked, budget):
             line.write(f"{text}\n")
         return DONE
-    run = verification.run(checked, target, budget, token=_token(line, parsed), variable=parsed.token_variable)
-    content = findings.formatted(run, checked.operations, parsed.format)
+    credentials = _credentials(line, parsed)
+    run = verification.run(checked, _upstream(parsed, url), budget, credentials)
+    content = credentials.removed_from(findings.formatted(run, checked.operations, parsed.format))
     _write_report(line, content, parsed.output, findings.summary(run))
     if not run.exchanges:
         return NOTHING_CHECKED
@@ -195,16 +205,17 @@ def _budget(parsed: Namespace) -> "runner.LiveBudget":
     return runner.LiveBudget(parsed.max_requests, parsed.rate, methods, parsed.spend)
 
 
-def _upstream(parsed: Namespace) -> "upstream.Upstream":
-    url = upstream.parse_upstream(parsed.url)
+def _upstream(parsed: Namespace, url: "upstream.UpstreamUrl") -> "upstream.Upstream":
     return upstream.Upstream(url, timeout=parsed.upstream_timeout, ca_file=parsed.upstream_ca)
 
 
-def _token(line: CommandLine, parsed: Namespace) -> str:
-    token = os.environ.get(parsed.token_variable, "")
+def _credentials(line: CommandLine, parsed: Namespace) -> "verification.Credentials":
+    """The credentials in the environment; that of a second account has `_2` at the end of its name."""
+    name = parsed.token_variable
+    token = os.environ.get(name, "")
     if not token:
-        line.complain(f"mockserver: warning: {parsed.token_variable} is not set; requests have no credential\n")
-    return token
+        line.complain(f"mockserver: warning: {name} is not set; requests have no credential\n")
+    return verification.Credentials(token, os.environ.get(f"{name}_2", ""), name)
 
 
 def _write_report(line: CommandLine, content: str, output: str | None, summary: str) -> None:
@@ -231,26 +242,33 @@ def _add_drift(line: CommandLine) -> None:
 
 def _run_drift(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
+    observations: Sequence[runner.Observation] = ()
+    more: list[differences.Difference] = []
+    credentials = verification.Credentials()
     if Path(parsed.url).is_dir():
         pairs = drift.drift_of_recording(Path(parsed.url), settings)
     else:
-        target, budget = _upstream(parsed), _budget(parsed)
-        checked = verification.prepare(settings, parsed.only, generate=parsed.generate)
-        _, pairs = drift.drift_of_live(checked, target, budget, settings, token=_token(line, parsed))
-    found = drift.differences_of(pairs)
+        url, budget = upstream.parse_upstream(parsed.url), _budget(parsed)
+        checked = verification.prepare(settings, parsed.only, generate=parsed.generate, unknown=parsed.unknown)
+        credentials = _credentials(line, parsed)
+        live, pairs, more = drift.drift_of_live(checked, _upstream(parsed, url), budget, settings, credentials)
+        observations = live.observations
+    found = [*drift.differences_of(pairs), *more]
     overlay = proposals.propose_overlay(found, build.build_engine(settings).services)
-    report = drift.DriftReport(len(pairs), found, overlay)
-    _write_report(line, drift.format_drift(report, parsed.format), parsed.output, drift.drift_summary(report))
+    report = drift.DriftReport(len(pairs), found, overlay, observations)
+    content = credentials.removed_from(drift.format_drift(report, parsed.format))
+    _write_report(line, content, parsed.output, drift.drift_summary(report))
     if parsed.propose:
-        _write_report(line, json.dumps(overlay, indent=2) + "\n", parsed.propose, f"proposal: {parsed.propose}")
-    if not pairs:
+        content = credentials.removed_from(json.dumps(overlay, indent=2) + "\n")
+        _write_report(line, content, parsed.propose, f"proposal: {parsed.propose}")
+    if not pairs and not any(each.says for each in observations):
         return NOTHING_CHECKED
     return PROBLEMS if found else DONE
 
 
 def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
-    target = _upstream(parsed)
+    target = _upstream(parsed, upstream.parse_upstream(parsed.url))
     keeper = None
     if parsed.record:
         folder = Path(parsed.record)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,6 +63,7 @@ def build_engine(settings: Settings, *, before: Engine | None = None) -> Engine:
     for problem in (problem for spec in named for problem in spec.problems):
         _log.warning("%s", problem)
     specs = served_specs(bundled, own, named, with_bundled=settings.with_bundled)
+    _warn_of_unmatched(specs)
     fixtures = {provider.name: load_fixtures(settings, provider.name) for provider in providers}
     fixtures[""] = load_fixtures(settings, "")
     for problem in handler_problems(providers, [bundled, *others]):
@@ -151,13 +153,30 @@ def load_bundled_spec(settings: Settings, providers: Sequence[Provider]) -> Open
     for provider in providers:
         if provider.patch_document:
             provider.patch_document(document, settings)
-    for file in settings.overlay:
-        for target in overlay.apply_overlay(document, Path(file)):
-            _log.warning("%s: the target %s matches nothing in the document", file, target)
-    spec = OpenApiDocument(document, str(path))
-    if settings.overlay:
-        spec.check_schemas()
-    return _apply_strict(spec, settings)
+    return _apply_strict(_apply_overlays(OpenApiDocument(document, str(path)), settings), settings)
+
+
+def _apply_overlays(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
+    """The document as the overlays change it; raises SpecError."""
+    if not settings.overlay:
+        return spec
+    document: Any = deepcopy(spec.document)
+    unmatched = [
+        f"{file}: the target {target}"
+        for file in settings.overlay
+        for target in overlay.apply_overlay(document, Path(file))
+    ]
+    changed = OpenApiDocument(document, spec.name, is_lenient=spec.is_lenient, is_foreign=spec.is_foreign)
+    changed.check_schemas()
+    changed.problems, changed.files, changed.unmatched = spec.problems, spec.files, tuple(unmatched)
+    return changed
+
+
+def _warn_of_unmatched(specs: Sequence[OpenApiDocument]) -> None:
+    """Warn of targets of overlays that match nothing in any document that is served."""
+    for said in dict.fromkeys(each for spec in specs for each in spec.unmatched):
+        if all(said in spec.unmatched for spec in specs):
+            _log.warning("%s matches nothing in the document", said)
 
 
 def provider_documents(providers: Sequence[Provider]) -> list[str]:
@@ -181,9 +200,10 @@ def load_extra_spec(
         spec = read_openapi(place, only_sound=only_sound)
     else:
         spec = read_repaired_openapi(place)
+    spec = _apply_overlays(spec, settings)
     if not find_replaced(spec, bundled, tags):
         served = _apply_strict(spec, settings)
-        served.files = spec.files
+        served.files, served.unmatched = spec.files, spec.unmatched
         return served
     if any(each.severity == WARNING for each in spec.problems) and not only_sound:
         spec = read_openapi(place)  # raises: handlers rely on a document without mistakes
@@ -193,7 +213,7 @@ def load_extra_spec(
             provider.patch_document(document, settings)
     patched = _apply_strict(OpenApiDocument(document, spec.name), settings)
     served = replace_bundled(patched, bundled, tags, only_sound=only_sound)
-    served.files = spec.files
+    served.files, served.unmatched = spec.files, spec.unmatched
     return served
 
 
@@ -273,7 +293,7 @@ def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
     if not settings.strict:
         return spec
     strict = OpenApiDocument(closed(spec.document, spec.name), spec.name, is_foreign=spec.is_foreign)
-    strict.problems = spec.problems
+    strict.problems, strict.unmatched = spec.problems, spec.unmatched
     return strict
 
 

@@ -44,6 +44,8 @@ class OpenApiDocument:
     """Warnings: mistakes of the file that were left out of `document`."""
     files: tuple[Path, ...] = ()
     """The files it was read from; empty for one of ours."""
+    unmatched: tuple[str, ...] = ()
+    """Of overlays, the targets that match nothing in it, with their files."""
 
     def __init__(
         self, document: Mapping[str, Any], name: str, *, is_lenient: bool = False, is_foreign: bool = False
@@ -52,6 +54,7 @@ class OpenApiDocument:
         self.document = document
         self.name = name
         self.is_foreign = is_foreign
+        self.is_lenient = is_lenient
         self._bases = tuple(base_paths(document)) if is_foreign else ()
         self._sides = {
             word: (side, SchemaLibrary(side.document, is_lenient=is_lenient))

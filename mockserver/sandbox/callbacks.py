@@ -119,6 +119,14 @@ class Outbox:
         """The number of callbacks dropped because of the bound."""
         return self._dropped.get()
 
+    def counts(self) -> tuple[int, int]:
+        """The numbers of pending and of claimed callbacks."""
+        return len(self._pending), len(self._claimed)
+
+    def attempts(self) -> int:
+        """The number of attempts to deliver claimed callbacks."""
+        return sum(len(each.attempts) for each in self._claimed.scan())
+
     def has_pending(self) -> bool:
         """Whether a callback is pending."""
         return len(self._pending) > 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from itertools import chain
+from itertools import chain, islice
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakSet
@@ -53,15 +53,19 @@ class Exchange(NamedTuple):
         return self.reason in _UNEXPECTED and self.response.source not in ON_DEMAND
 
 
-def without_secrets(exchange: Exchange, public: str = "", most: int | None = None) -> Exchange:
+def without_secrets(
+    exchange: Exchange, public: str = "", most: int | None = None, *, has_headers: bool = True
+) -> Exchange:
     """The exchange with its credentials redacted, as it is shown and exported.
 
     `public` is a text that is no secret even if used as a token, such as the name of the sandbox. Bodies are cut to
-    `most` bytes.
+    `most` bytes. Headers are left out unless it `has_headers`.
     """
     request, response = exchange.request, exchange.response
     secrets = secrets_in((*request.headers.items(), *response.headers), request.query)
     secrets = [each for each in secrets if each != public]
+    if not has_headers:
+        request, response = request._replace(headers={}), response._replace(headers=())
     return exchange._replace(
         request=request._replace(
             path=redacted_text(request.path, secrets),
@@ -268,17 +272,17 @@ class Journal:
             if self._rows:
                 self.waits[self.seen] = wall
 
-    def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
-        """The exchanges that match, oldest first."""
-        self._space.weigh()
-        return _matching(tuple(self._rows), matches)
+    def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
+        """The exchanges with a larger number than `after` that match, oldest first."""
+        start = max(0, after - self.dropped)
+        return _matching(tuple(islice(self._rows, start, None)), matches)
 
-    def latest(self, before: int) -> Iterator[Exchange]:
-        """The exchanges with a smaller number than `before`, newest first."""
+    def latest(self, before: int, most: int) -> Iterator[Exchange]:
+        """At most so many exchanges with a smaller number than `before`, newest first."""
         self._space.weigh()
-        rows = tuple(self._rows)
-        end = len(rows) - max(0, self.seen + 1 - before)
-        return (Exchange(*rows[n][:-1]) for n in range(end - 1, -1, -1))
+        start = max(0, self.seen + 1 - before)
+        rows = tuple(islice(reversed(self._rows), start, start + most))
+        return (Exchange(*row[:-1]) for row in rows)
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""

@@ -155,6 +155,14 @@ class SandboxManager:
         """All sandboxes, the most recently used first."""
         return sorted(self._by_name.values(), key=lambda sandbox: -sandbox.used)
 
+    def page_by_use(self, start: int, most: int, text: str = "") -> tuple[list[Sandbox], int]:
+        """At most so many sandboxes in that order, without the first `start`, and the number of all of them.
+
+        With a text in lower case, only those whose shown name contains it.
+        """
+        every = [each for each in self.by_use() if text in each.shown_name.lower()] if text else self.by_use()
+        return every[start : start + most], len(every)
+
     def unused_name(self) -> str:
         """A name that is not in use."""
         number = len(self._by_name) + 1

@@ -106,8 +106,7 @@ class CoreSettings:
     with_bundled: bool = setting(False, "Serve the bundled APIs beside the documents of --spec.", group=SERVING)
     overlay: tuple[str, ...] = setting(
         (),
-        "An OpenAPI Overlay (1.0) that changes the bundled document, such as `mockserver drift --propose` writes. "
-        "Repeatable.",
+        "An OpenAPI Overlay (1.0) that changes the documents, such as `mockserver drift --propose` writes. Repeatable.",
         group=SERVING,
         metavar="FILE",
     )

@@ -4,7 +4,7 @@
 types that collections are declared with; see `Provider.collections`.
 """
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -19,6 +19,12 @@ class Rows(Protocol):
 
     def get(self, key: str, /) -> Any:
         """The value; None if the key is unknown."""
+
+    def pick(self, keys: Sequence[str], /) -> Sequence[Any]:
+        """The values of several keys; None for an unknown one."""
+
+    def latest(self, start: int, most: int, /) -> Sequence[Any]:
+        """At most so many values in reverse order, without the first `start` of them."""
 
     def put(self, key: str, value: Any, /) -> None:
         """Add a value, or replace the one under that key, which keeps its place."""

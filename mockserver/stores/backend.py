@@ -76,6 +76,9 @@ class Backend(Protocol):
     def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
         """The version, and the keys and contents of a collection in the order in which they were first put."""
 
+    def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        """The version, and at most so many keys and contents in reverse order, without the first `start` of them."""
+
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         """The version, and the number of keys in a collection."""
 

@@ -1,9 +1,11 @@
 """Where a sandbox's immutable values are: typed collections, and cells of one value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 Value = TypeVar("Value")
+FIRST_READ = 64
+"""Values that are read first in reverse order; then twice as many, and so on."""
 
 
 class Collection(Protocol[Value]):
@@ -14,6 +16,12 @@ class Collection(Protocol[Value]):
 
     def get(self, key: str, /) -> Value | None:
         """The value; None where the key is unknown."""
+
+    def pick(self, keys: Sequence[str], /) -> Sequence[Value | None]:
+        """The values of several keys; None for an unknown one."""
+
+    def latest(self, start: int, most: int, /) -> Sequence[Value]:
+        """At most so many values in reverse order, without the first `start` of them."""
 
     def put(self, key: str, value: Value, /) -> None:
         """Add a value, or replace the one under that key, which keeps its place."""
@@ -57,3 +65,13 @@ class OwnCell(Generic[Value]):
 
     def put(self, value: Value, /) -> None:
         self._value = value
+
+
+def latest_of(values: Collection[Value]) -> Iterator[Value]:
+    """All values in reverse order; those that are not asked for are not read. Call it inside a transaction."""
+    start, most = 0, FIRST_READ
+    while found := values.latest(start, most):
+        yield from found
+        if len(found) < most:
+            return
+        start, most = start + most, 2 * most

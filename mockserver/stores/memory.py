@@ -1,6 +1,7 @@
 """Collections in dictionaries, lost when the process ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from threading import RLock
 from typing import Any
 
@@ -13,6 +14,12 @@ class MemoryRows:
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
         self.get: Callable[[str], Any] = self._values.get
+
+    def pick(self, keys: Sequence[str], /) -> list[Any]:
+        return [self._values.get(key) for key in keys]
+
+    def latest(self, start: int, most: int, /) -> list[Any]:
+        return list(islice(reversed(self._values.values()), start, start + most))
 
     def put(self, key: str, value: Any, /) -> None:
         self._values[key] = value

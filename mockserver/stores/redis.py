@@ -62,6 +62,12 @@ local contents = {}
 for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
 return {version, keys, contents}
 """
+_LATEST = """
+local keys = redis.call('ZREVRANGE', of('o', ARGV[3]), ARGV[4], ARGV[4] + ARGV[5] - 1)
+local contents = {}
+for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
+return {version, keys, contents}
+"""
 _COUNT = "return {version, redis.call('HLEN', of('c', ARGV[3]))}"
 _USES = """
 local uses = P .. 'u' .. S .. N
@@ -216,7 +222,8 @@ class RedisBackend:
         self._scripts = {
             name: self._client.register_script(_COMMON + text)
             for name, text in {
-                "fetch": _FETCH, "scan": _SCAN, "count": _COUNT, "commit": _COMMIT, "drop": _DROP, "entry": _ENTRY,
+                "fetch": _FETCH, "scan": _SCAN, "latest": _LATEST, "count": _COUNT, "commit": _COMMIT, "drop": _DROP,
+                "entry": _ENTRY,
             }.items()
         }  # fmt: skip
         for name, text in {"entries": _ENTRIES, "due": _DUE, "sweep": _SWEEP, "totals": _TOTALS}.items():
@@ -230,6 +237,10 @@ class RedisBackend:
 
     def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
         version, keys, contents = self._run("scan", sandbox, collection)
+        return int(version), [(key.decode(), content) for key, content in zip(keys, contents, strict=True)]
+
+    def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        version, keys, contents = self._run("latest", sandbox, collection, start, most)
         return int(version), [(key.decode(), content) for key, content in zip(keys, contents, strict=True)]
 
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ only read costs one that compares versions. Values are immutable: what is known 
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from threading import Lock, get_ident
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from mockserver.errors import Conflict
 from mockserver.stores.backend import Backend, Changes, Deletion, Facts, Key, Put
 from mockserver.stores.codec import BlobCodec
 from mockserver.stores.retry import retried
+from mockserver.stores.shared_rows import SharedRows
 from mockserver.stores.transaction import Transaction
 
 MAX_CACHED = 4 * 1024 * 1024
@@ -80,7 +82,7 @@ class SharedPartition:
     def is_busy(self) -> bool:
         return self.transaction.is_busy()
 
-    def rows(self, collection: str) -> "SharedRows":
+    def rows(self, collection: str) -> SharedRows:
         found = self._rows.get(collection)
         return self._rows.setdefault(collection, SharedRows(self, collection)) if found is None else found
 
@@ -184,6 +186,27 @@ class SharedPartition:
         version, (content,) = self._backend.fetch(self.name, (at,))
         self._check(version)
         return self._learn(at, content)
+
+    def pick(self, collection: str, keys: Sequence[str]) -> list[Any]:
+        """The values of several keys, read at once; None for an unknown one. Raises Conflict."""
+        known = self._known_of(collection)
+        if known.keys is None and not self._is_emptied(collection):
+            missing = [(collection, key) for key in keys if key not in known.values]
+            version, contents = self._backend.fetch(self.name, missing)
+            self._check(version)
+            for at, content in zip(missing, contents, strict=True):
+                self._learn(at, content)
+        return [known.values.get(key) for key in keys]
+
+    def latest(self, collection: str, start: int, most: int) -> list[Any]:
+        """At most so many values in reverse order, without the first `start` of them. Raises Conflict."""
+        is_changed = any(name == collection for name, _ in self._changes)
+        if is_changed or self._is_emptied(collection) or self._known_of(collection).keys is not None:
+            rows = list(self.items(collection))
+            return [value for _, value in islice(reversed(rows), start, start + most)]
+        version, found = self._backend.latest(self.name, collection, start, most)
+        self._check(version)
+        return [self._learn((collection, key), content) for key, content in found]
 
     def put(self, collection: str, key: str, value: Any) -> None:
         """Add or replace a value."""
@@ -317,34 +340,6 @@ class SharedPartition:
         if self._bytes > MAX_CACHED:
             self.forget()
         self._store.note_size(self.name, self._bytes)
-
-
-class SharedRows:
-    """One collection in a shared store."""
-
-    __slots__ = ("_name", "_partition")
-
-    def __init__(self, partition: SharedPartition, name: str) -> None:
-        self._partition = partition
-        self._name = name
-
-    def get(self, key: str, /) -> Any:
-        return self._partition.inside(lambda: self._partition.get(self._name, key))
-
-    def put(self, key: str, value: Any, /) -> None:
-        self._partition.inside(lambda: self._partition.put(self._name, key, value))
-
-    def delete(self, key: str, /) -> None:
-        self._partition.inside(lambda: self._partition.delete(self._name, key))
-
-    def scan(self) -> Iterator[Any]:
-        return (value for _, value in self.items())
-
-    def items(self) -> Iterator[tuple[str, Any]]:
-        return self._partition.inside(lambda: self._partition.items(self._name))
-
-    def __len__(self) -> int:
-        return self._partition.inside(lambda: self._partition.size(self._name))
 
 
 class SharedStore:

@@ -97,6 +97,16 @@ class SqliteBackend:
             )
             return version, rows.fetchall()
 
+    def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        with self._reading() as connection:
+            id_, version = self._find(connection, sandbox)
+            rows = connection.execute(
+                "SELECT key, content FROM entries WHERE sandbox = ? AND collection = ? "
+                "ORDER BY place DESC LIMIT ? OFFSET ?",
+                (id_, collection, most, start),
+            )
+            return version, rows.fetchall()
+
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         with self._reading() as connection:
             id_, version = self._find(connection, sandbox)

@@ -74,7 +74,7 @@ def test_many_costly_requests_at_once_delay_no_other_client(server: AttackedServ
 def test_the_first_uses_of_many_parts_at_once_delay_no_other_client() -> None:
     pattern = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^a+$"}}}
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": pattern}}
-    bodies = (
+    bodies: tuple[tuple[str, object], ...] = (
         (CHAT, QUESTION),
         (CHAT, WRONG_PARTS),
         (CHAT, {**QUESTION, "response_format": wanted}),

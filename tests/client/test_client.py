@@ -59,6 +59,7 @@ WALK: Mapping[str, Callable[[SandboxClient], Any]] = {
     "GET /verdict": lambda it: it.verdict(scope="sandbox"),
     "GET /coverage": lambda it: it.coverage(),
     "DELETE /coverage": lambda it: it.forget_coverage(),
+    "GET /pact": lambda it: it.contracts("app"),
     "GET /clock": lambda it: it.clock.now,
     "PUT /clock": lambda it: it.clock.set(datetime(2090, 1, 1, tzinfo=UTC)),
     "POST /clock/advance": lambda it: it.clock.advance(hours=24),

@@ -155,3 +155,35 @@ def test_a_report_that_cannot_be_fetched_or_written_says_why(server: ThreadedSer
     assert "--output" in unwritable.stderr
     assert "404: mockserver does not imitate GET /v1/__admin/verdict." in lost.stderr
     assert "Traceback" not in "".join(each.stderr for each in (nobody, closed, strange, unwritable, lost, usage))
+
+
+def test_a_contract_is_written_as_a_pact_file(server: ThreadedServer, tmp_path: Path) -> None:
+    empty = report("--url", server.url, "--format", "pact")
+    queue(server, "one")
+    queue(server, "two")
+    written = tmp_path / "pact.json"
+    shown = report("--url", server.url, "--format", "pact", "--consumer", "my-app")
+    one = report("--url", server.url, "--format", "pact", "--sandbox", "one", "--output", str(written))
+
+    assert (empty.returncode, empty.stdout) == (4, "")
+    assert "nothing was sent" in empty.stderr
+    assert (shown.returncode, shown.stderr) == (0, "1 interaction of my-app and Agent First\n")
+    assert json.loads(shown.stdout)["consumer"]["name"] == "my-app"
+    assert (one.returncode, one.stdout) == (0, "")
+    assert json.loads(written.read_text())["metadata"]["pactSpecification"]["version"] == "4.0"
+
+
+def test_a_contract_is_about_one_api(server: ThreadedServer) -> None:
+    queue(server)
+    request = urllib.request.Request(f"{server.url}/v1/models", headers={"Authorization": "Bearer test"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        assert response.status == 200
+
+    both = report("--url", server.url, "--format", "pact")
+    one = report("--url", server.url, "--format", "pact", "--provider", "AgileCloud")
+    none = report("--url", server.url, "--format", "pact", "--provider", "AgileClout")
+
+    assert (both.returncode, one.returncode, none.returncode) == (2, 0, 2)
+    assert "'Agent First' and 'AgileCloud' were called" in both.stderr
+    assert json.loads(one.stdout)["provider"]["name"] == "AgileCloud"
+    assert "did you mean AgileCloud" in none.stderr

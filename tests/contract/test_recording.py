@@ -82,7 +82,7 @@ def echo(connection: Connection) -> None:
     )  # fmt: skip
 
 
-def test_secrets_never_reach_the_disk_the_journal_or_the_log(
+def test_secrets_never_reach_the_disk_the_journal_the_contract_or_the_log(
     servers: Servers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spec = tmp_path / "api.json"
@@ -104,6 +104,7 @@ def test_secrets_never_reach_the_disk_the_journal_or_the_log(
         assert answer.status_code == 200
         assert TOKEN.encode() in answer.content or path == "/zip"  # the client gets everything
     journal = httpx.get(f"{proxy.url}/__admin/requests", headers=HEADERS).text
+    [pact] = httpx.get(f"{proxy.url}/__admin/pact", headers=HEADERS).json()["pacts"]
     during = bytes_in(folder)
     proxy.stop()
 
@@ -114,6 +115,9 @@ def test_secrets_never_reach_the_disk_the_journal_or_the_log(
     assert len(entries_in(folder)) == 5
     for secret in (TOKEN, "c00kie-0123456789", "hunter2-hunter2", "q-s3cret-9876"):
         assert secret not in journal
+        assert secret not in json.dumps(pact)
+    assert len(pact["interactions"]) == 5
+    assert "ada.lovelace@example.org" not in json.dumps(pact)
 
 
 def test_what_was_redacted_in_a_request_matches_any_text(servers: Servers, tmp_path: Path) -> None:

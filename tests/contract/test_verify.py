@@ -1,6 +1,7 @@
 """Checks of a live API: what is planned, what the budget allows, and what is reported."""
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def test_the_plan_names_prices_and_sends_nothing(servers: Servers, capsys: pytes
     assert upstream.requests == []
 
 
+def test_the_plan_needs_no_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)  # as if it were not installed
+    monkeypatch.setattr("mockserver.contract.upstream.aiohttp._module", None)
+
+    code, out, _ = verify(capsys, "https://api.example", "--plan", "--only", "getUser")
+    failed, _, err = verify(capsys, "https://api.example", "--only", "getUser")
+
+    assert (code, "/user" in out) == (0, True)
+    assert (failed, "the extra `proxy`" in err) == (2, True)
+
+
 def test_answers_that_the_document_does_not_allow_are_reported_with_the_request(
     servers: Servers, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -103,8 +115,34 @@ def test_answers_that_the_document_does_not_allow_are_reported_with_the_request(
     assert f'curl -i {upstream.url}/user -H "Authorization: Bearer $API_TOKEN"' in out
     assert TOKEN not in out and TOKEN not in junit.read_text()
     suites = ET.parse(junit).getroot()
-    assert [each.get("failures") for each in suites] == ["2", "0"]
+    assert [each.get("failures") for each in suites] == ["3", "0", "0"]  # the third for an unknown
     assert dict(upstream.requests[0].headers)[b"authorization"] == f"Bearer {TOKEN}".encode()
+
+
+def echo_the_credential(connection: Connection) -> None:
+    """An answer that repeats the credential in every place that a report shows."""
+    body = json.dumps({TOKEN: TOKEN, "error": {"message": f"call {TOKEN}", "code": TOKEN}, "data": [{"id": TOKEN}]})
+    connection.send(
+        b"HTTP/1.1 %d Odd" % (401 if b"user" in connection.head else 200), b"Content-Type: application/json",
+        b"X-Odd: " + TOKEN.encode(), b"Content-Length: %d" % len(body), body=body.encode(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["text", "json", "junit"])
+@pytest.mark.parametrize("command", ["verify", "drift"])
+def test_a_credential_that_an_answer_repeats_is_in_no_report(
+    servers: Servers, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, form: str
+) -> None:
+    upstream = servers.enter_context(raw_upstream(echo_the_credential))
+    flags = [*FAST, "--output", str(tmp_path / "report"), "--format", "json" if command == "drift" else form]
+    flags += ["--propose", str(tmp_path / "overlay")] if command == "drift" else []
+
+    code = main([command, upstream.url, *flags])
+
+    out, err = capfd.readouterr()
+    written = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert code == 1 and len(written) > 1000
+    assert TOKEN.encode() not in written and TOKEN not in out + err
 
 
 def test_the_budget_of_requests_is_kept(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:

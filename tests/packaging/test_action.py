@@ -1,5 +1,6 @@
 """The GitHub Action's steps, run as a runner would run them; only what `pip install` fetches is there already."""
 
+import json
 import os
 import re
 import shlex
@@ -32,6 +33,8 @@ class Runner:
         self._commands.mkdir()
         self._groups: list[int] = []
         """Of the steps' processes; what a step leaves behind stays in its group."""
+        self.used: list[Mapping[str, Any]] = []
+        """Steps that are other actions, which are not run."""
         self._write_python()
 
     def end(self) -> None:
@@ -45,11 +48,12 @@ class Runner:
         given = {name: facts["default"] for name, facts in ACTION["inputs"].items()} | inputs
         outputs: dict[str, str] = {}
         for step in STEPS:
-            outputs |= self._run(step, given)
+            if "uses" in step:
+                self.used.append(step)
+            elif step.get("if") in {None, "inputs.drift != ''" if given["drift"] else "inputs.drift == ''"}:
+                outputs |= self._run(step, given)
         wanted = {name: facts["value"] for name, facts in ACTION["outputs"].items()}
-        return {
-            name: outputs[value.strip("${} ").removeprefix("steps.start.outputs.")] for name, value in wanted.items()
-        }
+        return {name: outputs.get(value.strip("${} ").rpartition(".")[2], "") for name, value in wanted.items()}
 
     def _run(self, step: Mapping[str, Any], inputs: Mapping[str, str]) -> Mapping[str, str]:
         assert step["shell"] == "bash"
@@ -166,8 +170,43 @@ def test_a_server_that_is_not_ready_in_time_is_ended(runner: Runner) -> None:
         runner.run(port="0", wait="0")
 
 
+def recording(folder: Path, credits: Any) -> str:
+    """A folder with a recording of `GET /user`."""
+    entry = {"request": {"operation": "getUser"}, "answers": [
+        {"status": 200, "body": [{"email": "a@example.com", "credits": credits}]}]}  # fmt: skip
+    (folder / "episodes").mkdir()
+    (folder / "episodes" / "recording.yaml").write_text(yaml.safe_dump({"recorded": [entry]}))
+    return "episodes"
+
+
+def test_drift_is_reported_as_an_artifact_and_starts_no_server(runner: Runner) -> None:
+    outputs = runner.run(drift=recording(runner.folder, "many"), fail_on_drift="false")
+
+    assert (outputs["url"], outputs["differences"]) == ("", "2")
+    assert runner.installed.read_text() == f"{ROOT}[proxy]\n"
+    report = json.loads(Path(outputs["report"]).read_text())
+    assert {each["kind"] for each in report["differences"]} == {"undocumented", "type-changed"}
+    [upload] = runner.used
+    assert upload["uses"].startswith("actions/upload-artifact@") and upload["if"].startswith("always()")
+    assert upload["with"]["path"].replace("${{ runner.temp }}", str(runner.temp)) == outputs["report"]
+
+
+def test_drift_fails_the_step_if_it_shall(runner: Runner) -> None:
+    with pytest.raises(AssertionError, match=r"(?s)type-changed.*::error::The live API answers otherwise"):
+        runner.run(drift=recording(runner.folder, "many"))
+
+
+def test_without_drift_the_step_passes(runner: Runner) -> None:
+    assert runner.run(drift=recording(runner.folder, 7), args="--only getUser")["differences"] == "0"
+
+
+def test_drift_that_compares_nothing_fails_the_step(runner: Runner) -> None:
+    with pytest.raises(AssertionError, match="could not compare anything"):
+        runner.run(drift="http://127.0.0.1:9", args="--only getUser --rate 1000", fail_on_drift="false")
+
+
 def test_no_input_is_interpolated_into_a_script() -> None:
-    assert [step["run"] for step in STEPS if "${{" in step["run"]] == []
+    assert [step["run"] for step in STEPS if "${{" in step.get("run", "")] == []
 
 
 def test_inputs_and_outputs_are_those_of_the_documentation() -> None:
@@ -175,11 +214,13 @@ def test_inputs_and_outputs_are_those_of_the_documentation() -> None:
     table = dict(re.findall(r"(?m)^\| `(\w+)` \| (?:`(\w*)`)? ?\|", page))
 
     assert table == {name: facts["default"] for name, facts in ACTION["inputs"].items()}
-    assert set(ACTION["outputs"]) == {"url", "log"}
+    assert set(ACTION["outputs"]) == {"url", "log", "report", "differences"}
 
 
 def test_workflows_shown_use_inputs_and_outputs_that_exist() -> None:
     page = (ROOT / "docs" / "ci" / "github.md").read_text(encoding="utf-8")
+    example = (ROOT / "examples" / "weekly-drift.yml").read_text(encoding="utf-8")
+    assert example in page
     steps = [
         step
         for block in re.findall(r"(?s)```yaml[^\n]*\n(.*?)```", page)

@@ -107,6 +107,8 @@ class StoreMachine(RuleBasedStateMachine):
         for store in self.stores:
             for name, values in self.model.items():
                 rows = store.open("sandbox").rows(name)
+                assert list(rows.latest(1, 2)) == list(reversed(values.values()))[1:3]
+                assert list(rows.pick([*values, "none"])) == [*values.values(), None]
                 assert list(rows.items()) == list(values.items())
                 assert len(rows) == len(values)
 

@@ -11,6 +11,7 @@ from shared_stores import ENGINES, TYPES
 
 from mockserver.errors import Conflict
 from mockserver.stores import Rows, Store, open_store
+from mockserver.stores.collection import FIRST_READ, latest_of
 from mockserver.stores.memory import MemoryStore
 
 IMPLEMENTATIONS: dict[str, Callable[[], Store]] = {
@@ -218,3 +219,46 @@ def test_a_count_kept_by_many_threads_is_right(store: Store) -> None:
         thread.join()
 
     assert rows.get("n") == 1600
+
+
+def test_several_values_are_picked_by_their_keys(rows: Rows) -> None:
+    rows.put("a", 1)
+    rows.put("b", 2)
+
+    assert list(rows.pick(["b", "none", "a"])) == [2, None, 1]
+
+
+def test_the_latest_values_come_first(rows: Rows) -> None:
+    for n in range(5):
+        rows.put(str(n), n)
+    rows.put("1", 10)  # it keeps its place
+
+    assert list(rows.latest(0, 2)) == [4, 3]
+    assert list(rows.latest(2, 9)) == [2, 10, 0]
+    assert list(rows.latest(5, 9)) == []
+
+
+def test_latest_and_picked_values_are_those_of_the_transaction(store: Store, rows: Rows) -> None:
+    rows.put("a", 1)
+    rows.put("b", 2)
+    with store.open("sandbox").transaction:
+        rows.put("c", 3)
+        rows.delete("b")
+
+        assert list(rows.latest(0, 9)) == [3, 1]
+        assert list(rows.pick(["a", "b", "c"])) == [1, None, 3]
+
+
+def test_after_the_sandbox_is_emptied_there_are_no_latest_values(store: Store, rows: Rows) -> None:
+    rows.put("a", 1)
+    with store.open("sandbox").transaction:
+        store.open("sandbox").clear()
+
+        assert (list(rows.latest(0, 9)), list(rows.pick(["a"]))) == ([], [None])
+
+
+def test_all_values_in_reverse_order_are_read_some_at_a_time(rows: Rows) -> None:
+    for n in range(3 * FIRST_READ):
+        rows.put(str(n), n)
+
+    assert list(latest_of(rows)) == list(reversed(range(3 * FIRST_READ)))

@@ -83,12 +83,22 @@ def attacked_server(*flags: str, memory: int = MEMORY) -> Iterator[AttackedServe
             process.kill()
 
 
+def _thread_seconds(pid: int) -> tuple[float, float]:
+    """How long the threads of a process have run, and how long they could have, but had no core."""
+    ran = ready = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):  # it ended
+            spent = (thread / "schedstat").read_text().split()
+            ran, ready = ran + int(spent[0]), ready + int(spent[1])
+    return ran / 1e9, ready / 1e9
+
+
 class MachineTime(NamedTuple):
-    """Clocks of the machine and of one process, in seconds."""
+    """Clocks of the machine, of a server's process and of this one, in seconds."""
 
     wall: float
     ready: float
-    """How long threads of the process could have run, but had no core."""
+    """How long threads of both processes could have run, but had no core."""
     others: float
     """What other processes have computed."""
 
@@ -96,12 +106,8 @@ class MachineTime(NamedTuple):
     def now(cls, pid: int) -> "MachineTime":
         wall = time.monotonic()
         busy = sum(int(part) for n, part in enumerate(Path("/proc/stat").read_text().split()[1:9]) if n not in {3, 4})
-        own = ready = 0
-        for thread in Path(f"/proc/{pid}/task").glob("*"):
-            with suppress(OSError):  # it ended
-                spent = (thread / "schedstat").read_text().split()
-                own, ready = own + int(spent[0]), ready + int(spent[1])
-        return cls(wall, ready / 1e9, busy / os.sysconf("SC_CLK_TCK") - own / 1e9)
+        own, ready = _thread_seconds(pid)
+        return cls(wall, ready + _thread_seconds(os.getpid())[1], busy / os.sysconf("SC_CLK_TCK") - own)
 
     def waited(self, since: "MachineTime") -> float:
         """Seconds that passed since then, without those in which other processes had the cores that this one needed."""

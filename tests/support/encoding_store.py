@@ -3,7 +3,8 @@
 `pytest --store encoding` runs the tests with it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from threading import RLock
 from typing import Any
 
@@ -35,6 +36,12 @@ class EncodingRows:
     def get(self, key: str, /) -> Any:
         content = self._values.get(key)
         return None if content is None else self._codec.decode(self._name, content)
+
+    def pick(self, keys: Sequence[str], /) -> list[Any]:
+        return [self.get(key) for key in keys]
+
+    def latest(self, start: int, most: int, /) -> list[Any]:
+        return [self.get(key) for key in islice(reversed(self._values), start, start + most)]
 
     def put(self, key: str, value: Any, /) -> None:
         content = self._codec.encode(value)

@@ -40,11 +40,12 @@ class Servers(ExitStack):
         mode: str = "all",
         redact: tuple[str, ...] = (),
         timeout: float = 20,
+        ca_file: str = "",
         **changes: Any,
     ) -> RunningProxy:
         """A proxy in front of that URL."""
         settings = make_settings(**changes)
-        upstream = Upstream(parse_upstream(url), timeout=timeout)
+        upstream = Upstream(parse_upstream(url), timeout=timeout, ca_file=ca_file)
         recorder = open_recorder(record, mode, upstream.url, redact) if record else None
         app = ProxyServer(build_engine(settings), settings, upstream, fails=fails, recorder=recorder)
         return RunningProxy(self.enter_context(ThreadedServer(settings, app=app)), app)

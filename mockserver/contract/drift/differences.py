@@ -18,7 +18,7 @@ from mockserver.text import format_dotted
 
 STATUS, ORDER, MEDIA, WORDING, UNDOCUMENTED = "status", "check-order", "media-type", "error-wording", "undocumented"
 FIELD_ADDED, FIELD_REMOVED, TYPE_CHANGED, ENUM_GROWN = "field-added", "field-removed", "type-changed", "enum-grown"
-HEADER_ADDED, HEADER_REMOVED = "header-added", "header-removed"
+HEADER_ADDED, HEADER_REMOVED, UNKNOWN = "header-added", "header-removed", "unknown"
 MAX_VALUES = 20
 """The most new values of an enumeration that are listed."""
 MAX_SHOWN = 300

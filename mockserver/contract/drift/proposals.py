@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from mockserver.api.provider import BoundOperation
 from mockserver.contract.drift.differences import (
     ENUM_GROWN,
@@ -15,24 +17,26 @@ from mockserver.contract.drift.differences import (
     Difference,
 )
 from mockserver.openapi.loading.overlay import VERSION
+from mockserver.openapi.operations import Operation
 from mockserver.openapi.references import resolve_ref
 
 Step = str | int
 Location = tuple[Step, ...]
+_STEPS = re.compile(r"\[\]|[^.\[\]]+")
+"""The steps of a place: `data`, `[]`, `id` of `data[].id`."""
 
 
 def propose_overlay(differences: Sequence[Difference], services: Sequence[BoundOperation]) -> dict[str, Any]:
     """The overlay; it has no actions where a difference cannot be expressed, or lies outside the document."""
     by_key = {each.operation.key: each for each in services}
-    actions: list[dict[str, Any]] = []
+    actions: dict[bytes, dict[str, Any]] = {}
     for each in differences:
         service = by_key.get(each.operation)
-        if service is not None:
-            for action in _actions(each, service):
-                said = f"{each.kind}: {each.operation}, {each.place}; seen in {each.seen} of {each.of}"
-                actions.append({"target": action["target"], "description": said, **action})
+        for action in _actions(each, service) if service is not None else ():
+            said = f"{each.kind}: {each.operation}, {each.place}; seen in {each.seen} of {each.of}"
+            actions.setdefault(orjson.dumps(action), {"target": action["target"], "description": said, **action})
     info = {"title": "What a live API answers otherwise than the document says", "version": "1"}
-    return {"overlay": VERSION, "info": info, "actions": actions}
+    return {"overlay": VERSION, "info": info, "actions": [*actions.values()]}
 
 
 def _actions(difference: Difference, service: BoundOperation) -> Iterator[dict[str, Any]]:
@@ -41,9 +45,7 @@ def _actions(difference: Difference, service: BoundOperation) -> Iterator[dict[s
     status, _, place = difference.place.partition(" ")
     root: Location = ("paths", operation.path, operation.method.lower(), "responses")
     if difference.kind == STATUS:
-        if operation.response(int(difference.live)) is None:
-            said = f"Seen where the sandbox answers {difference.sandbox}: {difference.place}."
-            yield {"target": json_path(root), "update": {difference.live: {"description": said}}}
+        yield from _status_actions(difference, operation, document, root)
         return
     response = _follow(document, (*root, _status_name(operation.responses, status)))
     if response is None:
@@ -57,6 +59,56 @@ def _actions(difference: Difference, service: BoundOperation) -> Iterator[dict[s
     schema = _follow(document, (*response, "content", media, "schema")) if media else None
     if schema is not None:
         yield from _schema_actions(difference, document, schema, place)
+        examples = [*_examples(document, (*response, "content", media))]
+        yield from _example_actions(difference, examples, place)
+
+
+def _status_actions(
+    difference: Difference, operation: Operation, document: Any, responses: Location
+) -> Iterator[dict[str, Any]]:
+    """An undocumented status; a success takes the place of the documented one."""
+    live, ours = difference.live, difference.sandbox
+    if operation.response(int(live)) is not None:
+        return
+    said = f"Seen where the sandbox answers {ours}: {difference.place}."
+    known = _value_at(document, (*responses, ours))
+    if live[0] == ours[0] == "2" and known is not None:
+        yield {"target": json_path(responses), "update": {live: known}}
+        yield {"target": json_path((*responses, ours)), "remove": True}
+    else:
+        yield {"target": json_path(responses), "update": {live: {"description": said}}}
+
+
+def _examples(document: Any, content: Location) -> Iterator[Location]:
+    """The locations of the examples of a media type."""
+    if _value_at(document, (*content, "example")) is not None:
+        yield (*content, "example")
+    for name in _value_at(document, (*content, "examples")) or ():
+        found = _follow(document, (*content, "examples", name))
+        if found is not None and _value_at(document, (*found, "value")) is not None:
+            yield (*found, "value")
+
+
+def _example_actions(difference: Difference, examples: Sequence[Location], place: str) -> Iterator[dict[str, Any]]:
+    """Changes of examples, from which the sandbox answers; values are made up, since real ones may be private."""
+    parent, _, name = place.rpartition(".")
+    steps = "".join("[*]" if step == "[]" else f"[{_quoted(step)}]" for step in _STEPS.findall(parent))
+    for example in examples:
+        target = json_path(example) + steps
+        if difference.kind in {FIELD_ADDED, TYPE_CHANGED} and name and not name.endswith("[]"):
+            yield {"target": target, "update": {name: _sample(difference.schema)}}
+        elif difference.kind == FIELD_REMOVED:
+            yield {"target": f"{target}[{_quoted(name)}]", "remove": True}
+
+
+def _sample(schema: Any) -> Any:
+    """A value of the type that was seen."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if kind == "object":
+        return {name: _sample(each) for name, each in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [_sample(schema["items"])] if "items" in schema else []
+    return {"string": "text", "integer": 1, "number": 1.5, "boolean": True}.get(str(kind))
 
 
 def _schema_actions(difference: Difference, document: Any, schema: Location, place: str) -> Iterator[dict[str, Any]]:
@@ -67,11 +119,17 @@ def _schema_actions(difference: Difference, document: Any, schema: Location, pla
     if difference.kind == FIELD_ADDED:
         yield {"target": json_path(node), "update": {"properties": {name: difference.schema or {}}}}
     elif difference.kind == FIELD_REMOVED:
-        yield {"target": f"{json_path(node)}.required[?@ == {_quoted(name)}]", "remove": True}
+        if name in (_value_at(document, (*node, "required")) or ()):
+            yield {"target": f"{json_path(node)}.required[?@ == {_quoted(name)}]", "remove": True}
         if _value_at(document, (*node, "properties", name)) is not None:
             yield {"target": json_path((*node, "properties", name)), "remove": True}
     elif difference.kind == TYPE_CHANGED and isinstance(difference.schema, Mapping):
-        yield {"target": json_path(node), "update": {"type": difference.schema.get("type")}}
+        stated = _value_at(document, node).get("type", ())
+        known = [stated] if isinstance(stated, str) else [*stated]
+        types = list(dict.fromkeys([*known, difference.schema.get("type")]))
+        if isinstance(stated, list):  # an update would add to the list
+            yield {"target": json_path((*node, "type")), "remove": True}
+        yield {"target": json_path(node), "update": {"type": types if len(types) > 1 else types[0]}}
     elif difference.kind == ENUM_GROWN:
         for value in difference.schema:
             yield {"target": json_path((*node, "enum")), "update": value}
@@ -99,7 +157,7 @@ def _json_media(document: Any, response: Location) -> str:
 def _descend(document: Any, schema: Location, place: str) -> Location | None:
     """The location of the schema of a place (`data[].id`) inside a body."""
     node: Location | None = schema
-    for step in re.findall(r"\[\]|[^.\[\]]+", place):
+    for step in _STEPS.findall(place):
         if node is None:
             return None
         node = _follow(document, (*node, "items") if step == "[]" else (*node, "properties", step))

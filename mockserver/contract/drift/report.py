@@ -1,22 +1,23 @@
 """The command `mockserver drift`: compares a live API, or a recording of one, with the sandbox, and reports."""
 
-import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mockserver.contract.drift.differences import Difference, Pair, find_differences
-from mockserver.contract.drift.sides import EngineTarget, RecordedSide, pairs_of_runs
-from mockserver.contract.live.runner import LiveBudget, LiveRun, LiveRunner
-from mockserver.contract.live.verification import Preparation, run
+from mockserver.contract.drift.differences import UNKNOWN, Difference, Pair, find_differences
+from mockserver.contract.drift.sides import TOKEN, EngineTarget, RecordedSide, pairs_of_runs
+from mockserver.contract.live.findings import observation_lines
+from mockserver.contract.live.runner import LiveBudget, LiveRun, Observation, Target
+from mockserver.contract.live.verification import Credentials, Preparation, run
 from mockserver.contract.recording.recorder import RECORDING
-from mockserver.contract.upstream import Upstream
 from mockserver.engine.build import build_engine, fixture_schema
 from mockserver.errors import FixtureError
 from mockserver.fixtures.files import fixture_files, read_fixture_file
 from mockserver.fixtures.recordings import SECTION, RecordedEntry, read_recordings
+from mockserver.sandbox.batches import Progression
 from mockserver.settings.table import Settings
 from mockserver.text import format_count
 
@@ -30,17 +31,52 @@ class DriftReport(NamedTuple):
     pairs: int
     differences: list[Difference]
     overlay: dict[str, Any]
+    observations: Sequence[Observation] = ()
+    """Answers of the live API to the questions that no public document answers."""
 
 
 def drift_of_live(
-    checked: Preparation, upstream: Upstream, budget: LiveBudget, settings: Settings, *, token: str
-) -> tuple[LiveRun, list[Pair]]:
-    """Send the plan to the live API and to the sandbox."""
-    live = run(checked, upstream, budget, token=token)
+    checked: Preparation, upstream: Target, budget: LiveBudget, settings: Settings, credentials: Credentials
+) -> tuple[LiveRun, list[Pair], list[Difference]]:
+    """Send plan and questions to the live API and to the sandbox: the pairs of answers, and the differences in what
+    was unknown.
+    """
+    live = run(checked, upstream, budget, credentials)
+    ours = _sandbox_run(checked._replace(questions=()), settings, replace(budget, rate=AT_ONCE))
+    seen = {each.key for each in live.observations if each.says}
+    asked = checked._replace(
+        planned=(), questions=tuple(each for each in checked.questions if each.unknown.key in seen)
+    )
+    wide = LiveBudget(sys.maxsize, AT_ONCE, budget.methods, float("inf"))
+    observed = _sandbox_run(asked, settings, wide, progression=Progression("polls", 2))
+    return live, pairs_of_runs(live.exchanges, ours.exchanges), _unknown_differences(live, observed)
+
+
+def _sandbox_run(
+    checked: Preparation, settings: Settings, budget: LiveBudget, progression: Progression | None = None
+) -> LiveRun:
     engine = build_engine(settings)
-    runner = LiveRunner(engine, EngineTarget(engine), replace(budget, rate=AT_ONCE), token="drift")  # noqa: S106
-    ours = asyncio.run(runner.run(checked.planned))
-    return live, pairs_of_runs(live.exchanges, ours.exchanges)
+    if progression is not None:
+        engine.sandboxes.open(TOKEN).change(progression=progression)
+    return run(checked, EngineTarget(engine), budget, Credentials(TOKEN, f"{TOKEN}-other"))
+
+
+def _unknown_differences(live: LiveRun, sandbox: LiveRun) -> list[Difference]:
+    ours = {each.key: each for each in sandbox.observations}
+    return [
+        Difference(
+            UNKNOWN,
+            each.key,
+            each.question,
+            f"{each.says} (serve {each.setting})" if each.setting else each.says,
+            ours[each.key].says or ours[each.key].why,
+            1,
+            1,
+            each.curl,
+        )
+        for each in live.observations
+        if each.says and each.says != ours[each.key].says
+    ]
 
 
 def drift_of_recording(folder: Path, settings: Settings) -> list[Pair]:
@@ -71,13 +107,16 @@ def format_drift(report: DriftReport, form: str) -> str:
             {name: value for name, value in vars(each).items() if name != "schema"} | {"confidence": each.confidence}
             for each in report.differences
         ]
-        return json.dumps({"compared": report.pairs, "differences": rows, "overlay": report.overlay}, indent=2) + "\n"
+        value = {"compared": report.pairs, "differences": rows, "overlay": report.overlay}
+        value["unknowns"] = [each._asdict() for each in report.observations]
+        return json.dumps(value, indent=2) + "\n"
     lines = []
     for each in report.differences:
         lines.append(f"{each.kind}: {each.operation}: {each.place} (seen in {each.seen} of {each.of})")
         lines += [f"  live:    {each.live}"] if each.live else []
         lines += [f"  sandbox: {each.sandbox}"] if each.sandbox else []
         lines += [f"  {each.example}"] if each.example else []
+    lines += observation_lines(report.observations)
     return "\n".join([*lines, drift_summary(report), ""])
 
 

@@ -10,16 +10,17 @@ from mockserver.contract.drift.differences import Pair
 from mockserver.contract.exchange import DocumentChecker
 from mockserver.contract.live.plan import PlannedRequest
 from mockserver.contract.live.runner import LiveExchange
-from mockserver.contract.recording.aliases import is_id_name
 from mockserver.contract.upstream import Headers, UpstreamUrl
 from mockserver.engine.engine import Engine
+from mockserver.fixtures.ids import is_id_name
 from mockserver.fixtures.recordings import RecordedEntry, body_path
 from mockserver.http import Request, Response, Upload
 from mockserver.openapi.generate.values import generate_value
-from mockserver.openapi.operations import JSON, Operation
+from mockserver.openapi.operations import JSON, Operation, bare_media_type
 from mockserver.openapi.responses import encode_body
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.blobs import Blob
+from mockserver.web.forms import FormReader
 
 TOKEN = "drift"  # noqa: S105  of the sandbox
 FORM_LINE = "x-mock-line"
@@ -60,7 +61,14 @@ class EngineTarget:
     async def send(self, method: str, target: bytes, headers: Headers, body: Any) -> EngineAnswer:
         path, _, query = target.decode().partition("?")
         named = {name.decode().lower(): value.decode("latin-1") for name, value in headers}
-        return EngineAnswer(self._engine.handle(Request(method, unquote(path), query, named, body or b"")))
+        request = Request(method, unquote(path), query, named, body or b"")
+        media_type = named.get("content-type", "")
+        if bare_media_type(media_type) == "multipart/form-data":
+            reader = FormReader(media_type)
+            reader.feed(request.body)
+            parts = tuple(reader.parts)
+            request = request._replace(body=b"", form=reader.finish(), form_parts=parts)
+        return EngineAnswer(self._engine.handle(request))
 
     async def close(self) -> None:
         pass
@@ -79,7 +87,7 @@ def pairs_of_runs(live: Sequence[LiveExchange], sandbox: Sequence[LiveExchange])
             each.planned.faults,
         )
         for each in live
-        if each.number in ours
+        if each.number in ours and each.number >= 0
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from mockserver.contract.live.runner import LiveExchange, LiveRun, shown_body
+from mockserver.contract.live.runner import LiveExchange, LiveRun, Observation, shown_body
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.responses import violation_json
 from mockserver.text import format_count, format_dotted
@@ -26,6 +26,7 @@ def report_json(run: LiveRun, operations: Sequence[Operation]) -> dict[str, Any]
             {"operation": each.planned.operation.key, "origin": each.planned.origin, "why": each.why}
             for each in run.skipped
         ],
+        "unknowns": [each._asdict() for each in run.observations],
         "spent": dict(run.spent),
         "coverage": coverage_json(operations, run.met()),
     }
@@ -52,7 +53,23 @@ def report_text(run: LiveRun, operations: Sequence[Operation]) -> str:
         lines += [f"  {each['curl']}", ""]
     lines += [f"no answer: {each}" for each in report["failures"]]
     lines += _skipped_lines(report["skipped"])
+    lines += observation_lines(run.observations)
     return "\n".join([*lines, summary(run), ""])
+
+
+def observation_lines(observations: Sequence[Observation]) -> list[str]:
+    """The answers to unknowns, and how many were not observed."""
+    lines = []
+    for each in observations:
+        if each.says:
+            follow = f" (the sandbox does so with {each.setting})" if each.setting else ""
+            lines.append(f"unknown {each.key}: {each.question} {each.says}{follow}")
+    hidden = [each for each in observations if not each.says]
+    if len(observations) <= MAX_SKIPPED or not lines:
+        lines += [f"unknown {each.key}: not observed: {each.why}" for each in hidden[:MAX_SKIPPED]]
+        hidden = hidden[MAX_SKIPPED:]
+    more = f"unknown: {len(hidden)} more were not observed; `--unknown all --plan` lists what each needs"
+    return [*lines, *([more] if hidden else [])]
 
 
 def _skipped_lines(skipped: Sequence[Mapping[str, str]]) -> list[str]:
@@ -100,6 +117,13 @@ def report_junit(run: LiveRun, operations: Sequence[Operation]) -> bytes:
             case = SubElement(responses, "testcase", classname=operation["key"], name=place, time="0")
             if not count:
                 SubElement(case, "skipped", message="no request was answered with it")
+    unknowns = SubElement(root, "testsuite", name="unknowns")
+    for observation in run.observations:
+        case = SubElement(unknowns, "testcase", classname="unknown", name=observation.key, time="0")
+        if observation.says:
+            SubElement(case, "system-out").text = f"{observation.question} {observation.says}\n{observation.curl}"
+        else:
+            SubElement(case, "skipped", message=observation.why)
     for suite in root:
         suite.set("tests", str(len(suite)))
         for kind, name in (("failure", "failures"), ("skipped", "skipped"), ("error", "errors")):

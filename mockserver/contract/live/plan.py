@@ -17,7 +17,7 @@ from mockserver.openapi.security import SecurityScheme
 from mockserver.redaction import REDACTED
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-EXAMPLE, RECORDED, PROBE, LIMIT, GENERATED = "example", "recorded", "probe", "limit", "generated"
+EXAMPLE, RECORDED, PROBE, LIMIT, GENERATED, UNKNOWN = "example", "recorded", "probe", "limit", "generated", "unknown"
 """Where a planned request comes from."""
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_LIMIT = 5000
@@ -50,6 +50,8 @@ class PlannedRequest:
     """What the request is about, in a few words."""
     faults: int = 0
     """How many things are wrong with it."""
+    of_other_account: bool = False
+    """Whether it has the credential of a second account."""
 
     @property
     def target(self) -> str:

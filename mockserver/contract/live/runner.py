@@ -84,6 +84,21 @@ class Skipped(NamedTuple):
     why: str
 
 
+class Observation(NamedTuple):
+    """What came of a question."""
+
+    key: str
+    question: str
+    says: str = ""
+    """The answer; empty if it was not observed."""
+    why: str = ""
+    """Why it was not observed, or how to find out by hand."""
+    setting: str = ""
+    """The flags by which the sandbox answers so, if it does not by default."""
+    curl: str = ""
+    """The last request, as a command."""
+
+
 @dataclass
 class LiveRun:
     """What came of a run."""
@@ -92,6 +107,8 @@ class LiveRun:
     skipped: list[Skipped] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """Requests that got no answer, and why."""
+    observations: list[Observation] = field(default_factory=list)
+    """Answers to the questions that no public document answers."""
     spent: dict[str, float] = field(default_factory=dict)
     """What successful requests have cost by the document's prices, by unit."""
 
@@ -108,75 +125,106 @@ class LiveRunner:
     """Runs planned requests against one API."""
 
     def __init__(
-        self, engine: Engine, upstream: Target, budget: LiveBudget, *, token: str = "", variable: str = "API_TOKEN"
-    ) -> None:
-        """`token` is the credential for the API; `variable` is what it is called in curl commands."""
+        self, engine: Engine, upstream: Target, budget: LiveBudget, *, token: str = "", other_token: str = "",
+        variable: str = "API_TOKEN",
+    ) -> None:  # fmt: skip
+        """`token` is the credential for the API, `other_token` that of a second account. In curl commands, the first is
+        called `variable`.
+        """
         self._checker = DocumentChecker(engine.services)
         self._upstream = upstream
         self._budget = budget
         self._token = token
+        self._other_token = other_token
         self._variable = variable
         self._ids: dict[str, str] = {}
         """Ids that lists have told, by the path of the list."""
         self._created: dict[str, str] = {}
         """Ids of things that this run has created, in the same way."""
+        self._due = 0.0
+        """When the next request may be sent, in the event loop's time."""
+        self._must_wait = False
+        """Whether the API has asked for a pause that is too long."""
+        self._unanswered = 0
+        """The latest requests that got no answer."""
         self.result = LiveRun()
 
     async def run(
         self, planned: Iterable[PlannedRequest], told: Callable[[LiveExchange], None] = lambda _: None
     ) -> LiveRun:
         """Send what the budget allows; `told` is called for each exchange."""
-        loop = asyncio.get_running_loop()
-        due, silent = loop.time(), 0
         seen: set[tuple[str, str, bytes, bool]] = set()
-        try:
-            for number, each in enumerate(planned):
-                request = self._with_known_ids(each)
-                why = self._why_not(request)
-                if why:
-                    self.result.skipped.append(Skipped(request, why))
-                    continue
-                key = (request.operation.method, request.target, request.content, request.has_credential)
-                if key in seen:
-                    continue
-                seen.add(key)
-                await asyncio.sleep(max(due - loop.time(), 0.0))
-                due = max(due, loop.time()) + 1.0 / self._budget.rate
-                try:
-                    exchange = await self._send(request)
-                except UpstreamError as error:
-                    self._charge(request)  # it may have been carried out
-                    self.result.failures.append(f"{request.operation.method} {request.target}: {error}")
-                    silent += 1
-                    if silent >= MAX_FAILURES:
-                        break
-                    continue
-                silent = 0
-                self.result.exchanges.append(exchange._replace(number=number))
+        for number, each in enumerate(planned):
+            request = self._with_known_ids(each)
+            why = self.why_not(request)
+            if why:
+                self.result.skipped.append(Skipped(request, why))
+                continue
+            key = (request.operation.method, request.target, request.content, request.has_credential)
+            if key in seen:
+                continue
+            seen.add(key)
+            exchange = await self.send(request, number)
+            if self.has_ended:
+                break
+            if exchange is not None:
                 told(exchange)
-                wait = retry_after_seconds(exchange.response, 0.0) if exchange.response.status in {429, 503} else 0.0
-                if wait > MAX_WAIT:
-                    self.result.failures.append(f"the API asks to wait for {wait:g} seconds, so the run ended")
-                    break
-                due = max(due, loop.time() + wait)
-        finally:
-            await self._upstream.close()
         return self.result
 
-    def _why_not(self, request: PlannedRequest) -> str:
+    async def send(self, request: PlannedRequest, number: int = -1) -> LiveExchange | None:
+        """Send one request when it is due; None if there was no answer. `number` is its place in the plan."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(self._due - loop.time(), 0.0))
+        self._due = max(self._due, loop.time()) + 1.0 / self._budget.rate
+        try:
+            exchange = (await self._exchange(request))._replace(number=number)
+        except UpstreamError as error:
+            self._charge(request)  # it may have been carried out
+            self.result.failures.append(f"{request.operation.method} {request.target}: {error}")
+            self._unanswered += 1
+            return None
+        self._unanswered = 0
+        self.result.exchanges.append(exchange)
+        wait = retry_after_seconds(exchange.response, 0.0) if exchange.response.status in {429, 503} else 0.0
+        if wait > MAX_WAIT:
+            self.result.failures.append(f"the API asks to wait for {wait:g} seconds, so the run ended")
+            self._must_wait = True
+        self._due = max(self._due, loop.time() + wait)
+        return exchange
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more may be sent: the API does not answer any more, or asks for a long pause."""
+        return self._must_wait or self._unanswered >= MAX_FAILURES
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._upstream.close()
+
+    def why_not(self, request: PlannedRequest) -> str:
         """Why a request is not sent; empty if it is."""
-        operation, price = request.operation, request.price
-        if len(self.result.exchanges) + len(self.result.failures) >= self._budget.max_requests:
+        if request.operation.method not in READING and request.path and not self._is_own(request):
+            return self.why_not_all([request]) or "it would change something that this run has not created"
+        return self.why_not_all([request])
+
+    def why_not_all(self, requests: Sequence[PlannedRequest]) -> str:
+        """Why requests that belong together are not sent; empty if they are."""
+        sent = len(self.result.exchanges) + len(self.result.failures)
+        if sent + len(requests) > self._budget.max_requests:
             return "the budget of --max-requests is used up"
-        if operation.method not in self._budget.methods:
-            return f"{operation.method} is not among --methods"
-        if operation.sandbox_parameter:
-            return "the operation is only the sandbox's"
-        if operation.method not in READING and request.path and not self._is_own(request):
-            return "it would change something that this run has not created"
-        # A request without a credential is rejected before it can cost anything.
-        if price.amount and request.has_credential and self._spent(price) + price.amount > self._budget.spend:
-            return f"it costs {price.amount:g} {price.unit}, which --spend does not allow"
+        prices: dict[str, float] = {}
+        for each in requests:
+            if each.operation.method not in self._budget.methods:
+                return f"{each.operation.method} is not among --methods"
+            if each.operation.sandbox_parameter:
+                return "the operation is only the sandbox's"
+            if each.of_other_account and not self._other_token:
+                return f"it needs the credential of a second account in {self._variable}_2"
+            if each.has_credential:  # else it is rejected before it can cost anything
+                prices[each.price.unit] = prices.get(each.price.unit, 0.0) + each.price.amount
+        for unit, amount in prices.items():
+            if amount and self.result.spent.get(unit, 0.0) + amount > self._budget.spend:
+                return f"it costs {amount:g} {unit}, which --spend does not allow"
         return ""
 
     def _spent(self, price: Price) -> float:
@@ -202,7 +250,7 @@ class LiveRunner:
             return request
         return replace(request, path=dict.fromkeys(request.path, known))
 
-    async def _send(self, planned: PlannedRequest) -> LiveExchange:
+    async def _exchange(self, planned: PlannedRequest) -> LiveExchange:
         operation = planned.operation
         headers, query = self._credential(planned)
         target = planned.target
@@ -251,9 +299,10 @@ class LiveRunner:
         schemes = next((each for each in planned.operation.security if each), ())
         headers: dict[str, str] = {}
         query: dict[str, str] = {}
-        if planned.has_credential and self._token:
+        token = self._other_token if planned.of_other_account else self._token
+        if planned.has_credential and token:
             for scheme in schemes:
-                more, arguments = credential_headers(scheme, self._token)
+                more, arguments = credential_headers(scheme, token)
                 headers |= more
                 query |= arguments
         return headers, query
@@ -266,8 +315,10 @@ class LiveRunner:
             value = orjson.loads(response.body)
         except orjson.JSONDecodeError:
             return
-        if operation.method == "POST" and isinstance(value, dict) and isinstance(value.get("id"), str):
-            self._created[operation.path] = value["id"]
+        if operation.method == "POST" and isinstance(value, dict):
+            name = next((each for each in ("id", "slug") if isinstance(value.get(each), str)), None)
+            if name is not None:
+                self._created[operation.path] = value[name]
         rows = value.get("data") if isinstance(value, dict) else value
         if operation.method == "GET" and isinstance(rows, list) and rows and isinstance(rows[0], dict):
             id_ = rows[0].get("id")
@@ -288,7 +339,9 @@ class LiveRunner:
         return " ".join([*parts, *words])
 
     def _hidden(self, text: str, shown: str) -> str:
-        return text.replace(self._token, shown) if self._token else text
+        for token, name in ((self._other_token, f"{shown}_2"), (self._token, shown)):
+            text = text.replace(token, name) if token else text
+        return text
 
 
 def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes]], capture: Capture) -> Response:

@@ -1,19 +1,21 @@
 """The command `mockserver verify`: which requests are planned for a live API, and how they are run."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.api.provider import BoundOperation
+from mockserver.contract.live.observations import Question, find_questions, observe, planned_steps
 from mockserver.contract.live.plan import PlannedRequest, Planner
-from mockserver.contract.live.runner import LiveBudget, LiveRun, LiveRunner
-from mockserver.contract.upstream import Upstream
+from mockserver.contract.live.runner import LiveBudget, LiveRun, LiveRunner, Target
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
 from mockserver.errors import SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import Operation
+from mockserver.redaction import REDACTED, is_worth_a_search
 from mockserver.settings.table import Settings
 from mockserver.text import did_you_mean, format_table
 
@@ -32,10 +34,30 @@ class Preparation(NamedTuple):
     engine: Engine
     operations: tuple[Operation, ...]
     planned: tuple[PlannedRequest, ...]
+    questions: tuple[Question, ...] = ()
 
 
-def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0) -> Preparation:
-    """The plan for the operations or tags `only`, or for all. Raises SettingsError for a name that none has."""
+class Credentials(NamedTuple):
+    """The credentials of a run."""
+
+    token: str = ""
+    other: str = ""
+    """That of a second account."""
+    variable: str = "API_TOKEN"
+    """The environment variable that the first is read from."""
+
+    def removed_from(self, text: str) -> str:
+        """A report without the credentials, which an answer may repeat anywhere."""
+        for each in filter(is_worth_a_search, (self.token, self.other)):
+            text = text.replace(each, REDACTED).replace(json.dumps(each)[1:-1], REDACTED)
+        return text
+
+
+def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0, unknown: Sequence[str] = ()) -> Preparation:
+    """The plan for the operations or tags `only`, or for all. With `unknown`, only these questions are asked.
+
+    Raises SettingsError for a name that none has.
+    """
     engine = build_engine(settings)
     services = engine.services
     if only:
@@ -49,25 +71,42 @@ def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0) -> Pr
         key=lambda each: (_ORDER.get(each.operation.method, 2), "{" in each.operation.path, bool(each.operation.body)),
     )
     planner = Planner(ordered)
-    planned = tuple(
-        chain(
-            planner.examples(),
-            planner.recorded(),
-            planner.probes(),
-            planner.arguments(),
-            planner.limits(),
-            _generated(ordered, generate),
-        )
+    planned = chain(
+        planner.examples(),
+        planner.recorded(),
+        planner.probes(),
+        planner.arguments(),
+        planner.limits(),
+        _generated(ordered, generate),
     )
-    return Preparation(engine, tuple(each.operation for each in services), planned)
+    operations = tuple(each.operation for each in services)
+    questions = tuple(find_questions(engine.services, operations, unknown))
+    return Preparation(engine, operations, () if unknown else tuple(planned), questions)
 
 
-def run(
-    checked: Preparation, upstream: Upstream, budget: LiveBudget, *, token: str, variable: str = "API_TOKEN"
-) -> LiveRun:
-    """Send what the budget allows of the plan."""
-    runner = LiveRunner(checked.engine, upstream, budget, token=token, variable=variable)
-    return asyncio.run(runner.run(checked.planned))
+def run(checked: Preparation, upstream: Target, budget: LiveBudget, credentials: Credentials) -> LiveRun:
+    """Send what the budget allows of the plan, and then of the questions."""
+    runner = LiveRunner(
+        checked.engine,
+        upstream,
+        budget,
+        token=credentials.token,
+        other_token=credentials.other,
+        variable=credentials.variable,
+    )
+    return asyncio.run(_run(runner, checked))
+
+
+async def _run(runner: LiveRunner, checked: Preparation) -> LiveRun:
+    try:
+        run = await runner.run(checked.planned)
+        for each in checked.questions:
+            if runner.has_ended:
+                break
+            run.observations.append(await observe(runner, each))
+    finally:
+        await runner.close()
+    return run
 
 
 def format_plan(checked: Preparation, budget: LiveBudget) -> list[str]:
@@ -86,7 +125,22 @@ def format_plan(checked: Preparation, budget: LiveBudget) -> list[str]:
             sent = "yes"
         cost = "-" if is_free else f"{price.amount:g} {price.unit}"
         rows.append((each.operation.method, each.target[:80], each.origin, cost, sent))
-    return format_table(rows)
+    lines = format_table(rows) if checked.planned else []
+    asked = [("UNKNOWN", "METHODS", "PRICE", "QUESTION"), *map(question_row, checked.questions)]
+    return [*lines, *([""] if lines else []), *(format_table(asked) if checked.questions else [])]
+
+
+def question_row(question: Question) -> tuple[str, ...]:
+    """The name of a question, the methods that it needs, its price, and the question."""
+    unknown = question.unknown
+    steps = planned_steps(question)
+    prices: dict[str, float] = {}
+    for each in steps:
+        if each.has_credential and each.price.amount:
+            prices[each.price.unit] = prices.get(each.price.unit, 0.0) + each.price.amount
+    cost = ", ".join(f"{amount:g} {unit}" for unit, amount in prices.items()) or "-"
+    methods = ",".join(dict.fromkeys(each.operation.method for each in steps)) or "by hand"
+    return unknown.key, methods, cost, unknown.question
 
 
 def _generated(services: Sequence[BoundOperation], count: int) -> Iterator[PlannedRequest]:

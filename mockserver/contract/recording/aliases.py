@@ -4,12 +4,9 @@ import re
 from hashlib import blake2b
 from typing import Any
 
+from mockserver.fixtures.ids import MAX_LENGTH, UUID, is_generated_id, is_id_name
+
 MAX_IDS = 100_000
-MAX_LENGTH = 200
-_ID_NAME = re.compile(r"(?:^|[_-]|[a-z])(?:id|ids|uuid)$|^(?:ID|Id|.*(?:Id|ID|Ids))$")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_RANDOM = re.compile(r"(?=[A-Za-z0-9]*[A-Za-z])(?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{10,200}|[0-9]{12,200}")
-"""A part that no person makes up: ten letters and digits mixed, or twelve digits. A model's name has none."""
 _WORDS = re.compile(r"[A-Za-z0-9_~-]{6,200}")
 """What an id may be a part of: the alias is looked up for each of these, and for pieces between hyphens of a UUID."""
 _PREFIX = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,2}[_-](?=.*\d)")
@@ -43,7 +40,7 @@ class Aliases:
             if is_id_name(name):
                 self.add(value)
                 self._ids.add(self._of.get(value, value))
-            for found in _UUID.findall(value):
+            for found in UUID.findall(value):
                 self.add(found)
         elif isinstance(value, int) and is_id_name(name):
             self._ids.add(str(value))
@@ -57,13 +54,13 @@ class Aliases:
             for each in value:
                 self.keep(each)
         elif isinstance(value, str) and len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
-            self._own.update(each for each in (value, *_UUID.findall(value)) if each not in self._of)
+            self._own.update(each for each in (value, *UUID.findall(value)) if each not in self._of)
 
     def add(self, id_: str) -> None:
         """Replace this id from now on, if it looks made by a machine."""
         if id_ in self._of or id_ in self._own or id_ in self._made or len(self._of) >= MAX_IDS:
             return
-        if _UUID.fullmatch(id_) or _RANDOM.search(id_):
+        if is_generated_id(id_):
             self.count += 1
             alias = self._of[id_] = alias_of(id_, self.count)
             self._made.add(alias)
@@ -95,13 +92,8 @@ class Aliases:
         if alias is not None:
             return alias
         if "-" in word:
-            word = _UUID.sub(lambda found: self._of.get(found[0], found[0]), word)
+            word = UUID.sub(lambda found: self._of.get(found[0], found[0]), word)
         return word
-
-
-def is_id_name(name: str) -> bool:
-    """Whether a member or an argument with this name holds an id."""
-    return len(name) <= MAX_LENGTH and _ID_NAME.search(name) is not None and name not in {"custom_id", "customId"}
 
 
 def alias_of(id_: str, number: int) -> str:

@@ -10,10 +10,11 @@ from mockserver.api.call import ApiContext
 from mockserver.providers.agentfirst.completions import completion_for, questions
 from mockserver.providers.agentfirst.statuses import LIFECYCLE, RequestKind, Status, status_of
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import latest_of
 
 
 def latest(sandbox: Sandbox) -> Iterator[tuple[float, str]]:
-    return ((each.created, each.id) for each in reversed(list(sandbox.batches.scan())))
+    return ((each.created, each.id) for each in latest_of(sandbox.batches))
 
 
 def read(_: ApiContext, sandbox: Sandbox, id_: str, now: float) -> BatchFacts | None:

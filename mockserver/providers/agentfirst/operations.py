@@ -31,11 +31,12 @@ from mockserver.settings.parse import read_capacity
 from mockserver.settings.table import Settings, provider_settings
 
 if TYPE_CHECKING:
-    from mockserver.providers.agentfirst import archive, batch_reads, read_back
+    from mockserver.providers.agentfirst import archive, batch_reads, read_back, unknowns
 else:
     batch_reads = lazy_module("mockserver.providers.agentfirst.batch_reads")
     read_back = lazy_module("mockserver.providers.agentfirst.read_back")
     archive = lazy_module("mockserver.providers.agentfirst.archive")
+    unknowns = lazy_module("mockserver.providers.agentfirst.unknowns")
 
 PRICE = 5
 """Credits for a successful prompt (API pricing page: AI 5 credits)."""
@@ -96,6 +97,7 @@ api = Provider(
     listings={"batches": lambda sandbox, now: (_batch_rows(each, now) for each in sandbox.batches.scan())},
     find_batch_reads=lambda: batch_reads.BATCH_READS,
     client_rules=CLIENT_RULES,
+    unknowns=lambda: unknowns.UNKNOWNS,
     prompts=prompts,
 )
 api.checks("queueBatch")(check_targeting)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mockserver.providers.agilecloud import collections, errors, files, read_back, upgrade, usage
     from mockserver.providers.agilecloud.batches import operations as batches
     from mockserver.providers.agilecloud.batches import reads as batch_reads
+    from mockserver.providers.agilecloud.batches import unknowns
     from mockserver.providers.agilecloud.chat import operations as chat
     from mockserver.providers.agilecloud.prompts import operations as prompts
 else:
@@ -34,6 +35,7 @@ else:
     batches = lazy_module("mockserver.providers.agilecloud.batches.operations")
     batch_reads = lazy_module("mockserver.providers.agilecloud.batches.reads")
     files = lazy_module("mockserver.providers.agilecloud.files")
+    unknowns = lazy_module("mockserver.providers.agilecloud.batches.unknowns")
     chat = lazy_module("mockserver.providers.agilecloud.chat.operations")
     prompts = lazy_module("mockserver.providers.agilecloud.prompts.operations")
 
@@ -115,6 +117,7 @@ api = Provider(
     threaded_prefixes=("/v1/batches", "/v1/files", "/v1/embeddings"),
     costly=is_costly,
     client_rules=CLIENT_RULES,
+    unknowns=lambda: unknowns.UNKNOWNS,
     prompts=lazy_function(lambda: chat.prompts),
     defaults={
         "listFiles": {"limit": 10_000, "order": "desc"},

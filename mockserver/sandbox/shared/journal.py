@@ -1,6 +1,6 @@
 """The journal of a sandbox in a shared store: an entry for each exchange, and its totals."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.errors import Violation
@@ -10,6 +10,8 @@ from mockserver.stores.collection import Collection
 from mockserver.workers import checkpoint
 
 ENTRIES, TOTALS = "journal", "journal_totals"
+READ_AT_ONCE = 64
+"""The most entries that are read in one round trip to the store."""
 
 
 class Entry(NamedTuple):
@@ -155,21 +157,27 @@ class StoredJournal:
         if (end, waits) != (state.waits_end, state.waits):
             self._totals.put("", state._replace(waits=waits, waits_end=end))
 
-    def find(self, matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:
-        """The exchanges that match, oldest first."""
-        for entry in self._entries.scan():
+    def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
+        """The exchanges with a larger number than `after` that match, oldest first."""
+        state = self._state
+        entries = self._read(range(after + 1, state.seen + 1)) if after >= state.first else self._entries.scan()
+        for entry in entries:
             checkpoint()
             exchange = _exchange(entry)
-            if matches(exchange):
+            if exchange.number > after and matches(exchange):
                 yield exchange
 
-    def latest(self, before: int) -> Iterator[Exchange]:
-        """The exchanges with a smaller number than `before`, newest first."""
+    def latest(self, before: int, most: int) -> Iterator[Exchange]:
+        """At most so many exchanges with a smaller number than `before`, newest first."""
         state = self._state
-        for number in range(min(before - 1, state.seen), state.first - 1, -1):
-            entry = self._entries.get(str(number))
-            if entry is not None:
-                yield _exchange(entry)
+        newest = min(before - 1, state.seen)
+        return map(_exchange, self._read(range(newest, max(state.first - 1, newest - most), -1)))
+
+    def _read(self, numbers: Sequence[int]) -> Iterator[Entry]:
+        """The entries of these numbers, some at a time."""
+        for start in range(0, len(numbers), READ_AT_ONCE):
+            keys = [str(number) for number in numbers[start : start + READ_AT_ONCE]]
+            yield from (each for each in self._entries.pick(keys) if each is not None)
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""

@@ -81,6 +81,24 @@ class SharedSandboxManager(SandboxManager):
     def by_use(self) -> list[Sandbox]:
         return [self._fresh(each) for each in sorted(self._backend.entries(), key=lambda entry: -entry.used)]
 
+    def page_by_use(self, start: int, most: int, text: str = "") -> tuple[list[Sandbox], int]:
+        """As SandboxManager.page_by_use. The number includes sandboxes of later pages whose name is a token."""
+        entries = sorted(self._backend.entries(), key=lambda entry: -entry.used)
+        if not text:
+            return [self._fresh(each) for each in entries[start : start + most]], len(entries)
+        named = [each for each in entries if text in each.name.lower() or text in each.facts.key]
+        found: list[Sandbox] = []
+        others = 0
+        for each in named:
+            if len(found) == start + most:
+                break
+            sandbox = self._fresh(each)
+            if text in sandbox.shown_name.lower():
+                found.append(sandbox)
+            else:
+                others += 1
+        return found[start:], len(named) - others
+
     def unused_name(self) -> str:
         names = {each.name for each in self._backend.entries()}
         number = len(names) + 1

@@ -87,7 +87,7 @@ def is_large_sandbox(sandbox: Sandbox) -> bool:
         sandbox.journal.held > LARGE_JOURNAL
         or sandbox.largest_collection > LARGE_COLLECTION
         or sum(rule.size for rule in rules) + 1000 * len(rules) > LARGE_JOURNAL
-        or (sandbox.outbox is not None and len(sandbox.outbox.pending) + len(sandbox.outbox.claimed) > LARGE_COLLECTION)
+        or (sandbox.outbox is not None and sum(sandbox.outbox.counts()) > LARGE_COLLECTION)
     )
 
 

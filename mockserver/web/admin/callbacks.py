@@ -37,7 +37,7 @@ def callbacks(call: AdminCall) -> Any:
     return {
         "callbacks": (callback_json(each) for each in found[after : after + limit]),
         "next": after + limit if len(found) > after + limit else None,
-        "pending": len(outbox.pending) if outbox else 0,
+        "pending": outbox.counts()[0] if outbox else 0,
         "dropped": outbox.dropped if outbox else 0,
     }
 
@@ -45,7 +45,7 @@ def callbacks(call: AdminCall) -> Any:
 def delete_callbacks(call: AdminCall) -> Any:
     """Remove all callbacks; pending ones are never sent."""
     outbox = call.sandbox.outbox
-    forgotten = len(outbox.every()) if outbox else 0
+    forgotten = sum(outbox.counts()) if outbox else 0
     call.sandbox.remove_callbacks()
     return {"forgotten": forgotten}
 

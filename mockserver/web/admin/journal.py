@@ -29,6 +29,8 @@ from mockserver.web.admin.views import exchange_summary, exchanges_json, iso_ins
 from mockserver.workers import checkpoint
 
 MAX_ORDER = 100
+MAX_EXAMINED = 10_000
+"""The most requests that one page of summaries examines."""
 MAX_TEXT = 200
 """The most characters of a text that is searched."""
 LATEST = 2**53
@@ -43,8 +45,8 @@ def requests(call: AdminCall) -> Any:
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
     if "status" in wanted:
         wanted["status"] = read_count(call, "status", 0, 999)
-    search = _read_filter(call, wanted | {"since": after + 1})
-    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds), limit))
+    search = _read_filter(call, wanted)
+    return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds, after), limit))
 
 
 def _read_filter(call: AdminCall, wanted: Mapping[str, Any]) -> Search:
@@ -61,17 +63,25 @@ def _read_filter(call: AdminCall, wanted: Mapping[str, Any]) -> Search:
 def summaries(call: AdminCall) -> Any:
     """Requests without their headers and bodies, newest first; `next` is the `before` of the following page.
 
-    `text` is searched in paths, queries and bodies, without regard to the case of ASCII letters.
+    `text` is searched in paths, queries and bodies, without regard to the case of ASCII letters. A page ends after
+    MAX_EXAMINED requests, however few of them match.
     """
     limit, before = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "before", LATEST, LATEST)
     text = call.query.get("text", "")[:MAX_TEXT].encode().lower()
     search = _read_filter(call, {name: value for name, value in call.query.items() if name in _SIMPLE and value})
     journal = call.sandbox.journal
-    found = (each for each in journal.latest(before) if _is_found(each, search, text))
-    page = list(islice(found, limit + 1))
+    page: list[Exchange] = []
+    oldest = before
+    for each in journal.latest(before, MAX_EXAMINED):
+        oldest = each.number
+        if _is_found(each, search, text):
+            page.append(each)
+            if len(page) > limit:
+                oldest = page[-2].number if limit else 0
+                break
     return {
         "requests": [_summary(each, call.sandbox) for each in page[:limit]],
-        "next": page[limit - 1].number if limit and len(page) > limit else None,
+        "next": oldest if journal.dropped + 1 < oldest <= journal.seen else None,
         "seen": journal.seen,
         "dropped": journal.dropped,
     }
@@ -191,7 +201,10 @@ def unmatched_requests(call: AdminCall) -> Any:
     found: list[dict[str, Any]] = []
     upto = after
     number = read_count(call, "number", 0, 2**53)
-    for exchange in journal.find(lambda each: each.number > after and number in {0, each.number}):
+    exchanges = journal.latest(number + 1, 1) if number else journal.find(lambda _: True, after)
+    for exchange in exchanges:
+        if exchange.number <= after or number not in {0, exchange.number}:
+            break
         if len(found) >= limit or nearness.is_exhausted:
             break
         found += [_unmatched_json(each, call.sandbox) for each in _unmatched(exchange, services, nearness, kind)]

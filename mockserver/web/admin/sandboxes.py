@@ -72,13 +72,11 @@ def sandboxes(call: AdminCall) -> Any:
     """
     book = call.engine.sandboxes
     limit, after = read_count(call, "limit", 100, MAX_ROWS), read_count(call, "after", 0, 2**53)
-    wanted = call.query.get("text", "").lower()
-    every = [each for each in book.by_use() if wanted in each.shown_name.lower()] if wanted else book.by_use()
-    more = after + limit if len(every) > after + limit else None
-    totals = {"count": len(every), "limit": book.limit, "evicted": book.evicted}
+    found, count = book.page_by_use(after, limit, call.query.get("text", "").lower())
+    more = after + limit if count > after + limit else None
+    totals = {"count": count, "limit": book.limit, "evicted": book.evicted}
     journals = {"bytes": book.journals.held, "limit": book.journals.limit, "dropped": book.journals.dropped}
-    rows = [_row(each) for each in every[after : after + limit]]
-    return {"sandboxes": rows, **totals, "journals": journals, "next": more}
+    return {"sandboxes": [_row(each) for each in found], **totals, "journals": journals, "next": more}
 
 
 def sandbox_facts(call: AdminCall) -> Any:
@@ -95,8 +93,8 @@ def sandbox_facts(call: AdminCall) -> Any:
         "stubs": len(rules),
         "matched": sum(rule.matched for rule in rules),
         "callbacks": {
-            "pending": len(outbox.pending) if outbox else 0,
-            "attempts": sum(len(each.attempts) for each in outbox.every()) if outbox else 0,
+            "pending": outbox.counts()[0] if outbox else 0,
+            "attempts": outbox.attempts() if outbox else 0,
         },
     }
 

@@ -1,5 +1,6 @@
-"""Admin routes for verdict and coverage."""
+"""Admin routes for verdict, coverage, and contracts (Pact files)."""
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -9,17 +10,22 @@ from mockserver.http import Response
 from mockserver.openapi.document import Operation
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.text import did_you_mean
-from mockserver.verify.coverage import count_hits, count_stubbed_hits, coverage_json
+from mockserver.verify.coverage import Hits, count_hits, count_stubbed_hits, coverage_json
+from mockserver.verify.pact.contracts import CONSUMER, Pact, contracts_of, merge_contracts
+from mockserver.verify.pact.interactions import provider_name
 from mockserver.verify.reports import cobertura, coverage_table, junit
 from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITIES, Finding, run_checks
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step
 
 SCOPES = ("sandbox", "server")
+COVERAGE_SCOPES = ("server", "sandbox", "sandboxes")
 FORMATS = ("json", "table", "junit", "cobertura")
 MAX_FINDINGS = 1000
 MAX_EXCHANGES = 20_000
 """Exchanges after which no further sandbox is examined, since other requests wait for a verdict."""
 XML = "application/xml"
+MAX_NAME = 100
+"""The most characters of a consumer's name."""
 
 
 def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
@@ -86,16 +92,16 @@ def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
     return {"sandbox": sandbox.shown_name, **finding._asdict()}
 
 
-def coverage(call: AdminCall) -> Any:
+def coverage(call: AdminCall) -> Generator[Step, Any, Any]:
     chosen = _choice(call, "format", FORMATS)
-    is_mine = _choice(call, "scope", SCOPES[::-1]) == "sandbox"
-    journal = call.sandbox.journal
-    if is_mine:
-        met, demanded = (count(journal.find(lambda _: True)) for count in (count_hits, count_stubbed_hits))
-    else:
-        met, demanded = call.engine.met, call.engine.demanded
-    found = coverage_json(_operations(call), met, demanded)
-    found |= {"scope": "sandbox", "dropped": journal.dropped} if is_mine else {"scope": "server"}
+    scope = _choice(call, "scope", COVERAGE_SCOPES)
+    met: Hits = call.engine.met
+    demanded: Hits = call.engine.demanded
+    more: dict[str, int] = {}
+    if scope != "server":
+        every = [call.sandbox] if scope == "sandbox" else call.engine.sandboxes.by_use()
+        met, demanded, more = yield from _count(every)
+    found = coverage_json(_operations(call), met, demanded) | {"scope": scope, **more}
     if chosen == "table":
         return Response(200, "text/plain; charset=utf-8", coverage_table(found).encode())
     if chosen == "junit":
@@ -103,11 +109,75 @@ def coverage(call: AdminCall) -> Any:
     return Response(200, XML, cobertura(found, timestamp=call.now)) if chosen == "cobertura" else found
 
 
+def _count(sandboxes: Sequence[Sandbox]) -> Generator[Step, Any, tuple[Hits, Hits, dict[str, int]]]:
+    """The counts of the kept exchanges, those of stubs and faults, and how many are missing."""
+    met: Counter[tuple[str, int]] = Counter()
+    demanded: Counter[tuple[str, int]] = Counter()
+    dropped = examined = 0
+    for sandbox in sandboxes:
+        if examined > MAX_EXCHANGES:
+            dropped += sandbox.journal.seen
+            continue
+        if sandbox.journal.seen:
+            counts = yield Step(sandbox.name, partial(_counts, sandbox))
+            met.update(counts[0])
+            demanded.update(counts[1])
+            dropped += sandbox.journal.dropped
+            examined += sandbox.journal.seen - sandbox.journal.dropped
+    return met, demanded, {"dropped": dropped}
+
+
+def _counts(sandbox: Sandbox) -> tuple[Hits, Hits]:
+    """The counts of one sandbox."""
+    with sandbox.transaction:
+        exchanges = tuple(sandbox.journal.find(lambda _: True))
+    return count_hits(exchanges), count_stubbed_hits(exchanges)
+
+
 def delete_coverage(call: AdminCall) -> Any:
     forgotten = sum(call.engine.met.values())
     call.engine.met.clear()
     call.engine.demanded.clear()
     return {"forgotten": forgotten}
+
+
+def pact(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
+    sandboxes = [call.sandbox] if _choice(call, "scope", SCOPES) == "sandbox" else call.engine.sandboxes.every()
+    consumer, provider = _parties(call)
+    found: list[Pact] = []
+    notes: list[str] = []
+    read = 0
+    for n, sandbox in enumerate(sandboxes):
+        if read > MAX_EXCHANGES:
+            notes.append(f"{len(sandboxes) - n} sandboxes were not read; request them one by one.")
+            break
+        if sandbox.journal.seen:
+            found += yield Step(sandbox.name, partial(_contracts, sandbox, call, consumer))
+            read += sandbox.journal.seen - sandbox.journal.dropped
+            if dropped := sandbox.journal.dropped:
+                notes.append(f"Sandbox {sandbox.shown_name}: the journal dropped the first {dropped} exchanges.")
+    merged = merge_contracts(found)
+    return {
+        "pacts": [each for each in merged if provider in {"", each["provider"]["name"]}],
+        "notes": notes[:MAX_FINDINGS],
+    }
+
+
+def _parties(call: AdminCall) -> tuple[str, str]:
+    """The names of consumer and provider in the query; an empty provider is any."""
+    consumer, provider = call.query.get("consumer", CONSUMER), call.query.get("provider", "")
+    if not 0 < len(consumer) <= MAX_NAME:
+        raise AdminRefusal(400, f"consumer is {consumer[:MAX_NAME]!r}; wanted 1 to {MAX_NAME} characters.")
+    known = sorted({provider_name(each) for each in call.engine.services})
+    if "provider" in call.query and provider not in known:
+        near = did_you_mean(provider, known)
+        raise AdminRefusal(400, f"provider is {provider[:MAX_NAME]!r}; the documents have {', '.join(known)}{near}")
+    return consumer, provider
+
+
+def _contracts(sandbox: Sandbox, call: AdminCall, consumer: str) -> list[Pact]:
+    with sandbox.transaction:
+        return contracts_of(sandbox.journal.find(lambda _: True), call.engine.services, consumer)
 
 
 def _choice(call: AdminCall, name: str, choices: tuple[str, ...]) -> str:
@@ -137,8 +207,13 @@ def _client_rules(call: AdminCall) -> list[ClientRules]:
     return [each for provider in providers.values() for each in provider.client_rules]
 
 
+_COVERAGE = frozenset({"scope", "format", "tag"})
+
 ROUTES = (
     AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True, grows=True),
-    AdminRoute("GET", "/coverage", coverage, parameters=frozenset({"scope", "format", "tag"}), grows=True),
+    AdminRoute("GET", "/coverage", coverage, parameters=_COVERAGE, in_steps=True, grows=True),
     AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
+    AdminRoute(
+        "GET", "/pact", pact, parameters=frozenset({"scope", "consumer", "provider"}), in_steps=True, grows=True
+    ),
 )

@@ -46,7 +46,10 @@ def public_name(sandbox: Sandbox) -> str:
 
 def exchange_summary(exchange: Exchange, public: str = "") -> dict[str, Any]:
     """An exchange without its bodies and headers; `public` is a text that is no credential."""
-    exchange = without_secrets(exchange._replace(request=exchange.request._replace(body=b"")), public, _SHORT_BYTES)
+    exchange = exchange._replace(request=exchange.request._replace(body=b""))
+    if exchange.reason not in _LOST:  # only theirs has a detail, and a body would be searched for credentials
+        exchange = exchange._replace(response=exchange.response._replace(body=b""))
+    exchange = without_secrets(exchange, public, _SHORT_BYTES, has_headers=False)
     return {
         "number": exchange.number,
         "method": exchange.request.method,

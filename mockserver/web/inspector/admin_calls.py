@@ -38,8 +38,8 @@ class AdminCalls:
 
     def __init__(self, admin: ASGIApp, settings: Settings, turns: LoopTurns) -> None:
         self.turns = turns
-        self.streams = 0
-        """The pages that are told of changes."""
+        self.has_replicas = settings.store != "memory"
+        """Whether other processes may answer requests to the same sandboxes."""
         self._admin = admin
         self._operations: list[str] = []
         self._headers = [(b"host", b"localhost")]

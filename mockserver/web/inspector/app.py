@@ -17,13 +17,16 @@ from mockserver.settings.table import Settings
 from mockserver.web.admin.call import AdminRefusal
 from mockserver.web.answers.loop_turns import LoopTurns
 from mockserver.web.gateway import internal_error
-from mockserver.web.inspector import answers, batches, checks, documents, events, requests, sandboxes, state
+from mockserver.web.inspector import answers, batches, checks, documents, requests, sandboxes, state
 from mockserver.web.inspector.access import COOKIE, InspectorAccess, LoginNeeded, check_same_origin
 from mockserver.web.inspector.admin_calls import AdminCallError, AdminCalls
+from mockserver.web.inspector.live import Live
 from mockserver.web.inspector.view import DEFAULT_SANDBOX, Page, View
 from mockserver.web.paths import ADMIN_PREFIX, INSPECTOR_PREFIX
 from mockserver.web.scopes import route_path
 
+REFRESH_HEADER = "x-inspector-refresh"
+"""The request header of a page that fetches itself again: the number of the latest change that it was told of."""
 STATIC = Path(__file__).with_name("static")
 MAX_FORM = MAX_DOCUMENT + 64 * 1024
 """The most bytes of a form: the largest part is an export that is imported."""
@@ -43,7 +46,6 @@ HEADERS: Mapping[str, str] = {
 _MODULES = (sandboxes, requests, batches, state, answers, checks)
 PAGES: Mapping[str, Page] = {
     **{path: page for module in _MODULES for path, page in module.PAGES.items()},
-    **events.PAGES,
     **documents.PAGES,
 }
 ACTIONS: Mapping[str, Page] = {path: action for module in _MODULES for path, action in module.ACTIONS.items()}
@@ -52,14 +54,15 @@ ACTIONS: Mapping[str, Page] = {path: action for module in _MODULES for path, act
 def build_inspector(admin: ASGIApp, settings: Settings, turns: LoopTurns | None = None) -> ASGIApp:
     """The pages, which read and change everything through the app of the admin API."""
     calls, access = AdminCalls(admin, settings, turns or LoopTurns()), InspectorAccess(settings)
+    live = Live(calls)
     login = partial(_login, access)
     routes: list[BaseRoute] = [
         Mount(f"{INSPECTOR_PREFIX}/static", StaticFiles(directory=STATIC)),
         Route(f"{INSPECTOR_PREFIX}/login", login, methods=["GET", "POST"]),
         Route(f"{INSPECTOR_PREFIX}/logout", _logout, methods=["POST"]),
-        *(Route(path, partial(_show, access, calls, page)) for path, page in _by_path(PAGES).items()),
+        *(Route(path, partial(_show, access, live, page)) for path, page in _by_path(PAGES).items()),
         *(
-            Route(path, partial(_act, access, calls, action), methods=["POST"])
+            Route(path, partial(_act, access, live, action), methods=["POST"])
             for path, action in _by_path(ACTIONS).items()
         ),
     ]
@@ -96,13 +99,16 @@ async def _send_with_headers(send: Send, message: Message) -> None:
     await send(message)
 
 
-async def _show(access: InspectorAccess, calls: AdminCalls, page: Page, request: Request) -> Response:
+async def _show(access: InspectorAccess, live: Live, page: Page, request: Request) -> Response:
     access.admit(request.headers, request.cookies)
     name = request.query_params.get("sandbox") or DEFAULT_SANDBOX
-    return await page(View(request, calls, name, access.needs_login))
+    view, told = View(request, live, name, access.needs_login), request.headers.get(REFRESH_HEADER, "")
+    if not (told.isascii() and told.isdigit() and len(told) < 18):
+        return await page(view)
+    return await live.page(f"{view.base} {request.url}", name, int(told), partial(page, view))
 
 
-async def _act(access: InspectorAccess, calls: AdminCalls, action: Page, request: Request) -> Response:
+async def _act(access: InspectorAccess, live: Live, action: Page, request: Request) -> Response:
     access.admit(request.headers, request.cookies)
     check_same_origin(request.headers)
     size = request.headers.get("content-length", "")
@@ -110,12 +116,12 @@ async def _act(access: InspectorAccess, calls: AdminCalls, action: Page, request
         raise AdminRefusal(413, f"The form is larger than {MAX_FORM} bytes, or does not say its size.")
     async with request.form(max_files=1, max_fields=50, max_part_size=MAX_FORM) as form:
         name = form.get("sandbox") or DEFAULT_SANDBOX
-        return await action(View(request, calls, str(name), access.needs_login, form))
+        return await action(View(request, live, str(name), access.needs_login, form))
 
 
 async def _login(access: InspectorAccess, request: Request) -> Response:
     """The form that takes the admin token, and what it is sent to."""
-    view = View(request, None, DEFAULT_SANDBOX, False)  # type: ignore[arg-type]  # it calls nothing
+    view = _plain_view(request)
     if not access.needs_login:
         return RedirectResponse(f"{view.base}/", 303)
     if request.method != "POST":
@@ -135,22 +141,26 @@ async def _login(access: InspectorAccess, request: Request) -> Response:
 
 async def _logout(request: Request) -> Response:
     check_same_origin(request.headers)
-    view = View(request, None, DEFAULT_SANDBOX, False)  # type: ignore[arg-type]  # it calls nothing
+    view = _plain_view(request)
     response = RedirectResponse(f"{view.base}/", 303)
     response.delete_cookie(COOKIE, path=view.base, httponly=True, samesite="strict")
     return response
 
 
+def _plain_view(request: Request, sandbox: str = DEFAULT_SANDBOX) -> View:
+    """For a page that shows nothing of a sandbox."""
+    return View(request, None, sandbox, False)  # type: ignore[arg-type]  # it calls nothing
+
+
 async def _ask_login(request: Request, _: LoginNeeded) -> Response:
-    view = View(request, None, DEFAULT_SANDBOX, False)  # type: ignore[arg-type]  # it calls nothing
+    view = _plain_view(request)
     if request.method == "GET":
         return RedirectResponse(f"{view.base}{INSPECTOR_PREFIX.removeprefix(ADMIN_PREFIX)}/login", 303)
     return view.plain_page("login.html", status=401, problem="The session has ended.")
 
 
 async def _refused(request: Request, refusal: AdminRefusal | AdminCallError) -> Response:
-    name = request.query_params.get("sandbox") or DEFAULT_SANDBOX
-    view = View(request, None, name, False)  # type: ignore[arg-type]  # it calls nothing
+    view = _plain_view(request, request.query_params.get("sandbox") or DEFAULT_SANDBOX)
     return view.plain_page("problem.html", status=refusal.status, facts=None, detail=refusal.detail)
 
 

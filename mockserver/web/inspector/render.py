@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from shlex import quote as quote_shell
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -25,11 +26,13 @@ def _environment() -> minijinja.Environment:
         loader=_read_template,
         filters={
             "clock": _clock,
+            "columns": _columns,
             "duration": _duration,
             "instant": _instant,
             "json": format_json,
             "part": _part,
             "query": _query,
+            "shell": quote_shell,
         },
         auto_escape_callback=lambda _: "html",
         undefined_behavior="strict",
@@ -57,6 +60,11 @@ def format_json(text: Any) -> str:
 def _clock(text: Any) -> str:
     """The time of day of an ISO instant, with milliseconds."""
     return str(text)[11:23]
+
+
+def _columns(rows: Any) -> list[str]:
+    """The names that one of the mappings has, in order."""
+    return list(dict.fromkeys(name for row in rows.values() for name in row))
 
 
 def _duration(summary: Any) -> str:

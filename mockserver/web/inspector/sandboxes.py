@@ -1,12 +1,16 @@
-"""The list of sandboxes, and what is done with a whole one: make, reset, delete, export, import."""
+"""The list of sandboxes, and what is done with a whole one: follow, make, reset, delete, export, import."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.datastructures import UploadFile
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.inspector.view import ROWS_OF_A_PAGE, Page, View
 from mockserver.web.paths import ADMIN_PREFIX
+
+PING_SECONDS = 15.0
+"""Seconds without a change after which a comment is sent, so that a connection that broke is noticed."""
 
 
 async def list_sandboxes(view: View) -> Response:
@@ -20,6 +24,27 @@ async def list_sandboxes(view: View) -> Response:
 async def show_sandbox(view: View) -> Response:
     """One sandbox as a whole, with what can be done with it."""
     return await view.page("sandbox.html")
+
+
+async def events(view: View) -> Response:
+    """A server-sent event `change` with its number whenever the sandbox has changed.
+
+    A server that stops does not wait for its end.
+    """
+    transport = view.request.scope.get(TRANSPORT)
+    if transport is not None:
+        transport.disturb()
+    return StreamingResponse(_changes(view), media_type="text/event-stream")
+
+
+async def _changes(view: View) -> AsyncIterator[bytes]:
+    async with view.live.reading(view.sandbox) as watch:
+        told = watch.version
+        yield b"retry: 1000\n\n"
+        while True:
+            version = await watch.wait(told, PING_SECONDS)
+            yield b"event: change\ndata: %d\n\n" % version if version != told else b": still here\n\n"
+            told = version
 
 
 async def create(view: View) -> Response:
@@ -57,6 +82,7 @@ PAGES: Mapping[str, Page] = {
     f"{ADMIN_PREFIX}/": list_sandboxes,
     "/": list_sandboxes,
     "/sandbox": show_sandbox,
+    "/events": events,
     "/export": export,
 }
 ACTIONS: Mapping[str, Page] = {

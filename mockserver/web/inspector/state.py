@@ -38,12 +38,17 @@ async def list_accounts(view: View) -> Response:
     """The accounts with their credits, and what they used."""
     found = await view.get("/accounts", limit=ROWS_OF_A_PAGE + 1, after=view.argument("after"))
     accounts: list[Any] = found["accounts"]
+    shown = {each["key"] for each in accounts[:ROWS_OF_A_PAGE]}
+    usage = {
+        name: {**report, "accounts": {key: used for key, used in report["accounts"].items() if key in shown}}
+        for name, report in (await view.get("/usage", limit=0)).items()
+    }
     start = int(view.argument("after") or "0") if view.argument("after").isdigit() else 0
     return await view.page(
         "accounts.html",
         accounts=accounts[:ROWS_OF_A_PAGE],
         next=start + ROWS_OF_A_PAGE if len(accounts) > ROWS_OF_A_PAGE else None,
-        usage=await view.get("/usage", limit=0),
+        usage=usage,
     )
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mockserver.web.inspector.admin_calls import AdminCallError, AdminCalls
+from mockserver.web.inspector.live import Live
 from mockserver.web.inspector.render import render
 from mockserver.web.paths import ADMIN_PREFIX, INSPECTOR_PREFIX
 
@@ -33,12 +34,17 @@ class View(NamedTuple):
     """One request for a page, admitted."""
 
     request: Request
-    calls: AdminCalls
+    live: Live
     sandbox: str
     """The sandbox's key, or its name."""
     needs_login: bool
     form: FormData = NO_FORM
     """The fields of a post; empty for a page."""
+
+    @property
+    def calls(self) -> AdminCalls:
+        """The admin API."""
+        return self.live.calls
 
     @property
     def base(self) -> str:

@@ -24,6 +24,17 @@ def test_the_sample_documents_have_no_mistakes(name: str) -> None:
     assert read.problems == ()
 
 
+def test_an_extension_is_no_mistake_where_a_name_may_be_chosen_it_is_a_name() -> None:
+    operation = make_operation("a")
+    operation["responses"]["x-note"] = 1
+    document = make_document({"/a": {"get": operation}, "x-note": 2})
+    document["components"] = {"schemas": {"x-thing": []}}
+
+    found = [each.location for each in find_mistakes(document)]
+
+    assert found == [("components", "schemas", "x-thing")]
+
+
 def test_references_to_other_files_that_lead_nowhere_are_told(tmp_path: Path) -> None:
     operation = make_operation("a", schema={"$ref": "gone.yaml#/a"})
     path = write_json(tmp_path / "a.json", make_document({"/a": {"get": operation}, "/b": {"$ref": "b.json#/none"}}))
@@ -79,6 +90,8 @@ def test_a_file_may_refer_back_to_a_schema_of_the_document(tmp_path: Path) -> No
 def test_a_folder_is_its_main_file(tmp_path: Path) -> None:
     write_json(tmp_path / "one" / "api.json", make_document({}))
     write_json(tmp_path / "one" / "part.json", {})
+    write_json(tmp_path / "one" / "notes.txt", make_document({}))
+    write_json(tmp_path / "one" / "old.json" / "api.json", make_document({}))
 
     assert main_file(tmp_path / "one") == tmp_path / "one" / "api.json"
     with pytest.raises(SpecError, match="no OpenAPI documents; name one file"):

@@ -1,59 +1,67 @@
 """All pages of the inspector at once: stored scripts do not run, everybody can read them, a phone has room for them."""
 
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 pytest.importorskip("playwright")
 
-from browser import PHONE, serious_findings
-from inspected import BREAKOUT, Inspected
+from browser import DESKTOP, PHONE, open_page, serious_findings
+from builders import make_document, make_operation, write_json
+from inspected import BREAKOUT, Inspected, client_of
 from node_sdk import HAS_NODE
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-SCHEMES: list[Any] = ["light", "dark"]
+from mockserver.server.process import ThreadedServer
+from mockserver.settings.table import Settings
+
+PAGES = ("/requests", "/batches", "/accounts", "/next", "/callbacks", "/verdict", "/coverage", "/sandbox")
+LONG = "hello" * 50
+
+
+REQUESTS = {1: "queueBatch 202", 2: "queueBatch 422", 3: " 404", 4: "getUser 200", 9: "askModel 200"}
+"""The requests that are shown, by number: accepted and rejected ones, one with a stub's page, one to no operation."""
 
 
 def every_page(inspected: Inspected, batches: list[str], text: str = "") -> list[str]:
     """The addresses of all pages, the details of requests and batches included."""
-    names = ("/requests", "/batches", "/accounts", "/next", "/callbacks", "/verdict", "/coverage", "/sandbox")
-    seen = int(inspected.admin("GET", "/requests")["seen"])
+    asked = {each["number"]: each for each in inspected.admin("GET", "/requests/summaries")["requests"]}
+    assert {n: f"{asked[n]['operation']} {asked[n]['status']}" for n in REQUESTS} == REQUESTS
     account = inspected.admin("GET", "/accounts")["accounts"][0]["key"]
-    details = [f"/requests/{number}" for number in range(1, min(seen, 6) + 1)]
+    details = [f"/requests/{number}" for number in REQUESTS]
     details += [f"/batches/{each}" for each in batches] + [f"/batches/{each}/items/0" for each in batches]
     lists = [f"{inspected.url}/__admin/", f"{inspected.url}/__admin/?text=nothing"]
-    paths = (*names, *details, f"/accounts/{account}")
+    paths = (*PAGES, *details, f"/accounts/{account}")
     return [*lists, *(inspected.ui(each) for each in paths), inspected.ui("/requests", text=text or "zzz")]
 
 
 def use_everything(inspected: Inspected, text: str) -> list[str]:
     """The ids of batches, after requests whose every part is the text."""
-    inspected.admin("POST", "/sandboxes", json={"name": "mine"})
+    inspected.admin("POST", "/sandboxes", json={"name": inspected.sandbox})
     batches = [inspected.queue(text, "[mock:fail]", callback="http://127.0.0.1:9/hook")]
     inspected.ask("POST", "/ai/batches", json={"prompts": [{text: text}], text: text, "model": text})
     inspected.ask("POST", f"/ai/{text}", headers={"X-Note": "".join(each for each in text if each.isascii())})
     inspected.ask("GET", "/user", params={text: text})
-    batches.append(inspected.create_job(text, "[mock:fail]", name=f"{text}.jsonl"))
+    job = inspected.create_job(
+        text, "[mock:fail]", name=f"{text}.jsonl", custom_id=text[:60], metadata={text[:60]: text[:500]}
+    )
+    batches.append(job)
+    inspected.ask("POST", "/v1/chat/completions", json={"model": text, "messages": [{"role": text, "content": text}]})
     inspected.ask("GET", "/ai", params={"prompt": text})
-    inspected.admin(
-        "POST",
-        "/next",
-        json={
-            "operation": "askModel",
-            "reply": {"status": 200, "text": text, "media_type": "text/html"},
-            "undocumented": True,
-        },
-    )
+    page = {"status": 200, "text": text, "media_type": "text/html"}
+    inspected.admin("POST", "/next", json={"operation": "askModel", "reply": page, "undocumented": True})
     inspected.ask("GET", "/ai", params={"prompt": "again"})
-    inspected.admin(
-        "POST", "/next", json={"path": "/none", "reply": {"status": 200, "text": text}, "undocumented": True}
-    )
+    inspected.admin("POST", "/next", json={"path": "/none", "reply": {"status": 200, "text": text}, "times": 9})
     inspected.admin("PUT", "/accounts/sk-secret-4711", json={"email": text[:300]})
+    inspected.admin("PUT", "/conditions", json={"input": {"code": text, "message": text}})
     inspected.admin("POST", "/clock/advance", json={"minutes": 2})
     return batches
 
 
 def test_what_clients_sent_is_text_on_every_page(page: Page, inspected: Inspected) -> None:
+    inspected = Inspected(inspected.url, sandbox=BREAKOUT)
     batches = use_everything(inspected, BREAKOUT)
     ran: list[str] = []
     page.on("dialog", lambda dialog: ran.append(dialog.message))
@@ -67,7 +75,7 @@ def test_what_clients_sent_is_text_on_every_page(page: Page, inspected: Inspecte
     expect(page.frame_locator("iframe").locator("body")).to_contain_text("said")
 
     assert ran == []
-    assert shown > 5
+    assert shown > 9
 
 
 def test_a_sandbox_and_its_names_are_text(page: Page, inspected: Inspected) -> None:
@@ -79,23 +87,68 @@ def test_a_sandbox_and_its_names_are_text(page: Page, inspected: Inspected) -> N
     expect(page.locator(".chosen")).to_have_text("<b>mine</b>")
 
 
+def test_what_a_document_says_runs_nowhere_in_its_viewer(browser: Browser, tmp_path: Path) -> None:
+    operation = {**make_operation("read"), "summary": BREAKOUT, "description": f"{BREAKOUT} [x](javascript:alert(1))"}
+    document = make_document({"/things": {"get": operation}}, info={"title": BREAKOUT, "version": BREAKOUT})
+    path = write_json(tmp_path / "own.json", {**document, "tags": [{"name": "read", "description": BREAKOUT}]})
+    with ThreadedServer(Settings(port=0, spec=(str(path),))) as server, open_page(browser, server.url) as page:
+        ran: list[str] = []
+        page.on("dialog", lambda dialog: ran.append(dialog.message))
+
+        page.goto(f"{server.url}/__admin/docs")
+        page.locator(".opblock-summary-control").first.click()
+
+        expect(page.locator(".opblock-body")).to_be_visible()
+        assert ran == []
+        assert page.locator("#viewer [onerror], #viewer script, #viewer a[href^=javascript]").count() == 0
+
+
+class Looks(NamedTuple):
+    """What is wrong with a page, at one size and in one colour scheme."""
+
+    address: str
+    scheme: str
+    size: str
+    findings: list[str]
+    is_wide: bool
+    """Whether one has to scroll sideways."""
+
+
+@pytest.fixture(scope="module")
+def looks(browser: Browser, server: ThreadedServer) -> list[Looks]:
+    """All pages at both sizes and in both schemes; each is loaded once."""
+    inspected = client_of(server)
+    batches = use_everything(inspected, LONG)
+    with open_page(browser, server.url) as page:
+        addresses = [inspected.url, *every_page(inspected, batches, LONG)]
+        return [each for address in addresses for each in looks_of(page, address)]
+
+
+def looks_of(page: Page, address: str) -> Iterator[Looks]:
+    """The looks of one page. Only colours depend on the scheme."""
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.goto(address)
+    for name, size in (("desktop", DESKTOP), ("phone", PHONE)):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        is_wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        for scheme, rules in (("light", ()), ("dark", ("color-contrast",))):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            findings = serious_findings(page, *rules) if HAS_NODE else []
+            yield Looks(address, scheme, name, findings, is_wide)
+
+
 @pytest.mark.skipif(not HAS_NODE, reason="axe-core comes with npm, which is not here")
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing_serious(page: Page, inspected: Inspected, scheme: Any) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    for address in every_page(inspected, use_everything(inspected, "hello")):
-        page.goto(address)
-        assert serious_findings(page) == [], address
-    page.goto(inspected.url)
-    assert serious_findings(page) == []
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_axe_finds_nothing_serious(looks: list[Looks], scheme: str, size: str) -> None:
+    chosen = [each for each in looks if (each.scheme, each.size) == (scheme, size)]
+
+    assert len(chosen) > 20
+    assert {each.address: each.findings for each in chosen if each.findings} == {}
 
 
-def test_a_phone_needs_no_sideways_scrolling(page: Page, inspected: Inspected) -> None:
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    for address in every_page(inspected, use_everything(inspected, "hello" * 50)):
-        page.goto(address)
-        wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, address
+def test_a_phone_needs_no_sideways_scrolling(looks: list[Looks]) -> None:
+    assert [each.address for each in looks if each.size == "phone" and each.is_wide] == []
 
 
 def test_pages_of_100_000_requests_come_one_by_one(page: Page, inspected: Inspected) -> None:
@@ -113,3 +166,7 @@ def test_pages_of_100_000_requests_come_one_by_one(page: Page, inspected: Inspec
     expect(page.locator("tr[data-row] a").first).to_have_text("99951")
     page.get_by_role("link", name="Newest").click()
     expect(page.locator("tr[data-row] a").first).to_have_text("100001")
+
+    page.goto(inspected.ui("/requests", text="no such text"))
+    page.get_by_role("link", name="Search older ones").click()
+    expect(page.get_by_text("None of the requests from 80002 on matches.")).to_be_visible()

@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from builders import make_client
-from inspected import BREAKOUT, Inspected
+from builders import make_client, make_document, make_operation, write_json
+from inspected import BREAKOUT, SCRIPT, Inspected
 from starlette.testclient import TestClient
 
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import Settings
+from mockserver.web.inspector import documents
 
 OWN = {"Origin": "http://127.0.0.1:4024"}
 PAGES = ("/requests", "/batches", "/accounts", "/next", "/callbacks", "/verdict", "/coverage", "/sandbox")
@@ -143,11 +145,41 @@ def test_a_page_and_its_files_are_less_than_100_kilobytes() -> None:
     with make_client() as client:
         for _ in range(60):
             client.get("/user")
-        parts = [client.get("/__admin/ui/requests", params={"sandbox": "test"})]
-        parts += [client.get(f"/__admin/ui/static/{name}") for name in ("inspector.css", "inspector.js")]
+            client.post("/ai/batches", json={"prompts": ["hello"] * 60})
+        files = [client.get(f"/__admin/ui/static/{name}") for name in ("inspector.css", "inspector.js")]
+        pages = [client.get(f"/__admin/ui{each}", params={"sandbox": "test"}) for each in (*PAGES, "/requests/1")]
+        pages += [client.get("/__admin/"), client.get("/", headers={"Accept": "text/html"})]
 
-    assert [each.status_code for each in parts] == [200, 200, 200]
-    assert sum(len(each.content) for each in parts) < 100_000
+    assert {each.status_code for each in (*files, *pages)} == {200}
+    assert max(len(each.content) for each in pages) + sum(len(each.content) for each in files) < 100_000
+
+
+def test_without_the_viewer_the_document_is_readable_and_says_how_to_try_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "viewer_files", lambda: None)
+    with make_client() as client:
+        page = client.get("/__admin/docs", params={"sandbox": "test"})
+
+    assert page.status_code == 200
+    assert "pip install 'batch-mockserver[viewer]'" in page.text
+    assert "and start the server again" in page.text
+    assert "queueBatch" in page.text
+
+
+def test_a_document_and_a_scenario_are_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(documents, "viewer_files", lambda: None)
+    operation = {**make_operation("read"), "summary": BREAKOUT, "description": BREAKOUT}
+    document = make_document({"/things": {"get": operation}}, info={"title": BREAKOUT, "version": BREAKOUT})
+    (tmp_path / "fixtures" / "scenarios").mkdir(parents=True)
+    scenario = {"description": BREAKOUT, "progression": "polls:2"}
+    write_json(tmp_path / "fixtures" / "scenarios" / "own.json", scenario)
+    spec = str(write_json(tmp_path / "own-api.json", document))
+    with make_client(spec=(spec,), fixtures=(str(tmp_path / "fixtures"),)) as client:
+        pages = [client.get("/__admin/docs"), client.get("/__admin/ui/next")]
+
+    for page in pages:
+        assert page.status_code == 200
+        assert SCRIPT not in page.text
+        assert "&lt;script&gt;alert(" in page.text
 
 
 def test_an_open_page_does_not_delay_a_stop() -> None:

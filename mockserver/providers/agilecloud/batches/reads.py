@@ -12,6 +12,7 @@ from mockserver.providers.agilecloud.batches.job import LIFECYCLE, BatchRecord, 
 from mockserver.providers.agilecloud.batches.operations import batch_json, cancel_observed, observe
 from mockserver.providers.agilecloud.files import files_of
 from mockserver.sandbox.sandbox import Sandbox
+from mockserver.stores.collection import latest_of
 from mockserver.workers import checkpoint
 
 MAX_TEXT = 65_536
@@ -19,7 +20,7 @@ MAX_TEXT = 65_536
 
 
 def latest(sandbox: Sandbox) -> Iterator[tuple[float, str]]:
-    return ((each.batch.created, each.batch.id) for each in reversed(list(jobs_of(sandbox).scan())))
+    return ((each.batch.created, each.batch.id) for each in latest_of(jobs_of(sandbox)))
 
 
 def read(context: ApiContext, sandbox: Sandbox, id_: str, now: float) -> BatchFacts | None:

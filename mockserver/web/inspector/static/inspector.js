@@ -1,8 +1,8 @@
 "use strict";
 // Progressive enhancement: every page works without this file, by links and forms.
 
-const PAUSE_MS = 1000; // the least time between two refreshes
-const state = { paused: false, dirty: false, busy: false, last: 0, timer: 0 };
+const PAUSE_MS = 1000; // the least time between two refreshes; the server may ask for more
+const state = { paused: false, dirty: false, busy: false, last: 0, timer: 0, told: 0, pause: PAUSE_MS };
 
 // Live updates: on an event, fetch this page again and replace the parts marked data-live.
 
@@ -16,8 +16,9 @@ async function refresh() {
   state.busy = true;
   state.dirty = false;
   try {
-    const answer = await fetch(location.href, { headers: { "X-Inspector-Refresh": "1" } });
+    const answer = await fetch(location.href, { headers: { "X-Inspector-Refresh": state.told } });
     if (answer.redirected) return location.reload();
+    state.pause = Math.max(PAUSE_MS, 1000 * Number(answer.headers.get("X-Inspector-Pause")));
     if (answer.ok) replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     sayLive("not connected");
@@ -47,7 +48,7 @@ function replaceParts(fresh) {
 function later() {
   state.dirty = true;
   if (state.timer || state.paused) return;
-  state.timer = setTimeout(refresh, Math.max(0, PAUSE_MS - (performance.now() - state.last)));
+  state.timer = setTimeout(refresh, Math.max(0, state.pause - (performance.now() - state.last)));
 }
 
 function sayLive(text) {
@@ -61,7 +62,7 @@ function listen() {
   const source = new EventSource(address);
   source.addEventListener("open", () => { sayLive(state.paused ? "paused" : "live"); later(); });
   source.addEventListener("error", () => sayLive("not connected"));
-  source.addEventListener("change", later);
+  source.addEventListener("change", (event) => { state.told = Number(event.data); later(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) later(); });
   addEventListener("pagehide", () => source.close());
 }

@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletion
 
 from mockserver.fixtures.files import Completion, PromptMatch
 from mockserver.providers.agilecloud.chat.completion import chat_completion, encode_completion
+from mockserver.providers.agilecloud.chat.text import generated_object
 from mockserver.providers.agilecloud.chat.tokens import count_tokens
 from mockserver.providers.agilecloud.chat.wire import jsonl_bytes
 
@@ -122,6 +123,12 @@ def test_a_json_object_response_is_a_json_object() -> None:
 
     value = orjson.loads(only_choice(made)["message"]["content"])
     assert value["topic"] == "Norwegian fjords"
+
+
+def test_the_confidence_of_a_json_object_is_a_percentage_above_half() -> None:
+    found = {generated_object(b"%d" % n, "rivers")["confidence"] for n in range(500)}
+
+    assert (min(found), max(found)) == (50, 99)
 
 
 def test_canned_calls_are_made_instead_of_an_answer() -> None:

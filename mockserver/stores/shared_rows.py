@@ -1,0 +1,60 @@
+"""A collection in a shared store, as a sandbox uses it: each call is made in a transaction of its partition."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+Result = TypeVar("Result")
+
+
+class ValuesByKey(Protocol):
+    """A partition of a shared store; see `shared.SharedPartition`."""
+
+    def inside(self, action: Callable[[], Result]) -> Result: ...
+
+    def get(self, collection: str, key: str) -> Any: ...
+
+    def pick(self, collection: str, keys: Sequence[str]) -> list[Any]: ...
+
+    def latest(self, collection: str, start: int, most: int) -> list[Any]: ...
+
+    def put(self, collection: str, key: str, value: Any) -> None: ...
+
+    def delete(self, collection: str, key: str) -> None: ...
+
+    def items(self, collection: str) -> Iterator[tuple[str, Any]]: ...
+
+    def size(self, collection: str) -> int: ...
+
+
+class SharedRows:
+    """One collection in a shared store."""
+
+    __slots__ = ("_name", "_partition")
+
+    def __init__(self, partition: ValuesByKey, name: str) -> None:
+        self._partition = partition
+        self._name = name
+
+    def get(self, key: str, /) -> Any:
+        return self._partition.inside(lambda: self._partition.get(self._name, key))
+
+    def pick(self, keys: Sequence[str], /) -> list[Any]:
+        return self._partition.inside(lambda: self._partition.pick(self._name, keys))
+
+    def latest(self, start: int, most: int, /) -> list[Any]:
+        return self._partition.inside(lambda: self._partition.latest(self._name, start, most))
+
+    def put(self, key: str, value: Any, /) -> None:
+        self._partition.inside(lambda: self._partition.put(self._name, key, value))
+
+    def delete(self, key: str, /) -> None:
+        self._partition.inside(lambda: self._partition.delete(self._name, key))
+
+    def scan(self) -> Iterator[Any]:
+        return (value for _, value in self.items())
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        return self._partition.inside(lambda: self._partition.items(self._name))
+
+    def __len__(self) -> int:
+        return self._partition.inside(lambda: self._partition.size(self._name))
