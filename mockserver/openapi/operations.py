@@ -1,13 +1,13 @@
 """Operations, parameters and responses of an OpenAPI document, as values."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.security import BEARER, Requirement
-from mockserver.records import Record
 
 JSON = "application/json"
 PRICE = "x-mock-price"
@@ -27,7 +27,8 @@ def is_json(media_type: str) -> bool:
     return media_type == JSON or media_type.endswith("+json")
 
 
-class Parameter(Record, frozen=True, gc=True, dict=True):
+@dataclass(frozen=True)
+class Parameter:
     """A declared parameter. The value that a request supplies is an argument."""
 
     name: str
@@ -54,14 +55,15 @@ class Parameter(Record, frozen=True, gc=True, dict=True):
         return bool(self.definition.get(ENCODED))
 
 
-class Content(Record, frozen=True, gc=True, dict=True):
+@dataclass(frozen=True)
+class Content:
     """One media type of a request or response body."""
 
     media_type: str
     schema: Schema | None
     examples: Mapping[str, Any]
     """By name; the unnamed `example` is called `default`."""
-    encoding: Mapping[str, Mapping[str, Any]] = {}
+    encoding: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """How a form's fields are written, by name."""
 
     @cached_property
@@ -79,7 +81,8 @@ class Content(Record, frozen=True, gc=True, dict=True):
         return frozenset(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
 
 
-class ResponseSpec(Record, frozen=True, gc=False):
+@dataclass(frozen=True)
+class ResponseSpec:
     """One documented response."""
 
     status: str
@@ -105,7 +108,8 @@ class SentRequest(NamedTuple):
     """Its body; None without one."""
 
 
-class Operation(Record, frozen=True, gc=True, dict=True, eq=False):
+@dataclass(frozen=True, eq=False)
+class Operation:
     """One method on one path. Compared by identity, so that it can be a key."""
 
     key: str

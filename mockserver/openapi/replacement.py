@@ -1,6 +1,7 @@
 """Documents that replace the bundled one: which operations they replace, and what handlers require of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,11 @@ def _fitted(served: Operation, ours: Operation, needs: Needs) -> Operation:
     parameters = {(each.location, each.name): each for each in ours.parameters}
     bodies = {bare_media_type(media_type): each for media_type, each in (ours.body or {}).items()}
     body = {
-        media_type: each._replace(schema=needs.guarded(each.schema, bodies[bare_media_type(media_type)].schema))
+        media_type: replace(each, schema=needs.guarded(each.schema, bodies[bare_media_type(media_type)].schema))
         for media_type, each in (served.body or {}).items()
     }
-    return served._replace(
+    return replace(
+        served,
         key=ours.key,
         tag=ours.tag,
         parameters=tuple(
@@ -197,7 +199,7 @@ def _fitted(served: Operation, ours: Operation, needs: Needs) -> Operation:
 def _fitted_parameter(served: Parameter, ours: Parameter | None, needs: Needs) -> Parameter:
     if ours is None:
         return served
-    return served._replace(required=served.required or ours.required, schema=needs.guarded(served.schema, ours.schema))
+    return replace(served, required=served.required or ours.required, schema=needs.guarded(served.schema, ours.schema))
 
 
 def _outline(definition: Any, *, chooses: bool = False) -> Any:

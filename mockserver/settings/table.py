@@ -24,7 +24,7 @@ PREFIX = "MOCKSERVER_"
 ProviderRows = TypeVar("ProviderRows")
 
 
-@dataclass(frozen=True, init=False, repr=False, eq=False)  # Settings has these methods
+@dataclass(frozen=True)
 class CoreSettings:
     """How the server is set up, as far as no provider declares it.
 
