@@ -23,6 +23,7 @@ from bench.process import measure_memory, measure_start, measure_stop
 from bench.proxying import measure_proxy, measure_proxy_streams
 from bench.report import Result, as_json, as_text
 from bench.sandboxes import measure_sandboxes
+from bench.stores import measure_store_history, measure_stores, measure_workers
 from bench.suite import measure_suite
 from bench.targets import BenchError, find_prism, install_prism
 from bench.weight import measure_many, measure_weight
@@ -45,6 +46,9 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "plugin-import": measure_import,
     "suite": measure_suite,
     "any-spec": measure_any_spec,
+    "stores": measure_stores,
+    "workers": measure_workers,
+    "stores-history": measure_store_history,
     "proxy": measure_proxy,
     "proxy-streams": measure_proxy_streams,
     "open-pages": measure_pages,

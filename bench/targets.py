@@ -90,14 +90,14 @@ def install_prism(folder: Path) -> str:
 
 
 @contextmanager
-def running(target: Target) -> Iterator[Running]:
-    """A fresh process of the target on the server's core, ready when the body runs, gone when it ends."""
+def running(target: Target, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[Running]:
+    """A fresh process of the target on the server's core or on others, ready when the body runs, gone when it ends."""
     with TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         port_file, log = folder / "port", folder / "log"
         port = free_port() if any("{port}" in part for part in target.command) else 0
         command = [part.format(port_file=port_file, port=port) for part in target.command]
-        with log.open("wb") as output, on_cores(SERVER_CORE):
+        with log.open("wb") as output, on_cores(*cores):
             started = perf_counter()
             process = subprocess.Popen(
                 command, cwd=target.folder, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output

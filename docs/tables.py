@@ -34,8 +34,9 @@ ADMIN_CALLS: Mapping[str, str] = {
     "the "
     "difference; `number` selects one request.",
     "GET /verdict": "Checks on the client's behaviour; `scope=server` covers all sandboxes.",
-    "GET /coverage": "The documented responses that occurred on this server; `scope=sandbox` covers one sandbox, "
-    "`scope=sandboxes` the kept requests of all, whichever replica answered them. "
+    "GET /coverage": "The documented responses that occurred on this server; `processes=all` counts those of all "
+    "processes on a shared store. `scope=sandbox` covers the kept requests of one sandbox, `scope=sandboxes` "
+    "those of all. "
     "Responses of stubs and faults never count as undocumented.",
     "DELETE /coverage": "Reset the coverage.",
     "GET /pact": "What was sent, and which parts of the answers were given, as `pacts`: a Pact file (V4) for each API. "

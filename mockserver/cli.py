@@ -15,7 +15,7 @@ from mockserver.errors import MockServerError, SettingsError
 from mockserver.lazy import lazy_module
 from mockserver.settings.load import read_settings
 from mockserver.settings.table import GROUPS, ROWS, SERVING, Settings, flag_of, url_of, variable_of
-from mockserver.text import did_you_mean, format_count, format_table
+from mockserver.text import did_you_mean, format_count, format_table, without_passwords
 
 if TYPE_CHECKING:
     import json
@@ -139,7 +139,7 @@ def _drop_output() -> None:
 def _complain(text: str) -> None:
     """Writes to standard error if possible."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(without_passwords(text))
         sys.stderr.flush()
     except (OSError, AttributeError, ValueError):
         with suppress(OSError, AttributeError, ValueError):
@@ -151,7 +151,7 @@ def _run(argv: Sequence[str]) -> int:
     commands: Mapping[str, ArgumentParser] = parser.get_default("commands")
     if argv and not argv[0].startswith("-") and argv[0] not in commands:
         known = f"; known are {', '.join(commands)}"
-        parser.error(f"unknown subcommand {argv[0]!r}{did_you_mean(argv[0], commands) or known}")
+        parser.error(f"unknown subcommand {without_passwords(argv[0])!r}{did_you_mean(argv[0], commands) or known}")
     parsed, unknown = parser.parse_known_args(argv)
     if unknown:
         if argv[0] in commands:
@@ -172,7 +172,7 @@ def _refuse(unknown: Sequence[str], command: str, commands: Mapping[str, Argumen
     """Exits with code 2 and suggests the nearest flag. Values may be secrets, and are not repeated."""
     flag = next((_flag(each) for each in unknown if each.startswith("-")), "")
     if not flag:
-        commands[command].error(f"unexpected argument {unknown[0]!r}")
+        commands[command].error(f"unexpected argument {without_passwords(unknown[0])!r}")
     others = [name for name, each in commands.items() if flag in _flags(each)]
     is_cut = any(own.startswith(flag) for own in _flags(commands[command]))  # report's --fail-on, as --fail
     if others and not is_cut:

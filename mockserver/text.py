@@ -1,5 +1,6 @@
 """Texts for people: locations of values, tables, counts, and the nearest known name."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 else:
     difflib = lazy_module("difflib")
 
+_USER_INFO = r"(?<=://)\S*@"
 MAX_COMPARED = 200
 """Characters of a word that are compared."""
 
@@ -17,6 +19,11 @@ MAX_COMPARED = 200
 def format_location(location: Iterable[str | int]) -> str:
     """A location in a JSON value: `completions[0].match`; empty for the whole value."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+
+
+def without_passwords(text: str) -> str:
+    """The text without what stands before the host in its URLs."""
+    return re.sub(_USER_INFO, "[redacted]@", text) if "://" in text else text
 
 
 def format_dotted(location: Iterable[str | int]) -> str:

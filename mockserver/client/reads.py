@@ -91,9 +91,9 @@ class SandboxReads(AdminCaller):
         """Checks on the client's behaviour: `findings`, with a `summary`."""
         return self.ask("GET /verdict", scope=scope)
 
-    def coverage(self, *, scope: str | None = None, tag: str | None = None) -> JsonObject:
-        """The documented operations and responses that occurred."""
-        return self.ask("GET /coverage", scope=scope, tag=tag)
+    def coverage(self, *, scope: str | None = None, tag: str | None = None, processes: str | None = None) -> JsonObject:
+        """The documented operations and responses that occurred. `processes` is `all` for those of a shared store."""
+        return self.ask("GET /coverage", scope=scope, tag=tag, processes=processes)
 
     def coverage_text(self, format_: str = "table", *, scope: str | None = None, tag: str | None = None) -> str:
         """The same as a `table`, or as XML: `junit`, `cobertura`."""

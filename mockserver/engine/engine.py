@@ -1,7 +1,7 @@
 """Answers one request, start to finish."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -69,9 +69,7 @@ class Engine:
         self.webhooks = tuple(each for spec in specs.values() for each in spec.webhooks)
         """Those of all served documents."""
         self.met: dict[tuple[str, int], int] = {}
-        """Responses by operation key and status, including those of sandboxes that no longer exist. Two threads that
-        count at the same time may lose one of several counts, but never the only one.
-        """
+        """Responses by operation key and status. Two threads may lose one of several counts, but never the only one."""
         self.demanded: dict[tuple[str, int], int] = {}
         """How many of those responses came from a stub or a fault."""
         self.workers = Workers()
@@ -139,21 +137,18 @@ class Engine:
                 response = self._checked(service, response, refusal)
             if outcome:
                 response = outcome.disturbed(response)
-                self._count_demanded(service, response)
+                self._count_demanded(service, sandbox, response)
             response = self._recorded(service, request, sandbox, now, call, response, refusal, started)
             if sandbox.outbox is not None:
                 self.settle(sandbox)
         return response
 
-    def _count_demanded(self, service: BoundOperation | None, response: Response) -> None:
+    def _count_demanded(self, service: BoundOperation | None, sandbox: Sandbox, response: Response) -> None:
         if service is not None and response.source in ON_DEMAND:
-            met = service.operation.key, response.status
-            self.demanded[met] = self.demanded.get(met, 0) + 1
+            sandbox.after_commit(partial(_count, self.demanded, (service.operation.key, response.status)))
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
-        """The response to a request that was rejected before it was read completely, e.g. 413 or 408. It is recorded in
-        the journal.
-        """
+        """The response to a request that was rejected before it was read completely, e.g. 413. It is in the journal."""
         started = perf_counter()
         match, service, _ = self._route(request)
         try:
@@ -189,7 +184,10 @@ class Engine:
         if sandbox.was_evicted:
             response = response.with_headers(*self.eviction_headers(sandbox))
         status, journal = response.status, sandbox.journal
-        self.met[key, status] = self.met.get((key, status), 0) + 1
+        if self.sandboxes.is_shared:  # the transaction may run again
+            sandbox.after_commit(partial(_count, self.met, (key, status)))
+        else:
+            self.met[key, status] = self.met.get((key, status), 0) + 1
         reason = refusal.reason if refusal is not None and status >= 400 else ""
         violations = refusal.violations if refusal is not None else ()
         seconds = perf_counter() - started
@@ -223,7 +221,7 @@ class Engine:
 
     def takes_form(self, request: Request) -> bool:
         """Whether the operation takes a multipart form. Called before the body of `request` is read."""
-        _, service, _ = self._route(request)
+        service = self._route(request)[1]
         return service is not None and takes_form(service.operation, request.headers)
 
     def may_send_form(self, request: Request) -> bool:
@@ -265,8 +263,8 @@ class Engine:
 
     def eviction_headers(self, sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
         """Headers that report the eviction of an earlier sandbox of this name. Sent once."""
-        was_evicted, sandbox.was_evicted = sandbox.was_evicted, False
-        return ((EVICTED_HEADER, "1"),) if was_evicted and self.settings.debug_headers else ()
+        sandbox.after_commit(partial(setattr, sandbox, "was_evicted", False))
+        return ((EVICTED_HEADER, "1"),) if self.settings.debug_headers else ()
 
     def find_account(self, sandbox: Sandbox, token: str) -> Account | None:
         """The token's account in the sandbox; None if no provider accepts the token."""
@@ -385,10 +383,7 @@ class Engine:
 
 
 def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
-    """The name of the request's sandbox, and whether that is its token.
-
-    It is its `X-Mock-Sandbox`, else its token, else `default`.
-    """
+    """The request's sandbox (its `X-Mock-Sandbox`, else its token, else `default`), and whether that is its token."""
     named = request.headers.get(SANDBOX_HEADER)
     if named:
         return shortened_name(named), False
@@ -397,3 +392,7 @@ def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
 
 def _no_room(full: SandboxesFull) -> Response:
     return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
+
+
+def _count(counts: dict[tuple[str, int], int], met: tuple[str, int]) -> None:
+    counts[met] = counts.get(met, 0) + 1

@@ -11,10 +11,12 @@ from mockserver.sandbox.ids import digest
 from mockserver.sandbox.journal import JournalSpace
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
-from mockserver.stores import Store, open_store
+from mockserver.stores import GroupCommit, Store, open_store
 from mockserver.workers import checkpoint
 
 MAX_SANDBOXES = 10_000
+Counts = dict[tuple[str, int], int]
+"""Responses by operation key and status."""
 UNPINNED_SHARE = 10
 """One place in so many is reserved for unpinned sandboxes."""
 MAX_NAME = 200
@@ -30,6 +32,8 @@ class SandboxManager:
 
     is_shared = False
     """Whether other processes may use them, too."""
+    group: GroupCommit | None = None
+    """Commits the transactions of an event loop together; None in memory, where there are no commits."""
 
     def __init__(
         self,
@@ -61,6 +65,8 @@ class SandboxManager:
         self._waiting: EvictionOrder[Sandbox] = EvictionOrder()
         self._uses = 0
         self._making = Lock()
+        self._unused: dict[str, tuple[int, float]] = {}
+        """By name the last use of a sandbox, and since when that is known; see `expire`."""
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -92,9 +98,19 @@ class SandboxManager:
         """Bytes that the store takes; in memory, those of journals and of large batches."""
         return self.journals.held + self._bodies.held
 
-    def journal_drops(self) -> int | None:
-        """Exchanges that the journals of these sandboxes have dropped; None where that is not counted."""
+    def journal_drops(self) -> int:
+        """Exchanges that the journals of these sandboxes have dropped."""
         return sum(each.journal.dropped for each in self.every())
+
+    def coverage(self, met: Counts, demanded: Counts) -> tuple[Counts, Counts]:
+        """The counts of all processes on the store, of which these are the counts of this one; see Engine."""
+        return met, demanded
+
+    def note_coverage(self, met: Counts, demanded: Counts) -> None:
+        """Let other processes see this one's counts."""
+
+    def clear_coverage(self) -> None:
+        """Forget the counts of all processes; this one clears its own."""
 
     def store_figures(self) -> dict[str, int]:
         """What this process has counted of its use of a shared store: round trips, conflicts, failures."""
@@ -154,6 +170,23 @@ class SandboxManager:
     def by_use(self) -> list[Sandbox]:
         """All sandboxes, the most recently used first."""
         return sorted(self._by_name.values(), key=lambda sandbox: -sandbox.used)
+
+    def expire(self, seconds: float, now: float) -> int:
+        """Evict the sandboxes that were unused for so long before `now`, and may be evicted; returns their number.
+
+        The last use is only known as that of the latest call, so they may be unused for longer.
+        """
+        known, self._unused = self._unused, {}
+        gone = 0
+        for sandbox in self.every():
+            used, since = known.get(sandbox.name, (-1, now))
+            if used == sandbox.used and now - since >= seconds and self._may_go(sandbox):
+                with self._making:
+                    self._note_evicted(sandbox)
+                gone += 1
+            else:
+                self._unused[sandbox.name] = sandbox.used, since if used == sandbox.used else now
+        return gone
 
     def page_by_use(self, start: int, most: int, text: str = "") -> tuple[list[Sandbox], int]:
         """At most so many sandboxes in that order, without the first `start`, and the number of all of them.
@@ -223,12 +256,15 @@ class SandboxManager:
         )
 
     def _evict(self, idle: Sandbox) -> None:
+        self._note_evicted(idle)
+        self._when_evicted(self.evicted)
+
+    def _note_evicted(self, idle: Sandbox) -> None:
         self._forget(idle)
         self.evicted += 1
         self._evicted_names[idle.name] = None
         if len(self._evicted_names) > self.limit:
             del self._evicted_names[next(iter(self._evicted_names))]
-        self._when_evicted(self.evicted)
 
     def _may_go(self, sandbox: Sandbox) -> bool:
         return self._by_name.get(sandbox.name) is sandbox and sandbox.may_be_evicted

@@ -16,6 +16,10 @@ A round has four steps: parse what all connections have received, make all respo
 step's code and data then stay in the processor's caches, which saves a fifth of the time; and no client that got its
 response interrupts the others with its next request.
 
+With a shared store, no response is sent before what its request has changed is committed. One commit for many requests
+takes little longer than one for each, so it waits while rounds bring further requests. If it fails, the requests become
+conversations.
+
 A connection gets one direct answer in a round of the loop. A request behind it takes the ASGI way, and what is behind
 that one waits, so a client that pipelines thousands of requests delays no other client and fills no memory.
 """
@@ -32,6 +36,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from mockserver.http import EMPTY_STATUSES, Request, Response
 from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
+from mockserver.stores import GroupCommit
 from mockserver.web.answers.space import SMALL_BYTES
 from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.scopes import decode_text, origin_of
@@ -41,6 +46,9 @@ GATHER_SECONDS = 0.02
 
 WAITING_BYTES = 16 * 1024
 """A larger body does not wait for the end of the round, so that few of them are in memory."""
+
+MAX_GROUP = 64
+"""Requests that are committed together without a look for more."""
 
 MAX_STARTS = 1000
 """The most heads of responses that are kept."""
@@ -65,6 +73,10 @@ class AnswersAtOnce(Protocol):
 
     def respond(self, request: Request) -> Response | None:
         """The response; None, with nothing done, if the request needs a conversation."""
+
+    @property
+    def group(self) -> GroupCommit | None:
+        """Commits what `respond` has changed, which a response waits for; None if nothing has to be committed."""
 
     def standing_headers(self, media_type: str, source: str) -> Headers:
         """The headers of every response with this media type and source."""
@@ -132,7 +144,10 @@ class DirectAnswers:
     def __init__(self, app: AnswersAtOnce) -> None:
         self.app = app
         self.encode = ResponseEncoder(app).encode
+        self._group = app.group
         self._waiting: list[DirectProtocol] = []
+        self._looked_at = 0
+        """How many requests were waiting after the last round."""
 
     def add(self, connection: "DirectProtocol") -> None:
         """Answer the connection's whole request at the end of this round."""
@@ -142,18 +157,44 @@ class DirectAnswers:
 
     def respond(self, request: Request) -> Response | None:
         """The response; None if the request needs a conversation."""
+        response = self._respond(request)
+        if self._group is not None:
+            ticket = self._group.latest
+            self._group.commit()
+            return response if ticket is None or ticket.is_committed else None
+        return response
+
+    def _respond(self, request: Request) -> Response | None:
         try:
             return self.app.respond(request)
         except Exception:  # which the conversation meets again, where it harms no other connection
             return None
 
     def _answer(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        responses = [(each, self.respond(each.whole)) for each in waiting if each.whole is not None]
+        if self._group is not None and self._looked_at < len(self._waiting) < MAX_GROUP:
+            self._looked_at = len(self._waiting)  # the next round may bring more for the same commit
+            self._waiting[0].loop.call_soon(self._answer)
+            return
+        waiting, self._waiting, self._looked_at = self._waiting, [], 0
+        if self._group is None:
+            responses = [(each, self._respond(each.whole)) for each in waiting if each.whole is not None]
+        else:
+            responses = self._committed_responses(self._group, waiting)
         encoded = [(each, _encoded(each, response)) for each, response in responses]
         for connection, data in encoded:
             if data is not None:
                 connection.transport.send(data)
+
+    def _committed_responses(
+        self, group: GroupCommit, waiting: Sequence["DirectProtocol"]
+    ) -> list[tuple["DirectProtocol", Response | None]]:
+        """The responses, after one commit for all of them; None where it failed."""
+        found = []
+        for each in waiting:
+            if each.whole is not None:
+                found.append((each, self._respond(each.whole), group.latest))
+        group.commit()
+        return [(each, answer if ticket is None or ticket.is_committed else None) for each, answer, ticket in found]
 
 
 def _encoded(connection: "DirectProtocol", response: Response | None) -> bytes | None:

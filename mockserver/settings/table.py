@@ -230,6 +230,13 @@ class CoreSettings:
         group=LIMITING,
         metavar="COUNT",
     )
+    expire_idle: int = setting(
+        0,
+        "Delete sandboxes that have had no request for so many seconds, as if they were evicted; 0 keeps them.",
+        group=LIMITING,
+        metavar="SECONDS",
+        minimum=0,
+    )
     log_level: str = setting(
         "warning",
         "What is logged to standard error; 'info' has a line for each request.",

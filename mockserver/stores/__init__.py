@@ -4,11 +4,13 @@
 types that collections are declared with; see `Provider.collections`.
 """
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mockserver.stores.memory import MemoryStore
+
+Result = TypeVar("Result")
 
 
 class Rows(Protocol):
@@ -60,6 +62,27 @@ class Partition(Protocol):
 
     def clear(self, *, keep: frozenset[str] = frozenset()) -> Iterable[MutableMapping[Any, Any]]:
         """Empty every collection but those. Returns the removed values, for the caller to free later."""
+
+
+class Ticket(Protocol):
+    """A commit to come."""
+
+    is_committed: bool
+    """Whether it has come, and the store has all changes."""
+
+
+class GroupCommit(Protocol):
+    """Commits several transactions of one thread together; see `stores.group`."""
+
+    @property
+    def latest(self) -> Ticket | None:
+        """What the latest action that was run waits for; None if it has changed nothing."""
+
+    def run(self, action: Callable[..., Result], *given: Any) -> Result:
+        """The action's result. Its transactions are committed by `commit`."""
+
+    def commit(self) -> None:
+        """Commit what waits."""
 
 
 class Store(Protocol):

@@ -48,6 +48,19 @@ class Facts(NamedTuple):
     """The wall-clock time at which its next callback is due, in Unix seconds; infinite while unknown, None for none."""
 
 
+class Commit(NamedTuple):
+    """What a transaction changes of a sandbox."""
+
+    sandbox: str
+    version: int
+    """The version that it has read."""
+    changes: Changes
+    facts: Facts | None
+    """None if they are as before."""
+    used: float
+    """The wall-clock time, in Unix seconds."""
+
+
 class Entry(NamedTuple):
     """A sandbox in the list of sandboxes."""
 
@@ -82,14 +95,14 @@ class Backend(Protocol):
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         """The version, and the number of keys in a collection."""
 
-    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts | None, used: float) -> int | None:
-        """Apply all of the changes and return the new version; None, with nothing done, if it has another version.
+    def commit(self, commits: Sequence[Commit]) -> Sequence[int | None]:
+        """Apply the changes of several sandboxes, each at most once, and return their new versions.
 
-        `facts` are None if they are as before.
+        It is None, with nothing done, for a sandbox that has another version.
         """
 
-    def drop(self, sandbox: str) -> bool:
-        """Remove a sandbox; returns whether it existed."""
+    def drop(self, sandbox: str, unused_since: float | None = None) -> bool:
+        """Remove a sandbox, if its last use was not after that wall-clock time; returns whether it did."""
 
     def entries(self) -> Sequence[Entry]:
         """All sandboxes, in order of creation, without those whose names begin with `\\x01`."""
@@ -100,6 +113,9 @@ class Backend(Protocol):
     def due(self, now: float) -> Sequence[Entry]:
         """Those of these sandboxes whose next callback is due at that wall-clock time."""
 
+    def idle(self, since: float) -> Sequence[Entry]:
+        """Those whose last use was not after that wall-clock time, the oldest first."""
+
     def size(self) -> int:
         """The number of these sandboxes."""
 
@@ -108,6 +124,9 @@ class Backend(Protocol):
 
     def totals(self) -> Mapping[str, int]:
         """The number of keys in each collection, over all of these sandboxes. Takes longer, the more keys there are."""
+
+    def every(self, collection: str, key: str) -> Sequence[bytes]:
+        """The contents of a key in those of these sandboxes that have it."""
 
     def stored_bytes(self) -> int:
         """Bytes that the engine takes for all it holds."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from mockserver.errors import Conflict, StoreUnavailable
+from mockserver.errors import Conflict, StoreBusy, StoreUnavailable
 from mockserver.workers import checkpoint
 
 ATTEMPTS = 200
@@ -16,11 +16,16 @@ _Result = TypeVar("_Result")
 
 
 def retried(action: Callable[[], _Result]) -> _Result:
-    """The action's result; it is run again after a Conflict, with growing pauses. At last raises StoreUnavailable."""
+    """The action's result; it is run again after a Conflict, with growing pauses. At last raises StoreUnavailable.
+
+    On an event loop raises StoreBusy, which should not wait for another process.
+    """
     wait = FIRST_WAIT
     for attempt in range(ATTEMPTS):
         try:
             return action()
+        except StoreBusy:
+            raise
         except Conflict:
             checkpoint()
             if attempt:

@@ -1,13 +1,18 @@
 """A collection in a shared store, as a sandbox uses it: each call is made in a transaction of its partition."""
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import get_ident
 from typing import Any, Protocol, TypeVar
+
+from mockserver.stores.transaction import Transaction
 
 Result = TypeVar("Result")
 
 
 class ValuesByKey(Protocol):
-    """A partition of a shared store; see `shared.SharedPartition`."""
+    """A partition of a shared store; see `partition.SharedPartition`."""
+
+    transaction: Transaction
 
     def inside(self, action: Callable[[], Result]) -> Result: ...
 
@@ -29,13 +34,16 @@ class ValuesByKey(Protocol):
 class SharedRows:
     """One collection in a shared store."""
 
-    __slots__ = ("_name", "_partition")
+    __slots__ = ("_name", "_partition", "_transaction")
 
     def __init__(self, partition: ValuesByKey, name: str) -> None:
         self._partition = partition
+        self._transaction = partition.transaction
         self._name = name
 
     def get(self, key: str, /) -> Any:
+        if self._transaction.owner == get_ident():
+            return self._partition.get(self._name, key)
         return self._partition.inside(lambda: self._partition.get(self._name, key))
 
     def pick(self, keys: Sequence[str], /) -> list[Any]:
@@ -45,10 +53,16 @@ class SharedRows:
         return self._partition.inside(lambda: self._partition.latest(self._name, start, most))
 
     def put(self, key: str, value: Any, /) -> None:
-        self._partition.inside(lambda: self._partition.put(self._name, key, value))
+        if self._transaction.owner == get_ident():
+            self._partition.put(self._name, key, value)
+        else:
+            self._partition.inside(lambda: self._partition.put(self._name, key, value))
 
     def delete(self, key: str, /) -> None:
-        self._partition.inside(lambda: self._partition.delete(self._name, key))
+        if self._transaction.owner == get_ident():
+            self._partition.delete(self._name, key)
+        else:
+            self._partition.inside(lambda: self._partition.delete(self._name, key))
 
     def scan(self) -> Iterator[Any]:
         return (value for _, value in self.items())

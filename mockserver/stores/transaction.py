@@ -37,7 +37,7 @@ class Transaction:
                 self._partition.begin()
             except BaseException:
                 self._partition.roll_back()
-                self._leave()
+                self.leave()
                 raise
 
     def __exit__(
@@ -51,12 +51,20 @@ class Transaction:
                 else:
                     self._partition.roll_back()
         finally:
-            self._leave()
+            self.leave()
         for action in actions:
             action()
 
     def is_busy(self) -> bool:
         return self.owner not in {0, get_ident()}
+
+    def resume(self) -> bool:
+        """Enter, without a beginning, unless another thread is inside; returns whether this thread is."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._depth += 1
+        self.owner = get_ident()
+        return True
 
     def take_if_free(self) -> bool:
         """Keep transactions out until `give_back`; returns whether none runs."""
@@ -70,7 +78,8 @@ class Transaction:
         """Let transactions in again."""
         self._lock.release()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End without a commit."""
         self._depth -= 1
         if not self._depth:
             self.owner = 0

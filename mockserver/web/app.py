@@ -10,10 +10,12 @@ from starlette.applications import Starlette
 
 from mockserver.engine.build import build_engine
 from mockserver.engine.engine import Engine
+from mockserver.engine.upkeep import Upkeep
 from mockserver.errors import StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
 from mockserver.settings.table import Settings, replica_of
+from mockserver.stores import GroupCommit
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.gateway import Gateway
 from mockserver.web.lanes import in_lane, own_lane
@@ -96,6 +98,11 @@ class MockServer(Starlette):
         """The response to a whole request, if the gateway alone answers it and has one; see Gateway.respond."""
         return self._dispatch.respond(request) if self._log is None and self._is_bare else None
 
+    @property
+    def group(self) -> GroupCommit | None:
+        """Commits what `respond` has changed; None if nothing has to be committed."""
+        return self._dispatch.gateway.group
+
     def deliverer(self, response: Response) -> "App":
         """An ASGI application that delivers this response, which `respond` gave."""
         held = [response]  # only the callee refers to it then
@@ -136,9 +143,12 @@ class MockServer(Starlette):
     async def running(self) -> AsyncIterator[None]:
         """Delivers callbacks while the block runs; the lifespan calls it."""
         self._start_dispatcher()
+        upkeep = Upkeep(self._engine, self._settings.expire_idle)
+        upkeep.start()
         try:
             yield
         finally:
+            upkeep.stop()
             while self._dispatchers:
                 self._dispatchers.pop().stop()
 

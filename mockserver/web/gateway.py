@@ -86,6 +86,8 @@ class Gateway:
             None if settings.cors == CORS_OFF else CrossOrigin(settings.cors, shows_source=settings.debug_headers)
         )
         self._workers = engine.workers
+        self.group = engine.sandboxes.group
+        """Commits what `respond` has changed; None if nothing has to be committed."""
         self.turns = LoopTurns()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -119,6 +121,8 @@ class Gateway:
     def respond(self, request: Request) -> Response | None:
         """The response to a whole request; None, with nothing done, if the event loop should not wait for it,
         or if its origin, a form or a browser needs more work.
+
+        With a shared store it may be sent when `group` has committed what it waits for.
         """
         headers = request.headers
         if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
@@ -131,7 +135,10 @@ class Gateway:
             return None
         since = perf_counter()
         try:
-            response = self._attempt(request, self._engine.handle)
+            if self.group is None:
+                response = self._attempt(request, self._engine.handle)
+            else:
+                response = self.group.run(self._attempt, request, self._engine.handle)
         except Conflict:
             return None
         self.turns.count(since)

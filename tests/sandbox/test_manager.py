@@ -44,6 +44,31 @@ def test_beyond_the_limit_the_least_recently_used_sandbox_is_evicted(three: Sand
     assert (len(three), three.evicted) == (3, 1)
 
 
+def test_sandboxes_that_were_idle_for_long_enough_expire(three: SandboxManager) -> None:
+    assert three.expire(60, now=1000) == 0
+    three.open("one")
+    three.open("two").is_held = True
+
+    early, late = three.expire(60, now=1059), three.expire(60, now=1061)
+
+    assert (early, late, names(three), three.evicted) == (0, 1, ["two", "one"], 1)
+    assert three.expire(60, now=1118) == 0  # `one` was in use at 1059 at the earliest
+    assert three.expire(60, now=1119) == 1
+    assert names(three) == ["two"]
+
+
+def test_an_expired_sandbox_starts_anew_and_says_so(three: SandboxManager) -> None:
+    before = three.open("one")
+    before.batches.put("id", "batch")  # type: ignore[arg-type]
+    three.expire(1, now=1000)
+    three.expire(1, now=1001)
+
+    after = three.open("one")
+
+    assert after is not before
+    assert (len(after.batches), after.was_evicted) == (0, True)
+
+
 def test_peeking_does_not_count_as_use(three: SandboxManager) -> None:
     assert three.named("one") is three.peek("one")
 

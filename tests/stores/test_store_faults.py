@@ -1,5 +1,6 @@
 """Stores that cannot be used, at the start and while serving."""
 
+import io
 import os
 import signal
 import socket
@@ -9,20 +10,41 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import httpx
 import pytest
-from store_processes import ROOT, StoreProcess, StoreWorld, queue, store_world
+from store_processes import ROOT, StoreProcess, StoreThread, StoreWorld, queue, store_world
 from store_servers import RedisServer, redis_server
 from waiting import eventually
 
-from mockserver.stores.sqlite import APPLICATION_ID, SCHEMA_VERSION
+from mockserver.cli import main
+from mockserver.server import process
+from mockserver.stores.redis import backend as redis_backend
+from mockserver.stores.sqlite import backend as sqlite_backend
+from mockserver.stores.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 
 
 def refused(store: str, *flags: str) -> str:
-    """What `mockserver serve` says when it cannot start with a store."""
+    """What `mockserver serve` says when it cannot start with a store. Its process is this one, which saves imports."""
+    with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
+        patched.setenv("MOCKSERVER_STORE", store)
+        for name in ("raise_open_files", "return_freed_memory"):
+            patched.setattr(process, name, lambda: None)
+        patched.setattr(process, "set_up_logging", lambda _: None)
+        patched.setattr(sys, "setswitchinterval", lambda _: None)
+        out, err = io.StringIO(), io.StringIO()
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        code = main(("serve", "--port", "0", *flags))
+    assert (code, out.getvalue()) == (3, ""), err.getvalue()
+    assert "Traceback" not in err.getvalue()
+    return err.getvalue()
+
+
+def refused_process(store: str, *flags: str) -> str:
+    """The same from a process of its own."""
     command = [sys.executable, "-m", "mockserver", "serve", "--port", "0", *flags]
     ended = subprocess.run(
         command, env={**os.environ, "MOCKSERVER_STORE": store}, capture_output=True, text=True, timeout=30, cwd=ROOT,
@@ -57,12 +79,45 @@ def test_a_store_that_cannot_be_used_is_refused_with_the_reason(store: str, reas
     assert "secret" not in said
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve", "redis://:open/sesame@127.0.0.1/0"),
+        ("serve", "--stroe", "redis://:open/sesame@127.0.0.1/0"),
+        ("serve", "--port", "redis://:open/sesame@127.0.0.1/0"),
+        ("serve", "--store", "http://user:open/sesame@127.0.0.1/0"),
+        ("redis://:open/sesame@127.0.0.1/0",),
+    ],
+)
+def test_no_usage_error_shows_the_password_of_a_url(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+
+    said = capsys.readouterr()
+    assert code in {2, 3}
+    assert "sesame" not in said.out + said.err
+
+
+def test_no_error_of_a_config_file_shows_the_password_of_a_url(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("store: ['redis://:open/sesame@127.0.0.1/0']\n")
+
+    assert main(("serve", "--config", str(config))) == 3
+    assert "sesame" not in capsys.readouterr().err
+
+
 def test_several_workers_need_a_store_that_they_share() -> None:
     assert "need a store that they share" in refused("memory", "--workers", "2")
 
 
 def test_an_error_of_a_worker_is_reported_once() -> None:
-    assert refused("sqlite:////nowhere-at-all/x.db", "--workers", "3").count("there is no folder") == 1
+    assert refused_process("sqlite:////nowhere-at-all/x.db", "--workers", "3").count("there is no folder") == 1
 
 
 def database(path: Path, application: int, version: int) -> bytes:
@@ -102,11 +157,11 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_store_of_other_settings_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/x.db"
-    with served(tmp_path, url, "--seed", "one") as server:
+    with StoreThread(url, seed="one") as server:
         queue(server, "a")
 
     assert "made with other settings: seed" in refused(url, "--seed", "other")
-    with served(tmp_path, url, "--seed", "other", "--store-force") as server:
+    with StoreThread(url, seed="other", store_force=True) as server:
         queue(server, "a")
 
 
@@ -142,7 +197,8 @@ def server_that(*answers: bytes) -> Iterator[int]:
         thread.join()
 
 
-def test_a_server_that_is_no_redis_is_refused() -> None:
+def test_a_server_that_is_no_redis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_backend, "SECONDS", 0.5)
     with server_that(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         assert f"127.0.0.1:{port}" in refused(f"redis://127.0.0.1:{port}/0")
     with server_that() as port:
@@ -158,15 +214,15 @@ def own_redis() -> Iterator[RedisServer]:
     server.remove()
 
 
-def test_a_wrong_password_is_refused_and_a_right_one_is_not_shown(tmp_path: Path) -> None:
+def test_a_wrong_password_is_refused_and_a_right_one_is_not_shown() -> None:
     redis_server()
     server = RedisServer("--requirepass", "open-sesame")
     try:
         assert "rejects the password" in refused(f"unix://:wrong@{server.socket}?db=1")
         assert "wrong" not in refused(f"unix://:wrong@{server.socket}?db=1")
         assert "rejects the password" in refused(f"unix://{server.socket}?db=1")
-        with served(tmp_path, f"unix://:open-sesame@{server.socket}?db=1") as process:
-            queue(process, "a")
+        with StoreThread(f"unix://:open-sesame@{server.socket}?db=1") as started:
+            queue(started, "a")
     finally:
         server.remove()
 
@@ -215,12 +271,12 @@ def test_a_redis_server_that_ends_and_starts_again_has_what_was_acknowledged(
         assert {server.ask("GET", f"/ai/batches?id={id_}").status_code for id_ in ids} == {200}
 
 
-def test_foreign_keys_in_the_database_survive(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_foreign_keys_in_the_database_survive() -> None:
     redis = pytest.importorskip("redis")
-    url = own_redis.new_url()
+    url = redis_server().new_url()
     client = redis.Redis.from_url(url)
     client.set("theirs", "value")
-    with served(tmp_path, url) as server:
+    with StoreThread(url) as server:
         queue(server, "a")
         server.ask("POST", "/__admin/reset", params={"sandbox": "test"})
         server.ask("DELETE", "/__admin/sandboxes/test")
@@ -253,12 +309,15 @@ def test_a_full_disk_is_a_507_and_what_was_acknowledged_stays(world: StoreWorld)
     assert {server.ask("GET", f"/ai/batches?id={id_}").status_code for id_ in ids} == {200}
 
 
-def test_a_file_that_another_process_has_locked_is_refused_at_the_start_and_503_later(world: StoreWorld) -> None:
+def test_a_file_that_another_process_has_locked_is_refused_at_the_start_and_503_later(
+    world: StoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = world.start("--clock", "frozen")
     queue(server, "a")
     with sqlite3.connect(world.url.removeprefix("sqlite://"), isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
 
+        monkeypatch.setattr(sqlite_backend, "BUSY_SECONDS", 0.5)
         assert "has locked it" in refused(world.url)
         answer = server.ask("POST", "/ai/batches", json={"prompts": ["b"]})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

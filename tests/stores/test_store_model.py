@@ -81,6 +81,36 @@ class StoreMachine(RuleBasedStateMachine):
         with pytest.raises(RuntimeError):
             retried(work)
 
+    @rule(who=WHO, several=st.lists(STEPS, min_size=1, max_size=3), rivals=st.integers(0, 1))
+    def commit_together(self, who: int, several: list[list[Any]], rivals: int) -> None:
+        """Transactions with one commit, at first while another process changes the sandbox."""
+        store, other = self.stores[who], self.stores[1 - who].open("sandbox")
+        partition = store.open("sandbox")
+
+        def work(steps: list[Any], model: Model) -> None:
+            with partition.transaction:
+                for step in steps:
+                    do(step, partition, model)
+
+        while True:
+            model = {name: dict(values) for name, values in self.model.items()}
+            tickets: list[Any] = []
+            try:
+                for steps in several:
+                    store.group.run(work, steps, model)
+                    tickets.append(store.group.latest)
+            except Conflict:
+                continue
+            if rivals:
+                rivals = 0
+                other.rows("things").put("rival", [len(self.model["things"])])
+                self.model["things"]["rival"] = [len(self.model["things"])]
+            store.group.commit()
+            if all(ticket is None or ticket.is_committed for ticket in tickets):
+                break
+        if any(tickets):
+            self.model = model
+
     @rule(who=WHO, key=KEYS, value=VALUES)
     def conflict(self, who: int, key: str, value: Any) -> None:
         """A change of another process in the middle of a transaction."""

@@ -1,7 +1,7 @@
-"""Mixed traffic at full rate against one server: memory and open files must come to rest.
+"""Mixed traffic at full rate against one server: memory and open files must come to rest, and nothing may be lost.
 
-`python tests/support/soak.py --minutes 15` starts a server, asks it from several threads, and compares resident memory
-and open files in the last third of the time with those in the first.
+`python tests/support/soak.py --minutes 15 --store memory` (or `sqlite`, `redis`) starts a server, asks it from several
+threads, and compares resident memory and open files in the last third of the time with those in the first.
 """
 
 import argparse
@@ -11,14 +11,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from attack_server import AttackedServer, attacked_server
+from store_servers import redis_server
 
 CLIENTS = 4
 SANDBOXES = 40
 """Names in use at a time: each is deleted and made again after SANDBOX_USES rounds."""
 SANDBOX_USES = 25
+BATCHES = 3
+"""Batches of a round that are accepted."""
 FIRST = 60.0
 """Seconds in which the stores fill."""
 GROWTH = 1.1
@@ -60,6 +66,9 @@ class Client:
         self._run_batch(lines, to)
         self._run_batch(b"[" * 100_000, to)
         if number % SANDBOX_USES == SANDBOX_USES - 1:
+            listed = json.loads(self.ask("GET", f"/__admin/batches?sandbox={name}&limit=1000", **to))["batches"]
+            if len(listed) != SANDBOX_USES * BATCHES:
+                raise AssertionError(f"{name} has {len(listed)} batches; made were {SANDBOX_USES * BATCHES}")
             self.ask("DELETE", f"/__admin/sandboxes/{name}", **to)
 
     def _run_batch(self, lines: bytes, to: dict[str, str]) -> None:
@@ -89,14 +98,28 @@ def repeat(action: Callable[[int], None], end: float, failures: list[BaseExcepti
         failures.append(error)
 
 
-def soak(seconds: float) -> bool:
+@contextmanager
+def opened_store(kind: str) -> Iterator[str]:
+    """The URL of a new store of that kind."""
+    with TemporaryDirectory() as folder:
+        if kind == "redis":
+            server = redis_server()
+            yield server.new_url()
+            print(f"Redis: {server.resident() / 1e6:.0f} MB resident at the end")
+        else:
+            yield "memory" if kind == "memory" else f"sqlite://{folder}/x.db"
+            if kind == "sqlite":
+                print(f"SQLite: {sum(each.stat().st_size for each in Path(folder).iterdir()) / 1e6:.0f} MB at the end")
+
+
+def soak(seconds: float, store: str = "memory") -> bool:
     """Whether memory and files came to rest: the highest of the last third is hardly above that of the first.
 
     The first minute, in which stores fill, does not count. Between two deletions of its sandboxes the server's memory
     goes up and down by a fifth, so single moments cannot be compared.
     """
     seen: list[tuple[int, int]] = []
-    with attacked_server("--log-level", "error") as server:
+    with attacked_server("--log-level", "error", "--store", store) as server:
         clients = [Client(server, number) for number in range(CLIENTS)]
         begin = time.monotonic()
         end, failures = begin + seconds, list[BaseException]()
@@ -121,4 +144,8 @@ def soak(seconds: float) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0)
-    sys.exit(0 if soak(parser.parse_args().minutes * 60) else 1)
+    parser.add_argument("--store", choices=("memory", "sqlite", "redis"), default="memory")
+    chosen = parser.parse_args()
+    with opened_store(chosen.store) as url:
+        is_good = soak(chosen.minutes * 60, url)
+    sys.exit(0 if is_good else 1)

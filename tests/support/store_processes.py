@@ -12,8 +12,11 @@ from resource import RLIMIT_FSIZE, prlimit
 from typing import Any
 
 import httpx
+from builders import make_settings
 from store_servers import redis_server
 from waiting import eventually
+
+from mockserver.server.process import ThreadedServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +65,26 @@ class StoreProcess:
                 stream.close()
 
 
+class StoreThread:
+    """The same server in a thread of this process, which starts in a tenth of the time."""
+
+    def __init__(self, store: str, **changes: Any) -> None:
+        self._server = ThreadedServer(make_settings(store=store, **changes))
+
+    def __enter__(self) -> "StoreThread":
+        self._server.start()
+        self.api = httpx.Client(base_url=self._server.url, timeout=20, trust_env=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.api.close()
+        self._server.stop()
+
+    def ask(self, method: str, path: str, *, token: str = "test", **given: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", **given.pop("headers", {})}
+        return self.api.request(method, path, headers=headers, **given)
+
+
 class StoreWorld:
     """A store and the servers on it."""
 
@@ -92,7 +115,7 @@ def store_world(kind: str) -> Iterator[StoreWorld]:
             world.end()
 
 
-def queue(server: StoreProcess, *prompts: str, **given: Any) -> str:
+def queue(server: StoreProcess | StoreThread, *prompts: str, **given: Any) -> str:
     """The id of a new batch of Agent First."""
     answer = server.ask("POST", "/ai/batches", json={"prompts": list(prompts)}, **given)
     assert answer.status_code == 202, answer.text

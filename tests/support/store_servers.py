@@ -44,6 +44,12 @@ class RedisServer:
         """The URL of a database that no test has used."""
         return f"unix://{self.socket}?db={next(self._databases)}"
 
+    def resident(self) -> int:
+        """Resident memory in bytes."""
+        assert self.process is not None
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
     def remove(self) -> None:
         """Stop it, and delete its files."""
         self.stop()

@@ -66,10 +66,10 @@ class StoredJournal:
         self._totals = totals
         self._inside = inside
         self._weights: dict[int, int] = {}
-        """The weights of entries that this process has recorded since another one changed the sandbox, by number."""
+        """The weights of entries that this process has recorded or read, by number."""
 
     def forget(self) -> None:
-        """Another process may have changed the journal."""
+        """The sandbox was read again: exchanges of this process may be lost, or removed by another one."""
         self._weights.clear()
 
     @property
@@ -111,7 +111,7 @@ class StoredJournal:
         self._clear()
         rows = list(exchanges)
         first = rows[0].number if rows else seen + 1
-        self._totals.put("", Totals(first - 1, first))
+        self._totals.put("", self._state._replace(seen=first - 1, first=first))
         for exchange in rows:
             self._totals.put("", self._state._replace(seen=exchange.number - 1))
             self.record(*exchange[1:])
@@ -196,16 +196,26 @@ class StoredJournal:
         self._totals.put("", _EMPTY)
 
     def _without_oldest(self, state: Totals) -> Totals:
-        key = str(state.first)
-        lost = self._weights.pop(state.first, None)
-        if lost is None:
-            oldest = self._entries.get(key)
-            lost = 0 if oldest is None else oldest.weight
-        self._entries.delete(key)
+        if state.first not in self._weights:
+            self._read_weights(state)
+        lost = self._weights.pop(state.first, 0)
+        self._entries.delete(str(state.first))
         waits = state.waits
         if state.first in waits:
             waits = {number: wall for number, wall in waits.items() if number != state.first}
         return state._replace(first=state.first + 1, weight=state.weight - lost, waits=waits)
+
+    def _read_weights(self, state: Totals) -> None:
+        """Read the weights of the oldest entries, which another process has recorded, many at once."""
+        numbers = [
+            number
+            for number in range(state.first, min(state.first + READ_AT_ONCE, state.seen + 1))
+            if number not in self._weights
+        ]
+        entries = self._entries.pick([str(number) for number in numbers])
+        self._weights.update(
+            (number, entry.weight) for number, entry in zip(numbers, entries, strict=True) if entry is not None
+        )
 
 
 def _exchange(entry: Entry) -> Exchange:

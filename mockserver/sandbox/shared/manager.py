@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from mockserver.sandbox.manager import UNPINNED_SHARE, SandboxesFull, SandboxManager
+from mockserver.sandbox.manager import UNPINNED_SHARE, Counts, SandboxesFull, SandboxManager
 from mockserver.sandbox.record import NO_OPTIONS, SandboxOptions
 from mockserver.sandbox.sandbox import STATE_TYPES, Sandbox, SandboxDefaults
+from mockserver.sandbox.shared.coverage import COVERAGE, SharedCoverage
 from mockserver.sandbox.shared.journal import TOTALS
 from mockserver.sandbox.shared.sandbox import CLAIMS, LEASES, SERVER, SharedSandbox
 from mockserver.stores.backend import Entry
@@ -15,7 +16,7 @@ MAX_HANDLES = 1000
 """The most sandboxes of which a process knows values."""
 EVICTED, COUNTS = "evicted", "counts"
 """Of what concerns all sandboxes: the names of evicted ones, and their number under the key EVICTED."""
-SERVER_TYPES: Mapping[str, Any] = {EVICTED: int, COUNTS: int, CLAIMS: tuple[str, float]}
+SERVER_TYPES: Mapping[str, Any] = {EVICTED: int, COUNTS: int, CLAIMS: tuple[str, float], COVERAGE: tuple[int, int]}
 _INNER = frozenset({*STATE_TYPES, TOTALS, LEASES})
 """Collections that hold a sandbox's own state, and nothing that a client has created."""
 FIRST_LOOK = 32
@@ -31,8 +32,10 @@ class SharedSandboxManager(SandboxManager):
         super().__init__(cast(Any, store), defaults, **options)
         self._shared = store
         self._backend = store.backend
+        self.group = store.group
         self.server = store.open(SERVER)
         """What concerns all sandboxes."""
+        self._coverage = SharedCoverage(self.server)
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -124,8 +127,27 @@ class SharedSandboxManager(SandboxManager):
     def stored_bytes(self) -> int:
         return self._backend.stored_bytes()
 
-    def journal_drops(self) -> int | None:
-        return None
+    def journal_drops(self) -> int:
+        decode = self._shared.codec.decode
+        return sum(decode(TOTALS, content).first - 1 for content in self._backend.every(TOTALS, ""))
+
+    def expire(self, seconds: float, now: float) -> int:
+        gone = 0
+        for entry in self._backend.idle(now - seconds):
+            is_waiting = entry.facts.due is not None
+            if not is_waiting and self._is_free(entry) and self._backend.drop(entry.name, entry.used):
+                self._note_gone(entry, keeps="")
+                gone += 1
+        return gone
+
+    def coverage(self, met: Counts, demanded: Counts) -> tuple[Counts, Counts]:
+        return self._coverage.merged(met, demanded)
+
+    def note_coverage(self, met: Counts, demanded: Counts) -> None:
+        self._coverage.publish(met, demanded)
+
+    def clear_coverage(self) -> None:
+        self._coverage.clear()
 
     def store_figures(self) -> dict[str, int]:
         backend = self._backend
@@ -137,6 +159,8 @@ class SharedSandboxManager(SandboxManager):
 
     def _make(self, name: str, own: SandboxOptions, *, by_token: bool) -> Sandbox:
         with self._making:
+            if self._shared.group.is_deferring:
+                self._shared.group.commit()  # sandboxes that others have just made count, too
             while self._backend.size() >= self.limit:
                 self._evict_entry(self._idle_entry(), keeps=name)
             was_evicted = self.server.inside(lambda: self._take_evicted(name))
@@ -197,14 +221,19 @@ class SharedSandboxManager(SandboxManager):
         )
 
     def _evict_entry(self, entry: Entry, *, keeps: str) -> None:
+        self._shared.drop(entry.name)
+        self._note_gone(entry, keeps=keeps)
+        self._when_evicted(self.evicted)
+
+    def _note_gone(self, entry: Entry, *, keeps: str) -> None:
+        """A sandbox was evicted; `keeps` is the name of one of which that is still to be told."""
         handle = self._by_name.pop(entry.name, None)
         if handle is not None:
             self._by_key.pop(handle.key, None)
-        self._shared.drop(entry.name)
-        self.server.inside(lambda: self._note_evicted(entry.name, keeps))
-        self._when_evicted(self.evicted)
+        self._shared.release(entry.name)
+        self.server.inside(lambda: self._remember_gone(entry.name, keeps))
 
-    def _note_evicted(self, name: str, keeps: str) -> None:
+    def _remember_gone(self, name: str, keeps: str) -> None:
         rows, counts = self.server.rows(EVICTED), self.server.rows(COUNTS)
         rows.put(name, 1)
         counts.put(EVICTED, (counts.get(EVICTED) or 0) + 1)

@@ -65,8 +65,10 @@ def open_shared_sandboxes(
     try:
         changed = manager.server.inside(compare)
     except StoreUnavailable as error:
+        manager.close()
         raise StoreError(str(error)) from None
     if changed:
+        manager.close()
         raise StoreError(
             f"the store was made with other settings: {', '.join(changed)}. Ids and answers would not fit together; "
             "start with the former settings, or with --store-force"

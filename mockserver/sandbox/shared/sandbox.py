@@ -1,11 +1,14 @@
 """A sandbox in a shared store: a handle, which takes over at each transaction what other processes have changed."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
+from threading import Event, Thread
 from typing import Any, TypeVar, cast
 from weakref import WeakMethod
 
+from mockserver.errors import StoreUnavailable
 from mockserver.sandbox.callbacks import UNDECIDED, Callback, Outbox
 from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.deferred_free import DeferredFree
@@ -15,12 +18,13 @@ from mockserver.sandbox.sandbox import CLAIMED, PENDING, RECORD, OpenRecord, San
 from mockserver.sandbox.shared.journal import ENTRIES, TOTALS, Entry, StoredJournal, Totals
 from mockserver.stores.backend import Facts
 from mockserver.stores.collection import Collection
-from mockserver.stores.shared import SharedPartition, SharedStore
+from mockserver.stores.partition import HIDDEN, SharedPartition
+from mockserver.stores.shared import SharedStore
 
-SERVER, CLAIMS = "\x01server", "claims"
+SERVER, CLAIMS = f"{HIDDEN}server", "claims"
 """The partition of what concerns all sandboxes; in it the work that is under way, with its process and its end."""
-CLAIM_SECONDS = 30.0
-"""How long a process has for its work; then another one may do it."""
+CLAIM_SECONDS, RENEW_SECONDS = 10.0, 3.0
+"""How long a process has for its work, until another one may do it; and how often it says that it still works."""
 Value = TypeVar("Value")
 LEASES = "callback_leases"
 """The collection of wall-clock times until which one process sends a callback, by its id."""
@@ -111,9 +115,26 @@ class SharedSandbox(Sandbox):
     def computed_once(self, id_: str, given: object, action: Callable[[], Value]) -> Value:
         known = self._computed
         if known is None or known[:2] != (id_, given):
-            known = self._computed = (id_, given, action())
+            with self._renewed_claim(id_):
+                known = self._computed = (id_, given, action())
         self.after_commit(self._forget_computed)
         return cast(Value, known[2])
+
+    @contextmanager
+    def _renewed_claim(self, id_: str) -> Iterator[None]:
+        """Other processes wait for the work while the block runs."""
+        has_ended = Event()
+
+        def renew() -> None:
+            while not has_ended.wait(RENEW_SECONDS):
+                with suppress(StoreUnavailable):
+                    self.claim_work(id_)
+
+        Thread(target=renew, name="mockserver-claim", daemon=True).start()
+        try:
+            yield
+        finally:
+            has_ended.set()
 
     def _claim(self, work: str) -> bool:
         """Claim work, in a transaction of the server's partition."""

@@ -18,6 +18,7 @@ from mockserver.verify.verdict import RETRY_TOLERANCE, SEVERITIES, Finding, run_
 from mockserver.web.admin.call import AdminCall, AdminRefusal, AdminRoute, Step
 
 SCOPES = ("sandbox", "server")
+PROCESSES = ("own", "all")
 COVERAGE_SCOPES = ("server", "sandbox", "sandboxes")
 FORMATS = ("json", "table", "junit", "cobertura")
 MAX_FINDINGS = 1000
@@ -98,7 +99,9 @@ def coverage(call: AdminCall) -> Generator[Step, Any, Any]:
     met: Hits = call.engine.met
     demanded: Hits = call.engine.demanded
     more: dict[str, int] = {}
-    if scope != "server":
+    if scope == "server" and _is_merged(call):
+        met, demanded = call.engine.sandboxes.coverage(call.engine.met, call.engine.demanded)
+    elif scope != "server":
         every = [call.sandbox] if scope == "sandbox" else call.engine.sandboxes.by_use()
         met, demanded, more = yield from _count(every)
     found = coverage_json(_operations(call), met, demanded) | {"scope": scope, **more}
@@ -135,10 +138,17 @@ def _counts(sandbox: Sandbox) -> tuple[Hits, Hits]:
 
 
 def delete_coverage(call: AdminCall) -> Any:
+    if _is_merged(call):
+        call.engine.sandboxes.clear_coverage()
     forgotten = sum(call.engine.met.values())
     call.engine.met.clear()
     call.engine.demanded.clear()
     return {"forgotten": forgotten}
+
+
+def _is_merged(call: AdminCall) -> bool:
+    """Whether the coverage of all processes on the store is meant, instead of this process's own."""
+    return _choice(call, "processes", PROCESSES) == "all"
 
 
 def pact(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
@@ -207,12 +217,12 @@ def _client_rules(call: AdminCall) -> list[ClientRules]:
     return [each for provider in providers.values() for each in provider.client_rules]
 
 
-_COVERAGE = frozenset({"scope", "format", "tag"})
+_COVERAGE = frozenset({"scope", "processes", "format", "tag"})
 
 ROUTES = (
     AdminRoute("GET", "/verdict", verdict, parameters=frozenset({"scope"}), in_steps=True, grows=True),
     AdminRoute("GET", "/coverage", coverage, parameters=_COVERAGE, in_steps=True, grows=True),
-    AdminRoute("DELETE", "/coverage", delete_coverage, opens=False),
+    AdminRoute("DELETE", "/coverage", delete_coverage, parameters=frozenset({"processes"}), opens=False),
     AdminRoute(
         "GET", "/pact", pact, parameters=frozenset({"scope", "consumer", "provider"}), in_steps=True, grows=True
     ),

@@ -64,10 +64,8 @@ class EngineCollector(Collector):
             "Bytes of the store; in memory, those of journals and large batches.",
             sandboxes.stored_bytes(),
         )
-        dropped = sandboxes.journal_drops()
-        if dropped is not None:
-            text = "Exchanges that the journals of existing sandboxes have dropped because of their bounds."
-            yield GaugeMetricFamily("mockserver_journal_dropped", text, dropped)
+        text = "Exchanges that the journals of existing sandboxes have dropped because of their bounds."
+        yield GaugeMetricFamily("mockserver_journal_dropped", text, sandboxes.journal_drops())
 
     def _store(self) -> Iterator[Metric]:
         figures = self._engine.sandboxes.store_figures()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -10,7 +10,6 @@ from builders import address, make_client, make_engine, make_settings, state_of
 from starlette.testclient import TestClient
 
 from mockserver.errors import Reason
-from mockserver.sandbox.manager import SandboxManager
 from mockserver.web.admin.app import build_admin
 from mockserver.web.admin.routes import ROUTES
 
@@ -366,11 +365,10 @@ def test_a_client_that_disconnects_within_its_body_is_no_error() -> None:
     assert sent == []
 
 
-@pytest.mark.memory_store
 def test_an_internal_error_is_answered_in_json_and_logged_with_its_traceback(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(SandboxManager, "by_use", lambda _: [None])
+    monkeypatch.setattr(cast(Any, client.app).engine.sandboxes, "by_use", lambda: [None])
 
     answer = client.get("/__admin/sandboxes")
 

@@ -9,12 +9,15 @@ While the server does not answer, requests fail at once; a thread asks it once a
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.errors import StoreError, StoreUnavailable
-from mockserver.stores.backend import GRACE, Changes, Entry, Facts, Key
+from mockserver.stores.backend import GRACE, Commit, Entry, Facts, Key
+from mockserver.stores.redis.scripts import SCRIPTS
 
 try:
     import redis
@@ -40,165 +43,6 @@ TOTALS_SLICE = 500
 _FULL = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
 """The beginnings of errors of a server that takes no more changes."""
 
-# Keys, each after PREFIX: "s" + sandbox (a hash: version, used, key, pinned, due), "c" + sandbox + collection (a hash
-# of contents), "o" + sandbox + collection (a sorted set of keys), "n" + sandbox (its collections), "u" + sandbox (a
-# hash: the blobs of a value), "b" + blob + number (a chunk), "w" + blob (the values that refer to it); and those of
-# the whole store: "sandboxes" and "used" (sorted sets of names), "keys" (a hash of names by key), "ids", "places" and
-# "unused" (a sorted set of blobs).
-_COMMON = """
-local P, S, N = ARGV[1], '\\31', ARGV[2]
-local head = P .. 's' .. S .. N
-local function of(kind, collection) return P .. kind .. S .. N .. S .. collection end
-local version = redis.call('HGET', head, 'version') or '0'
-"""
-_FETCH = """
-local found = {version}
-for i = 3, #ARGV, 2 do found[#found + 1] = redis.call('HGET', of('c', ARGV[i]), ARGV[i + 1]) end
-return found
-"""
-_SCAN = """
-local keys = redis.call('ZRANGE', of('o', ARGV[3]), 0, -1)
-local contents = {}
-for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
-return {version, keys, contents}
-"""
-_LATEST = """
-local keys = redis.call('ZREVRANGE', of('o', ARGV[3]), ARGV[4], ARGV[4] + ARGV[5] - 1)
-local contents = {}
-for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
-return {version, keys, contents}
-"""
-_COUNT = "return {version, redis.call('HLEN', of('c', ARGV[3]))}"
-_USES = """
-local uses = P .. 'u' .. S .. N
-local function refer(collection, key, blobs)
-  local field = collection .. S .. key
-  local before = redis.call('HGET', uses, field)
-  if (before or '') == blobs then return end
-  for blob in string.gmatch(before or '', '[^ ]+') do
-    redis.call('SREM', P .. 'w' .. S .. blob, N .. S .. field)
-    redis.call('ZADD', P .. 'unused', now, blob)
-  end
-  for blob in string.gmatch(blobs, '[^ ]+') do redis.call('SADD', P .. 'w' .. S .. blob, N .. S .. field) end
-  if blobs == '' then redis.call('HDEL', uses, field) else redis.call('HSET', uses, field, blobs) end
-end
-local function empty(collection)
-  for _, field in ipairs(redis.call('HKEYS', uses)) do
-    if string.sub(field, 1, #collection + 1) == collection .. S then
-      refer(collection, string.sub(field, #collection + 2), '')
-    end
-  end
-  redis.call('UNLINK', of('c', collection), of('o', collection))
-  redis.call('SREM', P .. 'n' .. S .. N, collection)
-end
-"""
-_COMMIT = f"""
-if version ~= ARGV[3] then return '' end
-local now, i, is_listed = ARGV[4], 9, string.byte(N) ~= 1
-{_USES}
-if version == '0' then
-  redis.call('HSET', head, 'version', string.format('%.0f', redis.call('INCR', P .. 'ids') * 16777216))
-  if is_listed then redis.call('ZADD', P .. 'sandboxes', redis.call('INCR', P .. 'places'), N) end
-end
-redis.call('HSET', head, 'used', now)
-if is_listed then redis.call('ZADD', P .. 'used', now, N) end
-if ARGV[6] ~= '-' then
-  local before = redis.call('HGET', head, 'key')
-  if before and before ~= ARGV[5] then redis.call('HDEL', P .. 'keys', before) end
-  if ARGV[5] ~= '' then redis.call('HSET', P .. 'keys', ARGV[5], N) end
-  redis.call('HSET', head, 'key', ARGV[5], 'pinned', ARGV[6], 'due', ARGV[7])
-  if ARGV[7] ~= '' and is_listed then
-    redis.call('ZADD', P .. 'due', ARGV[7], N)
-  else
-    redis.call('ZREM', P .. 'due', N)
-  end
-end
-if ARGV[8] ~= '' then
-  local kept = {{}}
-  for j = 1, tonumber(ARGV[8]) do kept[ARGV[i]] = true; i = i + 1 end
-  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do
-    if not kept[collection] then empty(collection) end
-  end
-end
-local has_uses = redis.call('EXISTS', uses) == 1
-local function delete(collection, key)
-  redis.call('HDEL', of('c', collection), key)
-  redis.call('ZREM', of('o', collection), key)
-  if has_uses then refer(collection, key, '') end
-end
-local place = redis.call('HINCRBY', head, 'commits', 1) * 1048576
-local deleted = tonumber(ARGV[i]); i = i + 1
-for j = 1, deleted do delete(ARGV[i], ARGV[i + 1]); i = i + 2 end
-while i <= #ARGV do
-  local collection, key = ARGV[i], ARGV[i + 1]
-  if ARGV[i + 3] == '1' then delete(collection, key) end
-  if redis.call('HSET', of('c', collection), key, ARGV[i + 2]) == 1 then
-    redis.call('ZADD', of('o', collection), place + i, key)
-    redis.call('SADD', P .. 'n' .. S .. N, collection)
-  end
-  if ARGV[i + 4] ~= '-' then refer(collection, key, ARGV[i + 4]) end
-  i = i + 5
-end
-return string.format('%.0f', redis.call('HINCRBY', head, 'version', 1))
-"""
-_DROP = f"""
-if version == '0' then return 0 end
-local now = ARGV[3]
-{_USES}
-for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do empty(collection) end
-local key = redis.call('HGET', head, 'key')
-if key then redis.call('HDEL', P .. 'keys', key) end
-redis.call('ZREM', P .. 'sandboxes', N)
-redis.call('ZREM', P .. 'used', N)
-redis.call('ZREM', P .. 'due', N)
-redis.call('UNLINK', head, P .. 'n' .. S .. N, uses)
-return 1
-"""
-_LISTING = """
-local P, S = ARGV[1], '\\31'
-local function listed(names)
-  local found = {}
-  for i, name in ipairs(names) do
-    found[i] = {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
-  end
-  return found
-end
-"""
-_ENTRIES = "return listed(redis.call('ZRANGE', P .. ARGV[2], 0, tonumber(ARGV[3])))"
-_DUE = "return listed(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', ARGV[2]))"
-_ENTRY = """
-local name = N
-if version == '0' then name = redis.call('HGET', P .. 'keys', N) end
-if not name then return {} end
-return {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
-"""
-_TOTALS = """
-local counts, found = {}, {}
-for _, name in ipairs(redis.call('ZRANGE', P .. 'sandboxes', ARGV[2], ARGV[3])) do
-  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. name)) do
-    local count = redis.call('HLEN', P .. 'c' .. S .. name .. S .. collection)
-    counts[collection] = (counts[collection] or 0) + count
-  end
-end
-for collection, count in pairs(counts) do
-  found[#found + 1] = collection
-  found[#found + 1] = count
-end
-return found
-"""
-_SWEEP = """
-local gone = 0
-for _, blob in ipairs(redis.call('ZRANGEBYSCORE', P .. 'unused', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
-  redis.call('ZREM', P .. 'unused', blob)
-  if redis.call('SCARD', P .. 'w' .. S .. blob) == 0 then
-    local number = 0
-    while redis.call('UNLINK', P .. 'b' .. S .. blob .. S .. number) == 1 do number = number + 1 end
-    gone = gone + 1
-  end
-end
-return gone
-"""
-
 
 class RedisBackend:
     """The database of a store; see `stores.backend.Backend`. May be used from several threads."""
@@ -219,16 +63,12 @@ class RedisBackend:
             )  # fmt: skip
         except (ValueError, redis.RedisError) as problem:
             raise StoreError(f"the store is no Redis URL: {type(problem).__name__}") from None
-        self._scripts = {
-            name: self._client.register_script(_COMMON + text)
-            for name, text in {
-                "fetch": _FETCH, "scan": _SCAN, "latest": _LATEST, "count": _COUNT, "commit": _COMMIT, "drop": _DROP,
-                "entry": _ENTRY,
-            }.items()
-        }  # fmt: skip
-        for name, text in {"entries": _ENTRIES, "due": _DUE, "sweep": _SWEEP, "totals": _TOTALS}.items():
-            self._scripts[name] = self._client.register_script(_LISTING + text)
-        self._check()
+        self._scripts = {name: self._client.register_script(text) for name, text in SCRIPTS.items()}
+        try:
+            self._check()
+        except StoreError:
+            self.close()
+            raise
         threading.Thread(target=self._watch, name="mockserver-redis", daemon=True).start()
 
     def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
@@ -247,26 +87,16 @@ class RedisBackend:
         version, count = self._run("count", sandbox, collection)
         return int(version), count
 
-    def commit(self, sandbox: str, version: int, changes: Changes, facts: Facts | None, used: float) -> int | None:
-        given: list[Any] = [sandbox, version, repr(used)]
-        if facts is None:
-            given += ["", "-", ""]
-        else:
-            given += [facts.key, int(facts.is_pinned), "" if facts.due is None else repr(facts.due)]
-        given += [""] if changes.kept is None else [len(changes.kept), *changes.kept]
-        given.append(len(changes.deleted))
-        for at in changes.deleted:
-            given += at[:2]
-        for collection, key, content, is_last, blobs in changes.put:
-            given += (collection, key, content, int(is_last), "-" if blobs is None else " ".join(blobs))
-        found = self._run("commit", *given)
+    def commit(self, commits: Sequence[Commit]) -> Sequence[int | None]:
+        given = [_arguments(each) for each in commits]
+        found = [self._run("commit", *given[0])] if len(given) == 1 else self._call(partial(self._commit_all, given))
         if monotonic() - self._swept > SWEEP_SECONDS:
             self._swept = monotonic()
-            self.sweep()
-        return int(found) if found else None
+            threading.Thread(target=self._sweep_aside, name="mockserver-sweep", daemon=True).start()
+        return [int(each) if each else None for each in found]
 
-    def drop(self, sandbox: str) -> bool:
-        return bool(self._run("drop", sandbox, repr(self._wall())))
+    def drop(self, sandbox: str, unused_since: float | None = None) -> bool:
+        return bool(self._run("drop", sandbox, repr(self._wall()), "inf" if unused_since is None else unused_since))
 
     def entries(self) -> Sequence[Entry]:
         return [_entry(row) for row in self._run("entries", "sandboxes", -1)]
@@ -276,6 +106,9 @@ class RedisBackend:
 
     def due(self, now: float) -> Sequence[Entry]:
         return [_entry(row) for row in self._run("due", repr(now))]
+
+    def idle(self, since: float) -> Sequence[Entry]:
+        return [_entry(row) for row in self._run("idle", repr(since))]
 
     def size(self) -> int:
         return int(self._call(lambda: self._client.zcard(PREFIX + "sandboxes")))
@@ -291,6 +124,11 @@ class RedisBackend:
             for collection, count in zip(rows[::2], rows[1::2], strict=True):
                 found[collection.decode()] = found.get(collection.decode(), 0) + count
         return found
+
+    def every(self, collection: str, key: str) -> Sequence[bytes]:
+        slices = range(0, self.size(), TOTALS_SLICE)
+        rows = [self._run("every", start, start + TOTALS_SLICE - 1, collection, key) for start in slices]
+        return [content for each in rows for content in each]
 
     def stored_bytes(self) -> int:
         return int(self._call(lambda: self._client.info("memory"))["used_memory"])
@@ -319,6 +157,24 @@ class RedisBackend:
     def sweep(self) -> None:
         """Delete blobs that no value refers to."""
         self._run("sweep", repr(self._wall() - GRACE), SWEEP_MOST)
+
+    def _commit_all(self, given: Sequence[Sequence[Any]]) -> list[Any]:
+        """Several commits in one round trip. One with an error has changed nothing; alone it will have it again."""
+        script = self._scripts["commit"]
+        with self._client.pipeline(transaction=False) as pipe:
+            for each in given:
+                pipe.evalsha(script.sha, 0, PREFIX, *each)
+            found = pipe.execute(raise_on_error=False)
+        for number, each in enumerate(found):
+            if isinstance(each, redis.exceptions.NoScriptError):
+                found[number] = script(args=(PREFIX, *given[number]))
+            elif isinstance(each, Exception):
+                found[number] = None
+        return list(found)
+
+    def _sweep_aside(self) -> None:
+        with suppress(StoreUnavailable):
+            self.sweep()
 
     def _set(self, name: str, content: bytes) -> None:
         self._call(lambda: self._client.set(name, content))
@@ -375,6 +231,23 @@ class RedisBackend:
             raise StoreError(f"Redis at {self._place} cannot be used: {str(problem)[:200]}") from None
         except (ValueError, UnicodeError, IndexError):
             raise StoreError(f"what answers at {self._place} is no Redis server") from None
+
+
+def _arguments(commit: Commit) -> list[Any]:
+    """What the script of a commit is given."""
+    facts, changes = commit.facts, commit.changes
+    given: list[Any] = [commit.sandbox, commit.version, repr(commit.used)]
+    if facts is None:
+        given += ["", "-", ""]
+    else:
+        given += [facts.key, int(facts.is_pinned), "" if facts.due is None else repr(facts.due)]
+    given += [""] if changes.kept is None else [len(changes.kept), *changes.kept]
+    given.append(len(changes.deleted))
+    for at in changes.deleted:
+        given += at[:2]
+    for collection, key, content, is_last, blobs in changes.put:
+        given += (collection, key, content, int(is_last), "-" if blobs is None else " ".join(blobs))
+    return given
 
 
 def _chunk(id_: str, number: int) -> str:

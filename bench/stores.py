@@ -1,0 +1,167 @@
+"""What a store costs that survives: SQLite and Redis against memory, two workers against one, and long histories."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+
+from bench.client import Connection, question
+from bench.load import SCRIPT, SMALL, STATUS, Load, find_wrk, note_disturbance, row_of, run_in_turns
+from bench.machine import CORES
+from bench.plan import Plan
+from bench.report import Result, Row, ratio
+from bench.targets import OURS, BenchError, Target, run_python, running
+
+CONNECTIONS = 8
+SANDBOXES = 2
+SIZES = (10, 100_000)
+"""Batches in a sandbox, between which the cost of a request should not grow."""
+PROMISES = {"queue": {"sqlite": 0.35, "redis": 0.25}, "status": {"sqlite": 0.6, "redis": 0.3}}
+REQUESTS = 500
+
+
+@contextmanager
+def stores() -> Iterator[Mapping[str, str]]:
+    """The URLs of stores by their names. That of SQLite is a file beside the server's port file."""
+    urls = {"memory": "memory", "sqlite": "sqlite://{port_file}.db"}
+    redis = shutil.which("redis-server")
+    if redis is None:
+        yield urls
+        return
+    with TemporaryDirectory(prefix="bench-redis-") as folder:
+        flags = ("--port", "0", "--unixsocket", f"{folder}/s", "--dir", folder, "--appendonly", "yes", "--save", "")
+        process = subprocess.Popen([redis, *flags], stdout=subprocess.DEVNULL)
+        try:
+            end = monotonic() + 10
+            while not Path(folder, "s").exists() and monotonic() < end:
+                sleep(0.01)
+            yield {**urls, "redis": f"unix://{folder}/s"}
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def on_store(name: str, url: str, *flags: str) -> Target:
+    return replace(OURS, key=name, label=f"ours: {name}", command=(*OURS.command, "--store", url, *flags))
+
+
+def measure_stores(plan: Plan) -> Result:
+    """Small batches queued, and their status read, with the same few connections to each store in turn."""
+    wrk = find_wrk()
+    result = Result("stores", f"{CONNECTIONS} connections ({plan.repeat} x {plan.seconds} s)", "requests/s")
+    with stores() as urls:
+        targets = [on_store(name, url) for name, url in urls.items()]
+        for what, load in (("queue", SMALL), ("status", STATUS)):
+            runs = run_in_turns(wrk, replace(load, connections=CONNECTIONS), targets, plan)
+            rows = {target.key: row_of(target, runs[target.key]) for target in targets}
+            rows = {key: replace(row, label=f"{what}, {key}") for key, row in rows.items()}
+            result.rows += rows.values()
+            result.comparisons += [
+                ratio(f"{what}: {key} / memory", rows[key], rows["memory"], "at least", PROMISES[what][key])
+                for key in rows
+                if key != "memory"
+            ]
+            note_disturbance(result, runs, tuple(rows))
+        if "redis" not in urls:
+            result.notes.append("redis-server is not installed: nothing was measured on Redis")
+    return result
+
+
+def measure_workers(plan: Plan) -> Result:
+    """Two sandboxes, each with its own load, on one worker and on two; servers and loads share all cores."""
+    wrk, samples = find_wrk(), dict[int, list[float]]({1: [], 2: []})
+    url = "sqlite://{port_file}.db"
+    for repetition in range(plan.repeat):
+        for count in sorted(samples, reverse=bool(repetition % 2)):
+            with running(on_store("sqlite", url, "--workers", str(count)), cores=CORES) as server:
+                samples[count].append(_rate(wrk, STATUS, server.port, plan.seconds))
+    one, two = (Row(f"SQLite, {count} worker{'s' * (count > 1)}", samples[count]) for count in samples)
+    title = (
+        f"status of batches in {SANDBOXES} sandboxes, {CONNECTIONS} connections each ({plan.repeat} x {plan.seconds} s)"
+    )
+    result = Result("workers", title, "requests/s", [one, two])
+    result.comparisons = [ratio("two / one", two, one, "at least", 1.5)]
+    if len(CORES) < SANDBOXES + 2:
+        result.notes.append(f"workers and load share {len(CORES)} cores: the ratio says little about more cores")
+    return result
+
+
+def _rate(wrk: str, load: Load, port: int, seconds: int) -> float:
+    """The requests per second of several loads at once, each of a sandbox of its own."""
+    running_loads = []
+    for number in range(SANDBOXES):
+        token = f"bench-{number}"
+        with Connection(port) as connection:
+            answer = connection.ask(question("POST", load.path, token=token, body=load.body))
+        path = f"{load.path}?id={json.loads(answer.body)['id']}"
+        command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), f"http://127.0.0.1:{port}{path}"]
+        environment = {**os.environ, "BENCH_METHOD": "GET", "BENCH_TOKEN": token}
+        running_loads.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+    said = [each.communicate(timeout=60)[0] for each in running_loads]
+    seen = [json.loads(each.strip().splitlines()[-1]) for each in said]
+    if any(each["bad_statuses"] or each["broken"] or not each["requests"] for each in seen):
+        raise BenchError(f"the workers did not answer every request well: {seen}")
+    return float(sum(each["requests"] * 1e6 / each["microseconds"] for each in seen))
+
+
+def measure_store_history(plan: Plan) -> Result:
+    """A request to a sandbox with few batches, and with many, in a process of its own and without HTTP."""
+    few, many = SIZES[0], SIZES[1] if plan.history >= 10_000 else 1_000
+    result = Result("stores-history", f"{REQUESTS} requests, in process, without HTTP", "us/request")
+    with stores() as urls, TemporaryDirectory(prefix="bench-") as folder:
+        for name, url in urls.items():
+            place = url.format(port_file=f"{folder}/x")
+            seen = json.loads(run_python("-m", "bench.stores", place, str(few), str(many), cores=CORES, what=name))
+            for what in ("queue", "status"):
+                rows = [Row(f"{name}, {what}, {size:,} batches", seen[str(size)][what]) for size in (few, many)]
+                result.rows += rows
+                result.comparisons.append(ratio(f"{name}: {what}, many / few", rows[1], rows[0], "at most", 1.25))
+    return result
+
+
+def main(url: str, *sizes: int) -> None:
+    """Print as JSON, for each number of batches, the median microseconds of a request in each of five rounds."""
+    from statistics import median  # noqa: PLC0415  only the process that is measured needs these
+    from time import perf_counter  # noqa: PLC0415
+
+    from mockserver.engine.build import build_engine  # noqa: PLC0415
+    from mockserver.http import Request  # noqa: PLC0415
+    from mockserver.settings.table import Settings  # noqa: PLC0415
+
+    engine = build_engine(Settings(store=url, progression="polls:1000000000"))
+    headers = {"authorization": "Bearer bench", "content-type": "application/json", "host": "localhost"}
+    numbers = iter(range(10**9))
+
+    def ask(method: str, query: str = "", body: bytes = b"") -> tuple[float, bytes]:
+        began = perf_counter()
+        answer = engine.handle(Request(method, "/ai/batches", query, headers, body))
+        taken = (perf_counter() - began) * 1e6
+        if answer.status not in {200, 202} or not isinstance(answer.body, bytes):
+            raise SystemExit(f"the engine answered {answer}")
+        return taken, answer.body
+
+    def queue() -> tuple[float, bytes]:
+        number = next(numbers)
+        return ask("POST", body=json.dumps({"prompts": [f"{number} {n} who?" for n in range(3)]}).encode())
+
+    first, found = json.loads(queue()[1])["id"], {}
+    for size in sizes:
+        for _ in range(size):
+            queue()
+        rounds: dict[str, list[float]] = {"queue": [], "status": []}
+        for _ in range(5):
+            rounds["queue"].append(median(queue()[0] for _ in range(REQUESTS // 5)))
+            rounds["status"].append(median(ask("GET", f"id={first}")[0] for _ in range(REQUESTS // 5)))
+        found[size] = rounds
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,196 @@
+"""The Lua scripts of a store in Redis. Each is given the prefix of all keys first, then mostly a sandbox."""
+
+# Keys, each after PREFIX: "s" + sandbox (a hash: version, used, key, pinned, due), "c" + sandbox + collection (a hash
+# of contents), "o" + sandbox + collection (a sorted set of keys), "n" + sandbox (its collections), "u" + sandbox (a
+# hash: the blobs of a value), "b" + blob + number (a chunk), "w" + blob (the values that refer to it); and those of
+# the whole store: "sandboxes" and "used" (sorted sets of names), "keys" (a hash of names by key), "ids", "places" and
+# "unused" (a sorted set of blobs).
+COMMON = """
+local P, S, N = ARGV[1], '\\31', ARGV[2]
+local head = P .. 's' .. S .. N
+local function of(kind, collection) return P .. kind .. S .. N .. S .. collection end
+local version = redis.call('HGET', head, 'version') or '0'
+"""
+FETCH = """
+local found = {version}
+for i = 3, #ARGV, 2 do found[#found + 1] = redis.call('HGET', of('c', ARGV[i]), ARGV[i + 1]) end
+return found
+"""
+SCAN = """
+local keys = redis.call('ZRANGE', of('o', ARGV[3]), 0, -1)
+local contents = {}
+for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
+return {version, keys, contents}
+"""
+LATEST = """
+local keys = redis.call('ZREVRANGE', of('o', ARGV[3]), ARGV[4], ARGV[4] + ARGV[5] - 1)
+local contents = {}
+for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
+return {version, keys, contents}
+"""
+COUNT = "return {version, redis.call('HLEN', of('c', ARGV[3]))}"
+USES = """
+local uses = P .. 'u' .. S .. N
+local function refer(collection, key, blobs)
+  local field = collection .. S .. key
+  local before = redis.call('HGET', uses, field)
+  if (before or '') == blobs then return end
+  for blob in string.gmatch(before or '', '[^ ]+') do
+    redis.call('SREM', P .. 'w' .. S .. blob, N .. S .. field)
+    redis.call('ZADD', P .. 'unused', now, blob)
+  end
+  for blob in string.gmatch(blobs, '[^ ]+') do redis.call('SADD', P .. 'w' .. S .. blob, N .. S .. field) end
+  if blobs == '' then redis.call('HDEL', uses, field) else redis.call('HSET', uses, field, blobs) end
+end
+local function empty(collection)
+  for _, field in ipairs(redis.call('HKEYS', uses)) do
+    if string.sub(field, 1, #collection + 1) == collection .. S then
+      refer(collection, string.sub(field, #collection + 2), '')
+    end
+  end
+  redis.call('UNLINK', of('c', collection), of('o', collection))
+  redis.call('SREM', P .. 'n' .. S .. N, collection)
+end
+"""
+COMMIT = f"""
+if version ~= ARGV[3] then return '' end
+local now, i, is_listed = ARGV[4], 9, string.byte(N) ~= 1
+{USES}
+if version == '0' then
+  redis.call('HSET', head, 'version', string.format('%.0f', redis.call('INCR', P .. 'ids') * 16777216))
+  if is_listed then redis.call('ZADD', P .. 'sandboxes', redis.call('INCR', P .. 'places'), N) end
+end
+redis.call('HSET', head, 'used', now)
+if is_listed then redis.call('ZADD', P .. 'used', now, N) end
+if ARGV[6] ~= '-' then
+  local before = redis.call('HGET', head, 'key')
+  if before and before ~= ARGV[5] then redis.call('HDEL', P .. 'keys', before) end
+  if ARGV[5] ~= '' then redis.call('HSET', P .. 'keys', ARGV[5], N) end
+  redis.call('HSET', head, 'key', ARGV[5], 'pinned', ARGV[6], 'due', ARGV[7])
+  if ARGV[7] ~= '' and is_listed then
+    redis.call('ZADD', P .. 'due', ARGV[7], N)
+  else
+    redis.call('ZREM', P .. 'due', N)
+  end
+end
+if ARGV[8] ~= '' then
+  local kept = {{}}
+  for j = 1, tonumber(ARGV[8]) do kept[ARGV[i]] = true; i = i + 1 end
+  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do
+    if not kept[collection] then empty(collection) end
+  end
+end
+local has_uses = redis.call('EXISTS', uses) == 1
+local function delete(collection, key)
+  redis.call('HDEL', of('c', collection), key)
+  redis.call('ZREM', of('o', collection), key)
+  if has_uses then refer(collection, key, '') end
+end
+local place = redis.call('HINCRBY', head, 'commits', 1) * 1048576
+local deleted = tonumber(ARGV[i]); i = i + 1
+for j = 1, deleted do delete(ARGV[i], ARGV[i + 1]); i = i + 2 end
+while i <= #ARGV do
+  local collection, key = ARGV[i], ARGV[i + 1]
+  if ARGV[i + 3] == '1' then delete(collection, key) end
+  if redis.call('HSET', of('c', collection), key, ARGV[i + 2]) == 1 then
+    redis.call('ZADD', of('o', collection), place + i, key)
+    redis.call('SADD', P .. 'n' .. S .. N, collection)
+  end
+  if ARGV[i + 4] ~= '-' then refer(collection, key, ARGV[i + 4]) end
+  i = i + 5
+end
+return string.format('%.0f', redis.call('HINCRBY', head, 'version', 1))
+"""
+DROP = f"""
+if version == '0' then return 0 end
+if tonumber(redis.call('HGET', head, 'used')) > (tonumber(ARGV[4]) or math.huge) then return 0 end
+local now = ARGV[3]
+{USES}
+for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do empty(collection) end
+local key = redis.call('HGET', head, 'key')
+if key then redis.call('HDEL', P .. 'keys', key) end
+redis.call('ZREM', P .. 'sandboxes', N)
+redis.call('ZREM', P .. 'used', N)
+redis.call('ZREM', P .. 'due', N)
+redis.call('UNLINK', head, P .. 'n' .. S .. N, uses)
+return 1
+"""
+LISTING = """
+local P, S = ARGV[1], '\\31'
+local function listed(names)
+  local found = {}
+  for i, name in ipairs(names) do
+    found[i] = {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
+  end
+  return found
+end
+"""
+ENTRIES = "return listed(redis.call('ZRANGE', P .. ARGV[2], 0, tonumber(ARGV[3])))"
+DUE = "return listed(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', ARGV[2]))"
+IDLE = "return listed(redis.call('ZRANGEBYSCORE', P .. 'used', '-inf', ARGV[2]))"
+EVERY = """
+local found = {}
+for _, name in ipairs(redis.call('ZRANGE', P .. 'sandboxes', ARGV[2], ARGV[3])) do
+  found[#found + 1] = redis.call('HGET', P .. 'c' .. S .. name .. S .. ARGV[4], ARGV[5]) or nil
+end
+return found
+"""
+ENTRY = """
+local name = N
+if version == '0' then name = redis.call('HGET', P .. 'keys', N) end
+if not name then return {} end
+return {name, unpack(redis.call('HMGET', P .. 's' .. S .. name, 'used', 'key', 'pinned', 'due'))}
+"""
+TOTALS = """
+local counts, found = {}, {}
+for _, name in ipairs(redis.call('ZRANGE', P .. 'sandboxes', ARGV[2], ARGV[3])) do
+  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. name)) do
+    local count = redis.call('HLEN', P .. 'c' .. S .. name .. S .. collection)
+    counts[collection] = (counts[collection] or 0) + count
+  end
+end
+for collection, count in pairs(counts) do
+  found[#found + 1] = collection
+  found[#found + 1] = count
+end
+return found
+"""
+SWEEP = """
+local gone = 0
+for _, blob in ipairs(redis.call('ZRANGEBYSCORE', P .. 'unused', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
+  redis.call('ZREM', P .. 'unused', blob)
+  if redis.call('SCARD', P .. 'w' .. S .. blob) == 0 then
+    local number = 0
+    while redis.call('UNLINK', P .. 'b' .. S .. blob .. S .. number) == 1 do number = number + 1 end
+    gone = gone + 1
+  end
+end
+return gone
+"""
+
+SCRIPTS = {
+    **{
+        name: COMMON + text
+        for name, text in {
+            "latest": LATEST,
+            "fetch": FETCH,
+            "scan": SCAN,
+            "count": COUNT,
+            "commit": COMMIT,
+            "drop": DROP,
+            "entry": ENTRY,
+        }.items()
+    },
+    **{
+        name: LISTING + text
+        for name, text in {
+            "entries": ENTRIES,
+            "due": DUE,
+            "idle": IDLE,
+            "sweep": SWEEP,
+            "totals": TOTALS,
+            "every": EVERY,
+        }.items()
+    },
+}
+"""All scripts by name."""

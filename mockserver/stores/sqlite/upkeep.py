@@ -1,0 +1,127 @@
+"""Work for a SQLite store that no request waits for: copying its log into the file, and deleting what is not needed."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Protocol
+
+from mockserver.errors import StoreUnavailable
+from mockserver.stores.backend import GRACE
+
+LOG_BYTES, MOST_LOG_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
+"""Bytes of the write-ahead log after which it is copied into the file, and after which commits wait for that."""
+SWEEP_SECONDS = 30.0
+"""Seconds between two searches for what can be deleted."""
+SLICE, CHUNKS = 500, 20
+"""Rows, and chunks of blobs, that are deleted in one transaction, so that it is short."""
+WRITE_SECONDS = 6 * 3600.0
+"""Seconds after which a blob is no longer being written."""
+_DELETE_ROWS = {
+    "entries": """DELETE FROM entries WHERE sandbox = ? AND id IN (SELECT id FROM entries WHERE sandbox = ? LIMIT ?)""",
+    "uses": """DELETE FROM uses WHERE sandbox = ? AND (collection, key, blob) IN
+        (SELECT collection, key, blob FROM uses WHERE sandbox = ? LIMIT ?)""",
+}
+_DELETE_CHUNKS = (
+    """DELETE FROM chunks WHERE blob = ? AND number IN (SELECT number FROM chunks WHERE blob = ? LIMIT ?)"""
+)
+_UNUSED = "SELECT id FROM blobs WHERE unused < ? AND NOT EXISTS(SELECT 1 FROM uses WHERE blob = id)"
+_DELETE_BLOB = """DELETE FROM blobs WHERE id = ? AND unused < ? AND NOT EXISTS(SELECT 1 FROM uses WHERE blob = id)
+RETURNING number"""
+
+
+class Connections(Protocol):
+    """The connections of a backend."""
+
+    path: str
+    writing: Lock
+    """Held by the thread that writes."""
+
+    def connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection for reading, which no other thread uses meanwhile."""
+
+    def reading(self, *, several: bool = True) -> AbstractContextManager[sqlite3.Connection]: ...
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]: ...
+
+
+class Upkeep:
+    """The upkeep of a store, in one thread at a time. Other processes may do the same at the same time."""
+
+    def __init__(self, connections: Connections, wall: Callable[[], float]) -> None:
+        self._connections = connections
+        self._log = Path(connections.path + "-wal")
+        self._wall = wall
+        self._swept = wall()
+        self._running = Lock()
+
+    def begin_if_due(self) -> None:
+        """Begin in a thread, if there is something to do."""
+        if (self._needs_sweep() or self._log_bytes() > LOG_BYTES) and self._running.acquire(blocking=False):
+            Thread(target=self._run, name="mockserver-upkeep", daemon=True).start()
+
+    def stop(self, seconds: float) -> None:
+        """Wait so long for the thread, and begin no more."""
+        self._running.acquire(timeout=seconds)
+
+    def sweep(self) -> None:
+        """Delete what belongs to no sandbox any more, and blobs that no value refers to, in short transactions."""
+        self._swept = self._wall()
+        with self._connections.reading() as connection:
+            dropped = [id_ for (id_,) in connection.execute("SELECT id FROM dropped")]
+        for id_ in dropped:
+            for query in _DELETE_ROWS.values():
+                self._delete_slices(query, id_, SLICE)
+            with self._connections.transaction() as connection:
+                connection.execute("DELETE FROM dropped WHERE id = ?", (id_,))
+        with self._connections.reading() as connection:
+            unused = [id_ for (id_,) in connection.execute(_UNUSED, (self._wall() - GRACE,))]
+        for id_ in unused:
+            with self._connections.transaction() as connection:
+                numbers = connection.execute(_DELETE_BLOB, (id_, self._wall() - GRACE)).fetchall()
+                connection.executemany("INSERT INTO unfinished VALUES(?, 0)", numbers)
+        with self._connections.reading() as connection:
+            query = "SELECT number FROM unfinished WHERE since < ?"
+            left = connection.execute(query, (self._wall() - WRITE_SECONDS,)).fetchall()
+        for (number,) in left:
+            self._delete_slices(_DELETE_CHUNKS, number, CHUNKS)
+            with self._connections.transaction() as connection:
+                connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
+
+    def copy_log(self) -> None:
+        """Copy the write-ahead log into the file while others write. When all of it is copied, it is begun anew.
+
+        It is never all of it while others write without a pause, so at last they wait for the rest.
+        """
+        with self._connections.connection() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if self._log_bytes() > MOST_LOG_BYTES:
+                with self._connections.writing:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _run(self) -> None:
+        try:
+            with suppress(sqlite3.Error, StoreUnavailable):
+                if self._needs_sweep():
+                    self.sweep()
+                if self._log_bytes() > LOG_BYTES:
+                    self.copy_log()
+        finally:
+            self._running.release()
+
+    def _needs_sweep(self) -> bool:
+        return self._wall() - self._swept > SWEEP_SECONDS
+
+    def _log_bytes(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _delete_slices(self, query: str, id_: int, most: int) -> None:
+        """Delete by a query that deletes at most so many rows of this id, until there are none."""
+        is_more = True
+        while is_more:
+            with self._connections.transaction() as connection:
+                is_more = connection.execute(query, (id_, id_, most)).rowcount > 0
