@@ -47,12 +47,15 @@ async def rounds(count: int) -> None:
         await asyncio.sleep(0)
 
 
-def with_live(test: Callable[[Live, CountedCalls], Awaitable[None]]) -> None:
+def with_live(test: Callable[[Live, CountedCalls], Awaitable[None]], interval: float = 1000.0) -> None:
     async def run() -> None:
         calls = CountedCalls()
         await test(Live(calls), calls)  # type: ignore[arg-type]  # all that it uses
 
-    with ThreadPoolExecutor(1) as thread:  # Playwright may hold the event loop of this one
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
+        patch.setattr(live, "INTERVAL", interval)
+        patch.setattr(live, "LOOK_INTERVAL", 0.0)
+        # Playwright may hold the event loop of this thread.
         thread.submit(asyncio.run, run()).result()
 
 
@@ -73,10 +76,7 @@ def test_one_look_at_a_sandbox_tells_all_of_its_pages() -> None:
     with_live(test)
 
 
-def test_a_sandbox_is_looked_at_while_a_page_of_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "INTERVAL", 0.0)
-    monkeypatch.setattr(live, "LOOK_INTERVAL", 0.0)
-
+def test_a_sandbox_is_looked_at_while_a_page_of_it_is_open() -> None:
     async def test(live: Live, calls: CountedCalls) -> None:
         async with live.reading("mine"):
             await rounds(20)
@@ -84,7 +84,7 @@ def test_a_sandbox_is_looked_at_while_a_page_of_it_is_open(monkeypatch: pytest.M
         await rounds(20)
         assert 5 < seen == calls.looks
 
-    with_live(test)
+    with_live(test, interval=0.0)
 
 
 def test_pages_that_are_told_of_a_change_at_once_have_one_rendering() -> None:
