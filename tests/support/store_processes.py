@@ -73,7 +73,8 @@ class StoreThread:
 
     def __enter__(self) -> "StoreThread":
         self._server.start()
-        self.api = httpx.Client(base_url=self._server.url, timeout=20, trust_env=False)
+        self.url = self._server.url
+        self.api = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
         return self
 
     def __exit__(self, *_: object) -> None:
