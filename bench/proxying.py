@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -37,10 +37,10 @@ def ours(upstream: str, *flags: str) -> Target:
 
 
 def prisms(executable: str, upstream: str) -> Target:
+    """Prism's proxy; what its document does not have it passes on, so that `/` is answered by the upstream."""
     options = ("--host", "127.0.0.1", "--port", "{port}", "--verboseLevel", "silent")
-    return Target(
-        "prism", "Prism's proxy", (executable, "proxy", str(ROOT / "openapi.yaml"), upstream, *options), "/", 404
-    )
+    command = (executable, "proxy", str(ROOT / "openapi.yaml"), upstream, *options)
+    return Target("prism", "Prism's proxy", command, "/", 202)
 
 
 def measure_proxy(plan: Plan) -> Result:
@@ -148,11 +148,12 @@ def upload(port: int) -> None:
 @contextmanager
 def upstream(answer: Answer) -> Iterator[str]:
     """A server in threads of this process."""
-    with ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listener, on_cores(LOAD_CORE):
-        thread = threading.Thread(target=_accept, args=(listener, answer), daemon=True)
-        thread.start()
-        stack.callback(listener.shutdown, socket.SHUT_RDWR)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as listener, on_cores(LOAD_CORE):
+        threading.Thread(target=_accept, args=(listener, answer), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 def _accept(listener: socket.socket, answer: Answer) -> None:

@@ -27,12 +27,10 @@ class Capture:
         self.size = 0
         """Bytes that have passed."""
         self.has_ended = False
-        self._digest = hashlib.sha256()
 
     def add(self, chunk: bytes) -> None:
         """Bytes have passed."""
         self.size += len(chunk)
-        self._digest.update(chunk)
         if self.size <= self._limit:
             self._parts.append(chunk)
             self._held += len(chunk)
@@ -54,11 +52,6 @@ class Capture:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of all bytes that have passed, in hexadecimal."""
-        return self._digest.hexdigest()
 
 
 class FileDigest:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from itertools import chain, islice
+from itertools import islice
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakSet
@@ -112,7 +112,7 @@ class JournalSpace:
     """Bounds the bytes that all journals of a server hold together.
 
     Exchanges are weighed a few at a time, so that this code and its data are in the processor's caches: weighed one by
-    one, they would take three times as long. Until then the journals may exceed their bounds.
+    one, they would take three times as long. Until then the journals may exceed their bounds in bytes.
     """
 
     def __init__(self, limit: int = sys.maxsize) -> None:
@@ -235,12 +235,16 @@ class Journal:
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
         row = (self.seen, at, operation, request, response, reason, violations, seconds)
-        self._rows.append(row)
-        body, unweighed = response.body, self._space.unweighed
-        unweighed.append((self, row))
+        rows, space, body = self._rows, self._space, response.body
+        rows.append(row)
+        space.unweighed.append((self, row))
         is_large = len(request.body) > UNWEIGHED_BYTES or not isinstance(body, bytes) or len(body) > UNWEIGHED_BYTES
-        if is_large or len(unweighed) >= UNWEIGHED:
-            self._space.weigh()
+        if is_large or len(space.unweighed) >= UNWEIGHED or (len(rows) > self._limit and not self._weights):
+            space.weigh()
+        if len(rows) > self._limit:
+            with space.lock:
+                while len(rows) > self._limit:
+                    self.drop_oldest()
 
     def add_weight(self, weight: int, used: int) -> None:
         """Count the bytes of the next exchange; called with the lock of the space held."""
@@ -302,12 +306,14 @@ def exchange_weight(request: Request, response: Response, violations: tuple[Viol
     """The bytes of an exchange's texts, bodies and violations."""
     path, headers = request.path, request.headers  # what is not in the path has one byte for each character
     weight = len(request.body) + len(request.query) + (len(path) if path.isascii() else 4 * len(path))
-    weight += sum(map(len, headers)) + sum(map(len, headers.values()))
+    for name, value in headers.items():  # twice as fast as `sum` for the few that most requests have
+        weight += len(name) + len(value)
     if len(headers) > USUAL_HEADERS:
         weight += HEADER_BYTES * (len(headers) - USUAL_HEADERS)
     if isinstance(response.body, bytes):
         weight += len(response.body)
-    weight += len("".join(chain.from_iterable(response.headers)))
+    for name, value in response.headers:
+        weight += len(name) + len(value)
     for each in violations:
         parts = (each.message, each.value, *each.location, *each.names)
         weight += VIOLATION_BYTES + sum(map(sys.getsizeof, parts))

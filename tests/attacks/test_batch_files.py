@@ -1,7 +1,7 @@
 """Batch files that hold much of nothing: reading them takes no longer than reading requests, and others are served."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from attack_server import AttackedServer, attacked_server, others_are_served
@@ -9,14 +9,14 @@ from attack_server import AttackedServer, attacked_server, others_are_served
 MEGABYTE = 1024 * 1024
 BATCH = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 TYPE = "multipart/form-data; boundary=X"
-FILES = {
-    "blank lines": (b"\n" * (60 * MEGABYTE), "too_many_blank_lines"),
-    "blank lines of Windows": (b"\r\n" * (30 * MEGABYTE), "too_many_blank_lines"),
-    "lines of spaces": ((b" " * 1000 + b"\n") * (60 * 1024), "too_many_blank_lines"),
-    "one line of spaces": (b" " * (60 * MEGABYTE), "line_too_long"),
-    "one line of a text": (b'"' + "é".encode() * (30 * MEGABYTE) + b'"', "line_too_long"),
-    "byte order marks": (b"\xef\xbb\xbf" * (20 * MEGABYTE), "line_too_long"),
-    "brackets": ((b"[" * 5000 + b"\n") * (12 * 1024), "invalid_json_line"),
+FILES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "blank lines": (lambda: b"\n" * (60 * MEGABYTE), "too_many_blank_lines"),
+    "blank lines of Windows": (lambda: b"\r\n" * (30 * MEGABYTE), "too_many_blank_lines"),
+    "lines of spaces": (lambda: (b" " * 1000 + b"\n") * (60 * 1024), "too_many_blank_lines"),
+    "one line of spaces": (lambda: b" " * (60 * MEGABYTE), "line_too_long"),
+    "one line of a text": (lambda: b'"' + "é".encode() * (30 * MEGABYTE) + b'"', "line_too_long"),
+    "byte order marks": (lambda: b"\xef\xbb\xbf" * (20 * MEGABYTE), "line_too_long"),
+    "brackets": (lambda: (b"[" * 5000 + b"\n") * (12 * 1024), "invalid_json_line"),
 }
 
 
@@ -48,7 +48,8 @@ def upload(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_empty_lists_fails_its_batch_and_delays_no_other_request(server: AttackedServer, name: str) -> None:
-    content, code = FILES[name]
+    make, code = FILES[name]
+    content = make()
 
     with others_are_served(server):
         found = run_batch(server, content)

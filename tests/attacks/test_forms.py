@@ -3,7 +3,7 @@
 import json
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -61,26 +61,29 @@ def test_a_charset_parameter_takes_no_time(
     assert status == wanted
 
 
-FALSE_BOUNDARIES = part("file", b"\r\n--X!" * (30 * MEGABYTE // 6), "a.jsonl") + b"--X--\r\n"
-ATTACKS = {
-    "false boundaries": FALSE_BOUNDARIES,
-    "false boundaries in the preamble": b"\r\n--X!" * (30 * MEGABYTE // 6) + upload(b"{}"),
-    "nearly boundaries": part("file", b"\r\n--\r\n-" * (30 * MEGABYTE // 7), "a.jsonl"),
-    "bare newlines": b"\n--X" * (30 * MEGABYTE // 4),
-    "padding": b"--X" + b" " * (30 * MEGABYTE),
-    "padding at the end": upload(b"{}")[:-2] + b" " * (30 * MEGABYTE),
-    "a header name without end": b"--X\r\n" + b"a" * (30 * MEGABYTE),
-    "a header value without end": b"--X\r\nContent-Disposition: " + b";" * (30 * MEGABYTE),
-    "a header of quotes": b"--X\r\nContent-Disposition: form-data" + b';"' * 2000 + b"\r\n\r\n",
-    "many headers": b"--X\r\n" + b"a: b\r\n" * (30 * MEGABYTE // 6),
-    "many tiny fields": b"".join(part("a", b"") for _ in range(300_000)),
-    "many tiny parts without headers": b"--X\r\n\r\n\r\n" * 1_000_000,
-    "many files": b"".join(part("a", b"", "a") for _ in range(200_000)),
-    "costly headers in every part": b"".join(
+def false_boundaries() -> bytes:
+    return part("file", b"\r\n--X!" * (30 * MEGABYTE // 6), "a.jsonl") + b"--X--\r\n"
+
+
+ATTACKS: dict[str, Callable[[], bytes]] = {
+    "false boundaries": false_boundaries,
+    "false boundaries in the preamble": lambda: b"\r\n--X!" * (30 * MEGABYTE // 6) + upload(b"{}"),
+    "nearly boundaries": lambda: part("file", b"\r\n--\r\n-" * (30 * MEGABYTE // 7), "a.jsonl"),
+    "bare newlines": lambda: b"\n--X" * (30 * MEGABYTE // 4),
+    "padding": lambda: b"--X" + b" " * (30 * MEGABYTE),
+    "padding at the end": lambda: upload(b"{}")[:-2] + b" " * (30 * MEGABYTE),
+    "a header name without end": lambda: b"--X\r\n" + b"a" * (30 * MEGABYTE),
+    "a header value without end": lambda: b"--X\r\nContent-Disposition: " + b";" * (30 * MEGABYTE),
+    "a header of quotes": lambda: b"--X\r\nContent-Disposition: form-data" + b';"' * 2000 + b"\r\n\r\n",
+    "many headers": lambda: b"--X\r\n" + b"a: b\r\n" * (30 * MEGABYTE // 6),
+    "many tiny fields": lambda: b"".join(part("a", b"") for _ in range(300_000)),
+    "many tiny parts without headers": lambda: b"--X\r\n\r\n\r\n" * 1_000_000,
+    "many files": lambda: b"".join(part("a", b"", "a") for _ in range(200_000)),
+    "costly headers in every part": lambda: b"".join(
         part(f"f{n}", b"", extra=b"a: " + b'";' * 1900 + b"\r\n") for n in range(100)
     ),
-    "costly names in every part": b"".join(part(f"f{n}" + "\\;" * 1900, b"") for n in range(100)),
-    "forms within forms": b"".join(
+    "costly names in every part": lambda: b"".join(part(f"f{n}" + "\\;" * 1900, b"") for n in range(100)),
+    "forms within forms": lambda: b"".join(
         part(f"f{n}", b"--Y\r\n" * 1000, extra=b"Content-Type: multipart/mixed; boundary=Y\r\n") for n in range(90)
     ),
 }
@@ -88,13 +91,13 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_others_are_served_while_a_form_is_parsed(server: AttackedServer, name: str) -> None:
-    at_rest = server.resident()
+    at_rest, form = server.resident(), ATTACKS[name]()
 
     with others_are_served(server):
-        status, body = server.request("POST", "/v1/files", ATTACKS[name], content_type=TYPE)
+        status, body = server.request("POST", "/v1/files", form, content_type=TYPE)
 
     assert status in {200, 400}, body
-    assert server.resident() < at_rest + 4 * len(ATTACKS[name]) + 16 * MEGABYTE
+    assert server.resident() < at_rest + 4 * len(form) + 16 * MEGABYTE
 
 
 def test_a_content_type_may_not_be_long(server: AttackedServer) -> None:

@@ -3,7 +3,7 @@
 import http.client
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
 import orjson
@@ -34,24 +34,24 @@ def ordinary_chat(size: int) -> bytes:
 
 
 BATCHES, CHAT = "/ai/batches", "/v1/chat/completions"
-BODIES: dict[str, tuple[str, bytes, int]] = {
-    "lists": (BATCHES, tiny(b'{"prompts":[', b"[],", b"[]]}"), 422),
-    "objects": (CHAT, tiny(b'{"messages":[', b'{"a":1},', b"1]}"), 400),
-    "members": (BATCHES, tiny(b"{", b'"a":1,', b'"a":1}'), 422),
-    "nesting": (BATCHES, b"[" * SIZE, 422),
-    "escapes": (BATCHES, tiny(b'{"prompts":["', b"\\u0041", b'"]}'), 422),
-    "digits": (BATCHES, tiny(b'{"prompts":[', b"1" * 1_000_000 + b",", b"1]}"), 422),
-    "one long text": (CHAT, tiny(b'{"model":"a","messages":[{"role":1,"content":"', b"a", b'"}]}'), 400),
+BODIES: dict[str, tuple[str, Callable[[], bytes], int]] = {
+    "lists": (BATCHES, lambda: tiny(b'{"prompts":[', b"[],", b"[]]}"), 422),
+    "objects": (CHAT, lambda: tiny(b'{"messages":[', b'{"a":1},', b"1]}"), 400),
+    "members": (BATCHES, lambda: tiny(b"{", b'"a":1,', b'"a":1}'), 422),
+    "nesting": (BATCHES, lambda: b"[" * SIZE, 422),
+    "escapes": (BATCHES, lambda: tiny(b'{"prompts":["', b"\\u0041", b'"]}'), 422),
+    "digits": (BATCHES, lambda: tiny(b'{"prompts":[', b"1" * 1_000_000 + b",", b"1]}"), 422),
+    "one long text": (CHAT, lambda: tiny(b'{"model":"a","messages":[{"role":1,"content":"', b"a", b'"}]}'), 400),
     "as many values as are allowed": (
         BATCHES,
-        tiny(b'{"prompts":[', b"[[[]]],              " * 4, b"1]}", 8 * MB),
+        lambda: tiny(b'{"prompts":[', b"[[[]]],              " * 4, b"1]}", 8 * MB),
         422,
     ),
-    "no JSON": (BATCHES, tiny(b'{"prompts":["', b"a", b""), 422),
-    "a path that there is not": ("/ai/nothing", b"a" * SIZE, 404),
-    "a chat": (CHAT, ordinary_chat(20 * MB), 200),
-    "wide prompts": (BATCHES, orjson.dumps({"prompts": ["\U0001f600" * 2047] * 1000}), 202),
-    "an admin body": ("/__admin/import", tiny(b'{"a":[', b"[],", b"[]]}"), 422),
+    "no JSON": (BATCHES, lambda: tiny(b'{"prompts":["', b"a", b""), 422),
+    "a path that there is not": ("/ai/nothing", lambda: b"a" * SIZE, 404),
+    "a chat": (CHAT, lambda: ordinary_chat(20 * MB), 200),
+    "wide prompts": (BATCHES, lambda: orjson.dumps({"prompts": ["\U0001f600" * 2047] * 1000}), 202),
+    "an admin body": ("/__admin/import", lambda: tiny(b'{"a":[', b"[],", b"[]]}"), 422),
 }
 
 
@@ -111,11 +111,11 @@ def server() -> Iterator[AttackedServer]:
         yield started
 
 
-@pytest.mark.parametrize(("path", "body", "status"), BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize(("path", "make", "status"), BODIES.values(), ids=BODIES.keys())
 def test_memory_is_proportional_to_the_bytes_in_flight(
-    server: AttackedServer, path: str, body: bytes, status: int
+    server: AttackedServer, path: str, make: Callable[[], bytes], status: int
 ) -> None:
-    rest = server.resident()
+    body, rest = make(), server.resident()
     forget_peak(server)
 
     with others_are_served(server):
@@ -129,7 +129,7 @@ def test_memory_is_proportional_to_the_bytes_in_flight(
 
 
 def test_chunked_bodies_use_no_more_memory_than_others(server: AttackedServer) -> None:
-    body, rest = BODIES["lists"][1], server.resident()
+    body, rest = BODIES["lists"][1](), server.resident()
     forget_peak(server)
 
     with others_are_served(server):

@@ -1,9 +1,7 @@
 """Copies of bodies that pass through the proxy: bounded, and the beginning of what passed."""
 
-import hashlib
-
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mockserver.contract import capture
@@ -12,6 +10,8 @@ from mockserver.contract.capture import Capture
 SHOWN, LIMIT = 10, 20
 
 
+@example([b"a" * 6, b"b" * 15])
+@example([b"a" * 15, b"b" * 15])
 @given(st.lists(st.binary(max_size=15), max_size=8))
 def test_a_body_is_kept_whole_or_its_beginning(chunks: list[bytes]) -> None:
     body = b"".join(chunks)
@@ -22,6 +22,6 @@ def test_a_body_is_kept_whole_or_its_beginning(chunks: list[bytes]) -> None:
             kept.add(each)
     kept.has_ended = True
 
-    assert (kept.size, kept.digest) == (len(body), hashlib.sha256(body).hexdigest())
+    assert kept.size == len(body)
     assert kept.is_whole == (len(body) <= LIMIT)
     assert kept.content == (body if kept.is_whole else body[:SHOWN])

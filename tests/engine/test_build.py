@@ -135,3 +135,25 @@ def test_earlier_fixture_folders_have_precedence(tmp_path: Path) -> None:
     engine = make_engine(fixtures=(str(tmp_path / "first"), str(tmp_path / "second")))
 
     assert "first" in value_of(ask(engine, "GET", "/ai", query={"prompt": "weather?"}))["completionHtml"]
+
+
+def test_an_overlay_changes_the_documents_that_are_served_and_what_matches_none_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    things = make_document({"/things": {"get": make_operation("listThings", example={"things": 1})}})
+    others = make_document({"/others": {"get": make_operation("listOthers", example={"others": 1})}})
+    files = tuple(str(write_json(tmp_path / f"{n}.json", each)) for n, each in enumerate((things, others)))
+    example = "['get']['responses']['200']['content']['application/json']['example']"
+    actions = [
+        {"target": f"$['paths']['/things']{example}", "update": {"things": 2}},
+        {"target": "$['paths']['/nothing']", "remove": True},
+    ]
+    overlay = write_json(tmp_path / "overlay.json", {"overlay": "1.0.0", "actions": actions})
+
+    engine = make_engine(spec=files, overlay=(str(overlay),))
+
+    assert value_of(ask(engine, "GET", "/things")) == {"things": 2}
+    assert value_of(ask(engine, "GET", "/others")) == {"others": 1}
+    assert [each.getMessage() for each in caplog.records] == [
+        f"{overlay}: the target $['paths']['/nothing'] matches nothing in the document"
+    ]

@@ -6,7 +6,7 @@ each request in a blob beside it. Both are bounded: of older requests only the s
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import orjson
 
@@ -216,7 +216,7 @@ def report(world: ApiContext, sandbox: Sandbox, after: int = 0, limit: int = 100
     }
 
 
-class _Priced(NamedTuple):
+class _Priced(Record, frozen=True, gc=False):
     """Usage, its cost, and its cost at live prices; in nano-dollars."""
 
     entry: UsageEntry
@@ -311,10 +311,10 @@ def _fold(sandbox: Sandbox, account: str, world: ApiContext) -> None:
 def _sum_of(used: Sequence[_Priced]) -> UsageEntry:
     """The sum of entries of one operation and model, as an entry."""
     return used[-1].entry._replace(
-        prompt_tokens=sum(each.entry.prompt_tokens for each in used),
-        completion_tokens=sum(each.entry.completion_tokens for each in used),
-        cost=sum(each.cost for each in used),
-        requests=sum(each.entry.requests for each in used),
+        prompt_tokens=sum([each.entry.prompt_tokens for each in used]),
+        completion_tokens=sum([each.entry.completion_tokens for each in used]),
+        cost=sum([each.cost for each in used]),
+        requests=sum([each.entry.requests for each in used]),
         id="",
         events=None,
     )

@@ -20,7 +20,7 @@ from mockserver.openapi.operations import Operation, bare_media_type, is_json
 from mockserver.redaction import REDACTED
 from mockserver.sandbox.journal import ON_DEMAND, Exchange, without_secrets
 from mockserver.verify.pact import states
-from mockserver.verify.pact.matching import body_rules, documented_values, rule, shape_of
+from mockserver.verify.pact.matching import MAX_DEPTH, body_rules, documented_values, is_deep, rule, shape_of
 from mockserver.verify.pact.requests import Argument, RequestBody, find_arguments, with_values
 from mockserver.verify.pact.states import KnownIds, ProviderState
 
@@ -28,13 +28,15 @@ MAX_BODY = 256 * 1024
 """The most bytes of a request's body."""
 INVALID, ON_REQUEST, UNKNOWN, FAILED, LARGE = (
     "not allowed by the document", "answered on demand (stub, fault, Prefer, magic token or marker)",
-    "no documented operation", "server error", "body too large",
+    "no documented operation", "server error", "body too large, or nested too deeply",
 )  # fmt: skip
 """Why an exchange is no interaction."""
 _FAILED = frozenset({Reason.TIMED_OUT, Reason.UNAVAILABLE, Reason.FAILED})
 _EMAIL = re.compile(rb"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _SAMPLE_EMAIL = b"redacted@example.com"
 _STATUS_NAMES = ("status", "state")
+_MEANINGFUL = frozenset({"location", "retry-after"})
+"""Headers that clients act upon."""
 
 
 class Interaction(NamedTuple):
@@ -145,13 +147,14 @@ def credentials(operation: Operation, exchange: Exchange) -> list[tuple[str, str
 
 
 def json_body(response: Response) -> Any:
-    """The JSON of a response; None if it has none."""
+    """The JSON of a response; None if it has none, or one that is nested too deeply."""
     if not isinstance(response.body, bytes) or not is_json(response.media_type):
         return None
     try:
-        return orjson.loads(response.body)
+        value = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         return None
+    return None if is_deep(value) else value
 
 
 def _why_not(exchange: Exchange) -> str:
@@ -164,7 +167,16 @@ def _why_not(exchange: Exchange) -> str:
         return ON_REQUEST
     if exchange.response.status >= 500 or exchange.reason in _FAILED:
         return FAILED
-    return LARGE if len(exchange.request.body) > MAX_BODY else ""
+    return LARGE if len(exchange.request.body) > MAX_BODY or _is_deep_body(exchange.request.body) else ""
+
+
+def _is_deep_body(body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    try:
+        return is_deep(orjson.loads(body))
+    except orjson.JSONDecodeError:  # a form, or another text
+        return False
 
 
 def _without_emails(exchange: Exchange) -> Exchange:
@@ -250,11 +262,12 @@ def _response(
         pattern = re.sub(r"[.+]", r"\\\g<0>", media_type) + r"(\s*;.*)?"
         rules["Content-Type"] = rule({"match": "regex", "regex": pattern})
     documented = operation.response(response.status)
-    stated = {name.lower(): name for name in (documented.headers if documented else {})}
+    stated = documented.headers.items() if documented else ()
+    needed = {name.lower() for name, definition in stated if definition.get("required")} | _MEANINGFUL
     for name, text in response.headers:
-        if name.lower() in stated and name.lower() != "content-type":
-            headers[stated[name.lower()]] = [text]
-            rules[stated[name.lower()]] = rule({"match": "regex", "regex": ".+"})
+        if name.lower() in needed and name.lower() != "content-type":
+            headers[name] = [text]
+            rules[name] = rule({"match": "regex", "regex": ".+"})
     if headers:
         found["headers"] = headers
     shape: Any = None

@@ -16,7 +16,10 @@ from mockserver.openapi.schema import Schema
 MAX_TEXT = 200
 """The most characters of a text in an example."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAX_DEPTH = 8
+MAX_DEPTH = 100
+"""The most levels of a body."""
+_MAX_ALTERNATIVES = 8
+"""The most levels of `allOf`, `anyOf` and `oneOf` within each other."""
 Rules = dict[str, Any]
 Nodes = Sequence[Mapping[str, Any]]
 """The schemas that describe one value: one, and its alternatives."""
@@ -49,6 +52,22 @@ def shape_of(value: Any) -> Any:
         shapes = {orjson.dumps(shape): shape for shape in map(shape_of, value)}
         return [shapes[each] for each in sorted(shapes)]
     return type(value).__name__
+
+
+def is_deep(value: Any) -> bool:
+    """Whether a JSON value is nested more deeply than a contract can hold."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 class _Walk:
@@ -107,7 +126,7 @@ class _Walk:
         return found
 
     def _alternatives(self, definition: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-        if self._schema is None or not isinstance(definition, Mapping) or depth > _MAX_DEPTH:
+        if self._schema is None or not isinstance(definition, Mapping) or depth > _MAX_ALTERNATIVES:
             return
         node = self._schema.resolved(dict(definition))
         yield node

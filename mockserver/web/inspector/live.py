@@ -2,7 +2,8 @@
 
 Requests of clients do nothing for open pages. A task looks at each sandbox that has some, every INTERVAL; a change gets
 a number, and pages that are told of it fetch themselves again. They send the number: what was rendered since that
-change, or is being rendered, is sent to all of them. What took long to render is fetched again less often.
+change, or is being rendered, is sent to all of them. What took long to render is fetched again less often, and so is
+each of many pages.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ PAUSE_HEADER = "X-Inspector-Pause"
 LEAST_PAUSE, MOST_PAUSE = 1.0, 30.0
 PAUSE_RATIO = 50
 """The pause after a rendering, in multiples of the time that it took."""
+PAUSE_PER_PAGE = 0.2
+"""The seconds of a pause for each open page: so many seconds pass, on average, between two fetches of any page."""
 
 
 class Watch:
@@ -101,24 +104,24 @@ class Live:
         now, known = perf_counter(), self._renderings.get(address)
         if known is None or not known.serves(told, now):
             watch = self._watches.get(sandbox)
-            known = _Rendering(watch.version if watch else 0, now, asyncio.create_task(_timed(render)))
+            known = _Rendering(watch.version if watch else 0, now, asyncio.create_task(self._render(render)))
             current = {place: each for place, each in self._renderings.items() if each.serves(0, now)}
             self._renderings = {**current, address: known}
         return await asyncio.shield(known.page)
+
+    async def _render(self, render: Callable[[], Awaitable[Response]]) -> Response:
+        begun = perf_counter()
+        page = await render()
+        readers = sum(each.readers for each in self._watches.values())
+        pause = min(max(PAUSE_RATIO * (perf_counter() - begun), PAUSE_PER_PAGE * readers), MOST_PAUSE)
+        if pause > LEAST_PAUSE:
+            page.headers[PAUSE_HEADER] = f"{pause:.1f}"
+        return page
 
     async def _follow(self, watch: Watch, sandbox: str) -> None:
         while True:
             await watch.look(self.calls, sandbox)
             await asyncio.sleep(max(INTERVAL, LOOK_INTERVAL * len(self._watches)))
-
-
-async def _timed(render: Callable[[], Awaitable[Response]]) -> Response:
-    begun = perf_counter()
-    page = await render()
-    pause = min(PAUSE_RATIO * (perf_counter() - begun), MOST_PAUSE)
-    if pause > LEAST_PAUSE:
-        page.headers[PAUSE_HEADER] = f"{pause:.1f}"
-    return page
 
 
 async def _state(calls: AdminCalls, sandbox: str) -> bytes:

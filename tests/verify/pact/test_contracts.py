@@ -4,15 +4,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 from batch_client import chats
 from builders import ask, make_document, make_engine, make_operation, make_request, queue, value_of, write_json
 
 from mockserver.engine.engine import Engine
-from mockserver.http import Upload
+from mockserver.http import Response, Upload
 from mockserver.sandbox.blobs import Blob
 from mockserver.verify.pact.contracts import contracts_of, file_name, merge_contracts
-from mockserver.verify.pact.interactions import FAILED, INVALID, ON_REQUEST
+from mockserver.verify.pact.interactions import FAILED, INVALID, LARGE, ON_REQUEST
 
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 
@@ -193,3 +194,27 @@ def test_no_secret_and_no_address_is_in_a_file() -> None:
 
     assert token not in written and "ann@corp" not in written and "hunter2" not in written
     assert "Bearer [redacted]" in written
+
+
+def nested(levels: int) -> Any:
+    value: Any = "end"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_bodies_that_are_nested_deeply_or_large_are_left_out() -> None:
+    """Those of a live API behind the proxy, for ours are rejected."""
+    engine = make_engine()
+    journal = engine.sandboxes.open("test").journal
+    answer = Response(202, "application/json", json.dumps({"id": "a", "count": 1, "more": nested(240)}).encode())
+    for value in (nested(90), nested(120), nested(200), "x" * 300_000):
+        journal.record(0.0, "queueBatch", make_request("POST", "/ai/batches", json=value), answer, "", ())
+
+    pact = contract(engine)
+
+    [only] = pact["interactions"]
+    assert only["request"]["body"]["content"] == nested(90)
+    assert "body" not in only["response"]
+    assert pact["metadata"]["mockserver"]["left_out"] == {LARGE: 3}
+    assert orjson.loads(orjson.dumps(pact)) == pact

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -50,7 +52,8 @@ def with_live(test: Callable[[Live, CountedCalls], Awaitable[None]]) -> None:
         calls = CountedCalls()
         await test(Live(calls), calls)  # type: ignore[arg-type]  # all that it uses
 
-    asyncio.run(run())
+    with ThreadPoolExecutor(1) as thread:  # Playwright may hold the event loop of this one
+        thread.submit(asyncio.run, run()).result()
 
 
 def test_one_look_at_a_sandbox_tells_all_of_its_pages() -> None:
@@ -128,5 +131,19 @@ def test_a_page_that_takes_long_is_fetched_again_less_often(monkeypatch: pytest.
 
         assert slow.headers["x-inspector-pause"] == "15.0"
         assert "x-inspector-pause" not in quick.headers
+
+    with_live(test)
+
+
+def test_each_of_many_open_pages_is_fetched_less_often() -> None:
+    async def test(live: Live, _: CountedCalls) -> None:
+        page = CountedPage()
+        page.may_end.set()
+        async with AsyncExitStack() as stack:
+            for n in range(20):
+                await stack.enter_async_context(live.reading("mine"))
+                if n in {3, 19}:
+                    shown = await live.page(f"/requests?{n}", "mine", 0, page.render)
+                    assert shown.headers.get("x-inspector-pause") == {3: None, 19: "4.0"}[n]
 
     with_live(test)

@@ -148,6 +148,7 @@ for (const area of document.querySelectorAll("[data-drop]")) {
 }
 
 addCopyButtons(document);
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 readClock();
 setInterval(showClock, 250);
 listen();
