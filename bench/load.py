@@ -161,7 +161,7 @@ def note_disturbance(result: Result, runs: Mapping[str, Sequence[Run]], keys: Se
 
 def row_of(target: Target, runs: Sequence[Run]) -> Row:
     share, p99 = min(run.share for run in runs), max(run.p99 for run in runs)
-    busy = median(run.rate / run.share for run in runs)
+    busy = median(run.rate / max(run.share, 0.01) for run in runs)
     remark = f"core {share:.0%}, {busy:,.0f}/s of core time, p99 {p99:.1f} ms"
     return Row(target.label, [run.rate for run in runs], remark)
 

@@ -63,8 +63,10 @@ class SharedStore:
 
     def drop(self, sandbox: str) -> None:
         self.backend.drop(sandbox)
-        self._partitions.pop(sandbox, None)
+        self.release(sandbox)
 
     def release(self, sandbox: str) -> None:
         """Forget what is known of a sandbox, which stays in the store."""
-        self._partitions.pop(sandbox, None)
+        partition = self._partitions.pop(sandbox, None)
+        if partition is not None:
+            partition.forget_if_free()  # its values, at once: a partition is part of reference cycles

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from store_processes import ROOT, StoreProcess, StoreThread, StoreWorld, queue, store_world
+from store_processes import ROOT, AnyServer, StoreProcess, StoreThread, StoreWorld, queue, store_world
 from store_servers import RedisServer, redis_server
 from waiting import eventually
 
@@ -227,7 +227,7 @@ def test_a_wrong_password_is_refused_and_a_right_one_is_not_shown() -> None:
         server.remove()
 
 
-def ask_many(server: StoreProcess, count: int) -> list[httpx.Response]:
+def ask_many(server: AnyServer, count: int) -> list[httpx.Response]:
     """The answers to as many requests at once, each of another sandbox, each within 5 seconds."""
 
     def ask(number: int) -> httpx.Response:
@@ -322,6 +322,29 @@ def test_a_file_that_another_process_has_locked_is_refused_at_the_start_and_503_
         answer = server.ask("POST", "/ai/batches", json={"prompts": ["b"]})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
+        other.execute("ROLLBACK")
+    other.close()
+    queue(server, "b")
+
+
+def test_while_the_file_is_locked_requests_wait_side_by_side_and_the_event_loop_does_not(
+    world: StoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_backend, "BUSY_SECONDS", 1.0)
+    server = world.start_thread()
+    queue(server, "a")
+    with sqlite3.connect(world.url.removeprefix("sqlite://"), isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asking = threading.Thread(target=ask_many, args=(server, 1))
+        asking.start()
+
+        while_one_waits = [server.ask("GET", "/health").status_code, not asking.is_alive()]
+        answers = ask_many(server, 6)
+
+        asking.join()
+        assert while_one_waits == [200, False]
+        assert {(each.status_code, each.headers["retry-after"]) for each in answers} == {(503, "1")}
+        assert all("has locked it" in each.json()["error"]["message"] for each in answers)
         other.execute("ROLLBACK")
     other.close()
     queue(server, "b")

@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 import pytest
 from receiver import receiving
-from store_processes import StoreProcess, StoreWorld, create_job, lines, queue, store_world, upload
+from store_processes import StoreProcess, StoreThread, StoreWorld, create_job, lines, queue, store_world, upload
 
 SHARED = ("sqlite", "redis")
 FROZEN = ("--clock", "frozen@2026-04-12T00:00:00", "--progression", "polls:3")
+IN_THREADS = {"clock": "frozen@2026-04-12T00:00:00", "progression": "polls:3"}
+"""The same settings for servers in this process."""
 
 
 @pytest.fixture(params=SHARED)
@@ -121,9 +123,9 @@ def every(server: StoreProcess, path: str, name: str) -> list[Any]:
 
 
 def test_two_replicas_and_one_server_in_memory_give_the_same_ids(world: StoreWorld) -> None:
-    replicas = [world.start(*FROZEN), world.start(*FROZEN)]
+    replicas = [world.start_thread(**IN_THREADS), world.start_thread(**IN_THREADS)]
     with store_world("memory") as alone:
-        server = alone.start(*FROZEN)
+        server = alone.start_thread(**IN_THREADS)
         wanted = [queue(server, "same", str(n % 3)) for n in range(12)]
 
         assert [queue(replicas[n % 2], "same", str(n % 3)) for n in range(12)] == wanted
@@ -152,7 +154,7 @@ def test_a_stub_is_used_as_often_as_it_says_whichever_replica_is_asked(world: St
 
 
 def test_polls_count_wherever_they_arrive(world: StoreWorld) -> None:
-    one, other = world.start(*FROZEN), world.start(*FROZEN)
+    one, other = world.start_thread(**IN_THREADS), world.start_thread(**IN_THREADS)
     job = create_job(one, upload(one, lines(3)))
 
     statuses = [server.ask("GET", f"/v1/batches/{job}").json()["status"] for server in (one, other, one, other)]
@@ -161,7 +163,7 @@ def test_polls_count_wherever_they_arrive(world: StoreWorld) -> None:
 
 
 def test_what_an_admin_call_changes_on_one_replica_holds_on_the_other(world: StoreWorld) -> None:
-    one, other = world.start(*FROZEN), world.start(*FROZEN)
+    one, other = world.start_thread(**IN_THREADS), world.start_thread(**IN_THREADS)
     admin: dict[str, Any] = {"params": {"sandbox": "test"}}
     for server in (one, other):
         server.ask("GET", "/user")
@@ -208,14 +210,14 @@ def test_a_scripted_transcript_is_the_same_on_every_store() -> None:
     transcripts = {}
     for kind in ("memory", *SHARED):
         with store_world(kind) as world:
-            server = world.start(*FROZEN)
+            server = world.start_thread(**IN_THREADS)
             transcripts[kind] = list(transcript(server))
 
     assert transcripts["sqlite"] == transcripts["memory"]
     assert transcripts["redis"] == transcripts["memory"]
 
 
-def transcript(server: StoreProcess) -> Iterator[tuple[int, dict[str, str], bytes]]:
+def transcript(server: StoreThread) -> Iterator[tuple[int, dict[str, str], bytes]]:
     """The answers to a script over both APIs and the admin API."""
     headers = {"Host": "mock.test"}
     batch, ids = "", {}

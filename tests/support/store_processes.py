@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from resource import RLIMIT_FSIZE, prlimit
 from typing import Any
@@ -73,7 +73,8 @@ class StoreThread:
 
     def __enter__(self) -> "StoreThread":
         self._server.start()
-        self.api = httpx.Client(base_url=self._server.url, timeout=20, trust_env=False)
+        self.url = self._server.url
+        self.api = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,6 +86,9 @@ class StoreThread:
         return self.api.request(method, path, headers=headers, **given)
 
 
+AnyServer = StoreProcess | StoreThread
+
+
 class StoreWorld:
     """A store and the servers on it."""
 
@@ -92,12 +96,18 @@ class StoreWorld:
         self.folder = folder
         self.url = url
         self._started: list[StoreProcess] = []
+        self._threads = ExitStack()
 
     def start(self, *flags: str, file_bytes: int | None = None) -> StoreProcess:
         self._started.append(StoreProcess(self.folder, self.url, *flags, file_bytes=file_bytes))
         return self._started[-1]
 
+    def start_thread(self, **changes: Any) -> StoreThread:
+        """A server in this process, which is enough where none is killed."""
+        return self._threads.enter_context(StoreThread(self.url, **changes))
+
     def end(self) -> None:
+        self._threads.close()
         for each in self._started:
             if each.process.poll() is None:
                 each.kill()
@@ -115,14 +125,14 @@ def store_world(kind: str) -> Iterator[StoreWorld]:
             world.end()
 
 
-def queue(server: StoreProcess | StoreThread, *prompts: str, **given: Any) -> str:
+def queue(server: AnyServer, *prompts: str, **given: Any) -> str:
     """The id of a new batch of Agent First."""
     answer = server.ask("POST", "/ai/batches", json={"prompts": list(prompts)}, **given)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
-def upload(server: StoreProcess, content: bytes, **given: Any) -> str:
+def upload(server: AnyServer, content: bytes, **given: Any) -> str:
     """The id of a new batch file of AgileCloud."""
     files = {"file": ("lines.jsonl", content)}
     answer = server.ask("POST", "/v1/files", files=files, data={"purpose": "batch"}, **given)
@@ -139,7 +149,7 @@ def lines(count: int, size: int = 10) -> bytes:
     return "".join(line % (number, "word " * (size // 5)) for number in range(count)).encode()
 
 
-def create_job(server: StoreProcess, file: str, **given: Any) -> str:
+def create_job(server: AnyServer, file: str, **given: Any) -> str:
     """The id of a new batch of AgileCloud."""
     body = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
     answer = server.ask("POST", "/v1/batches", json=body, **given)

@@ -368,7 +368,7 @@ def test_a_client_that_disconnects_within_its_body_is_no_error() -> None:
 def test_an_internal_error_is_answered_in_json_and_logged_with_its_traceback(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cast(Any, client.app).engine.sandboxes, "by_use", lambda: [None])
+    monkeypatch.setattr(cast(Any, client.app).engine.sandboxes, "page_by_use", lambda *_: ([None], 1))
 
     answer = client.get("/__admin/sandboxes")
 
