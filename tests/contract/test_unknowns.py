@@ -163,6 +163,19 @@ def test_a_job_that_does_not_end_is_not_waited_for_beyond_the_budget(
     assert report["requests"] == 7
 
 
+def test_the_text_says_why_a_question_was_not_answered(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    live = servers.live()
+
+    main(["verify", live.url, *FAST, "--unknown", "all"])
+    asked = capsys.readouterr().out
+    main(["verify", live.url, *FAST, "--only", "Agent First"])
+    besides = capsys.readouterr().out
+
+    assert "unknown empty-prompt: not observed: POST is not among --methods" in asked
+    assert "POST /v1/embeddings" not in asked  # no question is about it
+    assert re.search(r"unknown: \d+ more were not observed; `--unknown all --plan` lists what each needs", besides)
+
+
 def test_the_plan_lists_what_each_question_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "http://127.0.0.1:9", "--unknown", "all", "--plan"]) == 0
 

@@ -116,7 +116,7 @@ def format_drift(report: DriftReport, form: str) -> str:
         lines += [f"  live:    {each.live}"] if each.live else []
         lines += [f"  sandbox: {each.sandbox}"] if each.sandbox else []
         lines += [f"  {each.example}"] if each.example else []
-    lines += observation_lines(report.observations)
+    lines += observation_lines(report.observations, with_reasons=not report.pairs)
     return "\n".join([*lines, drift_summary(report), ""])
 
 

@@ -53,21 +53,20 @@ def report_text(run: LiveRun, operations: Sequence[Operation]) -> str:
         lines += [f"  {each['curl']}", ""]
     lines += [f"no answer: {each}" for each in report["failures"]]
     lines += _skipped_lines(report["skipped"])
-    lines += observation_lines(run.observations)
+    lines += observation_lines(run.observations, with_reasons=all(each.number < 0 for each in run.exchanges))
     return "\n".join([*lines, summary(run), ""])
 
 
-def observation_lines(observations: Sequence[Observation]) -> list[str]:
-    """The answers to unknowns, and how many were not observed."""
+def observation_lines(observations: Sequence[Observation], *, with_reasons: bool) -> list[str]:
+    """The answers to unknowns, and how many were not observed; `with_reasons` says why each was not."""
     lines = []
     for each in observations:
         if each.says:
             follow = f" (the sandbox does so with {each.setting})" if each.setting else ""
             lines.append(f"unknown {each.key}: {each.question} {each.says}{follow}")
     hidden = [each for each in observations if not each.says]
-    if len(observations) <= MAX_SKIPPED or not lines:
-        lines += [f"unknown {each.key}: not observed: {each.why}" for each in hidden[:MAX_SKIPPED]]
-        hidden = hidden[MAX_SKIPPED:]
+    if with_reasons:
+        return [*lines, *(f"unknown {each.key}: not observed: {each.why}" for each in hidden)]
     more = f"unknown: {len(hidden)} more were not observed; `--unknown all --plan` lists what each needs"
     return [*lines, *([more] if hidden else [])]
 

@@ -171,9 +171,12 @@ class LiveRunner:
                 told(exchange)
         return self.result
 
-    async def send(self, request: PlannedRequest, number: int = -1) -> LiveExchange | None:
-        """Send one request when it is due; None if there was no answer. `number` is its place in the plan."""
+    async def send(self, request: PlannedRequest, number: int = -1, *, pause: int = 0) -> LiveExchange | None:
+        """Send one request when it is due; None if there was no answer. `number` is its place in the plan, `pause` how
+        many requests could be sent before it.
+        """
         loop = asyncio.get_running_loop()
+        self._due += pause / self._budget.rate
         await asyncio.sleep(max(self._due - loop.time(), 0.0))
         self._due = max(self._due, loop.time()) + 1.0 / self._budget.rate
         try:

@@ -81,7 +81,10 @@ def prepare(settings: Settings, only: Sequence[str], *, generate: int = 0, unkno
     )
     operations = tuple(each.operation for each in services)
     questions = tuple(find_questions(engine.services, operations, unknown))
-    return Preparation(engine, operations, () if unknown else tuple(planned), questions)
+    if not unknown:
+        return Preparation(engine, operations, tuple(planned), questions)
+    asked = tuple(dict.fromkeys(operation for each in questions for operation in each.operations))
+    return Preparation(engine, asked, (), questions)
 
 
 def run(checked: Preparation, upstream: Target, budget: LiveBudget, credentials: Credentials) -> LiveRun:
