@@ -23,7 +23,7 @@ START: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="package")  # Playwright holds the event loop of its thread while it runs
+@pytest.fixture(scope="module")  # Playwright holds the event loop of its thread while it runs
 def browser() -> "Iterator[Browser]":
     with running_browser() as browser:
         yield browser
@@ -36,7 +36,7 @@ def page(browser: "Browser", inspected: Inspected) -> "Iterator[Page]":
         yield page
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server() -> Iterator[ThreadedServer]:
     """A server whose clock stands."""
     with ThreadedServer(Settings(**START)) as server:
