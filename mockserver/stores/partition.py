@@ -251,8 +251,8 @@ class SharedPartition:
         if known.keys is not None:
             known.keys[key] = None
         at = (collection, key)
-        if at in self._moved:
-            self._changes.pop(at, None)  # its place is that of its latest put after a deletion
+        if at in self._moved and self._changes[at] is None:
+            del self._changes[at]  # its place is that of its first put after the deletion
         self._changes[at] = value
 
     def delete(self, collection: str, key: str) -> None:

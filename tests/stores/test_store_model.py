@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -143,6 +143,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert len(rows) == len(values)
 
 
+PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
+
+
 def do(step: Any, partition: Any, model: Model) -> None:
     """Do a step in a store and in its model, and compare what is read."""
     kind, *given = step
@@ -171,4 +174,4 @@ def do(step: Any, partition: Any, model: Model) -> None:
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_a_store_does_what_dictionaries_would(engine: str) -> None:
     machine = type("Machine", (StoreMachine,), {"engine": engine})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=15))
+    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=15, phases=PHASES))

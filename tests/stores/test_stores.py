@@ -75,6 +75,21 @@ def test_a_key_that_is_deleted_and_put_again_comes_last(rows: Rows) -> None:
     assert [key for key, _ in rows.items()] == ["b", "a"]
 
 
+def test_a_key_that_is_deleted_and_put_twice_has_the_place_of_the_first(store: Store, rows: Rows) -> None:
+    for id_ in ("a", "b"):
+        rows.put(id_, 1)
+    with store.open("sandbox").transaction:
+        rows.delete("a")
+        rows.put("a", 2)
+        rows.put("c", 2)
+        rows.put("a", 3)
+
+        assert list(rows.items()) == [("b", 1), ("a", 3), ("c", 2)]
+
+    assert list(rows.items()) == [("b", 1), ("a", 3), ("c", 2)]
+    assert list(rows.latest(0, 9)) == [2, 3, 1]
+
+
 def test_deleting_an_unknown_key_does_nothing(rows: Rows) -> None:
     rows.put("a", 1)
 
