@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -43,9 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
         use_store(config.getoption("--store"))
 
 
-def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over thousands of collected tests, at each of its runs."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have the garbage collector rest while tests are collected, and pass over thousands of them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
