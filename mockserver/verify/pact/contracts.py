@@ -1,6 +1,6 @@
 """Pact files of journals, one for each API, and of several of them together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver import __version__
@@ -14,7 +14,9 @@ CONSUMER = "client"
 """The consumer's name if none is given."""
 MAX_INTERACTIONS = 2000
 """The most interactions of one file; further ones are left out."""
-TOO_MANY = "too many interactions"
+MAX_REPEATED = 16
+"""The most credentials that are redacted in one interaction; one with more is left out."""
+TOO_MANY, REPEATS = "too many interactions", "repeats many credentials"
 Pact = dict[str, Any]
 
 
@@ -36,14 +38,41 @@ def contracts_of(
             pact["interactions"].append(dict(found.value))
         else:
             left_out[found] = left_out.get(found, 0) + 1
-    for pact in files.values():
-        pact["metadata"]["mockserver"]["left_out"] = dict(left_out)
-        pact["interactions"] = _without(pact["interactions"], tuple(secrets))
-    return [_bounded(each) for each in files.values()]
+    contracts = [_bounded(each) for each in files.values()]
+    for pact in contracts:
+        noted = pact["metadata"]["mockserver"]["left_out"] = left_out | pact["metadata"]["mockserver"]["left_out"]
+        kept = []
+        for each in pact["interactions"]:
+            checkpoint()
+            repeated = _repeated(each, secrets)
+            if len(repeated) <= MAX_REPEATED:
+                kept.append(_without(each, repeated) if repeated else each)
+            else:
+                noted[REPEATS] = noted.get(REPEATS, 0) + 1
+        pact["interactions"] = kept
+    return contracts
+
+
+def _repeated(interaction: Any, secrets: Iterable[str]) -> list[str]:
+    """The credentials that stand in an interaction, which another request of the sandbox may have had."""
+    text = "\0".join(_texts(interaction))
+    return [each for each in secrets if each in text]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield name
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
 
 
 def _without(value: Any, secrets: Sequence[str]) -> Any:
-    """A JSON value without credentials, which another request of the sandbox may have repeated."""
+    """A JSON value without these credentials."""
     if isinstance(value, dict):
         return {_without(name, secrets): _without(each, secrets) for name, each in value.items()}
     if isinstance(value, list):

@@ -12,7 +12,7 @@ from builders import ask, make_document, make_engine, make_operation, make_reque
 from mockserver.engine.engine import Engine
 from mockserver.http import Response, Upload
 from mockserver.sandbox.blobs import Blob
-from mockserver.verify.pact.contracts import contracts_of, file_name, merge_contracts
+from mockserver.verify.pact.contracts import REPEATS, contracts_of, file_name, merge_contracts
 from mockserver.verify.pact.interactions import FAILED, INVALID, LARGE, ON_REQUEST
 
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -194,6 +194,22 @@ def test_no_secret_and_no_address_is_in_a_file() -> None:
 
     assert token not in written and "ann@corp" not in written and "hunter2" not in written
     assert "Bearer [redacted]" in written
+
+
+def test_a_request_that_repeats_many_credentials_is_left_out() -> None:
+    engine = make_engine()
+    tokens = [f"sk-client-{n:04}" for n in range(40)]
+    for token in tokens:
+        ask(engine, "GET", "/user", token=token, headers={"x-mock-sandbox": "all"})
+    for count, more in ((10, {}), (40, {"country": "NO"})):
+        body = {"prompts": tokens[:count], **more}
+        ask(engine, "POST", "/ai/batches", json=body, headers={"x-mock-sandbox": "all"})
+
+    pact = contract(engine, "all")
+
+    assert described(pact) == ["GET /user answers 200", "POST /ai/batches answers 202"]
+    assert pact["metadata"]["mockserver"]["left_out"] == {REPEATS: 1}
+    assert "sk-client" not in json.dumps(pact)
 
 
 def nested(levels: int) -> Any:
