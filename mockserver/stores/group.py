@@ -2,9 +2,10 @@
 
 A commit is the dearest part of a small request to a shared store. While the event loop answers requests, their
 transactions end without a commit (`GroupCommit.run`): what they have changed waits in the partition, where later ones
-of the loop see it, and nobody else does. When the loop has nothing more to read, `GroupCommit.commit` commits all of
-it, every sandbox's changes as one, in one transaction of the engine. Only then are the answers sent. If another process
-was faster in a sandbox, the commit of that sandbox fails as a whole, and its requests are answered again.
+of the loop see it, and other threads and processes do not. When the loop has nothing more to read, all of it is
+committed (`GroupCommit.commit`), every sandbox's changes as one, in one transaction of the engine. Only then are the
+answers sent. If another process was faster in a sandbox, the commit of that sandbox fails as a whole, and its requests
+are answered again.
 
 A thread that begins a transaction in a partition with such changes commits them first.
 """

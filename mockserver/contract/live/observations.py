@@ -1,6 +1,6 @@
 """Observations: what a live API, or the sandbox, answers to the questions that no public document answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,6 +12,7 @@ from mockserver.contract.live.runner import LiveExchange, LiveRunner, Observatio
 from mockserver.errors import SettingsError
 from mockserver.http import Response
 from mockserver.openapi.operations import Operation, bare_media_type
+from mockserver.openapi.wire.bodies import write_form
 from mockserver.redaction import redacted_text
 from mockserver.text import did_you_mean
 
@@ -179,7 +180,7 @@ def _member(value: Any, place: str) -> Any:
 def _planned(operation: Operation, step: Step, values: Mapping[str, Any]) -> PlannedRequest:
     media_type, body = "", _filled(step.body, values)
     if step.form:
-        media_type, body = f"{FORM}; boundary={BOUNDARY}", _form_text(step.form)
+        media_type, body = f"{FORM}; boundary={BOUNDARY}", _form_of(step.form)
     elif body is not None:
         media_type = "application/json"
     return PlannedRequest(
@@ -205,11 +206,6 @@ def _filled(value: Any, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def _form_text(fields: Mapping[str, str]) -> str:
-    return "".join([*_form_parts(fields), f"--{BOUNDARY}--\r\n"])
-
-
-def _form_parts(fields: Mapping[str, str]) -> Iterator[str]:
-    for name, value in fields.items():
-        more = '; filename="verify.jsonl"\r\nContent-Type: application/octet-stream' if name == "file" else ""
-        yield f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'
+def _form_of(fields: Mapping[str, str]) -> str:
+    rows = ((name, value, "verify.jsonl" if name == "file" else "") for name, value in fields.items())
+    return write_form(rows, BOUNDARY)

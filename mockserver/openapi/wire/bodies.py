@@ -1,6 +1,6 @@
 """Forms and XML as values: bodies other than JSON, read by their schema and `encoding`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -69,6 +69,15 @@ def read_xml(content: Content, request: Request, violations: list[Violation]) ->
 def is_xml_body(content: Content) -> bool:
     """Whether the body is XML whose schema is documented."""
     return content.schema is not None and is_xml(bare_media_type(content.media_type))
+
+
+def write_form(fields: Iterable[tuple[str, str, str]], boundary: str) -> str:
+    """A multipart form of names, values, and the names of files; an empty one is that of an ordinary field."""
+    parts = []
+    for name, value, file in fields:
+        more = f'; filename="{file}"\r\nContent-Type: application/octet-stream' if file else ""
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n')
+    return "".join([*parts, f"--{boundary}--\r\n"])
 
 
 def _parts_of(content: Content) -> tuple[Any, Mapping[str, Any]]:

@@ -90,9 +90,9 @@ class Upkeep:
                 connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
 
     def copy_log(self) -> None:
-        """Copy the write-ahead log into the file while others write. When all of it is copied, it is begun anew.
+        """Copy the write-ahead log into the file while others write. Once all is copied, writing starts over in it.
 
-        It is never all of it while others write without a pause, so at last they wait for the rest.
+        While others write without a pause, some of it always remains, so above MOST_LOG_BYTES they wait for the rest.
         """
         with self._connections.connection() as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

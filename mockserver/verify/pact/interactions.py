@@ -17,6 +17,7 @@ from mockserver.api.provider import BoundOperation
 from mockserver.errors import Reason
 from mockserver.http import PROXY_SOURCE, Response
 from mockserver.openapi.operations import Operation, bare_media_type, is_json
+from mockserver.openapi.router import Router
 from mockserver.redaction import REDACTED
 from mockserver.sandbox.journal import ON_DEMAND, Exchange, without_secrets
 from mockserver.verify.pact import states
@@ -53,6 +54,7 @@ class InteractionReader:
     def __init__(self, services: Mapping[str, BoundOperation]) -> None:
         """`services` are the operations by their keys."""
         self._services = services
+        self._router = Router(each.operation for each in services.values())
         self._known = KnownIds()
 
     def read(self, exchange: Exchange) -> Interaction | str:
@@ -75,7 +77,7 @@ class InteractionReader:
     def _interaction(
         self, operation: Operation, exchange: Exchange, value: Any, statuses: Mapping[str, str]
     ) -> dict[str, Any]:
-        arguments = find_arguments(operation, exchange.request)
+        arguments = find_arguments(self._router, exchange.request)
         body = RequestBody.of(operation, exchange.request)
         references = [each for each in (*arguments, *body.arguments()) if self._known.knows(each.value)]
         shown = statuses if operation.method == "GET" and references else {}

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -12,12 +12,13 @@ import orjson
 from mockserver.fixtures.ids import is_id_name
 from mockserver.http import Request
 from mockserver.openapi.operations import Content, Operation, bare_media_type, is_json
+from mockserver.openapi.router import RouteNotFound, Router
+from mockserver.openapi.wire.bodies import write_form
 from mockserver.verify.pact.matching import shape_of
 
 FORM = "multipart/form-data"
 BOUNDARY = "pact-form-boundary"
 FORM_NOTE = "The form is the document's example, since the journal keeps no files."
-_TEMPLATE = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -35,13 +36,12 @@ class Argument(NamedTuple):
     """Whether the request is about what it names: an argument of the path, or a query argument `id`."""
 
 
-def find_arguments(operation: Operation, request: Request) -> list[Argument]:
+def find_arguments(router: Router, request: Request) -> list[Argument]:
     """The arguments of path and query."""
     found = []
-    match = _path_pattern(operation.path).search(request.path)
-    names = _TEMPLATE.findall(operation.path)
-    if match is not None:
-        found = [Argument("path", _plain(name), match[n], names_resource=True) for n, name in enumerate(names, 1)]
+    with suppress(RouteNotFound):
+        named = router.match(request.method, request.path).arguments
+        found = [Argument("path", _plain(name), value, names_resource=True) for name, value in named.items()]
     for name, value in parse_qsl(request.query, keep_blank_values=True):
         found.append(Argument("query", _plain(name), value, names_resource=is_id_name(name) and name != "request_id"))
     return found
@@ -50,12 +50,6 @@ def find_arguments(operation: Operation, request: Request) -> list[Argument]:
 def with_values(path: str, texts: Mapping[str, str]) -> str:
     """A path with texts in place of whole segments."""
     return "/".join(texts.get(each, each) for each in path.split("/"))
-
-
-@cache
-def _path_pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{[^{}]+\})", path)
-    return re.compile("".join("([^/]+)" if each.startswith("{") else re.escape(each) for each in parts) + "$")
 
 
 def _plain(name: str) -> str:
@@ -122,15 +116,14 @@ def _example_form(content: Content) -> RequestBody:
     example = next((each for each in content.examples.values() if isinstance(each, Mapping)), {})
     definition = content.schema.resolved(content.schema.definition) if content.schema is not None else {}
     properties = definition.get("properties") or {}
-    lines: list[str] = []
+    rows = []
     for name, value in example.items():
         is_file = content.schema is not None and content.schema.resolved(properties.get(name, {})).get("format") == (
             "binary"
         )
-        more = f'; filename="{name}.jsonl"\r\nContent-Type: application/octet-stream' if is_file else ""
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
-        lines.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{text}\r\n')
-    form = "".join([*lines, f"--{BOUNDARY}--\r\n"]).encode()
+        rows.append((name, text, f"{name}.jsonl" if is_file else ""))
+    form = write_form(rows, BOUNDARY).encode()
     media_type = f"{FORM}; boundary={BOUNDARY}"
     written = {"content": base64.b64encode(form).decode(), "contentType": media_type, "encoded": "base64"}
     return RequestBody(media_type, None, written, sorted(example), FORM_NOTE)
