@@ -110,7 +110,7 @@ class Client(CheckedAttributes):
         """
         __tracebackhide__ = True  # hides this frame in pytest's tracebacks
         method, _, template = verb.partition(" ")
-        target = "/__admin" + _PLACE.sub(lambda found: quote(path[found[1]], safe=""), template)
+        place = target = "/__admin" + _PLACE.sub(lambda found: quote(path[found[1]], safe=""), template)
         given = {
             name: str(value).lower() if value is True else value for name, value in query.items() if value is not None
         }
@@ -120,7 +120,7 @@ class Client(CheckedAttributes):
         kind = {"Content-Type": "application/json"} if content else {}
         headers = {"X-Mock-Sandbox": sandbox, **self._headers, **kind}
         answer: JsonObject = read_answer(
-            f"{method} {shown_path(target)}", self._transport.ask(method, target, headers, content)
+            f"{method} {shown_path(place)}", self._transport.ask(method, target, headers, content)
         )
         return answer
 

@@ -105,7 +105,8 @@ class HttpTransport:
                 return self._exchange(method, target, headers, body)
             except (OSError, HTTPException) as error:
                 self._connection.close()
-                raise AdminError(f"{method} {shown_path(target)}", 0, f"{type(error).__name__}: {error}") from error
+                place = shown_path(target.partition("?")[0])
+                raise AdminError(f"{method} {place}", 0, f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         with self._turn:
