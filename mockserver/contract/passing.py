@@ -108,13 +108,11 @@ class Passing:
         proxy = self._proxy
         if proxy.via in self._headers.get("via", "").encode("latin-1"):
             raise UpstreamError(508, "The request comes from this proxy itself: its upstream leads back to it.")
-        content: AsyncIterator[bytes] | None = self._chunks() if self._has_body else None
         if not self._has_body:
             self._watch_client()
-        if self._reads_first():
-            content = await self._read_first()
-            if await self._is_answered_here():
-                return
+        content = await self._read_body()
+        if self._reads_first() and await self._is_answered_here():
+            return
         raw = self._scope.get("raw_path") or self._request.path.encode()
         target = proxy.upstream.target(raw.partition(b"?")[0], self._scope["query_string"])
         headers = request_headers(self._scope["headers"], proxy.upstream.url, via=proxy.via, has_body=self._has_body)
@@ -147,37 +145,39 @@ class Passing:
         """Answer an invalid request as the document says, and as the sandbox would."""
         await self._deliver(self._proxy.engine.refuse(self._request_value(), refusal))
 
-    async def _read_first(self) -> AsyncIterator[bytes] | None:
-        """The body, read whole if it is small enough to be validated."""
-        if not self._has_body:
+    async def _read_body(self) -> AsyncIterator[bytes] | bytes | None:
+        """The body if it has come with the head, or is to be read first and is small enough; else its chunks."""
+        if self._body is None:
             return None
-        parts: list[bytes] = []
-        size, chunks = 0, self._chunks()
-        async for chunk in chunks:
-            parts.append(chunk)
-            size += len(chunk)
-            if size > (self._limit if self._replays() else CHECKED_BYTES):
-                return _joined(parts, chunks)
-        return _joined(parts, chunks)
+        limit = 0 if not self._reads_first() else self._limit if self._replays() else CHECKED_BYTES
+        parts = [await self._receive_chunk()]
+        while not self._body.bytes.has_ended and self._body.bytes.size <= limit:
+            parts.append(await self._receive_chunk())
+        is_whole = self._body.bytes.has_ended and "content-length" in self._headers
+        return b"".join(parts) if is_whole else _joined(parts, self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        """The request's body as it arrives; raises ClientGone."""
+        """The rest of the request's body as it arrives; raises ClientGone."""
         assert self._body is not None
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self._has_left = True
-                raise ClientGone
-            chunk, is_last = message.get("body", b""), not message.get("more_body")
-            if chunk:
-                self._body.add(chunk)
-            if is_last:  # noted before the upstream has the last chunk, and may answer
-                self._body.end()
-                self._watch_client()
+        while not self._body.bytes.has_ended:
+            chunk = await self._receive_chunk()
             if chunk:
                 yield chunk
-            if is_last:
-                return
+
+    async def _receive_chunk(self) -> bytes:
+        """The next bytes of the request's body; raises ClientGone."""
+        assert self._body is not None
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._has_left = True
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        if chunk:
+            self._body.add(chunk)
+        if not message.get("more_body"):  # noted before the upstream has the last chunk, and may answer
+            self._body.end()
+            self._watch_client()
+        return chunk
 
     def _watch_client(self) -> None:
         """From now on, stop at once if the client leaves. Called when its request is read."""
@@ -371,7 +371,8 @@ class Passing:
 
 
 async def _joined(parts: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield b"".join(parts)
+    if any(parts):
+        yield b"".join(parts)
     parts.clear()
     async for chunk in rest:
         yield chunk
