@@ -123,7 +123,7 @@ def test_a_file_that_is_not_there_leaves_no_connection_open(site: Site) -> None:
         read_any(site.put("openapi.json", referring("none.json")))
 
         assert "/none.json" in site.asked
-        assert [each for each in gc.get_objects() if isinstance(each, HTTPResponse) and not each.isclosed()] == []
+        assert [each for each in gc.get_objects() if type(each) is HTTPResponse and not each.isclosed()] == []
     finally:
         gc.enable()
 
