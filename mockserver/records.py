@@ -23,9 +23,7 @@ Bounds = msgspec.Meta
 """
 
 
-class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A base class; its subclasses say `frozen=True, gc=False` as well."""
-
+class _Immutable(msgspec.Struct, frozen=True):
     def _replace(self, **changes: Any) -> Self:
         """A changed copy, as a NamedTuple has it."""
         return msgspec.structs.replace(self, **changes)
@@ -33,6 +31,14 @@ class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     def _asdict(self) -> dict[str, Any]:
         """The fields by name, as a NamedTuple has them."""
         return msgspec.structs.asdict(self)
+
+
+class Record(_Immutable, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A base class; its subclasses say `frozen=True, gc=False` as well."""
+
+
+class CachingRecord(_Immutable, frozen=True, dict=True):
+    """A base class of values that live long: they may have cached properties, and garbage collection sees them."""
 
 
 def is_record(kind: Any) -> bool:

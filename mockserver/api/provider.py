@@ -88,7 +88,7 @@ was not recorded.
 """
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Provider:
     """An imitated API: its handlers by operationId, and the hooks that the engine and the admin API call.
 

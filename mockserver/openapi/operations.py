@@ -1,13 +1,13 @@
 """Operations, parameters and responses of an OpenAPI document, as values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.security import BEARER, Requirement
+from mockserver.records import CachingRecord
 
 JSON = "application/json"
 PRICE = "x-mock-price"
@@ -27,8 +27,7 @@ def is_json(media_type: str) -> bool:
     return media_type == JSON or media_type.endswith("+json")
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(CachingRecord, frozen=True):
     """A declared parameter. The value that a request supplies is an argument."""
 
     name: str
@@ -55,15 +54,14 @@ class Parameter:
         return bool(self.definition.get(ENCODED))
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(CachingRecord, frozen=True):
     """One media type of a request or response body."""
 
     media_type: str
     schema: Schema | None
     examples: Mapping[str, Any]
     """By name; the unnamed `example` is called `default`."""
-    encoding: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    encoding: Mapping[str, Mapping[str, Any]] = {}
     """How a form's fields are written, by name."""
 
     @cached_property
@@ -81,8 +79,7 @@ class Content:
         return frozenset(name for name, each in properties.items() if resolved(each, self.schema.document).get(ENCODED))
 
 
-@dataclass(frozen=True)
-class ResponseSpec:
+class ResponseSpec(CachingRecord, frozen=True):
     """One documented response."""
 
     status: str
@@ -108,8 +105,7 @@ class SentRequest(NamedTuple):
     """Its body; None without one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Operation:
+class Operation(CachingRecord, frozen=True, eq=False):
     """One method on one path. Compared by identity, so that it can be a key."""
 
     key: str

@@ -1,7 +1,6 @@
 """Documents that replace the bundled one: which operations they replace, and what handlers require of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +179,10 @@ def _fitted(served: Operation, ours: Operation, needs: Needs) -> Operation:
     parameters = {(each.location, each.name): each for each in ours.parameters}
     bodies = {bare_media_type(media_type): each for media_type, each in (ours.body or {}).items()}
     body = {
-        media_type: replace(each, schema=needs.guarded(each.schema, bodies[bare_media_type(media_type)].schema))
+        media_type: each._replace(schema=needs.guarded(each.schema, bodies[bare_media_type(media_type)].schema))
         for media_type, each in (served.body or {}).items()
     }
-    return replace(
-        served,
+    return served._replace(
         key=ours.key,
         tag=ours.tag,
         parameters=tuple(
@@ -199,7 +197,7 @@ def _fitted(served: Operation, ours: Operation, needs: Needs) -> Operation:
 def _fitted_parameter(served: Parameter, ours: Parameter | None, needs: Needs) -> Parameter:
     if ours is None:
         return served
-    return replace(served, required=served.required or ours.required, schema=needs.guarded(served.schema, ours.schema))
+    return served._replace(required=served.required or ours.required, schema=needs.guarded(served.schema, ours.schema))
 
 
 def _outline(definition: Any, *, chooses: bool = False) -> Any:

@@ -72,6 +72,7 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     set_up_logging(settings)
     check_workers(settings)
     if settings.workers > 1 and app is None:
+        gc.enable()
         return _supervise(settings)
     workers = None
     with _signal_handlers(_leave):
@@ -117,7 +118,9 @@ def _serve_as_worker(settings: Settings, listener: socket.socket, when_ready: Ca
 def _serve_on(listener: socket.socket, app: App, settings: Settings, when_ready: Callable[[], None]) -> None:
     """Serve an application until a signal."""
     # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
+    gc.freeze()  # modules and the engine stay
     gc.set_threshold(50_000, 20, 100)
+    gc.enable()
     with _watchdog(settings) as watchdog:
         server = EventDrivenServer(app, settings, when_ready=when_ready)
         server.when_stopped = watchdog

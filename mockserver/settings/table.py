@@ -24,7 +24,7 @@ PREFIX = "MOCKSERVER_"
 ProviderRows = TypeVar("ProviderRows")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class CoreSettings:
     """How the server is set up, as far as no provider declares it.
 

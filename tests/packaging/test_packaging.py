@@ -79,7 +79,7 @@ def test_the_wheel_declares_the_command_and_its_providers(installed: Path) -> No
     entries = {(entry.group, entry.name, entry.value) for entry in distribution(installed).entry_points}
 
     assert entries >= {
-        ("console_scripts", "mockserver", "mockserver.cli:main"),
+        ("console_scripts", "mockserver", "mockserver.__main__:main"),
         ("mockserver.providers", "agentfirst", "mockserver.providers.agentfirst:api"),
     }
 

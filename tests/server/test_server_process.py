@@ -143,3 +143,32 @@ def test_off_loopback_without_a_token_the_closed_admin_api_is_warned_about(
     output = capsys.readouterr()
     assert output.out == f"mockserver listening on http://127.0.0.1:{ports[0]}\n"
     assert ("/__admin is closed" in output.err) is warned
+
+
+@pytest.mark.parametrize(
+    ("command", "patched"),
+    [
+        ("serve --port 0", "server.process.EventDrivenServer.run"),
+        ("serve --port 0 --workers 2 --store sqlite:////x/y.db", "server.supervisor.Supervisor.run"),
+        ("check", "engine.check.check"),
+    ],
+)
+def test_garbage_is_collected_as_soon_as_a_command_has_been_imported_and_built(command: str, patched: str) -> None:
+    script = f"""
+import gc, sys
+from mockserver.__main__ import main
+from unittest.mock import patch
+
+def told(*_):
+    print(gc.isenabled())
+    return []
+
+with patch("mockserver.{patched}", told):
+    assert gc.isenabled()
+    sys.argv = ["mockserver", *{command.split()}]
+    main()
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.stdout.splitlines()[:1] == ["True"], done.stderr

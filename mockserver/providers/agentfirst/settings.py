@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mockserver.settings.declarations import BEHAVING, SERVING, Declaration, client_variables, setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class AgentFirstSettings:
     """The settings that are only true of Agent First."""
 

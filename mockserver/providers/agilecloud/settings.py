@@ -6,7 +6,7 @@ from mockserver.settings.declarations import BEHAVING, CREDENTIAL, SERVING, Decl
 from mockserver.settings.parse import read_capacity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class AgileCloudSettings:
     """The settings that are only true of AgileCloud."""
 
