@@ -64,6 +64,7 @@ class OpenApiDocument:
         self._library = SchemaLibrary(document, is_lenient=is_lenient)
         self._schemes = dict(self._read_schemes())
         self._components: dict[str, Schema] = {}
+        self._responses: dict[tuple[str, str], ResponseSpec] = {}
         self.webhooks: tuple[SentRequest, ...] = (
             tuple(callbacks.read_webhooks(self)) if is_foreign and "webhooks" in document else ()
         )
@@ -168,7 +169,7 @@ class OpenApiDocument:
             responses={
                 each.status: each
                 for each in (
-                    self._read_response(str(status), node, place)
+                    self._response(str(status), node, place)
                     for status, node in responses.items()
                     if not str(status).startswith("x-")
                 )
@@ -231,6 +232,15 @@ class OpenApiDocument:
                 media_type=media_type.lower(),
                 is_deprecated=found.get("deprecated") is True,
             )
+
+    def _response(self, status: str, node: Any, place: str) -> ResponseSpec:
+        """A response; most operations refer to the same ones."""
+        reference = node.get("$ref") if isinstance(node, dict) else None
+        if not isinstance(reference, str):
+            return self._read_response(status, node, place)
+        if (status, reference) not in self._responses:
+            self._responses[status, reference] = self._read_response(status, node, place)
+        return self._responses[status, reference]
 
     def _read_response(self, status: str, node: Any, place: str) -> ResponseSpec:
         place = f"{place}: response {status}"

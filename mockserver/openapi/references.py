@@ -12,7 +12,7 @@ def resolve_ref(reference: str, document: Mapping[str, Any]) -> Any:
     """What a reference within the document (`#/components/…`) points at; raises LookupError when that is nothing."""
     place: Any = document
     for part in reference.split("/")[1:]:
-        name = unquote(part).replace("~1", "/").replace("~0", "~")
+        name = unquote(part).replace("~1", "/").replace("~0", "~") if "~" in part or "%" in part else part
         if isinstance(place, list) and name.isdecimal():
             place = place[int(name)]
         elif isinstance(place, Mapping):
