@@ -1,15 +1,15 @@
 """A sandbox's collections in a shared store; see `stores.shared`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import get_ident
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mockserver.errors import Conflict
-from mockserver.stores.backend import Backend, Changes, Commit, Deletion, Facts, Key, Put
-from mockserver.stores.codec import BlobCodec
-from mockserver.stores.group import GroupCommit, Ticket
+from mockserver.stores.backend import Changes, Commit, Deletion, Facts, Key, Put
+from mockserver.stores.group import Ticket
 from mockserver.stores.known import KnownValues
+from mockserver.stores.owner import Owner
 from mockserver.stores.retry import retried
 from mockserver.stores.shared_rows import UNKNOWN, SharedRows
 from mockserver.stores.transaction import Transaction, Unput
@@ -25,20 +25,6 @@ CONTENDED = 32
 HIDDEN = "\x01"
 """The beginning of the names of partitions that are no sandbox's."""
 Result = TypeVar("Result")
-
-
-class Owner(Protocol):
-    """What a partition needs of its store."""
-
-    backend: Backend
-    codec: BlobCodec
-    wall: Callable[[], float]
-    passing: frozenset[str]
-    conflicts: int
-    group: GroupCommit
-
-    def note_size(self, sandbox: str, size: int) -> None:
-        """So many bytes are known of a sandbox."""
 
 
 class SharedPartition:
@@ -263,7 +249,7 @@ class SharedPartition:
     def put(self, collection: str, key: str, value: Any) -> None:
         """Add or replace a value."""
         known = self._known_of(collection)
-        if value is known.values.get(key) and (collection, key) not in self._changes:
+        if value is known.values.get(key):
             return
         known.values[key] = value
         if known.keys is not None:
@@ -272,6 +258,16 @@ class SharedPartition:
         if at in self._moved and self._changes[at] is None:
             del self._changes[at]  # its place is that of its first put after the deletion
         self._changes[at] = value
+
+    def put_many(self, collection: str, values: Mapping[str, Any]) -> None:
+        """Add or replace several values."""
+        known = self._known_of(collection)
+        if known.keys is not None or self._moved:
+            for key, value in values.items():
+                self.put(collection, key, value)
+        else:
+            known.values.update(values)
+            self._changes.update({(collection, key): value for key, value in values.items()})
 
     def delete(self, collection: str, key: str) -> None:
         """Remove a key."""

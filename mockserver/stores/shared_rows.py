@@ -59,7 +59,8 @@ class SharedRows:
 
     def put(self, key: str, value: Any, /) -> None:
         if self._transaction.owner == get_ident():
-            self._partition.put(self._name, key, value)
+            if self._values.get(key) is not value:
+                self._partition.put(self._name, key, value)
         else:
             self._partition.inside(lambda: self._partition.put(self._name, key, value))
 

@@ -139,9 +139,7 @@ class StoredJournal:
     ) -> None:
         """Record an exchange; see Journal.record."""
         if self._transaction.owner != get_ident():
-            self._partition.inside(
-                lambda: self.record(at, operation, request, response, reason, violations, seconds)
-            )
+            self._partition.inside(lambda: self.record(at, operation, request, response, reason, violations, seconds))
             return
         self._rows.append((at, operation, request, response, reason, violations, seconds))
         self._partition.unput = self
@@ -185,18 +183,20 @@ class StoredJournal:
         if state.places < self._limit or not state.places:
             state = self._with_places(state, max(self._limit, 1))
         places, number, first, weight = state.places, state.seen, state.first, state.weight
+        added: dict[str, Entry] = {}
         for row in rows:
             number += 1
             while number - first >= self._limit and first < number:
-                weight -= self._drop(first, number, places)
+                weight -= self._drop(first, number, places, added)
                 first += 1
             entry = _entry(number, row)
-            self._entries.put(str(number % places), entry)
+            added[str(number % places)] = entry
             self._weights[number] = entry.weight
             weight += entry.weight
             while first <= number and (weight > MAX_BYTES or number - first >= self._limit):
-                weight -= self._drop(first, number, places)
+                weight -= self._drop(first, number, places, added)
                 first += 1
+        self._partition.put_many(ENTRIES, added)
         waits = {each: wall for each, wall in state.waits.items() if each >= first} if state.waits else state.waits
         self._totals.put("", Totals(number, first, weight, waits, state.waits_end, places))
 
@@ -236,13 +236,15 @@ class StoredJournal:
             self._entries.put(_key(entry.number, places), entry)
         return state._replace(places=places)
 
-    def _drop(self, number: int, last: int, places: int) -> int:
-        """Remove the entry of that number, unless that of `last` or one before has its key; returns its weight."""
+    def _drop(self, number: int, last: int, places: int, added: dict[str, Entry]) -> int:
+        """Remove the entry of that number, unless a later one, up to `last`, replaces it. Returns its weight."""
         if number not in self._weights:
             numbers = range(number, min(number + READ_AT_ONCE, last))
             self._weights.update((each.number, each.weight) for each in self._read(numbers, places))
         if number + places > last:
-            self._entries.delete(_key(number, places))
+            key = _key(number, places)
+            added.pop(key, None)
+            self._entries.delete(key)
         return self._weights.pop(number, 0)
 
 

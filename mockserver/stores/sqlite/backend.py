@@ -15,6 +15,7 @@ from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from time import monotonic
@@ -38,8 +39,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.00005, 0.005
 _LOCKED = f"another process has locked it for more than {math.ceil(BUSY_SECONDS)} seconds"
 _FULL = frozenset({"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_PERM"})
 
-_PUT = """INSERT INTO entries(sandbox, collection, key, content) VALUES(?, ?, ?, ?)
-ON CONFLICT(sandbox, collection, key) DO UPDATE SET content = excluded.content"""
+PUT_AT_ONCE = 64
+"""The most values that one statement puts, which takes half as long as one for each."""
 _CONTENT = "(SELECT content FROM entries WHERE sandbox = sandboxes.id AND collection = ? AND entries.key = ?)"
 _ENTRY = "SELECT name, used, key, is_pinned, due FROM sandboxes"
 _LISTED = "name >= char(2)"
@@ -236,7 +237,9 @@ class SqliteBackend:
         for each in gone:
             if each.has_blobs:
                 self._set_uses(connection, (id_, each.collection, each.key), ())
-        connection.executemany(_PUT, [(id_, each.collection, each.key, each.content) for each in changes.put])
+        for start in range(0, len(changes.put), PUT_AT_ONCE):
+            some = changes.put[start : start + PUT_AT_ONCE]
+            connection.execute(_put(len(some)), [part for each in some for part in (id_, *each[:3])])
         for put in changes.put:
             if put.blobs is not None:
                 self._set_uses(connection, (id_, put.collection, put.key), put.blobs)
@@ -361,6 +364,14 @@ class SqliteBackend:
         name = getattr(error, "sqlite_errorname", "")
         is_full = any(name.startswith(each) for each in _FULL)
         return StoreUnavailable(f"the store {self.path} cannot be used: {_problem(error)}", is_full=is_full)
+
+
+@cache
+def _put(count: int) -> str:
+    """The statement that puts so many values."""
+    rows = ", ".join(["(?, ?, ?, ?)"] * count)
+    query = f"INSERT INTO entries(sandbox, collection, key, content) VALUES {rows}"  # noqa: S608  constants
+    return f"{query} ON CONFLICT(sandbox, collection, key) DO UPDATE SET content = excluded.content"
 
 
 def _begin(connection: sqlite3.Connection, end: float) -> bool:
