@@ -32,6 +32,8 @@ COMMITS_CHECKED = 200
 """Commits between two looks at the size of the log."""
 BUSY_SECONDS = 3.0
 """The longest wait for another process that writes."""
+LOCKED_SECONDS = 0.2
+"""The longest such wait after one that was in vain, so that requests which wait for each other do not add up."""
 LOOP_SECONDS = 0.05
 """The longest such wait of an event loop; then a thread waits in its place."""
 FIRST_WAIT, LONGEST_WAIT = 0.00005, 0.005
@@ -307,6 +309,11 @@ class SqliteBackend:
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
 
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = self._connect(0.0)
+        return self._writer
+
     def _last_writer(self) -> AbstractContextManager[sqlite3.Connection] | None:
         """The connection that writes, if it is free: it has the pages in memory that it has just written."""
         return self._reading_writer() if self.writing.acquire(blocking=False) else None
@@ -316,9 +323,7 @@ class SqliteBackend:
         """The same, after `writing` was acquired."""
         self.round_trips += 1
         try:
-            if self._writer is None:
-                self._writer = self._connect(0.0)
-            yield self._writer
+            yield self._open_writer()
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
         finally:
@@ -329,14 +334,13 @@ class SqliteBackend:
         """The connection that writes, in a transaction. On an event loop that would have to wait raises StoreBusy."""
         self.round_trips += 1
         is_loop = _get_running_loop() is not None
-        patience = BUSY_SECONDS if not is_loop else 0.0 if self._is_locked else LOOP_SECONDS
+        first, again = (LOOP_SECONDS, 0.0) if is_loop else (BUSY_SECONDS, LOCKED_SECONDS)
+        patience = again if self._is_locked else first
         end = monotonic() + patience
         if not self.writing.acquire(blocking=False) and not self.writing.acquire(timeout=patience):
             raise self._locked(is_loop=is_loop)
         try:
-            if self._writer is None:
-                self._writer = self._connect(0.0)
-            connection = self._writer
+            connection = self._open_writer()
             if not _begin(connection, end):
                 self._is_locked = True
                 raise self._locked(is_loop=is_loop)
