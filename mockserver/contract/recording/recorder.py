@@ -2,8 +2,12 @@
 
 Each exchange is redacted in memory and then appended to a file of JSON lines. When the proxy ends, these lines become
 `recording.yaml`, which people can read and edit. If it is killed, the next proxy makes that file of what is left.
+
+A thread redacts and writes. It gets the exchanges of GROUP_SECONDS at once: to wake it for each of them would take more
+time than to record it.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -46,6 +50,10 @@ BODY_BYTES = 32 * 1024 * 1024
 """The most bytes of a body that is recorded."""
 INLINE_BYTES = 32 * 1024
 """The most bytes of a body that stands in the fixture file itself."""
+GROUP_SECONDS = 0.1
+"""How long an exchange may wait until it is written; a proxy that is killed loses those that wait."""
+GROUP_BYTES = 256 * 1024
+"""Bytes of exchanges that are written at once."""
 WAITING_BYTES = 64 * 1024 * 1024
 """Bytes of exchanges that wait to be written, beyond which the next request waits, too."""
 HEADING = """\
@@ -91,15 +99,20 @@ class Recorder:
     ) -> None:
         """`known` are the entries of an earlier session, which are replayed and kept. Raises SettingsError."""
         self._folder = folder
-        self._upstream = upstream
         self._redactor = Redactor(redacts)
         self._known = list(known)
         self._recordings = group_recordings(read_recordings(RECORDING, folder / RECORDING, known))
         self._aliases = Aliases(taken=_ids_in(known))
         self._started = monotonic()
         self._episodes: list[Episode] = []
+        self._address = str(upstream)
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
+        self._group: list[Passed] = []
+        """Exchanges that the thread has not got yet."""
+        self._group_bytes = 0
+        self._group_timer: asyncio.TimerHandle | None = None
         self._waiting: deque[int] = deque()
+        """The bytes of each group that the thread has got."""
         self._bodies = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +136,7 @@ class Recorder:
 
     def with_own_urls(self, content: bytes, base_url: str) -> bytes:
         """An answer whose URLs of the upstream lead to the proxy, so that what is behind them is recorded, too."""
-        return content.replace(str(self._upstream).encode(), base_url.encode())
+        return content.replace(self._address.encode(), base_url.encode())
 
     def add(  # noqa: PLR0917  called once
         self,
@@ -134,12 +147,13 @@ class Recorder:
         capture: Capture,
         seconds: float,
     ) -> None:
-        """Record an exchange. Redaction and writing happen in a thread."""
+        """Record an exchange. Redaction and writing happen in a thread. Called on the event loop."""
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
         value = _with_body(request, body)
         content = None
         if capture.is_whole:
-            content = decoded_body(capture.content, answer.header(b"content-encoding"), BODY_BYTES)
+            coding = answer.header(b"content-encoding")
+            content = decoded_body(capture.content, coding, BODY_BYTES) if coding else capture.content
         passed = Passed(
             facts=_facts(value, checked),
             is_safe=request.method in {"GET", "HEAD", "OPTIONS"},
@@ -152,29 +166,50 @@ class Recorder:
             at=monotonic() - self._started,
             seconds=round(seconds, 3),
         )
-        size = len(request.body) + (len(content) if content else 0)
-        self._waiting.append(size)
-        work = self._thread.submit(self._write, passed)
-        if sum(self._waiting) > WAITING_BYTES:
-            work.result()
+        self._group.append(passed)
+        self._group_bytes += len(value.body) + (len(content) if content else 0)
+        if self._group_bytes > GROUP_BYTES:
+            self._write_group()
+        elif self._group_timer is None:
+            self._group_timer = asyncio.get_running_loop().call_later(GROUP_SECONDS, self._write_group)
 
     def close(self) -> None:
         """Write the fixture file."""
+        self._write_group()
         self._thread.shutdown(wait=True)
         self._lines.close()
-        count = write_recording(self._folder, str(self._upstream), self._known, self._episodes)
+        count = write_recording(self._folder, self._address, self._known, self._episodes)
         (self._folder / UNFINISHED).unlink(missing_ok=True)
         _log.warning("%s recorded in %s", format_count(count, "request"), self._folder / RECORDING)
 
-    def _write(self, passed: Passed) -> None:
-        """Redact one exchange and append it; runs in the recorder's thread."""
+    def _write_group(self) -> None:
+        """Have the thread write what waits; waits for it if too much does."""
+        if self._group_timer is not None:
+            self._group_timer.cancel()
+            self._group_timer = None
+        if not self._group:
+            return
+        group, size, self._group, self._group_bytes = self._group, self._group_bytes, [], 0
+        self._waiting.append(size)
+        work = self._thread.submit(self._write, group)
+        if sum(self._waiting) > WAITING_BYTES:
+            work.result()
+
+    def _write(self, group: Sequence[Passed]) -> None:
+        """Redact exchanges and append them; runs in the recorder's thread."""
+        lines = []
+        for passed in group:
+            try:
+                episode = self._episode(passed)
+                lines.append(orjson.dumps(episode._asdict(), option=orjson.OPT_APPEND_NEWLINE))
+                self._episodes.append(episode)
+            except Exception:  # one exchange must not end the recording
+                _log.exception("an exchange of %s could not be recorded", passed.facts.operation)
         try:
-            episode = self._episode(passed)
-            self._lines.write(orjson.dumps(episode._asdict()) + b"\n")
+            self._lines.write(b"".join(lines))
             self._lines.flush()
-            self._episodes.append(episode)
-        except Exception:  # one exchange must not end the recording
-            _log.exception("an exchange of %s could not be recorded", passed.facts.operation)
+        except OSError:  # such as a full disk; they are written again at the end
+            _log.exception("exchanges could not be written to %s", self._folder / UNFINISHED)
         finally:
             self._waiting.popleft()
 
@@ -187,22 +222,22 @@ class Recorder:
             query={name: redactor.argument(name, each) for name, each in facts.query.items()},
             body=redactor.value(facts.body),
         )
-        answer, value = self._answer(passed)
-        written = aliases.value(request.written())
-        asked = aliases.ids_in([written.get("path"), written.get("query"), written.get("body")])
+        told: set[str] = set()
+        asked: set[str] = set()
+        answer = self._answer(passed, told)
+        written = {name: aliases.value(each, asked) for name, each in request.written().items()}
         return Episode(
             request=written,
             is_safe=passed.is_safe,
             answer=answer,
             at=round(passed.at, 3),
             asked=sorted(asked),
-            told=sorted(aliases.ids_in(value)),
+            told=sorted(told),
         )
 
-    def _answer(self, passed: Passed) -> tuple[dict[str, Any], Any]:
-        """The answer as it is written, and its JSON value, if it has one."""
+    def _answer(self, passed: Passed, told: set[str]) -> dict[str, Any]:
+        """The answer as it is written. The known ids in a JSON body are added to `told`."""
         answer: dict[str, Any] = {"status": passed.status, "seconds": passed.seconds}
-        value: Any = None
         media_type = bare_media_type(passed.media_type)
         if passed.content is None:
             answer["note"] = f"The body of {passed.size} bytes was not recorded."
@@ -213,7 +248,9 @@ class Recorder:
                 answer |= self._other_body(passed, passed.content)
             else:
                 self._aliases.learn(value)
-                value = self._aliases.value(self._redactor.value(self._with_base_url(value)))
+                if b"\\" in passed.content or self._address.encode() in passed.content:
+                    value = self._with_base_url(value)
+                value = self._aliases.value(self._redactor.value(value), told)
                 encoded = orjson.dumps(value)
                 answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
         elif passed.content:
@@ -223,11 +260,11 @@ class Recorder:
         }:  # fmt: skip
             answer["media_type"] = passed.media_type
         headers = self._redactor.headers(passed.headers)
-        headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
-        self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
         if headers:
+            headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
+            self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
             answer["headers"] = self._aliases.value(headers)
-        return answer, value
+        return answer
 
     def _other_body(self, passed: Passed, content: bytes) -> dict[str, Any]:
         for line in content[: 4 * INLINE_BYTES].splitlines() if content[:1] == b"{" else ():
@@ -235,7 +272,7 @@ class Recorder:
                 self._aliases.learn(orjson.loads(line))
             except orjson.JSONDecodeError:
                 break
-        content = self._redactor.content(content.replace(str(self._upstream).encode(), BASE_URL.encode()))
+        content = self._redactor.content(content.replace(self._address.encode(), BASE_URL.encode()))
         try:
             text = self._aliases.text(content.decode())
         except UnicodeDecodeError:
@@ -246,7 +283,7 @@ class Recorder:
 
     def _with_base_url(self, value: Any) -> Any:
         if isinstance(value, str):
-            return value.replace(str(self._upstream), BASE_URL)
+            return value.replace(self._address, BASE_URL)
         if isinstance(value, list):
             return [self._with_base_url(each) for each in value]
         if isinstance(value, dict):

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from mockserver.fixtures.recordings import REDACTED_EMAIL
-from mockserver.redaction import REDACTED, is_secret_name, redacted_text, redacted_value
+from mockserver.redaction import REDACTED, is_secret_name, may_hold_credentials, redacted_text, redacted_value
 
 MAX_SECRETS = 1000
 """The most credentials of a session that are searched in later bodies."""
@@ -48,6 +48,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text without credentials and e-mail addresses."""
+        if not may_hold_credentials(text) and "@" not in text and not any(each in text for each in self._secrets):
+            return text
         text = redacted_text(text, tuple(self._secrets), is_answer=True)
         if self._member is not None and self._argument is not None:
             text = self._argument.sub(rf"\1{REDACTED}", self._member.sub(rf'\1{REDACTED}"', text))
@@ -55,8 +57,12 @@ class Redactor:
 
     def value(self, value: Any, name: str = "", *, in_logprobs: bool = False) -> Any:
         """A JSON value without credentials, e-mail addresses and named fields."""
-        if name.lower() in self._names:
+        if self._names and name.lower() in self._names:
             return _blank(value)
+        if isinstance(value, str):
+            if is_secret_name(name) and value and not (in_logprobs or name == _LOG_PROBABILITIES):
+                return redacted_value(value)
+            return self.text(value)
         if isinstance(value, dict):
             return {
                 self.text(key): self.value(each, key, in_logprobs=in_logprobs or name == _LOG_PROBABILITIES)
@@ -64,11 +70,7 @@ class Redactor:
             }
         if isinstance(value, list):
             return [self.value(each, name, in_logprobs=in_logprobs) for each in value]
-        if not isinstance(value, str):
-            return value
-        if is_secret_name(name) and value and not (in_logprobs or name == _LOG_PROBABILITIES):
-            return redacted_value(value)
-        return self.text(value)
+        return value
 
     def argument(self, name: str, value: Any) -> Any:
         """The value of an argument in a path or a query."""
