@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, v
 from mockserver.redaction import shown_path
 from mockserver.settings.table import Settings
 from mockserver.web.fault_delivery import TRANSPORT, wait_for_disconnect
-from mockserver.web.scopes import read_headers, read_request
+from mockserver.web.scopes import decode_text, read_headers, read_request
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -30,6 +31,8 @@ _log = logging.getLogger("mockserver")
 _TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 508: "Loop Detected"}
 _OWN_HEADERS = frozenset({b"x-mock-violations", b"x-mock-source"})
 """Of an upstream that is a mockserver, too; ours take their place."""
+_OWN_FRAMING = _OWN_HEADERS | {b"content-length"}
+_NOT_IN_JOURNAL = _OWN_FRAMING | {b"content-type"}
 _UNPRINTABLE = bytes({*range(9), *range(10, 32), 127})
 
 
@@ -74,7 +77,11 @@ class Passing:
         self._body = BodyCapture(self._headers, limit) if self._has_body else None
         self._answer: UpstreamResponse | None = None
         self._check: RequestCheck | None = None
+        self._transport = scope.get(TRANSPORT)
+        """That of the connection under our server; None under another one."""
         self._leaving: asyncio.Future[None] | None = None
+        """Under another server, waits for the client's disconnect."""
+        self._is_watched = False
         self._task: asyncio.Task[None] | None = None
         self._has_left = False
         self._started = perf_counter()
@@ -97,6 +104,7 @@ class Passing:
             task.uncancel()
             raise ClientGone from None
         finally:
+            self._unwatch()
             if self._leaving is not None:
                 self._leaving.cancel()
             if self._answer is not None:
@@ -181,18 +189,25 @@ class Passing:
 
     def _watch_client(self) -> None:
         """From now on, stop at once if the client leaves. Called when its request is read."""
-        if self._leaving is None:
+        if self._is_watched:
+            return
+        self._is_watched = True
+        if self._transport is not None:
+            self._transport.when_lost = self._stop
+        else:
             self._leaving = asyncio.ensure_future(wait_for_disconnect(self._receive))
-            self._leaving.add_done_callback(self._stop)
+            self._leaving.add_done_callback(lambda leaving: None if leaving.cancelled() else self._stop())
 
-    def _stop(self, leaving: "asyncio.Future[None]") -> None:
-        if self._task is not None and not leaving.cancelled():
-            self._has_left = True
+    def _stop(self) -> None:
+        self._has_left = True
+        if self._task is not None:
             self._task.cancel()
 
     def _unwatch(self) -> None:
         """The end of the answer is about to be sent; the server then reports a disconnect in any case."""
         self._task = None
+        if self._transport is not None and self._transport.when_lost == self._stop:
+            self._transport.when_lost = None
 
     def _checked(self) -> RequestCheck:
         """The request as far as it has come: the upstream may answer before it has everything."""
@@ -221,7 +236,13 @@ class Passing:
         capture = Capture(self._limit)
         chunks = answer.chunks()
         held: list[bytes] = []
-        if self._is_held(answer):
+        is_held = self._is_held(answer)
+        whole = answer.read_now() if is_held else None
+        if whole is not None:
+            capture.add(whole)
+            capture.has_ended = True
+            held.append(whole)
+        elif is_held:
             async for chunk in chunks:
                 capture.add(chunk)
                 held.append(chunk)
@@ -238,7 +259,7 @@ class Passing:
         if self._proxy.fails and any(each.code not in WARNINGS for each in violations):
             await self._reject_answer(answer, violations)
             return
-        content = b"".join(held) if capture.has_ended else None
+        content = whole if whole is not None else b"".join(held) if capture.has_ended else None
         if content is not None and self._proxy.recorder is not None:
             content = self._proxy.recorder.with_own_urls(content, self._request.base_url)
         await self._begin(answer, (*checked.violations, *violations), content)
@@ -260,16 +281,17 @@ class Passing:
         return is_json(media_type) or (length.isdigit() and int(length) <= SHOWN_BYTES)
 
     async def _begin(self, answer: UpstreamResponse, violations: tuple[Violation, ...], content: bytes | None) -> None:
-        headers = [(name, value.translate(None, _UNPRINTABLE)) for name, value in answer.headers]
-        headers = [each for each in headers if each[0].lower() not in _OWN_HEADERS]
-        if content is not None or (answer.status in EMPTY_STATUSES and self._request.method != "HEAD"):
-            headers = [each for each in headers if each[0].lower() != b"content-length"]
+        has_other_length = content is not None or (answer.status in EMPTY_STATUSES and self._request.method != "HEAD")
+        left_out = _OWN_FRAMING if has_other_length else _OWN_HEADERS
+        headers = [
+            (name, value.translate(None, _UNPRINTABLE)) for name, value in answer.headers if name not in left_out
+        ]
         if content is not None:
             headers.append((b"content-length", b"%d" % len(content)))
         if self._proxy.settings.debug_headers:
             headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
             if violations:
-                headers.append((VIOLATIONS_HEADER.lower().encode(), violations_text(violations).encode()))
+                headers.append((b"x-mock-violations", violations_text(violations).encode()))
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
     async def _stream(self, held: list[bytes], chunks: AsyncIterator[bytes], capture: Capture) -> None:
@@ -291,13 +313,16 @@ class Passing:
     def _response_value(self, answer: UpstreamResponse, capture: Capture) -> Response:
         """The answer as the journal keeps it. A body that is not whole is an iterator, which is not validated."""
         headers = tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in answer.headers
-            if name.lower() not in {b"content-type", b"content-length", *_OWN_HEADERS}
+            [
+                (decode_text(name), value.decode("latin-1"))
+                for name, value in answer.headers
+                if name not in _NOT_IN_JOURNAL
+            ]
         )
         content: Any = iter(())
         if capture.is_whole and capture.size <= CHECKED_BYTES:
-            plain = decoded_body(capture.content, answer.header(b"content-encoding"))
+            coding = answer.header(b"content-encoding")
+            plain = decoded_body(capture.content, coding) if coding else capture.content
             content = iter(()) if plain is None else plain
         return Response(answer.status, answer.header(b"content-type"), content, headers, UPSTREAM_SOURCE)
 
@@ -361,13 +386,15 @@ class Passing:
     async def _break_off(self) -> None:
         """End the connection without an end of the body, so that the client sees that the answer is incomplete."""
         self._unwatch()
-        transport = self._scope.get(TRANSPORT)
+        transport = self._transport
         if transport is None:
             raise ConnectionResetError("the upstream broke off")
-        transport.disturb()
-        transport.close()
-        if self._leaving is not None:
-            await self._leaving
+        if not transport.is_closing():  # else the connection is lost already
+            lost = asyncio.get_running_loop().create_future()
+            transport.when_lost = partial(lost.set_result, None)
+            transport.disturb()
+            transport.close()
+            await lost
 
 
 async def _joined(parts: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
