@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture, decoded_body
+from mockserver.contract.answers import answer_headers, is_held, response_value
+from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture
 from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
 from mockserver.contract.journal import record_exchange
 from mockserver.contract.upstream import Upstream, UpstreamError, UpstreamResponse, request_headers
 from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.http import EMPTY_STATUSES, PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
-from mockserver.openapi.operations import is_json
+from mockserver.http import PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
 from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
 from mockserver.redaction import shown_path
 from mockserver.settings.table import Settings
 from mockserver.web.fault_delivery import TRANSPORT, wait_for_disconnect
-from mockserver.web.scopes import decode_text, read_headers, read_request
+from mockserver.web.scopes import read_headers, read_request
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mockserver")
 _TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 508: "Loop Detected"}
-_OWN_HEADERS = frozenset({b"x-mock-violations", b"x-mock-source"})
-"""Of an upstream that is a mockserver, too; ours take their place."""
-_OWN_FRAMING = _OWN_HEADERS | {b"content-length"}
-_NOT_IN_JOURNAL = _OWN_FRAMING | {b"content-type"}
-_UNPRINTABLE = bytes({*range(9), *range(10, 32), 127})
 
 
 class ProxyContext(NamedTuple):
@@ -124,7 +119,9 @@ class Passing:
         raw = self._scope.get("raw_path") or self._request.path.encode()
         target = proxy.upstream.target(raw.partition(b"?")[0], self._scope["query_string"])
         headers = request_headers(self._scope["headers"], proxy.upstream.url, via=proxy.via, has_body=self._has_body)
-        self._answer = await proxy.upstream.send(self._request.method, target, headers, content)
+        self._answer = await proxy.upstream.send(
+            self._request.method, target, headers, content, meanwhile=self._checked
+        )
         await self._return(self._answer)
 
     def _reads_first(self) -> bool:
@@ -236,13 +233,13 @@ class Passing:
         capture = Capture(self._limit)
         chunks = answer.chunks()
         held: list[bytes] = []
-        is_held = self._is_held(answer)
-        whole = answer.read_now() if is_held else None
+        holds = is_held(answer, self._request.method)
+        whole = answer.read_now() if holds else None
         if whole is not None:
             capture.add(whole)
             capture.has_ended = True
             held.append(whole)
-        elif is_held:
+        elif holds:
             async for chunk in chunks:
                 capture.add(chunk)
                 held.append(chunk)
@@ -254,7 +251,7 @@ class Passing:
         if self._proxy.fails and checked.refusal is not None:  # a form, which was not read first
             await self._refuse(checked.refusal)
             return
-        response = self._response_value(answer, capture)
+        response = response_value(answer, capture)
         violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
         if self._proxy.fails and any(each.code not in WARNINGS for each in violations):
             await self._reject_answer(answer, violations)
@@ -266,28 +263,16 @@ class Passing:
         if content is not None:
             self._unwatch()
             await self._send({"type": "http.response.body", "body": content})
+            if self._transport is not None:
+                self._transport.flush()  # now, and not after the exchange is recorded
         else:
             await self._stream(held, chunks, capture)
-            response = self._response_value(answer, capture)
+            response = response_value(answer, capture)
             violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
         self._finish(response, capture, violations)
 
-    def _is_held(self, answer: UpstreamResponse) -> bool:
-        """Whether the answer is sent when it is whole: JSON, and other small bodies of known length."""
-        if self._request.method == "HEAD" or answer.status in EMPTY_STATUSES:
-            return False
-        media_type = answer.header(b"content-type")
-        length = answer.header(b"content-length")
-        return is_json(media_type) or (length.isdigit() and int(length) <= SHOWN_BYTES)
-
     async def _begin(self, answer: UpstreamResponse, violations: tuple[Violation, ...], content: bytes | None) -> None:
-        has_other_length = content is not None or (answer.status in EMPTY_STATUSES and self._request.method != "HEAD")
-        left_out = _OWN_FRAMING if has_other_length else _OWN_HEADERS
-        headers = [
-            (name, value.translate(None, _UNPRINTABLE)) for name, value in answer.headers if name not in left_out
-        ]
-        if content is not None:
-            headers.append((b"content-length", b"%d" % len(content)))
+        headers = answer_headers(answer, self._request.method, None if content is None else len(content))
         if self._proxy.settings.debug_headers:
             headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
             if violations:
@@ -310,22 +295,6 @@ class Passing:
         self._unwatch()
         await self._send({"type": "http.response.body", "body": b""})
 
-    def _response_value(self, answer: UpstreamResponse, capture: Capture) -> Response:
-        """The answer as the journal keeps it. A body that is not whole is an iterator, which is not validated."""
-        headers = tuple(
-            [
-                (decode_text(name), value.decode("latin-1"))
-                for name, value in answer.headers
-                if name not in _NOT_IN_JOURNAL
-            ]
-        )
-        content: Any = iter(())
-        if capture.is_whole and capture.size <= CHECKED_BYTES:
-            coding = answer.header(b"content-encoding")
-            plain = decoded_body(capture.content, coding) if coding else capture.content
-            content = iter(()) if plain is None else plain
-        return Response(answer.status, answer.header(b"content-type"), content, headers, UPSTREAM_SOURCE)
-
     # The end
 
     def _finish(self, response: Response, capture: Capture, violations: tuple[Violation, ...]) -> None:
@@ -338,7 +307,7 @@ class Passing:
 
     def _finish_broken(self, capture: Capture, why: str) -> None:
         assert self._answer is not None
-        response = self._response_value(self._answer, capture)._replace(body=capture.content[:SHOWN_BYTES])
+        response = response_value(self._answer, capture)._replace(body=capture.content[:SHOWN_BYTES])
         self._record(response, (Violation((RESPONSE, "body"), "incomplete", f"{why} {capture.size} bytes had come."),))
         place = shown_path(self._request.path)
         _log.warning("%s %s: %s %d bytes had come.", self._request.method, place, why, capture.size)

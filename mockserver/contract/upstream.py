@@ -161,9 +161,18 @@ class Upstream:
         return path + b"?" + query if query else path
 
     async def send(
-        self, method: str, target: bytes, headers: Headers, body: "AsyncIterator[bytes] | bytes | None"
+        self,
+        method: str,
+        target: bytes,
+        headers: Headers,
+        body: "AsyncIterator[bytes] | bytes | None",
+        *,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> UpstreamResponse:
-        """The beginning of the answer; raises UpstreamError, also if the iterator `body` fails."""
+        """The beginning of the answer; raises UpstreamError, also if the iterator `body` fails.
+
+        `meanwhile` may be called when the request is sent, so that its work is done while the answer is awaited.
+        """
         if self._session is None:
             self._session = self._open_session()
         if _BEYOND_ASCII.search(target):
@@ -171,7 +180,7 @@ class Upstream:
         message = _message(method, target, headers, body) if body is None or isinstance(body, bytes) else None
         try:
             if message is not None:
-                answer = await self._exchange(message, has_body=method != "HEAD")
+                answer = await self._exchange(message, meanwhile, has_body=method != "HEAD")
             else:
                 answer = await self._send_with_session(self._session, method, target, headers, body)
         except Exception as error:
@@ -184,7 +193,7 @@ class Upstream:
             raise UpstreamError(502, f"The upstream's headers are larger than {MAX_HEAD} bytes.")
         return answer
 
-    async def _exchange(self, message: bytes, *, has_body: bool) -> UpstreamResponse:
+    async def _exchange(self, message: bytes, meanwhile: Callable[[], object], *, has_body: bool) -> UpstreamResponse:
         """Write a whole request on a connection of the pool, and read the head of its answer."""
         assert self._connector is not None and self._place is not None
         try:
@@ -206,6 +215,7 @@ class Upstream:
                 raise aiohttp.ServerDisconnectedError
             protocol.transport.write(message)
             protocol.start_timeout()
+            meanwhile()
             head, content = await protocol.read()
             while head.code in INTERIM:
                 head, content = await protocol.read()

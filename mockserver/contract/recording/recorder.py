@@ -23,7 +23,7 @@ from mockserver.contract.exchange import RequestCheck
 from mockserver.contract.recording.aliases import Aliases
 from mockserver.contract.recording.episodes import Episode, entries_of
 from mockserver.contract.recording.redact import Redactor
-from mockserver.contract.upstream import UpstreamResponse, UpstreamUrl
+from mockserver.contract.upstream import Headers, UpstreamResponse, UpstreamUrl
 from mockserver.engine.build import fixture_schema
 from mockserver.engine.engine import Engine
 from mockserver.engine.recorded import replay_answer
@@ -69,16 +69,18 @@ _log = logging.getLogger("mockserver")
 
 
 class Passed(NamedTuple):
-    """An exchange that has passed."""
+    """An exchange that has passed, as it came."""
 
-    facts: RequestFacts
-    is_safe: bool
-    secrets: tuple[str, ...]
+    request: Request
+    """With its body or form, if that was kept."""
+    checked: RequestCheck
     status: int
+    headers: Headers
     media_type: str
-    headers: tuple[tuple[str, str], ...]
+    coding: str
+    """The content coding of the answer; empty without one."""
     content: bytes | None
-    """None if the body was too large, or has a content coding that cannot be undone."""
+    """The body of the answer; None if it was too large."""
     size: int
     at: float
     seconds: float
@@ -147,27 +149,21 @@ class Recorder:
         capture: Capture,
         seconds: float,
     ) -> None:
-        """Record an exchange. Redaction and writing happen in a thread. Called on the event loop."""
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
-        value = _with_body(request, body)
-        content = None
-        if capture.is_whole:
-            coding = answer.header(b"content-encoding")
-            content = decoded_body(capture.content, coding, BODY_BYTES) if coding else capture.content
+        """Record an exchange. All work happens in a thread. Called on the event loop."""
         passed = Passed(
-            facts=_facts(value, checked),
-            is_safe=request.method in {"GET", "HEAD", "OPTIONS"},
-            secrets=tuple(secrets_in((*request.headers.items(), *headers), request.query)),
-            status=answer.status,
-            media_type=answer.header(b"content-type"),
-            headers=headers,
-            content=content,
-            size=capture.size,
-            at=monotonic() - self._started,
-            seconds=round(seconds, 3),
+            _with_body(request, body),
+            checked,
+            answer.status,
+            answer.headers,
+            answer.header(b"content-type"),
+            answer.header(b"content-encoding"),
+            capture.content if capture.is_whole else None,
+            capture.size,
+            monotonic() - self._started,
+            seconds,
         )
         self._group.append(passed)
-        self._group_bytes += len(value.body) + (len(content) if content else 0)
+        self._group_bytes += len(passed.request.body) + len(passed.content or b"")
         if self._group_bytes > GROUP_BYTES:
             self._write_group()
         elif self._group_timer is None:
@@ -204,7 +200,7 @@ class Recorder:
                 lines.append(orjson.dumps(episode._asdict(), option=orjson.OPT_APPEND_NEWLINE))
                 self._episodes.append(episode)
             except Exception:  # one exchange must not end the recording
-                _log.exception("an exchange of %s could not be recorded", passed.facts.operation)
+                _log.exception("an exchange could not be recorded")
         try:
             self._lines.write(b"".join(lines))
             self._lines.flush()
@@ -214,8 +210,9 @@ class Recorder:
             self._waiting.popleft()
 
     def _episode(self, passed: Passed) -> Episode:
-        redactor, aliases, facts = self._redactor, self._aliases, passed.facts
-        redactor.learn(passed.secrets)
+        redactor, aliases, facts = self._redactor, self._aliases, _facts(passed.request, passed.checked)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in passed.headers]
+        redactor.learn(secrets_in((*passed.request.headers.items(), *headers), passed.request.query))
         aliases.keep([facts.path, facts.query, facts.body])
         request = facts._replace(
             path={name: redactor.argument(name, each) for name, each in facts.path.items()},
@@ -224,42 +221,45 @@ class Recorder:
         )
         told: set[str] = set()
         asked: set[str] = set()
-        answer = self._answer(passed, told)
+        answer = self._answer(passed, headers, told)
         written = {name: aliases.value(each, asked) for name, each in request.written().items()}
         return Episode(
             request=written,
-            is_safe=passed.is_safe,
+            is_safe=passed.request.method in {"GET", "HEAD", "OPTIONS"},
             answer=answer,
             at=round(passed.at, 3),
             asked=sorted(asked),
             told=sorted(told),
         )
 
-    def _answer(self, passed: Passed, told: set[str]) -> dict[str, Any]:
-        """The answer as it is written. The known ids in a JSON body are added to `told`."""
-        answer: dict[str, Any] = {"status": passed.status, "seconds": passed.seconds}
+    def _answer(self, passed: Passed, given: Sequence[tuple[str, str]], told: set[str]) -> dict[str, Any]:
+        """The answer as it is written, with these headers. The known ids in a JSON body are added to `told`."""
+        answer: dict[str, Any] = {"status": passed.status, "seconds": round(passed.seconds, 3)}
         media_type = bare_media_type(passed.media_type)
-        if passed.content is None:
+        content = passed.content
+        if content is not None and passed.coding:
+            content = decoded_body(content, passed.coding, BODY_BYTES)
+        if content is None:
             answer["note"] = f"The body of {passed.size} bytes was not recorded."
-        elif passed.content and is_json(media_type):
+        elif content and is_json(media_type):
             try:
-                value = orjson.loads(passed.content)
+                value = orjson.loads(content)
             except orjson.JSONDecodeError:
-                answer |= self._other_body(passed, passed.content)
+                answer |= self._other_body(passed, content)
             else:
                 self._aliases.learn(value)
-                if b"\\" in passed.content or self._address.encode() in passed.content:
+                if b"\\" in content or self._address.encode() in content:
                     value = self._with_base_url(value)
                 value = self._aliases.value(self._redactor.value(value), told)
                 encoded = orjson.dumps(value)
                 answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
-        elif passed.content:
-            answer |= self._other_body(passed, passed.content)
+        elif content:
+            answer |= self._other_body(passed, content)
         if passed.media_type and passed.media_type.replace(" ", "").lower() not in {
             "application/json", "application/json;charset=utf-8"
         }:  # fmt: skip
             answer["media_type"] = passed.media_type
-        headers = self._redactor.headers(passed.headers)
+        headers = self._redactor.headers(given)
         if headers:
             headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
             self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
