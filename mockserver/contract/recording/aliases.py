@@ -7,10 +7,10 @@ from typing import Any
 from mockserver.fixtures.ids import MAX_LENGTH, UUID, is_generated_id, is_id_name
 
 MAX_IDS = 100_000
+LEAST_ID = 10
+"""The least characters of an id that is replaced."""
 _WORDS = re.compile(r"[A-Za-z0-9_~-]{10,200}")
-"""What an id may be a part of: the alias is looked up for each of these, and for each UUID in it. A shorter text is no
-generated id.
-"""
+"""What an id may be a part of: the alias is looked up for each of these, and for each UUID in it."""
 _PREFIX = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,2}[_-](?=.*\d)")
 _HEX = frozenset("0123456789abcdef")
 
@@ -55,10 +55,10 @@ class Aliases:
         elif isinstance(value, list):
             for each in value:
                 self.keep(each)
-        elif isinstance(value, str) and len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
-            for each in (value, *_uuids(value)):
-                if each not in self._of:
-                    self._own.add(each)
+        elif isinstance(value, str) and LEAST_ID <= len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
+            if value not in self._of:
+                self._own.add(value)
+            self._own.update([each for each in _uuids(value) if each not in self._of])
 
     def add(self, id_: str) -> None:
         """Replace this id from now on, if it looks made by a machine."""
@@ -70,31 +70,18 @@ class Aliases:
             self._made.add(alias)
             self._ids.add(alias)
 
-    def text(self, text: str) -> str:
-        """A text with aliases for all ids that are known by now."""
-        return _WORDS.sub(self._replaced, text) if self._of else text
+    def text(self, text: str, found: set[str] | None = None) -> str:
+        """A text with aliases for all ids that are known by now; a text that is an id is added to `found`."""
+        if self._of and len(text) >= LEAST_ID:
+            text = _WORDS.sub(self._replaced, text)
+        if found is not None and text in self._ids:
+            found.add(text)
+        return text
 
-    def value(self, value: Any, found: set[str] | None = None, name: str = "") -> Any:
-        """A JSON value with aliases in its texts and names. The known ids that then stand in it are added to `found`.
-
-        `name` is that of the member.
-        """
-        if isinstance(value, str):
-            text = _WORDS.sub(self._replaced, value) if self._of else value
-            if found is not None and text in self._ids:
-                found.add(text)
-            return text
-        if isinstance(value, dict):
-            made = {}
-            for key, each in value.items():
-                alias = self.text(key)
-                made[alias] = self.value(each, found, alias)
-            return made
-        if isinstance(value, list):
-            return [self.value(each, found, name) for each in value]
-        if found is not None and isinstance(value, int) and is_id_name(name) and str(value) in self._ids:
+    def note_number(self, value: Any, name: str, found: set[str]) -> None:
+        """Add the value of the member `name` to `found` if it is an id."""
+        if isinstance(value, int) and is_id_name(name) and str(value) in self._ids:
             found.add(str(value))
-        return value
 
     def _replaced(self, match: "re.Match[str]") -> str:
         word = match[0]
@@ -104,6 +91,10 @@ class Aliases:
         if "-" in word:
             word = UUID.sub(lambda found: self._of.get(found[0], found[0]), word)
         return word
+
+
+NO_ALIASES = Aliases()
+"""Replaces nothing."""
 
 
 def alias_of(id_: str, number: int) -> str:

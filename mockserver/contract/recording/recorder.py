@@ -213,24 +213,30 @@ class Recorder:
         redactor, aliases, facts = self._redactor, self._aliases, _facts(passed.request, passed.checked)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in passed.headers]
         redactor.learn(secrets_in((*passed.request.headers.items(), *headers), passed.request.query))
-        aliases.keep([facts.path, facts.query, facts.body])
-        request = facts._replace(
-            path={name: redactor.argument(name, each) for name, each in facts.path.items()},
-            query={name: redactor.argument(name, each) for name, each in facts.query.items()},
-            body=redactor.value(facts.body),
-        )
         told: set[str] = set()
         asked: set[str] = set()
-        answer = self._answer(passed, headers, told)
-        written = {name: aliases.value(each, asked) for name, each in request.written().items()}
+        aliases.keep([facts.path, facts.query, facts.body])
+        answer = self._answer(passed, headers, told)  # before the request, which may have ids that it tells
+        request = facts._replace(
+            operation=aliases.text(facts.operation),
+            path={name: self._argument(name, each, asked) for name, each in facts.path.items()},
+            query={aliases.text(name): self._argument(name, each, asked) for name, each in facts.query.items()},
+            body=redactor.value(facts.body, aliases=aliases, found=asked),
+        )
         return Episode(
-            request=written,
+            request=request.written(),
             is_safe=passed.request.method in {"GET", "HEAD", "OPTIONS"},
             answer=answer,
             at=round(passed.at, 3),
             asked=sorted(asked),
             told=sorted(told),
         )
+
+    def _argument(self, name: str, value: Any, found: set[str]) -> Any:
+        """An argument in a path or a query as it is recorded."""
+        if isinstance(value, list):
+            return [self._argument(name, each, found) for each in value]
+        return self._aliases.text(self._redactor.argument(name, value), found)
 
     def _answer(self, passed: Passed, given: Sequence[tuple[str, str]], told: set[str]) -> dict[str, Any]:
         """The answer as it is written, with these headers. The known ids in a JSON body are added to `told`."""
@@ -250,7 +256,7 @@ class Recorder:
                 self._aliases.learn(value)
                 if b"\\" in content or self._address.encode() in content:
                     value = self._with_base_url(value)
-                value = self._aliases.value(self._redactor.value(value), told)
+                value = self._redactor.value(value, aliases=self._aliases, found=told)
                 encoded = orjson.dumps(value)
                 answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
         elif content:
@@ -263,7 +269,7 @@ class Recorder:
         if headers:
             headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
             self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
-            answer["headers"] = self._aliases.value(headers)
+            answer["headers"] = {self._aliases.text(name): self._aliases.text(text) for name, text in headers.items()}
         return answer
 
     def _other_body(self, passed: Passed, content: bytes) -> dict[str, Any]:
