@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class CoalescingTransport:
     The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_disturbed", "parts")
+    __slots__ = ("_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_disturbed", "parts", "when_lost")
 
     def __init__(
         self,
@@ -67,6 +67,8 @@ class CoalescingTransport:
         self._is_ending = False
         self.is_disturbed = False
         """Whether a disturbed response is being sent, which a shutdown does not wait for."""
+        self.when_lost: Callable[[], None] | None = None
+        """Called once when the connection is lost, by the protocol."""
 
     # A `__getattr__` for these would slow down every access to an attribute.
 
