@@ -50,16 +50,13 @@ _invalid_requests = Throttle()
 
 
 class ConnectionLimits(Record, frozen=True, gc=False):
-    """See the module."""
+    """See the module; the settings have the values."""
 
-    head_seconds: float = 10.0
-    head_bytes: int = 64 * 1024
-    body_seconds: float = 30.0
-    send_seconds: float = 60.0
-    connections: int = 2000
-
-
-DEFAULT_LIMITS = ConnectionLimits()
+    head_seconds: float
+    head_bytes: int
+    body_seconds: float
+    send_seconds: float
+    connections: int
 
 
 class _HeadTooLargeError(Exception):
@@ -72,7 +69,7 @@ class NoUpgradeProtocol(DirectProtocol):
     def __init__(
         self,
         *given: Any,
-        limits: ConnectionLimits = DEFAULT_LIMITS,
+        limits: ConnectionLimits,
         writes: PendingWrites | None = None,
         **named: Any,
     ) -> None:

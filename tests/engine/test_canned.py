@@ -25,7 +25,7 @@ def test_a_template_shows_values_of_the_request(tmp_path: Path) -> None:
     body = {
         "id": "{{ request.path.id }}",
         "said": "{{ request.body.name }} ({{ request.query.lang }}, {{ request.headers['x-who'] }})",
-        "method": "{{ request.method }}",
+        "method": "{{ request.method }}{% if request.query.empty == '' %} (empty){% endif %}",
         "more": ["{{ request.body.list }}", "{{ request.body.none }}"],
         "at": "{{ now }}",
     }
@@ -33,11 +33,15 @@ def test_a_template_shows_values_of_the_request(tmp_path: Path) -> None:
         tmp_path, {"template": True, "body": body, "headers": {"X-Id": "{{ request.path.id }}"}}, method="post"
     )
 
-    response = send(engine, "POST", "/things/7", query="lang=en", json={"name": "Ann", "list": [1]}, x_who="me")
+    response = send(engine, "POST", "/things/7", query="lang=en&empty=", json={"name": "Ann", "list": [1]}, x_who="me")
 
     assert value_of(response) == {
-        "id": 7, "said": "Ann (en, me)", "method": "POST", "more": [[1], None], "at": "2026-04-12T00:00:00+00:00",
-    }  # fmt: skip
+        "id": 7,
+        "said": "Ann (en, me)",
+        "method": "POST (empty)",
+        "more": [[1], None],
+        "at": "2026-04-12T00:00:00+00:00",
+    }
     assert dict(response.headers) == {"X-Id": "7"}
 
 

@@ -122,7 +122,12 @@ def deduplicated(violations: Sequence[Violation]) -> list[Violation]:
     return list({(each.location, each.message): each for each in kept}.values())
 
 
+_NO_ALTERNATIVE = " is not valid under any of the given schemas"
+"""How jsonschema ends what it says of `anyOf` and `oneOf`."""
+
+
 def _with_ways(violation: Violation) -> Violation:
     if violation.code not in {"anyOf", "oneOf"} or "description" not in violation.rule:
         return violation
-    return violation._replace(message=f"{violation.message} ({violation.rule['description']})")
+    told = violation.message.replace(_NO_ALTERNATIVE, " fits no alternative")
+    return violation._replace(message=f"{told} ({violation.rule['description']})")
