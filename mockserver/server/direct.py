@@ -97,6 +97,20 @@ def _add_line_start(name: str) -> str:
     return start
 
 
+def _encode_fields(headers: Sequence[tuple[str, str]]) -> bytes | None:
+    """The lines of the headers; None if one of them needs a conversation."""
+    try:
+        lines = [_line_starts[name] + value for name, value in headers]
+    except KeyError:
+        lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in headers]
+    lines.append("")
+    text = "\r\n".join(lines)
+    if not text.isascii():
+        return None
+    fields = text.encode("ascii")
+    return fields if len(fields.translate(None, _CONTROLS)) == len(fields) - 2 * len(lines) + 2 else None
+
+
 class ResponseEncoder:
     """Encodes responses as uvicorn sends them, for all connections of a server."""
 
@@ -119,10 +133,8 @@ class ResponseEncoder:
                 return None
             start = self._add_start(key, defaults)
         if response.headers:
-            lines = [(_line_starts.get(name) or _add_line_start(name)) + value for name, value in response.headers]
-            text = "\r\n".join([*lines, ""])
-            fields = text.encode("ascii", "replace")
-            if not text.isascii() or len(fields.translate(None, _CONTROLS)) != len(fields) - 2 * len(lines):
+            fields = _encode_fields(response.headers)
+            if fields is None:
                 return None
             start += fields
         if status in EMPTY_STATUSES:
@@ -180,10 +192,16 @@ class DirectAnswers:
             responses = [(each, self._respond(each.whole)) for each in waiting if each.whole is not None]
         else:
             responses = self._committed_responses(self._group, waiting)
-        encoded = [(each, _encoded(each, response)) for each, response in responses]
-        for connection, data in encoded:
+        encoded = []
+        for connection, response in responses:
+            try:
+                encoded.append((connection.transport, connection.answer_whole(response)))
+            except Exception:  # which ends only its own connection
+                _log.exception("a response could not be sent")
+                connection.transport.abort()
+        for transport, data in encoded:
             if data is not None:
-                connection.transport.send(data)
+                transport.send(data)
 
     def _committed_responses(
         self, group: GroupCommit, waiting: Sequence["DirectProtocol"]
@@ -195,16 +213,6 @@ class DirectAnswers:
                 found.append((each, self._respond(each.whole), group.latest))
         group.commit()
         return [(each, answer if ticket is None or ticket.is_committed else None) for each, answer, ticket in found]
-
-
-def _encoded(connection: "DirectProtocol", response: Response | None) -> bytes | None:
-    """What to send; an exception ends only its own connection."""
-    try:
-        return connection.answer_whole(response)
-    except Exception:
-        _log.exception("a response could not be sent")
-        connection.transport.abort()
-        return None
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -294,8 +302,9 @@ class DirectProtocol(HttpToolsProtocol):
     def complete_held(self) -> None:
         """The message of the held request is complete."""
         assert self._direct is not None
-        parts, method = self.parts, decode_text(self.parser.get_method())
+        parts = self.parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
+        method = decode_text(self.parser.get_method())
         self.drop_held()
         origin = self._origin or self._find_origin()
         self.whole = Request(method, self._path, self._query, self.fields, body, origin)

@@ -51,6 +51,8 @@ _FETCHED = "empty"
 """
 _NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
 """Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
+_NO_FORMS = frozenset({None, "application/json"})
+"""The media types of most requests."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 Answer = Callable[[Request], Response]
@@ -127,7 +129,8 @@ class Gateway:
         headers = request.headers
         if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
             return None
-        if len(request.body) > self.max_direct_body or _is_multipart(headers):
+        may_be_form = headers.get("content-type") not in _NO_FORMS
+        if len(request.body) > self.max_direct_body or (may_be_form and _is_multipart(headers)):
             return None
         if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
             return None
