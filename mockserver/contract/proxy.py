@@ -17,6 +17,7 @@ from mockserver.contract.passing import ClientGone, Passing, ProxyContext
 from mockserver.contract.upstream import Upstream
 from mockserver.engine.engine import Engine
 from mockserver.http import Request, Response
+from mockserver.openapi.requests import JsonBody
 from mockserver.sandbox.ids import digest
 from mockserver.settings.table import Settings
 from mockserver.web.app import MockServer
@@ -61,7 +62,7 @@ class ProxyServer(MockServer):
     def max_direct_body(self) -> int:
         return 0
 
-    def respond(self, request: Request) -> Response | None:  # noqa: ARG002  no request is answered at once
+    def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:  # noqa: ARG002  no request is answered at once
         return None
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
