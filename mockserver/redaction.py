@@ -164,7 +164,8 @@ def _redacted_piece(text: str, *, is_answer: bool) -> str:
         text = _USER_INFO.sub(f"{REDACTED}@", text)
     if "=" in text:
         text = _ARGUMENT.sub(_redacted_argument, text)
-    if "earer" in text or "asic" in text or "EARER" in text or "ASIC" in text:
+    lowered = text.lower()
+    if "bearer" in lowered or "basic" in lowered:
         text = _SPOKEN.sub(_redacted_credential, text)
     if '"' in text:
         text = _MEMBER.sub(_redacted_answer if is_answer else _redacted_member, text)

@@ -119,6 +119,17 @@ def test_an_account_without_a_token_applies_to_all_accounts(
     assert found[1].email == "n@example.com"
 
 
+def test_a_scenario_opens_the_account_that_it_names_also_in_a_closed_api(
+    make_beginnings: Callable[..., SandboxDefaults],
+) -> None:
+    sandbox = Sandbox("box", open_store(), make_beginnings()._replace(closed={"": frozenset()}))
+    apply(sandbox, accounts=[{"token": "named", "credits": 9}])
+
+    found = [sandbox.accounts.find(token, 1000, magic=True) for token in ("named", "unnamed")]
+
+    assert [each is not None for each in found] == [True, False]
+
+
 def test_tokens_can_be_revoked_after_a_time_and_restored(
     make_sandbox: Callable[[], Sandbox],
 ) -> None:
