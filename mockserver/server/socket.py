@@ -45,7 +45,9 @@ class CoalescingTransport:
     The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_disturbed", "parts", "when_lost")
+    __slots__ = (
+        "_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_closing", "is_disturbed", "parts", "when_lost",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class CoalescingTransport:
         self._writes = writes or PendingWrites()
         self._send_seconds = send_seconds
         self._transport = transport
+        self.is_closing: Callable[[], bool] = transport.is_closing
         self._loop = loop
         self.parts: list[bytes] = []
         """Data that waits for the end of this round of the loop."""
@@ -91,9 +94,6 @@ class CoalescingTransport:
     def abort(self) -> None:
         self._transport.abort()
 
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
     def write(self, data: bytes) -> None:
         if not self.parts:
             self._writes.add(self, self._loop)
@@ -104,7 +104,7 @@ class CoalescingTransport:
         if self.parts:
             self.parts.append(data)
             self.flush()
-        elif not self._transport.is_closing():
+        elif not self.is_closing():
             self._transport.write(data)
 
     def close(self) -> None:
