@@ -128,8 +128,8 @@ X-Mock-Source"""
 
 @pytest.mark.parametrize("name", INCIDENTAL.split())
 def test_a_header_of_servers_and_connections_is_no_difference(name: str) -> None:
-    assert found(answer({}, **{name: "1"}), answer({})) == []
-    assert found(answer({}), answer({}, **{name: "1"})) == []
+    assert found(answer({}, 200, JSON, **{name: "1"}), answer({})) == []
+    assert found(answer({}), answer({}, 200, JSON, **{name: "1"})) == []
 
 
 def test_members_and_types_are_compared_at_each_place() -> None:
