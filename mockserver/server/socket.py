@@ -46,7 +46,8 @@ class CoalescingTransport:
     """
 
     __slots__ = (
-        "_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_closing", "is_disturbed", "parts", "when_lost",
+        "_is_ending", "_loop", "_send_seconds", "_transport", "_writes",
+        "is_closing", "is_disturbed", "parts", "when_lost",
     )  # fmt: skip
 
     def __init__(
