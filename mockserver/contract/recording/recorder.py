@@ -106,7 +106,6 @@ class Recorder:
         self._recordings = group_recordings(read_recordings(RECORDING, folder / RECORDING, known))
         self._aliases = Aliases(taken=_ids_in(known))
         self._started = monotonic()
-        self._episodes: list[Episode] = []
         self._address = str(upstream)
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
         self._group: list[Passed] = []
@@ -118,7 +117,7 @@ class Recorder:
         self._bodies = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lines = (folder / UNFINISHED).open("ab")
+            self._lines = (folder / UNFINISHED).open("a+b")
         except OSError as error:
             raise SettingsError(f"--record is {str(folder)!r}, which cannot be written: {error.strerror}") from error
 
@@ -173,8 +172,10 @@ class Recorder:
         """Write the fixture file."""
         self._write_group()
         self._thread.shutdown(wait=True)
-        self._lines.close()
-        count = write_recording(self._folder, self._address, self._known, self._episodes)
+        with self._lines as lines:
+            lines.seek(0)
+            episodes = _read_episodes(lines.read())
+        count = write_recording(self._folder, self._address, self._known, episodes)
         (self._folder / UNFINISHED).unlink(missing_ok=True)
         _log.warning("%s recorded in %s", format_count(count, "request"), self._folder / RECORDING)
 
@@ -196,15 +197,13 @@ class Recorder:
         lines = []
         for passed in group:
             try:
-                episode = self._episode(passed)
-                lines.append(orjson.dumps(episode._asdict(), option=orjson.OPT_APPEND_NEWLINE))
-                self._episodes.append(episode)
+                lines.append(orjson.dumps(self._episode(passed)._asdict(), option=orjson.OPT_APPEND_NEWLINE))
             except Exception:  # one exchange must not end the recording
                 _log.exception("an exchange could not be recorded")
         try:
             self._lines.write(b"".join(lines))
             self._lines.flush()
-        except OSError:  # such as a full disk; they are written again at the end
+        except OSError:  # such as a full disk; the next group is written with them
             _log.exception("exchanges could not be written to %s", self._folder / UNFINISHED)
         finally:
             self._waiting.popleft()
@@ -333,18 +332,24 @@ def finish_recording(folder: Path, upstream: str) -> None:
     lines = folder / UNFINISHED
     if not lines.exists():
         return
-    episodes = []
-    for line in lines.read_bytes().splitlines():
-        try:
-            episodes.append(Episode(**orjson.loads(line)))
-        except (orjson.JSONDecodeError, TypeError):  # the last line, of which only a part was written
-            break
+    episodes = _read_episodes(lines.read_bytes())
     known: Sequence[Mapping[str, Any]] = ()
     if (folder / RECORDING).exists():
         known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
     if episodes:
         write_recording(folder, upstream, known, episodes)
     lines.unlink()
+
+
+def _read_episodes(lines: bytes) -> list[Episode]:
+    """The exchanges in JSON lines, without a last one of which only a part was written."""
+    episodes = []
+    for line in lines.splitlines():
+        try:
+            episodes.append(Episode(**orjson.loads(line)))
+        except (orjson.JSONDecodeError, TypeError):
+            break
+    return episodes
 
 
 def write_recording(
