@@ -108,6 +108,9 @@ class NoUpgradeProtocol(DirectProtocol):
         self.drop_held()
         self.whole = None
         super().connection_lost(exc)
+        if self.transport.when_lost is not None:
+            when_lost, self.transport.when_lost = self.transport.when_lost, None
+            when_lost()
         self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
         if self._had_large_head or self._before > LARGE_HEAD:

@@ -45,7 +45,10 @@ class CoalescingTransport:
     The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_closing", "is_disturbed", "parts")
+    __slots__ = (
+        "_is_ending", "_loop", "_send_seconds", "_transport", "_writes",
+        "is_closing", "is_disturbed", "parts", "when_lost",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,6 +71,8 @@ class CoalescingTransport:
         self._is_ending = False
         self.is_disturbed = False
         """Whether a disturbed response is being sent, which a shutdown does not wait for."""
+        self.when_lost: Callable[[], None] | None = None
+        """Called once when the connection is lost, by the protocol."""
 
     # A `__getattr__` for these would slow down every access to an attribute.
 
