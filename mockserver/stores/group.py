@@ -61,23 +61,24 @@ class GroupCommit:
     def __init__(self, backend: Backend) -> None:
         self.latest: Ticket | None = None
         """What the latest action that was run waits for; None if it has changed nothing."""
+        self.thread = 0
+        """The thread of which the end of a transaction is no commit; 0 without one."""
         self._backend = backend
-        self._thread = 0
         self._waiting: list[tuple[Deferring, Ticket]] = []
 
     @property
     def is_deferring(self) -> bool:
-        """Whether the end of a transaction of this thread is no commit."""
-        return self._thread == get_ident()
+        """Whether this thread is that one."""
+        return self.thread == get_ident()
 
     def run(self, action: Callable[..., Result], *given: Any) -> Result:
         """The action's result. Its transactions are committed by `commit`; see `latest`."""
         self.latest = None
-        self._thread = get_ident()
+        self.thread = get_ident()
         try:
             return action(*given)
         finally:
-            self._thread = 0
+            self.thread = 0
 
     def join(self, partition: Deferring) -> Ticket:
         """The ticket of a partition that has changes from now on."""

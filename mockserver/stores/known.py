@@ -15,3 +15,8 @@ class KnownValues:
         """All keys in order, if all values are known."""
         self.size: int | None = None
         """The number of keys in the store, without the transaction's changes; None if unknown."""
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self.values.clear()
+        self.keys = self.size = None

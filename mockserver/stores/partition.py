@@ -1,18 +1,18 @@
 """A sandbox's collections in a shared store; see `stores.shared`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import get_ident
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mockserver.errors import Conflict
-from mockserver.stores.backend import Backend, Changes, Commit, Deletion, Facts, Key, Put
-from mockserver.stores.codec import BlobCodec
-from mockserver.stores.group import GroupCommit, Ticket
+from mockserver.stores.backend import Changes, Commit, Deletion, Facts, Key, Put
+from mockserver.stores.group import Ticket
 from mockserver.stores.known import KnownValues
+from mockserver.stores.owner import Owner
 from mockserver.stores.retry import retried
-from mockserver.stores.shared_rows import SharedRows
-from mockserver.stores.transaction import Transaction
+from mockserver.stores.shared_rows import UNKNOWN, SharedRows
+from mockserver.stores.transaction import Transaction, Unput
 
 MAX_CACHED = 4 * 1024 * 1024
 """Bytes of values, as they are written, that are known of a sandbox; beyond that all are forgotten."""
@@ -24,22 +24,7 @@ CONTENDED = 32
 """Transactions after a conflict that first ask whether another process has changed the sandbox."""
 HIDDEN = "\x01"
 """The beginning of the names of partitions that are no sandbox's."""
-_UNKNOWN: Any = object()
 Result = TypeVar("Result")
-
-
-class Owner(Protocol):
-    """What a partition needs of its store."""
-
-    backend: Backend
-    codec: BlobCodec
-    wall: Callable[[], float]
-    passing: frozenset[str]
-    conflicts: int
-    group: GroupCommit
-
-    def note_size(self, sandbox: str, size: int) -> None:
-        """So many bytes are known of a sandbox."""
 
 
 class SharedPartition:
@@ -52,8 +37,12 @@ class SharedPartition:
         """Called in a transaction whose values are read again, because the sandbox is new here or has changed."""
         self.facts: Callable[[], Facts] = Facts
         """What the list of sandboxes is to say; called at each commit."""
+        self.unput: Unput | None = None
+        """What has changes that are not put yet."""
         self._store = store
         self._backend = store.backend
+        self._group = store.group
+        self._is_hidden = name.startswith(HIDDEN)
         self._rows: dict[str, SharedRows] = {}
         self._known: dict[str, KnownValues] = {}
         self._version: int | None = None
@@ -83,7 +72,10 @@ class SharedPartition:
 
     def rows(self, collection: str) -> SharedRows:
         found = self._rows.get(collection)
-        return self._rows.setdefault(collection, SharedRows(self, collection)) if found is None else found
+        if found is None:
+            made = SharedRows(self, collection, self._known_of(collection).values)
+            return self._rows.setdefault(collection, made)
+        return found
 
     def clear(self, *, keep: frozenset[str] = frozenset()) -> list[Any]:
         """Empty every collection but those. Returns nothing to free."""
@@ -113,7 +105,7 @@ class SharedPartition:
 
     def begin(self) -> None:
         """A transaction begins."""
-        is_deferring = self._is_deferring
+        is_deferring = self._is_deferring()
         if self._ticket is not None:
             if is_deferring:
                 return
@@ -138,9 +130,9 @@ class SharedPartition:
     def commit(self) -> Sequence[Callable[[], None]]:
         """The transaction ends: apply its changes, and return what waited for that; raises Conflict."""
         assert self._version is not None
-        has_changed = bool(self._changes) or self._kept is not None
-        if self._is_deferring and (has_changed or self._ticket):
-            self._ticket = self._store.group.latest = self._ticket or self._store.group.join(self)
+        has_changed = bool(self._changes) or self.unput is not None or self._kept is not None
+        if self._is_deferring() and (has_changed or self._ticket):
+            self._ticket = self._group.latest = self._ticket or self._group.join(self)
             return ()
         try:
             if not has_changed:
@@ -159,6 +151,9 @@ class SharedPartition:
         """The commit of all changes. What it raises has rolled back."""
         assert self._version is not None
         try:
+            if self.unput is not None:
+                self.unput.flush()
+                self.unput = None
             changes, self._next_bytes = self._gathered()
             self._next_facts = self.facts()
         except BaseException:
@@ -185,12 +180,16 @@ class SharedPartition:
         self._moved.clear()
         self._committed.clear()
         self._kept = None
+        if self.unput is not None:
+            self.unput.drop_unput()
+            self.unput = None
         self.forget()
         self._end_ticket(is_committed=False)
 
     def forget(self) -> None:
         """Read all values again at the next transaction."""
-        self._known.clear()
+        for each in self._known.values():
+            each.forget()
         self._version = self._facts = None
         self._bytes = 0
 
@@ -205,14 +204,12 @@ class SharedPartition:
 
     def get(self, collection: str, key: str) -> Any:
         """The value of a key; None if it is unknown. Raises Conflict."""
-        known = self._known.get(collection)
-        if known is not None:
-            value = known.values.get(key, _UNKNOWN)
-            if value is not _UNKNOWN:
-                return value
-            if known.keys is not None:
-                return None
-        at = (collection, key)
+        known, at = self._known_of(collection), (collection, key)
+        value = known.values.get(key, UNKNOWN)
+        if value is not UNKNOWN:
+            return value
+        if known.keys is not None:
+            return None
         if at not in self._changes and self._is_emptied(collection):
             return None
         if len(self._reads) < MAX_FETCHED and collection not in self._store.passing:
@@ -224,13 +221,20 @@ class SharedPartition:
     def pick(self, collection: str, keys: Sequence[str]) -> list[Any]:
         """The values of several keys, read at once; None for an unknown one. Raises Conflict."""
         known = self._known_of(collection)
+        found = known.values
         if known.keys is None and not self._is_emptied(collection):
             missing = [(collection, key) for key in keys if key not in known.values]
             version, contents = self._backend.fetch(self.name, missing)
             self._check(version)
-            for at, content in zip(missing, contents, strict=True):
-                self._learn(at, content)
-        return [known.values.get(key) for key in keys]
+            if collection in self._store.passing:
+                found = {key: known.values.get(key) for key in keys}
+                decode = self._store.codec.decode
+                pairs = zip(missing, contents, strict=True)
+                found.update((at[1], None if it is None else decode(collection, it)) for at, it in pairs)
+            else:
+                for at, content in zip(missing, contents, strict=True):
+                    self._learn(at, content)
+        return [found.get(key) for key in keys]
 
     def latest(self, collection: str, start: int, most: int) -> list[Any]:
         """At most so many values in reverse order, without the first `start` of them. Raises Conflict."""
@@ -245,7 +249,7 @@ class SharedPartition:
     def put(self, collection: str, key: str, value: Any) -> None:
         """Add or replace a value."""
         known = self._known_of(collection)
-        if value is known.values.get(key) and (collection, key) not in self._changes:
+        if value is known.values.get(key):
             return
         known.values[key] = value
         if known.keys is not None:
@@ -254,6 +258,16 @@ class SharedPartition:
         if at in self._moved and self._changes[at] is None:
             del self._changes[at]  # its place is that of its first put after the deletion
         self._changes[at] = value
+
+    def put_many(self, collection: str, values: Mapping[str, Any]) -> None:
+        """Add or replace several values."""
+        known = self._known_of(collection)
+        if known.keys is not None or self._moved:
+            for key, value in values.items():
+                self.put(collection, key, value)
+        else:
+            known.values.update(values)
+            self._changes.update({(collection, key): value for key, value in values.items()})
 
     def delete(self, collection: str, key: str) -> None:
         """Remove a key."""
@@ -313,11 +327,10 @@ class SharedPartition:
         for at in [at for at in self._changes if at[0] not in keep]:
             del self._changes[at]
             self._moved.discard(at)
-        for name in [name for name in self._known if name not in keep]:
-            del self._known[name]
-        for name in self._rows:
+        for name, known in self._known.items():
             if name not in keep:
-                self._known_of(name).keys = {}
+                known.forget()
+                known.keys = {}
         return []
 
     def _is_emptied(self, collection: str) -> bool:
@@ -326,7 +339,7 @@ class SharedPartition:
     def _known_of(self, collection: str) -> KnownValues:
         found = self._known.get(collection)
         if found is None:
-            found = self._known[collection] = KnownValues()
+            found = self._known.setdefault(collection, KnownValues())
         return found
 
     def _learn(self, at: Key, content: bytes | None) -> Any:
@@ -342,10 +355,9 @@ class SharedPartition:
             raise self._conflict()
         self._is_checked = True
 
-    @property
     def _is_deferring(self) -> bool:
         """Whether the transaction's changes will be committed with others."""
-        return self._store.group.is_deferring and not self.name.startswith(HIDDEN)
+        return self._group.thread == self.transaction.owner and not self._is_hidden
 
     def _end_ticket(self, *, is_committed: bool) -> None:
         ticket, self._ticket = self._ticket, None
@@ -379,7 +391,7 @@ class SharedPartition:
         for collection, _ in self._changes:
             self._known[collection].size = None
         for collection in self._store.passing:
-            self._known.pop(collection, None)
+            self._known_of(collection).forget()
         self._changes.clear()
         self._moved.clear()
         self._kept = None

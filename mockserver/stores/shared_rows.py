@@ -1,12 +1,14 @@
 """A collection in a shared store, as a sandbox uses it: each call is made in a transaction of its partition."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
 from mockserver.stores.transaction import Transaction
 
 Result = TypeVar("Result")
+UNKNOWN: Any = object()
+"""In the place of a value that has to be read."""
 
 
 class ValuesByKey(Protocol):
@@ -34,16 +36,19 @@ class ValuesByKey(Protocol):
 class SharedRows:
     """One collection in a shared store."""
 
-    __slots__ = ("_name", "_partition", "_transaction")
+    __slots__ = ("_name", "_partition", "_transaction", "_values")
 
-    def __init__(self, partition: ValuesByKey, name: str) -> None:
+    def __init__(self, partition: ValuesByKey, name: str, values: Mapping[str, Any]) -> None:
+        """`values` are those that the partition knows; None for a key that is not there."""
+        self._values = values
         self._partition = partition
         self._transaction = partition.transaction
         self._name = name
 
     def get(self, key: str, /) -> Any:
         if self._transaction.owner == get_ident():
-            return self._partition.get(self._name, key)
+            value = self._values.get(key, UNKNOWN)
+            return self._partition.get(self._name, key) if value is UNKNOWN else value
         return self._partition.inside(lambda: self._partition.get(self._name, key))
 
     def pick(self, keys: Sequence[str], /) -> list[Any]:
@@ -54,7 +59,8 @@ class SharedRows:
 
     def put(self, key: str, value: Any, /) -> None:
         if self._transaction.owner == get_ident():
-            self._partition.put(self._name, key, value)
+            if self._values.get(key) is not value:
+                self._partition.put(self._name, key, value)
         else:
             self._partition.inside(lambda: self._partition.put(self._name, key, value))
 

@@ -16,6 +16,16 @@ class Transacted(Protocol):
     def roll_back(self) -> None: ...
 
 
+class Unput(Protocol):
+    """What has changes that are put into a partition at the end of a transaction."""
+
+    def flush(self) -> None:
+        """Put them."""
+
+    def drop_unput(self) -> None:
+        """The transaction is rolled back."""
+
+
 class Transaction:
     """The outermost transaction of a thread reads and commits; those inside of it do nothing."""
 

@@ -1,6 +1,6 @@
 """A long batch in a shared store: one process works on it, once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Event, Thread
 from typing import Any
 
@@ -13,6 +13,8 @@ from mockserver.engine.engine import Engine
 from mockserver.http import Upload
 from mockserver.providers.agilecloud.batches import operations
 from mockserver.sandbox.blobs import Blob
+from mockserver.stores.backend import Commit
+from mockserver.stores.codec import CHUNK_BYTES
 from mockserver.stores.retry import retried
 
 
@@ -25,8 +27,8 @@ def engines(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[list[Engi
         each.sandboxes.close()
 
 
-def create_job(engine: Engine) -> str:
-    upload = Upload("x.jsonl", "", Blob.in_memory(lines(300, 100)))
+def create_job(engine: Engine, count: int = 300, size: int = 100) -> str:
+    upload = Upload("x.jsonl", "", Blob.in_memory(lines(count, size)))
     request = make_request("POST", "/v1/files", headers={"content-type": "multipart/form-data"})
     file = value_of(engine.handle(request._replace(form={"purpose": "batch", "file": upload})))["id"]
     body = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -66,3 +68,43 @@ def test_other_processes_show_a_batch_as_validating_while_one_works_on_its_lines
     assert answers[0]["status"] == "completed"
     assert len(runs) == 1, "the other process has changed the sandbox meanwhile, and the lines were worked on again"
     assert read(other) == answers[0]
+
+
+def largest_steps(engine: Engine, lines_: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, int]:
+    """The most values and the most bytes that one commit has, and the largest piece of a blob, for a whole batch.
+
+    The engine of a store is locked for one commit or one piece at a time.
+    """
+    backend: Any = vars(engine.sandboxes)["_backend"]
+    values: list[int] = []
+    sizes: list[int] = []
+    pieces: list[int] = []
+    commit, write_blob = backend.commit, backend.write_blob
+
+    def commit_measured(commits: Sequence[Commit]) -> Any:
+        changes = [each.changes for each in commits]
+        values.append(sum(len(each.put) + len(each.deleted) for each in changes))
+        sizes.append(sum(len(put.content) for each in changes for put in each.put))
+        return commit(commits)
+
+    def write_measured(id_: str, chunks: Iterator[bytes]) -> None:
+        parts = list(chunks)
+        pieces.extend(map(len, parts))
+        write_blob(id_, iter(parts))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "commit", commit_measured)
+        patched.setattr(backend, "write_blob", write_measured)
+        id_ = create_job(engine, lines_, 500)
+        assert value_of(ask(engine, "GET", f"/v1/batches/{id_}"))["status"] == "completed"
+    return max(values), max(sizes), max(pieces)
+
+
+def test_the_store_is_locked_for_small_steps_however_long_a_batch_is(
+    engines: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = (largest_steps(engines[0], count, monkeypatch) for count in (200, 2000))
+
+    assert large[0] == small[0] <= 30
+    assert large[1] <= small[1] + 2 * 1800  # of a line, a byte for whether it has succeeded
+    assert large[2] == CHUNK_BYTES

@@ -1,7 +1,8 @@
-"""Mixed traffic at full rate against one server: memory and open files must come to rest, and nothing may be lost.
+"""Mixed traffic against one server: memory and open files must come to rest, and nothing may be lost.
 
 `python tests/support/soak.py --minutes 15 --store memory` (or `sqlite`, `redis`) starts a server, asks it from several
-threads, and compares resident memory and open files in the last third of the time with those in the first.
+threads, and compares resident memory and open files in the last third of the time with those in the first. With
+`--pause 0.2` each thread rests so many seconds after each round, else it asks at full rate.
 """
 
 import argparse
@@ -25,7 +26,7 @@ SANDBOXES = 40
 SANDBOX_USES = 25
 BATCHES = 3
 """Batches of a round that are accepted."""
-FIRST = 60.0
+FIRST = 120.0
 """Seconds in which the stores fill."""
 GROWTH = 1.1
 """How much larger resident memory may be in the last third of the time than in the first."""
@@ -87,13 +88,14 @@ class Client:
             self.ask("DELETE", f"/v1/files/{id_}", **to)
 
 
-def repeat(action: Callable[[int], None], end: float, failures: list[BaseException]) -> None:
-    """Call the action with 0, 1, 2, … until the monotonic clock shows `end`, or it fails."""
+def repeat(action: Callable[[int], None], end: float, pause: float, failures: list[BaseException]) -> None:
+    """Call the action with 0, 1, 2, … until the monotonic clock shows `end`, or it fails; `pause` seconds between."""
     try:
         for number in itertools.count():
             if time.monotonic() >= end:
                 return
             action(number)
+            time.sleep(pause)
     except BaseException as error:
         failures.append(error)
 
@@ -112,18 +114,18 @@ def opened_store(kind: str) -> Iterator[str]:
                 print(f"SQLite: {sum(each.stat().st_size for each in Path(folder).iterdir()) / 1e6:.0f} MB at the end")
 
 
-def soak(seconds: float, store: str = "memory") -> bool:
+def soak(seconds: float, store: str = "memory", pause: float = 0.0) -> bool:
     """Whether memory and files came to rest: the highest of the last third is hardly above that of the first.
 
-    The first minute, in which stores fill, does not count. Between two deletions of its sandboxes the server's memory
-    goes up and down by a fifth, so single moments cannot be compared.
+    The first two minutes, in which stores fill, do not count. Between two deletions of its sandboxes the memory of the
+    server goes up and down by a fifth, so single moments cannot be compared.
     """
     seen: list[tuple[int, int]] = []
     with attacked_server("--log-level", "error", "--store", store) as server:
         clients = [Client(server, number) for number in range(CLIENTS)]
         begin = time.monotonic()
         end, failures = begin + seconds, list[BaseException]()
-        threads = [threading.Thread(target=repeat, args=(each.round, end, failures)) for each in clients]
+        threads = [threading.Thread(target=repeat, args=(each.round, end, pause, failures)) for each in clients]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
@@ -136,6 +138,7 @@ def soak(seconds: float, store: str = "memory") -> bool:
     before, after = (tuple(map(max, zip(*part, strict=True))) for part in (first, last))
     print(f"{statuses.total():,} requests in {seconds:.0f} s; statuses {dict(sorted(statuses.items()))}")
     print(f"resident at most {before[0] / 1e6:.0f} MB in the first third, {after[0] / 1e6:.0f} MB in the last")
+    print(f"resident {seen[0][0] / 1e6:.0f} MB when the stores were filled, {seen[-1][0] / 1e6:.0f} MB at the end")
     print(f"open files at most {before[1]} and {after[1]}; exit code {code}; failures {failures}")
     is_quiet = after[0] <= GROWTH * before[0] and after[1] <= before[1] + CLIENTS
     return is_quiet and not failures and code == 0 and not any(status >= 500 for status in statuses)
@@ -145,7 +148,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--store", choices=("memory", "sqlite", "redis"), default="memory")
+    parser.add_argument("--pause", type=float, default=0.0)
     chosen = parser.parse_args()
     with opened_store(chosen.store) as url:
-        is_good = soak(chosen.minutes * 60, url)
+        is_good = soak(chosen.minutes * 60, url, chosen.pause)
     sys.exit(0 if is_good else 1)

@@ -1,12 +1,14 @@
 """The journal of a sandbox in a shared store: an entry for each exchange, and its totals."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import get_ident
 from typing import Any, NamedTuple
 
 from mockserver.errors import Violation
 from mockserver.http import DeliveryFault, Request, Response
 from mockserver.sandbox.journal import EXCHANGE_BYTES, MAX_BYTES, Exchange, exchange_weight, retry_after_seconds
 from mockserver.stores.collection import Collection
+from mockserver.stores.partition import SharedPartition
 from mockserver.workers import checkpoint
 
 ENTRIES, TOTALS = "journal", "journal_totals"
@@ -42,29 +44,37 @@ class Totals(NamedTuple):
     waits: Mapping[int, float] = {}
     """See Journal.waits."""
     waits_end: float = 0.0
+    places: int = 0
+    """The number of keys: an entry replaces the one that many numbers before it. 0 in stores of older versions, where
+    the key of an entry is its number."""
 
 
 JOURNAL_TYPES: Mapping[str, Any] = {ENTRIES: Entry, TOTALS: Totals}
 _EMPTY = Totals()
+Row = tuple[float, str, Request, Response, str, tuple[Violation, ...], float]
+"""What is given to `StoredJournal.record`."""
 
 
 class StoredJournal:
-    """The latest exchanges, bounded as those of Journal, but not by the sum of all journals."""
+    """The latest exchanges, bounded as those of Journal, but not by the sum of all journals.
+
+    Exchanges are recorded in memory, and put into the store at the end of their transaction, which may be that of many
+    requests. A new entry replaces the oldest, so that the store changes few pages and no index.
+    """
 
     used = 0
 
     def __init__(
-        self,
-        limit: int,
-        entries: Collection[Entry],
-        totals: Collection[Totals],
-        inside: Callable[[Callable[[], Any]], Any],
+        self, limit: int, entries: Collection[Entry], totals: Collection[Totals], partition: SharedPartition
     ) -> None:
-        """`limit` is the most exchanges. `inside` runs an action in a transaction of the sandbox."""
+        """`limit` is the most exchanges."""
         self._limit = limit
         self._entries = entries
         self._totals = totals
-        self._inside = inside
+        self._partition = partition
+        self._transaction = partition.transaction
+        self._rows: list[Row] = []
+        """The exchanges of the transaction that are not put yet."""
         self._weights: dict[int, int] = {}
         """The weights of entries that this process has recorded or read, by number."""
 
@@ -75,47 +85,47 @@ class StoredJournal:
     @property
     def seen(self) -> int:
         """The number of requests."""
-        return self._state.seen
+        return self._state().seen
 
     @property
     def dropped(self) -> int:
         """Exchanges dropped because of the bounds."""
-        return self._state.first - 1
+        return self._state().first - 1
 
     @property
     def held(self) -> int:
         """Bytes that it takes."""
-        state = self._state
+        state = self._state()
         return state.weight + EXCHANGE_BYTES * (state.seen + 1 - state.first)
 
     @property
     def waits(self) -> Mapping[int, float]:
         """See Journal.waits."""
-        return self._state.waits
+        return self._state().waits
 
     @property
     def waits_end(self) -> float:
         """See Journal.waits_end."""
-        return self._state.waits_end
+        return (self._totals.get("") or _EMPTY).waits_end  # `flush` does not change it
 
     def clear(self) -> list[Any]:
         """Remove all exchanges and reset the counts. Returns nothing to free."""
-        self._inside(self._clear)
+        self._partition.inside(self._clear)
         return []
 
     def detach(self) -> None:
         """Nothing to do: it counts towards no sum."""
 
     def fill(self, seen: int, exchanges: Iterable[Exchange]) -> None:
-        """Take over another journal's count and exchanges."""
+        """Take over another journal's count and exchanges. Called in a transaction."""
         self._clear()
         rows = list(exchanges)
         first = rows[0].number if rows else seen + 1
-        self._totals.put("", self._state._replace(seen=first - 1, first=first))
+        self._totals.put("", _EMPTY._replace(seen=first - 1, first=first))
         for exchange in rows:
-            self._totals.put("", self._state._replace(seen=exchange.number - 1))
+            self._totals.put("", self._state()._replace(seen=exchange.number - 1))
             self.record(*exchange[1:])
-        self._totals.put("", self._state._replace(seen=seen))
+        self._totals.put("", self._state()._replace(seen=seen))
 
     def record(  # noqa: PLR0917  as Journal has it
         self,
@@ -128,28 +138,15 @@ class StoredJournal:
         seconds: float = 0.0,
     ) -> None:
         """Record an exchange; see Journal.record."""
-        before = self._state
-        number, weight = before.seen + 1, exchange_weight(request, response, violations)
-        asked = (
-            request.method, request.path, request.query, request.headers, request.body, request.origin,
-            request.form_problem, request.prefix,
-        )  # fmt: skip
-        body = response.body if isinstance(response.body, bytes) else None
-        answered = (
-            response.status, response.media_type, body, response.headers, response.source, response.delay,
-            response.disturbance,
-        )  # fmt: skip
-        entry = Entry(number, at, operation, asked, answered, reason, violations, weight, seconds)
-        self._entries.put(str(number), entry)
-        self._weights[number] = weight
-        state = before._replace(seen=number, weight=before.weight + weight)
-        while state.seen + 1 - state.first > self._limit or state.weight > MAX_BYTES:
-            state = self._without_oldest(state)
-        self._totals.put("", state)
+        if self._transaction.owner != get_ident():
+            self._partition.inside(lambda: self.record(at, operation, request, response, reason, violations, seconds))
+            return
+        self._rows.append((at, operation, request, response, reason, violations, seconds))
+        self._partition.unput = self
 
     def note_wait(self, at: float, response: Response, wall: float) -> None:
         """Record the latest exchange's wall-clock time; see Journal.note_wait."""
-        state = self._state
+        state = self._state()
         seconds = retry_after_seconds(response, at) if response.status >= 400 else 0.0
         end = 0.0 if state.waits_end < wall else state.waits_end
         end = max(end, wall + seconds) if seconds else end
@@ -159,63 +156,114 @@ class StoredJournal:
 
     def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
         """The exchanges with a larger number than `after` that match, oldest first."""
-        state = self._state
-        entries = self._read(range(after + 1, state.seen + 1)) if after >= state.first else self._entries.scan()
-        for entry in entries:
+        state = self._state()
+        for entry in self._read(range(max(after + 1, state.first), state.seen + 1), state.places):
             checkpoint()
             exchange = _exchange(entry)
-            if exchange.number > after and matches(exchange):
+            if matches(exchange):
                 yield exchange
 
     def latest(self, before: int, most: int) -> Iterator[Exchange]:
         """At most so many exchanges with a smaller number than `before`, newest first."""
-        state = self._state
+        state = self._state()
         newest = min(before - 1, state.seen)
-        return map(_exchange, self._read(range(newest, max(state.first - 1, newest - most), -1)))
-
-    def _read(self, numbers: Sequence[int]) -> Iterator[Entry]:
-        """The entries of these numbers, some at a time."""
-        for start in range(0, len(numbers), READ_AT_ONCE):
-            keys = [str(number) for number in numbers[start : start + READ_AT_ONCE]]
-            yield from (each for each in self._entries.pick(keys) if each is not None)
+        numbers = range(newest, max(state.first - 1, newest - most), -1)
+        return map(_exchange, self._read(numbers, state.places))
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
-        entry = self._entries.get(str(number))
-        return entry.seconds if entry is not None else 0.0
+        entry = self._entries.get(_key(number, self._state().places))
+        return entry.seconds if entry is not None and entry.number == number else 0.0
 
-    @property
+    def flush(self) -> None:
+        """Put the exchanges of the transaction."""
+        if not self._rows:
+            return
+        rows, self._rows, state = self._rows, [], self._totals.get("") or _EMPTY
+        if state.places < self._limit or not state.places:
+            state = self._with_places(state, max(self._limit, 1))
+        places, number, first, weight = state.places, state.seen, state.first, state.weight
+        added: dict[str, Entry] = {}
+        for row in rows:
+            number += 1
+            while number - first >= self._limit and first < number:
+                weight -= self._drop(first, number, places, added)
+                first += 1
+            entry = _entry(number, row)
+            added[str(number % places)] = entry
+            self._weights[number] = entry.weight
+            weight += entry.weight
+            while first <= number and (weight > MAX_BYTES or number - first >= self._limit):
+                weight -= self._drop(first, number, places, added)
+                first += 1
+        self._partition.put_many(ENTRIES, added)
+        waits = {each: wall for each, wall in state.waits.items() if each >= first} if state.waits else state.waits
+        self._totals.put("", Totals(number, first, weight, waits, state.waits_end, places))
+
+    def drop_unput(self) -> None:
+        """The transaction is rolled back."""
+        self._rows.clear()
+
     def _state(self) -> Totals:
+        return self._partition.inside(self._flushed_state)
+
+    def _flushed_state(self) -> Totals:
+        self.flush()
         return self._totals.get("") or _EMPTY
 
+    def _read(self, numbers: Sequence[int], places: int) -> Iterator[Entry]:
+        """The entries of these numbers, some at a time."""
+        for start in range(0, len(numbers), READ_AT_ONCE):
+            some = numbers[start : start + READ_AT_ONCE]
+            found = self._entries.pick([_key(number, places) for number in some])
+            for number, entry in zip(some, found, strict=True):
+                if entry is not None and entry.number == number:
+                    yield entry
+
     def _clear(self) -> None:
-        state = self._state
+        state = self._flushed_state()
         self._weights.clear()
         for number in range(state.first, state.seen + 1):
-            self._entries.delete(str(number))
+            self._entries.delete(_key(number, state.places))
         self._totals.put("", _EMPTY)
 
-    def _without_oldest(self, state: Totals) -> Totals:
-        if state.first not in self._weights:
-            self._read_weights(state)
-        lost = self._weights.pop(state.first, 0)
-        self._entries.delete(str(state.first))
-        waits = state.waits
-        if state.first in waits:
-            waits = {number: wall for number, wall in waits.items() if number != state.first}
-        return state._replace(first=state.first + 1, weight=state.weight - lost, waits=waits)
+    def _with_places(self, state: Totals, places: int) -> Totals:
+        """Give all entries other keys: the number of keys grows."""
+        entries = list(self._read(range(state.first, state.seen + 1), state.places))
+        for entry in entries:
+            self._entries.delete(_key(entry.number, state.places))
+        for entry in entries:
+            self._entries.put(_key(entry.number, places), entry)
+        return state._replace(places=places)
 
-    def _read_weights(self, state: Totals) -> None:
-        """Read the weights of the oldest entries, which another process has recorded, many at once."""
-        numbers = [
-            number
-            for number in range(state.first, min(state.first + READ_AT_ONCE, state.seen + 1))
-            if number not in self._weights
-        ]
-        entries = self._entries.pick([str(number) for number in numbers])
-        self._weights.update(
-            (number, entry.weight) for number, entry in zip(numbers, entries, strict=True) if entry is not None
-        )
+    def _drop(self, number: int, last: int, places: int, added: dict[str, Entry]) -> int:
+        """Remove the entry of that number, unless a later one, up to `last`, replaces it. Returns its weight."""
+        if number not in self._weights:
+            numbers = range(number, min(number + READ_AT_ONCE, last))
+            self._weights.update((each.number, each.weight) for each in self._read(numbers, places))
+        if number + places > last:
+            key = _key(number, places)
+            added.pop(key, None)
+            self._entries.delete(key)
+        return self._weights.pop(number, 0)
+
+
+def _key(number: int, places: int) -> str:
+    return str(number % places if places else number)
+
+
+def _entry(number: int, row: Row) -> Entry:
+    at, operation, request, response, reason, violations, seconds = row
+    asked = (
+        request.method, request.path, request.query, request.headers, request.body, request.origin,
+        request.form_problem, request.prefix,
+    )  # fmt: skip
+    answered = (
+        response.status, response.media_type, response.body if isinstance(response.body, bytes) else None,
+        response.headers, response.source, response.delay, response.disturbance,
+    )  # fmt: skip
+    weight = exchange_weight(request, response, violations)
+    return Entry(number, at, operation, asked, answered, reason, violations, weight, seconds)
 
 
 def _exchange(entry: Entry) -> Exchange:

@@ -201,7 +201,7 @@ class SharedSandbox(Sandbox):
     def _open_journal(self, journals: JournalSpace | None) -> Journal:
         del journals
         entries, totals = self.collection(ENTRIES, Entry), self.collection(TOTALS, Totals)
-        stored = StoredJournal(self._defaults.journal_size, entries, totals, self._partition.inside)
+        stored = StoredJournal(self._defaults.journal_size, entries, totals, self._partition)
         return cast(Journal, stored)
 
 

@@ -29,7 +29,8 @@ except ImportError as error:
     ) from error
 
 PREFIX = "mockserver:"
-FORMAT = 1
+FORMAT = 2
+"""1 had other keys in journals; see `StoredJournal`."""
 SECONDS = 2.0
 """The longest wait for an answer of the server."""
 PAUSE = 1.0
@@ -220,6 +221,8 @@ class RedisBackend:
                     f"the database at {self._place} was written by a newer mockserver (format {found.decode()[:20]}; "
                     f"this one reads up to {FORMAT}); use that version, or another database number"
                 )
+            elif int(found) < FORMAT:
+                self._client.set(PREFIX + "format", FORMAT)
         except redis.AuthenticationError:
             raise StoreError(f"Redis at {self._place} rejects the password") from None
         except redis.TimeoutError:

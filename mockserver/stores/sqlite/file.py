@@ -8,7 +8,7 @@ from mockserver.errors import StoreError
 
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _VALUES = """
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, sandbox INTEGER NOT NULL, collection TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL
@@ -34,6 +34,8 @@ CREATE TABLE uses(
 CREATE INDEX uses_by_blob ON uses(blob);
 {_VALUES}
 """
+SECOND_VERSION = 2
+"""It has the same tables, and other keys in journals; see `StoredJournal`."""
 UPGRADE = "".join(
     [
         """
@@ -96,7 +98,7 @@ def prepare(path: str, connection: sqlite3.Connection) -> None:
         if version > SCHEMA_VERSION:  # the log has it, and the header of the file does not yet
             raise _newer(path, version)
         is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        for statement in (SCHEMA if is_new else UPGRADE if version < SCHEMA_VERSION else "").split(";"):
+        for statement in (SCHEMA if is_new else UPGRADE if version < SECOND_VERSION else "").split(";"):
             connection.execute(statement)
         # A write, so that a read-only file shows now.
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

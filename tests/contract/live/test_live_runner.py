@@ -66,7 +66,7 @@ class FakeApi:
 
     async def send(self, method: str, target: bytes, headers: Any, body: Any) -> FakeAnswer:
         self.sent.append((method, target.decode()))
-        self.credentials.append(dict(headers).get(b"Authorization", b"").decode())
+        self.credentials.append({name.lower(): each for name, each in headers}.get(b"authorization", b"").decode())
         answer = self._answers.pop(0) if self._answers else (200, {})
         if isinstance(answer, Exception):
             raise answer

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mockserver.contract.recording.aliases import Aliases, alias_of
+from mockserver.contract.recording.redact import Redactor
 from mockserver.fixtures.ids import is_generated_id, is_id_name
 
 UUID = "0f9b1c2d-3e4f-5a6b-7c8d-9e0f1a2b3c4d"
@@ -159,7 +160,9 @@ def test_names_and_texts_of_a_value_are_replaced_and_other_values_stay() -> None
     aliases.learn({"id": ID})
     alias = aliases.text(ID)
 
-    assert aliases.value({ID: [ID, 5, None, True, {"x": ID}]}) == {alias: [alias, 5, None, True, {"x": alias}]}
+    value = Redactor().value({ID: [ID, 5, None, True, {"x": ID}]}, aliases=aliases, found=set())
+
+    assert value == {alias: [alias, 5, None, True, {"x": alias}]}
 
 
 def test_known_ids_are_found_in_a_value() -> None:
@@ -167,5 +170,11 @@ def test_known_ids_are_found_in_a_value() -> None:
     aliases.learn({"id": ID, "row_id": 7, "name_id": "mine", "n": 8, "flag_id": None})
     alias = aliases.text(ID)
 
-    assert aliases.ids_in({"path": ["jobs", alias], "row_id": 7, "n": 7, "to": "mine"}) == {alias, "7", "mine"}
-    assert aliases.ids_in({"n": 7, "row_id": 8, "text": f"in {alias}"}) == set()
+    assert ids_in(aliases, {"path": ["jobs", alias], "row_id": 7, "n": 7, "to": "mine"}) == {alias, "7", "mine"}
+    assert ids_in(aliases, {"n": 7, "row_id": 8, "text": f"in {alias}"}) == set()
+
+
+def ids_in(aliases: Aliases, value: Any) -> set[str]:
+    found: set[str] = set()
+    Redactor().value(value, aliases=aliases, found=found)
+    return found

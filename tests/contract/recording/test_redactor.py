@@ -80,13 +80,11 @@ def test_a_token_of_log_probabilities_is_text_and_any_other_is_a_credential() ->
         ("KEY", "abc", "[redacted]"),
         ("api_key", "abc", "[redacted]"),
         ("Customer", "Ann", "[redacted]"),
-        ("customer", ["Ann", "Bob"], ["[redacted]", "[redacted]"]),
         ("limit", "5", "5"),
         ("contact", EMAIL, "redacted@example.com"),
-        ("contacts", ["5", EMAIL], ["5", "redacted@example.com"]),
     ],
 )
-def test_arguments_are_redacted_by_their_names(name: str, value: Any, redacted: Any) -> None:
+def test_arguments_are_redacted_by_their_names(name: str, value: str, redacted: str) -> None:
     assert Redactor(["customer"]).argument(name, value) == redacted
 
 
