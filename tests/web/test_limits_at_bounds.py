@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from builders import make_client, make_document, make_engine, make_request, violations_of, write_json
+from builders import make_client, make_document, make_engine, make_operation, make_request, violations_of, write_json
 from starlette.testclient import TestClient
 
 CHAT, MODEL = "/v1/chat/completions", "gpt-4o-mini"
@@ -110,6 +110,10 @@ STUB = "POST /__admin/next"
 GET_USER = {"operation": "getUser", "undocumented": True}
 
 
+def wording(text: str) -> dict[str, Any]:
+    return {"operation": "getUser", "reply": {"status": 401, "message": text}}
+
+
 def fault(type_: str, **fields: Any) -> dict[str, Any]:
     return {"faults": [{"fault": {"type": type_, **fields}}]}
 
@@ -154,8 +158,8 @@ def fault(type_: str, **fields: Any) -> dict[str, Any]:
         ("POST /__admin/requests/count", {"path": "/" + "a" * 2047}, {"path": "/" + "a" * 2048}),
         ("POST /__admin/clock/scale", {"scale": 1e12}, {"scale": 1.1e12}),
         ("POST /__admin/clock/scale", {"scale": 1e-9}, {"scale": 0}),
-        (STUB, GET_USER | {"status": 500, "message": "m"}, GET_USER | {"status": 500, "message": ""}),
-        (STUB, GET_USER | {"status": 500, "message": "m" * 2000}, GET_USER | {"status": 500, "message": "m" * 2001}),
+        (STUB, wording("m"), wording("")),
+        (STUB, wording("m" * 2000), wording("m" * 2001)),
         ("PUT /__admin/accounts/a", {"credits": 2**53}, {"credits": 2**53 + 1}),
         ("PUT /__admin/accounts/a", {"credits": -(2**53)}, {"credits": -(2**53) - 1}),
         ("PUT /__admin/accounts/a", {"email": "e"}, {"email": ""}),
@@ -193,7 +197,7 @@ def test_the_token_of_an_account_has_1_to_8192_characters(client: TestClient, le
 
 
 def test_a_webhook_has_a_payload_of_at_most_256_kib_and_a_url_of_4096_characters(tmp_path: Path) -> None:
-    document = make_document({}, webhooks={"told": {"post": {"responses": {}}}})
+    document = make_document({"/a": {"get": make_operation("a")}}, webhooks={"told": {"post": {"responses": {}}}})
     with make_client(spec=(str(write_json(tmp_path / "a.json", document)),)) as client:
         for size, status in ((256 * 1024, 200), (256 * 1024 + 1, 413)):
             body = {"url": "http://127.0.0.1:9/", "payload": "p" * (size - 2)}
