@@ -12,13 +12,14 @@ from mockserver.openapi.generate import steps
 from mockserver.providers.agilecloud import files, rate_limit, request_ids, usage
 from mockserver.providers.agilecloud.batches import input as batch_input
 from mockserver.providers.agilecloud.batches import run
-from mockserver.providers.agilecloud.chat import logprobs, tools
+from mockserver.providers.agilecloud.chat import logprobs, operations, tools
 from mockserver.providers.agilecloud.prompts import renderer, template
-from mockserver.sandbox import manager
+from mockserver.sandbox import blobs, journal, manager
 from mockserver.sandbox.snapshot import export
-from mockserver.server import process
+from mockserver.server import log_output, process, protocol
 from mockserver.web import forms, gateway, large_bodies
 from mockserver.web.admin import app
+from mockserver.web.answers import loop_turns, space
 
 MIB = 1024 * 1024
 PAGE = re.sub(r"\s+", " ", (DOCS / "limits.md").read_text("utf-8"))
@@ -28,6 +29,31 @@ PAGE = re.sub(r"\s+", " ", (DOCS / "limits.md").read_text("utf-8"))
     ("sentence", "numbers"),
     [
         ("Up to {:,} wait; the next is a 503", (workers.MAX_WAITING,)),
+        (
+            "after {:.0f} ms of work, the server looks for new requests first. Of those that wait, the first, the "
+            "latest, and one larger than {:.0f} kB go on in each turn. Up to {:,} wait",
+            (loop_turns.ROUND_SECONDS * 1000, loop_turns.SMALL_REQUEST / 1024, loop_turns.MAX_WAITING),
+        ),
+        ("and {} fields: then 408 or 431", (protocol.MAX_FIELDS,)),
+        ("(`--send-timeout`) with less than {:.0f} kB read", (protocol.LEAST_READ / 1024,)),
+        (
+            "at most {} are made at once, and none is begun while {:.0f} GB of them is unread. What waits longer than "
+            "{:.0f} seconds",
+            (space.MADE_AT_ONCE, space.DISK_BYTES / MIB / 1024, space.LONGEST_WAIT),
+        ),
+        (
+            "Of other answers of more than {:.0f} kB, {:.0f} MB stay in memory",
+            (space.SMALL_BYTES / 1024, space.MEMORY_BYTES / MIB),
+        ),
+        ("Embeddings of more than {:,} numbers are made", (operations.WHOLE_NUMBERS,)),
+        (
+            "sent in parts of at most {:.0f} kB, of {:.0f} kB to thousands",
+            (blobs.CHUNK_BYTES / 1024, space.LEAST_PART / 1024),
+        ),
+        ("{:.0f} MB of lines is queued", (log_output.MAX_QUEUED / MIB,)),
+        ("Requests under way have {:.0f} seconds", (process.GRACE,)),
+        ("1,000 exchanges (`--journal-size`), {:.0f} MiB of texts and bodies", (journal.MAX_BYTES / MIB,)),
+        ("and has at most {:.0f} MiB", (blobs.MAX_LINE / MIB,)),
         ("An idle one stays open for {} seconds", (process.KEEP_ALIVE,)),
         ("{} for a form", (gateway.UPLOAD_TIMEOUT,)),
         ("and {} fewer than the system allows open files", (process.SPARE_FILES,)),

@@ -225,6 +225,21 @@ def test_deprecated_operations_are_told_in_a_header() -> None:
     )
 
 
+def test_deprecated_arguments_are_told_in_a_header_where_they_are_sent(tmp_path: Path) -> None:
+    operation = make_operation("a", example={})
+    operation["parameters"] = [
+        {"name": name, "in": "query", "schema": {"type": "string"}, **more}
+        for name, more in (("old", {"deprecated": True}), ("kept", {"deprecated": False}), ("new", {}))
+    ]
+    engine = foreign_engine(make_document({"/a": {"get": operation}}), tmp_path)
+
+    told = violations_of(send(engine, "GET", "/a", query="old=1&kept=1&new=1"))
+
+    assert [(each["code"], each["severity"]) for each in told] == [("deprecated", "warning")]
+    assert "old" in str(told[0])
+    assert violations_of(send(engine, "GET", "/a", query="kept=1&new=1")) == []
+
+
 def test_an_example_that_does_not_fit_its_schema_is_mended_or_told(tmp_path: Path) -> None:
     schema = {
         "type": "object",

@@ -9,6 +9,7 @@ import pytest
 
 from mockserver.errors import SpecError
 from mockserver.openapi.document import Content, OpenApiDocument, Operation, read_openapi
+from mockserver.openapi.operations import usual_status
 from mockserver.openapi.schema import Schema
 
 JSON = "application/json"
@@ -230,6 +231,31 @@ def test_a_status_is_documented_by_number_then_class_then_default() -> None:
     assert operation.success == 201
     assert make_operation({"responses": {"4XX": {}}}).response(500) is None
     assert make_operation({"responses": {"404": {}}}).success == 200
+
+
+@pytest.mark.parametrize(
+    ("documented", "status"),
+    [
+        (["204", "201", "404"], 201),
+        (["200", "default"], 200),
+        (["299", "300"], 299),
+        (["2XX", "404"], 200),
+        (["default", "404"], 200),
+        ([], 200),
+        (["404", "302", "301"], 301),
+        (["199", "404"], 199),
+        (["500", "404"], 404),
+        (["400", "399"], 399),
+        (["4XX", "5XX"], 400),
+        (["5XX"], 500),
+    ],
+)
+def test_the_usual_status_is_the_lowest_success_else_a_redirect_else_an_error(
+    documented: list[str], status: int
+) -> None:
+    operation = make_operation({"responses": {name: {"description": name} for name in documented}})
+
+    assert usual_status(operation.responses) == status
 
 
 SCHEMES = {

@@ -39,6 +39,11 @@ def make_operation(**responses: Any) -> Operation:
         (Reason.UNSUPPORTED_MEDIA_TYPE, ["400", "422"], 422),
         (Reason.TOO_LARGE, ["400"], 413),
         (Reason.CONFLICT, ["default", "4XX"], 409),
+        (Reason.CONFLICT, ["422", "400"], 422),
+        (Reason.CONFLICT, ["400"], 400),
+        (Reason.NOT_FOUND, ["400"], 400),
+        (Reason.RATE_LIMITED, ["503"], 503),
+        (Reason.RATE_LIMITED, ["503", "429"], 429),
     ],
 )
 def test_a_reason_picks_the_first_of_its_statuses_that_is_documented(

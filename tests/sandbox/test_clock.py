@@ -110,6 +110,19 @@ def test_a_wall_clock_set_back_before_the_first_read_does_not_set_time_back() ->
     assert clock.now() == 1002
 
 
+def test_a_fast_clock_keeps_its_time_when_the_wall_clock_is_set_back() -> None:
+    wall = Wall(0)
+    clock = Clock(ClockConfig(scale=60.0), wall)
+    wall.now = 10
+    assert clock.now() == 600
+
+    wall.now = 4
+    assert clock.now() == 600
+
+    wall.now = 5
+    assert clock.now() == 660
+
+
 def test_a_frozen_clock_does_not_move_until_it_is_resumed() -> None:
     wall = Wall(0)
     clock = Clock(ClockConfig(frozen=True, instant=100.0), wall)

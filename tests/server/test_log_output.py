@@ -93,3 +93,15 @@ def test_a_throttle_lets_some_through_and_tells_how_many_it_left_out(monkeypatch
     assert first == [0, 0, None, None, None]
     assert throttle.note() == 3
     assert throttle.note() == 0
+
+
+def test_by_default_twenty_messages_are_let_through_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    throttle = Throttle()
+
+    assert [throttle.note() for _ in range(21)] == [0] * 20 + [None]
+    now = 9.9
+    assert throttle.note() is None
+    now = 10.0
+    assert throttle.note() == 2

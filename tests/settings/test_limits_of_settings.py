@@ -3,7 +3,9 @@
 import pytest
 
 from mockserver.errors import SettingsError
+from mockserver.settings.load import read_settings
 from mockserver.settings.parse import read_clock, read_place, read_progression, read_retries, read_timeout
+from mockserver.settings.table import ROWS, Settings
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,71 @@ def test_no_other_progression_is_read(text: str) -> None:
 )
 def test_a_clock_is_read(text: str, clock: tuple[bool, float | None]) -> None:
     assert read_clock(text) == clock
+
+
+MOST = 2**53
+BOUNDS = {
+    "port": (0, 65535),
+    "workers": (1, 64),
+    "drain": (0, 3600),
+    "expire_idle": (0, MOST),
+    "rate_limit": (0, MOST),
+    **dict.fromkeys(
+        ("max_body", "body_timeout", "head_timeout", "max_head", "send_timeout", "max_connections"), (1, MOST)
+    ),
+    **dict.fromkeys(("journal_size", "journal_bytes", "batch_bytes", "max_sandboxes"), (1, MOST)),
+}
+"""Of each setting that is a number."""
+
+
+def test_every_number_has_bounds() -> None:
+    assert {name for name, row in ROWS.items() if type(row.default) is int} == set(BOUNDS)
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_number_at_its_bounds_is_read_and_one_beyond_them_is_refused(name: str) -> None:
+    least, most = BOUNDS[name]
+
+    for number in (least, most):
+        settings, _ = read_settings({}, {f"MOCKSERVER_{name.upper()}": str(number)})
+        assert getattr(settings, name) == number
+    for number in (least - 1, most + 1):
+        with pytest.raises(SettingsError, match=f"an integer from {least} to {most}"):
+            read_settings({}, {f"MOCKSERVER_{name.upper()}": str(number)})
+
+
+def test_the_defaults_of_numbers_and_switches_are_the_documented_ones() -> None:
+    numbers = {name: getattr(Settings(), name) for name in BOUNDS}
+    switches = {name for name, row in ROWS.items() if row.default is True}
+
+    assert numbers == {
+        "port": 4024,
+        "workers": 1,
+        "drain": 0,
+        "expire_idle": 0,
+        "rate_limit": 0,
+        "max_body": 32 * 1024 * 1024,
+        "body_timeout": 30,
+        "head_timeout": 10,
+        "max_head": 65536,
+        "send_timeout": 60,
+        "max_connections": 2000,
+        "journal_size": 1000,
+        "journal_bytes": 256 * 1024 * 1024,
+        "batch_bytes": 256 * 1024 * 1024,
+        "max_sandboxes": 10_000,
+    }
+    assert switches == {"magic", "debug_headers"}
+
+
+def test_what_a_sandbox_may_have_otherwise_is_listed_with_a_sentence() -> None:
+    conditions = {name: row.metadata["condition"] for name, row in ROWS.items() if row.metadata["condition"]}
+
+    assert set(conditions) == {
+        "agilecloud_profile",
+        "credit_check",
+        "keep_order",
+        "missing_variables",
+        "page_weight",
+    }
+    assert all(each.endswith(".") for each in conditions.values())

@@ -1,7 +1,11 @@
 """Large bodies take turns: together they are bounded, none is overtaken, and one that is given up takes no place."""
 
 import asyncio
+from collections.abc import Callable
 
+import pytest
+
+from mockserver.web import large_bodies
 from mockserver.web.large_bodies import LargeBodies
 
 
@@ -107,4 +111,39 @@ def test_a_new_event_loop_starts_anew() -> None:
         assert parsing.running == ["c"]
 
     asyncio.run(leave_held())
+    asyncio.run(run())
+
+
+def test_memory_is_returned_once_when_the_last_body_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[str] = []
+
+    class Thread:
+        def __init__(self, *, target: Callable[[], object], name: str, daemon: bool) -> None:
+            self.name = name
+
+        def start(self) -> None:
+            trimmed.append(self.name)
+
+    monkeypatch.setattr(large_bodies, "Thread", Thread)
+    monkeypatch.setattr(large_bodies, "TRIM_DELAY", 0.0)
+
+    async def run() -> None:
+        bodies = LargeBodies(10)
+        async with bodies.hold(1):
+            for _ in range(3):
+                async with bodies.hold(5):
+                    pass
+            await settle()
+            assert trimmed == []
+        for _ in range(2):
+            async with bodies.hold(5):
+                pass
+        bodies.trim_soon()
+        await settle()
+        assert trimmed == ["mockserver-trim"]
+        bodies.trim_soon()
+        bodies.trim_soon()
+        await settle()
+        assert len(trimmed) == 2
+
     asyncio.run(run())

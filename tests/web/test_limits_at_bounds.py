@@ -1,11 +1,12 @@
 """Every limit as a number: what is exactly as much as allowed passes, one more does not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from builders import make_client, make_engine, make_request, violations_of
+from builders import make_client, make_document, make_engine, make_operation, make_request, violations_of, write_json
 from starlette.testclient import TestClient
 
 CHAT, MODEL = "/v1/chat/completions", "gpt-4o-mini"
@@ -109,6 +110,10 @@ STUB = "POST /__admin/next"
 GET_USER = {"operation": "getUser", "undocumented": True}
 
 
+def wording(text: str) -> dict[str, Any]:
+    return {"operation": "getUser", "reply": {"status": 401, "message": text}}
+
+
 def fault(type_: str, **fields: Any) -> dict[str, Any]:
     return {"faults": [{"fault": {"type": type_, **fields}}]}
 
@@ -153,6 +158,12 @@ def fault(type_: str, **fields: Any) -> dict[str, Any]:
         ("POST /__admin/requests/count", {"path": "/" + "a" * 2047}, {"path": "/" + "a" * 2048}),
         ("POST /__admin/clock/scale", {"scale": 1e12}, {"scale": 1.1e12}),
         ("POST /__admin/clock/scale", {"scale": 1e-9}, {"scale": 0}),
+        (STUB, wording("m"), wording("")),
+        (STUB, wording("m" * 2000), wording("m" * 2001)),
+        ("PUT /__admin/accounts/a", {"credits": 2**53}, {"credits": 2**53 + 1}),
+        ("PUT /__admin/accounts/a", {"credits": -(2**53)}, {"credits": -(2**53) - 1}),
+        ("PUT /__admin/accounts/a", {"email": "e"}, {"email": ""}),
+        ("PUT /__admin/accounts/a", {"email": "e" * 320}, {"email": "e" * 321}),
         ("PUT /__admin/progression", "polls:1", "polls:0"),
         ("PUT /__admin/progression", "time:0", "time:-1"),
     ],
@@ -176,6 +187,25 @@ def test_a_sandbox_starts_with_at_most_a_thousand_accounts(client: TestClient, c
     accounts = [{"token": f"t{n}"} for n in range(count)]
 
     assert send(client, "POST /__admin/sandboxes", {"name": f"a{count}", "accounts": accounts}) == status
+
+
+@pytest.mark.parametrize(("length", "status"), [(0, 422), (1, 200), (8192, 200), (8193, 422)])
+def test_the_token_of_an_account_has_1_to_8192_characters(client: TestClient, length: int, status: int) -> None:
+    body = {"name": f"token {length}", "accounts": [{"token": "t" * length}]}
+
+    assert send(client, "POST /__admin/sandboxes", body) == status
+
+
+def test_a_webhook_has_a_payload_of_at_most_256_kib_and_a_url_of_4096_characters(tmp_path: Path) -> None:
+    document = make_document({"/a": {"get": make_operation("a")}}, webhooks={"told": {"post": {"responses": {}}}})
+    with make_client(spec=(str(write_json(tmp_path / "a.json", document)),)) as client:
+        for size, status in ((256 * 1024, 200), (256 * 1024 + 1, 413)):
+            body = {"url": "http://127.0.0.1:9/", "payload": "p" * (size - 2)}
+            assert send(client, "POST /__admin/webhooks/told", body) == status
+        for size, status in ((4096, 200), (4097, 422)):
+            assert (
+                send(client, "POST /__admin/webhooks/told", {"url": "http://127.0.0.1:9/".ljust(size, "a")}) == status
+            )
 
 
 @pytest.mark.parametrize(("size", "status"), [(1024 * 1024, 422), (1024 * 1024 + 1, 413)])

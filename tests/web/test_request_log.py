@@ -54,6 +54,18 @@ def test_each_request_is_one_log_line_with_its_outcome(client: TestClient, caplo
     assert caplog.messages[1].endswith(" ms sandbox=mine reason=invalid")
 
 
+def test_the_time_of_a_request_is_told_in_milliseconds(
+    client: TestClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([100.0, 100.25678])
+    monkeypatch.setattr("mockserver.web.request_log.perf_counter", lambda: next(times))
+
+    client.get("/user")
+
+    assert fields_of(caplog)[0]["ms"] == 256.8
+    assert caplog.messages[0].startswith("GET /user 200 256.8 ms")
+
+
 def test_a_token_is_in_no_line_and_its_sandbox_shows_its_key(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     Reason.INVALID: "The OpenAPI document does not allow it:",
     Reason.UNSUPPORTED_MEDIA_TYPE: "The operation does not take a body of this Content-Type.",
     Reason.UNSUPPORTED_CODING: "The operation does not take a body of this Content-Encoding.",
+    Reason.NOT_ACCEPTABLE: "The operation has no response of a media type that the Accept header allows.",
     Reason.NOT_FOUND: "What it names does not exist in this sandbox, or belongs to another account.",
     Reason.CONFLICT: "What it names is in a state that does not allow this.",
     Reason.RATE_LIMITED: "The account is over its rate limit.",

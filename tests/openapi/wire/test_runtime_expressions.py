@@ -9,7 +9,7 @@ OCCASION = Occasion(
     Request(
         "POST",
         "/subscriptions/7",
-        "queue=a%20b&queue=c",
+        "queue=a%20b&queue=c&empty=",
         {"host": "127.0.0.1:4024", "x-reply-to": "http://localhost/header"},
         b"",
     ),
@@ -38,10 +38,15 @@ OCCASION = Occasion(
         ("{$response.header.location}", "http://localhost/at"),
         (
             "http://localhost/?of={$url}",
-            "http://localhost/?of=http://127.0.0.1:4024/subscriptions/7?queue=a%20b&queue=c",
+            "http://localhost/?of=http://127.0.0.1:4024/subscriptions/7?queue=a%20b&queue=c&empty=",
         ),
         ("http://localhost/{$method}/{$statusCode}", "http://localhost/POST/201"),
         ("http://localhost/fixed", "http://localhost/fixed"),
+        ("http://localhost/{$request.query.empty}", "http://localhost/"),
+        ("$request.query.empty", None),
+        ("{$request.query.empty}", None),
+        ("{$request.header.X-None}", None),
+        ("{$response.header.x-none}", None),
         ("{$request.body#/none}", None),
         ("{$request.body#/hooks}", None),
         ("{$request.body#/url}/{$request.query.none}", None),
@@ -56,6 +61,8 @@ def test_a_runtime_expression_is_a_value_of_the_exchange(expression: str, target
 
 
 def test_a_target_is_bounded() -> None:
-    long = OCCASION._replace(body={"url": "http://localhost/" + "a" * 5000})
+    longest, longer = (OCCASION._replace(body={"url": "http://".ljust(size, "a")}) for size in (4096, 4097))
 
-    assert find_target("{$request.body#/url}", long) is None
+    for expression in ("{$request.body#/url}", "$request.body#/url"):
+        assert find_target(expression, longest) == "http://".ljust(4096, "a")
+        assert find_target(expression, longer) is None

@@ -152,7 +152,7 @@ MODEL = "which this server does not serve"
         (of_job(prompts={"\n": Prompt("")}), "it cannot be read back"),
         (of_work(succeeded=b"\1"), GOOD),
         (of_work(succeeded=b"\1\2"), GOOD),
-        (of_work(outcomes={2: ItemOutcome(500)}), "its outcomes are not those of its items"),
+        (of_work(outcomes={0: ItemOutcome(500), 2: ItemOutcome(500)}), "its outcomes are not those of its items"),
         (of_work(usage={}), TRADES),
         (of_work(usage={"gpt-4o-mini": UsageTotal(1, -1, 0, 0)}), "Expected `int` >= 0"),
         (of_work(usage={"gpt-4o-mini": UsageTotal(1, 0, 2**41, 0)}), "Expected `int` <= "),

@@ -279,3 +279,25 @@ def test_a_name_that_is_allowed_and_the_loopback_address_behind_it_is_called(res
 )
 def test_whether_loopback_is_allowed_follows_from_where_the_server_listens(host: str, allows: bool) -> None:
     assert policy_of(make_settings(host=host)).allows_loopback is allows
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_a_target_without_a_port_has_the_usual_one_of_its_scheme(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, port: int
+) -> None:
+    tried = []
+
+    def refuse(address: tuple[str, int], timeout: float) -> socket.socket:
+        tried.append(address)
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    target = f"{scheme}://127.0.0.1/hook"
+
+    assert send(target, allowed=frozenset({("127.0.0.1", port)}), allows_loopback=False).state is State.RETRYING
+    assert send(target, allowed=frozenset({("127.0.0.1", port + 1)}), allows_loopback=False).state is State.REFUSED
+    assert tried == [("127.0.0.1", port)]
+
+
+def test_the_port_0_cannot_be_called() -> None:
+    assert send("http://127.0.0.1:0/").error == "no URL that can be called"
