@@ -103,7 +103,7 @@ def alias_of(id_: str, number: int) -> str:
     rest = id_[len(prefix) :]
     digits = blake2b(f"{number}/{prefix}".encode(), digest_size=32).hexdigest() * 4
     letters = iter(digits)
-    is_hex = set(rest.lower()) <= _HEX | set("-_.:~")
+    is_hex = set(rest.lower()) <= _HEX | set("-_.:~") and not rest.isdigit()
     made = "".join(_like(each, next(letters), is_hex=is_hex) for each in rest)
     return prefix + made
 

@@ -37,7 +37,7 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     judged = dropped = more = 0
     for n, sandbox in enumerate(sandboxes):
         if judged > MAX_EXCHANGES:
-            notes.append(f"{len(sandboxes) - n} sandboxes were not checked; request them one by one.")
+            notes.append(f"Sandboxes not checked: {len(sandboxes) - n}; request them one by one.")
             break
         if not sandbox.journal.seen:
             continue
@@ -159,7 +159,7 @@ def pact(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     read = 0
     for n, sandbox in enumerate(sandboxes):
         if read > MAX_EXCHANGES:
-            notes.append(f"{len(sandboxes) - n} sandboxes were not read; request them one by one.")
+            notes.append(f"Sandboxes not read: {len(sandboxes) - n}; request them one by one.")
             break
         if sandbox.journal.seen:
             found += yield Step(sandbox.name, partial(_contracts, sandbox, call, consumer))

@@ -70,12 +70,13 @@ def test_the_ids_of_an_answer_are_replaced_wherever_they_occur() -> None:
 
 
 def test_an_alias_has_the_form_of_its_id() -> None:
-    made = {each: alias_of(each, 1) for each in (ID, UUID, "REQ9K8J7H6G5F")}
+    made = {each: alias_of(each, 1) for each in (ID, UUID, "REQ9K8J7H6G5F", "888888888888888")}
 
     assert made[ID].startswith("batch_")
     assert made[UUID].count("-") == 4
     assert set(made[UUID]) <= set("0123456789abcdef-")
     assert made["REQ9K8J7H6G5F"].isupper()
+    assert made["888888888888888"].isdigit()
     assert all(len(alias) == len(id_) and alias != id_ for id_, alias in made.items())
     assert alias_of(ID, 1) != alias_of(ID, 2)
 

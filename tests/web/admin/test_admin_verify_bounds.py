@@ -31,9 +31,8 @@ def test_sandboxes_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch,
     found = read_from_three_sandboxes("pact", scope="server")
     judged = read_from_three_sandboxes("verdict", scope="server")
 
-    end = "; request them one by one."
-    assert left_out(found) == ([f"{left} sandboxes were not read{end}"] if left else [])
-    assert left_out(judged) == ([f"{left} sandboxes were not checked{end}"] if left else [])
+    assert left_out(found) == ([f"Sandboxes not read: {left}; request them one by one."] if left else [])
+    assert left_out(judged) == ([f"Sandboxes not checked: {left}; request them one by one."] if left else [])
     assert len(found["pacts"]) == 1
 
 
