@@ -1,7 +1,6 @@
 """The file of a store in SQLite: earlier formats, and what is deleted and copied without a request."""
 
 import asyncio
-import itertools
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,39 +97,6 @@ def test_a_file_of_the_first_format_is_read_with_its_order_and_its_blobs(tmp_pat
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     connection.close()
-
-
-def test_a_file_of_the_second_format_gets_its_index(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "x.db"
-    SqliteBackend(str(path), clock).close()
-    with sqlite3.connect(path) as connection:
-        connection.executescript("DROP INDEX entries_by_place; PRAGMA user_version = 2;")
-    connection.close()
-
-    backend = SqliteBackend(str(path), clock)
-
-    change(backend, value("a"), value("b"))
-    assert [key for key, _ in backend.latest("sandbox", "things", 0, 2)[1]] == ["b", "a"]
-    assert steps_of_latest(backend) < 200
-    backend.close()
-
-
-def steps_of_latest(backend: SqliteBackend) -> int:
-    """How many steps SQLite takes to read the latest two values."""
-    steps = itertools.count()
-    with backend.connection() as connection:  # the next read has it, too
-        connection.set_progress_handler(lambda: next(steps) < 0, 1)
-    backend.latest("sandbox", "things", 0, 2)
-    return next(steps)
-
-
-def test_the_latest_values_are_read_in_as_many_steps_from_a_large_collection(backend: SqliteBackend) -> None:
-    version = change(backend, value("a"), value("b"), value("c"))
-    few = steps_of_latest(backend)
-
-    change(backend, *(value(f"{number}") for number in range(3000)), version=version)
-
-    assert steps_of_latest(backend) <= few + 5
 
 
 def test_a_newer_format_in_a_log_that_was_not_copied_is_refused(tmp_path: Path, clock: Clock) -> None:

@@ -9,14 +9,11 @@ from mockserver.errors import StoreError
 APPLICATION_ID = 0x4D6F636B
 """Marks the file as ours, in its header."""
 SCHEMA_VERSION = 3
-_PLACES = "CREATE INDEX entries_by_place ON entries(sandbox, collection, id);"
-"""For the latest values; without it all of a collection would be sorted."""
-_VALUES = f"""
+_VALUES = """
 CREATE TABLE entries(
     id INTEGER PRIMARY KEY, sandbox INTEGER NOT NULL, collection TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL
 );
 CREATE UNIQUE INDEX entries_by_key ON entries(sandbox, collection, key);
-{_PLACES}
 CREATE TABLE blobs(id TEXT PRIMARY KEY, number INTEGER NOT NULL, unused REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE chunks(blob INTEGER, number INTEGER, content BLOB NOT NULL, PRIMARY KEY(blob, number));
 CREATE TABLE unfinished(number INTEGER PRIMARY KEY AUTOINCREMENT, since REAL NOT NULL);
@@ -37,7 +34,9 @@ CREATE TABLE uses(
 CREATE INDEX uses_by_blob ON uses(blob);
 {_VALUES}
 """
-_UPGRADE_1 = "".join(
+SECOND_VERSION = 2
+"""It has the same tables, and other keys in journals; see `StoredJournal`."""
+UPGRADE = "".join(
     [
         """
 ALTER TABLE entries RENAME TO old_entries;
@@ -58,11 +57,7 @@ DROP TABLE old_chunks;
 """,
     ]
 )
-UPGRADES = {0: SCHEMA, 1: _UPGRADE_1, 2: _PLACES}
-"""The statements that make the tables of this version from those of another; 0 is a new file.
-
-Version 2 had other keys in journals, too; see `StoredJournal`.
-"""
+"""From version 1."""
 
 
 def check_file(path: str) -> None:
@@ -103,7 +98,7 @@ def prepare(path: str, connection: sqlite3.Connection) -> None:
         if version > SCHEMA_VERSION:  # the log has it, and the header of the file does not yet
             raise _newer(path, version)
         is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        for statement in UPGRADES.get(0 if is_new else max(version, 1), "").split(";"):
+        for statement in (SCHEMA if is_new else UPGRADE if version < SECOND_VERSION else "").split(";"):
             connection.execute(statement)
         # A write, so that a read-only file shows now.
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
