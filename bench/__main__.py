@@ -20,7 +20,7 @@ from bench.machine import facts
 from bench.open_pages import measure_pages
 from bench.plan import Plan
 from bench.process import measure_memory, measure_start, measure_stop
-from bench.proxying import measure_proxy, measure_proxy_streams
+from bench.proxying import measure_proxy, measure_proxy_rate, measure_proxy_streams
 from bench.report import Result, as_json, as_text
 from bench.sandboxes import measure_sandboxes
 from bench.stores import measure_store_history, measure_stores, measure_workers
@@ -50,6 +50,7 @@ MEASURES: dict[str, Callable[[Plan], Result]] = {
     "workers": measure_workers,
     "stores-history": measure_store_history,
     "proxy": measure_proxy,
+    "proxy-rate": measure_proxy_rate,
     "proxy-streams": measure_proxy_streams,
     "open-pages": measure_pages,
 }

@@ -1,4 +1,4 @@
-"""The proxy: what it adds to a small request, beside Prism's; what recording costs; uploads; events.
+"""The proxy: its rate beside that of Prism's; what it adds to a small request; what recording costs; uploads; events.
 
 Upstream and load share a core, and the proxy has the other one.
 """
@@ -9,23 +9,28 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from bench import ROOT
 from bench.client import Connection, question
-from bench.load import SMALL
+from bench.load import SMALL, find_wrk, note_disturbance, row_of, run_in_turns
 from bench.machine import LOAD_CORE, highest_resident_bytes, on_cores
 from bench.plan import Plan
 from bench.report import Comparison, Result, Row, ratio
-from bench.targets import BenchError, Target, running
+from bench.targets import CONSTANT, BenchError, Target, running
 
 UPLOAD = 200_000_000
 PIECE = b"x" * 65_536
 EVENTS, PAUSE = 50, 0.02
 """Events of one stream, and the seconds between two of them."""
 ANSWER = b'{"id":"9d03a242-34c2-46d1-9dd2-c97ae41dd6f3","count":3}'
+RATE = replace(
+    SMALL, name="proxy-rate", title="POST /ai/batches, 3 prompts, 16 connections", connections=16, promises=()
+)
+"""What is posted through a proxy whose upstream is the reference (a)."""
 Answer = Callable[[socket.socket, bytes, bytes], None]
 """Answers a request, given its head and what has come of its body."""
 
@@ -41,6 +46,35 @@ def prisms(executable: str, upstream: str) -> Target:
     options = ("--host", "127.0.0.1", "--port", "{port}", "--verboseLevel", "silent")
     command = (executable, "proxy", str(ROOT / "openapi.yaml"), upstream, *options)
     return Target("prism", "Prism's proxy", command, "/", 202)
+
+
+def measure_proxy_rate(plan: Plan) -> Result:
+    """Small requests on several connections: through both proxies, and while recording, in turns."""
+    wrk = find_wrk()
+    result = Result(RATE.name, f"{RATE.title} ({plan.repeat} x {plan.seconds} s)", "requests/s")
+    with TemporaryDirectory(prefix="bench-record-") as folder, running(CONSTANT, (LOAD_CORE,)) as constant:
+        address = f"http://127.0.0.1:{constant.port}"
+        record = ("--record", folder, "--record-mode", "all")
+        recording = replace(ours(address, *record), key="recording", label="ours, recording")
+        targets = [ours(address), *_before(plan, address), recording]
+        if plan.prism_executable is not None:
+            targets.append(prisms(plan.prism_executable, address))
+        runs = run_in_turns(wrk, RATE, targets, plan)
+    rows = {target.key: row_of(target, runs[target.key]) for target in targets}
+    result.rows += rows.values()
+    note_disturbance(result, runs, ("ours",))
+    if "prism" in rows:
+        result.comparisons.append(ratio("rate, ours / Prism's proxy", rows["ours"], rows["prism"], "at least", 5.0))
+        result.notes.append(f"Prism {plan.prism_version()}")
+    else:
+        result.reservation += " (without Prism)"
+        result.notes.append(plan.prism_missing)
+    return result
+
+
+def _before(plan: Plan, upstream: str) -> list[Target]:
+    """The proxy of the other checkout; empty without one."""
+    return [replace(each, command=ours(upstream).command) for each in plan.earlier()]
 
 
 def measure_proxy(plan: Plan) -> Result:
@@ -64,10 +98,8 @@ def measure_proxy(plan: Plan) -> Result:
     result.comparisons.append(Comparison("added at the median", added, "at most", 1.0, "ms"))
     result.comparisons.append(ratio("recording / ours", rows["recording"], rows["ours"], "at most", 1.2))
     if "Prism" in rows:
-        result.comparisons.append(ratio("rate, ours / Prism's proxy", rows["Prism"], rows["ours"], "at least", 5.0))
-        result.notes.append(f"Prism {plan.prism_version()}")
+        result.notes.append(f"Prism {plan.prism_version()}; the rates of both proxies are compared by proxy-rate")
     else:
-        result.reservation = " (without Prism)"
         result.notes.append(plan.prism_missing)
     return result
 

@@ -110,6 +110,19 @@ def redacted_text(text: str, secrets: Iterable[str] = (), *, is_answer: bool = F
     return "".join([_redacted_piece(piece, is_answer=is_answer) for piece in _pieces(text)])
 
 
+def may_hold_credentials(text: str) -> bool:
+    """Whether `redacted_text` may change this text without known credentials."""
+    return (
+        "=" in text
+        or '"' in text
+        or "://" in text
+        or "earer" in text
+        or "asic" in text
+        or "EARER" in text
+        or "ASIC" in text
+    )
+
+
 def redacted_json(value: Any, secrets: Sequence[str] = (), *, name: str = "") -> Any:
     """A JSON value in which fields with credentials are redacted; `*` is a wildcard and stays."""
     if isinstance(value, Mapping):
@@ -138,9 +151,15 @@ def secrets_in(headers: Iterable[tuple[str, str]], query: str) -> list[str]:
                 found |= {part.partition("=")[2].strip() for part in value.split(";")}
     if "=" in query:
         found |= {each[3] for each in _ARGUMENT.finditer(query) if _is_secret_argument(each[2])}
-    found |= {unquote_plus(each) for each in found}
-    found |= {quote(each, safe="") for each in found} | {quote_plus(each) for each in found}
-    return sorted(filter(is_worth_a_search, found), key=len, reverse=True)
+    encoded = {form for each in found for form in _encodings(each)}
+    return sorted(filter(is_worth_a_search, encoded), key=len, reverse=True)
+
+
+@lru_cache(maxsize=64)  # most requests have the same credential
+def _encodings(secret: str) -> frozenset[str]:
+    """A credential as it may be written elsewhere: as it is, decoded, and encoded for URLs."""
+    plain = {secret, unquote_plus(secret)}
+    return frozenset({*plain, *(quote(each, safe="") for each in plain), *(quote_plus(each) for each in plain)})
 
 
 def is_worth_a_search(secret: str) -> bool:

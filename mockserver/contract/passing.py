@@ -4,17 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture, decoded_body
+from mockserver.contract.answers import answer_headers, is_held, response_value
+from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture
 from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
 from mockserver.contract.journal import record_exchange
 from mockserver.contract.upstream import Upstream, UpstreamError, UpstreamResponse, request_headers
 from mockserver.engine.engine import Engine
 from mockserver.errors import Reason, Refusal, Violation
-from mockserver.http import EMPTY_STATUSES, PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
-from mockserver.openapi.operations import is_json
+from mockserver.http import PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
 from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
 from mockserver.redaction import shown_path
 from mockserver.settings.table import Settings
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mockserver")
 _TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 508: "Loop Detected"}
-_OWN_HEADERS = frozenset({b"x-mock-violations", b"x-mock-source"})
-"""Of an upstream that is a mockserver, too; ours take their place."""
-_UNPRINTABLE = bytes({*range(9), *range(10, 32), 127})
 
 
 class ProxyContext(NamedTuple):
@@ -74,7 +72,11 @@ class Passing:
         self._body = BodyCapture(self._headers, limit) if self._has_body else None
         self._answer: UpstreamResponse | None = None
         self._check: RequestCheck | None = None
+        self._transport = scope.get(TRANSPORT)
+        """That of the connection under our server; None under another one."""
         self._leaving: asyncio.Future[None] | None = None
+        """Under another server, waits for the client's disconnect."""
+        self._is_watched = False
         self._task: asyncio.Task[None] | None = None
         self._has_left = False
         self._started = perf_counter()
@@ -97,6 +99,7 @@ class Passing:
             task.uncancel()
             raise ClientGone from None
         finally:
+            self._unwatch()
             if self._leaving is not None:
                 self._leaving.cancel()
             if self._answer is not None:
@@ -116,7 +119,9 @@ class Passing:
         raw = self._scope.get("raw_path") or self._request.path.encode()
         target = proxy.upstream.target(raw.partition(b"?")[0], self._scope["query_string"])
         headers = request_headers(self._scope["headers"], proxy.upstream.url, via=proxy.via, has_body=self._has_body)
-        self._answer = await proxy.upstream.send(self._request.method, target, headers, content)
+        self._answer = await proxy.upstream.send(
+            self._request.method, target, headers, content, meanwhile=self._checked
+        )
         await self._return(self._answer)
 
     def _reads_first(self) -> bool:
@@ -181,18 +186,25 @@ class Passing:
 
     def _watch_client(self) -> None:
         """From now on, stop at once if the client leaves. Called when its request is read."""
-        if self._leaving is None:
+        if self._is_watched:
+            return
+        self._is_watched = True
+        if self._transport is not None:
+            self._transport.when_lost = self._stop
+        else:
             self._leaving = asyncio.ensure_future(wait_for_disconnect(self._receive))
-            self._leaving.add_done_callback(self._stop)
+            self._leaving.add_done_callback(lambda leaving: None if leaving.cancelled() else self._stop())
 
-    def _stop(self, leaving: "asyncio.Future[None]") -> None:
-        if self._task is not None and not leaving.cancelled():
-            self._has_left = True
+    def _stop(self) -> None:
+        self._has_left = True
+        if self._task is not None:
             self._task.cancel()
 
     def _unwatch(self) -> None:
         """The end of the answer is about to be sent; the server then reports a disconnect in any case."""
         self._task = None
+        if self._transport is not None and self._transport.when_lost == self._stop:
+            self._transport.when_lost = None
 
     def _checked(self) -> RequestCheck:
         """The request as far as it has come: the upstream may answer before it has everything."""
@@ -221,7 +233,13 @@ class Passing:
         capture = Capture(self._limit)
         chunks = answer.chunks()
         held: list[bytes] = []
-        if self._is_held(answer):
+        holds = is_held(answer, self._request.method)
+        whole = answer.read_now() if holds else None
+        if whole is not None:
+            capture.add(whole)
+            capture.has_ended = True
+            held.append(whole)
+        elif holds:
             async for chunk in chunks:
                 capture.add(chunk)
                 held.append(chunk)
@@ -233,43 +251,32 @@ class Passing:
         if self._proxy.fails and checked.refusal is not None:  # a form, which was not read first
             await self._refuse(checked.refusal)
             return
-        response = self._response_value(answer, capture)
+        response = response_value(answer, capture)
         violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
         if self._proxy.fails and any(each.code not in WARNINGS for each in violations):
             await self._reject_answer(answer, violations)
             return
-        content = b"".join(held) if capture.has_ended else None
+        content = whole if whole is not None else b"".join(held) if capture.has_ended else None
         if content is not None and self._proxy.recorder is not None:
             content = self._proxy.recorder.with_own_urls(content, self._request.base_url)
         await self._begin(answer, (*checked.violations, *violations), content)
         if content is not None:
             self._unwatch()
             await self._send({"type": "http.response.body", "body": content})
+            if self._transport is not None:
+                self._transport.flush()  # now, and not after the exchange is recorded
         else:
             await self._stream(held, chunks, capture)
-            response = self._response_value(answer, capture)
+            response = response_value(answer, capture)
             violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
         self._finish(response, capture, violations)
 
-    def _is_held(self, answer: UpstreamResponse) -> bool:
-        """Whether the answer is sent when it is whole: JSON, and other small bodies of known length."""
-        if self._request.method == "HEAD" or answer.status in EMPTY_STATUSES:
-            return False
-        media_type = answer.header(b"content-type")
-        length = answer.header(b"content-length")
-        return is_json(media_type) or (length.isdigit() and int(length) <= SHOWN_BYTES)
-
     async def _begin(self, answer: UpstreamResponse, violations: tuple[Violation, ...], content: bytes | None) -> None:
-        headers = [(name, value.translate(None, _UNPRINTABLE)) for name, value in answer.headers]
-        headers = [each for each in headers if each[0].lower() not in _OWN_HEADERS]
-        if content is not None or (answer.status in EMPTY_STATUSES and self._request.method != "HEAD"):
-            headers = [each for each in headers if each[0].lower() != b"content-length"]
-        if content is not None:
-            headers.append((b"content-length", b"%d" % len(content)))
+        headers = answer_headers(answer, self._request.method, None if content is None else len(content))
         if self._proxy.settings.debug_headers:
             headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
             if violations:
-                headers.append((VIOLATIONS_HEADER.lower().encode(), violations_text(violations).encode()))
+                headers.append((b"x-mock-violations", violations_text(violations).encode()))
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
     async def _stream(self, held: list[bytes], chunks: AsyncIterator[bytes], capture: Capture) -> None:
@@ -288,19 +295,6 @@ class Passing:
         self._unwatch()
         await self._send({"type": "http.response.body", "body": b""})
 
-    def _response_value(self, answer: UpstreamResponse, capture: Capture) -> Response:
-        """The answer as the journal keeps it. A body that is not whole is an iterator, which is not validated."""
-        headers = tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in answer.headers
-            if name.lower() not in {b"content-type", b"content-length", *_OWN_HEADERS}
-        )
-        content: Any = iter(())
-        if capture.is_whole and capture.size <= CHECKED_BYTES:
-            plain = decoded_body(capture.content, answer.header(b"content-encoding"))
-            content = iter(()) if plain is None else plain
-        return Response(answer.status, answer.header(b"content-type"), content, headers, UPSTREAM_SOURCE)
-
     # The end
 
     def _finish(self, response: Response, capture: Capture, violations: tuple[Violation, ...]) -> None:
@@ -313,7 +307,7 @@ class Passing:
 
     def _finish_broken(self, capture: Capture, why: str) -> None:
         assert self._answer is not None
-        response = self._response_value(self._answer, capture)._replace(body=capture.content[:SHOWN_BYTES])
+        response = response_value(self._answer, capture)._replace(body=capture.content[:SHOWN_BYTES])
         self._record(response, (Violation((RESPONSE, "body"), "incomplete", f"{why} {capture.size} bytes had come."),))
         place = shown_path(self._request.path)
         _log.warning("%s %s: %s %d bytes had come.", self._request.method, place, why, capture.size)
@@ -361,13 +355,15 @@ class Passing:
     async def _break_off(self) -> None:
         """End the connection without an end of the body, so that the client sees that the answer is incomplete."""
         self._unwatch()
-        transport = self._scope.get(TRANSPORT)
+        transport = self._transport
         if transport is None:
             raise ConnectionResetError("the upstream broke off")
-        transport.disturb()
-        transport.close()
-        if self._leaving is not None:
-            await self._leaving
+        if not transport.is_closing():  # else the connection is lost already
+            lost = asyncio.get_running_loop().create_future()
+            transport.when_lost = partial(lost.set_result, None)
+            transport.disturb()
+            transport.close()
+            await lost
 
 
 async def _joined(parts: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

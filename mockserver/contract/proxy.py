@@ -16,7 +16,6 @@ from mockserver.contract.exchange import DocumentChecker
 from mockserver.contract.passing import ClientGone, Passing, ProxyContext
 from mockserver.contract.upstream import Upstream
 from mockserver.engine.engine import Engine
-from mockserver.http import Request, Response
 from mockserver.sandbox.ids import digest
 from mockserver.settings.table import Settings
 from mockserver.web.app import MockServer
@@ -33,6 +32,8 @@ class ProxyServer(MockServer):
 
     adds_date = False
     """The upstream's Date header is passed on."""
+    answers_at_once = False
+    """Each request waits for the upstream, so each becomes an ASGI conversation."""
 
     def __init__(
         self,
@@ -56,13 +57,6 @@ class ProxyServer(MockServer):
             fails=fails,
             recorder=recorder,
         )
-
-    @property
-    def max_direct_body(self) -> int:
-        return 0
-
-    def respond(self, request: Request) -> Response | None:  # noqa: ARG002  no request is answered at once
-        return None
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http" or scope["path"].startswith(ADMIN_PREFIX) or scope["path"] in HEALTH:

@@ -13,6 +13,7 @@ from mockserver.engine.overrides import find_override, forced_reply
 from mockserver.engine.recorded import NotRecorded
 from mockserver.engine.refusals import (
     bad_credential,
+    no_room,
     problem_for,
     relevant_violations,
     status_of,
@@ -22,14 +23,14 @@ from mockserver.engine.refusals import (
 )
 from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
-from mockserver.openapi.requests import check_reply, is_encoded, parse_input, takes_form
+from mockserver.openapi.requests import JsonBody, check_reply, is_encoded, parse_input, parse_valid_json, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
 from mockserver.openapi.security import BEARER, missing_scheme, read_credential, read_token
 from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import RESERVED_STATUS, Account, reserved_status
 from mockserver.sandbox.journal import ON_DEMAND
-from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
+from mockserver.sandbox.manager import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.workers import Workers
@@ -45,7 +46,6 @@ DEFAULT_SANDBOX = "default"
 
 FOREIGN_BYTES, LISTED_AT_ONCE = 8192, 100
 """If other documents are served, a larger body or a sandbox with more items needs a thread."""
-MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 
 
 class Engine:
@@ -92,11 +92,16 @@ class Engine:
         """The scenarios, read at the first access."""
         return self._read_scenarios()
 
-    def handle(self, request: Request) -> Response:
+    def parse_body(self, request: Request) -> JsonBody | None:
+        """The valid JSON body of a request to a path without parameters; None for others, which `handle` parses."""
+        match = self._router.concrete(request.method, request.path)
+        return parse_valid_json(match.operation, request) if match is not None else None
+
+    def handle(self, request: Request, body: JsonBody | None = None) -> Response:
         """Answers one request inside its sandbox's transaction, so requests to one sandbox are serialised.
 
         Order: route, sandbox, stubs and Prefer, credential, credits, input, handler, response check, faults, journal. A
-        Refusal becomes the documented error; other exceptions propagate.
+        Refusal becomes the documented error; other exceptions propagate. `body` is what `parse_body` has returned.
         """
         started = perf_counter()
         match, service, refusal = self._route(request)
@@ -104,7 +109,7 @@ class Engine:
         try:
             sandbox = self._sandbox(request, match, token)
         except SandboxesFull as full:
-            return _no_room(full)
+            return no_room(full)
         with sandbox.transaction:
             now = sandbox.clock.now()
             outcome = call = None
@@ -117,6 +122,7 @@ class Engine:
                         service, request, sandbox, now, heeds_preference=self.settings.magic,
                         mends=not self.settings.strict,
                     )  # fmt: skip
+                    body = None  # a stub may change the request
                     if outcome.is_preferred_success and service.operation.is_foreign:  # only for valid requests
                         self._valid_call(service, match, outcome.request, sandbox, now, token)
                 response = outcome.reply if outcome else None
@@ -124,7 +130,7 @@ class Engine:
                 if response is None and service.replay is not None:
                     response = service.replay(service, match, asked, sandbox, now)
                 if response is None:
-                    found = self._valid_call(service, match, asked, sandbox, now, token)
+                    found = self._valid_call(service, match, asked, sandbox, now, token, body)
                     if isinstance(found, Response):
                         response = found
                     else:
@@ -154,7 +160,7 @@ class Engine:
         try:
             sandbox = self.open_sandbox(request, self._token(request, match))
         except SandboxesFull as full:
-            return _no_room(full)
+            return no_room(full)
         with sandbox.transaction:
             response = self._refused(service, request, refusal)
             return self._recorded(service, request, sandbox, sandbox.clock.now(), None, response, refusal, started)
@@ -298,6 +304,7 @@ class Engine:
         sandbox: Sandbox,
         now: float,
         token: str | None,
+        body: JsonBody | None = None,
     ) -> Call | Response:
         """The call of a valid request, or the response that its token selects; raises Refusal."""
         operation, provider = service.operation, service.provider
@@ -310,7 +317,7 @@ class Engine:
             account = self._admit(service, request, sandbox, now, token)
             if provider is not None and provider.admission is not None:
                 provider.admission(operation, sandbox, account, now, self.settings)
-        found = parse_input(operation, request, match.arguments, strict=self.settings.strict)
+        found = parse_input(operation, request, match.arguments, strict=self.settings.strict, body=body)
         call = Call(
             operation, request, sandbox, now, account, found.arguments, found.body, service.world, found.canonical
         )
@@ -385,13 +392,8 @@ class Engine:
 def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
     """The request's sandbox (its `X-Mock-Sandbox`, else its token, else `default`), and whether that is its token."""
     named = request.headers.get(SANDBOX_HEADER)
-    if named:
-        return shortened_name(named), False
-    return shortened_name(token or DEFAULT_SANDBOX), bool(token)
-
-
-def _no_room(full: SandboxesFull) -> Response:
-    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
+    name = named or token or DEFAULT_SANDBOX
+    return name if len(name) <= MAX_NAME else shortened_name(name), not named and bool(token)
 
 
 def _count(counts: dict[tuple[str, int], int], met: tuple[str, int]) -> None:

@@ -8,10 +8,17 @@ from mockserver.openapi.operations import Operation
 from mockserver.openapi.requests import ParsedInput
 from mockserver.openapi.responses import pick_status, problem
 from mockserver.openapi.security import format_challenges, missing_scheme
+from mockserver.sandbox.manager import SandboxesFull
 
 CHALLENGE = "www-authenticate"
+MAKE_ROOM = "Delete one (DELETE /__admin/sandboxes/{name}), reset it, or raise --max-sandboxes."
 _PLACES = {"header": "header", "query": "argument", "cookie": "cookie"}
 _TITLES = {404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large", 415: "Unsupported Media Type"}
+
+
+def no_room(full: SandboxesFull) -> Response:
+    """The response when the request's sandbox cannot be made."""
+    return problem(503, "Too Many Sandboxes", f"No sandbox can be made: {full}. {MAKE_ROOM}")
 
 
 def problem_for(refusal: Refusal, status: int) -> Response:

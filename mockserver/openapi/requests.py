@@ -38,6 +38,14 @@ UNSUPPORTED = 415
 """Where this is documented, a body that is not documented is refused."""
 
 
+class JsonBody(Record, frozen=True, gc=False):
+    """A valid JSON body, parsed."""
+
+    value: Any
+    canonical: bytes | memoryview
+    """See ParsedInput."""
+
+
 class ParsedInput(Record, frozen=True, gc=False):
     """The parsed input of a request: arguments by name, the body, and all violations of the document."""
 
@@ -49,9 +57,17 @@ class ParsedInput(Record, frozen=True, gc=False):
 
 
 def parse_input(
-    operation: Operation, request: Request, path_arguments: Mapping[str, str], *, strict: bool
+    operation: Operation,
+    request: Request,
+    path_arguments: Mapping[str, str],
+    *,
+    strict: bool,
+    body: JsonBody | None = None,
 ) -> ParsedInput:
-    """Parses and validates arguments and body. `strict` rejects undocumented arguments."""
+    """Parses and validates arguments and body. `strict` rejects undocumented arguments.
+
+    `body` is what `parse_valid_json` returned for the request, if it was called.
+    """
     violations: list[Violation] = []
     arguments: dict[str, Any] = {}
     if operation.parameters or (strict and request.query):
@@ -60,8 +76,28 @@ def parse_input(
         if operation.is_foreign and request.body and UNSUPPORTED in operation.statuses:
             raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, f"{operation.key} takes no body.")
         return ParsedInput(arguments, None, b"", violations)
-    body, canonical = _read_body(operation, request, violations)
-    return ParsedInput(arguments, body, canonical, violations)
+    if body is not None:
+        return ParsedInput(arguments, body.value, body.canonical, violations)
+    value, canonical = _read_body(operation, request, violations)
+    return ParsedInput(arguments, value, canonical, violations)
+
+
+def parse_valid_json(operation: Operation, request: Request) -> JsonBody | None:
+    """The JSON body of a request, if its media type is stated as in the bundled document, and the body is valid.
+
+    None for any other, which `parse_input` judges.
+    """
+    headers = request.headers
+    content = operation.body.get(headers.get("content-type", "")) if operation.body else None
+    if content is None or not content.is_json or operation.is_foreign or "content-encoding" in headers:
+        return None
+    try:
+        value, canonical = _parse_json(content, request.body)
+    except (JsonError, orjson.JSONEncodeError):
+        return None
+    if content.schema is not None and not content.schema.fast_accepts(value):
+        return None
+    return JsonBody(value, canonical)
 
 
 def check_reply(operation: Operation, response: Response) -> list[Violation]:
@@ -275,10 +311,7 @@ def _encoded(coding: str) -> Refusal:
 
 def _read_json(content: Content, request: Request, violations: list[Violation]) -> tuple[Any, bytes | memoryview]:
     try:
-        value = parse_json(request.body)
-        if isinstance(value, dict) and not content.encoded.isdisjoint(value):
-            value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
-        canonical = _canonical_body(value, len(request.body))
+        value, canonical = _parse_json(content, request.body)
     except JsonError as problem:
         violations.append(Violation(("body",), problem.code, str(problem), problem.rule))
         return None, b""
@@ -288,6 +321,14 @@ def _read_json(content: Content, request: Request, violations: list[Violation]) 
     if content.schema is not None and not content.schema.fast_accepts(value):
         violations += content.schema.violations(value, ("body",))
     return value, canonical
+
+
+def _parse_json(content: Content, text: bytes) -> tuple[Any, bytes | memoryview]:
+    """The value and its canonical form; raises JsonError, and JSONEncodeError for a value nested too deeply."""
+    value = parse_json(text)
+    if isinstance(value, dict) and not content.encoded.isdisjoint(value):
+        value |= {name: decoded(value[name]) for name in content.encoded if isinstance(value.get(name), str)}
+    return value, _canonical_body(value, len(text))
 
 
 def _canonical_body(value: Any, size: int) -> bytes | memoryview:

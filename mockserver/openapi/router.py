@@ -91,6 +91,11 @@ class Router:
     def _candidates(self, path: str) -> Sequence[tuple[re.Pattern[str], dict[str, Operation]]]:
         return self._by_size.get(path.count("/"), ())
 
+    def concrete(self, method: str, path: str) -> RouteMatch | None:
+        """The operation at exactly this path, without parameters; None if there is none."""
+        matches = self._matches.get(path)
+        return matches.get(method) if matches else None
+
     def match(self, method: str, path: str) -> RouteMatch:
         """The operation; a GET operation also answers HEAD.
 

@@ -111,16 +111,16 @@ Creating an Exchange for every request would cost a third of recording; few are 
 class JournalSpace:
     """Bounds the bytes that all journals of a server hold together.
 
-    Exchanges are weighed a few at a time, so that this code and its data are in the processor's caches: weighed one by
-    one, they would take three times as long. Until then the journals may exceed their bounds in bytes.
+    Exchanges are weighed, and dropped, a few at a time, so that this code and its data are in the processor's caches:
+    one by one, they would take three times as long. Until then the journals may exceed their bounds.
     """
 
     def __init__(self, limit: int = sys.maxsize) -> None:
         self.limit = limit
         self.weighed = 0
         """Bytes in all journals, without `unweighed`; see `held`."""
-        self.unweighed: deque[tuple[Journal, Row]] = deque()
-        """The latest exchanges."""
+        self.unweighed: deque[Journal] = deque()
+        """The journals of the latest exchanges, one for each of these."""
         self.dropped = 0
         """Exchanges dropped because all journals together were too large."""
         self.lock = Lock()
@@ -138,10 +138,10 @@ class JournalSpace:
     def weigh(self) -> None:
         """Weigh the latest exchanges, and bring the journals within their bounds."""
         with self.lock:
-            while self.unweighed:
-                journal, row = self.unweighed.popleft()
-                self.records += 1
-                journal.add_weight(EXCHANGE_BYTES + exchange_weight(row[3], row[4], row[6]), self.records)
+            latest = [self.unweighed.popleft() for _ in range(len(self.unweighed))]
+            self.records += len(latest)
+            for age, journal in enumerate(dict.fromkeys(reversed(latest))):  # the most recently used comes first
+                journal.weigh_latest(self.records - age)
             if self.weighed > self.limit:
                 self._make_room()
 
@@ -231,28 +231,34 @@ class Journal:
         seconds: float = 0.0,
     ) -> None:
         """Record an exchange; `seconds` is the wall-clock time that answering took, which no export contains."""
-        self.seen += 1
+        self.seen = seen = self.seen + 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
-        row = (self.seen, at, operation, request, response, reason, violations, seconds)
-        rows, space, body = self._rows, self._space, response.body
-        rows.append(row)
-        space.unweighed.append((self, row))
-        is_large = len(request.body) > UNWEIGHED_BYTES or not isinstance(body, bytes) or len(body) > UNWEIGHED_BYTES
-        if is_large or len(space.unweighed) >= UNWEIGHED or (len(rows) > self._limit and not self._weights):
-            space.weigh()
-        if len(rows) > self._limit:
-            with space.lock:
-                while len(rows) > self._limit:
-                    self.drop_oldest()
+        self._rows.append((seen, at, operation, request, response, reason, violations, seconds))
+        unweighed, body = self._space.unweighed, response.body
+        unweighed.append(self)
+        if (
+            len(unweighed) >= UNWEIGHED
+            or len(request.body) > UNWEIGHED_BYTES
+            or not isinstance(body, bytes)
+            or len(body) > UNWEIGHED_BYTES
+        ):
+            self._space.weigh()
 
-    def add_weight(self, weight: int, used: int) -> None:
-        """Count the bytes of the next exchange; called with the lock of the space held."""
-        self._weights.append(weight)
+    def weigh_latest(self, used: int) -> None:
+        """Weigh the latest exchanges, and drop the oldest beyond the bounds; `used` is when it was last added to.
+
+        Called with the lock of the space held.
+        """
+        rows, weights = self._rows, self._weights
+        latest = tuple(islice(rows, len(weights), None))
+        added = [EXCHANGE_BYTES + exchange_weight(row[3], row[4], row[6]) for row in latest]
+        weights += added
+        weight = sum(added)
         self.used = used
         self.weighed += weight
         self._space.weighed += weight
-        while len(self._weights) > self._limit or self.weighed - EXCHANGE_BYTES * len(self._weights) > MAX_BYTES:
+        while len(weights) > self._limit or self.weighed - EXCHANGE_BYTES * len(weights) > MAX_BYTES:
             self.drop_oldest()
 
     def drop_oldest(self) -> None:

@@ -363,7 +363,8 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         settings.send_timeout,
         min(settings.max_connections, open_files() - SPARE_FILES),
     )
-    direct = DirectAnswers(app) if isinstance(app, AnswersAtOnce) else None
+    is_direct = getattr(app, "answers_at_once", True)
+    direct = DirectAnswers(app) if is_direct and isinstance(app, AnswersAtOnce) else None
     connection = partial(NoUpgradeProtocol, limits=limits, writes=PendingWrites(), direct=direct)
     return uvicorn.Config(
         app,

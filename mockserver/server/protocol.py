@@ -76,6 +76,8 @@ class NoUpgradeProtocol(DirectProtocol):
         """`writes` is shared by the connections of a server."""
         super().__init__(*given, **named)
         self._limits = limits
+        self._usual_head = min(LARGE_HEAD, limits.head_bytes)
+        """Bytes up to which a head is neither large nor too large."""
         self._writes = writes
         self._before = 0
         """Bytes of the current head, or of data between two pieces of a body, that were parsed earlier."""
@@ -106,6 +108,9 @@ class NoUpgradeProtocol(DirectProtocol):
         self.drop_held()
         self.whole = None
         super().connection_lost(exc)
+        if self.transport.when_lost is not None:
+            when_lost, self.transport.when_lost = self.transport.when_lost, None
+            when_lost()
         self._unset_keepalive_if_required()  # which uvicorn leaves after a reset: it would keep the request for 75 s
         self._stop_timer()
         if self._had_large_head or self._before > LARGE_HEAD:
@@ -140,7 +145,8 @@ class NoUpgradeProtocol(DirectProtocol):
         if self._waiting:
             data = self._waiting + data
             self._waiting = b""
-        if len(data) > PIECE or self._must_wait():
+        cycle = self.cycle
+        if len(data) > PIECE or (cycle is not None and not cycle.response_complete):
             self._parse_in_pieces(data)
         elif again := self._parse(data):
             self._parse_in_pieces(again)
@@ -204,23 +210,28 @@ class NoUpgradeProtocol(DirectProtocol):
         self.headers.append((name, value))  # `begin_conversation` writes the names in lower case
 
     def on_headers_complete(self) -> None:
+        if self._before > self._usual_head:
+            self._check_head_size()
         if len(self.headers) > MAX_FIELDS:
             raise _HeadTooLargeError
-        if self._before > self._limits.head_bytes:  # which may count more than the head
+        if self._timer is not None:
+            self._stop_timer()
+        self._before = self._body_received = 0
+        self._is_begun, self._is_in_body = False, True
+        self.fields = fields = parse_fields(self.headers)
+        if "expect" in fields or self.url[:1] != b"/":
+            self._begin_unusual_request()
+        else:
+            self.hold_or_begin()
+
+    def _check_head_size(self) -> None:
+        """Raises _HeadTooLargeError; the data that was parsed may be more than the head."""
+        if self._before > self._limits.head_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self._limits.head_bytes:
                 raise _HeadTooLargeError
         if self._before > LARGE_HEAD:
             self._had_large_head = True
-        if self._timer is not None:
-            self._stop_timer()
-        self._before = self._body_received = 0
-        self._is_begun, self._is_in_body = False, True
-        self.fields = parse_fields(self.headers)
-        if "expect" in self.fields or self.url[:1] != b"/":
-            self._begin_unusual_request()
-        else:
-            self.hold_or_begin()
 
     def on_body(self, body: bytes) -> None:
         self._before = 0

@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,10 @@ class CoalescingTransport:
     The client wakes once instead of twice, which saves more time than the engine takes.
     """
 
-    __slots__ = ("_is_ending", "_loop", "_send_seconds", "_transport", "_writes", "is_disturbed", "parts")
+    __slots__ = (
+        "_is_ending", "_loop", "_send_seconds", "_transport", "_writes",
+        "is_closing", "is_disturbed", "parts", "when_lost",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -61,12 +64,15 @@ class CoalescingTransport:
         self._writes = writes or PendingWrites()
         self._send_seconds = send_seconds
         self._transport = transport
+        self.is_closing: Callable[[], bool] = transport.is_closing
         self._loop = loop
         self.parts: list[bytes] = []
         """Data that waits for the end of this round of the loop."""
         self._is_ending = False
         self.is_disturbed = False
         """Whether a disturbed response is being sent, which a shutdown does not wait for."""
+        self.when_lost: Callable[[], None] | None = None
+        """Called once when the connection is lost, by the protocol."""
 
     # A `__getattr__` for these would slow down every access to an attribute.
 
@@ -89,9 +95,6 @@ class CoalescingTransport:
     def abort(self) -> None:
         self._transport.abort()
 
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
     def write(self, data: bytes) -> None:
         if not self.parts:
             self._writes.add(self, self._loop)
@@ -102,7 +105,7 @@ class CoalescingTransport:
         if self.parts:
             self.parts.append(data)
             self.flush()
-        elif not self._transport.is_closing():
+        elif not self.is_closing():
             self._transport.write(data)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from mockserver.engine.upkeep import Upkeep
 from mockserver.errors import StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
+from mockserver.openapi.requests import JsonBody
 from mockserver.settings.table import Settings, replica_of
 from mockserver.stores import GroupCommit
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
@@ -94,9 +95,13 @@ class MockServer(Starlette):
         """The engine."""
         return self._engine
 
-    def respond(self, request: Request) -> Response | None:
+    def parse_body(self, request: Request) -> JsonBody | None:
+        """The valid JSON body of a request, for `respond`; see Engine.parse_body."""
+        return self._engine.parse_body(request)
+
+    def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
         """The response to a whole request, if the gateway alone answers it and has one; see Gateway.respond."""
-        return self._dispatch.respond(request) if self._log is None and self._is_bare else None
+        return self._dispatch.respond(request, body) if self._log is None and self._is_bare else None
 
     @property
     def group(self) -> GroupCommit | None:
@@ -197,14 +202,14 @@ class _Dispatch:
             await self._engine.workers.run(own_lane(), build)
         await build()(scope, receive, send)
 
-    def respond(self, request: Request) -> Response | None:
+    def respond(self, request: Request, body: JsonBody | None) -> Response | None:
         """The response to a request for health or an operation; None for all else, or where the gateway has none."""
         path = request.path
         if path in self._pages or path.startswith(ADMIN_PREFIX):
             if path == "/health" and request.method in {"GET", "HEAD"}:  # a conversation would take several rounds
                 return HEALTH[path]
             return None
-        return self.gateway.respond(request)
+        return self.gateway.respond(request, body)
 
     def stop(self) -> None:
         """Have /ready answer 503 from now on."""

@@ -12,6 +12,7 @@ from mockserver.engine.engine import Engine
 from mockserver.errors import Conflict, Reason, Refusal, StoreUnavailable
 from mockserver.http import Request, Response
 from mockserver.lazy import lazy_module
+from mockserver.openapi.requests import JsonBody
 from mockserver.openapi.responses import problem
 from mockserver.redaction import shown_path
 from mockserver.settings.parse import CORS_OFF
@@ -51,9 +52,12 @@ _FETCHED = "empty"
 """
 _NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
 """Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
+_NO_FORMS = frozenset({None, "application/json"})
+"""The media types of most requests."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
-Answer = Callable[[Request], Response]
+Answer = Callable[..., Response]
+"""Answers a request; the body is given, too, if it was parsed before."""
 
 
 def _becomes_a_page(headers: Mapping[str, str]) -> bool:
@@ -118,16 +122,17 @@ class Gateway:
         else:
             await self._deliver_with_faults(response, scope, receive, send)
 
-    def respond(self, request: Request) -> Response | None:
+    def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
         """The response to a whole request; None, with nothing done, if the event loop should not wait for it,
-        or if its origin, a form or a browser needs more work.
+        or if its origin, a form or a browser needs more work. `body` is what `Engine.parse_body` has returned.
 
         With a shared store it may be sent when `group` has committed what it waits for.
         """
         headers = request.headers
         if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
             return None
-        if len(request.body) > self.max_direct_body or _is_multipart(headers):
+        may_be_form = headers.get("content-type") not in _NO_FORMS
+        if len(request.body) > self.max_direct_body or (may_be_form and _is_multipart(headers)):
             return None
         if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
             return None
@@ -136,9 +141,9 @@ class Gateway:
         since = perf_counter()
         try:
             if self.group is None:
-                response = self._attempt(request, self._engine.handle)
+                response = self._attempt(request, self._engine.handle, body)
             else:
-                response = self.group.run(self._attempt, request, self._engine.handle)
+                response = self.group.run(self._attempt, request, self._engine.handle, body)
         except Conflict:
             return None
         self.turns.count(since)
@@ -234,10 +239,10 @@ class Gateway:
         """Whether the request's sandbox is busy."""
         return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
-    def _attempt(self, request: Request, answer: Answer) -> Response:
+    def _attempt(self, request: Request, answer: Answer, body: JsonBody | None = None) -> Response:
         """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile."""
         try:
-            return answer(request)
+            return answer(request) if body is None else answer(request, body)
         except Conflict:
             raise
         except StoreUnavailable as problem:

@@ -1,6 +1,6 @@
 """Reads requests from ASGI scopes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,12 @@ _texts: dict[bytes, str] = {}
 """Header names in lower case, and decoded texts, by their bytes. Most requests have the same ones."""
 
 
-def parse_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def parse_fields(headers: Collection[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers by names in lower case; of a repeated one the last counts."""
-    known_name, known_text = _names.get, _texts.get
+    try:  # as most
+        return {_names[name]: _texts[value] for name, value in headers}
+    except KeyError:
+        known_name, known_text = _names.get, _texts.get
     return {
         known_name(name) or _keep(_names, name, name.lower()): known_text(value) or _keep(_texts, value, value)
         for name, value in headers

@@ -11,11 +11,16 @@ import pytest
 import yaml
 from batch_client import chats
 from builders import make_settings
+from hypothesis import example, given
+from hypothesis import strategies as st
 from openai import OpenAI
 from proxies import RunningProxy, Servers
 from upstreams import Connection, answers, raw_upstream
+from waiting import eventually
 
-from mockserver.contract.recording.recorder import finish_recording, open_recorder
+from mockserver.contract.recording import redact
+from mockserver.contract.recording.recorder import GROUP_BYTES, finish_recording, open_recorder
+from mockserver.contract.recording.redact import Redactor
 from mockserver.contract.upstream import parse_upstream
 from mockserver.errors import SettingsError
 from mockserver.server.process import ThreadedServer
@@ -140,6 +145,56 @@ def test_what_was_redacted_in_a_request_matches_any_text(servers: Servers, tmp_p
         assert httpx.post(f"{server.url}/a", json={**other, "n": 2}).status_code == 404
         assert httpx.post(f"{server.url}/a", json={**other, "n": True}).status_code == 404
         assert httpx.post(f"{server.url}/a", json={**other, "to": "Eve <e@y.example>"}).status_code == 404
+
+
+def test_an_id_within_a_text_of_the_request_that_is_answered_with_it_is_replaced_in_both(
+    servers: Servers, tmp_path: Path
+) -> None:
+    body = b'{"id":"run_k3j5h6g7f8d9s0a1"}'
+    length = b"Content-Length: %d" % len(body)
+    upstream = servers.enter_context(
+        raw_upstream(answers(b"HTTP/1.1 200 OK", b"Content-Type: application/json", length, body=body))
+    )
+    proxy = servers.proxy(upstream.url, record=tmp_path)
+    httpx.post(f"{proxy.url}/ai/batches", json={"prompts": ["Continue run_k3j5h6g7f8d9s0a1, please"], "n": 10**12})
+    proxy.stop()
+
+    [entry] = entries_in(tmp_path)
+    alias = entry["answers"][0]["body"]["id"]
+    assert b"k3j5h6g7f8d9s0a1" not in bytes_in(tmp_path)
+    assert entry["request"]["body"] == {"prompts": [f"Continue {alias}, please"], "n": 10**12}
+
+
+def test_an_exchange_with_a_large_body_is_on_the_disk_while_the_proxy_runs(servers: Servers, tmp_path: Path) -> None:
+    body = json.dumps({"a": "b" * 2 * GROUP_BYTES}).encode()
+    length = b"Content-Length: %d" % len(body)
+    upstream = servers.enter_context(
+        raw_upstream(answers(b"HTTP/1.1 200 OK", b"Content-Type: application/json", length, body=body))
+    )
+    proxy = servers.proxy(upstream.url, record=tmp_path)
+
+    assert httpx.get(f"{proxy.url}/user", headers=HEADERS).content == body
+
+    lines = tmp_path / "recording.jsonl"
+    assert eventually(lambda: lines.read_bytes().count(b"\n")) == 1
+    assert (tmp_path / "bodies" / "0001.json").stat().st_size > 2 * GROUP_BYTES
+
+
+@given(st.text(st.sampled_from("abAB12@=\"':/ -_.\\\n") | st.characters(), max_size=40))
+@example("basic dXNlcjpwYXNzd29yZA==")
+@example("https://ada:lovelace@example.org")
+@example('{"password":"hunter2"}')
+@example("xs3cret-9876")
+def test_a_text_that_is_passed_over_has_nothing_to_redact(text: str) -> None:
+    redactor = Redactor(["company"])
+    redactor.learn(["s3cret-9876"])
+
+    plain = redactor.text(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redact, "may_hold_credentials", lambda _: True)
+        patch.setattr(redact, "LEAST_SECRET", 0)
+        assert plain == redactor.text(text)
 
 
 # Jobs

@@ -1,21 +1,23 @@
 """Requests that the protocol answers itself get the same bytes as through ASGI, in whatever form they arrive."""
 
+import asyncio
 import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
-from builders import make_settings
+from builders import make_request, make_settings
 from fuzzer import Fuzzer, read_targets
 
-from mockserver.http import Response
+from mockserver.http import Request, Response
 from mockserver.server import direct
-from mockserver.server.direct import DirectProtocol
+from mockserver.server.direct import DirectAnswers, DirectProtocol
 from mockserver.server.process import ThreadedServer
+from mockserver.web.answers import loop_turns
 from mockserver.web.app import MockServer, create_app
 
 DATE = re.compile(rb"date: [^\r\n]*\r\n")
@@ -285,7 +287,7 @@ def test_a_large_body_that_arrives_soon_needs_no_conversation(
 
 
 def test_a_bug_before_the_engine_is_left_to_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MockServer, "respond", lambda _server, _request: 1 / 0)
+    monkeypatch.setattr(MockServer, "respond", lambda *_: 1 / 0)
 
     with ThreadedServer(make_settings()) as server:
         assert exchange(server.port, USER + LAST).count(b"HTTP/1.1 200 ") == 2
@@ -300,6 +302,63 @@ def test_a_response_that_cannot_be_encoded_ends_only_its_own_connection(
         assert exchange(server.port, USER) == b""
         assert exchange(server.port, LAST).startswith(b"HTTP/1.1 200 ")
     assert [each.message for each in caplog.records] == ["a response could not be sent"]
+
+
+class Arrived:
+    """A connection with a whole request; keeps the response."""
+
+    def __init__(self, request: Request) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.transport = None
+        self.whole = request
+        self.response: Response | None = None
+
+    def answer_whole(self, response: Response | None) -> None:
+        self.response = response
+
+
+def answer_round(app: MockServer, requests: Sequence[Request]) -> list[Response | None]:
+    """The responses to requests that arrive in one round of the event loop."""
+
+    async def run() -> list[Response | None]:
+        answers, connections = DirectAnswers(app), [Arrived(each) for each in requests]
+        for each in connections:
+            answers.add(cast(DirectProtocol, each))
+        await asyncio.sleep(0)
+        return [each.response for each in connections]
+
+    return asyncio.run(run())
+
+
+BODIES = (b"{", b"", b"[]", BATCH, b'{"prompts": []}', b'{"prompts": ["Why?"], "city": "Rome"}', LARGE, b"[" * 400)
+
+
+def test_requests_of_one_round_get_the_same_responses_as_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_turns, "ROUND_SECONDS", 60.0)
+    is_json = {"content-type": "application/json"}
+    requests = [make_request("POST", "/ai/batches", body=body, headers=is_json) for body in BODIES * 10]
+    requests += [make_request("GET", "/user"), make_request("POST", "/ai/batche", body=BATCH)]
+    together, apart = (create_app(make_settings(clock="frozen")) for _ in range(2))
+
+    assert answer_round(together, requests) == [answer_round(apart, [each])[0] for each in requests]
+
+
+def test_small_bodies_of_a_round_are_parsed_before_any_response_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("parse_body", "respond"):
+        monkeypatch.setattr(MockServer, name, noting(steps, name, getattr(MockServer, name)))
+
+    answer_round(create_app(make_settings()), [make_request("POST", "/ai/batches", body=BATCH)] * 3)
+
+    assert steps == ["parse_body"] * 3 + ["respond"] * 3
+
+
+def noting(steps: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*given: Any) -> Any:
+        steps.append(name)
+        return function(*given)
+
+    return noted
 
 
 def test_only_one_request_of_a_connection_is_answered_in_a_round(shared: Both, answered: list[bool]) -> None:

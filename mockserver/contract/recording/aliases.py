@@ -7,8 +7,10 @@ from typing import Any
 from mockserver.fixtures.ids import MAX_LENGTH, UUID, is_generated_id, is_id_name
 
 MAX_IDS = 100_000
-_WORDS = re.compile(r"[A-Za-z0-9_~-]{6,200}")
-"""What an id may be a part of: the alias is looked up for each of these, and for pieces between hyphens of a UUID."""
+LEAST_ID = 10
+"""The least characters of an id that is replaced."""
+_WORDS = re.compile(r"[A-Za-z0-9_~-]{10,200}")
+"""What an id may be a part of: the alias is looked up for each of these, and for each UUID in it."""
 _PREFIX = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,2}[_-](?=.*\d)")
 _HEX = frozenset("0123456789abcdef")
 
@@ -40,7 +42,7 @@ class Aliases:
             if is_id_name(name):
                 self.add(value)
                 self._ids.add(self._of.get(value, value))
-            for found in UUID.findall(value):
+            for found in _uuids(value):
                 self.add(found)
         elif isinstance(value, int) and is_id_name(name):
             self._ids.add(str(value))
@@ -53,8 +55,10 @@ class Aliases:
         elif isinstance(value, list):
             for each in value:
                 self.keep(each)
-        elif isinstance(value, str) and len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
-            self._own.update(each for each in (value, *UUID.findall(value)) if each not in self._of)
+        elif isinstance(value, str) and LEAST_ID <= len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
+            if value not in self._of:
+                self._own.add(value)
+            self._own.update([each for each in _uuids(value) if each not in self._of])
 
     def add(self, id_: str) -> None:
         """Replace this id from now on, if it looks made by a machine."""
@@ -66,25 +70,18 @@ class Aliases:
             self._made.add(alias)
             self._ids.add(alias)
 
-    def text(self, text: str) -> str:
-        """A text with aliases for all ids that are known by now."""
-        return _WORDS.sub(self._replaced, text) if self._of else text
+    def text(self, text: str, found: set[str] | None = None) -> str:
+        """A text with aliases for all ids that are known by now; a text that is an id is added to `found`."""
+        if self._of and len(text) >= LEAST_ID:
+            text = _WORDS.sub(self._replaced, text)
+        if found is not None and text in self._ids:
+            found.add(text)
+        return text
 
-    def value(self, value: Any) -> Any:
-        """A JSON value with aliases in its texts and names."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self.value(each) for each in value]
-        if isinstance(value, dict):
-            return {self.text(name): self.value(each) for name, each in value.items()}
-        return value
-
-    def ids_in(self, value: Any) -> set[str]:
-        """The known ids that stand in a value after its replacement."""
-        found: set[str] = set()
-        _collect(value, self._ids, found)
-        return found
+    def note_number(self, value: Any, name: str, found: set[str]) -> None:
+        """Add the value of the member `name` to `found` if it is an id."""
+        if isinstance(value, int) and is_id_name(name) and str(value) in self._ids:
+            found.add(str(value))
 
     def _replaced(self, match: "re.Match[str]") -> str:
         word = match[0]
@@ -94,6 +91,10 @@ class Aliases:
         if "-" in word:
             word = UUID.sub(lambda found: self._of.get(found[0], found[0]), word)
         return word
+
+
+NO_ALIASES = Aliases()
+"""Replaces nothing."""
 
 
 def alias_of(id_: str, number: int) -> str:
@@ -116,15 +117,5 @@ def _like(char: str, digit: str, *, is_hex: bool) -> str:
     return made.upper() if char.isupper() else made
 
 
-def _collect(value: Any, known: set[str], found: set[str], name: str = "") -> None:
-    if isinstance(value, str):
-        if value in known:
-            found.add(value)
-    elif isinstance(value, list):
-        for each in value:
-            _collect(each, known, found, name)
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            _collect(each, known, found, key)
-    elif isinstance(value, int) and is_id_name(name) and str(value) in known:
-        found.add(str(value))
+def _uuids(text: str) -> list[str]:
+    return UUID.findall(text) if text.count("-") >= 4 else []

@@ -2,8 +2,12 @@
 
 Each exchange is redacted in memory and then appended to a file of JSON lines. When the proxy ends, these lines become
 `recording.yaml`, which people can read and edit. If it is killed, the next proxy makes that file of what is left.
+
+A thread redacts and writes. It gets the exchanges of GROUP_SECONDS at once: to wake it for each of them would take more
+time than to record it.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -19,7 +23,7 @@ from mockserver.contract.exchange import RequestCheck
 from mockserver.contract.recording.aliases import Aliases
 from mockserver.contract.recording.episodes import Episode, entries_of
 from mockserver.contract.recording.redact import Redactor
-from mockserver.contract.upstream import UpstreamResponse, UpstreamUrl
+from mockserver.contract.upstream import Headers, UpstreamResponse, UpstreamUrl
 from mockserver.engine.build import fixture_schema
 from mockserver.engine.engine import Engine
 from mockserver.engine.recorded import replay_answer
@@ -46,6 +50,10 @@ BODY_BYTES = 32 * 1024 * 1024
 """The most bytes of a body that is recorded."""
 INLINE_BYTES = 32 * 1024
 """The most bytes of a body that stands in the fixture file itself."""
+GROUP_SECONDS = 0.1
+"""How long an exchange may wait until it is written; a proxy that is killed loses those that wait."""
+GROUP_BYTES = 256 * 1024
+"""Bytes of exchanges that are written at once."""
 WAITING_BYTES = 64 * 1024 * 1024
 """Bytes of exchanges that wait to be written, beyond which the next request waits, too."""
 HEADING = """\
@@ -61,16 +69,18 @@ _log = logging.getLogger("mockserver")
 
 
 class Passed(NamedTuple):
-    """An exchange that has passed."""
+    """An exchange that has passed, as it came."""
 
-    facts: RequestFacts
-    is_safe: bool
-    secrets: tuple[str, ...]
+    request: Request
+    """With its body or form, if that was kept."""
+    checked: RequestCheck
     status: int
+    headers: Headers
     media_type: str
-    headers: tuple[tuple[str, str], ...]
+    coding: str
+    """The content coding of the answer; empty without one."""
     content: bytes | None
-    """None if the body was too large, or has a content coding that cannot be undone."""
+    """The body of the answer; None if it was too large."""
     size: int
     at: float
     seconds: float
@@ -91,15 +101,20 @@ class Recorder:
     ) -> None:
         """`known` are the entries of an earlier session, which are replayed and kept. Raises SettingsError."""
         self._folder = folder
-        self._upstream = upstream
         self._redactor = Redactor(redacts)
         self._known = list(known)
         self._recordings = group_recordings(read_recordings(RECORDING, folder / RECORDING, known))
         self._aliases = Aliases(taken=_ids_in(known))
         self._started = monotonic()
         self._episodes: list[Episode] = []
+        self._address = str(upstream)
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
+        self._group: list[Passed] = []
+        """Exchanges that the thread has not got yet."""
+        self._group_bytes = 0
+        self._group_timer: asyncio.TimerHandle | None = None
         self._waiting: deque[int] = deque()
+        """The bytes of each group that the thread has got."""
         self._bodies = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +138,7 @@ class Recorder:
 
     def with_own_urls(self, content: bytes, base_url: str) -> bytes:
         """An answer whose URLs of the upstream lead to the proxy, so that what is behind them is recorded, too."""
-        return content.replace(str(self._upstream).encode(), base_url.encode())
+        return content.replace(self._address.encode(), base_url.encode())
 
     def add(  # noqa: PLR0917  called once
         self,
@@ -134,100 +149,128 @@ class Recorder:
         capture: Capture,
         seconds: float,
     ) -> None:
-        """Record an exchange. Redaction and writing happen in a thread."""
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
-        value = _with_body(request, body)
-        content = None
-        if capture.is_whole:
-            content = decoded_body(capture.content, answer.header(b"content-encoding"), BODY_BYTES)
+        """Record an exchange. All work happens in a thread. Called on the event loop."""
         passed = Passed(
-            facts=_facts(value, checked),
-            is_safe=request.method in {"GET", "HEAD", "OPTIONS"},
-            secrets=tuple(secrets_in((*request.headers.items(), *headers), request.query)),
-            status=answer.status,
-            media_type=answer.header(b"content-type"),
-            headers=headers,
-            content=content,
-            size=capture.size,
-            at=monotonic() - self._started,
-            seconds=round(seconds, 3),
+            _with_body(request, body),
+            checked,
+            answer.status,
+            answer.headers,
+            answer.header(b"content-type"),
+            answer.header(b"content-encoding"),
+            capture.content if capture.is_whole else None,
+            capture.size,
+            monotonic() - self._started,
+            seconds,
         )
-        size = len(request.body) + (len(content) if content else 0)
-        self._waiting.append(size)
-        work = self._thread.submit(self._write, passed)
-        if sum(self._waiting) > WAITING_BYTES:
-            work.result()
+        self._group.append(passed)
+        self._group_bytes += len(passed.request.body) + len(passed.content or b"")
+        if self._group_bytes > GROUP_BYTES:
+            self._write_group()
+        elif self._group_timer is None:
+            self._group_timer = asyncio.get_running_loop().call_later(GROUP_SECONDS, self._write_group)
 
     def close(self) -> None:
         """Write the fixture file."""
+        self._write_group()
         self._thread.shutdown(wait=True)
         self._lines.close()
-        count = write_recording(self._folder, str(self._upstream), self._known, self._episodes)
+        count = write_recording(self._folder, self._address, self._known, self._episodes)
         (self._folder / UNFINISHED).unlink(missing_ok=True)
         _log.warning("%s recorded in %s", format_count(count, "request"), self._folder / RECORDING)
 
-    def _write(self, passed: Passed) -> None:
-        """Redact one exchange and append it; runs in the recorder's thread."""
+    def _write_group(self) -> None:
+        """Have the thread write what waits; waits for it if too much does."""
+        if self._group_timer is not None:
+            self._group_timer.cancel()
+            self._group_timer = None
+        if not self._group:
+            return
+        group, size, self._group, self._group_bytes = self._group, self._group_bytes, [], 0
+        self._waiting.append(size)
+        work = self._thread.submit(self._write, group)
+        if sum(self._waiting) > WAITING_BYTES:
+            work.result()
+
+    def _write(self, group: Sequence[Passed]) -> None:
+        """Redact exchanges and append them; runs in the recorder's thread."""
+        lines = []
+        for passed in group:
+            try:
+                episode = self._episode(passed)
+                lines.append(orjson.dumps(episode._asdict(), option=orjson.OPT_APPEND_NEWLINE))
+                self._episodes.append(episode)
+            except Exception:  # one exchange must not end the recording
+                _log.exception("an exchange could not be recorded")
         try:
-            episode = self._episode(passed)
-            self._lines.write(orjson.dumps(episode._asdict()) + b"\n")
+            self._lines.write(b"".join(lines))
             self._lines.flush()
-            self._episodes.append(episode)
-        except Exception:  # one exchange must not end the recording
-            _log.exception("an exchange of %s could not be recorded", passed.facts.operation)
+        except OSError:  # such as a full disk; they are written again at the end
+            _log.exception("exchanges could not be written to %s", self._folder / UNFINISHED)
         finally:
             self._waiting.popleft()
 
     def _episode(self, passed: Passed) -> Episode:
-        redactor, aliases, facts = self._redactor, self._aliases, passed.facts
-        redactor.learn(passed.secrets)
+        redactor, aliases, facts = self._redactor, self._aliases, _facts(passed.request, passed.checked)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in passed.headers]
+        redactor.learn(secrets_in((*passed.request.headers.items(), *headers), passed.request.query))
+        told: set[str] = set()
+        asked: set[str] = set()
         aliases.keep([facts.path, facts.query, facts.body])
+        answer = self._answer(passed, headers, told)  # before the request, which may have ids that it tells
         request = facts._replace(
-            path={name: redactor.argument(name, each) for name, each in facts.path.items()},
-            query={name: redactor.argument(name, each) for name, each in facts.query.items()},
-            body=redactor.value(facts.body),
+            operation=aliases.text(facts.operation),
+            path={name: self._argument(name, each, asked) for name, each in facts.path.items()},
+            query={aliases.text(name): self._argument(name, each, asked) for name, each in facts.query.items()},
+            body=redactor.value(facts.body, aliases=aliases, found=asked),
         )
-        answer, value = self._answer(passed)
-        written = aliases.value(request.written())
-        asked = aliases.ids_in([written.get("path"), written.get("query"), written.get("body")])
         return Episode(
-            request=written,
-            is_safe=passed.is_safe,
+            request=request.written(),
+            is_safe=passed.request.method in {"GET", "HEAD", "OPTIONS"},
             answer=answer,
             at=round(passed.at, 3),
             asked=sorted(asked),
-            told=sorted(aliases.ids_in(value)),
+            told=sorted(told),
         )
 
-    def _answer(self, passed: Passed) -> tuple[dict[str, Any], Any]:
-        """The answer as it is written, and its JSON value, if it has one."""
-        answer: dict[str, Any] = {"status": passed.status, "seconds": passed.seconds}
-        value: Any = None
+    def _argument(self, name: str, value: Any, found: set[str]) -> Any:
+        """An argument in a path or a query as it is recorded."""
+        if isinstance(value, list):
+            return [self._argument(name, each, found) for each in value]
+        return self._aliases.text(self._redactor.argument(name, value), found)
+
+    def _answer(self, passed: Passed, given: Sequence[tuple[str, str]], told: set[str]) -> dict[str, Any]:
+        """The answer as it is written, with these headers. The known ids in a JSON body are added to `told`."""
+        answer: dict[str, Any] = {"status": passed.status, "seconds": round(passed.seconds, 3)}
         media_type = bare_media_type(passed.media_type)
-        if passed.content is None:
+        content = passed.content
+        if content is not None and passed.coding:
+            content = decoded_body(content, passed.coding, BODY_BYTES)
+        if content is None:
             answer["note"] = f"The body of {passed.size} bytes was not recorded."
-        elif passed.content and is_json(media_type):
+        elif content and is_json(media_type):
             try:
-                value = orjson.loads(passed.content)
+                value = orjson.loads(content)
             except orjson.JSONDecodeError:
-                answer |= self._other_body(passed, passed.content)
+                answer |= self._other_body(passed, content)
             else:
                 self._aliases.learn(value)
-                value = self._aliases.value(self._redactor.value(self._with_base_url(value)))
+                if b"\\" in content or self._address.encode() in content:
+                    value = self._with_base_url(value)
+                value = self._redactor.value(value, aliases=self._aliases, found=told)
                 encoded = orjson.dumps(value)
                 answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
-        elif passed.content:
-            answer |= self._other_body(passed, passed.content)
+        elif content:
+            answer |= self._other_body(passed, content)
         if passed.media_type and passed.media_type.replace(" ", "").lower() not in {
             "application/json", "application/json;charset=utf-8"
         }:  # fmt: skip
             answer["media_type"] = passed.media_type
-        headers = self._redactor.headers(passed.headers)
-        headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
-        self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
+        headers = self._redactor.headers(given)
         if headers:
-            answer["headers"] = self._aliases.value(headers)
-        return answer, value
+            headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
+            self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
+            answer["headers"] = {self._aliases.text(name): self._aliases.text(text) for name, text in headers.items()}
+        return answer
 
     def _other_body(self, passed: Passed, content: bytes) -> dict[str, Any]:
         for line in content[: 4 * INLINE_BYTES].splitlines() if content[:1] == b"{" else ():
@@ -235,7 +278,7 @@ class Recorder:
                 self._aliases.learn(orjson.loads(line))
             except orjson.JSONDecodeError:
                 break
-        content = self._redactor.content(content.replace(str(self._upstream).encode(), BASE_URL.encode()))
+        content = self._redactor.content(content.replace(self._address.encode(), BASE_URL.encode()))
         try:
             text = self._aliases.text(content.decode())
         except UnicodeDecodeError:
@@ -246,7 +289,7 @@ class Recorder:
 
     def _with_base_url(self, value: Any) -> Any:
         if isinstance(value, str):
-            return value.replace(str(self._upstream), BASE_URL)
+            return value.replace(self._address, BASE_URL)
         if isinstance(value, list):
             return [self._with_base_url(each) for each in value]
         if isinstance(value, dict):

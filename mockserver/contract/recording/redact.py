@@ -9,8 +9,16 @@ from typing import Any
 
 import orjson
 
+from mockserver.contract.recording.aliases import NO_ALIASES, Aliases
 from mockserver.fixtures.recordings import REDACTED_EMAIL
-from mockserver.redaction import REDACTED, is_secret_name, redacted_text, redacted_value
+from mockserver.redaction import (
+    LEAST_SECRET,
+    REDACTED,
+    is_secret_name,
+    may_hold_credentials,
+    redacted_text,
+    redacted_value,
+)
 
 MAX_SECRETS = 1000
 """The most credentials of a session that are searched in later bodies."""
@@ -48,32 +56,54 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text without credentials and e-mail addresses."""
+        if len(text) < LEAST_SECRET and text.isalnum():
+            return text
+        if not may_hold_credentials(text) and "@" not in text:
+            for secret in self._secrets:
+                if secret in text:
+                    break
+            else:
+                return text
         text = redacted_text(text, tuple(self._secrets), is_answer=True)
         if self._member is not None and self._argument is not None:
             text = self._argument.sub(rf"\1{REDACTED}", self._member.sub(rf'\1{REDACTED}"', text))
         return _EMAIL.sub(REDACTED_EMAIL, text) if "@" in text else text
 
-    def value(self, value: Any, name: str = "", *, in_logprobs: bool = False) -> Any:
-        """A JSON value without credentials, e-mail addresses and named fields."""
-        if name.lower() in self._names:
+    def value(
+        self,
+        value: Any,
+        name: str = "",
+        *,
+        in_logprobs: bool = False,
+        aliases: Aliases = NO_ALIASES,
+        found: set[str] | None = None,
+    ) -> Any:
+        """A JSON value without credentials, e-mail addresses and named fields, with these aliases in place of ids.
+
+        `name` is that of the member. The known ids in what is left are added to `found`.
+        """
+        if self._names and name.lower() in self._names:
             return _blank(value)
+        if isinstance(value, str):
+            if is_secret_name(name) and value and not (in_logprobs or name == _LOG_PROBABILITIES):
+                return redacted_value(value)
+            return aliases.text(self.text(value), found)
         if isinstance(value, dict):
+            in_logprobs = in_logprobs or name == _LOG_PROBABILITIES
             return {
-                self.text(key): self.value(each, key, in_logprobs=in_logprobs or name == _LOG_PROBABILITIES)
+                aliases.text(self.text(key)): self.value(
+                    each, key, in_logprobs=in_logprobs, aliases=aliases, found=found
+                )
                 for key, each in value.items()
             }
         if isinstance(value, list):
-            return [self.value(each, name, in_logprobs=in_logprobs) for each in value]
-        if not isinstance(value, str):
-            return value
-        if is_secret_name(name) and value and not (in_logprobs or name == _LOG_PROBABILITIES):
-            return redacted_value(value)
-        return self.text(value)
+            return [self.value(each, name, in_logprobs=in_logprobs, aliases=aliases, found=found) for each in value]
+        if found is not None:
+            aliases.note_number(value, name, found)
+        return value
 
-    def argument(self, name: str, value: Any) -> Any:
+    def argument(self, name: str, value: str) -> str:
         """The value of an argument in a path or a query."""
-        if isinstance(value, list):
-            return [self.argument(name, each) for each in value]
         is_secret = is_secret_name(name) or name.lower() in {"key", *self._names}
         return REDACTED if is_secret else self.text(value)
 
