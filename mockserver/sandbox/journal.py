@@ -25,7 +25,9 @@ USUAL_HEADERS = 20
 UNWEIGHED, UNWEIGHED_BYTES = 64, 16 * 1024
 """The most exchanges that are not weighed yet, and the most bytes of their bodies."""
 FREED_SHARE = 16
-"""Beyond the limit of all journals, one in so many bytes is freed, so that the search is rare."""
+"""Beyond a journal's limit, one in so many exchanges is dropped at a time; beyond that of all journals, one in so many
+bytes is freed, so that the search is rare.
+"""
 
 _UNEXPECTED = frozenset({Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED, Reason.INVALID, Reason.UNSUPPORTED_MEDIA_TYPE})
 ON_DEMAND = frozenset({"stub", FAULT_SOURCE})
@@ -166,6 +168,8 @@ class Journal:
     def __init__(self, limit: int, space: JournalSpace | None = None) -> None:
         """`limit` is the most exchanges; `space` is shared by all journals of the server."""
         self._limit = limit
+        self._most = limit + limit // FREED_SHARE
+        """The most exchanges before the oldest are dropped; readers see no more than the limit."""
         self._space = space or JournalSpace()
         self._rows: deque[Row] = deque()
         self._weights: deque[int] = deque()
@@ -234,11 +238,12 @@ class Journal:
         self.seen = seen = self.seen + 1
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
-        self._rows.append((seen, at, operation, request, response, reason, violations, seconds))
-        unweighed, body = self._space.unweighed, response.body
+        rows, unweighed, body = self._rows, self._space.unweighed, response.body
+        rows.append((seen, at, operation, request, response, reason, violations, seconds))
         unweighed.append(self)
         if (
             len(unweighed) >= UNWEIGHED
+            or len(rows) > self._most
             or len(request.body) > UNWEIGHED_BYTES
             or not isinstance(body, bytes)
             or len(body) > UNWEIGHED_BYTES

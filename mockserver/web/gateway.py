@@ -129,7 +129,9 @@ class Gateway:
         With a shared store it may be sent when `group` has committed what it waits for.
         """
         headers = request.headers
-        if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
+        if (self._cors is not None and "origin" in headers) or (
+            "sec-fetch-dest" in headers and _becomes_a_page(headers)
+        ):
             return None
         may_be_form = headers.get("content-type") not in _NO_FORMS
         if len(request.body) > self.max_direct_body or (may_be_form and _is_multipart(headers)):

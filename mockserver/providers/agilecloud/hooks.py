@@ -62,13 +62,14 @@ def add_headers(
 ) -> Response:
     """The response with the request's id, and the account's remaining requests and tokens."""
     token = read_token(request) or ""
+    now, canonical_body = (call.now, call.canonical) if call is not None else (sandbox.clock.now(), b"")
     bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(token))
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
-    headers = limit_headers(bucket, limit, call.now if call is not None else sandbox.clock.now(), response.status)
+    headers = limit_headers(bucket, limit, now, response.status)
     if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence
         given = {name.lower() for name, _ in response.headers}
         headers = tuple(each for each in headers if each[0].lower() not in given)
-    id_ = request_id(request, sandbox, token, call.canonical if call is not None else b"")
+    id_ = request_id(request, sandbox, token, canonical_body)
     return response.with_headers(("X-Request-ID", id_), *headers)
 
 
