@@ -24,7 +24,10 @@ SANDBOXES = 2
 SIZES = (10, 100_000)
 """Batches in a sandbox, between which the cost of a request should not grow."""
 PROMISES = {"queue": {"sqlite": 0.35, "redis": 0.25}, "status": {"sqlite": 0.6, "redis": 0.3}}
-REQUESTS = 500
+ROUNDS, REQUESTS, QUEUED = 20, 100, 5
+"""Rounds of status requests and of queued batches: few batches, so that the small sandbox stays small."""
+JOURNAL = 1000
+"""Exchanges that a journal keeps by default."""
 
 
 @contextmanager
@@ -112,9 +115,10 @@ def _rate(wrk: str, load: Load, port: int, seconds: int) -> float:
 
 
 def measure_store_history(plan: Plan) -> Result:
-    """A request to a sandbox with few batches, and with many, in a process of its own and without HTTP."""
+    """A request to a sandbox with few batches, and to one with many in the same store, in turns and without HTTP."""
     few, many = SIZES[0], SIZES[1] if plan.history >= 10_000 else 1_000
-    result = Result("stores-history", f"{REQUESTS} requests, in process, without HTTP", "us/request")
+    title = f"{ROUNDS} rounds of {REQUESTS} requests, in process, without HTTP"
+    result = Result("stores-history", title, "us/request")
     with stores() as urls, TemporaryDirectory(prefix="bench-") as folder:
         for name, url in urls.items():
             place = url.format(port_file=f"{folder}/x")
@@ -127,7 +131,7 @@ def measure_store_history(plan: Plan) -> Result:
 
 
 def main(url: str, *sizes: int) -> None:
-    """Print as JSON, for each number of batches, the median microseconds of a request in each of five rounds."""
+    """Print as JSON, for each number of batches, the median microseconds of a request in each round."""
     from statistics import median  # noqa: PLC0415  only the process that is measured needs these
     from time import perf_counter  # noqa: PLC0415
 
@@ -136,10 +140,10 @@ def main(url: str, *sizes: int) -> None:
     from mockserver.settings.table import Settings  # noqa: PLC0415
 
     engine = build_engine(Settings(store=url, progression="polls:1000000000"))
-    headers = {"authorization": "Bearer bench", "content-type": "application/json", "host": "localhost"}
     numbers = iter(range(10**9))
 
-    def ask(method: str, query: str = "", body: bytes = b"") -> tuple[float, bytes]:
+    def ask(size: int, method: str, query: str = "", body: bytes = b"") -> tuple[float, bytes]:
+        headers = {"authorization": f"Bearer bench-{size}", "content-type": "application/json", "host": "localhost"}
         began = perf_counter()
         answer = engine.handle(Request(method, "/ai/batches", query, headers, body))
         taken = (perf_counter() - began) * 1e6
@@ -147,19 +151,21 @@ def main(url: str, *sizes: int) -> None:
             raise SystemExit(f"the engine answered {answer}")
         return taken, answer.body
 
-    def queue() -> tuple[float, bytes]:
+    def queue(size: int) -> tuple[float, bytes]:
         number = next(numbers)
-        return ask("POST", body=json.dumps({"prompts": [f"{number} {n} who?" for n in range(3)]}).encode())
+        return ask(size, "POST", body=json.dumps({"prompts": [f"{number} {n} who?" for n in range(3)]}).encode())
 
-    first, found = json.loads(queue()[1])["id"], {}
+    first = {size: json.loads(queue(size)[1])["id"] for size in sizes}
     for size in sizes:
         for _ in range(size):
-            queue()
-        rounds: dict[str, list[float]] = {"queue": [], "status": []}
-        for _ in range(5):
-            rounds["queue"].append(median(queue()[0] for _ in range(REQUESTS // 5)))
-            rounds["status"].append(median(ask("GET", f"id={first}")[0] for _ in range(REQUESTS // 5)))
-        found[size] = rounds
+            queue(size)
+        for _ in range(JOURNAL):  # both journals are full
+            ask(size, "GET", f"id={first[size]}")
+    found: dict[int, dict[str, list[float]]] = {size: {"queue": [], "status": []} for size in sizes}
+    for _ in range(ROUNDS):
+        for size in sizes:
+            found[size]["queue"].append(median(queue(size)[0] for _ in range(QUEUED)))
+            found[size]["status"].append(median(ask(size, "GET", f"id={first[size]}")[0] for _ in range(REQUESTS)))
     print(json.dumps(found))
 
 

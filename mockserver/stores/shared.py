@@ -70,3 +70,5 @@ class SharedStore:
         partition = self._partitions.pop(sandbox, None)
         if partition is not None:
             partition.forget_if_free()  # its values, at once: a partition is part of reference cycles
+        with self._sizing:
+            self._total -= self._sizes.pop(sandbox, 0)

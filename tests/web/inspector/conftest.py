@@ -10,6 +10,7 @@ from store_servers import redis_server
 
 from mockserver.server.process import ThreadedServer
 from mockserver.settings.table import Settings
+from mockserver.web.inspector import live
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -21,6 +22,14 @@ START: dict[str, Any] = {
     "callbacks": "inbox",
     "journal_size": 200_000,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_pauses() -> Iterator[None]:
+    """On a busy machine a rendering takes long, and the pause after it would be longer than tests wait for a page."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(live, "MOST_PAUSE", 5.0)
+        yield
 
 
 @pytest.fixture(scope="module")  # Playwright holds the event loop of its thread while it runs
