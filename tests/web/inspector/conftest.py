@@ -24,7 +24,7 @@ START: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def short_pauses() -> Iterator[None]:
     """On a busy machine a rendering takes long, and the pause after it would be longer than tests wait for a page."""
     with pytest.MonkeyPatch.context() as patched:
@@ -33,7 +33,7 @@ def short_pauses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")  # Playwright holds the event loop of its thread while it runs
-def browser() -> "Iterator[Browser]":
+def browser(short_pauses: None) -> "Iterator[Browser]":
     with running_browser() as browser:
         yield browser
 
