@@ -117,10 +117,9 @@ def _serve_as_worker(settings: Settings, listener: socket.socket, when_ready: Ca
 
 def _serve_on(listener: socket.socket, app: App, settings: Settings, when_ready: Callable[[], None]) -> None:
     """Serve an application until a signal."""
-    # Queued objects live long and are rarely part of reference cycles, so frequent garbage collection does not pay.
     gc.freeze()
     gc.unfreeze()  # the modules and the engine are of the oldest generation now, without a collection
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 20, 100)  # queued objects live long, and are rarely part of reference cycles
     gc.enable()
     with _watchdog(settings) as watchdog:
         server = EventDrivenServer(app, settings, when_ready=when_ready)
