@@ -112,15 +112,12 @@ def redacted_text(text: str, secrets: Iterable[str] = (), *, is_answer: bool = F
 
 def may_hold_credentials(text: str) -> bool:
     """Whether `redacted_text` may change this text without known credentials."""
-    return (
-        "=" in text
-        or '"' in text
-        or "://" in text
-        or "earer" in text
-        or "asic" in text
-        or "EARER" in text
-        or "ASIC" in text
-    )
+    return "=" in text or '"' in text or "://" in text or _may_name_scheme(text)
+
+
+def _may_name_scheme(text: str) -> bool:
+    lowered = text.lower()
+    return "bearer" in lowered or "basic" in lowered
 
 
 def redacted_json(value: Any, secrets: Sequence[str] = (), *, name: str = "") -> Any:
@@ -183,8 +180,7 @@ def _redacted_piece(text: str, *, is_answer: bool) -> str:
         text = _USER_INFO.sub(f"{REDACTED}@", text)
     if "=" in text:
         text = _ARGUMENT.sub(_redacted_argument, text)
-    lowered = text.lower()
-    if "bearer" in lowered or "basic" in lowered:
+    if _may_name_scheme(text):
         text = _SPOKEN.sub(_redacted_credential, text)
     if '"' in text:
         text = _MEMBER.sub(_redacted_answer if is_answer else _redacted_member, text)

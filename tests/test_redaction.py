@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.contract.recording.redact import Redactor
 from mockserver.redaction import redacted_text
 
 SECRET = "0p4que-5ecret"
@@ -17,5 +18,6 @@ def test_a_credential_after_the_name_of_its_scheme_is_redacted_in_any_case(schem
     text = redacted_text(f"{before}{scheme} {SECRET}' and more")
 
     assert SECRET not in text
+    assert SECRET not in Redactor().text(f"{scheme} {SECRET}")
     assert text.startswith(before)
     assert text.endswith("' and more")
