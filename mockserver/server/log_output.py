@@ -1,5 +1,6 @@
 """Writes log lines without ever waiting for the reader of standard error."""
 
+import asyncio
 import logging
 import os
 import select
@@ -130,3 +131,8 @@ def set_up_logging(settings: Settings) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler])
     logging.getLogger("mockserver").setLevel(settings.log_level.upper())
+
+
+def is_no_cut(record: logging.LogRecord) -> bool:
+    """Hides the traceback of a request that was cut because the server stops."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

@@ -25,12 +25,13 @@ from mockserver.engine.engine import Engine
 from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
 from mockserver.server.direct import AnswersAtOnce, DirectAnswers
-from mockserver.server.log_output import FLUSH_SECONDS, set_up_logging
+from mockserver.server.log_output import FLUSH_SECONDS, is_no_cut, set_up_logging
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.server.socket import (
     BACKLOG,
     ListenError,
     PendingWrites,
+    accepting_many,
     listen,
     open_files,
     port_file,
@@ -121,10 +122,10 @@ def _serve_on(listener: socket.socket, app: App, settings: Settings, when_ready:
     gc.unfreeze()  # the modules and the engine are of the oldest generation now, without a collection
     gc.set_threshold(50_000, 20, 100)  # queued objects live long, and are rarely part of reference cycles
     gc.enable()
-    with _watchdog(settings) as watchdog:
+    with _watchdog(settings) as watchdog, accepting_many(listener) as listeners:
         server = EventDrivenServer(app, settings, when_ready=when_ready)
         server.when_stopped = watchdog
-        server.run([listener])
+        server.run(listeners)
 
 
 class ThreadedServer:
@@ -200,7 +201,7 @@ class EventDrivenServer(uvicorn.Server):
         self._app, self._drain = app, settings.drain
         self._loop: asyncio.AbstractEventLoop | None = None
         self.servers: list[asyncio.base_events.Server] = []
-        LOG.addFilter(_is_no_cut)
+        LOG.addFilter(is_no_cut)
 
     def stop(self) -> None:
         """Begin to stop. May be called from any thread, from a signal handler, and after the end."""
@@ -387,14 +388,9 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
 
 def _run(server: EventDrivenServer, listener: socket.socket, ready: "Future[None]") -> None:
     try:
-        with listener:
-            server.run([listener])
+        with listener, accepting_many(listener) as listeners:
+            server.run(listeners)
     except BaseException as error:
         if ready.done():
             raise
         ready.set_exception(error)
-
-
-def _is_no_cut(record: logging.LogRecord) -> bool:
-    """Hides the traceback of a request that was cut because the server stops."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

@@ -145,8 +145,7 @@ class NoUpgradeProtocol(DirectProtocol):
         if self._waiting:
             data = self._waiting + data
             self._waiting = b""
-        cycle = self.cycle
-        if len(data) > PIECE or (cycle is not None and not cycle.response_complete):
+        if len(data) > PIECE or self._must_wait():
             self._parse_in_pieces(data)
         elif again := self._parse(data):
             self._parse_in_pieces(again)
@@ -367,8 +366,10 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def _make_room(self) -> None:
         """Close the longest idle connections, or this one if all others are busy."""
-        idle = [each for each in self.connections if isinstance(each, NoUpgradeProtocol) and each.is_idle]
-        idle = sorted((each for each in idle if each is not self), key=NoUpgradeProtocol.idle_since)
+        kept = [it for it in self.connections if isinstance(it, NoUpgradeProtocol) and not it.transport.is_closing()]
+        if len(kept) <= self._limits.connections:
+            return  # those that are closing make room
+        idle = sorted((each for each in kept if each is not self and each.is_idle), key=NoUpgradeProtocol.idle_since)
         for each in idle[: len(idle) // CLOSED_SHARE + 1]:
             each.transport.close()
         if not idle:

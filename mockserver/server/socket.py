@@ -14,6 +14,10 @@ from typing import Any
 from mockserver.errors import MockServerError
 
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 16
+"""The most connections that are accepted in one round of the event loop. libuv accepts one for each listening socket:
+behind a hundred clients with costly requests, a new client would wait for the responses to all of them.
+"""
 
 
 class ListenError(MockServerError):
@@ -157,6 +161,17 @@ def raise_open_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def accepting_many(listener: socket.socket) -> Iterator[list[socket.socket]]:
+    """The listening socket with copies of it, each of which accepts a connection in a round of the event loop."""
+    copies = [listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1)]
+    try:
+        yield [listener, *copies]
+    finally:
+        for each in copies:
+            each.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
