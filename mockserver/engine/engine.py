@@ -30,7 +30,7 @@ from mockserver.openapi.security import BEARER, missing_scheme, read_credential,
 from mockserver.redaction import declare_secrets
 from mockserver.sandbox.accounts import RESERVED_STATUS, Account, reserved_status
 from mockserver.sandbox.journal import ON_DEMAND
-from mockserver.sandbox.manager import MAX_NAME, SandboxesFull, SandboxManager, shortened_name
+from mockserver.sandbox.manager import SandboxesFull, SandboxManager, shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.workers import Workers
@@ -392,8 +392,7 @@ class Engine:
 def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
     """The request's sandbox (its `X-Mock-Sandbox`, else its token, else `default`), and whether that is its token."""
     named = request.headers.get(SANDBOX_HEADER)
-    name = named or token or DEFAULT_SANDBOX
-    return name if len(name) <= MAX_NAME else shortened_name(name), not named and bool(token)
+    return shortened_name(named or token or DEFAULT_SANDBOX), not named and bool(token)
 
 
 def _count(counts: dict[tuple[str, int], int], met: tuple[str, int]) -> None:

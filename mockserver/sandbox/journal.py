@@ -256,9 +256,9 @@ class Journal:
         Called with the lock of the space held.
         """
         rows, weights = self._rows, self._weights
-        latest = tuple(islice(rows, len(weights), None))
+        latest = islice(reversed(rows), len(rows) - len(weights))
         added = [EXCHANGE_BYTES + exchange_weight(row[3], row[4], row[6]) for row in latest]
-        weights += added
+        weights.extend(reversed(added))
         weight = sum(added)
         self.used = used
         self.weighed += weight

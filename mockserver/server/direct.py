@@ -28,7 +28,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -67,7 +67,6 @@ App = Callable[..., Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-@runtime_checkable
 class AnswersAtOnce(Protocol):
     """An application that may answer without an ASGI conversation."""
 

@@ -24,7 +24,7 @@ import uvicorn
 from mockserver.engine.engine import Engine
 from mockserver.lazy import lazy_module
 from mockserver.malloc import return_freed_memory
-from mockserver.server.direct import AnswersAtOnce, DirectAnswers
+from mockserver.server.direct import DirectAnswers
 from mockserver.server.log_output import FLUSH_SECONDS, is_no_cut, set_up_logging
 from mockserver.server.protocol import ConnectionLimits, NoUpgradeProtocol
 from mockserver.server.socket import (
@@ -364,8 +364,7 @@ def _config(app: App, settings: Settings) -> uvicorn.Config:
         settings.send_timeout,
         min(settings.max_connections, open_files() - SPARE_FILES),
     )
-    is_direct = getattr(app, "answers_at_once", True)
-    direct = DirectAnswers(app) if is_direct and isinstance(app, AnswersAtOnce) else None
+    direct = DirectAnswers(app) if isinstance(app, MockServer) and app.answers_at_once else None
     connection = partial(NoUpgradeProtocol, limits=limits, writes=PendingWrites(), direct=direct)
     return uvicorn.Config(
         app,

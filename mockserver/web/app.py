@@ -61,6 +61,9 @@ class MockServer(Starlette):
     handlers were added to the application.
     """
 
+    answers_at_once = True
+    """Whether it may answer without an ASGI conversation."""
+
     def __init__(self, engine: Engine, settings: Settings) -> None:
         super().__init__(lifespan=_lifespan)
         self.router.redirect_slashes = False

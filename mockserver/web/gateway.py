@@ -52,12 +52,9 @@ _FETCHED = "empty"
 """
 _NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
 """Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
-_NO_FORMS = frozenset({None, "application/json"})
-"""The media types of most requests."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
-Answer = Callable[..., Response]
-"""Answers a request; the body is given, too, if it was parsed before."""
+Answer = Callable[[Request], Response]
 
 
 def _becomes_a_page(headers: Mapping[str, str]) -> bool:
@@ -129,23 +126,21 @@ class Gateway:
         With a shared store it may be sent when `group` has committed what it waits for.
         """
         headers = request.headers
-        if (self._cors is not None and "origin" in headers) or (
-            "sec-fetch-dest" in headers and _becomes_a_page(headers)
-        ):
+        if (self._cors is not None and "origin" in headers) or _becomes_a_page(headers):
             return None
-        may_be_form = headers.get("content-type") not in _NO_FORMS
-        if len(request.body) > self.max_direct_body or (may_be_form and _is_multipart(headers)):
+        if len(request.body) > self.max_direct_body or _is_multipart(headers):
             return None
         if self._engine.is_slow(request) or (self._workers.lanes and self._is_queued(request)):
             return None
         if self.turns.is_counting and not self.turns.is_free(_size(request)):
             return None
+        answer = self._engine.handle if body is None else partial(self._engine.handle, body=body)
         since = perf_counter()
         try:
             if self.group is None:
-                response = self._attempt(request, self._engine.handle, body)
+                response = self._attempt(request, answer)
             else:
-                response = self.group.run(self._attempt, request, self._engine.handle, body)
+                response = self.group.run(self._attempt, request, answer)
         except Conflict:
             return None
         self.turns.count(since)
@@ -241,10 +236,10 @@ class Gateway:
         """Whether the request's sandbox is busy."""
         return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
-    def _attempt(self, request: Request, answer: Answer, body: JsonBody | None = None) -> Response:
+    def _attempt(self, request: Request, answer: Answer) -> Response:
         """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile."""
         try:
-            return answer(request) if body is None else answer(request, body)
+            return answer(request)
         except Conflict:
             raise
         except StoreUnavailable as problem:

@@ -101,7 +101,7 @@ def test_a_batch_of_templates_that_do_too_much_ends() -> None:
     request = {"model": "gpt-4o", "prompt_slug": "p", "variables": VARIABLES}
     lines = [
         json.dumps({"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": request})
-        for n in range(5)
+        for n in range(10)
     ]
     head = 'Content-Disposition: form-data; name="file"; filename="a.jsonl"'
     purpose = ("--b", 'Content-Disposition: form-data; name="purpose"', "", "batch")
@@ -114,7 +114,7 @@ def test_a_batch_of_templates_that_do_too_much_ends() -> None:
         _, created = server.request("POST", "/v1/batches", body)
         _, read = server.request("GET", f"/v1/batches/{json.loads(created)['id']}")
         batch = json.loads(read)
-        assert batch["request_counts"] == {"total": 5, "completed": 0, "failed": 5}
+        assert batch["request_counts"] == {"total": 10, "completed": 0, "failed": 10}
         _, errors = server.request("GET", f"/v1/files/{batch['error_file_id']}/content")
 
     codes = {json.loads(line)["response"]["body"]["error"]["code"] for line in errors.splitlines()}

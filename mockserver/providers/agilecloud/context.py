@@ -118,9 +118,8 @@ def require_model(world: ApiContext, name: str, kind: ModelKind) -> Model:
 
 def canned_answer(world: ApiContext, asked: str, model: Model) -> Completion | None:
     """The canned completion for the user's last message. A fixture may name the model by this id or by its own name."""
-    find = world.fixtures.completions.find
-    found = find(asked, model.id, None)
-    return found if found or model.id == model.name else find(asked, model.name, None)
+    found = world.fixtures.completion(asked, model.id, None)
+    return found if found or model.id == model.name else world.fixtures.completion(asked, model.name, None)
 
 
 def answer_key(world: ApiContext, model: Model, messages: Sequence[Mapping[str, Any]]) -> bytes:

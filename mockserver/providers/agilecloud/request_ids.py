@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import orjson
-from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from mockserver.http import Request, Upload
-from mockserver.sandbox.ids import canonical, digest, seed_of
+from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.stores.collection import Collection
@@ -42,9 +41,9 @@ def request_id(request: Request, sandbox: Sandbox, token: str, canonical_body: b
         return kept
     # The salt contains the sandbox's name, or another one's (`ids_of`).
     other_token = "" if token == sandbox.name or shortened_name(token) == sandbox.name else token
-    asked = xxh3_128_digest(sandbox.ids.salt + _content(request, other_token, canonical_body), _SEED)
+    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token, canonical_body))
     count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
-    return xxh3_128_hexdigest(b"%b%d:%d" % (asked, count, drops), _SEED)
+    return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()
 
 
 def _count(asked: Collection[int], key: str) -> tuple[int, int]:

@@ -43,6 +43,8 @@ def requests(call: AdminCall) -> Any:
     limit = read_count(call, "limit", 100, MAX_ROWS)
     after = read_count(call, "after", 0, 2**53)
     wanted: dict[str, Any] = {name: value for name, value in call.query.items() if name in _SIMPLE}
+    if "status" in wanted and not wanted["status"].upper().endswith("XX"):
+        wanted["status"] = read_count(call, "status", 0, 999)
     search = _read_filter(call, wanted)
     return exchanges_json(call.sandbox, islice(call.sandbox.journal.find(search.finds, after), limit))
 

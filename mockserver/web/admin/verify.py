@@ -37,7 +37,7 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     judged = dropped = more = 0
     for n, sandbox in enumerate(sandboxes):
         if judged > MAX_EXCHANGES:
-            notes.append(f"Sandboxes not checked: {len(sandboxes) - n}; request them one by one.")
+            notes.append(f"{_sandboxes_were(len(sandboxes) - n)} not checked; request them one by one.")
             break
         if not sandbox.journal.seen:
             continue
@@ -61,6 +61,10 @@ def verdict(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
             "retries": {str(status): count for status, count in RETRY_TOLERANCE.items()},
         },
     }
+
+
+def _sandboxes_were(count: int) -> str:
+    return "1 sandbox was" if count == 1 else f"{count} sandboxes were"
 
 
 def _judge(
@@ -159,7 +163,7 @@ def pact(call: AdminCall) -> Generator[Step, Any, dict[str, Any]]:
     read = 0
     for n, sandbox in enumerate(sandboxes):
         if read > MAX_EXCHANGES:
-            notes.append(f"Sandboxes not read: {len(sandboxes) - n}; request them one by one.")
+            notes.append(f"{_sandboxes_were(len(sandboxes) - n)} not read; request them one by one.")
             break
         if sandbox.journal.seen:
             found += yield Step(sandbox.name, partial(_contracts, sandbox, call, consumer))

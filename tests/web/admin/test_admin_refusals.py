@@ -78,7 +78,7 @@ REFUSED: list[tuple[str, str, Any, int]] = [
     ("GET", "/requests?limit=1001", None, 400),
     ("GET", "/requests?limit=-1", None, 400),
     ("GET", "/requests?after=x", None, 400),
-    ("GET", "/requests?status=²", None, 422),
+    ("GET", "/requests?status=²", None, 400),
     ("GET", "/requests?limit=1&limit=2", None, 400),
     ("GET", "/requests?colour=blue", None, 400),
     ("DELETE", "/requests?operation=getUser", None, 400),
@@ -377,7 +377,7 @@ def test_an_internal_error_is_answered_in_json_and_logged_with_its_traceback(
     assert "Traceback" in caplog.text
 
 
-@pytest.mark.parametrize(("status", "shown"), [("9", "9"), ("abc", "'abc'"), ("6XX", "'6XX'")])
+@pytest.mark.parametrize(("status", "shown"), [("9", "9"), ("6XX", "'6XX'")])
 def test_a_search_for_no_status_is_told_what_a_status_is(client: TestClient, status: str, shown: str) -> None:
     refused = client.get("/__admin/requests", params={"status": status})
 

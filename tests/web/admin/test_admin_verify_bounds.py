@@ -31,8 +31,9 @@ def test_sandboxes_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch,
     found = read_from_three_sandboxes("pact", scope="server")
     judged = read_from_three_sandboxes("verdict", scope="server")
 
-    assert left_out(found) == ([f"Sandboxes not read: {left}; request them one by one."] if left else [])
-    assert left_out(judged) == ([f"Sandboxes not checked: {left}; request them one by one."] if left else [])
+    were = "1 sandbox was" if left == 1 else f"{left} sandboxes were"
+    assert left_out(found) == ([f"{were} not read; request them one by one."] if left else [])
+    assert left_out(judged) == ([f"{were} not checked; request them one by one."] if left else [])
     assert len(found["pacts"]) == 1
 
 
