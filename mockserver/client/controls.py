@@ -102,7 +102,7 @@ class SandboxControls(AdminCaller):
     @property
     def token(self) -> str:
         """The account used where none is named."""
-        raise NotImplementedError
+        raise NotImplementedError  # SandboxClient has it
 
     def reset(self, part: str = "") -> None:
         """Reset it, or only one part: `journal`, `state`, `stubs`, `clock`, `progression` or `conditions`."""

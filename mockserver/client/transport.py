@@ -75,7 +75,7 @@ class AdminCaller(CheckedAttributes):
 
     def ask(self, verb: str, body: Any = None, *, path: Mapping[str, str] = {}, **query: Any) -> JsonObject:
         """The response of a route, named as in the reference; None values in the query are left out."""
-        raise NotImplementedError
+        raise NotImplementedError  # SandboxClient has it
 
 
 class Transport(Protocol):

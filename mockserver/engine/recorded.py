@@ -49,11 +49,12 @@ def with_replays(services: Sequence[BoundOperation]) -> list[BoundOperation]:
     found = []
     for service in services:
         entries = service.world.fixtures.recorded
-        if entries:
-            recordings = grouped.setdefault(id(entries), group_recordings(entries))
-            explains = service.world.settings.unrecorded == "explain"
-            service = service._replace(replay=partial(_replay, recordings, explains))  # noqa: PLW2901
-        found.append(service)
+        if not entries:
+            found.append(service)
+            continue
+        recordings = grouped.setdefault(id(entries), group_recordings(entries))
+        explains = service.world.settings.unrecorded == "explain"
+        found.append(service._replace(replay=partial(_replay, recordings, explains)))
     return found
 
 
