@@ -69,6 +69,6 @@ class SharedStore:
         """Forget what is known of a sandbox, which stays in the store."""
         partition = self._partitions.pop(sandbox, None)
         if partition is not None:
-            partition.forget_if_free()  # its values, at once: a partition is part of reference cycles
+            partition.forget_if_free()  # at once, even if a caller still has the sandbox
         with self._sizing:
             self._total -= self._sizes.pop(sandbox, 0)
