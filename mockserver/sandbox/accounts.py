@@ -16,6 +16,8 @@ from mockserver.workers import checkpoint
 
 DEFAULT_CREDITS = 1_000_000_000
 """Credits of an account that no file describes."""
+READ_AT_ONCE = 64
+"""The most batches that are read at once."""
 MOST = 2**62
 """The most credits or debts, so that a balance always fits into JSON."""
 Credits = Annotated[int, Bounds(ge=-MOST, le=MOST)]
@@ -267,22 +269,27 @@ class Accounts:
             for id_, _ in self._unpaid.items():
                 self._running.expect(id_, 0.0)
             self._is_counted = True
-        for id_ in self._running.changed(now):
-            key, batch = self._unpaid.get(id_), self._batches.get(id_)
-            if key is None or batch is None:
-                continue
-            if batch.outcomes is None:
-                batch = batch.with_outcomes()
-                self._batches.put(id_, batch)
-            spent = batch.tally(now).successful * batch.price
-            if batch.end() <= now:
-                self._running.forget(id_, key)
-                self._unpaid.delete(id_)
-                self._promised.put(key, (self._promised.get(key) or 0) - batch.price * batch.size)
-                self._settled.put(key, (self._settled.get(key) or 0) - spent)
-            else:
-                self._running.note(id_, key, spent)
-                self._running.expect(id_, batch.next_change(now))
+        changed = list(self._running.changed(now))
+        for start in range(0, len(changed), READ_AT_ONCE):
+            some = changed[start : start + READ_AT_ONCE]
+            for id_, key, batch in zip(some, self._unpaid.pick(some), self._batches.pick(some), strict=True):
+                if key is not None and batch is not None:
+                    self._count_batch(id_, key, batch, now)
+
+    def _count_batch(self, id_: str, key: str, batch: Batch, now: float) -> None:
+        """Look at an unpaid batch of an account."""
+        if batch.outcomes is None:
+            batch = batch.with_outcomes()
+            self._batches.put(id_, batch)
+        spent = batch.tally(now).successful * batch.price
+        if batch.end() <= now:
+            self._running.forget(id_, key)
+            self._unpaid.delete(id_)
+            self._promised.put(key, (self._promised.get(key) or 0) - batch.price * batch.size)
+            self._settled.put(key, (self._settled.get(key) or 0) - spent)
+        else:
+            self._running.note(id_, key, spent)
+            self._running.expect(id_, batch.next_change(now))
 
     def set_balance(self, account: Account, credits: int, now: float) -> Account:
         """The account with a balance of `credits` from now on."""
