@@ -130,6 +130,9 @@ class Backend(Protocol):
     def stored_bytes(self) -> int:
         """Bytes that the engine takes for all it holds."""
 
+    def next_number(self) -> int:
+        """A number that no process on the store gets again."""
+
     def has_blob(self, id_: str) -> bool:
         """Whether a blob is stored; it is kept for the next GRACE seconds then, even if no value refers to it."""
 

@@ -1,7 +1,5 @@
 """Writes the values of collections as bytes, and reads them back by the types with which they are declared."""
 
-import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, get_args, get_type_hints
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -56,6 +54,8 @@ class Codec:
 class BlobBackend(Protocol):
     """Stores blobs in chunks of CHUNK_BYTES; see `stores.shared.Backend`."""
 
+    def next_number(self) -> int: ...
+
     def has_blob(self, id_: str) -> bool: ...
 
     def write_blob(self, id_: str, chunks: Iterator[bytes]) -> None: ...
@@ -101,8 +101,6 @@ class BlobCodec(Codec):
         self._make = make
         self._ids: WeakKeyDictionary[StoredBytes, str] = WeakKeyDictionary()
         self._blobs: WeakValueDictionary[str, StoredBytes] = WeakValueDictionary()
-        self._mark, self._numbers = os.urandom(8).hex(), itertools.count()
-        """They make the ids of this codec's blobs unlike those of other processes."""
         self._with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
 
     def encode_with_blobs(self, collection: str, value: Any) -> tuple[bytes, tuple[str, ...]]:
@@ -113,7 +111,7 @@ class BlobCodec(Codec):
             encoder = msgspec.msgpack.Encoder(enc_hook=lambda each: self._write(each, used))
         content = encoder.encode(value)
         if len(content) > CHUNK_BYTES:
-            id_ = f"{OWNED}{os.getpid()}-{self._mark}-{next(self._numbers)}"
+            id_ = f"{OWNED}{self._backend.next_number()}"
             self._backend.write_blob(id_, _chunks(self._make(content, len(content))))
             used.append(id_)
             content = AS_BLOB + msgspec.msgpack.encode((id_, len(content)))

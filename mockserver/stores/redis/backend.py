@@ -138,6 +138,9 @@ class RedisBackend:
     def stored_bytes(self) -> int:
         return int(self._call(lambda: self._client.info("memory"))["used_memory"])
 
+    def next_number(self) -> int:
+        return int(self._call(lambda: self._client.incr(PREFIX + "ids")))
+
     def has_blob(self, id_: str) -> bool:
         # Marked as unused now, whether a value refers to it or not: a sweep looks for values.
         if not self._call(lambda: self._client.exists(_chunk(id_, 0))):

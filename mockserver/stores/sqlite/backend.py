@@ -171,6 +171,12 @@ class SqliteBackend:
         files = (Path(self.path + end) for end in ("", "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
+    def next_number(self) -> int:
+        with self.transaction() as connection:  # the table is AUTOINCREMENT
+            number = connection.execute("INSERT INTO unfinished(since) VALUES(0)").lastrowid
+            connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
+            return number or 0
+
     def has_blob(self, id_: str) -> bool:
         with self.transaction() as connection:
             found = connection.execute("UPDATE blobs SET unused = ? WHERE id = ?", (self._wall(), id_))
