@@ -48,6 +48,8 @@ class SharedStore:
 
     def note_size(self, sandbox: str, size: int) -> None:
         """So many bytes are known of a sandbox; of all together at most MAX_TOTAL."""
+        if sandbox not in self._partitions:  # it was released in the transaction that ends
+            return
         with self._sizing:
             self._total += size - self._sizes.pop(sandbox, 0)
             self._sizes[sandbox] = size

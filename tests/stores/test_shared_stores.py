@@ -1,6 +1,7 @@
 """What holds for a store that several processes use: here two stores over one engine."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -176,6 +177,17 @@ def test_nothing_is_known_of_what_was_deleted_from_a_collection_that_is_known_as
             assert (rows.get(str(number - 1)), rows.get(str(number))) == (None, number)
 
     assert known_keys(partition) == 1
+
+
+def test_nothing_is_counted_of_a_sandbox_that_is_dropped_in_its_transaction(open_store: OpenStore) -> None:
+    store = open_store()
+    partition = store.open("sandbox")
+    partition.rows("things").put("a", 1)
+
+    with suppress(Conflict), partition.transaction:
+        store.drop("sandbox")
+
+    assert vars(store)["_sizes"] == {}
 
 
 def test_the_list_of_sandboxes_has_their_facts(open_store: OpenStore) -> None:

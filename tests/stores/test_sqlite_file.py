@@ -1,11 +1,14 @@
 """The file of a store in SQLite: earlier formats, and what is deleted and copied without a request."""
 
 import asyncio
+import itertools
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from builders import make_engine, queue
 
 from mockserver.errors import StoreBusy, StoreError, StoreUnavailable
 from mockserver.stores.backend import GRACE, Changes, Commit, Facts, Put
@@ -210,6 +213,34 @@ def test_a_connection_keeps_few_statements_whatever_the_number_of_values(backend
 
     made = [statement.cache_info().currsize for statement in (commits._put, sqlite_backend._get)]
     assert max(made) <= 11
+
+
+def test_a_batch_changes_as_many_pages_of_the_file_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(store=f"sqlite://{tmp_path}/x.db", progression="polls:9", journal_size=50)
+    monkeypatch.setattr(upkeep.Upkeep, "begin_if_due", lambda _: None)  # so that the log grows all the time
+
+    def logged() -> int:
+        """The pages in the log, from the header of its index."""
+        return int.from_bytes((tmp_path / "x.db-shm").read_bytes()[16:20], sys.byteorder)
+
+    def pages(count: int) -> float:
+        """The pages that a batch adds to the log, on average of so many."""
+        before = logged()
+        for _ in range(count):
+            queue(engine, f"prompt {next(numbers)}")
+        return (logged() - before) / count
+
+    numbers = itertools.count()
+    queue(engine, "first")
+    pages(200)
+    few = pages(50)
+    pages(1200)
+    many = pages(50)
+    engine.sandboxes.close()
+
+    assert few / 2 < many < few * 1.3
 
 
 def test_an_event_loop_does_not_wait_for_another_process(backend: SqliteBackend, tmp_path: Path) -> None:
