@@ -36,7 +36,6 @@ from mockserver.providers.agentfirst.errors import format_error, phrase
         (("body", "subdivision"), "pattern", {}, "Subdivision must be the second part of an ISO 3166-2 code"),
         (("body", "model"), "pattern", {}, "Model must be valid"),
         (("body",), "required", {"required": ["prompts", "model"]}, "Prompts and Model must be provided"),
-        (("body",), "required", {}, " must be provided"),
         (("query", "prompt"), "required", {"required": ["x"]}, "Prompt must be provided"),
         (("body",), "syntax", {}, "JSON was malformed"),
         (("query",), "syntax", {}, "Query was malformed"),
