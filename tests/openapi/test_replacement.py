@@ -38,6 +38,7 @@ def keys_of(found: dict[Any, Any]) -> dict[str, str]:
     [
         ({"/x": {"put": make_operation("getA")}}, {"getA": "getA"}),
         ({"/x": {"put": make_operation("getA", tag="Unknown")}}, {}),
+        ({"/a": {"get": make_operation("getA", tag="Unknown")}}, {"getA": "getA"}),
         ({"/a": {"get": make_operation("another")}}, {"another": "getA"}),
         ({"/a": {"get": make_operation("another", tag="Unknown")}}, {}),
         ({"/a": {"put": make_operation("another")}}, {}),
