@@ -56,7 +56,7 @@ def test_a_refusal_without_frames_keeps_nothing_of_the_request() -> None:
             except KeyError as error:
                 raise ValueError("outer") from error
         except ValueError:
-            raise Refusal(Reason.INVALID, "bad")  # noqa: B904  its context is what the test is about
+            raise Refusal(Reason.INVALID, "bad") from None
 
     with pytest.raises(Refusal) as caught:
         fail()

@@ -151,7 +151,8 @@ def test_a_value_fits_the_served_schema_and_what_the_handler_needs() -> None:
 
 
 def test_a_component_is_the_served_one_where_there_is_one() -> None:
-    bundled = make_document({}, "bundled.yaml", components={"schemas": {"A": {"type": "string"}, "B": {"type": "null"}}})
+    schemas = {"A": {"type": "string"}, "B": {"type": "null"}}
+    bundled = make_document({}, "bundled.yaml", components={"schemas": schemas})
     served = make_document({}, components={"schemas": {"A": {"maxLength": 1}}})
     needs = Needs(bundled)
 

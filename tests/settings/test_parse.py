@@ -107,7 +107,7 @@ def test_origins_are_those_that_browsers_send(text: str, origins: set[str]) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["", "off,local", "a.example", "http://a/b", "http://a:0", "http://a:65536", "http://a:123456", "any,", "http://", "*"],
+    ["", "off,local", "a.example", "http://a/b", "http://a:0", "http://a:65536", "http://a:123456", "any,", "*"],
 )
 def test_other_origins_are_refused(text: str) -> None:
     with pytest.raises(SettingsError) as caught:

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from mockserver.verify.reports import cobertura, coverage_sentence, coverage_table, junit, verdict_sentence, verdict_text
+from mockserver.verify.reports import (
+    cobertura,
+    coverage_sentence,
+    coverage_table,
+    junit,
+    verdict_sentence,
+    verdict_text,
+)
 
 FIND: dict[str, Any] = {
     "key": "find",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.openapi.generate import steps
 from mockserver.openapi.generate.steps import (
     FREE_STEPS,
     MAX_BATCH_STEPS,
@@ -94,8 +95,6 @@ def test_a_schema_has_at_most_32_different_patterns() -> None:
 
 
 def test_all_patterns_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mockserver.openapi.generate import steps  # noqa: PLC0415  only this test changes it
-
     schema = {"items": {"pattern": "ab"}, "patternProperties": {"cd": True}}
     both = pattern_size("ab") + pattern_size("cd")
     monkeypatch.setattr(steps, "MAX_PATTERN_BYTES", both)
@@ -116,7 +115,7 @@ def test_the_largest_pattern_of_a_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "steps"),
+    ("schema", "value", "cost"),
     [
         ({}, 1, 1),
         ({"type": "string"}, "x" * 7, 2),
@@ -145,8 +144,8 @@ def test_the_largest_pattern_of_a_schema() -> None:
         ({"items": {"type": "null"}}, {"a": 1}, 2 + 0 + 1),
     ],
 )
-def test_the_steps_of_a_schema_and_a_value(schema: Any, value: Any, steps: int) -> None:
-    assert validation_steps(schema, value, 10_000) == steps
+def test_the_steps_of_a_schema_and_a_value(schema: Any, value: Any, cost: int) -> None:
+    assert validation_steps(schema, value, 10_000) == cost
 
 
 def test_a_pair_is_counted_again_but_examined_once() -> None:

@@ -1,4 +1,4 @@
-"""Documents of several files as one: what takes the place of a reference, and what is told of those that lead nowhere."""
+"""Documents of several files as one: what takes the place of a reference, and which references lead nowhere."""
 
 import json
 from pathlib import Path
@@ -252,7 +252,8 @@ def test_only_files_below_the_folder_are_read(folder: Path) -> None:
     made, problems = bundled(folder, {"a": {"$ref": "../x.json"}, "b": {"$ref": "common.json#/text"}}, within=folder)
 
     assert made == {"a": {}, "b": "plain"}
-    assert problems == ["not read: it is not below the document's address", "$ref is '../x.json'; there is no such thing"]
+    told = "not read: it is not below the document's address"
+    assert problems == [told, "$ref is '../x.json'; there is no such thing"]
 
 
 def test_the_number_of_files_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

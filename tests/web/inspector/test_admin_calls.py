@@ -48,7 +48,8 @@ def sent_by(admin: Admin) -> tuple[str, str, str, bytes]:
 def test_a_get_has_its_query_and_its_sandbox() -> None:
     admin = Admin({"a": 1})
 
-    found = asyncio.run(make_calls(admin).get("/batches/\u00e4", "b\u00e4\u2014", limit=0, text="a b", none=None, empty=""))
+    calls = make_calls(admin)
+    found = asyncio.run(calls.get("/batches/\u00e4", "b\u00e4\u2014", limit=0, text="a b", none=None, empty=""))
 
     assert found == {"a": 1}
     assert sent_by(admin) == ("GET", "/__admin/batches/\u00e4", "limit=0&text=a+b", b"")

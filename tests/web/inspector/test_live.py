@@ -1,4 +1,4 @@
-"""How open pages are kept up to date: when a rendering serves others, how long a page pauses, what counts as a change."""
+"""How open pages are kept up to date: when a rendering serves others, how long a page pauses, what is a change."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
