@@ -95,7 +95,6 @@ def test_another_address_is_refused_without_repeating_it(text: str, problem: str
         ("https://a.example/", {"https://a.example"}),
         ("https://a.example:443,http://a.example:80", {"https://a.example", "http://a.example"}),
         ("https://a.example:80,http://a.example:443", {"https://a.example:80", "http://a.example:443"}),
-        ("http://a:080", {"http://a:80"}),
         ("app://a:443", {"app://a:443"}),
         ("http://a:65535", {"http://a:65535"}),
         ("http://[::1]:1 , local", {"http://[::1]:1", "local"}),
@@ -119,7 +118,7 @@ def test_other_origins_are_refused(text: str) -> None:
 def test_the_name_of_a_replica_is_short_and_plain() -> None:
     assert [read_replica(text) for text in ("", "a-1._Z", "x" * 253)] == ["", "a-1._Z", "x" * 253]
     for text in ("a b", "ä", "x" * 254):
-        with pytest.raises(SettingsError, match=r"^replica: '.*' is no name of a replica; wanted 1 to 253 of"):
+        with pytest.raises(SettingsError, match=r"^replica: '.* is no name of a replica; wanted 1 to 253 of"):
             read_replica(text)
 
 

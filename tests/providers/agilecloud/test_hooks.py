@@ -12,7 +12,7 @@ from mockserver.providers.agilecloud.hooks import CHAT, PROMPTS, RETRY_AFTER, ap
     [
         (CHAT, b'{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":5}', False),
         (CHAT, b'{"n":2}', True),
-        (CHAT, b'{"name":"n"}', False),
+        (CHAT, b'{"name":"m"}', False),
         (CHAT, b"logprobs", True),
         (CHAT, b'"json_schema"', True),
         (CHAT, b'"tool_choice"', True),
@@ -34,11 +34,9 @@ def test_a_request_with_a_schema_or_template_or_several_choices_is_costly(
 
 
 def test_names_at_the_very_beginning_count() -> None:
-    assert [is_costly(make_request("POST", CHAT, body=body)) for body in (b'"n"', b"_json_schema", b"\\u00")] == [
-        True,
-        True,
-        True,
-    ]
+    names = (b'"n"', b"json_schema", b"tool_choice", b"prompt_slug", b"_json_schema", b"\\u00")
+
+    assert [is_costly(make_request("POST", CHAT, body=name)) for name in names] == [True] * len(names)
 
 
 def test_the_defaults_of_its_operations() -> None:

@@ -32,7 +32,6 @@ def test_a_rule_combines_its_matchers() -> None:
         (5, WHOLE),
         (0, WHOLE),
         (5.5, NUMBER),
-        (None, NUMBER),
         ({}, TYPE),
         ({"a": None}, TYPE),
         ([], TYPE),
