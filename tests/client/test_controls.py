@@ -41,8 +41,8 @@ class Recorder(SandboxControls):
     def token(self) -> str:
         return "mine"
 
-    def ask(self, verb: str, body: Any = None, *, path: Any = {}, **query: Any) -> dict[str, Any]:
-        self.asked.append((verb, body, path, {name: each for name, each in query.items() if each is not None}))
+    def ask(self, verb: str, body: Any = None, *, path: Any = None, **query: Any) -> dict[str, Any]:
+        self.asked.append((verb, body, path or {}, {name: each for name, each in query.items() if each is not None}))
         return self.answer
 
 

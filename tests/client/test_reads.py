@@ -32,8 +32,8 @@ class Recorder(SandboxReads):
         self.answers = list(answers or [ANSWER])
         self.asked: list[Any] = []
 
-    def ask(self, verb: str, body: Any = None, *, path: Any = {}, **query: Any) -> dict[str, Any]:
-        self.asked.append((verb, body, path, {name: each for name, each in query.items() if each is not None}))
+    def ask(self, verb: str, body: Any = None, *, path: Any = None, **query: Any) -> dict[str, Any]:
+        self.asked.append((verb, body, path or {}, {name: each for name, each in query.items() if each is not None}))
         return self.answers[min(len(self.asked), len(self.answers)) - 1]
 
 
@@ -41,60 +41,89 @@ ROWS = [{"number": 1}]
 
 
 @pytest.mark.parametrize(
-    ("call", "verb", "body", "path", "query", "result"),
+    ("call", "asked", "result"),
     [
-        (lambda it: it.requests(), "POST /requests/find", {}, {}, {}, ROWS),
-        (lambda it: it.requests(status=402), "POST /requests/find", {"status": 402}, {}, {}, ROWS),
-        (lambda it: it.requests(limit=0, status=402), "GET /requests", None, {}, {"limit": 0, "status": 402}, ROWS),
-        (lambda it: it.requests(after=0), "GET /requests", None, {}, {"after": 0}, ROWS),
-        (lambda it: it.latest_batches(limit=1), "GET /batches/latest", None, {}, {"limit": 1}, [{"id": "b"}]),
-        (lambda it: it.read_batch("b", after=2), "GET /batches/{id}", None, {"id": "b"}, {"after": 2}, ANSWER),
-        (lambda it: it.read_item("b", 0), "GET /batches/{id}/items/{position}", None, {"id": "b", "position": "0"}, {},
-         ANSWER),
-        (lambda it: it.read_file("f"), "GET /files/{id}/content", None, {"id": "f"}, {}, str(ANSWER)),
-        (lambda it: it.count(path="/a"), "POST /requests/count", {"path": "/a"}, {}, {}, 4),
-        (lambda it: it.happened(path="/a"), "POST /requests/count", {"path": "/a", "at_least": 1}, {}, {}, True),
-        (lambda it: it.happened(at_most=0), "POST /requests/count", {"at_most": 0}, {}, {}, True),
-        (lambda it: it.happened(exactly=2), "POST /requests/count", {"exactly": 2}, {}, {}, True),
-        (lambda it: it.happened(at_least=3), "POST /requests/count", {"at_least": 3}, {}, {}, True),
-        (lambda it: it.order({"a": 1}, {"b": 2}), "POST /requests/order", {"requests": [{"a": 1}, {"b": 2}]}, {}, {},
-         ANSWER),
-        (lambda it: it.unmatched("prompt", limit=3), "GET /requests/unmatched", None, {},
-         {"kind": "prompt", "limit": 3}, ROWS),
-        (lambda it: it.forget_requests(), "DELETE /requests", None, {}, {}, 6),
-        (lambda it: it.verdict(scope="all"), "GET /verdict", None, {}, {"scope": "all"}, ANSWER),
-        (lambda it: it.coverage(tag="t", processes="all"), "GET /coverage", None, {}, {"tag": "t", "processes": "all"},
-         ANSWER),
-        (lambda it: it.coverage_text(), "GET /coverage", None, {}, {"format": "table"}, str(ANSWER)),
-        (lambda it: it.forget_coverage(), "DELETE /coverage", None, {}, {}, 6),
-        (lambda it: it.contracts("me", scope="all"), "GET /pact", None, {}, {"scope": "all", "consumer": "me"},
-         [{"provider": {"name": "One"}}]),
-        (lambda it: it.contract(provider="One"), "GET /pact", None, {}, {"provider": "One"},
-         {"provider": {"name": "One"}}),
-        (lambda it: it.callbacks("failed", after=1), "GET /callbacks", None, {}, {"state": "failed", "after": 1},
-         [{"id": "b", "state": "delivered"}]),
-        (lambda it: it.wait_for_callback(), "GET /callbacks", None, {}, {"limit": 1000},
-         {"id": "b", "state": "delivered"}),
-        (lambda it: it.forget_callbacks(), "DELETE /callbacks", None, {}, {}, 6),
-        (lambda it: it.redeliver("b"), "POST /callbacks/{id}/redeliver", None, {"id": "b"}, {}, ANSWER),
-        (lambda it: it.webhooks(), "GET /webhooks", None, {}, {}, [{"name": "w"}]),
-        (lambda it: it.send_webhook("w", "http://a"), "POST /webhooks/{name}", {"url": "http://a"}, {"name": "w"}, {},
-         ANSWER),
-        (lambda it: it.send_webhook("w", "http://a", 0), "POST /webhooks/{name}", {"url": "http://a", "payload": 0},
-         {"name": "w"}, {}, ANSWER),
-        (lambda it: it.export(journal=False), "GET /export", None, {}, {"journal": False}, ANSWER),
-        (lambda it: it.batches(limit=1), "GET /batches", None, {}, {"limit": 1}, [{"id": "b"}]),
-        (lambda it: it.files(after=1), "GET /files", None, {}, {"after": 1}, [{"id": "f"}]),
-        (lambda it: it.usage(limit=1), "GET /usage", None, {}, {"limit": 1}, ANSWER),
+        (lambda it: it.requests(), ("POST /requests/find", {}, {}, {}), ROWS),
+        (lambda it: it.requests(status=402), ("POST /requests/find", {"status": 402}, {}, {}), ROWS),
+        (lambda it: it.requests(limit=0, status=402), ("GET /requests", None, {}, {"limit": 0, "status": 402}), ROWS),
+        (lambda it: it.requests(after=0), ("GET /requests", None, {}, {"after": 0}), ROWS),
+        (lambda it: it.latest_batches(limit=1), ("GET /batches/latest", None, {}, {"limit": 1}), [{"id": "b"}]),
+        (lambda it: it.read_batch("b", after=2), ("GET /batches/{id}", None, {"id": "b"}, {"after": 2}), ANSWER),
+        (
+            lambda it: it.read_item("b", 0),
+            ("GET /batches/{id}/items/{position}", None, {"id": "b", "position": "0"}, {}),
+            ANSWER,
+        ),
+        (lambda it: it.read_file("f"), ("GET /files/{id}/content", None, {"id": "f"}, {}), str(ANSWER)),
+        (lambda it: it.count(path="/a"), ("POST /requests/count", {"path": "/a"}, {}, {}), 4),
+        (lambda it: it.happened(path="/a"), ("POST /requests/count", {"path": "/a", "at_least": 1}, {}, {}), True),
+        (lambda it: it.happened(at_most=0), ("POST /requests/count", {"at_most": 0}, {}, {}), True),
+        (lambda it: it.happened(exactly=2), ("POST /requests/count", {"exactly": 2}, {}, {}), True),
+        (lambda it: it.happened(at_least=3), ("POST /requests/count", {"at_least": 3}, {}, {}), True),
+        (
+            lambda it: it.order({"a": 1}, {"b": 2}),
+            ("POST /requests/order", {"requests": [{"a": 1}, {"b": 2}]}, {}, {}),
+            ANSWER,
+        ),
+        (
+            lambda it: it.unmatched("prompt", limit=3),
+            ("GET /requests/unmatched", None, {}, {"kind": "prompt", "limit": 3}),
+            ROWS,
+        ),
+        (lambda it: it.forget_requests(), ("DELETE /requests", None, {}, {}), 6),
+        (lambda it: it.verdict(scope="all"), ("GET /verdict", None, {}, {"scope": "all"}), ANSWER),
+        (
+            lambda it: it.coverage(tag="t", processes="all"),
+            ("GET /coverage", None, {}, {"tag": "t", "processes": "all"}),
+            ANSWER,
+        ),
+        (lambda it: it.coverage_text(), ("GET /coverage", None, {}, {"format": "table"}), str(ANSWER)),
+        (lambda it: it.forget_coverage(), ("DELETE /coverage", None, {}, {}), 6),
+        (
+            lambda it: it.contracts("me", scope="all"),
+            ("GET /pact", None, {}, {"scope": "all", "consumer": "me"}),
+            [{"provider": {"name": "One"}}],
+        ),
+        (
+            lambda it: it.contract(provider="One"),
+            ("GET /pact", None, {}, {"provider": "One"}),
+            {"provider": {"name": "One"}},
+        ),
+        (
+            lambda it: it.callbacks("failed", after=1),
+            ("GET /callbacks", None, {}, {"state": "failed", "after": 1}),
+            [{"id": "b", "state": "delivered"}],
+        ),
+        (
+            lambda it: it.wait_for_callback(),
+            ("GET /callbacks", None, {}, {"limit": 1000}),
+            {"id": "b", "state": "delivered"},
+        ),
+        (lambda it: it.forget_callbacks(), ("DELETE /callbacks", None, {}, {}), 6),
+        (lambda it: it.redeliver("b"), ("POST /callbacks/{id}/redeliver", None, {"id": "b"}, {}), ANSWER),
+        (lambda it: it.webhooks(), ("GET /webhooks", None, {}, {}), [{"name": "w"}]),
+        (
+            lambda it: it.send_webhook("w", "http://a"),
+            ("POST /webhooks/{name}", {"url": "http://a"}, {"name": "w"}, {}),
+            ANSWER,
+        ),
+        (
+            lambda it: it.send_webhook("w", "http://a", 0),
+            ("POST /webhooks/{name}", {"url": "http://a", "payload": 0}, {"name": "w"}, {}),
+            ANSWER,
+        ),
+        (lambda it: it.export(journal=False), ("GET /export", None, {}, {"journal": False}), ANSWER),
+        (lambda it: it.batches(limit=1), ("GET /batches", None, {}, {"limit": 1}), [{"id": "b"}]),
+        (lambda it: it.files(after=1), ("GET /files", None, {}, {"after": 1}), [{"id": "f"}]),
+        (lambda it: it.usage(limit=1), ("GET /usage", None, {}, {"limit": 1}), ANSWER),
     ],
-)  # fmt: skip
-def test_what_a_read_asks_and_returns(
-    call: Callable[[Any], Any], verb: str, body: Any, path: Any, query: Any, result: Any
-) -> None:
+)
+def test_what_a_read_asks_and_returns(call: Callable[[Any], Any], asked: Any, result: Any) -> None:
+    """Asked are the route, its body, its path arguments and its query."""
     sandbox = Recorder()
 
     assert call(sandbox) == result
-    assert sandbox.asked == [(verb, body, path, query)]
+    assert sandbox.asked == [asked]
 
 
 def test_summaries_are_collected_page_by_page_until_there_are_enough() -> None:

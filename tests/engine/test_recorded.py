@@ -43,21 +43,24 @@ def test_the_nth_request_gets_the_nth_answer_and_the_last_is_repeated(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "media_type", "body", "headers"),
+    ("answer", "expected", "headers"),
     [
-        ({}, 200, "", b"", {}),
-        ({"status": 204}, 204, "", b"", {}),
-        ({"body": None}, 200, "application/json", b"null", {}),
-        ({"body": "[base_url]/x", "headers": {"X-Url": "[base_url]", "X-N": 5}}, 200, "application/json",
-         b'"http://127.0.0.1:4024/x"', {"X-Url": "http://127.0.0.1:4024", "X-N": "5"}),
-        ({"text": "a [base_url]"}, 200, "text/plain", b"a http://127.0.0.1:4024", {}),
-        ({"text": "a,b", "media_type": "text/csv"}, 200, "text/csv", b"a,b", {}),
-        ({"file": "bodies/1.bin", "status": 202}, 202, "", b"\xff http://127.0.0.1:4024", {}),
-        ({"file": "bodies/1.bin", "media_type": "image/x"}, 200, "image/x", b"\xff http://127.0.0.1:4024", {}),
+        ({}, (200, "", b""), {}),
+        ({"status": 204}, (204, "", b""), {}),
+        ({"body": None}, (200, "application/json", b"null"), {}),
+        (
+            {"body": "[base_url]/x", "headers": {"X-Url": "[base_url]", "X-N": "5"}},
+            (200, "application/json", b'"http://127.0.0.1:4024/x"'),
+            {"X-Url": "http://127.0.0.1:4024", "X-N": "5"},
+        ),
+        ({"text": "a [base_url]"}, (200, "text/plain", b"a http://127.0.0.1:4024"), {}),
+        ({"text": "a,b", "media_type": "text/csv"}, (200, "text/csv", b"a,b"), {}),
+        ({"file": "bodies/1.bin", "status": 202}, (202, "", b"\xff http://127.0.0.1:4024"), {}),
+        ({"file": "bodies/1.bin", "media_type": "image/x"}, (200, "image/x", b"\xff http://127.0.0.1:4024"), {}),
     ],
-)  # fmt: skip
+)
 def test_an_answer_is_given_as_it_was_recorded(
-    tmp_path: Path, answer: Any, status: int, media_type: str, body: bytes, headers: dict[str, str]
+    tmp_path: Path, answer: Any, expected: tuple[int, str, bytes], headers: dict[str, str]
 ) -> None:
     (tmp_path / "fixtures" / "bodies").mkdir(parents=True)
     (tmp_path / "fixtures" / "bodies" / "1.bin").write_bytes(b"\xff [base_url]")
@@ -65,7 +68,7 @@ def test_an_answer_is_given_as_it_was_recorded(
 
     found = ask(engine, "GET", "/things/1")
 
-    assert (found.status, found.media_type, bytes_of(found)) == (status, media_type, body)
+    assert (found.status, found.media_type, bytes_of(found)) == expected
     assert found.source == "fixture:things.json#1"
     assert {name: value for name, value in found.headers if name in {"X-Url", "X-N"}} == headers
 

@@ -86,8 +86,8 @@ def test_a_document_replaces_all_operations_of_its_api() -> None:
 # What handlers need
 
 
-def needed_by(definition: Any, components: Any = {}) -> Any:
-    bundled = make_document({}, "bundled.yaml", components={"schemas": components})
+def needed_by(definition: Any) -> Any:
+    bundled = make_document({}, "bundled.yaml")
     return Needs(bundled).of(Schema(definition, bundled.document)).definition
 
 

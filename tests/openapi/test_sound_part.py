@@ -59,8 +59,6 @@ def test_a_document_without_paths_has_no_sound_operations(paths: Any) -> None:
 
 
 def test_an_operation_with_a_mistake_in_what_it_references_is_left_out() -> None:
-    document = make_document(
-        {"responses": {"200": {"content": CONTENT}}}, components={"schemas": {"A": {"type": "x"}}}
-    )
+    document = make_document({"responses": {"200": {"content": CONTENT}}}, components={"schemas": {"A": {"type": "x"}}})
 
     assert sound_part(document)["paths"] == {}

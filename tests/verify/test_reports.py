@@ -94,7 +94,9 @@ def test_a_clean_verdict_is_one_sentence() -> None:
 def test_junit_lists_findings_and_responses() -> None:
     verdict = make_verdict(make_finding("warning", [1, 2]), make_finding("info", [4]))
 
-    assert junit(COVERAGE, verdict).decode() == """\
+    assert (
+        junit(COVERAGE, verdict).decode()
+        == """\
 <?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="mockserver" tests="7" failures="2" skipped="2" errors="0">
   <testsuite name="verdict" tests="2" failures="1" skipped="0" errors="0">
@@ -124,10 +126,13 @@ Wait.</system-out>
   </testsuite>
 </testsuites>
 """
+    )
 
 
 def test_junit_without_coverage_or_findings_has_one_case_that_passes() -> None:
-    assert junit(None, make_verdict()).decode() == """\
+    assert (
+        junit(None, make_verdict()).decode()
+        == """\
 <?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="mockserver" tests="1" failures="0" skipped="0" errors="0">
   <testsuite name="verdict" tests="1" failures="0" skipped="0" errors="0">
@@ -135,14 +140,20 @@ def test_junit_without_coverage_or_findings_has_one_case_that_passes() -> None:
   </testsuite>
 </testsuites>
 """
-    assert junit(None).decode() == """\
+    )
+    assert (
+        junit(None).decode()
+        == """\
 <?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="mockserver" tests="0" failures="0" skipped="0" errors="0" />
 """
+    )
 
 
 def test_cobertura_numbers_documented_responses_through_the_report() -> None:
-    assert cobertura(COVERAGE, timestamp=1.5).decode() == """\
+    assert (
+        cobertura(COVERAGE, timestamp=1.5).decode()
+        == """\
 <?xml version="1.0" encoding="UTF-8"?>
 <coverage line-rate="0.5000" branch-rate="0" lines-covered="2" lines-valid="4" timestamp="1500" complexity="0" \
 version="mockserver">
@@ -179,4 +190,5 @@ version="mockserver">
   </packages>
 </coverage>
 """
+    )
     assert b'timestamp="0"' in cobertura(COVERAGE)

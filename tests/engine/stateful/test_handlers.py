@@ -189,7 +189,7 @@ def test_an_item_that_is_not_there_is_named(tmp_path: Path, method: str) -> None
 
 
 def test_fixtures_fill_a_collection_once_and_ids_are_made_for_items_without(tmp_path: Path) -> None:
-    seeds = [{"id": 7, "name": "a"}, {"name": "b"}, {"id": None, "name": "c"}, "no item"]
+    seeds = [{"id": 7, "name": "a"}, {"name": "b"}, {"id": None, "name": "c"}]
     engine = make_engine(tmp_path, COUNTED, seeds=seeds, drawn={"id": 100})
 
     assert [(each["id"], each["name"]) for each in value_of(send(engine, "GET", "/things"))] == [

@@ -102,9 +102,7 @@ def test_a_name_that_is_taken_gets_a_number(folder: Path) -> None:
         ("common.json#/a~1b~0c%25d", "a_b_c%d", "a_b_c%25d"),
     ],
 )
-def test_a_component_has_the_name_of_its_schema_or_file(
-    folder: Path, reference: str, name: str, written: str
-) -> None:
+def test_a_component_has_the_name_of_its_schema_or_file(folder: Path, reference: str, name: str, written: str) -> None:
     schema, schemas = bundled_schema(folder, {"$ref": reference})
 
     assert schema == {"$ref": f"#/components/schemas/{written}"}

@@ -124,9 +124,7 @@ def test_other_processes_may_answer_where_the_store_is_shared(tmp_path: Any) -> 
     assert make_calls(Admin(), store=f"sqlite://{tmp_path}/a.db").has_replicas
 
 
-@pytest.mark.parametrize(
-    ("status", "saved"), [(200, True), (299, True), (300, False), (404, False)]
-)
+@pytest.mark.parametrize(("status", "saved"), [(200, True), (299, True), (300, False), (404, False)])
 def test_a_forwarded_response_is_a_file_unless_it_is_a_rejection(status: int, saved: bool) -> None:
     admin, sent = Admin(b"content", status), []
     calls = make_calls(admin)

@@ -154,7 +154,7 @@ def test_a_request_as_curl_has_no_headers_of_its_own_and_no_credential() -> None
         "  -H 'authorization: Bearer '\"$TOKEN\" \\\n"
         "  -H 'x-api-key: '\"$TOKEN\" \\\n"
         "  -H 'x-note: it'\"'\"'s' \\\n"
-        "  --data-raw '{\"a\":\"it'\"'\"'s\"}'"
+        '  --data-raw \'{"a":"it\'"\'"\'s"}\''
     )
     assert as_curl(make_exchange(), "http://here") == "curl -X GET http://here/things"
 
@@ -196,9 +196,7 @@ def test_a_stub_for_an_unknown_path_has_method_and_path() -> None:
 
 def test_a_response_as_a_fixture_file() -> None:
     assert as_fixture(make_exchange(response_status=201)) == (
-        "responses:\n"
-        "  getThings:\n"
-        '  - status: 201\n    body: {"a":1}\n    media_type: "application/json"\n'
+        'responses:\n  getThings:\n  - status: 201\n    body: {"a":1}\n    media_type: "application/json"\n'
     )
     assert as_fixture(make_exchange(operation="")) == ""
 

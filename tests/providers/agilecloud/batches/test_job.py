@@ -16,9 +16,10 @@ DAY = 86_400
 FAILED = {"code": "x", "message": "y"}
 
 
-def make_results(succeeded: bytes = b"\1\1\0\1", **changes: Any) -> LineResults:
-    used = {"m": UsageTotal(succeeded.count(1), 1, 1, 1)} if 1 in succeeded else {}
-    return LineResults(len(succeeded), (), {}, succeeded, NO_FILE, NO_FILE, used)._replace(**changes)
+def make_results(ends: bytes = b"\1\1\0\1", **changes: Any) -> LineResults:
+    """`ends` has a byte for each item: 1 for one that succeeds."""
+    used = {"m": UsageTotal(ends.count(1), 1, 1, 1)} if 1 in ends else {}
+    return LineResults(len(ends), (), {}, ends, NO_FILE, NO_FILE, used)._replace(**changes)
 
 
 def make_job(progression: str = "time", amount: float = 100, **changes: Any) -> BatchRecord:
