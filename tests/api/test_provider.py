@@ -31,7 +31,7 @@ def test_handlers_and_checks_are_registered_by_operation() -> None:
     assert provider.handlers["get"] is provider.handlers["head"] is answer
     assert provider.handlers["patch"]("asked") == "asked"  # type: ignore[arg-type,comparison-overlap]
     assert provider.checkers == {"put": check, "post": check}
-    assert make_provider().handlers == make_provider().checkers == {}
+    assert (make_provider().handlers, make_provider().checkers) == ({}, {})
 
 
 @pytest.mark.parametrize(

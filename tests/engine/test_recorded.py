@@ -15,7 +15,7 @@ STATES = [{"body": {"n": 0}}, {"body": {"n": 1}, "after": 10}, {"body": {"n": 2}
 
 def make_replay(folder: Path, *recorded: dict[str, Any], secure: bool = False, **changes: Any) -> Engine:
     """An engine for `GET /things/{id}` and `POST /things` that replays these entries."""
-    security = {"security": [{"bearer": []}]} if secure else {}
+    security: dict[str, Any] = {"security": [{"bearer": []}]} if secure else {}
     id_ = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     document = make_document(
         {

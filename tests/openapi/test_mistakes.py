@@ -18,7 +18,7 @@ def make_document(operation: Any = None, **more: Any) -> dict[str, Any]:
 
 
 def mistakes_of(document: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    return [tuple(each) for each in find_mistakes(document)]
+    return [(location, message) for location, message in find_mistakes(document)]
 
 
 def mistakes_of_operation(operation: Any, **components: Any) -> dict[str, str]:

@@ -191,12 +191,8 @@ def test_a_replaced_operation_keeps_the_names_and_the_required_parts_of_the_bund
     ((media_type, content),) = found.body.items()
     assert media_type == "application/json; charset=utf-8"
     assert content.schema
-    assert [content.schema.accepts(value) for value in ({"a": 1}, {"b": 1}, {"a": 1, "b": 1}, [])] == [
-        True,
-        False,
-        False,
-        False,
-    ]
+    values: list[Any] = [{"a": 1}, {"b": 1}, {"a": 1, "b": 1}, []]
+    assert [content.schema.accepts(value) for value in values] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ THING: dict[str, Any] = {
     },
 }
 COUNTED: dict[str, Any] = {**THING, "properties": {**THING["properties"], "id": WHOLE}}
-ANY_BODY = {"requestBody": {"content": {"application/json": {"schema": {}}}}}
+ANY_BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": {"schema": {}}}}}
 
 
 def make_engine(

@@ -95,14 +95,8 @@ def test_a_sandbox_is_large_by_what_it_holds(sandbox: dict[str, Any], is_large: 
 def test_an_object_has_its_properties_and_no_others() -> None:
     schema = object_schema("a", a={"type": "integer"}, b={})
 
-    assert [schema.accepts(each) for each in ({"a": 1}, {"a": 1, "b": 2}, {}, {"a": "x"}, {"a": 1, "c": 2}, [])] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-        False,
-    ]
+    values: list[Any] = [{"a": 1}, {"a": 1, "b": 2}, {}, {"a": "x"}, {"a": 1, "c": 2}, []]
+    assert [schema.accepts(value) for value in values] == [True, True, False, False, False, False]
     assert object_schema(b={}).accepts({})
     assert not object_schema(b={}, at_least=1).accepts({})
 
