@@ -154,12 +154,18 @@ def _value(element: ElementTree.Element, definition: Any, document: Document) ->
     return found | {tag: _value(same[-1], {}, document) for tag, same in children.items() if tag not in known}
 
 
-def _properties(definition: Any, document: Document) -> dict[str, Any]:
-    """The properties of an object, with those of the parts of `allOf`."""
+def _properties(
+    definition: Any, document: Document, depth: int = 0, known: dict[int, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The properties of an object, with those of the parts of `allOf`; a part may be reached on very many paths."""
     schema = resolved(definition, document)
     found: dict[str, Any] = {}
-    for each in schema.get("allOf", ()):
-        found |= _properties(each, document)
+    known = {} if known is None else known
+    for part in schema.get("allOf", ()) if depth < MAX_DEPTH // 5 else ():
+        if id(part) not in known:
+            known[id(part)] = {}
+            known[id(part)] = _properties(part, document, depth + 1, known)
+        found |= known[id(part)]
     properties = schema.get("properties")
     return found | (properties if isinstance(properties, dict) else {})
 
