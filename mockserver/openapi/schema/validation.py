@@ -13,6 +13,7 @@ The two must agree, or a value could be rejected without a violation:
 A property test compares the validators on every schema of `openapi.yaml`.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice
@@ -39,6 +40,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
 MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
+MAX_COMBINED = 30_000
+"""The most combinations (`anyOf`, `oneOf`, `allOf`, `$ref`) that are followed to explain one value."""
+MAX_REJECTING = 1_000
+"""The most `anyOf` and `oneOf` that reject something. Where two alternatives contain the whole, their number doubles with
+each level of the value."""
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
 
@@ -80,10 +86,14 @@ class Schema:
         """All violations of the schema, at most MAX_VIOLATIONS; `location` is the value's own."""
         if self._fast.is_valid(value):
             return []
+        _effort.combined, _effort.rejecting = MAX_COMBINED, MAX_REJECTING
         try:
             errors = list(islice(self._slow.iter_errors(value), MAX_VIOLATIONS))
         except RecursionError:
             return [Violation(location, "depth", "is nested too deeply")]
+        except _TooManyCombinations:
+            message = "does not fit its schema, which combines too many others to say where"
+            return [Violation(location, "combinations", message)]
         found = [
             Violation(
                 (*location, *error.absolute_path),
@@ -179,6 +189,20 @@ class Schema:
         return names_all(self._whole, UNEVALUATED)
 
 
+class _TooManyCombinations(Exception):
+    """An explanation would take too long."""
+
+
+class _Effort(threading.local):
+    """What is left for the explanation that this thread makes."""
+
+    combined = MAX_COMBINED
+    rejecting = MAX_REJECTING
+
+
+_effort = _Effort()
+
+
 def _release(errors: "Iterable[ValidationError]") -> None:
     """Break the references between errors and to the value, so that the value is freed at once."""
     waiting = list(errors)
@@ -267,7 +291,19 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
         if definition and isinstance(instance, list) and not _unique().is_valid(instance):
             yield jsonschema.ValidationError(f"{instance!r} has non-unique elements")
 
+    def counted(word: str) -> Callable[..., Iterator[Any]]:
+        def follow(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+            _effort.combined -= 1
+            for error in known[word](validator, definition, instance, schema) or ():
+                _effort.rejecting -= word in {"anyOf", "oneOf"}
+                yield error
+            if _effort.combined < 0 or _effort.rejecting < 0:
+                raise _TooManyCombinations
+
+        return follow
+
     keywords: dict[str, Any] = {
+        **{word: counted(word) for word in ("anyOf", "oneOf", "allOf", "$ref")},
         "items": items,
         "pattern": pattern,
         "patternProperties": named,
