@@ -7,7 +7,7 @@ from effort import effort_within
 
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.wire.typed import items_of, properties_of, types_of
-from mockserver.openapi.wire.xml import decode_xml
+from mockserver.openapi.wire.xml import XmlError, decode_xml
 
 MOST = 2_000_000
 """Calls. Without a bound there would be a hundred times as many."""
@@ -36,6 +36,16 @@ def test_alternatives_that_contain_the_whole_are_explained_in_bounded_work(word:
         found = Schema(WHOLE, document).violations(value, ("body",))
 
     assert [(each.location, each.code) for each in found] == [(("body",), "combinations")]
+
+
+def test_many_alternatives_of_many_items_are_explained_in_bounded_work() -> None:
+    ways = [{"properties": {f"{n}": {"type": "array", "items": {"type": "integer"}}}} for n in range(100)]
+    value = {f"{n}": ["x"] * 100 for n in range(100)}
+
+    with effort_within(MOST):
+        found = Schema({"anyOf": ways}, {}).violations(value)
+
+    assert [each.code for each in found] == ["combinations"]
 
 
 def test_few_alternatives_are_explained_as_ever() -> None:
@@ -70,3 +80,15 @@ def test_xml_is_read_by_a_schema_that_contains_itself() -> None:
     definition = {"allOf": [WHOLE]}
 
     assert decode_xml(b"<a><y>1</y></a>", definition, {"components": {"schemas": {"Whole": definition}}}) == {"y": "1"}
+
+
+def test_xml_with_a_tag_of_megabytes_is_rejected_before_it_is_read() -> None:
+    tag = b"<a " + b" ".join(b'a%d="1"' % n for n in range(100_000)) + b"/>"
+
+    with pytest.raises(XmlError, match="a tag of more than"):
+        decode_xml(tag, {}, {})
+
+
+@pytest.mark.parametrize("text", [b"<a>" + b"x" * 1_000_000 + b"</a>", b'<a><b c="' + b"x" * 200_000 + b'"/></a>'])
+def test_xml_with_long_texts_is_read(text: bytes) -> None:
+    assert decode_xml(text, {}, {})

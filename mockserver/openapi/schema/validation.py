@@ -42,9 +42,9 @@ MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
 MAX_COMBINED = 30_000
 """The most combinations (`anyOf`, `oneOf`, `allOf`, `$ref`) that are followed to explain one value."""
-MAX_REJECTING = 1_000
-"""The most `anyOf` and `oneOf` that reject something. Where two alternatives contain the whole, their number doubles with
-each level of the value."""
+MAX_ERRORS = 5_000
+"""The most errors that are found to explain one value, those of all alternatives included. Each takes 3 kB. Where two
+alternatives contain the whole, their number doubles with each level of the value."""
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
 
@@ -86,14 +86,17 @@ class Schema:
         """All violations of the schema, at most MAX_VIOLATIONS; `location` is the value's own."""
         if self._fast.is_valid(value):
             return []
-        _effort.combined, _effort.rejecting = MAX_COMBINED, MAX_REJECTING
+        _effort.combined, _effort.errors = 0, []
         try:
             errors = list(islice(self._slow.iter_errors(value), MAX_VIOLATIONS))
         except RecursionError:
             return [Violation(location, "depth", "is nested too deeply")]
         except _TooManyCombinations:
+            _release(_effort.errors)
             message = "does not fit its schema, which combines too many others to say where"
             return [Violation(location, "combinations", message)]
+        finally:
+            _effort.errors = []
         found = [
             Violation(
                 (*location, *error.absolute_path),
@@ -194,13 +197,33 @@ class _TooManyCombinations(Exception):
 
 
 class _Effort(threading.local):
-    """What is left for the explanation that this thread makes."""
+    """What the explanation that this thread makes has followed and found so far."""
 
-    combined = MAX_COMBINED
-    rejecting = MAX_REJECTING
+    combined = 0
+    errors: "list[ValidationError]" = []
 
 
 _effort = _Effort()
+_COMBINING = frozenset(("anyOf", "oneOf", "allOf", "$ref"))
+_PASSING = frozenset(("allOf", "$ref", "$dynamicRef", "if", "items", "prefixItems", "properties", "patternProperties",
+                      "propertyNames", "dependentSchemas"))  # fmt: skip
+"""Keywords whose errors are those of other keywords."""
+Check = Callable[..., Iterable[Any] | None]
+
+
+def _bounded(word: str, check: Check) -> Check:
+    """The check of a keyword, which counts what it finds; it raises _TooManyCombinations."""
+
+    def bounded(*given: Any) -> Iterator[Any]:
+        _effort.combined += word in _COMBINING
+        for error in check(*given) or ():
+            if word not in _PASSING:
+                _effort.errors.append(error)
+            yield error
+        if _effort.combined > MAX_COMBINED or len(_effort.errors) > MAX_ERRORS:
+            raise _TooManyCombinations
+
+    return bounded
 
 
 def _release(errors: "Iterable[ValidationError]") -> None:
@@ -291,19 +314,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
         if definition and isinstance(instance, list) and not _unique().is_valid(instance):
             yield jsonschema.ValidationError(f"{instance!r} has non-unique elements")
 
-    def counted(word: str) -> Callable[..., Iterator[Any]]:
-        def follow(validator: Any, definition: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-            _effort.combined -= 1
-            for error in known[word](validator, definition, instance, schema) or ():
-                _effort.rejecting -= word in {"anyOf", "oneOf"}
-                yield error
-            if _effort.combined < 0 or _effort.rejecting < 0:
-                raise _TooManyCombinations
-
-        return follow
-
     keywords: dict[str, Any] = {
-        **{word: counted(word) for word in ("anyOf", "oneOf", "allOf", "$ref")},
         "items": items,
         "pattern": pattern,
         "patternProperties": named,
@@ -313,6 +324,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     }
     if leaves_unevaluated:
         keywords["unevaluatedProperties"] = lambda *_: ()
+    keywords = {word: _bounded(word, check) for word, check in {**known, **keywords}.items()}
     extended: type[Validator] = jsonschema.validators.extend(jsonschema.Draft202012Validator, keywords)
     return extended
 

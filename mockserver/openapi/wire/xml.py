@@ -14,6 +14,8 @@ MAX_DEPTH = 100
 """The most levels of elements that are read."""
 MAX_PARTS = 20_000
 """The most elements and attributes that are read: a text of 1 MB may have 200,000, which take half a second."""
+PIECE, MAX_TAG = 16 * 1024, 256 * 1024
+"""Bytes that are read at once, and the most of one tag: it is read as a whole, however many attributes it has."""
 Document = Mapping[str, Any]
 
 
@@ -86,7 +88,11 @@ def decode_xml(text: bytes, definition: Any, document: Document) -> Any:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.add_text
     try:
-        parser.Parse(text, True)
+        for at in range(0, len(text), PIECE):
+            parser.Parse(text[at : at + PIECE], False)
+            if at - parser.CurrentByteIndex > MAX_TAG:
+                raise XmlError(f"has a tag of more than {MAX_TAG} bytes")
+        parser.Parse(b"", True)
     except (expat.ExpatError, ValueError, LookupError) as problem:
         raise problem if isinstance(problem, XmlError) else XmlError(f"not XML: {problem}") from None
     return _value(reader.close(), definition, document)
