@@ -38,4 +38,4 @@ def test_too_many_arguments_are_refused() -> None:
 def test_a_long_run_of_escapes_is_decoded_as_urllib_decodes_it() -> None:
     text = "%E2%82%AC" * 5000 + "%ff%"
 
-    assert unquote(text) == parse.unquote(text)
+    assert percent.unquote(text) == parse.unquote(text)
