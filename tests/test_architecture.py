@@ -63,7 +63,7 @@ CALL_HOMES: dict[str, str | None] = {  # None: nowhere
     "uuid.uuid1": None,
     "uuid.uuid4": None,
     "os.urandom": None,
-    "secrets.token_hex": None,
+    "secrets.token_hex": "contract.callbacks.addresses",  # addresses that a live API may call; in no answer of ours
     "secrets.token_bytes": None,
     "secrets.token_urlsafe": None,
     "datetime.datetime.now": None,

@@ -1,12 +1,15 @@
 """Answers of the upstream: which are held back, with what headers they are sent, and as what the journal keeps them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, Capture, decoded_body
 from mockserver.contract.upstream import Headers, UpstreamResponse
 from mockserver.http import EMPTY_STATUSES, UPSTREAM_SOURCE, Response
 from mockserver.openapi.operations import is_json
 from mockserver.web.scopes import decode_text
+
+if TYPE_CHECKING:
+    from mockserver.contract.callbacks.relay import CallbackRelay, Redirection
 
 _OWN_HEADERS = frozenset({b"x-mock-violations", b"x-mock-source"})
 """Of an upstream that is a mockserver, too; ours take their place."""
@@ -46,3 +49,23 @@ def response_value(answer: UpstreamResponse, capture: Capture) -> Response:
         plain = decoded_body(capture.content, coding) if coding else capture.content
         content = iter(()) if plain is None else plain
     return Response(answer.status, answer.header(b"content-type"), content, tuple(headers), UPSTREAM_SOURCE)
+
+
+def with_own_callbacks(
+    relay: "CallbackRelay",
+    redirection: "Redirection | None",
+    answer: UpstreamResponse,
+    capture: Capture,
+    held: list[bytes],
+) -> tuple[Capture, list[bytes]]:
+    """The body as the client gets it, with its own URLs for callbacks, if it is not streamed; the headers, too."""
+    if redirection is not None:
+        redirection.note_answer(answer.status, capture)
+    content = b"".join(held) if capture.has_ended else None
+    made = relay.restored_answer(answer, content)
+    if made is None or made == content:
+        return capture, held
+    changed = Capture(max(len(made), CHECKED_BYTES))
+    changed.add(made)
+    changed.has_ended = True
+    return changed, [made]

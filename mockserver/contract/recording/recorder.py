@@ -10,7 +10,7 @@ time than to record it.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
@@ -115,6 +115,8 @@ class Recorder:
         self._waiting: deque[int] = deque()
         """The bytes of each group that the thread has got."""
         self._bodies = 0
+        self.restored: Callable[[bytes], bytes] = bytes
+        """Changes what the proxy has changed in a request back in the body of its answer."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lines = (folder / UNFINISHED).open("a+b")
@@ -244,6 +246,7 @@ class Recorder:
         content = passed.content
         if content is not None and passed.coding:
             content = decoded_body(content, passed.coding, BODY_BYTES)
+        content = content and self.restored(content)
         if content is None:
             answer["note"] = f"The body of {passed.size} bytes was not recorded."
         elif content and is_json(media_type):
