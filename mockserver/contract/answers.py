@@ -51,6 +51,16 @@ def response_value(answer: UpstreamResponse, capture: Capture) -> Response:
     return Response(answer.status, answer.header(b"content-type"), content, tuple(headers), UPSTREAM_SOURCE)
 
 
+def decoded_answer(answer: UpstreamResponse, capture: Capture, held: list[bytes]) -> tuple[Capture, list[bytes]]:
+    """A whole body without its content coding, if that can be undone, so that URLs in it can be replaced."""
+    coding = answer.header(b"content-encoding")
+    plain = decoded_body(b"".join(held), coding) if coding and capture.has_ended else None
+    if plain is None:
+        return capture, held
+    answer.remove_header(b"content-encoding")
+    return captured(plain), [plain]
+
+
 def with_own_callbacks(
     relay: "CallbackRelay",
     redirection: "Redirection | None",
@@ -61,11 +71,15 @@ def with_own_callbacks(
     """The body as the client gets it, with its own URLs for callbacks, if it is not streamed; the headers, too."""
     if redirection is not None:
         redirection.note_answer(answer.status, capture)
-    content = b"".join(held) if capture.has_ended else None
-    made = relay.restored_answer(answer, content)
-    if made is None or made == content:
-        return capture, held
-    changed = Capture(max(len(made), CHECKED_BYTES))
-    changed.add(made)
-    changed.has_ended = True
-    return changed, [made]
+    answer.headers = [(name, relay.restored(value)) for name, value in answer.headers]
+    content = b"".join(held) if capture.has_ended else b""
+    made = relay.restored(content)
+    return (capture, held) if made == content else (captured(made), [made])
+
+
+def captured(content: bytes) -> Capture:
+    """A body that was changed, whole."""
+    capture = Capture(max(len(content), CHECKED_BYTES))
+    capture.add(content)
+    capture.has_ended = True
+    return capture

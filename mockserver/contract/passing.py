@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockserver.contract.answers import answer_headers, is_held, response_value, with_own_callbacks
+from mockserver.contract.answers import answer_headers, decoded_answer, is_held, response_value, with_own_callbacks
 from mockserver.contract.callbacks.places import SEARCHED_BYTES, RequestParts
 from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture
 from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
@@ -265,6 +265,8 @@ class Passing:
         if self._proxy.fails and checked.refusal is not None:  # a form, which was not read first
             await self._refuse(checked.refusal)
             return
+        if self._proxy.relay is not None or self._proxy.recorder is not None:
+            capture, held = decoded_answer(answer, capture, held)
         if self._proxy.relay is not None:
             capture, held = with_own_callbacks(self._proxy.relay, self._redirection, answer, capture, held)
         response = response_value(answer, capture)
@@ -289,6 +291,9 @@ class Passing:
 
     async def _begin(self, answer: UpstreamResponse, violations: tuple[Violation, ...], content: bytes | None) -> None:
         headers = answer_headers(answer, self._request.method, None if content is None else len(content))
+        recorder = self._proxy.recorder
+        if recorder is not None:
+            headers = [(name, recorder.with_own_urls(value, self._request.base_url)) for name, value in headers]
         if self._proxy.settings.debug_headers:
             headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
             if violations:

@@ -21,9 +21,9 @@ import orjson
 from mockserver.contract.callbacks.addresses import CALLBACKS, Address, AddressBook
 from mockserver.contract.callbacks.places import BODY, CallbackPlace, RequestParts, find_places
 from mockserver.contract.callbacks.received import ReceivedCall, callback_violations, target_of
-from mockserver.contract.capture import CHECKED_BYTES, Capture, decoded_body
+from mockserver.contract.capture import CHECKED_BYTES, Capture
 from mockserver.contract.journal import open_sandbox, sandbox_of
-from mockserver.contract.upstream import Headers, UpstreamResponse, end_to_end
+from mockserver.contract.upstream import Headers, end_to_end
 from mockserver.engine.engine import Engine
 from mockserver.errors import SettingsError
 from mockserver.http import PROXY_SOURCE, Request, Response
@@ -110,21 +110,6 @@ class CallbackRelay:
     def restored(self, content: bytes) -> bytes:
         """Bytes of an answer with clients' own URLs. May be called by any thread."""
         return self._book.restored(content)
-
-    def restored_answer(self, answer: UpstreamResponse, content: bytes | None) -> bytes | None:
-        """The body of an answer with clients' own URLs, in the headers, too; `content` is None for one that is
-        streamed.
-        """
-        answer.headers = [(name, self.restored(value)) for name, value in answer.headers]
-        coding = answer.header(b"content-encoding")
-        if content is None or not coding:
-            return None if content is None else self.restored(content)
-        plain = decoded_body(content, coding)
-        made = self.restored(plain) if plain is not None else None
-        if made is None or made == plain:
-            return content
-        answer.remove_header(b"content-encoding")
-        return made
 
     # Requests
 

@@ -23,6 +23,7 @@ from mockserver.contract.exchange import RequestCheck
 from mockserver.contract.recording.aliases import Aliases
 from mockserver.contract.recording.episodes import Episode, entries_of
 from mockserver.contract.recording.redact import Redactor
+from mockserver.contract.recording.urls import UpstreamUrls
 from mockserver.contract.upstream import Headers, UpstreamResponse, UpstreamUrl
 from mockserver.engine.build import fixture_schema
 from mockserver.engine.engine import Engine
@@ -107,6 +108,7 @@ class Recorder:
         self._aliases = Aliases(taken=_ids_in(known))
         self._started = monotonic()
         self._address = str(upstream)
+        self._urls = UpstreamUrls(self._address)
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
         self._group: list[Passed] = []
         """Exchanges that the thread has not got yet."""
@@ -139,7 +141,7 @@ class Recorder:
 
     def with_own_urls(self, content: bytes, base_url: str) -> bytes:
         """An answer whose URLs of the upstream lead to the proxy, so that what is behind them is recorded, too."""
-        return content.replace(self._address.encode(), base_url.encode())
+        return self._urls.in_bytes(content, base_url)
 
     def add(  # noqa: PLR0917  called once
         self,
@@ -256,8 +258,8 @@ class Recorder:
                 answer |= self._other_body(passed, content)
             else:
                 self._aliases.learn(value)
-                if b"\\" in content or self._address.encode() in content:
-                    value = self._with_base_url(value)
+                if self._urls.are_in(content):
+                    value = self._urls.in_value(value, BASE_URL)
                 value = self._redactor.value(value, aliases=self._aliases, found=told)
                 encoded = orjson.dumps(value)
                 answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
@@ -269,7 +271,7 @@ class Recorder:
             answer["media_type"] = passed.media_type
         headers = self._redactor.headers(given)
         if headers:
-            headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
+            headers = self._urls.in_value({name.lower(): text for name, text in headers.items()}, BASE_URL)
             self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
             answer["headers"] = {self._aliases.text(name): self._aliases.text(text) for name, text in headers.items()}
         return answer
@@ -280,7 +282,7 @@ class Recorder:
                 self._aliases.learn(orjson.loads(line))
             except orjson.JSONDecodeError:
                 break
-        content = self._redactor.content(content.replace(self._address.encode(), BASE_URL.encode()))
+        content = self._redactor.content(self._urls.in_bytes(content, BASE_URL))
         try:
             text = self._aliases.text(content.decode())
         except UnicodeDecodeError:
@@ -288,15 +290,6 @@ class Recorder:
         if len(text) > INLINE_BYTES or "\0" in text:
             return self._in_file(text.encode(), passed.media_type)
         return {"text": text}
-
-    def _with_base_url(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return value.replace(self._address, BASE_URL)
-        if isinstance(value, list):
-            return [self._with_base_url(each) for each in value]
-        if isinstance(value, dict):
-            return {name: self._with_base_url(each) for name, each in value.items()}
-        return value
 
     def _in_file(self, content: bytes, media_type: str) -> dict[str, Any]:
         folder = self._folder / BODIES
