@@ -21,7 +21,7 @@ import orjson
 from mockserver.contract.callbacks.addresses import CALLBACKS, Address, AddressBook
 from mockserver.contract.callbacks.places import BODY, CallbackPlace, RequestParts, find_places
 from mockserver.contract.callbacks.received import ReceivedCall, callback_violations, target_of
-from mockserver.contract.capture import CHECKED_BYTES, Capture
+from mockserver.contract.capture import CHECKED_BYTES, Capture, decoded_body
 from mockserver.contract.journal import open_sandbox, sandbox_of
 from mockserver.contract.upstream import Headers, end_to_end
 from mockserver.engine.engine import Engine
@@ -29,7 +29,6 @@ from mockserver.errors import SettingsError
 from mockserver.http import PROXY_SOURCE, Request, Response
 from mockserver.openapi.operations import Operation
 from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
-from mockserver.redaction import shown_path
 from mockserver.sandbox.callbacks import Attempt, Callback, State
 from mockserver.sandbox.ids import digest
 from mockserver.settings.table import Settings
@@ -130,13 +129,14 @@ class CallbackRelay:
 
     def note_answer(self, address: Address, id_: str, *, is_success: bool) -> None:
         """The API has answered: list the callback under this id, or its own if it is empty or taken."""
+        address.shown_id = address.id
         sandbox = open_sandbox(self._engine, *address.sandbox)
         if sandbox is None:
             return
         with sandbox.transaction:
             outbox = sandbox.open_outbox() if is_success or address.early else sandbox.outbox
-            is_taken = outbox is not None and outbox.find(id_) is not None
-            address.shown_id = address.id if not id_ or is_taken else id_
+            if id_ and not (outbox is not None and outbox.find(id_)):
+                address.shown_id = id_
             if is_success and not address.early and outbox is not None:
                 outbox.note_request(Callback(address.shown_id, 0, "", address.target, "", math.inf, is_received=True))
         early, address.early = address.early, []
@@ -170,10 +170,13 @@ class CallbackRelay:
                 body = await _read_body(receive)
             if body is None:
                 return problem(413, "Content Too Large", f"A callback may have {MAX_PAYLOAD} bytes.")
-            media_type = read_headers(scope).get("content-type", "")
+            headers = read_headers(scope)
             query = scope["query_string"].decode("latin-1")
-            call = ReceivedCall(scope["method"], path, query, media_type, body)
-            return await self._pass_on(address, call, scope["headers"])
+            plain = decoded_body(body, headers.get("content-encoding", ""), MAX_PAYLOAD)
+            call = ReceivedCall(
+                scope["method"], path, query, headers.get("content-type", ""), body if plain is None else plain
+            )
+            return await self._pass_on(address, call, body, scope["headers"])
         except TimeoutError:
             return problem(408, "Request Timeout", f"The body did not arrive within {READ_SECONDS:g} seconds.")
         except ConnectionResetError:
@@ -192,21 +195,23 @@ class CallbackRelay:
             return problem(503, "Service Unavailable", detail).with_headers(("Retry-After", "1"))
         return None
 
-    async def _pass_on(self, address: Address, call: ReceivedCall, headers: Headers) -> Response:
+    async def _pass_on(self, address: Address, call: ReceivedCall, body: bytes, headers: Headers) -> Response:
+        """Pass a call on with its body as it came, and record it; returns the answer to the API."""
         violations = callback_violations(address.place, call)
         callback = Callback(
             "", 0, "", target_of(address.target, call), "", payload=call.body, method=call.method,
             media_type=call.media_type, is_received=True, violations=violations_text(violations) if violations else "",
         )  # fmt: skip
         if violations:
-            _log.warning("a callback to %s is not as the document says: %s", shown_path(callback.target), violations[0])
+            place = "/".join(map(str, violations[0].location))
+            _log.warning("a callback is not as the document says: %s (%s)", place, violations[0].code)
         if self._fails and any(each.code not in WARNINGS for each in violations):
             result, answer = DeliveryResult(State.REFUSED, error=NOT_DESCRIBED), None
         elif self._settings.callbacks == "inbox":
             result, answer = DeliveryResult(State.KEPT, 204), None
         else:
             passed = self._passed_headers(headers, callback.violations)
-            send = partial(exchange, callback, self._rules, passed)
+            send = partial(exchange, callback._replace(payload=body), self._rules, passed)
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(MAX_WORKERS, "mockserver-callbacks")
             result, answer = await asyncio.get_running_loop().run_in_executor(self._threads, send)

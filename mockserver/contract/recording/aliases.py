@@ -11,6 +11,7 @@ LEAST_ID = 10
 """The least characters of an id that is replaced."""
 _WORDS = re.compile(r"[A-Za-z0-9_~-]{10,200}")
 """What an id may be a part of: the alias is looked up for each of these, and for each UUID in it."""
+_DIGIT = re.compile(r"[0-9]")
 _PREFIX = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,2}[_-](?=.*\d)")
 _HEX = frozenset("0123456789abcdef")
 
@@ -28,6 +29,8 @@ class Aliases:
         """All ids that answers have told, as they are written: aliases, and ids that stay."""
         self._own: set[str] = set()
         """Texts that the client sent before an answer had them: ids that it brings along, which stay."""
+        self._need_digits = True
+        """Whether all ids that are replaced have a digit, as almost all do, so that most texts need no search."""
         self.count = taken
 
     def learn(self, value: Any, name: str = "") -> None:
@@ -66,13 +69,14 @@ class Aliases:
             return
         if is_generated_id(id_):
             self.count += 1
+            self._need_digits = self._need_digits and _DIGIT.search(id_) is not None
             alias = self._of[id_] = alias_of(id_, self.count)
             self._made.add(alias)
             self._ids.add(alias)
 
     def text(self, text: str, found: set[str] | None = None) -> str:
         """A text with aliases for all ids that are known by now; a text that is an id is added to `found`."""
-        if self._of and len(text) >= LEAST_ID:
+        if self._of and len(text) >= LEAST_ID and not (self._need_digits and _DIGIT.search(text) is None):
             text = _WORDS.sub(self._replaced, text)
         if found is not None and text in self._ids:
             found.add(text)

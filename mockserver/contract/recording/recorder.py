@@ -51,6 +51,8 @@ BODY_BYTES = 32 * 1024 * 1024
 """The most bytes of a body that is recorded."""
 INLINE_BYTES = 32 * 1024
 """The most bytes of a body that stands in the fixture file itself."""
+SMALL_BYTES = INLINE_BYTES // 16
+"""The bytes of a body that is not larger than INLINE_BYTES after its redaction in any case."""
 GROUP_SECONDS = 0.1
 """How long an exchange may wait until it is written; a proxy that is killed loses those that wait."""
 GROUP_BYTES = 256 * 1024
@@ -261,8 +263,7 @@ class Recorder:
                 if self._urls.are_in(content):
                     value = self._urls.in_value(value, BASE_URL)
                 value = self._redactor.value(value, aliases=self._aliases, found=told)
-                encoded = orjson.dumps(value)
-                answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
+                answer |= {"body": value} if len(content) <= SMALL_BYTES else self._json_body(value, media_type)
         elif content:
             answer |= self._other_body(passed, content)
         if passed.media_type and passed.media_type.replace(" ", "").lower() not in {
@@ -275,6 +276,10 @@ class Recorder:
             self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
             answer["headers"] = {self._aliases.text(name): self._aliases.text(text) for name, text in headers.items()}
         return answer
+
+    def _json_body(self, value: Any, media_type: str) -> dict[str, Any]:
+        encoded = orjson.dumps(value)
+        return {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
 
     def _other_body(self, passed: Passed, content: bytes) -> dict[str, Any]:
         for line in content[: 4 * INLINE_BYTES].splitlines() if content[:1] == b"{" else ():

@@ -140,5 +140,5 @@ def callback_json(callback: Callback) -> dict[str, Any]:
             {**each._asdict(), "at": iso_instant(each.at), "error": redacted_text(each.error)}
             for each in callback.attempts
         ],
-        "violations": orjson.loads(callback.violations or b"[]"),
+        "violations": redacted_json(orjson.loads(callback.violations or b"[]")),
     }
