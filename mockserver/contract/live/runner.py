@@ -1,10 +1,13 @@
 """Sends planned requests to a live API within a budget, and checks the answers against the document."""
 
 import asyncio
+import base64
+import re
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -21,6 +24,8 @@ from mockserver.sandbox.journal import retry_after_seconds
 
 MAX_WAIT = 60.0
 """The longest Retry-After that is waited for, in seconds; a longer one ends the run."""
+_IN_QUOTES, _ESCAPES = re.compile(r'[\\"`$]'), re.compile(r"\\.", re.DOTALL)
+"""Characters that a shell reads in double quotes, and how they are written there."""
 MAX_FAILURES = 3
 """Requests without any answer, one after another, after which a run ends."""
 
@@ -258,7 +263,7 @@ class LiveRunner:
         headers, query = self._credential(planned)
         target = planned.target
         if query:
-            target += ("&" if "?" in target else "?") + "&".join(f"{name}={value}" for name, value in query.items())
+            target += ("&" if "?" in target else "?") + urlencode(query)
         content = planned.content
         headers = {**planned.headers, **headers}
         headers.setdefault("Accept", "*/*")
@@ -319,32 +324,41 @@ class LiveRunner:
         except orjson.JSONDecodeError:
             return
         if operation.method == "POST" and isinstance(value, dict):
-            name = next((each for each in ("id", "slug") if isinstance(value.get(each), str)), None)
-            if name is not None:
-                self._created[operation.path] = value[name]
-        rows = value.get("data") if isinstance(value, dict) else value
-        if operation.method == "GET" and isinstance(rows, list) and rows and isinstance(rows[0], dict):
-            id_ = rows[0].get("id")
-            if isinstance(id_, str) and "{" not in operation.path:
+            made = next(filter(None, map(_id_text, map(value.get, ("id", "slug")))), "")
+            if made:
+                self._created[operation.path] = made
+        if operation.method == "GET" and "{" not in operation.path:
+            rows = _rows(value)
+            id_ = _id_text(rows[0].get("id")) if rows else ""
+            if id_:
                 self._ids[operation.path] = id_
 
     def _curl(self, planned: PlannedRequest, target: str, headers: Mapping[str, str]) -> str:
         parts = ["curl", "-i"]
         if planned.operation.method != "GET":
             parts += ["-X", planned.operation.method]
-        shown = f"${self._variable}"
-        words = [shlex.quote(self._hidden(f"{self._upstream.url}{target}", shown))]
+        words = [self._word(f"{self._upstream.url}{target}")]
         for name, value in headers.items():
             if name not in {"Accept", "User-Agent"}:
-                words.append(f'-H "{name}: {self._hidden(value, shown)}"')
+                words.append(f"-H {self._quoted(f'{name}: {value}')}")
         if planned.content:
-            words += ["--data-binary", shlex.quote(self._hidden(planned.content.decode("utf-8", "replace"), shown))]
+            words += ["--data-binary", self._word(planned.content.decode("utf-8", "replace"))]
         return " ".join([*parts, *words])
 
-    def _hidden(self, text: str, shown: str) -> str:
-        for token, name in ((self._other_token, f"{shown}_2"), (self._token, shown)):
-            text = text.replace(token, name) if token else text
-        return text
+    def _word(self, text: str) -> str:
+        """A text as a word of a shell, in which variables stand for credentials."""
+        quoted = self._quoted(text)
+        return quoted if "$" in _ESCAPES.sub("", quoted) else shlex.quote(text)
+
+    def _quoted(self, text: str) -> str:
+        """A text in double quotes, in which variables stand for credentials."""
+        for token, name in ((self._other_token, f"{self._variable}_2"), (self._token, self._variable)):
+            if token:
+                encoded = base64.b64encode(token.encode()).decode()  # of basic authentication
+                text = text.replace(encoded, f"\0(printf %s \1\0{name}\1 | base64)")
+                text = text.replace(token, f"\0{name}").replace(quote(token, safe=""), f"\0{name}")
+        text = _IN_QUOTES.sub(r"\\\g<0>", text).replace("\0", "$").replace("\1", '"')
+        return f'"{text}"'
 
 
 def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes]], capture: Capture) -> Response:
@@ -354,6 +368,19 @@ def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes
     body: Any = iter(()) if content is None else content
     kept = tuple(each for each in texts if each[0].lower() not in {"content-type", "content-length"})
     return Response(status, media_type, body, kept, "upstream")
+
+
+def _id_text(value: Any) -> str:
+    """An id as it is written in a path; empty for what is none."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    """The things in a list, which may be the whole answer, its `data`, or its only list of objects."""
+    if isinstance(value, dict):
+        lists = [each for each in value.values() if isinstance(each, list) and each and isinstance(each[0], dict)]
+        value = value["data"] if isinstance(value.get("data"), list) else lists[0] if len(lists) == 1 else None
+    return value if isinstance(value, list) and value and isinstance(value[0], dict) else []
 
 
 def shown_body(exchange: LiveExchange, most: int = 500) -> str:
