@@ -142,9 +142,9 @@ class LiveRunner:
         self._token = token
         self._other_token = other_token
         self._variable = variable
-        self._ids: dict[str, str] = {}
-        """Ids that lists have told, by the path of the list."""
-        self._created: dict[str, str] = {}
+        self._ids: dict[str, tuple[str | int, ...]] = {}
+        """Ids that lists have told, by the path of the list: those of the first thing in it."""
+        self._created: dict[str, tuple[str | int, ...]] = {}
         """Ids of things that this run has created, in the same way."""
         self._due = 0.0
         """When the next request may be sent, in the event loop's time."""
@@ -244,19 +244,21 @@ class LiveRunner:
             self.result.spent[price.unit] = self._spent(price) + price.amount
 
     def _is_own(self, request: PlannedRequest) -> bool:
-        return all(value in self._created.values() for value in request.path.values())
+        created = {str(id_) for ids in self._created.values() for id_ in ids}
+        return all(value in created for value in request.path.values())
 
     def _with_known_ids(self, request: PlannedRequest) -> PlannedRequest:
         """The request with ids of things that exist: for reads, those of lists; else those that this run created."""
         if request.origin in {PROBE, RECORDED} or not request.path:
             return request
         collection = request.operation.path.partition("/{")[0]
-        known = self._created.get(collection) or (
-            self._ids.get(collection) if request.operation.method in READING else None
-        )
-        if known is None or len(request.path) != 1:
+        listed = self._ids.get(collection, ()) if request.operation.method in READING else ()
+        known = self._created.get(collection) or listed
+        takes_number = any("integer" in each.types for each in request.operation.parameters if each.location == "path")
+        fitting = [each for each in known if isinstance(each, str) or takes_number]
+        if not fitting or len(request.path) != 1:
             return request
-        return replace(request, path=dict.fromkeys(request.path, known))
+        return replace(request, path=dict.fromkeys(request.path, str(fitting[0])))
 
     async def _exchange(self, planned: PlannedRequest) -> LiveExchange:
         operation = planned.operation
@@ -324,14 +326,13 @@ class LiveRunner:
         except orjson.JSONDecodeError:
             return
         if operation.method == "POST" and isinstance(value, dict):
-            made = next(filter(None, map(_id_text, map(value.get, ("id", "slug")))), "")
+            made = _ids_of(value, ("id", "slug"))
             if made:
                 self._created[operation.path] = made
         if operation.method == "GET" and "{" not in operation.path:
-            rows = _rows(value)
-            id_ = _id_text(rows[0].get("id")) if rows else ""
-            if id_:
-                self._ids[operation.path] = id_
+            made = _ids_of(next(iter(_rows(value)), {}), ("id",))
+            if made:
+                self._ids[operation.path] = made
 
     def _curl(self, planned: PlannedRequest, target: str, headers: Mapping[str, str]) -> str:
         parts = ["curl", "-i"]
@@ -342,7 +343,7 @@ class LiveRunner:
             if name not in {"Accept", "User-Agent"}:
                 words.append(f"-H {self._quoted(f'{name}: {value}')}")
         if planned.content:
-            words += ["--data-binary", self._word(planned.content.decode("utf-8", "replace"))]
+            words += ["--data-binary", shlex.quote(self._hidden(planned.content.decode("utf-8", "replace"), "$"))]
         return " ".join([*parts, *words])
 
     def _word(self, text: str) -> str:
@@ -352,13 +353,18 @@ class LiveRunner:
 
     def _quoted(self, text: str) -> str:
         """A text in double quotes, in which variables stand for credentials."""
+        if self._token:
+            encoded = base64.b64encode(self._token.encode()).decode()  # of basic authentication
+            text = text.replace(encoded, f"\0(printf %s \1\0{self._variable}\1 | base64)")
+        text = _IN_QUOTES.sub(r"\\\g<0>", self._hidden(text, "\0"))
+        return '"{}"'.format(text.replace("\0", "$").replace("\1", '"'))
+
+    def _hidden(self, text: str, mark: str) -> str:
+        """A text with names of variables after this mark in place of credentials."""
         for token, name in ((self._other_token, f"{self._variable}_2"), (self._token, self._variable)):
-            if token:
-                encoded = base64.b64encode(token.encode()).decode()  # of basic authentication
-                text = text.replace(encoded, f"\0(printf %s \1\0{name}\1 | base64)")
-                text = text.replace(token, f"\0{name}").replace(quote(token, safe=""), f"\0{name}")
-        text = _IN_QUOTES.sub(r"\\\g<0>", text).replace("\0", "$").replace("\1", '"')
-        return f'"{text}"'
+            for form in (token, quote(token, safe="")) if token else ():
+                text = text.replace(form, f"{mark}{name}")
+        return text
 
 
 def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes]], capture: Capture) -> Response:
@@ -370,9 +376,10 @@ def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes
     return Response(status, media_type, body, kept, "upstream")
 
 
-def _id_text(value: Any) -> str:
-    """An id as it is written in a path; empty for what is none."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+def _ids_of(value: Mapping[str, Any], names: Sequence[str]) -> tuple[str | int, ...]:
+    """The ids of a thing that a path may have."""
+    found = (value.get(name) for name in names)
+    return tuple(each for each in found if isinstance(each, str | int) and not isinstance(each, bool))
 
 
 def _rows(value: Any) -> list[dict[str, Any]]:
