@@ -100,7 +100,7 @@ def write_document(folder: Path) -> str:
     schema = {"type": "object", "required": ["state"], "properties": {"state": {"enum": ["done", "failed"]}}}
     sent = {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}, "responses": {}}}
     job = {"content": {"application/json": {"schema": {"type": "object"}}}, "description": "ok"}
-    form = {"content": {"application/json": {}, "application/x-www-form-urlencoded": {}}}
+    form: Any = {"content": {"application/json": {}, "application/x-www-form-urlencoded": {}}}
     start = {"requestBody": form, "responses": {"201": job},
              "callbacks": {"done": {"{$request.body#/webhook}": sent}}}  # fmt: skip
     paths = {"/jobs": {"post": start, "get": {"responses": {"200": job}}}}

@@ -8,7 +8,7 @@ one attempt for each call, and answers the API as the client answers: to try aga
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from functools import partial
@@ -50,6 +50,8 @@ MAX_WORKERS, MAX_UNDER_WAY = 16, 64
 """The most calls that are passed on at the same time, and the most with those that wait for it."""
 READ_SECONDS = 30.0
 """How long a call's body may take to arrive."""
+PIECE = 256 * 1024
+"""The most bytes of a body that are sent at once."""
 MAX_ID = 200
 NOT_DESCRIBED = "it is not as the document says"
 _NOT_PASSED = frozenset({b"host", b"content-length", b"accept-encoding", b"expect"})
@@ -280,7 +282,7 @@ class Redirection:
             parts, self._made = self._relay.replaced(parts, self._places, self._request)
         for each in self._made:
             self._relay.add(each, self._request)
-        return parts
+        return parts._replace(body=_pieces(parts.body)) if isinstance(parts.body, bytes) else parts
 
     def note_answer(self, status: int, body: Capture) -> None:
         """The API has answered the request; its answer may tell the id of what the callbacks are about."""
@@ -298,6 +300,16 @@ class Redirection:
         made, self._made = self._made, []
         for each in made:
             self._relay.note_answer(each, self._id, is_success=self._is_success)
+
+
+def _pieces(body: bytes) -> AsyncIterator[bytes] | bytes:
+    """A large body in pieces, between which other requests are answered."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), PIECE):
+            yield body[start : start + PIECE]
+
+    return pieces() if len(body) > PIECE else body
 
 
 def _may_follow(address: Address, path: str) -> bool:

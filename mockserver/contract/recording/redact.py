@@ -100,9 +100,7 @@ class Redactor:
         """
         return self._value(value, name, in_logprobs, aliases, found)
 
-    def _value(  # noqa: PLR0917  called for each value; keywords would take half as long again
-        self, value: Any, name: str, in_logprobs: bool, aliases: Aliases, found: set[str] | None
-    ) -> Any:
+    def _value(self, value: Any, name: str, in_logprobs: bool, aliases: Aliases, found: set[str] | None) -> Any:
         if self._names and name.lower() in self._names:
             return _blank(value)
         if isinstance(value, str):

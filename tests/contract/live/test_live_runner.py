@@ -262,10 +262,10 @@ def test_the_command_of_a_request_hides_the_token(engine: Any, planned: Any, tmp
     ]
 
 
-def test_an_id_that_is_a_number_is_taken_where_the_path_has_numbers() -> None:
+def test_an_id_that_is_a_number_is_taken_where_the_path_has_numbers(tmp_path: Path) -> None:
     number = {**ID, "schema": {"type": "integer", "example": 1}}
     reads = {"get": {"operationId": "readJob", "parameters": [number], "responses": OK}}
-    engine = foreign_engine(make_document({**PATHS, "/jobs/{id}": reads}))
+    engine = foreign_engine(make_document({**PATHS, "/jobs/{id}": reads}), tmp_path)
     planned = {each.operation.key: each for each in Planner(engine.services).examples()}
     api = FakeApi((200, [{"id": 5}]))
 
@@ -283,9 +283,11 @@ def test_an_id_that_is_a_number_is_taken_where_the_path_has_numbers() -> None:
         ({"type": "apiKey", "in": "header", "name": "X-Key"}, 'curl -i http://api.example/jobs -H "X-Key: $API_TOKEN"'),
     ],
 )  # fmt: skip
-def test_the_command_of_a_request_hides_every_form_of_a_credential(scheme: dict[str, Any], command: str) -> None:
+def test_the_command_of_a_request_hides_every_form_of_a_credential(
+    scheme: dict[str, Any], command: str, tmp_path: Path
+) -> None:
     security = {"security": [{"token": []}], "components": {"securitySchemes": {"token": scheme}}}
-    engine = foreign_engine(make_document(PATHS, **security))
+    engine = foreign_engine(make_document(PATHS, **security), tmp_path)
     planned = {each.operation.key: each for each in Planner(engine.services).examples()}
     made = LiveRunner(engine, FakeApi(), ALL, token="ann:p+w/$")
 

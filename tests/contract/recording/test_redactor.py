@@ -157,7 +157,9 @@ def test_an_archive_that_cannot_be_read_is_redacted_as_bytes() -> None:
 
 
 TEXTS = st.lists(
-    st.sampled_from(["plain", "batch", "s3cr3t-of-ann", "x s3cr3t-of-ann", "ann@example.org", "token=abc", "Bearer x1234567"])
+    st.sampled_from(
+        ["plain", "batch", "s3cr3t-of-ann", "x s3cr3t-of-ann", "ann@example.org", "token=abc", "Bearer x1234567"]
+    )
     | st.text(max_size=12),
     max_size=6,
 )
