@@ -51,26 +51,25 @@ def response_value(answer: UpstreamResponse, capture: Capture) -> Response:
     return Response(answer.status, answer.header(b"content-type"), content, tuple(headers), UPSTREAM_SOURCE)
 
 
-def decoded_answer(answer: UpstreamResponse, capture: Capture, held: list[bytes]) -> tuple[Capture, list[bytes]]:
-    """A whole body without its content coding, if that can be undone, so that URLs in it can be replaced."""
-    coding = answer.header(b"content-encoding")
-    plain = decoded_body(b"".join(held), coding) if coding and capture.has_ended else None
-    if plain is None:
-        return capture, held
-    answer.remove_header(b"content-encoding")
-    return captured(plain), [plain]
-
-
-def with_own_callbacks(
-    relay: "CallbackRelay",
+def changeable_answer(
+    relay: "CallbackRelay | None",
     redirection: "Redirection | None",
     answer: UpstreamResponse,
     capture: Capture,
     held: list[bytes],
 ) -> tuple[Capture, list[bytes]]:
-    """The body as the client gets it, with its own URLs for callbacks, if it is not streamed; the headers, too."""
+    """The body, if it is whole, without a content coding, so that URLs in it can be replaced, and with the client's own
+    URLs for callbacks; the headers, too.
+    """
+    coding = answer.header(b"content-encoding")
+    plain = decoded_body(b"".join(held), coding) if coding and capture.has_ended else None
+    if plain is not None:
+        answer.remove_header(b"content-encoding")
+        capture, held = captured(plain), [plain]
     if redirection is not None:
         redirection.note_answer(answer.status, capture)
+    if relay is None:
+        return capture, held
     answer.headers = [(name, relay.restored(value)) for name, value in answer.headers]
     content = b"".join(held) if capture.has_ended else b""
     made = relay.restored(content)

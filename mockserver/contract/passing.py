@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockserver.contract.answers import answer_headers, decoded_answer, is_held, response_value, with_own_callbacks
+from mockserver.contract.answers import answer_headers, changeable_answer, is_held, response_value
 from mockserver.contract.callbacks.places import SEARCHED_BYTES, RequestParts
 from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture
 from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
@@ -266,9 +266,7 @@ class Passing:
             await self._refuse(checked.refusal)
             return
         if self._proxy.relay is not None or self._proxy.recorder is not None:
-            capture, held = decoded_answer(answer, capture, held)
-        if self._proxy.relay is not None:
-            capture, held = with_own_callbacks(self._proxy.relay, self._redirection, answer, capture, held)
+            capture, held = changeable_answer(self._proxy.relay, self._redirection, answer, capture, held)
         response = response_value(answer, capture)
         violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
         if self._proxy.fails and any(each.code not in WARNINGS for each in violations):

@@ -118,7 +118,9 @@ def _payload_json(callback: Callback) -> Any:
         return _shown(callback.payload.decode("utf-8", "replace"), callback)
     try:
         return _shown(orjson.loads(callback.payload), callback)
-    except orjson.JSONDecodeError:  # of a received one
+    except orjson.JSONDecodeError:
+        if not callback.is_received:
+            raise
         return _shown(callback.payload.decode("utf-8", "replace"), callback)
 
 
