@@ -340,7 +340,7 @@ def _as_upstream_error(error: Exception) -> Exception:
         (aiohttp.http.HttpProcessingError, 502, "The upstream sent no valid HTTP: {}."),
         (ConnectionError, 502, "The upstream broke off: {}."),
     )
-    said = (" ".join(str(error).split())[:MAX_SAID] or type(error).__name__).rstrip(".")
+    said = (" ".join(str(error).replace(" ssl:default", "").split())[:MAX_SAID] or type(error).__name__).rstrip(".")
     return next(
         (UpstreamError(status, text.format(said)) for kind, status, text in rows if isinstance(error, kind)), error
     )
