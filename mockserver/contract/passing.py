@@ -274,7 +274,7 @@ class Passing:
             return
         content = b"".join(held) if capture.has_ended else None
         if content is not None and self._proxy.recorder is not None:
-            content = self._proxy.recorder.with_own_urls(content, self._request.base_url)
+            content = self._proxy.recorder.urls.in_bytes(content, self._request.base_url)
         await self._begin(answer, (*checked.violations, *violations), content)
         if content is not None:
             self._unwatch()
@@ -291,7 +291,7 @@ class Passing:
         headers = answer_headers(answer, self._request.method, None if content is None else len(content))
         recorder = self._proxy.recorder
         if recorder is not None:
-            headers = [(name, recorder.with_own_urls(value, self._request.base_url)) for name, value in headers]
+            headers = recorder.urls.in_headers(headers, self._request.base_url)
         if self._proxy.settings.debug_headers:
             headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
             if violations:

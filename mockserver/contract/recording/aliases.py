@@ -7,6 +7,7 @@ from typing import Any
 from mockserver.fixtures.ids import MAX_LENGTH, UUID, is_generated_id, is_id_name
 
 MAX_IDS = 100_000
+UUID_DASHES = 4
 LEAST_ID = 10
 """The least characters of an id that is replaced."""
 _WORDS = re.compile(r"[A-Za-z0-9_~-]{10,200}")
@@ -35,33 +36,37 @@ class Aliases:
 
     def learn(self, value: Any, name: str = "") -> None:
         """Find ids in a JSON value: members named `id`, `…_id` or `…Id`, and UUIDs."""
-        if isinstance(value, dict):
+        if isinstance(value, str):
+            if value and len(value) <= MAX_LENGTH:
+                if is_id_name(name):
+                    self.add(value)
+                    self._ids.add(self._of.get(value, value))
+                if value.count("-") >= UUID_DASHES:
+                    for found in UUID.findall(value):
+                        self.add(found)
+        elif isinstance(value, dict):
             for key, each in value.items():
                 self.learn(each, key)
         elif isinstance(value, list):
             for each in value:
                 self.learn(each, name)
-        elif isinstance(value, str) and len(value) <= MAX_LENGTH and value:
-            if is_id_name(name):
-                self.add(value)
-                self._ids.add(self._of.get(value, value))
-            for found in _uuids(value):
-                self.add(found)
         elif isinstance(value, int) and is_id_name(name):
             self._ids.add(str(value))
 
     def keep(self, value: Any) -> None:
         """Do not replace the texts in a request that no answer has had."""
-        if isinstance(value, dict):
+        if isinstance(value, str):
+            if LEAST_ID <= len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
+                if value not in self._of:
+                    self._own.add(value)
+                if value.count("-") >= UUID_DASHES:
+                    self._own.update([each for each in UUID.findall(value) if each not in self._of])
+        elif isinstance(value, dict):
             for each in value.values():
                 self.keep(each)
         elif isinstance(value, list):
             for each in value:
                 self.keep(each)
-        elif isinstance(value, str) and LEAST_ID <= len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
-            if value not in self._of:
-                self._own.add(value)
-            self._own.update([each for each in _uuids(value) if each not in self._of])
 
     def add(self, id_: str) -> None:
         """Replace this id from now on, if it looks made by a machine."""
@@ -119,7 +124,3 @@ def _like(char: str, digit: str, *, is_hex: bool) -> str:
         return char
     made = digit if is_hex else "abcdefghijklmnop"[int(digit, 16)]
     return made.upper() if char.isupper() else made
-
-
-def _uuids(text: str) -> list[str]:
-    return UUID.findall(text) if text.count("-") >= 4 else []

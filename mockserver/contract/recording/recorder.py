@@ -110,7 +110,8 @@ class Recorder:
         self._aliases = Aliases(taken=_ids_in(known))
         self._started = monotonic()
         self._address = str(upstream)
-        self._urls = UpstreamUrls(self._address)
+        self.urls = UpstreamUrls(self._address)
+        """By which the upstream's URLs in answers lead to the proxy, so that what is behind them is recorded, too."""
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
         self._group: list[Passed] = []
         """Exchanges that the thread has not got yet."""
@@ -140,10 +141,6 @@ class Recorder:
         sandbox = engine.sandboxes.open(engine.lane(request))
         with sandbox.transaction:
             return replay_answer(self._recordings, facts, request, sandbox, sandbox.clock.now())
-
-    def with_own_urls(self, content: bytes, base_url: str) -> bytes:
-        """An answer whose URLs of the upstream lead to the proxy, so that what is behind them is recorded, too."""
-        return self._urls.in_bytes(content, base_url)
 
     def add(  # noqa: PLR0917  called once
         self,
@@ -260,8 +257,8 @@ class Recorder:
                 answer |= self._other_body(passed, content)
             else:
                 self._aliases.learn(value)
-                if self._urls.are_in(content):
-                    value = self._urls.in_value(value, BASE_URL)
+                if self.urls.are_in(content):
+                    value = self.urls.in_value(value, BASE_URL)
                 value = self._redactor.value(value, aliases=self._aliases, found=told)
                 answer |= {"body": value} if len(content) <= SMALL_BYTES else self._json_body(value, media_type)
         elif content:
@@ -272,7 +269,7 @@ class Recorder:
             answer["media_type"] = passed.media_type
         headers = self._redactor.headers(given)
         if headers:
-            headers = self._urls.in_value({name.lower(): text for name, text in headers.items()}, BASE_URL)
+            headers = self.urls.in_value({name.lower(): text for name, text in headers.items()}, BASE_URL)
             self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
             answer["headers"] = {self._aliases.text(name): self._aliases.text(text) for name, text in headers.items()}
         return answer
@@ -287,7 +284,7 @@ class Recorder:
                 self._aliases.learn(orjson.loads(line))
             except orjson.JSONDecodeError:
                 break
-        content = self._redactor.content(self._urls.in_bytes(content, BASE_URL))
+        content = self._redactor.content(self.urls.in_bytes(content, BASE_URL))
         try:
             text = self._aliases.text(content.decode())
         except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.contract.recording.aliases import NO_ALIASES, Aliases
+from mockserver.contract.recording.aliases import LEAST_ID, NO_ALIASES, Aliases
 from mockserver.fixtures.recordings import REDACTED_EMAIL
 from mockserver.redaction import (
     LEAST_SECRET,
@@ -109,8 +109,11 @@ class Redactor:
             return aliases.text(self.text(value), found)
         if isinstance(value, dict):
             in_logprobs = in_logprobs or name == _LOG_PROBABILITIES
+            plain = self._plain
             return {
-                aliases.text(self.text(key)): self._value(each, key, in_logprobs, aliases, found)
+                key if len(key) < LEAST_ID and key in plain else aliases.text(self.text(key)): self._value(
+                    each, key, in_logprobs, aliases, found
+                )
                 for key, each in value.items()
             }
         if isinstance(value, list):

@@ -28,6 +28,12 @@ class UpstreamUrls:
         made = address.encode()
         return self._bytes.sub(lambda _: made, content)
 
+    def in_headers(self, headers: list[tuple[bytes, bytes]], address: str) -> list[tuple[bytes, bytes]]:
+        """Headers with another address in place of the API's in their values."""
+        if not any(self._mark in value for _, value in headers):
+            return headers
+        return [(name, self.in_bytes(value, address)) for name, value in headers]
+
     def in_value(self, value: Any, address: str) -> Any:
         """A JSON value with another address in place of the API's."""
         if isinstance(value, str):
