@@ -1,6 +1,7 @@
 """Records exchanges with an upstream where the sandbox's own are recorded, so that all reports see them."""
 
 from mockserver.engine.engine import DEFAULT_SANDBOX, SANDBOX_HEADER, Engine
+from mockserver.engine.hits import count_hit
 from mockserver.errors import Violation
 from mockserver.http import Request, Response
 from mockserver.sandbox.manager import SandboxesFull
@@ -18,8 +19,7 @@ def record_exchange(
     seconds: float = 0.0,
 ) -> None:
     """Count the exchange for coverage, and record it in the journal of the request's sandbox."""
-    key = (operation, response.status)
-    engine.met[key] = engine.met.get(key, 0) + 1
+    count_hit(engine.met, operation, response.status)
     sandbox = open_sandbox(engine, *sandbox_of(engine, request))
     if sandbox is None:
         return
@@ -27,7 +27,7 @@ def record_exchange(
         now = sandbox.clock.now()
         sandbox.journal.record(now, operation, request, response, reason, violations, seconds)
         if engine.observer is not None:
-            engine.observer(sandbox, *key, reason, seconds)
+            engine.observer(sandbox, operation, response.status, reason, seconds)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())
 
