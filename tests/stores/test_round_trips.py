@@ -78,19 +78,6 @@ def test_a_request_after_a_change_by_another_process_asks_a_constant_number_of_t
     assert sum(counts[1].values()) <= 12
 
 
-def test_a_balance_after_a_change_by_another_process_asks_a_constant_number_of_times(
-    engines: MakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = []
-    for size in (1, 40):
-        engine, other = engines(), engines()
-        for number in range(size):
-            queue(engine, f"a{number}", token=f"t{size}")
-        counts.append(counted(other, partial(ask, other, "GET", "/user", token=f"t{size}"), monkeypatch))
-
-    assert counts[0] == counts[1]
-
-
 def test_a_page_of_batches_reads_few_of_them(engines: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, other = engines(), engines()
     body = {"input_file_id": "file-unknown", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
