@@ -1,6 +1,6 @@
 """Writes the values of collections as bytes, and reads them back by the types with which they are declared."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, get_args, get_type_hints
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -128,9 +128,10 @@ class BlobCodec(Codec):
         return super().decode(collection, content)
 
     @staticmethod
-    def size(content: bytes) -> int:
-        """The bytes of an encoded value, wherever they are."""
-        return _reference(content)[1] if content.startswith(AS_BLOB) else len(content)
+    def size(content: bytes, blobs: Sequence[str] = ()) -> int:
+        """The bytes of an encoded value, wherever they are, and of blobs that it refers to."""
+        own = _reference(content)[1] if content.startswith(AS_BLOB) else len(content)
+        return own + sum(int(id_.rpartition("-")[2]) for id_ in blobs if not id_.startswith(OWNED))
 
     def _write(self, value: Any, used: list[str] | None = None) -> Any:
         if not isinstance(value, StoredBytes):

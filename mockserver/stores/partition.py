@@ -374,7 +374,7 @@ class SharedPartition(Transactional):
             content, blobs = codec.encode_with_blobs(at[0], value)
             put.append(Put(*at, content, at in self._moved, blobs))
             if at[0] not in passing:
-                size += codec.size(content)
+                size += codec.size(content, blobs)  # a new blob may be in memory
         return Changes(self._kept, deleted, put), size
 
     def _take_committed(self) -> Sequence[Callable[[], None]]:

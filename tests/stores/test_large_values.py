@@ -147,3 +147,11 @@ def test_what_a_process_knows_of_a_sandbox_counts_large_values_as_they_are(open_
 
     assert vars(store)["_sizes"]["sandbox"] >= 2 * len(LARGE)
     assert vars(other)["_sizes"]["sandbox"] >= len(LARGE)
+
+
+def test_what_a_process_knows_of_a_sandbox_counts_files_in_memory(open_store: OpenStore) -> None:
+    store = open_store()
+
+    store.open("sandbox").rows("blobs").put("a", Thing("small", Blob.in_memory(LARGE.encode())))
+
+    assert vars(store)["_sizes"]["sandbox"] >= len(LARGE)
