@@ -7,6 +7,7 @@ from heapq import heappop, heappush, merge
 from typing import Annotated
 from zlib import crc32
 
+from mockserver.lazy import lazy_pattern
 from mockserver.records import Bounds, Record
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
@@ -26,7 +27,7 @@ DERIVED = ("settled", "promised", "unpaid")
 
 RESERVED_STATUS = "mock-status-"
 """The beginning of a token that asks for a status."""
-_RESERVED = re.compile(
+_RESERVED = lazy_pattern(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
 )
 
