@@ -34,6 +34,12 @@ def test_the_tests_that_mirror_a_module_come_first(impact: Impact) -> None:
     assert [module for test, module in mirrored if test not in impact.ordered_tests(module)[:6]] == []
 
 
+def test_a_test_file_that_reads_yaml_cases_speaks_of_what_they_say(impact: Impact) -> None:
+    operations = ROOT / PACKAGE / "providers" / "agentfirst" / "operations.py"
+
+    assert ROOT / "tests" / "web" / "test_cases.py" in impact.ordered_tests(operations)[:24]
+
+
 def test_the_lock_of_the_tool_agrees_with_that_of_the_tests() -> None:
     """Both are installed into one environment, whichever came first."""
     ours, theirs = pins("mutants"), pins("test")

@@ -5,7 +5,7 @@ import math
 import re
 import tomllib
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 PACKAGE = "mockserver"
@@ -21,11 +21,15 @@ class Impact:
         plugins = _entry_points(root)
         self._imports = {name: self._imported(path, plugins) for name, path in self._files.items()}
         self.tests = sorted((root / "tests").rglob("test_*.py"))
-        self._words = {path: _words(path) for path in self._modules}
+        self._words = {path: _words(path, self._case_files(path)) for path in self._modules}
         spread = Counter(word for words in self._words.values() for word in words)
         self._rarity = {word: math.log(len(self._words) / count) for word, count in spread.items()}
         self._lengths = {path: self._length(words) for path, words in self._words.items()}
         self._reached = {test: self._distances(self._modules[test]) for test in self.tests}
+
+    def _case_files(self, path: Path) -> list[Path]:
+        """The cases of a test file that reads them from YAML files: `tests/cases/` for `test_cases.py`."""
+        return sorted((self._root / "tests" / path.stem.removeprefix("test_")).glob("*.yaml"))
 
     def ordered_tests(self, path: Path) -> list[Path]:
         """The test files that reach the module: first those that import it and speak of the same things."""
@@ -108,9 +112,10 @@ def _entry_points(root: Path) -> list[str]:
     return [target.partition(":")[0] for group in groups for target in group.values()]
 
 
-def _words(path: Path) -> Counter[str]:
-    """How often the file uses each word, in its name, too; without plural endings."""
-    text = f"{path.stem} {path.stem} {path.read_text(encoding='utf-8')}".lower()
+def _words(path: Path, case_files: Iterable[Path]) -> Counter[str]:
+    """How often the file uses each word, in its name and its cases, too; without plural endings."""
+    texts = [file.read_text(encoding="utf-8") for file in (path, *case_files)]
+    text = " ".join([path.stem, path.stem, *texts]).lower()
     return Counter(word.removesuffix("s") for word in re.findall(r"[a-z]{3,}", text))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
+from mockserver.engine.hits import count_hit
 from mockserver.engine.refusals import (
     bad_credential,
     no_room,
@@ -152,7 +153,7 @@ class Engine:
 
     def _count_demanded(self, service: BoundOperation | None, sandbox: Sandbox, response: Response) -> None:
         if service is not None and response.source in ON_DEMAND:
-            sandbox.after_commit(partial(_count, self.demanded, (service.operation.key, response.status)))
+            sandbox.after_commit(partial(count_hit, self.demanded, service.operation.key, response.status))
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The response to a request that was rejected before it was read completely, e.g. 413. It is in the journal."""
@@ -192,9 +193,9 @@ class Engine:
             response = response.with_headers(*self.eviction_headers(sandbox))
         status, journal = response.status, sandbox.journal
         if self.sandboxes.is_shared:  # the transaction may run again
-            sandbox.after_commit(partial(_count, self.met, (key, status)))
+            sandbox.after_commit(partial(count_hit, self.met, key, status))
         else:
-            self.met[key, status] = self.met.get((key, status), 0) + 1
+            count_hit(self.met, key, status)
         reason = refusal.reason if refusal is not None and status >= 400 else ""
         violations = refusal.violations if refusal is not None else ()
         seconds = perf_counter() - started
@@ -394,7 +395,3 @@ def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
     """The request's sandbox (its `X-Mock-Sandbox`, else its token, else `default`), and whether that is its token."""
     named = request.headers.get(SANDBOX_HEADER)
     return shortened_name(named or token or DEFAULT_SANDBOX), not named and bool(token)
-
-
-def _count(counts: dict[tuple[str, int], int], met: tuple[str, int]) -> None:
-    counts[met] = counts.get(met, 0) + 1

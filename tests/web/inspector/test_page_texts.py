@@ -29,8 +29,14 @@ def test_a_request_is_listed_with_its_time_of_day_to_the_millisecond(client: Tes
     assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", at[11:23])
 
 
-def test_a_duration_is_in_milliseconds(client: TestClient) -> None:
-    assert re.search(r"\b\d+\.\d ms\b", page_of(client, "/requests"))
+def test_a_duration_is_in_milliseconds_with_the_delay(client: TestClient) -> None:
+    late = {"type": "latency", "seconds": 0.01}
+    client.post("/__admin/next", json={"operation": "getUser", "fault": late}, headers={"X-Mock-Sandbox": "test"})
+    client.get("/user")
+    slow = client.get("/__admin/requests/summaries", headers={"X-Mock-Sandbox": "test"}).json()["requests"][0]
+
+    assert slow["delay"] == 0.01
+    assert f">{1000 * (slow['seconds'] + 0.01):.1f} ms<" in page_of(client, "/requests")
 
 
 @pytest.mark.parametrize(
