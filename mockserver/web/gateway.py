@@ -135,12 +135,13 @@ class Gateway:
             return None
         if self.turns.is_counting and not self.turns.is_free(_size(request)):
             return None
+        parsed = () if body is None else (body,)
         since = perf_counter()
         try:
             if self.group is None:
-                response = self._attempt(request, self._engine.handle, body)
+                response = self._attempt(request, self._engine.handle, *parsed)
             else:
-                response = self.group.run(self._attempt, request, self._engine.handle, body)
+                response = self.group.run(self._attempt, request, self._engine.handle, *parsed)
         except Conflict:
             return None
         self.turns.count(since)
@@ -236,7 +237,7 @@ class Gateway:
         """Whether the request's sandbox is busy."""
         return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
-    def _attempt(self, request: Request, answer: Answer, *more: JsonBody | None) -> Response:
+    def _attempt(self, request: Request, answer: Answer, *more: JsonBody) -> Response:
         """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile.
 
         `more` is given to `answer` beside the request.
