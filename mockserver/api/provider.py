@@ -129,6 +129,8 @@ class Provider:
     find_batch_reads: Callable[[], BatchReads] | None = None
     """Returns how the admin API reads its batches; None if it has no batches."""
     callback_payload: CallbackPayload | None = None
+    callback_urls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By operationId the places of callbacks' URLs in requests, as runtime expressions (`$request.body#/webhook`)."""
     fixture_sections: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
     exclusive_parameters: Mapping[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from mockserver.settings.table import BEHAVING, GROUPS, SERVING, Settings
 
 if TYPE_CHECKING:
     from mockserver.contract import proxy, upstream
+    from mockserver.contract.callbacks import relay
     from mockserver.contract.drift import differences, proposals
     from mockserver.contract.drift import report as drift
     from mockserver.contract.live import findings, runner, verification
@@ -27,6 +28,7 @@ else:
     runner = lazy_module("mockserver.contract.live.runner")
     verification = lazy_module("mockserver.contract.live.verification")
     proxy = lazy_module("mockserver.contract.proxy")
+    relay = lazy_module("mockserver.contract.callbacks.relay")
     recorder = lazy_module("mockserver.contract.recording.recorder")
     upstream = lazy_module("mockserver.contract.upstream")
     build = lazy_module("mockserver.engine.build")
@@ -121,6 +123,12 @@ def add_commands(line: CommandLine) -> None:
         default=[],
         metavar="NAME",
         help="redact the fields and arguments of this name in recordings, too; repeatable",
+    )
+    group.add_argument(
+        "--callbacks-via",
+        metavar="URL",
+        help="have the API send callbacks to the proxy, which it reaches at this URL ('auto': at the address that the "
+        "client has used); they are listed, and passed on to the client's own URL",
     )
     group.add_argument(
         "--upstream-timeout",
@@ -269,6 +277,7 @@ def _run_drift(line: CommandLine, parsed: Namespace) -> int:
 def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
     target = _upstream(parsed, upstream.parse_upstream(parsed.url))
+    public_url = relay.parse_public_url(parsed.callbacks_via) if parsed.callbacks_via is not None else ""
     keeper = None
     if parsed.record:
         folder = Path(parsed.record)
@@ -276,5 +285,6 @@ def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
         if keeper is None:
             return process.serve(replace(settings, fixtures=(parsed.record, *settings.fixtures)))
     engine = build.build_engine(settings)
-    app = proxy.ProxyServer(engine, settings, target, fails=parsed.fail, recorder=keeper)
+    found = relay.CallbackRelay(engine, settings, public_url, fails=parsed.fail) if public_url else None
+    app = proxy.ProxyServer(engine, settings, target, fails=parsed.fail, recorder=keeper, relay=found)
     return process.serve(settings, app=app)

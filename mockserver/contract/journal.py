@@ -5,6 +5,7 @@ from mockserver.engine.hits import count_hit
 from mockserver.errors import Violation
 from mockserver.http import Request, Response
 from mockserver.sandbox.manager import SandboxesFull
+from mockserver.sandbox.sandbox import Sandbox
 
 
 def record_exchange(
@@ -19,11 +20,8 @@ def record_exchange(
 ) -> None:
     """Count the exchange for coverage, and record it in the journal of the request's sandbox."""
     count_hit(engine.met, operation, response.status)
-    name = engine.lane(request)
-    is_named = bool(request.headers.get(SANDBOX_HEADER)) or name == DEFAULT_SANDBOX
-    try:
-        sandbox = engine.sandboxes.open(name, by_token=not is_named)
-    except SandboxesFull:
+    sandbox = open_sandbox(engine, *sandbox_of(engine, request))
+    if sandbox is None:
         return
     with sandbox.transaction:
         now = sandbox.clock.now()
@@ -32,3 +30,17 @@ def record_exchange(
             engine.observer(sandbox, operation, response.status, reason, seconds)
         if response.status >= 400 or sandbox.journal.waits_end:
             sandbox.journal.note_wait(now, response, sandbox.clock.wall())
+
+
+def sandbox_of(engine: Engine, request: Request) -> tuple[str, bool]:
+    """The name of a request's sandbox, and whether it is that of a token."""
+    name = engine.lane(request)
+    return name, not (request.headers.get(SANDBOX_HEADER) or name == DEFAULT_SANDBOX)
+
+
+def open_sandbox(engine: Engine, name: str, by_token: bool) -> Sandbox | None:
+    """The sandbox of that name; None if there are too many."""
+    try:
+        return engine.sandboxes.open(name, by_token=by_token)
+    except SandboxesFull:
+        return None

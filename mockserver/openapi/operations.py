@@ -103,6 +103,9 @@ class SentRequest(NamedTuple):
     method: str
     content: Content | None
     """Its body; None without one."""
+    contents: Mapping[str, Content] = {}
+    """By media type, all bodies that the document allows."""
+    needs_body: bool = False
 
 
 class Operation(CachingRecord, frozen=True, eq=False):

@@ -57,7 +57,8 @@ def _read_item(spec: Document, name: str, target: str, stated: Any, place: str) 
             for each in contents.values():
                 if each.schema is not None:
                     each.schema.check_usable()
-            yield SentRequest(name, target, method.upper(), _preferred(contents))
+            needs_body = isinstance(body, dict) and body.get("required") is True
+            yield SentRequest(name, target, method.upper(), _preferred(contents), contents, needs_body)
 
 
 def _preferred(contents: Mapping[str, Content]) -> Content | None:
