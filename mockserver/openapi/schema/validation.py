@@ -199,8 +199,9 @@ class _TooManyCombinations(Exception):
 class _Effort(threading.local):
     """What the explanation that this thread makes has followed and found so far."""
 
-    combined = 0
-    errors: "list[ValidationError]" = []
+    def __init__(self) -> None:
+        self.combined = 0
+        self.errors: list[ValidationError] = []
 
 
 _effort = _Effort()
