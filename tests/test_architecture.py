@@ -25,7 +25,7 @@ from mockserver.sandbox.stubs.faults import FAULTS
 LAYERS = (
     {"", "lazy", "records"},  # "" is the package itself, which knows its version
     {"errors", "http", "text", "redaction", "json_bodies", "workers", "malloc", "percent"},
-    {"settings", "openapi"},
+    {"settings", "openapi", "command_line"},
     {"fixtures", "stores"},
     {"sandbox"},
     {"api"},

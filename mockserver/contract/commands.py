@@ -5,6 +5,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,7 +90,7 @@ examples:
 class CommandLine(NamedTuple):
     """What commands use of the command line that they are part of."""
 
-    add_command: Callable[..., ArgumentParser]
+    add_command: Callable[..., None]
     add_settings: Callable[[ArgumentParser, Sequence[str]], None]
     read_settings: Callable[[Namespace], Settings]
     write: Callable[[str], None]
@@ -98,10 +99,22 @@ class CommandLine(NamedTuple):
 
 def add_commands(line: CommandLine) -> None:
     """Adds the commands to the command line."""
-    parser = line.add_command(
-        "proxy", lambda parsed: _run_proxy(line, parsed), PROXY_ABOUT, epilog=PROXY_EXAMPLES, takes="URL [flags]"
-    )
-    parser.set_defaults(on_error=NOT_STARTED)
+    add = line.add_command
+    add(
+        "proxy", partial(_run_proxy, line), PROXY_ABOUT, partial(_add_proxy, line), epilog=PROXY_EXAMPLES,
+        takes="URL [flags]", on_error=NOT_STARTED,
+    )  # fmt: skip
+    add(
+        "verify", partial(_run_verify, line), VERIFY_ABOUT, partial(_add_verify, line), epilog=VERIFY_EXAMPLES,
+        takes="URL [flags]",
+    )  # fmt: skip
+    add(
+        "drift", partial(_run_drift, line), DRIFT_ABOUT, partial(_add_drift, line), epilog=DRIFT_EXAMPLES,
+        takes="URL|FOLDER [flags]",
+    )  # fmt: skip
+
+
+def _add_proxy(line: CommandLine, parser: ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
     group = parser.add_argument_group("the proxy")
     group.add_argument(
@@ -139,14 +152,9 @@ def add_commands(line: CommandLine) -> None:
     )
     group.add_argument("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
     line.add_settings(parser, GROUPS)
-    _add_verify(line)
-    _add_drift(line)
 
 
-def _add_verify(line: CommandLine) -> None:
-    parser = line.add_command(
-        "verify", lambda parsed: _run_verify(line, parsed), VERIFY_ABOUT, epilog=VERIFY_EXAMPLES, takes="URL [flags]"
-    )
+def _add_verify(line: CommandLine, parser: ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
     add = _add_budget(parser)
     add("--plan", action="store_true", help="list the requests and their prices, and send nothing")
@@ -237,10 +245,7 @@ def _write_report(line: CommandLine, content: str, output: str | None, summary: 
     line.complain(f"{summary}\n")
 
 
-def _add_drift(line: CommandLine) -> None:
-    parser = line.add_command(
-        "drift", lambda parsed: _run_drift(line, parsed), DRIFT_ABOUT, epilog=DRIFT_EXAMPLES, takes="URL|FOLDER [flags]"
-    )
+def _add_drift(line: CommandLine, parser: ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL|FOLDER", help="the live API, or a folder with a recording of it")
     add = _add_budget(parser)
     add("--format", default="text", choices=("text", "json"), help="(default: text)")

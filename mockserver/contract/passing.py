@@ -20,8 +20,8 @@ from mockserver.http import PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
 from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
 from mockserver.redaction import shown_path
 from mockserver.settings.table import Settings
-from mockserver.web.fault_delivery import TRANSPORT, wait_for_disconnect
-from mockserver.web.scopes import read_headers, read_request
+from mockserver.web.lanes import wait_for_disconnect
+from mockserver.web.scopes import TRANSPORT, read_headers, read_request
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -9,6 +9,7 @@ from typing import Annotated
 from zlib import crc32
 
 from mockserver.errors import NeedsThread
+from mockserver.lazy import lazy_pattern
 from mockserver.records import Bounds, Record
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
@@ -30,7 +31,7 @@ BATCH_WEIGHT, MAX_WEIGHT = 100, 20_000
 
 RESERVED_STATUS = "mock-status-"
 """The beginning of a token that asks for a status."""
-_RESERVED = re.compile(
+_RESERVED = lazy_pattern(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.errors import SettingsError
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 
 if TYPE_CHECKING:
     import datetime
@@ -23,10 +23,10 @@ CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
 STORE_WANTED = "'memory', 'sqlite:///ABSOLUTE/PATH.db', or 'redis://HOST:PORT/DB' (also rediss:// and unix://)"
 CORS_LOCAL, CORS_ANY, CORS_OFF = "local", "any", "off"
 REPLICA_WANTED = "1 to 253 of the characters A-Z a-z 0-9 . _ -"
-_REPLICA = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
+_REPLICA = lazy_pattern(r"[A-Za-z0-9._-]{1,253}")
+_ORIGIN = lazy_pattern(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
 _USUAL_PORTS = {"http": "80", "https": "443"}
-_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+_PLACE = lazy_pattern(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 LATEST_YEAR = 253_402_300_799.0
 """The last second that a clock can show."""
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.openapi.mistakes import METHODS, find_mistakes
+from mockserver.openapi.mistakes import find_mistakes
+from mockserver.openapi.operations import METHODS
 
 JSON = "application/json"
 OPERATION = ("paths", "/things/{id}", "get")

@@ -3,8 +3,8 @@
 Each exchange is redacted in memory and then appended to a file of JSON lines. When the proxy ends, these lines become
 `recording.yaml`, which people can read and edit. If it is killed, the next proxy makes that file of what is left.
 
-Small exchanges in JSON are redacted on the event loop when they have been answered, which takes less time than to have
-another thread do it. All others are redacted by a thread, which writes, too. It gets those of GROUP_SECONDS at once.
+A thread redacts and writes. It gets the exchanges of GROUP_SECONDS at once: to wake it for each of them would take more
+time than to record it.
 """
 
 import asyncio
@@ -63,8 +63,6 @@ GROUP_SECONDS = 0.1
 """How long an exchange may wait until it is written; a proxy that is killed loses those that wait."""
 GROUP_BYTES = 256 * 1024
 """Bytes of exchanges that are written at once."""
-DIRECT_BYTES = 4096
-"""The most bytes of both bodies of an exchange that is redacted on the event loop."""
 WAITING_BYTES = 64 * 1024 * 1024
 """Bytes of exchanges that wait to be written, beyond which the next request waits, too."""
 _ENDINGS = {
@@ -118,14 +116,10 @@ class Recorder:
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
         self._group: list[Passed] = []
         """Exchanges that the thread has not got yet."""
-        self._redacted: list[bytes] = []
-        """Lines of earlier exchanges that are to be written."""
         self._group_bytes = 0
         self._group_timer: asyncio.TimerHandle | None = None
         self._waiting: deque[int] = deque()
         """The bytes of each group that the thread has got."""
-        self._unredacted: deque[int] = deque()
-        """The sizes of those groups in which there are exchanges that it has not redacted yet."""
         self._bodies = 0
         self.restored: Callable[[bytes], bytes] = bytes
         """Changes what the proxy has changed in a request back in the body of its answer."""
@@ -158,7 +152,7 @@ class Recorder:
         capture: Capture,
         seconds: float,
     ) -> None:
-        """Record an exchange. Called on the event loop."""
+        """Record an exchange. All work happens in a thread. Called on the event loop."""
         passed = Passed(
             _with_body(request, body),
             checked,
@@ -171,13 +165,8 @@ class Recorder:
             monotonic() - self._started,
             seconds,
         )
-        size = len(passed.request.body) + len(passed.content or b"")
-        # Exchanges are redacted in their order, and by one thread at a time.
-        if size <= DIRECT_BYTES and not (self._group or self._unredacted) and _is_plain_json(passed):
-            self._redacted += self._lines_of([passed])
-        else:
-            self._group.append(passed)
-        self._group_bytes += size
+        self._group.append(passed)
+        self._group_bytes += len(passed.request.body) + len(passed.content or b"")
         if self._group_bytes > GROUP_BYTES:
             self._write_group()
         elif self._group_timer is None:
@@ -199,22 +188,22 @@ class Recorder:
         if self._group_timer is not None:
             self._group_timer.cancel()
             self._group_timer = None
-        if not (self._group or self._redacted):
+        if not self._group:
             return
-        redacted, group, size = self._redacted, self._group, self._group_bytes
-        self._redacted, self._group, self._group_bytes = [], [], 0
+        group, size, self._group, self._group_bytes = self._group, self._group_bytes, [], 0
         self._waiting.append(size)
-        if group:
-            self._unredacted.append(size)
-        work = self._thread.submit(self._write, redacted, group)
+        work = self._thread.submit(self._write, group)
         if sum(self._waiting) > WAITING_BYTES:
             work.result()
 
-    def _write(self, redacted: Sequence[bytes], group: Sequence[Passed]) -> None:
-        """Append lines, and those of exchanges that are to be redacted; runs in the recorder's thread."""
-        lines = [*redacted, *self._lines_of(group)]
-        if group:
-            self._unredacted.popleft()
+    def _write(self, group: Sequence[Passed]) -> None:
+        """Redact exchanges and append them; runs in the recorder's thread."""
+        lines = []
+        for passed in group:
+            try:
+                lines.append(orjson.dumps(self._episode(passed)._asdict(), option=orjson.OPT_APPEND_NEWLINE))
+            except Exception:  # one exchange must not end the recording
+                _log.exception("an exchange could not be recorded")
         try:
             self._lines.write(b"".join(lines))
             self._lines.flush()
@@ -222,16 +211,6 @@ class Recorder:
             _log.exception("exchanges could not be written to %s", self._folder / UNFINISHED)
         finally:
             self._waiting.popleft()
-
-    def _lines_of(self, group: Sequence[Passed]) -> list[bytes]:
-        """Exchanges as they are written, redacted."""
-        lines = []
-        for passed in group:
-            try:
-                lines.append(orjson.dumps(self._episode(passed)._asdict(), option=orjson.OPT_APPEND_NEWLINE))
-            except Exception:  # one exchange must not end the recording
-                _log.exception("an exchange could not be recorded")
-        return lines
 
     def _episode(self, passed: Passed) -> Episode:
         redactor, aliases, facts = self._redactor, self._aliases, _facts(passed.request, passed.checked)
@@ -345,11 +324,6 @@ def open_recorder(folder: Path, mode: str, upstream: UpstreamUrl, redacts: Seque
     elif has_one:
         remove_recording(folder)
     return Recorder(folder, upstream, redacts=redacts, known=known)
-
-
-def _is_plain_json(passed: Passed) -> bool:
-    """Whether an answer is no larger than it seems: neither compressed nor an archive."""
-    return not passed.coding and (not passed.content or is_json(bare_media_type(passed.media_type)))
 
 
 def _with_body(request: Request, body: BodyCapture | None) -> Request:

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from mockserver.errors import WARNING, Problem, SpecError
-from mockserver.openapi.mistakes import METHODS
-from mockserver.openapi.operations import Content, SentRequest, is_json
+from mockserver.openapi.operations import METHODS, Content, SentRequest, is_json
 
 
 class Document(Protocol):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mockserver.lazy import lazy_pattern
 from mockserver.openapi.references import resolved
 
 NOTHING = object()
@@ -12,8 +13,8 @@ NOTHING = object()
 MAX_WHOLE = 19
 """Characters up to which an integer certainly fits into 64 bits."""
 MAX_DEPTH = 50
-_INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_INTEGER = lazy_pattern(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
+_NUMBER = lazy_pattern(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _LISTS = ("allOf", "anyOf", "oneOf")
 
 
