@@ -3,6 +3,7 @@
 import pytest
 
 from mockserver.errors import (
+    NO_STORAGE,
     MockServerError,
     Problem,
     Reason,
@@ -76,3 +77,7 @@ def test_a_store_that_is_busy_may_be_asked_again_and_is_not_full() -> None:
     assert not StoreUnavailable("gone").is_full
     assert StoreUnavailable("full", is_full=True).is_full
     assert isinstance(StoreBusy("busy"), StoreUnavailable)
+
+
+def test_a_full_disk_is_507() -> None:
+    assert NO_STORAGE == 507
