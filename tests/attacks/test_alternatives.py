@@ -136,3 +136,20 @@ def test_a_long_chain_of_schemas_and_one_that_contains_itself_are_enforced() -> 
     assert not WayCounter(document).problem({"$ref": "#/components/schemas/0"})
     assert schema.accepts({"x": {"x": 1}})
     assert not schema.accepts({"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": {"x": ["a"]}}}}}}}}}})
+
+
+def test_a_value_with_too_many_parts_for_the_alternatives_of_its_schema_is_rejected_at_once() -> None:
+    schemas: dict[str, Any] = {"5": {"type": "object", "required": ["x"]}}
+    for n in range(5):
+        schemas[f"{n}"] = {"anyOf": [{"$ref": f"#/components/schemas/{n + 1}"}] * BRANCHES}
+    schemas["list"] = {"items": {"anyOf": [{"$ref": "#/components/schemas/0"}, {"type": "integer"}]}}
+    document = {"components": {"schemas": schemas}}
+    schema = Schema({"$ref": "#/components/schemas/list"}, document, library=SchemaLibrary(document))
+
+    assert schema.accepts([1] * 10)
+    with effort_within(MOST):
+        [found] = schema.violations([1] * 500_000, ("body",))
+    assert (found.location, found.code) == (("body",), "combinations")
+    assert "too many values for its schema" in found.message
+    assert not schema.accepts([1] * 500_000)
+    assert not schema.accepts(["a"])

@@ -5,6 +5,7 @@ those of its parts, each of which is visited once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from mockserver.openapi.references import resolve_ref, walk
@@ -12,6 +13,10 @@ from mockserver.openapi.references import resolve_ref, walk
 MAX_WAYS = 100_000
 """The most ways through a schema. Published documents have up to 23,000; a validator follows about 150 in a
 microsecond."""
+MAX_STEPS = 300_000_000
+"""The most ways through a schema, times the values of what it validates: about two seconds."""
+FEW_WAYS = 1_000
+"""Ways of a schema whose values are not counted."""
 _CEILING = 10**12
 _LISTS = ("allOf", "anyOf", "oneOf")
 _IN_PLACE = ("not", "if", "then", "else")
@@ -29,14 +34,17 @@ class WayCounter:
         self._document = document
         self._known: dict[str, int] = {}
 
-    def problem(self, definition: Any) -> str:
-        """Why a definition has too many ways, with the first reference that does; empty if it has not."""
+    def ways(self, definition: Any) -> int:
+        """The ways through a definition; more than MAX_WAYS if it is nested too deeply to count them."""
         try:
             self._count_references(definition)
-            ways = self._ways(definition)
+            return self._ways(definition)
         except RecursionError:
-            return "it is nested too deeply"
-        if ways <= MAX_WAYS:
+            return _CEILING
+
+    def problem(self, definition: Any) -> str:
+        """Why a definition has too many ways, with the first reference that does; empty if it has not."""
+        if self.ways(definition) <= MAX_WAYS:
             return ""
         inner = next((each for each in _references(definition) if self._known.get(each, 0) > MAX_WAYS), "")
         where = f"; see {inner[:200]}" if inner else ""
@@ -83,6 +91,23 @@ class WayCounter:
 
     def _most(self, parts: Any) -> int:
         return max(map(self._ways, _parts(parts)), default=0)
+
+
+class BoundedValidator:
+    """A validator of a schema with many ways, which rejects what has too many values for it."""
+
+    def __init__(self, validator: Any, ways: int) -> None:
+        self.validate = validator.validate
+        self._is_valid = validator.is_valid
+        self._most = MAX_STEPS // ways
+
+    def is_valid(self, value: Any) -> bool:
+        """Whether the value is valid, and not too large."""
+        return not self.is_too_large(value) and self._is_valid(value)
+
+    def is_too_large(self, value: Any) -> bool:
+        """Whether validating the value would take too long."""
+        return next(islice(walk(value), self._most, None), self) is not self
 
 
 def _parts(parts: Any) -> Iterable[Any]:

@@ -13,7 +13,7 @@ from mockserver.errors import SpecError
 from mockserver.lazy import lazy_module
 from mockserver.openapi.references import resolve_ref, walk
 from mockserver.openapi.regex import is_pattern, linear_options, why_unusable
-from mockserver.openapi.schema.alternatives import WayCounter
+from mockserver.openapi.schema.alternatives import FEW_WAYS, BoundedValidator, WayCounter
 from mockserver.openapi.schema.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class SchemaLibrary:
                 validator = compile_schema(schema.whole(), formats)
             else:
                 validator = compile_schema(_absolute(schema.definition), formats, registry=self.registry)
+            ways = self._counter.ways(schema.definition)
+            if ways > FEW_WAYS:
+                validator = BoundedValidator(validator, ways)
         except SpecError as problem:
             if not self._is_lenient:
                 raise
