@@ -2,14 +2,14 @@
 
 import os
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mockserver import __version__
+from mockserver.command_line import HELP_FORMATTER, Command, UnwritableError, complain, drop_output, flush, write
 from mockserver.contract.commands import CommandLine, add_commands
 from mockserver.errors import MockServerError, SettingsError
 from mockserver.lazy import lazy_module
@@ -38,8 +38,6 @@ DONE, PROBLEMS, UNREADABLE, NOT_STARTED, NOTHING_CHECKED = range(5)
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes of a process that SIGINT or SIGPIPE ended, as shells report them."""
 
-# A fixed width: to get the terminal's, argparse would import shutil and all archivers at every start.
-HELP_FORMATTER = partial(RawDescriptionHelpFormatter, width=110, max_help_position=30)
 ABOUT = "A sandbox server that imitates two batch LLM APIs: no network, no account, no bill."
 EXIT_CODES = """\
 exit codes:
@@ -87,63 +85,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             code = _run(sys.argv[1:] if argv is None else argv)
         finally:  # `--help` and `--version` exit by themselves
-            _flush()
+            flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return PIPE_CLOSED
-    except _UnwritableError as error:
-        _drop_output()
+    except UnwritableError as error:
+        drop_output()
         if code == DONE:  # otherwise an earlier error was reported
-            _complain(f"mockserver: standard output cannot be written: {error.__cause__}\n")
+            complain(f"mockserver: standard output cannot be written: {error.__cause__}\n")
             return UNREADABLE
     return code
-
-
-class _UnwritableError(Exception):
-    """Standard output cannot be written, e.g. because its disk is full."""
-
-
-def _write(text: str) -> None:
-    """Writes to standard output. Raises _UnwritableError, or BrokenPipeError if the reader has closed it."""
-    if sys.stdout is None:  # the parent process closed it
-        return
-    try:
-        sys.stdout.write(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _UnwritableError from error
-
-
-def _flush() -> None:
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _UnwritableError from error
-
-
-def _drop_output() -> None:
-    """Discards unwritten output, about which Python would complain again at exit."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # not backed by a file descriptor
-        sys.stdout = None  # as Python sets it without standard output
-
-
-def _complain(text: str) -> None:
-    """Writes to standard error if possible."""
-    try:
-        sys.stderr.write(without_passwords(text))
-        sys.stderr.flush()
-    except (OSError, AttributeError, ValueError):
-        with suppress(OSError, AttributeError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -163,7 +116,7 @@ def _run(argv: Sequence[str]) -> int:
     try:
         code: int = parsed.command(parsed)
     except MockServerError as error:
-        _complain(f"mockserver: {error}\n")
+        complain(f"mockserver: {error}\n")
         return int(parsed.on_error)
     return code
 
@@ -185,6 +138,8 @@ def _flag(argument: str) -> str:
 
 
 def _flags(parser: ArgumentParser) -> list[str]:
+    if isinstance(parser, Command):
+        parser.add_flags()
     return [flag for action in parser._actions for flag in action.option_strings]
 
 
@@ -199,12 +154,12 @@ def _check(parsed: Namespace) -> int:
     except SettingsError:
         raise
     except MockServerError as error:
-        _complain(f"mockserver: nothing could be checked: {error}\n")
+        complain(f"mockserver: nothing could be checked: {error}\n")
         return NOTHING_CHECKED
     for problem in problems:
-        _write(f"{problem.severity}: {problem}\n")
+        write(f"{problem.severity}: {problem}\n")
     errors = sum(problem.severity == "error" for problem in problems)
-    _complain(f"{format_count(errors, 'error')}, {format_count(len(problems) - errors, 'warning')}\n")
+    complain(f"{format_count(errors, 'error')}, {format_count(len(problems) - errors, 'warning')}\n")
     return PROBLEMS if errors else DONE
 
 
@@ -212,13 +167,13 @@ def _operations(parsed: Namespace) -> int:
     settings = _settings(parsed)
     services = build.build_engine(replace(settings, store="memory")).services
     if parsed.json:
-        _write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
+        write(f"{json.dumps([service.described() for service in services], indent=2)}\n")
         return DONE
     rows = [("METHOD", "PATH", "OPERATION", "STATUSES")]
     operations = [service.operation for service in services]
     rows += [(each.method, each.path, each.key, " ".join(map(str, each.statuses))) for each in operations]
     for line in format_table(rows):
-        _write(f"{line}\n")
+        write(f"{line}\n")
     return DONE
 
 
@@ -238,12 +193,12 @@ def _healthcheck(parsed: Namespace) -> int:
         connection.request("GET", f"{target.path.rstrip('/')}/health")
         status = connection.getresponse().status
     except (OSError, client.HTTPException) as error:
-        _complain(f"mockserver: {url} does not answer: {error}\n")
+        complain(f"mockserver: {url} does not answer: {error}\n")
         return PROBLEMS
     finally:
         connection.close()
     if status != 200:
-        _complain(f"mockserver: {url}/health answers {status}\n")
+        complain(f"mockserver: {url}/health answers {status}\n")
     return DONE if status == 200 else PROBLEMS
 
 
@@ -257,7 +212,7 @@ def _report(parsed: Namespace) -> int:
     _write_report(fetched.written(parsed.format), parsed.output)
     is_seen = parsed.format == "text" and not parsed.output and sys.stdout is not None and sys.stdout.isatty()
     if fetched.lacks(parsed.fail_on) or not is_seen:  # the text ends with its own summary
-        _complain(f"{fetched.summary()}\n")
+        complain(f"{fetched.summary()}\n")
     if fetched.fails(parsed.fail_on):
         return PROBLEMS
     return NOTHING_CHECKED if fetched.lacks(parsed.fail_on) else DONE
@@ -268,7 +223,7 @@ def _report_pact(parsed: Namespace, url: str, token: str) -> int:
     pact = report.fetch_pact(url, admin_token=token, **given)
     if pact is not None:
         _write_report(json.dumps(pact, indent=2).encode() + b"\n", parsed.output)
-    _complain(f"{report.pact_summary(pact)}\n")
+    complain(f"{report.pact_summary(pact)}\n")
     return NOTHING_CHECKED if pact is None else DONE
 
 
@@ -276,27 +231,20 @@ def _write_report(content: bytes, output: str | None) -> None:
     if output:
         report.write_report(content, output)
     else:
-        _write(content.decode())
+        write(content.decode())
 
 
 def _settings(parsed: Namespace) -> Settings:
     flags = {name: came for name, came in vars(parsed).items() if name in ROWS or name == "config"}
     settings, warnings = read_settings(flags, os.environ)
     for warning in warnings:
-        _complain(f"mockserver: warning: {warning}\n")
+        complain(f"mockserver: warning: {warning}\n")
     return settings
-
-
-class _Parser(ArgumentParser):
-    """argparse, except that help that cannot be written is an error."""
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        (_write if file is not None and file is sys.stdout else _complain)(message)
 
 
 def _parser() -> ArgumentParser:
     """The parser of the command. Its default `commands` holds the subcommand parsers by name."""
-    parser = _Parser(
+    parser = Command(
         "mockserver",
         description=ABOUT,
         epilog=f"Run 'mockserver COMMAND --help' for the flags of a command.\n\n{EXIT_CODES}",
@@ -307,8 +255,15 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(
-        name: str, run: Callable[[Namespace], int], about: str, *, epilog: str = "", takes: str = "[flags]"
-    ) -> ArgumentParser:
+        name: str,
+        run: Callable[[Namespace], int],
+        about: str,
+        flags: Callable[[ArgumentParser], None],
+        *,
+        epilog: str = "",
+        takes: str = "[flags]",
+        on_error: int = UNREADABLE,
+    ) -> None:
         made = commands.add_parser(
             name,
             usage=f"mockserver {name} {takes}",
@@ -318,35 +273,33 @@ def _parser() -> ArgumentParser:
             formatter_class=HELP_FORMATTER,
             allow_abbrev=False,
         )
-        made.set_defaults(command=run, on_error=UNREADABLE)
-        return made
+        made.set_defaults(command=run, on_error=on_error)
+        made.flags = flags
 
-    serving = command("serve", _serve, "Serve the sandbox until SIGTERM or Ctrl-C.", epilog=SERVE_EXAMPLES)
-    serving.set_defaults(on_error=NOT_STARTED)
-    _add_settings(serving, GROUPS)
-
-    checking = command("check", _check, "Check documents and fixtures, offline.", epilog=CHECK_EXAMPLES)
-    _add_settings(checking, (SERVING,))
-
-    listing = command("operations", _operations, "List the operations that would be served.")
-    listing.add_argument("--json", action="store_true", help="as JSON, with all details")
-    _add_settings(listing, (SERVING,))
-
-    asking = command("healthcheck", _healthcheck, "Ask a running server for /health; exit with 0 if it is healthy.")
-    asking.add_argument("--url", help="the server's address (default: made from the settings host and port)")
-    asking.add_argument(
-        "--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)"
-    )
-    _add_config(asking)
-
-    reporting = command(
-        "report", _report, "Ask a running server for verdict, coverage or a contract.", epilog=REPORT_EXAMPLES
-    )
-    _add_report(reporting)
-    _add_config(reporting)
-    add_commands(CommandLine(command, _add_settings, _settings, _write, _complain))
+    about = "Serve the sandbox until SIGTERM or Ctrl-C."
+    command("serve", _serve, about, _add_settings, epilog=SERVE_EXAMPLES, on_error=NOT_STARTED)
+    served = partial(_add_settings, groups=(SERVING,))
+    command("check", _check, "Check documents and fixtures, offline.", served, epilog=CHECK_EXAMPLES)
+    command("operations", _operations, "List the operations that would be served.", _add_listing)
+    about = "Ask a running server for /health; exit with 0 if it is healthy."
+    command("healthcheck", _healthcheck, about, _add_healthcheck)
+    about = "Ask a running server for verdict, coverage or a contract."
+    command("report", _report, about, _add_report, epilog=REPORT_EXAMPLES)
+    add_commands(CommandLine(command, _add_settings, _settings, write, complain))
     parser.set_defaults(commands=commands.choices)
     return parser
+
+
+def _add_listing(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON, with all details")
+    _add_settings(parser, (SERVING,))
+
+
+def _add_healthcheck(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--url", help="the server's address (default: made from the settings host and port)")
+    add("--timeout", type=float, default=3.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
+    _add_config(parser)
 
 
 def _add_report(parser: ArgumentParser) -> None:
@@ -365,9 +318,10 @@ def _add_report(parser: ArgumentParser) -> None:
     )
     add("--admin-token", metavar="TEXT", help="the server's admin token")
     add("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default: %(default)s)")
+    _add_config(parser)
 
 
-def _add_settings(parser: ArgumentParser, groups: Sequence[str]) -> None:
+def _add_settings(parser: ArgumentParser, groups: Sequence[str] = GROUPS) -> None:
     _add_config(parser)
     for title in groups:
         group = parser.add_argument_group(title)

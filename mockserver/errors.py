@@ -86,6 +86,10 @@ class Conflict(Exception):
     """Another process has changed the sandbox during a transaction. Nothing was changed; run it again."""
 
 
+class NeedsThread(Conflict):
+    """The transaction would take long, and an event loop should not wait for it: run it in a thread."""
+
+
 class StoreBusy(Conflict, StoreUnavailable):
     """Another process writes, and an event loop should not wait for it: run the transaction in a thread."""
 

@@ -1,13 +1,13 @@
 """The two values that pass through the engine: Request and Response."""
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from mockserver.lazy import lazy_pattern
 from mockserver.records import Record
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
+_HOST = lazy_pattern(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 
 
 @runtime_checkable

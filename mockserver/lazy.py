@@ -8,12 +8,15 @@ Where an import costs time and only some requests need it, or where it is an opt
         yaml = lazy_module("yaml")
 
 The type checker, the linter and the architecture test see the import; the interpreter imports on the first access.
+
+Regular expressions are compiled at their first use, too: a start needs few of them.
 """
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, AnyStr, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,3 +50,20 @@ def lazy_function(find: Callable[[], Callable[P, R]]) -> Callable[P, R]:
         return found(*args, **kwargs)
 
     return call
+
+
+class _LazyPattern:
+    def __init__(self, text: str | bytes, flags: int) -> None:
+        self._text = text
+        self._flags = flags
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(re.compile(self._text, self._flags), name)
+        if not name.startswith("_"):
+            setattr(self, name, found)  # the next access is as fast as that of the pattern
+        return found
+
+
+def lazy_pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """A stand-in for the regular expression, which is compiled when it is first used."""
+    return cast("re.Pattern[AnyStr]", _LazyPattern(text, flags))

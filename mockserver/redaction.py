@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from mockserver.lazy import lazy_pattern
+
 REDACTED = "[redacted]"
 LEAST_SECRET, LEAST_WORD = 8, 16
 """The least characters of a credential that is searched in other texts: with digits or punctuation, and without."""
@@ -17,7 +19,7 @@ MAX_PATH = 200
 PIECE = 65_536
 """Characters of a long text that are searched at once, so that other threads can run in between."""
 
-_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_WORD = lazy_pattern(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _SECRET_WORDS = frozenset(
     {"auth", "authorization", "authentication", "bearer", "cookie", "credential", "credentials", "jwt", "passphrase"}
     | {"passwd", "password", "pwd", "secret", "secrets", "session", "sessionid", "sid", "sig", "signature", "token"}
@@ -27,13 +29,13 @@ _KEY_OWNERS = frozenset(
     {"access", "admin", "api", "app", "auth", "client", "functions", "master", "private", "secret", "subscription"}
 )
 _SCHEMES = frozenset(["apikey", "basic", "bearer", "digest", "key", "negotiate", "token"])
-_KEY = re.compile(r"[0-9a-f]{32}")
-_ACCOUNT = re.compile(r"\[redacted [0-9a-f]{32}\]")
-_ARGUMENT = re.compile(r"([?&;]|^)([^=&;?#\s\"'<>]{1,100})=([^&;#\s\"'<>\\]++)")
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s\"'<>@\\]{1,2000}+@")
-_SPOKEN = re.compile(r"\b(bearer|basic)(\s{1,5})(?=[A-Za-z.~+/-]*[0-9_=])([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-_MEMBER = re.compile(r'"([\w.-]{1,100})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)++)"')
-_NAMED_IN_PATH = re.compile(r"(?s)(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger\Z|\Z)")
+_KEY = lazy_pattern(r"[0-9a-f]{32}")
+_ACCOUNT = lazy_pattern(r"\[redacted [0-9a-f]{32}\]")
+_ARGUMENT = lazy_pattern(r"([?&;]|^)([^=&;?#\s\"'<>]{1,100})=([^&;#\s\"'<>\\]++)")
+_USER_INFO = lazy_pattern(r"(?<=://)[^/?#\s\"'<>@\\]{1,2000}+@")
+_SPOKEN = lazy_pattern(r"\b(bearer|basic)(\s{1,5})(?=[A-Za-z.~+/-]*[0-9_=])([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_MEMBER = lazy_pattern(r'"([\w.-]{1,100})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)++)"')
+_NAMED_IN_PATH = lazy_pattern(r"(?s)(/__admin/(?:accounts|sandboxes)/).+?(?=/ledger\Z|\Z)")
 _PLAIN = "/!$&'()*+,:;=@~{}[]%"
 """Characters that are not escaped in a path, in addition to letters, digits and `-._`."""
 MAX_KNOWN = 200

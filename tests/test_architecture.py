@@ -25,7 +25,7 @@ from mockserver.sandbox.stubs.faults import FAULTS
 LAYERS = (
     {"", "lazy", "records"},  # "" is the package itself, which knows its version
     {"errors", "http", "text", "redaction", "json_bodies", "workers", "malloc", "percent"},
-    {"settings", "openapi"},
+    {"settings", "openapi", "command_line"},
     {"fixtures", "stores"},
     {"sandbox"},
     {"api"},
@@ -43,7 +43,8 @@ CLIENT_MAY_IMPORT = {*LAYERS[0], *LAYERS[1], "settings", "client"}
 CLIENT_MODULES = {"verify.reports"}
 
 HOMES = {
-    "starlette": {"web", "contract.passing", "contract.proxy"},  # the last two for the types of ASGI
+    # All but the first for the types of ASGI.
+    "starlette": {"web", "contract.passing", "contract.proxy", "contract.callbacks.relay"},
     "uvicorn": {"server"},
     "jsonschema": {"openapi.schema"},
     "jsonschema_rs": {"openapi.schema", "openapi.regex"},  # the second for its regular expressions, linear in time
@@ -63,7 +64,7 @@ CALL_HOMES: dict[str, str | None] = {  # None: nowhere
     "uuid.uuid1": None,
     "uuid.uuid4": None,
     "os.urandom": None,
-    "secrets.token_hex": None,
+    "secrets.token_hex": "contract.callbacks.addresses",  # addresses that a live API may call; in no answer of ours
     "secrets.token_bytes": None,
     "secrets.token_urlsafe": None,
     "datetime.datetime.now": None,

@@ -5,7 +5,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockserver.api.batch_reads import BatchReads
 from mockserver.api.call import ApiContext, Call
 from mockserver.api.client_rules import ClientRules
 from mockserver.errors import Reason, Refusal, Violation
@@ -21,6 +20,7 @@ from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 
 if TYPE_CHECKING:
+    from mockserver.api.batch_reads import BatchReads
     from mockserver.api.unknowns import Unknown
 
 Handler = Callable[[Call], Response]
@@ -126,9 +126,11 @@ class Provider:
     read_back: ReadBack | None = None
     upgrade_collections: UpgradeCollections | None = None
     listings: Mapping[str, ListRows] = field(default_factory=dict)
-    find_batch_reads: Callable[[], BatchReads] | None = None
+    find_batch_reads: "Callable[[], BatchReads] | None" = None
     """Returns how the admin API reads its batches; None if it has no batches."""
     callback_payload: CallbackPayload | None = None
+    callback_urls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By operationId the places of callbacks' URLs in requests, as runtime expressions (`$request.body#/webhook`)."""
     fixture_sections: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schemas of the parts of fixture files that it reads beside those of `fixtures/schema.json`."""
     exclusive_parameters: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,7 @@ from mockserver.settings.table import BEHAVING, GROUPS, SERVING, Settings
 
 if TYPE_CHECKING:
     from mockserver.contract import proxy, upstream
+    from mockserver.contract.callbacks import relay
     from mockserver.contract.drift import differences, proposals
     from mockserver.contract.drift import report as drift
     from mockserver.contract.live import findings, runner, verification
@@ -27,6 +29,7 @@ else:
     runner = lazy_module("mockserver.contract.live.runner")
     verification = lazy_module("mockserver.contract.live.verification")
     proxy = lazy_module("mockserver.contract.proxy")
+    relay = lazy_module("mockserver.contract.callbacks.relay")
     recorder = lazy_module("mockserver.contract.recording.recorder")
     upstream = lazy_module("mockserver.contract.upstream")
     build = lazy_module("mockserver.engine.build")
@@ -87,7 +90,7 @@ examples:
 class CommandLine(NamedTuple):
     """What commands use of the command line that they are part of."""
 
-    add_command: Callable[..., ArgumentParser]
+    add_command: Callable[..., None]
     add_settings: Callable[[ArgumentParser, Sequence[str]], None]
     read_settings: Callable[[Namespace], Settings]
     write: Callable[[str], None]
@@ -96,10 +99,22 @@ class CommandLine(NamedTuple):
 
 def add_commands(line: CommandLine) -> None:
     """Adds the commands to the command line."""
-    parser = line.add_command(
-        "proxy", lambda parsed: _run_proxy(line, parsed), PROXY_ABOUT, epilog=PROXY_EXAMPLES, takes="URL [flags]"
-    )
-    parser.set_defaults(on_error=NOT_STARTED)
+    add = line.add_command
+    add(
+        "proxy", partial(_run_proxy, line), PROXY_ABOUT, partial(_add_proxy, line), epilog=PROXY_EXAMPLES,
+        takes="URL [flags]", on_error=NOT_STARTED,
+    )  # fmt: skip
+    add(
+        "verify", partial(_run_verify, line), VERIFY_ABOUT, partial(_add_verify, line), epilog=VERIFY_EXAMPLES,
+        takes="URL [flags]",
+    )  # fmt: skip
+    add(
+        "drift", partial(_run_drift, line), DRIFT_ABOUT, partial(_add_drift, line), epilog=DRIFT_EXAMPLES,
+        takes="URL|FOLDER [flags]",
+    )  # fmt: skip
+
+
+def _add_proxy(line: CommandLine, parser: ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
     group = parser.add_argument_group("the proxy")
     group.add_argument(
@@ -123,6 +138,12 @@ def add_commands(line: CommandLine) -> None:
         help="redact the fields and arguments of this name in recordings, too; repeatable",
     )
     group.add_argument(
+        "--callbacks-via",
+        metavar="URL",
+        help="have the API send callbacks to the proxy, which it reaches at this URL ('auto': at the address that the "
+        "client has used); they are listed, and passed on to the client's own URL",
+    )
+    group.add_argument(
         "--upstream-timeout",
         type=float,
         default=TIMEOUT,
@@ -131,14 +152,9 @@ def add_commands(line: CommandLine) -> None:
     )
     group.add_argument("--upstream-ca", default="", metavar="FILE", help="certificates to trust instead of the usual")
     line.add_settings(parser, GROUPS)
-    _add_verify(line)
-    _add_drift(line)
 
 
-def _add_verify(line: CommandLine) -> None:
-    parser = line.add_command(
-        "verify", lambda parsed: _run_verify(line, parsed), VERIFY_ABOUT, epilog=VERIFY_EXAMPLES, takes="URL [flags]"
-    )
+def _add_verify(line: CommandLine, parser: ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the live API: http://HOST or https://HOST, with port and path")
     add = _add_budget(parser)
     add("--plan", action="store_true", help="list the requests and their prices, and send nothing")
@@ -229,10 +245,7 @@ def _write_report(line: CommandLine, content: str, output: str | None, summary: 
     line.complain(f"{summary}\n")
 
 
-def _add_drift(line: CommandLine) -> None:
-    parser = line.add_command(
-        "drift", lambda parsed: _run_drift(line, parsed), DRIFT_ABOUT, epilog=DRIFT_EXAMPLES, takes="URL|FOLDER [flags]"
-    )
+def _add_drift(line: CommandLine, parser: ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL|FOLDER", help="the live API, or a folder with a recording of it")
     add = _add_budget(parser)
     add("--format", default="text", choices=("text", "json"), help="(default: text)")
@@ -269,6 +282,7 @@ def _run_drift(line: CommandLine, parsed: Namespace) -> int:
 def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
     settings = line.read_settings(parsed)
     target = _upstream(parsed, upstream.parse_upstream(parsed.url))
+    public_url = relay.parse_public_url(parsed.callbacks_via) if parsed.callbacks_via is not None else ""
     keeper = None
     if parsed.record:
         folder = Path(parsed.record)
@@ -276,5 +290,6 @@ def _run_proxy(line: CommandLine, parsed: Namespace) -> int:
         if keeper is None:
             return process.serve(replace(settings, fixtures=(parsed.record, *settings.fixtures)))
     engine = build.build_engine(settings)
-    app = proxy.ProxyServer(engine, settings, target, fails=parsed.fail, recorder=keeper)
+    found = relay.CallbackRelay(engine, settings, public_url, fails=parsed.fail) if public_url else None
+    app = proxy.ProxyServer(engine, settings, target, fails=parsed.fail, recorder=keeper, relay=found)
     return process.serve(settings, app=app)

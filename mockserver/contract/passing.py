@@ -8,7 +8,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockserver.contract.answers import answer_headers, is_held, response_value
+from mockserver.contract.answers import answer_headers, changeable_answer, is_held, response_value
+from mockserver.contract.callbacks.places import SEARCHED_BYTES, RequestParts
 from mockserver.contract.capture import CHECKED_BYTES, SHOWN_BYTES, BodyCapture, Capture
 from mockserver.contract.exchange import RESPONSE, DocumentChecker, RequestCheck
 from mockserver.contract.journal import record_exchange
@@ -19,12 +20,13 @@ from mockserver.http import PROXY_SOURCE, UPSTREAM_SOURCE, Request, Response
 from mockserver.openapi.responses import VIOLATIONS_HEADER, WARNINGS, problem, violations_text
 from mockserver.redaction import shown_path
 from mockserver.settings.table import Settings
-from mockserver.web.fault_delivery import TRANSPORT, wait_for_disconnect
-from mockserver.web.scopes import read_headers, read_request
+from mockserver.web.lanes import wait_for_disconnect
+from mockserver.web.scopes import TRANSPORT, read_headers, read_request
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from mockserver.contract.callbacks.relay import CallbackRelay
     from mockserver.contract.recording.recorder import Recorder
 
 _log = logging.getLogger("mockserver")
@@ -45,6 +47,8 @@ class ProxyContext(NamedTuple):
     fails: bool = False
     """Whether violations are answered with errors: a documented 4xx for a request, 502 for an answer."""
     recorder: "Recorder | None" = None
+    relay: "CallbackRelay | None" = None
+    """None if callbacks go from the API to their receivers."""
 
 
 class ClientGone(Exception):
@@ -70,6 +74,8 @@ class Passing:
         limit = proxy.recorder.body_bytes if proxy.recorder is not None else CHECKED_BYTES
         self._limit = limit
         self._body = BodyCapture(self._headers, limit) if self._has_body else None
+        operation = None if isinstance(self._route, Refusal) else self._route.operation
+        self._redirection = proxy.relay.redirection(self._request, operation) if proxy.relay is not None else None
         self._answer: UpstreamResponse | None = None
         self._check: RequestCheck | None = None
         self._transport = scope.get(TRANSPORT)
@@ -106,6 +112,8 @@ class Passing:
                 self._answer.close()
             if self._body is not None:
                 self._body.close()
+            if self._redirection is not None:
+                self._redirection.end()
 
     async def _pass_on(self) -> None:
         proxy = self._proxy
@@ -116,9 +124,12 @@ class Passing:
         content = await self._read_body()
         if self._reads_first() and await self._is_answered_here():
             return
+        query, headers = self._scope["query_string"], self._scope["headers"]
+        if self._redirection is not None:
+            query, headers, content = await self._redirection.apply(RequestParts(query, headers, content))
         raw = self._scope.get("raw_path") or self._request.path.encode()
-        target = proxy.upstream.target(raw.partition(b"?")[0], self._scope["query_string"])
-        headers = request_headers(self._scope["headers"], proxy.upstream.url, via=proxy.via, has_body=self._has_body)
+        target = proxy.upstream.target(raw.partition(b"?")[0], query)
+        headers = request_headers(headers, proxy.upstream.url, via=proxy.via, has_body=self._has_body)
         self._answer = await proxy.upstream.send(
             self._request.method, target, headers, content, meanwhile=self._checked
         )
@@ -155,10 +166,13 @@ class Passing:
         if self._body is None:
             return None
         limit = 0 if not self._reads_first() else self._limit if self._replays() else CHECKED_BYTES
+        is_searched = self._redirection is not None and self._redirection.reads_body and not self._body.is_form
+        if is_searched:
+            limit = max(limit, SEARCHED_BYTES)
         parts = [await self._receive_chunk()]
         while not self._body.bytes.has_ended and self._body.bytes.size <= limit:
             parts.append(await self._receive_chunk())
-        is_whole = self._body.bytes.has_ended and "content-length" in self._headers
+        is_whole = self._body.bytes.has_ended and ("content-length" in self._headers or is_searched)
         return b"".join(parts) if is_whole else _joined(parts, self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
@@ -251,14 +265,16 @@ class Passing:
         if self._proxy.fails and checked.refusal is not None:  # a form, which was not read first
             await self._refuse(checked.refusal)
             return
+        if self._proxy.relay is not None or self._proxy.recorder is not None:
+            capture, held = changeable_answer(self._proxy.relay, self._redirection, answer, capture, held)
         response = response_value(answer, capture)
         violations = self._proxy.checker.check_response(checked.service, self._request.method, response)
         if self._proxy.fails and any(each.code not in WARNINGS for each in violations):
             await self._reject_answer(answer, violations)
             return
-        content = whole if whole is not None else b"".join(held) if capture.has_ended else None
+        content = b"".join(held) if capture.has_ended else None
         if content is not None and self._proxy.recorder is not None:
-            content = self._proxy.recorder.with_own_urls(content, self._request.base_url)
+            content = self._proxy.recorder.urls.in_bytes(content, self._request.base_url)
         await self._begin(answer, (*checked.violations, *violations), content)
         if content is not None:
             self._unwatch()
@@ -273,6 +289,9 @@ class Passing:
 
     async def _begin(self, answer: UpstreamResponse, violations: tuple[Violation, ...], content: bytes | None) -> None:
         headers = answer_headers(answer, self._request.method, None if content is None else len(content))
+        recorder = self._proxy.recorder
+        if recorder is not None:
+            headers = recorder.urls.in_headers(headers, self._request.base_url)
         if self._proxy.settings.debug_headers:
             headers.append((b"x-mock-source", UPSTREAM_SOURCE.encode()))
             if violations:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from mockserver.contract.callbacks.addresses import CALLBACKS
 from mockserver.contract.exchange import DocumentChecker
 from mockserver.contract.passing import ClientGone, Passing, ProxyContext
 from mockserver.contract.upstream import Upstream
@@ -24,6 +25,7 @@ from mockserver.web.paths import ADMIN_PREFIX, HEALTH
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from mockserver.contract.callbacks.relay import CallbackRelay
     from mockserver.contract.recording.recorder import Recorder
 
 
@@ -43,19 +45,26 @@ class ProxyServer(MockServer):
         *,
         fails: bool = False,
         recorder: "Recorder | None" = None,
+        relay: "CallbackRelay | None" = None,
     ) -> None:
-        """With `fails`, violations are answered with errors."""
+        """With `fails`, violations are answered with errors. With a `relay`, the upstream calls back through it."""
         super().__init__(engine, settings)
         seed = digest(str(upstream.url).encode(), b"%d %d" % (os.getpid(), perf_counter_ns()))
+        via = b"1.1 mockserver-%b" % seed.hex()[:8].encode()
+        if relay is not None:
+            relay.via, relay.deliver = via, self._dispatch.gateway.deliver
+            if recorder is not None:
+                recorder.restored = relay.restored
         self._context = ProxyContext(
             engine,
             settings,
             upstream,
             DocumentChecker(engine.services, strict=settings.strict),
-            via=b"1.1 mockserver-%b" % seed.hex()[:8].encode(),
+            via=via,
             deliver=self._dispatch.gateway.deliver,
             fails=fails,
             recorder=recorder,
+            relay=relay,
         )
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -67,6 +76,9 @@ class ProxyServer(MockServer):
             await self._pass(scope, receive, send)
 
     async def _pass(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if self._context.relay is not None and scope["path"].startswith(CALLBACKS):
+            await self._context.relay.receive(scope, receive, send)
+            return
         try:
             await Passing(self._context, scope, receive, send).run()
         except ClientGone:
@@ -80,5 +92,7 @@ class ProxyServer(MockServer):
                 yield
             finally:
                 await self._context.upstream.close()
+                if self._context.relay is not None:
+                    self._context.relay.close()
                 if self._context.recorder is not None:
                     self._context.recorder.close()

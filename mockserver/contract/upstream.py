@@ -108,6 +108,11 @@ class UpstreamResponse:
         """A header's last value, by its name in lower case; empty without one."""
         return self._values.get(name, b"").decode("latin-1")
 
+    def remove_header(self, name: bytes) -> None:
+        """Pass a header on no more."""
+        self.headers = [each for each in self.headers if each[0] != name]
+        self._values.pop(name, None)
+
     def read_now(self) -> bytes | None:
         """The whole body if it has arrived; else None, and nothing is read."""
         content = self._content
@@ -335,7 +340,7 @@ def _as_upstream_error(error: Exception) -> Exception:
         (aiohttp.http.HttpProcessingError, 502, "The upstream sent no valid HTTP: {}."),
         (ConnectionError, 502, "The upstream broke off: {}."),
     )
-    said = (" ".join(str(error).split())[:MAX_SAID] or type(error).__name__).rstrip(".")
+    said = (" ".join(str(error).replace(" ssl:default", "").split())[:MAX_SAID] or type(error).__name__).rstrip(".")
     return next(
         (UpstreamError(status, text.format(said)) for kind, status, text in rows if isinstance(error, kind)), error
     )

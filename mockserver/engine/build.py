@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mockserver.api.call import ApiContext, Call, Served, call_with_defaults
 from mockserver.api.provider import BoundOperation, Provider
 from mockserver.engine.engine import Engine
-from mockserver.engine.recorded import with_replays
 from mockserver.errors import WARNING, FixtureError, Problem, SpecError
 from mockserver.fixtures.files import SCHEMA_FILE, Fixtures, read_fixtures
 from mockserver.lazy import lazy_module
@@ -18,7 +17,6 @@ from mockserver.openapi.document import OpenApiDocument, Operation, read_openapi
 from mockserver.openapi.files import is_url, read_document
 from mockserver.openapi.replacement import PARTIAL, Needs, find_replaced, remaining, replace_bundled
 from mockserver.openapi.schema import Schema
-from mockserver.openapi.strict import closed
 from mockserver.redaction import account_key
 from mockserver.sandbox.accounts import DEFAULT_CREDITS, AccountSpec, facts_of
 from mockserver.sandbox.batches import Progression
@@ -33,15 +31,18 @@ from mockserver.settings.table import Settings
 from mockserver.stores import open_store
 
 if TYPE_CHECKING:
-    from mockserver.engine import scenarios, sent_requests
+    from mockserver.engine import recorded, scenarios, sent_requests
     from mockserver.engine.stateful import handlers as stateful
     from mockserver.fixtures.scenarios import ScenarioSet
+    from mockserver.openapi import strict
     from mockserver.openapi.loading import overlay
     from mockserver.sandbox.shared import opening
 else:
+    strict = lazy_module("mockserver.openapi.strict")
     overlay = lazy_module("mockserver.openapi.loading.overlay")
     opening = lazy_module("mockserver.sandbox.shared.opening")
     sent_requests = lazy_module("mockserver.engine.sent_requests")
+    recorded = lazy_module("mockserver.engine.recorded")
     scenarios = lazy_module("mockserver.engine.scenarios")
     stateful = lazy_module("mockserver.engine.stateful.handlers")
 
@@ -277,7 +278,7 @@ def bind_operations(
                 changed[operation.key] = defaults
                 handler, check = _defaulting(handler, defaults), check and _defaulting(check, defaults)
             services.append(BoundOperation(operation, world, owner, handler, check))
-    return with_replays(services)
+    return recorded.with_replays(services) if any(each.recorded for each in fixtures.values()) else services
 
 
 def _changed_defaults(operation: Operation, owner: Provider) -> Mapping[str, Any]:
@@ -292,9 +293,9 @@ def _defaulting(answer: Callable[[Call], Answer], defaults: Mapping[str, Any]) -
 def _apply_strict(spec: OpenApiDocument, settings: Settings) -> OpenApiDocument:
     if not settings.strict:
         return spec
-    strict = OpenApiDocument(closed(spec.document, spec.name), spec.name, is_foreign=spec.is_foreign)
-    strict.problems, strict.unmatched = spec.problems, spec.unmatched
-    return strict
+    closed = OpenApiDocument(strict.closed(spec.document, spec.name), spec.name, is_foreign=spec.is_foreign)
+    closed.problems, closed.unmatched = spec.problems, spec.unmatched
+    return closed
 
 
 def handler_problems(providers: Sequence[Provider], specs: Sequence[OpenApiDocument]) -> Iterator[Problem]:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from mockserver.api.call import Call
 from mockserver.api.provider import BoundOperation, owner_of_path
-from mockserver.engine.canned import response_without_handler
-from mockserver.engine.overrides import find_override, forced_reply
-from mockserver.engine.recorded import NotRecorded
+from mockserver.engine.hits import count_hit
 from mockserver.engine.refusals import (
     bad_credential,
     no_room,
@@ -23,6 +21,7 @@ from mockserver.engine.refusals import (
 )
 from mockserver.errors import Reason, Refusal, StoreUnavailable, Violation
 from mockserver.http import Request, Response
+from mockserver.lazy import lazy_module
 from mockserver.openapi.requests import JsonBody, check_reply, is_encoded, parse_input, parse_valid_json, takes_form
 from mockserver.openapi.responses import VIOLATIONS_HEADER, documented_reply, problem, violations_text
 from mockserver.openapi.router import RouteMatch, Router
@@ -36,9 +35,12 @@ from mockserver.settings.table import Settings
 from mockserver.workers import Workers
 
 if TYPE_CHECKING:
+    from mockserver.engine import canned, overrides, recorded
     from mockserver.fixtures.scenarios import ScenarioSet
-
-    ReadScenarios = Callable[[], ScenarioSet]
+else:
+    canned = lazy_module("mockserver.engine.canned")
+    overrides = lazy_module("mockserver.engine.overrides")
+    recorded = lazy_module("mockserver.engine.recorded")
 
 SANDBOX_HEADER = "x-mock-sandbox"
 EVICTED_HEADER = "X-Mock-Sandbox-Evicted"
@@ -56,7 +58,7 @@ class Engine:
         services: Sequence[BoundOperation],
         sandboxes: SandboxManager,
         settings: Settings,
-        scenarios: "ReadScenarios",
+        scenarios: "Callable[[], ScenarioSet]",
     ) -> None:
         """Raises SpecError if two operations have the same method and path."""
         self.services = tuple(services)
@@ -118,7 +120,7 @@ class Engine:
                     raise refusal
                 assert service is not None and match is not None
                 if sandbox.record.rules or "prefer" in request.headers or "__" in request.query:
-                    outcome = find_override(
+                    outcome = overrides.find_override(
                         service, request, sandbox, now, heeds_preference=self.settings.magic,
                         mends=not self.settings.strict,
                     )  # fmt: skip
@@ -135,7 +137,7 @@ class Engine:
                         response = found
                     else:
                         call = found
-                        response = service.handler(call) if service.handler else response_without_handler(call)
+                        response = service.handler(call) if service.handler else canned.response_without_handler(call)
             except Refusal as raised:
                 refusal = raised.without_frames()
                 response = self._refused(service, request, refusal)
@@ -151,7 +153,7 @@ class Engine:
 
     def _count_demanded(self, service: BoundOperation | None, sandbox: Sandbox, response: Response) -> None:
         if service is not None and response.source in ON_DEMAND:
-            sandbox.after_commit(partial(_count, self.demanded, (service.operation.key, response.status)))
+            sandbox.after_commit(partial(count_hit, self.demanded, service.operation.key, response.status))
 
     def refuse(self, request: Request, refusal: Refusal) -> Response:
         """The response to a request that was rejected before it was read completely, e.g. 413. It is in the journal."""
@@ -191,9 +193,9 @@ class Engine:
             response = response.with_headers(*self.eviction_headers(sandbox))
         status, journal = response.status, sandbox.journal
         if self.sandboxes.is_shared:  # the transaction may run again
-            sandbox.after_commit(partial(_count, self.met, (key, status)))
+            sandbox.after_commit(partial(count_hit, self.met, key, status))
         else:
-            self.met[key, status] = self.met.get((key, status), 0) + 1
+            count_hit(self.met, key, status)
         reason = refusal.reason if refusal is not None and status >= 400 else ""
         violations = refusal.violations if refusal is not None else ()
         seconds = perf_counter() - started
@@ -313,7 +315,7 @@ class Engine:
             if token and token.startswith(RESERVED_STATUS) and self.settings.magic:
                 status, name = reserved_status(token), provider.name if provider else ""
                 if status and sandbox.accounts.find(token, now, magic=True, provider=name):
-                    return forced_reply(operation, status, key=sandbox.ids.salt)
+                    return overrides.forced_reply(operation, status, key=sandbox.ids.salt)
             account = self._admit(service, request, sandbox, now, token)
             if provider is not None and provider.admission is not None:
                 provider.admission(operation, sandbox, account, now, self.settings)
@@ -349,7 +351,7 @@ class Engine:
         return account
 
     def _refused(self, service: BoundOperation | None, request: Request, refusal: Refusal) -> Response:
-        if isinstance(refusal, NotRecorded):
+        if service is not None and service.replay is not None and isinstance(refusal, recorded.NotRecorded):
             return refusal.response
         if refusal.reason is Reason.METHOD_NOT_ALLOWED and request.method == "OPTIONS":
             return Response(204, headers=refusal.headers)
@@ -393,7 +395,3 @@ def sandbox_name(request: Request, token: str | None) -> tuple[str, bool]:
     """The request's sandbox (its `X-Mock-Sandbox`, else its token, else `default`), and whether that is its token."""
     named = request.headers.get(SANDBOX_HEADER)
     return shortened_name(named or token or DEFAULT_SANDBOX), not named and bool(token)
-
-
-def _count(counts: dict[tuple[str, int], int], met: tuple[str, int]) -> None:
-    counts[met] = counts.get(met, 0) + 1

@@ -128,7 +128,7 @@ def _job_step(entries: list[RecordedEntry], sandbox: Sandbox, now: float) -> tup
 
 def _reply(entry: RecordedEntry, answer: Any, request: Request) -> Response:
     base_url = request.base_url
-    headers = tuple((name, with_base_url(str(each), base_url)) for name, each in answer.get("headers", {}).items())
+    headers = tuple((name, with_base_url(each, base_url)) for name, each in answer.get("headers", {}).items())
     media_type = answer.get("media_type", JSON if "body" in answer else "text/plain" if "text" in answer else "")
     if "file" in answer:
         path = body_path(entry, answer["file"])

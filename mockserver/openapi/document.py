@@ -1,6 +1,5 @@
 """An OpenAPI 3.x document as typed operations."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import islice
@@ -8,17 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import ERROR, WARNING, Problem, SpecError
-from mockserver.lazy import lazy_module
-from mockserver.openapi.mistakes import LOCATIONS, METHODS, Mistake, find_mistakes, sound_part
-from mockserver.openapi.operations import JSON, PRICE, Content, Operation, Parameter, ResponseSpec, SentRequest
+from mockserver.lazy import lazy_module, lazy_pattern
+from mockserver.openapi.operations import (
+    JSON,
+    LOCATIONS,
+    METHODS,
+    PRICE,
+    Content,
+    Operation,
+    Parameter,
+    ResponseSpec,
+    SentRequest,
+    base_paths,
+)
 from mockserver.openapi.references import resolve_ref
 from mockserver.openapi.schema import Schema, SchemaLibrary
 from mockserver.openapi.security import Requirement, SecurityScheme, read_scheme
 
 if TYPE_CHECKING:  # only documents other than the bundled one need these
+    from mockserver.openapi import mistakes
     from mockserver.openapi.loading import callbacks, sides
     from mockserver.openapi.loading import read as reading
 else:
+    mistakes = lazy_module("mockserver.openapi.mistakes")
     callbacks = lazy_module("mockserver.openapi.loading.callbacks")
     reading = lazy_module("mockserver.openapi.loading.read")
     sides = lazy_module("mockserver.openapi.loading.sides")
@@ -30,11 +41,10 @@ MAX_MISTAKES = 100
 # "If in is "header" and the name field is "Accept", "Content-Type" or "Authorization", the parameter definition
 # SHALL be ignored."
 _IGNORED_HEADERS = {"accept", "content-type", "authorization"}
-_AUTHORITY = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/]*")
 READ_ONLY, WRITE_ONLY = "readOnly", "writeOnly"
 _FORM = frozenset({"query", "cookie"})
 _STYLES = frozenset({"form", "simple", "label", "matrix", "spaceDelimited", "pipeDelimited", "deepObject"})
-_NAMED = re.compile(r"\{([^{}]+)\}")
+_NAMED = lazy_pattern(r"\{([^{}]+)\}")
 
 
 class OpenApiDocument:
@@ -308,12 +318,12 @@ class OpenApiDocument:
         except SpecError:  # checking all at once is fast; checking one by one finds the location
             raise mistakes_error(Path(self.name), self._unusable_schemas()) from None
 
-    def _unusable_schemas(self) -> Iterator[Mistake]:
+    def _unusable_schemas(self) -> Iterator["mistakes.Mistake"]:
         for operation, place, schema in self._schemas():
             try:
                 schema.check_usable()
             except SpecError as problem:
-                yield Mistake(operation.location, f"{place}: {problem}")
+                yield mistakes.Mistake(operation.location, f"{place}: {problem}")
 
     def _schemas(self) -> Iterator[tuple[Operation, str, Schema]]:
         """The schemas of all operations, each with its operation and location."""
@@ -333,22 +343,6 @@ def _content_schemas(contents: Mapping[str, Content], place: str) -> Iterator[tu
             yield f"{place}: {media_type}: schema", content.schema
 
 
-def base_paths(node: Mapping[str, Any]) -> Iterator[str]:
-    """The paths of the servers of a document, path or operation, with the defaults of variables (`/v2`)."""
-    stated = node.get("servers")
-    for server in stated if isinstance(stated, list) else ():
-        url = server.get("url") if isinstance(server, dict) else None
-        if not isinstance(url, str):
-            continue
-        variables = server.get("variables")
-        for name, each in variables.items() if isinstance(variables, dict) else ():
-            default = each.get("default") if isinstance(each, dict) else ""
-            url = url.replace(f"{{{name}}}", str(default))
-        path = _AUTHORITY.sub("", url).partition("?")[0].rstrip("/")
-        if path.startswith("/") and "{" not in path:
-            yield path
-
-
 def read_openapi(place: Path | str, *, only_sound: bool = False) -> OpenApiDocument:
     """Read an OpenAPI 3.x or Swagger 2.0 document; raises SpecError with file, line and location if it is invalid.
 
@@ -358,11 +352,11 @@ def read_openapi(place: Path | str, *, only_sound: bool = False) -> OpenApiDocum
     """
     read = reading.read_any(place)
     document = read.document
-    mistakes = list(islice(find_mistakes(document), MAX_MISTAKES))
-    if mistakes and only_sound and isinstance(document, dict):
-        document = sound_part(document)
-    elif mistakes:
-        raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
+    found = list(islice(mistakes.find_mistakes(document), MAX_MISTAKES))
+    if found and only_sound and isinstance(document, dict):
+        document = mistakes.sound_part(document)
+    elif found:
+        raise problems_error(reading.mistake_problems(read, found, severity=ERROR))
     spec = OpenApiDocument(document, str(place), is_foreign=True)
     spec.problems = (*read.problems, *spec.problems)
     spec.files = read.files
@@ -377,8 +371,8 @@ def read_repaired_openapi(place: Path | str) -> OpenApiDocument:
     """
     read = reading.read_repaired(place)
     if not read.is_repaired:
-        mistakes = list(islice(find_mistakes(read.document), MAX_MISTAKES))
-        raise problems_error(reading.mistake_problems(read, mistakes, severity=ERROR))
+        found = list(islice(mistakes.find_mistakes(read.document), MAX_MISTAKES))
+        raise problems_error(reading.mistake_problems(read, found, severity=ERROR))
     spec = OpenApiDocument(read.document, str(place), is_lenient=True, is_foreign=True)
     spec.problems = (*read.problems, *spec.problems)
     spec.files = read.files
@@ -391,6 +385,6 @@ def problems_error(problems: Sequence[Problem]) -> SpecError:
     return SpecError(first.message, first.place, others=others)
 
 
-def mistakes_error(path: Path, mistakes: Iterable[Mistake]) -> SpecError:
+def mistakes_error(path: Path, found: Iterable["mistakes.Mistake"]) -> SpecError:
     """An error with all mistakes in a file, each with its line and location."""
-    return problems_error(reading.mistake_problems(reading.ReadDocument(None, path), list(mistakes), severity=ERROR))
+    return problems_error(reading.mistake_problems(reading.ReadDocument(None, path), list(found), severity=ERROR))

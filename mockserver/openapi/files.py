@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mockserver.errors import MockServerError, Problem
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 
 if TYPE_CHECKING:  # importing yaml takes 20 ms, and what comes with mockserver is read as JSON
     from mockserver.openapi import yaml_values
@@ -25,7 +25,7 @@ CONVERTED = PACKAGE / "_data" / "converted"
 _FORMAT = b"2"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Tabs between values and lone surrogates, which JSON allows and YAML does not.
-_YAML_UNLIKE_JSON = re.compile(rb"\t|\\u[dD][89a-fA-F]")
+_YAML_UNLIKE_JSON = lazy_pattern(rb"\t|\\u[dD][89a-fA-F]")
 
 
 def is_url(text: str) -> bool:

@@ -5,20 +5,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from mockserver.lazy import lazy_pattern
+from mockserver.openapi.operations import LOCATIONS, METHODS
 from mockserver.openapi.regex import is_pattern, why_unusable
 from mockserver.openapi.schema import keyword_errors
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
-"""Those of OpenAPI 3.2; earlier versions have no QUERY."""
-LOCATIONS = ("path", "query", "header", "cookie")
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 MAX_SHOWN = 100
 
 Location = tuple[str | int, ...]
-_STATUS = re.compile(r"[1-5](?:\d\d|[Xx][Xx])|default")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PRINTABLE = re.compile(r"[!-~][ -~]*")
-_NAMED = re.compile(r"\{([^{}]+)\}")
+_STATUS = lazy_pattern(r"[1-5](?:\d\d|[Xx][Xx])|default")
+_TOKEN = lazy_pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PRINTABLE = lazy_pattern(r"[!-~][ -~]*")
+_NAMED = lazy_pattern(r"\{([^{}]+)\}")
 _NAMES: Mapping[type, str] = {
     dict: "a mapping",
     list: "a list",

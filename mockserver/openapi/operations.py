@@ -4,16 +4,22 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from mockserver.lazy import lazy_pattern
 from mockserver.openapi.references import resolved
 from mockserver.openapi.schema import Schema
 from mockserver.openapi.security import BEARER, Requirement
 from mockserver.records import CachingRecord
 
 JSON = "application/json"
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+"""Those of OpenAPI 3.2; earlier versions have no QUERY."""
+LOCATIONS = ("path", "query", "header", "cookie")
+"""Those of parameters."""
 PRICE = "x-mock-price"
 """The extension of an operation that says what a call of the real API costs."""
 ENCODED = "x-mock-encoded"
 """The extension for a text that may be form- or URL-encoded although the location needs no encoding."""
+_AUTHORITY = lazy_pattern(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/]*")
 
 
 def bare_media_type(media_type: str) -> str:
@@ -103,6 +109,9 @@ class SentRequest(NamedTuple):
     method: str
     content: Content | None
     """Its body; None without one."""
+    contents: Mapping[str, Content] = {}
+    """By media type, all bodies that the document allows."""
+    needs_body: bool = False
 
 
 class Operation(CachingRecord, frozen=True, eq=False):
@@ -189,6 +198,22 @@ class Operation(CachingRecord, frozen=True, eq=False):
             if name in self.responses:
                 return self.responses[name]
         return None
+
+
+def base_paths(node: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of the servers of a document, path or operation, with the defaults of variables (`/v2`)."""
+    stated = node.get("servers")
+    for server in stated if isinstance(stated, list) else ():
+        url = server.get("url") if isinstance(server, dict) else None
+        if not isinstance(url, str):
+            continue
+        variables = server.get("variables")
+        for name, each in variables.items() if isinstance(variables, dict) else ():
+            default = each.get("default") if isinstance(each, dict) else ""
+            url = url.replace(f"{{{name}}}", str(default))
+        path = _AUTHORITY.sub("", url).partition("?")[0].rstrip("/")
+        if path.startswith("/") and "{" not in path:
+            yield path
 
 
 def usual_status(responses: Mapping[str, ResponseSpec]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from mockserver.http import Request
+from mockserver.lazy import lazy_pattern
 from mockserver.openapi.operations import Operation
 from mockserver.percent import unquote_plus
 
@@ -14,10 +15,10 @@ MAX_HEADER = 4096
 MAX_VALUE = 200
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  RFC 9110's word
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-_PREFERENCE = re.compile(rf"\s*({_TOKEN})\s*(?:=\s*({_TOKEN}|{_QUOTED}))?\s*(?:;.*)?", re.DOTALL)
-_PARTS = re.compile(rf'(?:[^,"]|{_QUOTED})+')
-_CODE = re.compile(r"[2-5]\d\d", re.ASCII)
-_SEED = re.compile(r"[ -~]+")
+_PREFERENCE = lazy_pattern(rf"\s*({_TOKEN})\s*(?:=\s*({_TOKEN}|{_QUOTED}))?\s*(?:;.*)?", re.DOTALL)
+_PARTS = lazy_pattern(rf'(?:[^,"]|{_QUOTED})+')
+_CODE = lazy_pattern(r"[2-5]\d\d", re.ASCII)
+_SEED = lazy_pattern(r"[ -~]+")
 
 
 class Preference(NamedTuple):

@@ -4,12 +4,11 @@ The engine is jsonschema-rs's linear one. It has no look-around and no backrefer
 time, and bounds the size of a compiled pattern. Python's `re` is never applied to a client's text.
 """
 
-import re
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -26,9 +25,9 @@ SIZES = tuple(size * 1024 for size in (16, 64, 256, 1024))
 """Bounds of a compiled pattern, in bytes. The smallest one that suffices determines the cost."""
 _WEIGHT_BYTES = 4096
 
-_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
-_BACKREFERENCE = re.compile(r"\\(?:[1-9]|k<)")
-_COUNT = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
+_LOOK_AROUND = lazy_pattern(r"\(\?<?[=!]")
+_BACKREFERENCE = lazy_pattern(r"\\(?:[1-9]|k<)")
+_COUNT = lazy_pattern(r"\{[0-9]+(?:,[0-9]*)?\}")
 
 
 class PatternError(ValueError):

@@ -2,13 +2,18 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import Violation
+from mockserver.lazy import lazy_module
 from mockserver.openapi.document import OpenApiDocument, Operation, Parameter, mistakes_error
-from mockserver.openapi.mistakes import Mistake
 from mockserver.openapi.operations import bare_media_type
 from mockserver.openapi.schema import Schema
+
+if TYPE_CHECKING:
+    from mockserver.openapi import mistakes
+else:
+    mistakes = lazy_module("mockserver.openapi.mistakes")
 
 PARTIAL = "x-mock-partial"
 """At the top of a document: `true` keeps the bundled operations of an API that the document does not define."""
@@ -139,32 +144,33 @@ def _is_like(served: Operation, ours: Operation) -> bool:
     return (served.method, served.path) == (ours.method, ours.path)
 
 
-def _missing(served: Operation, ours: Operation) -> Iterator[Mistake]:
+def _missing(served: Operation, ours: Operation) -> Iterator["mistakes.Mistake"]:
     """What the handler of a bundled operation needs and the served operation does not guarantee."""
     there, name = served.location, ours.key
     declared = {(each.location, each.name) for each in served.parameters}
     for each in ours.parameters:
         if each.required and (each.location, each.name) not in declared:
-            yield Mistake(there, f"the handler of {name} needs the {each.location} parameter {each.name!r}")
+            yield mistakes.Mistake(there, f"the handler of {name} needs the {each.location} parameter {each.name!r}")
     if served.is_open and not ours.is_open:
-        yield Mistake(there, f"the handler of {name} needs to know who asks; wanted a bearer token in its security")
+        wanted = "wanted a bearer token in its security"
+        yield mistakes.Mistake(there, f"the handler of {name} needs to know who asks; {wanted}")
     if ours.body and not served.body:
-        yield Mistake(there, f"the handler of {name} needs a requestBody of {' or '.join(ours.body)}")
+        yield mistakes.Mistake(there, f"the handler of {name} needs a requestBody of {' or '.join(ours.body)}")
     known = {bare_media_type(media_type) for media_type in ours.body or {}}
     for media_type in served.body or {}:
         if bare_media_type(media_type) not in known:
             wanted = f"the handler of {name} reads {' or '.join(sorted(known)) or 'no body'}"
-            yield Mistake((*there, "requestBody"), f"the body is {media_type}; {wanted}")
+            yield mistakes.Mistake((*there, "requestBody"), f"the body is {media_type}; {wanted}")
     yield from _wrong_defaults(served)
 
 
-def _wrong_defaults(served: Operation) -> Iterator[Mistake]:
+def _wrong_defaults(served: Operation) -> Iterator["mistakes.Mistake"]:
     """Defaults that their own schema rejects: the handler would get a value that clients cannot send."""
     for n, parameter in enumerate(served.parameters):
         if "default" in parameter.definition and not parameter.schema.accepts(parameter.definition["default"]):
             came = parameter.definition["default"]
             told = f"the default of {parameter.name!r} is {came!r}, which its schema refuses"
-            yield Mistake((*served.location, "parameters", n), told)
+            yield mistakes.Mistake((*served.location, "parameters", n), told)
     for media_type, content in (served.body or {}).items():
         schema = content.schema
         properties = schema.resolved(schema.definition).get("properties", {}) if schema else {}
@@ -172,7 +178,7 @@ def _wrong_defaults(served: Operation) -> Iterator[Mistake]:
             definition = schema.resolved(each) if schema else {}
             if "default" in definition and schema and not Schema(each, schema.document).accepts(definition["default"]):
                 told = f"the default of {name!r} is {definition['default']!r}, which its schema refuses"
-                yield Mistake((*served.location, "requestBody", "content", media_type, "schema"), told)
+                yield mistakes.Mistake((*served.location, "requestBody", "content", media_type, "schema"), told)
 
 
 def _fitted(served: Operation, ours: Operation, needs: Needs) -> Operation:

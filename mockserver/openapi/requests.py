@@ -9,7 +9,7 @@ import orjson
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Request, Response, Upload
 from mockserver.json_bodies import NESTING_MARGIN, JsonError, parse_json
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 from mockserver.openapi.document import Content, Operation, Parameter
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.references import resolved
@@ -31,7 +31,7 @@ NOT_COPIED = 16 * 1024
 """Bytes from which a canonical form is a view."""
 EVENT_STREAM = "text/event-stream"
 MAX_SHOWN_CODING = 100
-_PLAIN_ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~-]*", re.ASCII)
+_PLAIN_ARGUMENT = lazy_pattern(r"[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~-]*", re.ASCII)
 """One argument without encoded characters."""
 FORM = "multipart/form-data"
 UNSUPPORTED = 415

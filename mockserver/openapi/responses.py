@@ -1,7 +1,6 @@
 """Builds documented responses from examples, or generates them from schemas."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import orjson
 
 from mockserver.errors import Reason, Refusal, Violation
 from mockserver.http import Response
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 from mockserver.openapi.document import JSON, Content, Operation
 from mockserver.openapi.operations import ResponseSpec, bare_media_type, is_json
 from mockserver.openapi.requests import find_content
@@ -22,7 +21,7 @@ else:
     values = lazy_module("mockserver.openapi.generate.values")
     negotiation = lazy_module("mockserver.openapi.wire.negotiation")
 
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
+_UNPRINTABLE = lazy_pattern(r"[\x00-\x08\x0a-\x1f\x7f]+")
 PROBLEM = "application/problem+json"
 VIOLATIONS_HEADER = "X-Mock-Violations"
 MAX_VIOLATIONS_HEADER = 4096

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from mockserver.errors import WARNING, Problem, Reason, Refusal, SpecError
+from mockserver.lazy import lazy_pattern
 from mockserver.openapi.document import Operation
 from mockserver.records import Record
 from mockserver.text import nearest
@@ -13,7 +14,7 @@ from mockserver.text import nearest
 MAX_NAME = 200
 MAX_BASE = 3
 """The most segments in the path of a base URL."""
-_NAME = re.compile(r"\{([^{}]+)\}")
+_NAME = lazy_pattern(r"\{([^{}]+)\}")
 
 
 class RouteMatch(Record, frozen=True, gc=False):
@@ -268,18 +269,23 @@ def _not_allowed(method: str, path: str, methods: Mapping[str, Operation]) -> Ro
 
 
 def _pattern_of(path: str, methods: Mapping[str, Operation]) -> re.Pattern[str]:
-    """The pattern of a path. Of other documents a segment between two others may be empty: its argument is missing."""
-    pattern = _pattern(path)
+    """The pattern of a path. Of other documents a segment between two others may be empty: its argument is missing.
+
+    Those of the bundled document are few, and compiled at the first request with so many segments.
+    """
     if not any(each.is_foreign for each in methods.values()):
-        return pattern
-    return re.compile(re.sub(r"/(\(\?P<\w+>\[\^/\])\+\)(?=/)", r"/\1*)", pattern.pattern))
+        return lazy_pattern(_expression(path))
+    return re.compile(re.sub(r"/(\(\?P<\w+>\[\^/\])\+\)(?=/)", r"/\1*)", _expression(path)))
 
 
 def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(_expression(path))
+
+
+def _expression(path: str) -> str:
+    """The regular expression that matches what a templated path does."""
     parts = _NAME.split(path)
-    return re.compile(
-        "".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts))
-    )
+    return "".join(re.escape(part) if n % 2 == 0 else f"(?P<{_group(part)}>[^/]+)" for n, part in enumerate(parts))
 
 
 def _rank(path: str) -> int:

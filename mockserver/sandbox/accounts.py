@@ -2,11 +2,14 @@
 
 import math
 import re
+from asyncio import _get_running_loop
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush, merge
 from typing import Annotated
 from zlib import crc32
 
+from mockserver.errors import NeedsThread
+from mockserver.lazy import lazy_pattern
 from mockserver.records import Bounds, Record
 from mockserver.redaction import account_key
 from mockserver.sandbox.batches import Batch
@@ -23,10 +26,12 @@ AccountKey = Annotated[str, Bounds(pattern="^[0-9a-f]{32}$")]
 """The digest of a token, see `account_key`; the token itself is not kept."""
 DERIVED = ("settled", "promised", "unpaid")
 """The collections that are computed from accounts and batches, by `Accounts.recount`; exports leave them out."""
+BATCH_WEIGHT, MAX_WEIGHT = 100, 20_000
+"""An event loop computes what batches cost until their items, and so many for each batch, are more than that."""
 
 RESERVED_STATUS = "mock-status-"
 """The beginning of a token that asks for a status."""
-_RESERVED = re.compile(
+_RESERVED = lazy_pattern(
     r"mock-(?:(no-credits)|credits-(\d{1,15})|(revoked)|status-([2-5]\d\d))(?![A-Za-z0-9])", re.ASCII
 )
 
@@ -117,11 +122,13 @@ class RunningCosts:
             heappush(self._queue, (at, batch))
 
     def changed(self, now: float) -> Iterator[str]:
-        """The batches whose cost may have changed by now, each once."""
+        """The batches whose cost may have changed by now. Stop at any of them: the others come the next time."""
         found = set()
         while self._queue and self._queue[0][0] <= now:
-            found.add(heappop(self._queue)[1])
-        return iter(sorted(found))
+            batch = heappop(self._queue)[1]
+            if batch not in found:
+                found.add(batch)
+                yield batch
 
     def note(self, batch: str, account: str, spent: int) -> None:
         """The batch has cost so many credits."""
@@ -262,7 +269,11 @@ class Accounts:
         return self._settled_of(account) - self._running.of(account.key)
 
     def _count(self, now: float) -> None:
-        """Look at the unpaid batches of which an item has ended since the last time."""
+        """Look at the unpaid batches of which an item has ended since the last time.
+
+        Raises NeedsThread on an event loop when there are many; those that were looked at are counted then.
+        """
+        weight, is_loop = 0, _get_running_loop() is not None
         if not self._is_counted:
             for id_, _ in self._unpaid.items():
                 self._running.expect(id_, 0.0)
@@ -271,6 +282,7 @@ class Accounts:
             key, batch = self._unpaid.get(id_), self._batches.get(id_)
             if key is None or batch is None:
                 continue
+            weight += BATCH_WEIGHT + batch.size
             if batch.outcomes is None:
                 batch = batch.with_outcomes()
                 self._batches.put(id_, batch)
@@ -283,6 +295,9 @@ class Accounts:
             else:
                 self._running.note(id_, key, spent)
                 self._running.expect(id_, batch.next_change(now))
+            if is_loop and weight > MAX_WEIGHT:
+                raise NeedsThread("there are many batches to be charged for")
+            checkpoint()
 
     def set_balance(self, account: Account, credits: int, now: float) -> Account:
         """The account with a balance of `credits` from now on."""

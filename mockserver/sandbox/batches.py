@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
+from mockserver.lazy import lazy_pattern
 from mockserver.records import Bounds, Endless, Record
 from mockserver.sandbox.blobs import Body, read_body
 from mockserver.sandbox.clock import Instant
@@ -110,7 +111,7 @@ Outcomes = Mapping[Annotated[int, Bounds(ge=0)], ItemOutcome]
 PLAIN = ItemOutcome()
 HANGING = ItemOutcome(slowness=math.inf)
 DEFAULT_FAILURE = 500
-_MARKER = re.compile(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
+_MARKER = lazy_pattern(r"\[mock:(?:(fail)(?:=([1-9]\d\d))?|slow=(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)|(hang))\]", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -66,6 +66,10 @@ class Callback(Record, frozen=True, gc=False):
     method: str = "POST"
     media_type: str = "application/json"
     """Of the payload; empty if it has no body."""
+    is_received: bool = False
+    """Whether another server sent it, and this one has only passed it on."""
+    violations: str = ""
+    """How a received one differs from the document, as a JSON array; empty if it does not."""
 
     def tried(self, attempt: Attempt, state: State) -> "Callback":
         """The callback after an attempt."""
@@ -156,6 +160,23 @@ class Outbox:
         """Adds a pending callback with its payload; its number is replaced by the next one."""
         self._noted += 1
         self._await(callback._replace(number=self._noted))
+
+    def receive(self, callback: Callback) -> None:
+        """Adds a callback that another server has sent, or replaces it; its number is replaced by the next one if it is
+        new.
+        """
+        known = self.find(callback.id)
+        if known is None:
+            self._noted += 1
+        elif self._pending.get(callback.id) is not None:
+            self._pending.delete(callback.id)
+        self._claimed.put(callback.id, callback._replace(number=known.number if known else self._noted))
+        self._drop_oldest()
+
+    def withdraw(self, id_: str) -> None:
+        """Removes a pending callback, which will not come."""
+        if self._pending.get(id_) is not None:
+            self._pending.delete(id_)
 
     def reschedule(self, id_: str, due: float) -> None:
         """Updates the due time after the end of a batch has changed. Ignores a batch without a pending callback."""

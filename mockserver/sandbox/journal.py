@@ -121,8 +121,8 @@ class JournalSpace:
         self.limit = limit
         self.weighed = 0
         """Bytes in all journals, without `unweighed`; see `held`."""
-        self.unweighed: deque[Journal] = deque()
-        """The journals of the latest exchanges, one for each of these."""
+        self.unweighed: deque[tuple[Journal, Row]] = deque()
+        """The latest exchanges, each with its journal. Other threads add to it while it is weighed."""
         self.dropped = 0
         """Exchanges dropped because all journals together were too large."""
         self.lock = Lock()
@@ -140,10 +140,14 @@ class JournalSpace:
     def weigh(self) -> None:
         """Weigh the latest exchanges, and bring the journals within their bounds."""
         with self.lock:
-            latest = [self.unweighed.popleft() for _ in range(len(self.unweighed))]
-            self.records += len(latest)
-            for age, journal in enumerate(dict.fromkeys(reversed(latest))):  # the most recently used comes first
-                journal.weigh_latest(self.records - age)
+            latest: dict[Journal, list[Row]] = {}
+            for _ in range(len(self.unweighed)):
+                journal, row = self.unweighed.popleft()
+                latest.setdefault(journal, []).append(row)
+                self.records += 1
+                journal.used = self.records
+            for journal, rows in latest.items():
+                journal.weigh(rows)
             if self.weighed > self.limit:
                 self._make_room()
 
@@ -178,7 +182,8 @@ class Journal:
         self.used = 0
         """When it was last added to; see JournalSpace.records."""
         self.clear()
-        self._space.journals.add(self)
+        with self._space.lock:
+            self._space.journals.add(self)
 
     def clear(self) -> deque[Row]:
         """Remove all exchanges and reset the counts; returns the removed ones."""
@@ -239,8 +244,9 @@ class Journal:
         if request.form is not None:  # without a copy of the file, so that a deleted file does not stay in memory
             request = request._replace(form=None, form_parts=())
         rows, unweighed, body = self._rows, self._space.unweighed, response.body
-        rows.append((seen, at, operation, request, response, reason, violations, seconds))
-        unweighed.append(self)
+        row = (seen, at, operation, request, response, reason, violations, seconds)
+        rows.append(row)
+        unweighed.append((self, row))
         if (
             len(unweighed) >= UNWEIGHED
             or len(rows) > self._most
@@ -250,17 +256,12 @@ class Journal:
         ):
             self._space.weigh()
 
-    def weigh_latest(self, used: int) -> None:
-        """Weigh the latest exchanges, and drop the oldest beyond the bounds; `used` is when it was last added to.
-
-        Called with the lock of the space held.
-        """
-        rows, weights = self._rows, self._weights
-        latest = islice(reversed(rows), len(rows) - len(weights))
+    def weigh(self, latest: Iterable[Row]) -> None:
+        """Weigh the latest exchanges, and drop the oldest beyond the bounds; called with the lock of the space held."""
+        weights = self._weights
         added = [EXCHANGE_BYTES + exchange_weight(row[3], row[4], row[6]) for row in latest]
-        weights.extend(reversed(added))
+        weights.extend(added)
         weight = sum(added)
-        self.used = used
         self.weighed += weight
         self._space.weighed += weight
         while len(weights) > self._limit or self.weighed - EXCHANGE_BYTES * len(weights) > MAX_BYTES:

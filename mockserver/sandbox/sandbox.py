@@ -190,7 +190,7 @@ class Sandbox:
 
     def collections(self) -> list[str]:
         """The names of the collections that were opened so far."""
-        return [name for name in self._collections if name not in STATE_TYPES]
+        return [name for name in tuple(self._collections) if name not in STATE_TYPES]
 
     def lengths(self) -> dict[str, int]:
         """The number of values in each of these collections. May be called from any thread."""
@@ -198,8 +198,8 @@ class Sandbox:
 
     @property
     def largest_collection(self) -> int:
-        """The number of values in the largest of its collections."""
-        return max(map(len, self._collections.values()))
+        """The number of values in the largest of its collections. May be called from any thread."""
+        return max(map(len, tuple(self._collections.values())))
 
     def next_id(self, operation: str, body: bytes | memoryview) -> str:
         """The UUID of what a request with this canonical body creates; see IdSequence."""
@@ -309,7 +309,7 @@ class Sandbox:
     def detach(self) -> None:
         """Give up its collections, so that a new sandbox can have this name. A running transaction can finish."""
         self._store.drop(self.name)
-        for collection in self._collections.values():
+        for collection in tuple(self._collections.values()):
             if len(collection) > AT_ONCE:  # copies, because a running transaction needs the collections
                 self._free(list(collection.items()))
         self._store = open_store()

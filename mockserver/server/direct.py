@@ -34,13 +34,13 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mockserver.http import EMPTY_STATUSES, Request, Response
+from mockserver.lazy import lazy_pattern
 from mockserver.openapi.requests import JsonBody
 from mockserver.percent import unquote
 from mockserver.server.socket import CoalescingTransport
 from mockserver.stores import GroupCommit
 from mockserver.web.answers.space import SMALL_BYTES
-from mockserver.web.fault_delivery import TRANSPORT
-from mockserver.web.scopes import decode_text, origin_of
+from mockserver.web.scopes import TRANSPORT, decode_text, origin_of
 
 GATHER_SECONDS = 0.02
 """How long a body may take to become whole before its request becomes a conversation."""
@@ -56,7 +56,7 @@ MAX_GROUP = 64
 
 MAX_STARTS = 1000
 """The most heads of responses that are kept."""
-_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_TOKEN = lazy_pattern(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _CONTROLS = bytes([*range(32), 127])
 """Characters that no header may have: what has more of them than its line ends needs a conversation."""
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})

@@ -37,13 +37,13 @@ from mockserver.server.socket import (
     port_file,
     raise_open_files,
 )
-from mockserver.server.supervisor import Supervisor, check_workers, when_closed
 from mockserver.settings.table import Settings, url_of
 from mockserver.web.app import MockServer, create_app
 
 if TYPE_CHECKING:
-    from mockserver.server import watch
+    from mockserver.server import supervisor, watch
 else:
+    supervisor = lazy_module("mockserver.server.supervisor")
     watch = lazy_module("mockserver.server.watch")
 
 App = Callable[..., Awaitable[None]]
@@ -71,7 +71,8 @@ def serve(settings: Settings, *, app: App | None = None) -> int:
     raise_open_files()
     return_freed_memory()
     set_up_logging(settings)
-    check_workers(settings)
+    if settings.workers > 1 or settings.watch:
+        supervisor.check_workers(settings)
     if settings.workers > 1 and app is None:
         gc.enable()
         return _supervise(settings)
@@ -102,13 +103,13 @@ def _supervise(settings: Settings) -> int:
             stack.enter_context(port_file(settings.port_file, listener.getsockname()[1]))
             _print_ready(settings, listener)
 
-        supervisor = Supervisor(partial(_serve_as_worker, replace(settings, port_file="")), listener, settings.drain)
-        return supervisor.run(settings.workers, report)
+        serve_as_worker = partial(_serve_as_worker, replace(settings, port_file=""))
+        return supervisor.Supervisor(serve_as_worker, listener, settings.drain).run(settings.workers, report)
 
 
 def _serve_as_worker(settings: Settings, listener: socket.socket, when_ready: Callable[[], None], life: int) -> int:
     """Serve in one of several processes, until the parent's end of a pipe is closed."""
-    when_closed(life, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    supervisor.when_closed(life, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with _signal_handlers(_leave):
         app = create_app(settings)
         _serve_on(listener, app, settings, when_ready)

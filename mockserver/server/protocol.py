@@ -184,6 +184,9 @@ class NoUpgradeProtocol(DirectProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as offer:
+            if "upgrade" not in self.fields:  # CONNECT asks for a tunnel; parsed again, it would do so again
+                self._refuse(HTTPStatus.BAD_REQUEST, "CONNECT is not supported: this is no proxy.")
+                return b""
             return self._without_offer() + bytes(piece[offer.args[0] :])
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLargeError):
@@ -241,8 +244,7 @@ class NoUpgradeProtocol(DirectProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._before = 0
-        self._is_begun = self._is_in_body = False
+        self._before, self._is_begun, self._is_in_body = 0, False, False
         self._has_ended = True
         if self.is_held:
             self.complete_held()
@@ -288,16 +290,14 @@ class NoUpgradeProtocol(DirectProtocol):
 
     def _without_offer(self) -> bytes:
         """The head of the current request without its upgrade offer. The parser, which has stopped, is reset."""
-        self._before = 0
-        self._is_begun = self._is_in_body = False
+        self._before, self._is_begun, self._is_in_body = 0, False, False
         line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         headers = []
         for name, value in [(name.lower(), value) for name, value in self.headers]:
             if name == b"connection":
-                options = [each.strip() for each in value.split(b",")]
-                kept = b", ".join(each for each in options if each.lower() != b"upgrade")
+                kept = b", ".join(each for each in map(bytes.strip, value.split(b",")) if each.lower() != b"upgrade")
                 if kept:
                     headers.append(b"connection: %s\r\n" % kept)
             elif name != b"upgrade":

@@ -1,12 +1,11 @@
 """Reads settings from flags, environment variables and a config file."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field
 from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import SettingsError
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 from mockserver.redaction import REDACTED, is_secret_name
 from mockserver.settings.parse import SYNTAXES, invalid_value, is_digits, truncated_repr
 from mockserver.settings.table import PREFIX, ROWS, Settings, flag_of, variable_of
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 else:
     yaml = lazy_module("yaml")
 
-_SERVICE_VARIABLE = re.compile(
+_SERVICE_VARIABLE = lazy_pattern(
     r"MOCKSERVER_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
     r"|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?|ENV_[A-Z0-9_]+)"
 )
-_LINK = re.compile(r"(?:tcp|udp|sctp)://")
+_LINK = lazy_pattern(r"(?:tcp|udp|sctp)://")
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockserver.errors import SettingsError
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 
 if TYPE_CHECKING:
     import datetime
@@ -23,10 +23,11 @@ CAPACITY_WANTED = "'free', 'busy' or an ISO 8601 instant"
 STORE_WANTED = "'memory', 'sqlite:///ABSOLUTE/PATH.db', or 'redis://HOST:PORT/DB' (also rediss:// and unix://)"
 CORS_LOCAL, CORS_ANY, CORS_OFF = "local", "any", "off"
 REPLICA_WANTED = "1 to 253 of the characters A-Z a-z 0-9 . _ -"
-_REPLICA = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
+_REPLICA = lazy_pattern(r"[A-Za-z0-9._-]{1,253}")
+_ORIGIN = lazy_pattern(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
 _USUAL_PORTS = {"http": "80", "https": "443"}
-_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+_PLACE = lazy_pattern(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+_USER = lazy_pattern(r"[A-Za-z0-9._~%!$&'()*+,;=:@-]*")
 LATEST_YEAR = 253_402_300_799.0
 """The last second that a clock can show."""
 
@@ -57,7 +58,7 @@ def read_store(text: str, place: str = "store") -> StoreAddress:
     if not found or scheme.lower() not in {"redis", "rediss", "unix"}:
         known = f"the scheme {scheme[:20]!r} is unknown" if found else "it is no URL"
         raise SettingsError(f"{place}: {known}; wanted {STORE_WANTED}")
-    problem = _redis_problem(scheme.lower(), rest)
+    problem = _user_problem(rest) or _redis_problem(scheme.lower(), rest)
     if problem:
         raise SettingsError(f"{place}: {problem}; wanted redis://HOST:PORT/DB or unix:///PATH/TO.sock?db=DB")
     return StoreAddress("redis", f"{scheme.lower()}://{rest}")
@@ -75,6 +76,13 @@ def _store_path(rest: str, place: str, *, has_slashes: bool) -> str:
     return path
 
 
+def _user_problem(rest: str) -> str:
+    """What is wrong with user and password of a Redis URL; empty if nothing is."""
+    user = rest.partition("?")[0].partition("/")[0].rpartition("@")[0]
+    is_encoded = "#" not in rest and _USER.fullmatch(user)
+    return "" if is_encoded else "user and password have characters that must be percent-encoded"
+
+
 def _redis_problem(scheme: str, rest: str) -> str:
     """What is wrong with a Redis URL; empty if nothing is."""
     place, _, query = rest.partition("?")
@@ -89,6 +97,8 @@ def _redis_problem(scheme: str, rest: str) -> str:
         return "the host is missing"
     if not (is_digits(port) and 0 < int(port) < 65536):
         return "the port is no number from 1 to 65535"
+    if not _PLACE.fullmatch(authority.rpartition("@")[2]):
+        return "the host is no name and no address"
     if database and not is_digits(database):
         return "the database is no number"
     return (

@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 GRACE = 600.0
 """Seconds that a blob is kept while no value refers to it: until its first value is committed, or a download ends."""
+OWNED = "own-"
+"""The beginning of the ids of blobs that hold one value: they are deleted as soon as it no longer refers to them."""
 Key = tuple[str, str]
 """A collection and a key in it."""
 
@@ -17,17 +19,8 @@ class Put(NamedTuple):
     content: bytes
     is_last: bool
     """Whether the key comes last, even if it is known: it was deleted before."""
-    blobs: tuple[str, ...] | None
-    """The ids of the blobs that it refers to; None in collections that have none."""
-
-
-class Deletion(NamedTuple):
-    """A key to remove."""
-
-    collection: str
-    key: str
-    has_blobs: bool
-    """Whether its value may refer to blobs."""
+    blobs: tuple[str, ...]
+    """The ids of the blobs that it refers to."""
 
 
 class Changes(NamedTuple):
@@ -35,7 +28,7 @@ class Changes(NamedTuple):
 
     kept: frozenset[str] | None
     """The only collections that are not emptied; None if none is."""
-    deleted: Sequence[Deletion]
+    deleted: Sequence[Key]
     put: Sequence[Put]
 
 
@@ -87,10 +80,16 @@ class Backend(Protocol):
         """The version, and the contents of these keys at that version."""
 
     def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
-        """The version, and the keys and contents of a collection in the order in which they were first put."""
+        """The version, and the keys and contents of a collection in the order in which they were first put.
+
+        If the sandbox is changed meanwhile, the version is a later one, which fits only a part of the contents.
+        """
 
     def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
-        """The version, and at most so many keys and contents in reverse order, without the first `start` of them."""
+        """The version, and at most so many keys and contents in reverse order, without the first `start` of them.
+
+        The version is as that of `scan`.
+        """
 
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         """The version, and the number of keys in a collection."""
@@ -130,6 +129,9 @@ class Backend(Protocol):
 
     def stored_bytes(self) -> int:
         """Bytes that the engine takes for all it holds."""
+
+    def next_number(self) -> int:
+        """A number that no process on the store gets again."""
 
     def has_blob(self, id_: str) -> bool:
         """Whether a blob is stored; it is kept for the next GRACE seconds then, even if no value refers to it."""

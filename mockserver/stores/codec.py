@@ -1,18 +1,27 @@
 """Writes the values of collections as bytes, and reads them back by the types with which they are declared."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, get_args, get_type_hints
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 
+from mockserver.errors import Conflict
 from mockserver.http import StoredBytes
 from mockserver.records import Endless, is_record, read_endless
+from mockserver.stores.backend import OWNED
 
 INLINE_BYTES = 16 * 1024
 """Blobs of at most so many bytes are written with their value."""
 CHUNK_BYTES = 256 * 1024
-"""The size of the pieces of a larger blob."""
+"""The size of the pieces of a larger blob.
+
+Larger values are stored as blobs, too: a client can make some of many megabytes, and the engine is locked while it
+takes one.
+"""
+AS_BLOB = b"\xc1"
+"""The beginning of what is stored in the place of such a value; MessagePack never uses it."""
+_decode_reference = msgspec.msgpack.Decoder(tuple[str, int]).decode
 
 
 class Codec:
@@ -44,6 +53,8 @@ class Codec:
 
 class BlobBackend(Protocol):
     """Stores blobs in chunks of CHUNK_BYTES; see `stores.shared.Backend`."""
+
+    def next_number(self) -> int: ...
 
     def has_blob(self, id_: str) -> bool: ...
 
@@ -90,16 +101,37 @@ class BlobCodec(Codec):
         self._make = make
         self._ids: WeakKeyDictionary[StoredBytes, str] = WeakKeyDictionary()
         self._blobs: WeakValueDictionary[str, StoredBytes] = WeakValueDictionary()
-        self.with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
-        """The collections whose values may refer to blobs."""
+        self._with_blobs = frozenset(name for name, type_ in types.items() if _has_blobs(type_, set()))
 
-    def encode_with_blobs(self, collection: str, value: Any) -> tuple[bytes, tuple[str, ...] | None]:
-        """The value in bytes, and the ids of its blobs; None in collections whose values have none."""
-        if collection not in self.with_blobs:
-            return self._encoder.encode(value), None
+    def encode_with_blobs(self, collection: str, value: Any) -> tuple[bytes, tuple[str, ...]]:
+        """The value in bytes, and the ids of the blobs to which they refer."""
         used: list[str] = []
-        encoder = msgspec.msgpack.Encoder(enc_hook=lambda each: self._write(each, used))
-        return encoder.encode(value), tuple(used)
+        encoder = self._encoder
+        if collection in self._with_blobs:
+            encoder = msgspec.msgpack.Encoder(enc_hook=lambda each: self._write(each, used))
+        content = encoder.encode(value)
+        if len(content) > CHUNK_BYTES:
+            id_ = f"{OWNED}{self._backend.next_number()}"
+            self._backend.write_blob(id_, _chunks(self._make(content, len(content))))
+            used.append(id_)
+            content = AS_BLOB + msgspec.msgpack.encode((id_, len(content)))
+        return content, tuple(used)
+
+    def decode(self, collection: str, content: bytes) -> Any:
+        """As Codec.decode. Raises Conflict for a value that another process has replaced meanwhile."""
+        if content.startswith(AS_BLOB):
+            id_, size = _reference(content)
+            try:
+                content = BlobContent(self._backend, id_).read(size, 0)
+            except OSError:
+                raise Conflict from None
+        return super().decode(collection, content)
+
+    @staticmethod
+    def size(content: bytes, blobs: Sequence[str] = ()) -> int:
+        """The bytes of an encoded value, wherever they are, and of blobs that it refers to."""
+        own = _reference(content)[1] if content.startswith(AS_BLOB) else len(content)
+        return own + sum(int(id_.rpartition("-")[2]) for id_ in blobs if not id_.startswith(OWNED))
 
     def _write(self, value: Any, used: list[str] | None = None) -> Any:
         if not isinstance(value, StoredBytes):
@@ -126,6 +158,12 @@ class BlobCodec(Codec):
             blob = self._blobs[id_] = self._make(BlobContent(self._backend, id_), size)
             self._ids[blob] = id_
         return blob
+
+
+def _reference(content: bytes) -> tuple[str, int]:
+    """The id and the size of the blob that holds a value."""
+    found: tuple[str, int] = _decode_reference(content[len(AS_BLOB) :])
+    return found
 
 
 def _chunks(blob: StoredBytes) -> Iterator[bytes]:

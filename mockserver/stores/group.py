@@ -17,7 +17,7 @@ from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
 from mockserver.stores.backend import Backend, Commit
-from mockserver.stores.transaction import Transaction
+from mockserver.stores.transaction import Transactional
 
 PAUSE = 0.0001
 """Seconds between two looks at a partition whose changes a thread is committing."""
@@ -43,7 +43,8 @@ class Ticket:
 class Deferring(Protocol):
     """A partition whose changes wait for a commit."""
 
-    transaction: Transaction
+    @property
+    def transaction(self) -> Transactional: ...
 
     def prepared(self) -> Commit:
         """The commit of what has changed. What it raises has rolled back."""

@@ -2,6 +2,13 @@
 
 from typing import Any
 
+MAX_CACHED = 4 * 1024 * 1024
+"""Bytes of values, as they are written, and of keys that are known of a sandbox; beyond that all are forgotten."""
+KEY_BYTES = 200
+"""What a known key takes, whether it has a value or not."""
+MAX_COMPLETE = 1000
+"""The most values of a collection that is known as a whole."""
+
 
 class KnownValues:
     """The known values of one collection."""

@@ -6,18 +6,14 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from mockserver.errors import Conflict
-from mockserver.stores.backend import Changes, Commit, Deletion, Facts, Key, Put
+from mockserver.stores.backend import Changes, Commit, Facts, Key, Put
 from mockserver.stores.group import Ticket
-from mockserver.stores.known import KnownValues
+from mockserver.stores.known import KEY_BYTES, MAX_CACHED, MAX_COMPLETE, KnownValues
 from mockserver.stores.owner import Owner
 from mockserver.stores.retry import retried
 from mockserver.stores.shared_rows import UNKNOWN, SharedRows
-from mockserver.stores.transaction import Transaction, Unput
+from mockserver.stores.transaction import Transactional, Unput
 
-MAX_CACHED = 4 * 1024 * 1024
-"""Bytes of values, as they are written, that are known of a sandbox; beyond that all are forgotten."""
-MAX_COMPLETE = 1000
-"""The most values of a collection that is known as a whole."""
 MAX_FETCHED = 64
 """The most keys that are read at once after a conflict: those that the transaction had used."""
 CONTENDED = 32
@@ -27,12 +23,12 @@ HIDDEN = "\x01"
 Result = TypeVar("Result")
 
 
-class SharedPartition:
+class SharedPartition(Transactional):
     """A sandbox's collections in a shared store."""
 
     def __init__(self, store: Owner, name: str) -> None:
+        super().__init__()
         self.name = name
-        self.transaction = Transaction(self)
         self.when_read: Callable[[], None] = lambda: None
         """Called in a transaction whose values are read again, because the sandbox is new here or has changed."""
         self.facts: Callable[[], Facts] = Facts
@@ -43,7 +39,6 @@ class SharedPartition:
         self._backend = store.backend
         self._group = store.group
         self._is_hidden = name.startswith(HIDDEN)
-        self._rows: dict[str, SharedRows] = {}
         self._known: dict[str, KnownValues] = {}
         self._version: int | None = None
         """The version of the known values; None if none are known."""
@@ -67,15 +62,8 @@ class SharedPartition:
         self._bytes = 0
         self._committed: list[Callable[[], None]] = []
 
-    def is_busy(self) -> bool:
-        return self.transaction.is_busy()
-
     def rows(self, collection: str) -> SharedRows:
-        found = self._rows.get(collection)
-        if found is None:
-            made = SharedRows(self, collection, self._known_of(collection).values)
-            return self._rows.setdefault(collection, made)
-        return found
+        return SharedRows(self, collection, self._known_of(collection).values)
 
     def clear(self, *, keep: frozenset[str] = frozenset()) -> list[Any]:
         """Empty every collection but those. Returns nothing to free."""
@@ -83,18 +71,18 @@ class SharedPartition:
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run the action when the transaction is committed; at once outside of one."""
-        if self.transaction.owner == get_ident():
+        if self.owner == get_ident():
             self._committed.append(action)
         else:
             action()
 
     def inside(self, action: Callable[[], Result]) -> Result:
         """The action's result, in this thread's transaction, or in one of its own."""
-        if self.transaction.owner == get_ident():
+        if self.owner == get_ident():
             return action()
 
         def attempt() -> Result:
-            with self.transaction:
+            with self:
                 return action()
 
         return retried(attempt)
@@ -138,6 +126,7 @@ class SharedPartition:
             if not has_changed:
                 if not self._is_checked and self._backend.fetch(self.name, ())[0] != self._version:
                     raise self._conflict()
+                self._bound()
                 return self._take_committed()
             (version,) = self._backend.commit([self.prepared()])
             if version is None:
@@ -195,12 +184,12 @@ class SharedPartition:
 
     def forget_if_free(self) -> None:
         """Forget all values, unless a transaction runs."""
-        if self.transaction.take_if_free():
+        if self.take_if_free():
             try:
                 if self._ticket is None:
                     self.forget()
             finally:
-                self.transaction.give_back()
+                self.give_back()
 
     def get(self, collection: str, key: str) -> Any:
         """The value of a key; None if it is unknown. Raises Conflict."""
@@ -222,8 +211,8 @@ class SharedPartition:
         """The values of several keys, read at once; None for an unknown one. Raises Conflict."""
         known = self._known_of(collection)
         found = known.values
-        if known.keys is None and not self._is_emptied(collection):
-            missing = [(collection, key) for key in keys if key not in known.values]
+        missing = [(collection, key) for key in keys if key not in known.values]
+        if missing and known.keys is None and not self._is_emptied(collection):
             version, contents = self._backend.fetch(self.name, missing)
             self._check(version)
             if collection in self._store.passing:
@@ -249,8 +238,11 @@ class SharedPartition:
     def put(self, collection: str, key: str, value: Any) -> None:
         """Add or replace a value."""
         known = self._known_of(collection)
-        if value is known.values.get(key):
+        before = known.values.get(key, UNKNOWN)
+        if value is before:
             return
+        if before is UNKNOWN:
+            self._bytes += KEY_BYTES
         known.values[key] = value
         if known.keys is not None:
             known.keys[key] = None
@@ -272,8 +264,11 @@ class SharedPartition:
     def delete(self, collection: str, key: str) -> None:
         """Remove a key."""
         at, known = (collection, key), self._known_of(collection)
-        known.values[key] = None
-        if known.keys is not None:
+        if known.keys is None:
+            known.values[key] = None
+            self._bytes += KEY_BYTES
+        else:
+            known.values.pop(key, None)
             known.keys.pop(key, None)
         self._changes.pop(at, None)  # a later put comes last
         self._changes[at] = None
@@ -345,7 +340,7 @@ class SharedPartition:
     def _learn(self, at: Key, content: bytes | None) -> Any:
         """The value that was read."""
         value = None if content is None else self._store.codec.decode(at[0], content)
-        self._bytes += len(content or b"")
+        self._bytes += KEY_BYTES + (0 if content is None else self._store.codec.size(content))
         self._known_of(at[0]).values[at[1]] = value
         return value
 
@@ -357,7 +352,7 @@ class SharedPartition:
 
     def _is_deferring(self) -> bool:
         """Whether the transaction's changes will be committed with others."""
-        return self._group.thread == self.transaction.owner and not self._is_hidden
+        return self._group.thread == self.owner and not self._is_hidden
 
     def _end_ticket(self, *, is_committed: bool) -> None:
         ticket, self._ticket = self._ticket, None
@@ -374,12 +369,12 @@ class SharedPartition:
         deleted, put, size, codec, passing = [], [], 0, self._store.codec, self._store.passing
         for at, value in self._changes.items():
             if value is None:
-                deleted.append(Deletion(*at, at[0] in codec.with_blobs))
+                deleted.append(at)
                 continue
             content, blobs = codec.encode_with_blobs(at[0], value)
             put.append(Put(*at, content, at in self._moved, blobs))
             if at[0] not in passing:
-                size += len(content)
+                size += codec.size(content, blobs)  # a new blob may be in memory
         return Changes(self._kept, deleted, put), size
 
     def _take_committed(self) -> Sequence[Callable[[], None]]:
@@ -395,6 +390,10 @@ class SharedPartition:
         self._changes.clear()
         self._moved.clear()
         self._kept = None
+        self._bound()
+
+    def _bound(self) -> None:
+        """Forget all values if they are too many; no change may wait."""
         if self._bytes > MAX_CACHED:
             self.forget()
         self._store.note_size(self.name, self._bytes)

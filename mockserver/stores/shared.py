@@ -48,6 +48,8 @@ class SharedStore:
 
     def note_size(self, sandbox: str, size: int) -> None:
         """So many bytes are known of a sandbox; of all together at most MAX_TOTAL."""
+        if sandbox not in self._partitions:  # it was released in the transaction that ends
+            return
         with self._sizing:
             self._total += size - self._sizes.pop(sandbox, 0)
             self._sizes[sandbox] = size
@@ -69,6 +71,6 @@ class SharedStore:
         """Forget what is known of a sandbox, which stays in the store."""
         partition = self._partitions.pop(sandbox, None)
         if partition is not None:
-            partition.forget_if_free()  # its values, at once: a partition is part of reference cycles
+            partition.forget_if_free()  # at once, even if a caller still has the sandbox
         with self._sizing:
             self._total -= self._sizes.pop(sandbox, 0)

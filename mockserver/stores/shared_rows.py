@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
-from mockserver.stores.transaction import Transaction
+from mockserver.stores.transaction import Transactional
 
 Result = TypeVar("Result")
 UNKNOWN: Any = object()
@@ -14,7 +14,8 @@ UNKNOWN: Any = object()
 class ValuesByKey(Protocol):
     """A partition of a shared store; see `partition.SharedPartition`."""
 
-    transaction: Transaction
+    @property
+    def transaction(self) -> Transactional: ...
 
     def inside(self, action: Callable[[], Result]) -> Result: ...
 

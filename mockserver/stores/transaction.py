@@ -1,19 +1,10 @@
 """The transaction of a sandbox in a shared store."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from threading import RLock, get_ident
 from types import TracebackType
-from typing import Protocol
-
-
-class Transacted(Protocol):
-    """What begins, commits and rolls back: a partition."""
-
-    def begin(self) -> None: ...
-
-    def commit(self) -> Sequence[Callable[[], None]]: ...
-
-    def roll_back(self) -> None: ...
+from typing import Protocol, Self
 
 
 class Unput(Protocol):
@@ -26,17 +17,37 @@ class Unput(Protocol):
         """The transaction is rolled back."""
 
 
-class Transaction:
-    """The outermost transaction of a thread reads and commits; those inside of it do nothing."""
+class Transactional(ABC):
+    """A partition. The outermost transaction of a thread reads and commits; those inside of it do nothing.
 
-    __slots__ = ("_depth", "_lock", "_partition", "owner")
+    A partition is its own transaction: two objects that refer to each other would not be freed with the sandbox, but by
+    garbage collection, which a server rarely runs.
+    """
 
-    def __init__(self, partition: Transacted) -> None:
-        self._partition = partition
+    __slots__ = ("_depth", "_lock", "owner")
+
+    def __init__(self) -> None:
         self._lock = RLock()
         self._depth = 0
         self.owner = 0
         """The thread that is inside; 0 if none is."""
+
+    @property
+    def transaction(self) -> Self:
+        """The context manager; see `stores.Partition`."""
+        return self
+
+    @abstractmethod
+    def begin(self) -> None:
+        """A transaction begins."""
+
+    @abstractmethod
+    def commit(self) -> Sequence[Callable[[], None]]:
+        """The transaction ends: apply its changes, and return what waited for that."""
+
+    @abstractmethod
+    def roll_back(self) -> None:
+        """The transaction ends without a change."""
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -44,9 +55,9 @@ class Transaction:
         if self._depth == 1:
             self.owner = get_ident()
             try:
-                self._partition.begin()
+                self.begin()
             except BaseException:
-                self._partition.roll_back()
+                self.roll_back()
                 self.leave()
                 raise
 
@@ -57,15 +68,16 @@ class Transaction:
         try:
             if self._depth == 1:
                 if kind is None:
-                    actions = self._partition.commit()
+                    actions = self.commit()
                 else:
-                    self._partition.roll_back()
+                    self.roll_back()
         finally:
             self.leave()
         for action in actions:
             action()
 
     def is_busy(self) -> bool:
+        """Whether another thread is inside."""
         return self.owner not in {0, get_ident()}
 
     def resume(self) -> bool:

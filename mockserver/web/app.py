@@ -104,7 +104,9 @@ class MockServer(Starlette):
 
     def respond(self, request: Request, body: JsonBody | None = None) -> Response | None:
         """The response to a whole request, if the gateway alone answers it and has one; see Gateway.respond."""
-        return self._dispatch.respond(request, body) if self._log is None and self._is_bare else None
+        if self._log is not None or self.user_middleware or self.router.routes or self.exception_handlers:
+            return None
+        return self._dispatch.respond(request, body)
 
     @property
     def group(self) -> GroupCommit | None:

@@ -1,11 +1,11 @@
 """CORS for the imitated APIs: which origins may call them from a browser."""
 
 import ipaddress
-import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from mockserver.http import Response
+from mockserver.lazy import lazy_pattern
 from mockserver.settings.parse import CORS_ANY, CORS_LOCAL, read_cors
 
 MAX_AGE = 600
@@ -13,7 +13,7 @@ MAX_AGE = 600
 MAX_REQUEST_HEADERS = 4096
 """The most characters of Access-Control-Request-Headers; a longer one is not repeated in the response."""
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]*")
+_NAMES = lazy_pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]*")
 _SAFE = frozenset({"content-type", "content-length", "vary", "cache-control"})
 """Headers that every page may read, or that pages do not use."""
 _PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"

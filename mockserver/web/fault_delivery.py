@@ -8,12 +8,14 @@ answers 500; in the same process, the client gets the ConnectionResetError.
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.http import FIRST_PART, DeliveryFaultKind, Response
-from mockserver.sandbox.blobs import BlobParts
+from mockserver.web.answers.delivery import close_stream
+from mockserver.web.lanes import wait_for_disconnect
+from mockserver.web.scopes import TRANSPORT
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     Deliver = Callable[[Response, str, Receive, Send], Awaitable[None]]
     Message = MutableMapping[str, Any]
 
-TRANSPORT = "mockserver.transport"
-"""Key of the scope under which our server puts the connection's transport, a CoalescingTransport."""
 NO_SIZE = b"not a size\r\n"
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of 0 seconds: closing discards unsent data and sends a RST."""
@@ -78,19 +78,6 @@ async def deliver_with_fault(
         work.cancel()
         await asyncio.wait({leaving, work})
         close_stream(response.body)
-
-
-def close_stream(body: bytes | Iterator[bytes]) -> None:
-    """Stop producing a stream, which the journal would otherwise keep alive."""
-    if isinstance(body, Generator | BlobParts):
-        with suppress(ValueError):  # the server stops, and a thread is still producing a part
-            body.close()
-
-
-async def wait_for_disconnect(receive: "Receive") -> None:
-    """Return when the client has disconnected."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _perform(delivery: _Delivery) -> bool:

@@ -24,7 +24,6 @@ from mockserver.web.answers.space import AnswerSpace
 from mockserver.web.body_timeout import BodyTimeout
 from mockserver.web.callbacks.dispatcher import CallbackDispatcher
 from mockserver.web.cors import CrossOrigin
-from mockserver.web.fault_delivery import deliver_with_fault
 from mockserver.web.lanes import busy, in_lane
 from mockserver.web.large_bodies import LARGE_BODIES
 from mockserver.web.scopes import read_headers, read_request
@@ -33,8 +32,9 @@ from mockserver.workers import LaneFull
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from mockserver.web import uploads
+    from mockserver.web import fault_delivery, uploads
 else:
+    fault_delivery = lazy_module("mockserver.web.fault_delivery")
     uploads = lazy_module("mockserver.web.uploads")
 
 THREAD_BYTES = 256 * 1024
@@ -54,7 +54,8 @@ _NO_ORIGIN = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options",
 """Headers by which a response, which a client may have chosen, runs no script in the origin of the inspector."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
-Answer = Callable[[Request], Response]
+Answer = Callable[..., Response]
+"""Answers a request."""
 
 
 def _becomes_a_page(headers: Mapping[str, str]) -> bool:
@@ -134,13 +135,13 @@ class Gateway:
             return None
         if self.turns.is_counting and not self.turns.is_free(_size(request)):
             return None
-        answer = self._engine.handle if body is None else partial(self._engine.handle, body=body)
+        parsed = () if body is None else (body,)
         since = perf_counter()
         try:
             if self.group is None:
-                response = self._attempt(request, answer)
+                response = self._attempt(request, self._engine.handle, *parsed)
             else:
-                response = self.group.run(self._attempt, request, answer)
+                response = self.group.run(self._attempt, request, self._engine.handle, *parsed)
         except Conflict:
             return None
         self.turns.count(since)
@@ -236,10 +237,13 @@ class Gateway:
         """Whether the request's sandbox is busy."""
         return bool(self._workers.lanes) and self._engine.lane(request) in self._workers.lanes
 
-    def _attempt(self, request: Request, answer: Answer) -> Response:
-        """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile."""
+    def _attempt(self, request: Request, answer: Answer, *more: JsonBody) -> Response:
+        """The response, also to what fails; raises Conflict if another process has changed the sandbox meanwhile.
+
+        `more` is given to `answer` beside the request.
+        """
         try:
-            return answer(request)
+            return answer(request, *more)
         except Conflict:
             raise
         except StoreUnavailable as problem:
@@ -279,7 +283,7 @@ class Gateway:
 
     async def _deliver_with_faults(self, response: Response, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if response.delay or response.disturbance is not None:
-            await deliver_with_fault(response, scope, receive, send, self.deliver)
+            await fault_delivery.deliver_with_fault(response, scope, receive, send, self.deliver)
         else:
             await self.deliver(response, scope["method"], receive, send)
 

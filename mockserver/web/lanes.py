@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mockserver.http import Response
 from mockserver.openapi.responses import problem
-from mockserver.web.fault_delivery import wait_for_disconnect
 from mockserver.workers import LaneFull, Pending, Workers
 
 if TYPE_CHECKING:
@@ -19,6 +18,12 @@ RETRY_AFTER = 1
 """Seconds after which a client may retry when a lane was full."""
 _Result = TypeVar("_Result")
 _numbers = count(1)
+
+
+async def wait_for_disconnect(receive: "Receive") -> None:
+    """Return when the client has disconnected."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def own_lane() -> str:

@@ -10,6 +10,8 @@ from mockserver.settings.table import url_of
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+TRANSPORT = "mockserver.transport"
+"""Key of the scope under which our server puts the connection's transport, a CoalescingTransport."""
 KEPT_TEXTS, KEPT_LENGTH = 1024, 100
 """The most names and the most texts that are kept, and their greatest length in bytes."""
 

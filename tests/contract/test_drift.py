@@ -9,10 +9,14 @@ import httpx
 import pytest
 import yaml
 from batch_client import chats
+from builders import make_document
+from foreign import foreign_engine
 from openai import OpenAI
 from proxies import Servers
 
 from mockserver.cli import main
+from mockserver.contract.drift.differences import Difference
+from mockserver.contract.drift.proposals import propose_overlay
 from mockserver.engine.build import bundled_path
 
 FAST = ("--rate", "10000", "--max-requests", "1000", "--agentfirst-version", "2026-04")
@@ -149,3 +153,55 @@ def test_a_folder_without_a_recording_is_an_error(
 
     assert main(["drift", str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        {"type": "apiKey", "in": "header", "name": "X-Key"},
+        {"type": "apiKey", "in": "query", "name": "key"},
+        {"type": "http", "scheme": "basic"},
+        {"type": "http", "scheme": "bearer"},
+    ],
+)
+def test_a_recording_is_compared_whatever_its_credential_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, scheme: Any
+) -> None:
+    job = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}, "note": {"type": "string"}}}
+    answers = {"200": {"description": "ok", "content": {"application/json": {"schema": job}}}}
+    paths = {path: {"get": {"operationId": key, "responses": answers}} for path, key in (("/a", "a"), ("/b", "b"))}
+    document = {"openapi": "3.1.0", "info": {"title": "jobs", "version": "1"}, "paths": paths,
+                "security": [{"k": []}], "components": {"securitySchemes": {"k": scheme}}}  # fmt: skip
+    spec = tmp_path / "jobs.json"
+    spec.write_text(json.dumps(document))
+    recorded = [
+        {"request": {"operation": "a"}, "answers": [{"status": 200, "body": {"n": "1", "note": "x"}}]},
+        {"request": {"operation": "b", "credential": False},
+         "answers": [{"status": 401, "body": {"message": "no key"}}]},
+    ]  # fmt: skip
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    (folder / "recording.yaml").write_text(yaml.safe_dump({"recorded": recorded}))
+
+    _, report = drift(capsys, str(folder), "--spec", str(spec))
+
+    assert ("type-changed", "a", "200 n") in found_in(report)
+    assert "status" not in {each[0] for each in found_in(report)}  # as there would be without a credential
+
+
+def test_a_member_that_another_operation_has_is_not_removed(tmp_path: Path) -> None:
+    job = {"type": "object", "properties": {"n": {"type": "integer"}, "m": {"type": "integer"}}}
+    schema = {"schema": {"$ref": "#/components/schemas/J"}}
+    answer = {"200": {"description": "ok", "content": {"application/json": schema}}}
+    paths = {path: {"get": {"operationId": key, "responses": answer}} for path, key in (("/a", "a"), ("/b", "b"))}
+    document = make_document(paths, components={"schemas": {"J": job}})
+    found = [
+        Difference("type-changed", "a", "200 n", "string", "integer", schema={"type": "string"}),
+        Difference("field-removed", "b", "200 n", "", "integer"),
+        Difference("field-removed", "b", "200 m", "", "integer"),
+    ]
+
+    overlay = propose_overlay(found, foreign_engine(document, tmp_path).services)
+
+    assert [each["target"].rpartition("[")[2] for each in overlay["actions"]] == ["'n']", "'m']"]
+    assert ["remove" in each for each in overlay["actions"]] == [False, True]

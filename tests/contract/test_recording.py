@@ -19,7 +19,8 @@ from upstreams import Connection, answers, raw_upstream
 from waiting import eventually
 
 from mockserver.contract.recording import redact
-from mockserver.contract.recording.recorder import GROUP_BYTES, finish_recording, open_recorder
+from mockserver.contract.recording.folder import finish_recording
+from mockserver.contract.recording.recorder import GROUP_BYTES, open_recorder
 from mockserver.contract.recording.redact import Redactor
 from mockserver.contract.upstream import parse_upstream
 from mockserver.errors import SettingsError

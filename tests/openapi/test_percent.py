@@ -33,3 +33,9 @@ def test_too_many_arguments_are_refused() -> None:
     assert len(percent.parse_qsl("a&b&c", max_num_fields=3)) == 3
     with pytest.raises(ValueError, match="fields"):
         percent.parse_qsl("a&b&c&d", max_num_fields=3)
+
+
+def test_a_long_run_of_escapes_is_decoded_as_urllib_decodes_it() -> None:
+    text = "%E2%82%AC" * 5000 + "%ff%"
+
+    assert percent.unquote(text) == parse.unquote(text)

@@ -284,6 +284,35 @@ def test_a_removed_journal_releases_its_bytes() -> None:
     assert (space.held, len(kept(gone))) == (0, 2)
 
 
+class Interrupted(str):
+    """A path that does something when it is weighed, as another thread may do at any moment."""
+
+    then: Callable[[], None]
+
+    def isascii(self) -> bool:
+        self.then()
+        return True
+
+
+def test_an_exchange_may_be_recorded_while_another_thread_weighs_the_journal() -> None:
+    space = JournalSpace()
+    journal, other = Journal(40, space), Journal(40, space)
+
+    def record() -> None:
+        for each in (journal, other):
+            each.record(*exchange()[1:])
+
+    path = Interrupted("/a")
+    path.then = record
+
+    for _ in range(2):
+        journal.record(*exchange(Request("GET", path))[1:])
+    space.weigh()
+
+    assert space.held == journal.held + other.held == 6 * EXCHANGE_BYTES + 2 * len(path)
+    assert (kept(journal), kept(other)) == ([1, 2, 3, 4], [1, 2])
+
+
 def test_threads_that_record_at_once_lose_no_count() -> None:
     space = JournalSpace(50 * EXCHANGE_BYTES)
     journals = [Journal(40, space) for _ in range(4)]

@@ -10,7 +10,7 @@ from mockserver.sandbox.clock import DAY
 from mockserver.sandbox.journal import Journal
 from mockserver.sandbox.manager import SandboxManager
 from mockserver.sandbox.sandbox import Sandbox, SandboxDefaults
-from mockserver.stores.memory import MemoryStore
+from mockserver.stores.memory import MemoryRows, MemoryStore
 
 MakeBatch = Callable[..., Batch]
 MakeBeginnings = Callable[..., SandboxDefaults]
@@ -165,3 +165,22 @@ def test_a_clock_with_batches_cannot_be_reset(sandboxes: SandboxManager, make_ba
     sandbox.clock.advance(10)
     sandbox.reset_clock()
     assert sandbox.clock.now() == sandbox.clock.born
+
+
+def test_a_collection_may_be_opened_while_another_thread_looks_at_all(
+    sandboxes: SandboxManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever a length is read, a collection is opened, as another thread may do at any moment."""
+    sandbox = sandboxes.open("one")
+    largest = sandbox.largest_collection
+    count_rows = MemoryRows.__len__
+
+    def count_and_open(rows: MemoryRows) -> int:
+        sandbox.collection(f"collection-{len(sandbox.collections())}", str)
+        return count_rows(rows)
+
+    monkeypatch.setattr(MemoryRows, "__len__", count_and_open)
+
+    assert sandbox.largest_collection == largest
+    assert set(sandbox.lengths().values()) == {0}
+    sandbox.detach()

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from builders import ask, make_engine, queue
+from builders import ask, make_engine, queue, value_of
 from store_servers import redis_server
 
 from mockserver.engine.engine import Engine
+from mockserver.stores.collection import FIRST_READ
 
 CALLS = ("fetch", "scan", "count", "commit", "entry", "entries", "size", "oldest")
 MakeEngine = Callable[[], Engine]
@@ -75,3 +76,23 @@ def test_a_request_after_a_change_by_another_process_asks_a_constant_number_of_t
     assert counts[0] == counts[2] == {"commit": 1}
     assert counts[1] == counts[3]  # a full journal would ask once more, for its oldest exchange
     assert sum(counts[1].values()) <= 12
+
+
+def test_a_page_of_batches_reads_few_of_them(engines: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, other = engines(), engines()
+    body = {"input_file_id": "file-unknown", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    ids = [value_of(ask(engine, "POST", "/v1/batches", json=body))["id"] for _ in range(FIRST_READ + 10)]
+    backend: Any = vars(other.sandboxes)["_backend"]
+    read: list[int] = []
+
+    def noted(method: Any, *given: Any) -> Any:
+        found = method(*given)
+        read.append(len(found[1]))
+        return found
+
+    for name in ("scan", "latest"):
+        monkeypatch.setattr(backend, name, partial(noted, getattr(backend, name)))
+    page = value_of(ask(other, "GET", "/v1/batches", query={"limit": "2"}))
+
+    assert ([each["id"] for each in page["data"]], page["has_more"]) == (ids[:-3:-1], True)
+    assert max(read) <= FIRST_READ

@@ -1,7 +1,9 @@
 """The sandboxes of several processes on one store: how long they are kept, and what is counted over all processes."""
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import ref
 
 import httpx
 import pytest
@@ -57,6 +59,20 @@ def test_idle_sandboxes_expire_unless_they_are_pinned_or_used_by_another_process
     assert (early, gone, names(one), names(other)) == (0, 1, ["pinned", "used"], ["pinned", "used"])
     assert (one.sandboxes.evicted, other.sandboxes.evicted) == (1, 1)
     assert retried(lambda: ask(other, "GET", "/user", token="idle")).status == 200
+
+
+def test_what_a_process_knows_of_a_deleted_sandbox_is_freed_without_garbage_collection(engines: MakeEngine) -> None:
+    engine = engines()
+    ask(engine, "GET", f"/ai/batches?id={queue(engine, 'a', token='gone')}", token="gone")
+    known = ref(vars(engine.sandboxes.open("gone"))["_partition"])
+
+    gc.collect()
+    gc.disable()
+    try:
+        engine.sandboxes.delete("gone")
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_a_sandbox_that_is_used_while_it_should_expire_stays(

@@ -1,6 +1,7 @@
 """What holds for a store that several processes use: here two stores over one engine."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -10,8 +11,11 @@ from shared_stores import ENGINES, TYPES, OpenStore
 from mockserver.errors import Conflict
 from mockserver.http import StoredBytes
 from mockserver.sandbox.blobs import Blob
+from mockserver.stores import partition as partition_module
 from mockserver.stores.backend import Facts
 from mockserver.stores.codec import CHUNK_BYTES
+from mockserver.stores.known import KEY_BYTES
+from mockserver.stores.partition import SharedPartition
 from mockserver.stores.retry import retried
 
 
@@ -139,6 +143,51 @@ def test_a_sandbox_that_another_process_has_dropped_is_empty(open_store: OpenSto
     other.open("sandbox").rows("things").put("b", 1)
 
     assert list(one.rows("things").items()) == [("b", 1)]
+
+
+def known_keys(partition: SharedPartition) -> int:
+    """The keys of which this process knows the value, or that there is none."""
+    return sum(len(each.values) for each in vars(partition)["_known"].values())
+
+
+def test_what_is_known_of_keys_without_a_value_is_bounded(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "MAX_CACHED", 100 * KEY_BYTES)
+    partition = open_store().open("sandbox")
+    rows, most = partition.rows("things"), 0
+
+    for number in range(300):
+        assert rows.get(f"unknown-{number}") is None
+        rows.put(f"gone-{number}", 1)
+        rows.delete(f"gone-{number}")
+        most = max(most, known_keys(partition))
+
+    assert most <= 110
+
+
+def test_nothing_is_known_of_what_was_deleted_from_a_collection_that_is_known_as_a_whole(open_store: OpenStore) -> None:
+    partition = open_store().open("sandbox")
+    rows = partition.rows("things")
+    for number in range(20):
+        assert [key for key, _ in rows.items()] == ([str(number - 1)] if number else [])
+        with partition.transaction:
+            rows.put(str(number), number)
+            rows.delete(str(number - 1))
+            assert (rows.get(str(number - 1)), rows.get(str(number))) == (None, number)
+
+    assert known_keys(partition) == 1
+
+
+def test_nothing_is_counted_of_a_sandbox_that_is_dropped_in_its_transaction(open_store: OpenStore) -> None:
+    store = open_store()
+    partition = store.open("sandbox")
+    partition.rows("things").put("a", 1)
+
+    with suppress(Conflict), partition.transaction:
+        store.drop("sandbox")
+
+    assert vars(store)["_sizes"] == {}
 
 
 def test_the_list_of_sandboxes_has_their_facts(open_store: OpenStore) -> None:

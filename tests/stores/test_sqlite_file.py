@@ -1,16 +1,20 @@
 """The file of a store in SQLite: earlier formats, and what is deleted and copied without a request."""
 
 import asyncio
+import itertools
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from builders import make_engine, queue
 
 from mockserver.errors import StoreBusy, StoreError, StoreUnavailable
 from mockserver.stores.backend import GRACE, Changes, Commit, Facts, Put
 from mockserver.stores.codec import CHUNK_BYTES
-from mockserver.stores.sqlite import SqliteBackend, upkeep
+from mockserver.stores.sqlite import SqliteBackend, commits, upkeep
+from mockserver.stores.sqlite import backend as sqlite_backend
 from mockserver.stores.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 
 FIRST_FORMAT = f"""
@@ -182,7 +186,7 @@ def test_the_log_is_copied_and_begun_anew(
     monkeypatch.setattr(upkeep, "MOST_LOG_BYTES", 200_000)
     version = 0
     for number in range(100):
-        version = change(backend, Put("things", str(number % 5), bytes(2000), False, None), version=version)
+        version = change(backend, Put("things", str(number % 5), bytes(2000), False, ()), version=version)
     log = tmp_path / "x.db-wal"
     size = log.stat().st_size
 
@@ -193,6 +197,50 @@ def test_the_log_is_copied_and_begun_anew(
     assert log.stat().st_size == size  # from its beginning
     with open(log, "rb") as file:  # noqa: PTH123
         assert int.from_bytes(file.read(32)[12:16]) == 1  # how often it was begun anew
+
+
+def test_a_connection_keeps_few_statements_whatever_the_number_of_values(backend: SqliteBackend) -> None:
+    for statement in (commits._put, sqlite_backend._get):
+        statement.cache_clear()
+    version = 0
+    for number in range(1, 100):
+        puts = [value(f"{number} {n}") for n in range(number)]
+        version = change(backend, *puts, version=version)
+
+        keys = [each[:2] for each in puts]
+        read, contents = backend.fetch("sandbox", [*keys, ("things", "none")])
+        assert (read, [*contents]) == (version, [*[b"content"] * number, None])
+
+    made = [statement.cache_info().currsize for statement in (commits._put, sqlite_backend._get)]
+    assert max(made) <= 11
+
+
+def test_a_batch_changes_as_many_pages_of_the_file_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(store=f"sqlite://{tmp_path}/x.db", progression="polls:9", journal_size=50)
+    monkeypatch.setattr(upkeep.Upkeep, "begin_if_due", lambda _: None)  # so that the log grows all the time
+
+    def logged() -> int:
+        """The pages in the log, from the header of its index."""
+        return int.from_bytes((tmp_path / "x.db-shm").read_bytes()[16:20], sys.byteorder)
+
+    def pages(count: int) -> float:
+        """The pages that a batch adds to the log, on average of so many."""
+        before = logged()
+        for _ in range(count):
+            queue(engine, f"prompt {next(numbers)}")
+        return (logged() - before) / count
+
+    numbers = itertools.count()
+    queue(engine, "first")
+    pages(200)
+    few = pages(50)
+    pages(1200)
+    many = pages(50)
+    engine.sandboxes.close()
+
+    assert few / 2 < many < few * 1.3
 
 
 def test_an_event_loop_does_not_wait_for_another_process(backend: SqliteBackend, tmp_path: Path) -> None:

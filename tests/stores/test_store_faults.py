@@ -69,6 +69,12 @@ def refused_process(store: str, *flags: str) -> str:
         ("redis://:secret@127.0.0.1:70000/0", "the port is no number"),
         ("redis://127.0.0.1/first", "the database is no number"),
         ("redis://", "the host is missing"),
+        ("redis://:secret#x@127.0.0.1:1/0", "must be percent-encoded"),
+        ("redis://:secret[x@127.0.0.1:1/0", "must be percent-encoded"),
+        ("redis://:secret\N{ACCOUNT OF}@127.0.0.1:1/0", "must be percent-encoded"),
+        ("unix://:secret#x@/tmp/none.sock", "must be percent-encoded"),
+        ("redis://[::1/0", "the host is no name and no address"),
+        ("redis://:secret@[:::::]/0", "Redis"),
         ("unix://", "the socket's path is missing"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from builders import make_settings
 
+from mockserver.contract.callbacks.relay import CallbackRelay
 from mockserver.contract.proxy import ProxyServer
 from mockserver.contract.recording.recorder import open_recorder
 from mockserver.contract.upstream import Upstream, parse_upstream
@@ -41,11 +42,14 @@ class Servers(ExitStack):
         redact: tuple[str, ...] = (),
         timeout: float = 20,
         ca_file: str = "",
+        callbacks_via: str = "",
         **changes: Any,
     ) -> RunningProxy:
         """A proxy in front of that URL."""
         settings = make_settings(**changes)
         upstream = Upstream(parse_upstream(url), timeout=timeout, ca_file=ca_file)
         recorder = open_recorder(record, mode, upstream.url, redact) if record else None
-        app = ProxyServer(build_engine(settings), settings, upstream, fails=fails, recorder=recorder)
+        engine = build_engine(settings)
+        relay = CallbackRelay(engine, settings, callbacks_via, fails=fails) if callbacks_via else None
+        app = ProxyServer(engine, settings, upstream, fails=fails, recorder=recorder, relay=relay)
         return RunningProxy(self.enter_context(ThreadedServer(settings, app=app)), app)

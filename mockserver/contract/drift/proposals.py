@@ -27,7 +27,10 @@ _STEPS = re.compile(r"\[\]|[^.\[\]]+")
 
 
 def propose_overlay(differences: Sequence[Difference], services: Sequence[BoundOperation]) -> dict[str, Any]:
-    """The overlay; it has no actions where a difference cannot be expressed, or lies outside the document."""
+    """The overlay; it has no actions where a difference cannot be expressed, or lies outside the document.
+
+    What one operation lacks is not removed from a schema if another operation has it with another type.
+    """
     by_key = {each.operation.key: each for each in services}
     actions: dict[bytes, dict[str, Any]] = {}
     for each in differences:
@@ -35,8 +38,10 @@ def propose_overlay(differences: Sequence[Difference], services: Sequence[BoundO
         for action in _actions(each, service) if service is not None else ():
             said = f"{each.kind}: {each.operation}, {each.place}; seen in {each.seen} of {each.of}"
             actions.setdefault(orjson.dumps(action), {"target": action["target"], "description": said, **action})
+    changed = {each["target"] for each in actions.values() if "update" in each}
+    kept = [each for each in actions.values() if "remove" not in each or each["target"] not in changed]
     info = {"title": "What a live API answers otherwise than the document says", "version": "1"}
-    return {"overlay": VERSION, "info": info, "actions": [*actions.values()]}
+    return {"overlay": VERSION, "info": info, "actions": kept}
 
 
 def _actions(difference: Difference, service: BoundOperation) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from mockserver.contract.drift.sides import TOKEN, EngineTarget, RecordedSide, p
 from mockserver.contract.live.findings import observation_lines
 from mockserver.contract.live.runner import LiveBudget, LiveRun, Observation, Target
 from mockserver.contract.live.verification import Credentials, Preparation, run
-from mockserver.contract.recording.recorder import RECORDING
+from mockserver.contract.recording.folder import RECORDING
 from mockserver.engine.build import build_engine, fixture_schema
 from mockserver.errors import FixtureError
 from mockserver.fixtures.files import fixture_files, read_fixture_file

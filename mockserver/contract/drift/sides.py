@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import orjson
 
 from mockserver.contract.drift.differences import Pair
 from mockserver.contract.exchange import DocumentChecker
-from mockserver.contract.live.plan import PlannedRequest
+from mockserver.contract.live.plan import PlannedRequest, credential_headers
 from mockserver.contract.live.runner import LiveExchange
 from mockserver.contract.upstream import Headers, UpstreamUrl
 from mockserver.engine.engine import Engine
@@ -18,6 +18,7 @@ from mockserver.http import Request, Response, Upload
 from mockserver.openapi.generate.values import generate_value
 from mockserver.openapi.operations import JSON, Operation, bare_media_type
 from mockserver.openapi.responses import encode_body
+from mockserver.openapi.security import BEARER
 from mockserver.sandbox.batches import Progression
 from mockserver.sandbox.blobs import Blob
 from mockserver.web.forms import FormReader
@@ -34,6 +35,7 @@ class EngineAnswer:
         body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
         self.status = response.status
         named = [("content-type", response.media_type)] if response.media_type else []
+        named.append(("x-mock-source", response.source))
         self.headers: Headers = [(name.encode(), value.encode()) for name, value in (*named, *response.headers)]
         self._body = body
 
@@ -122,9 +124,9 @@ class RecordedSide:
             operation, "recorded", self._mapped(recorded.get("path", {})), self._mapped(recorded.get("query", {}))
         )
         path, _, query = planned.target.partition("?")
-        headers = (
-            {"authorization": f"Bearer {TOKEN}"} if recorded.get("credential", True) else {"x-mock-sandbox": TOKEN}
-        )
+        headers = {"x-mock-sandbox": TOKEN}
+        if recorded.get("credential", True):
+            query, headers = _with_credential(operation, query, headers)
         request = Request(operation.method, unquote(path), query, headers)
         body = self._mapped(recorded.get("body"))
         media_types = [*(operation.body or {})]
@@ -163,6 +165,15 @@ class RecordedSide:
                 self._align(one, other, name)
         elif isinstance(live, str) and isinstance(ours, str) and is_id_name(name):
             self._ids.setdefault(live, ours)
+
+
+def _with_credential(operation: Operation, query: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Query and headers with a credential of the kind that the operation asks for."""
+    for scheme in next((each for each in operation.security if each), (BEARER,)):
+        more, arguments = credential_headers(scheme, TOKEN)
+        headers = headers | {name.lower(): value for name, value in more.items()}
+        query = "&".join(filter(None, (query, urlencode(arguments))))
+    return query, headers
 
 
 def _recorded_response(entry: RecordedEntry, step: Mapping[str, Any]) -> Response:

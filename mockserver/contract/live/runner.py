@@ -1,10 +1,13 @@
 """Sends planned requests to a live API within a budget, and checks the answers against the document."""
 
 import asyncio
+import base64
+import re
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -21,6 +24,8 @@ from mockserver.sandbox.journal import retry_after_seconds
 
 MAX_WAIT = 60.0
 """The longest Retry-After that is waited for, in seconds; a longer one ends the run."""
+_IN_QUOTES, _ESCAPES = re.compile(r'[\\"`$]'), re.compile(r"\\.", re.DOTALL)
+"""Characters that a shell reads in double quotes, and how they are written there."""
 MAX_FAILURES = 3
 """Requests without any answer, one after another, after which a run ends."""
 
@@ -137,9 +142,9 @@ class LiveRunner:
         self._token = token
         self._other_token = other_token
         self._variable = variable
-        self._ids: dict[str, str] = {}
-        """Ids that lists have told, by the path of the list."""
-        self._created: dict[str, str] = {}
+        self._ids: dict[str, tuple[str | int, ...]] = {}
+        """Ids that lists have told, by the path of the list: those of the first thing in it."""
+        self._created: dict[str, tuple[str | int, ...]] = {}
         """Ids of things that this run has created, in the same way."""
         self._due = 0.0
         """When the next request may be sent, in the event loop's time."""
@@ -239,26 +244,28 @@ class LiveRunner:
             self.result.spent[price.unit] = self._spent(price) + price.amount
 
     def _is_own(self, request: PlannedRequest) -> bool:
-        return all(value in self._created.values() for value in request.path.values())
+        created = {str(id_) for ids in self._created.values() for id_ in ids}
+        return all(value in created for value in request.path.values())
 
     def _with_known_ids(self, request: PlannedRequest) -> PlannedRequest:
         """The request with ids of things that exist: for reads, those of lists; else those that this run created."""
         if request.origin in {PROBE, RECORDED} or not request.path:
             return request
         collection = request.operation.path.partition("/{")[0]
-        known = self._created.get(collection) or (
-            self._ids.get(collection) if request.operation.method in READING else None
-        )
-        if known is None or len(request.path) != 1:
+        listed = self._ids.get(collection, ()) if request.operation.method in READING else ()
+        known = self._created.get(collection) or listed
+        takes_number = any("integer" in each.types for each in request.operation.parameters if each.location == "path")
+        fitting = [each for each in known if isinstance(each, str) or takes_number]
+        if not fitting or len(request.path) != 1:
             return request
-        return replace(request, path=dict.fromkeys(request.path, known))
+        return replace(request, path=dict.fromkeys(request.path, str(fitting[0])))
 
     async def _exchange(self, planned: PlannedRequest) -> LiveExchange:
         operation = planned.operation
         headers, query = self._credential(planned)
         target = planned.target
         if query:
-            target += ("&" if "?" in target else "?") + "&".join(f"{name}={value}" for name, value in query.items())
+            target += ("&" if "?" in target else "?") + urlencode(query)
         content = planned.content
         headers = {**planned.headers, **headers}
         headers.setdefault("Accept", "*/*")
@@ -319,31 +326,44 @@ class LiveRunner:
         except orjson.JSONDecodeError:
             return
         if operation.method == "POST" and isinstance(value, dict):
-            name = next((each for each in ("id", "slug") if isinstance(value.get(each), str)), None)
-            if name is not None:
-                self._created[operation.path] = value[name]
-        rows = value.get("data") if isinstance(value, dict) else value
-        if operation.method == "GET" and isinstance(rows, list) and rows and isinstance(rows[0], dict):
-            id_ = rows[0].get("id")
-            if isinstance(id_, str) and "{" not in operation.path:
-                self._ids[operation.path] = id_
+            made = _ids_of(value, ("id", "slug"))
+            if made:
+                self._created[operation.path] = made
+        if operation.method == "GET" and "{" not in operation.path:
+            made = _ids_of(next(iter(_rows(value)), {}), ("id",))
+            if made:
+                self._ids[operation.path] = made
 
     def _curl(self, planned: PlannedRequest, target: str, headers: Mapping[str, str]) -> str:
         parts = ["curl", "-i"]
         if planned.operation.method != "GET":
             parts += ["-X", planned.operation.method]
-        shown = f"${self._variable}"
-        words = [shlex.quote(self._hidden(f"{self._upstream.url}{target}", shown))]
+        words = [self._word(f"{self._upstream.url}{target}")]
         for name, value in headers.items():
             if name not in {"Accept", "User-Agent"}:
-                words.append(f'-H "{name}: {self._hidden(value, shown)}"')
+                words.append(f"-H {self._quoted(f'{name}: {value}')}")
         if planned.content:
-            words += ["--data-binary", shlex.quote(self._hidden(planned.content.decode("utf-8", "replace"), shown))]
+            words += ["--data-binary", shlex.quote(self._hidden(planned.content.decode("utf-8", "replace"), "$"))]
         return " ".join([*parts, *words])
 
-    def _hidden(self, text: str, shown: str) -> str:
-        for token, name in ((self._other_token, f"{shown}_2"), (self._token, shown)):
-            text = text.replace(token, name) if token else text
+    def _word(self, text: str) -> str:
+        """A text as a word of a shell, in which variables stand for credentials."""
+        quoted = self._quoted(text)
+        return quoted if "$" in _ESCAPES.sub("", quoted) else shlex.quote(text)
+
+    def _quoted(self, text: str) -> str:
+        """A text in double quotes, in which variables stand for credentials."""
+        if self._token:
+            encoded = base64.b64encode(self._token.encode()).decode()  # of basic authentication
+            text = text.replace(encoded, f"\0(printf %s \1\0{self._variable}\1 | base64)")
+        text = _IN_QUOTES.sub(r"\\\g<0>", self._hidden(text, "\0"))
+        return '"{}"'.format(text.replace("\0", "$").replace("\1", '"'))
+
+    def _hidden(self, text: str, mark: str) -> str:
+        """A text with names of variables after this mark in place of credentials."""
+        for token, name in ((self._other_token, f"{self._variable}_2"), (self._token, self._variable)):
+            for form in (token, quote(token, safe="")) if token else ():
+                text = text.replace(form, f"{mark}{name}")
         return text
 
 
@@ -354,6 +374,20 @@ def _response(status: int, media_type: str, headers: Sequence[tuple[bytes, bytes
     body: Any = iter(()) if content is None else content
     kept = tuple(each for each in texts if each[0].lower() not in {"content-type", "content-length"})
     return Response(status, media_type, body, kept, "upstream")
+
+
+def _ids_of(value: Mapping[str, Any], names: Sequence[str]) -> tuple[str | int, ...]:
+    """The ids of a thing that a path may have."""
+    found = (value.get(name) for name in names)
+    return tuple(each for each in found if isinstance(each, str | int) and not isinstance(each, bool))
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    """The things in a list, which may be the whole answer, its `data`, or its only list of objects."""
+    if isinstance(value, dict):
+        lists = [each for each in value.values() if isinstance(each, list) and each and isinstance(each[0], dict)]
+        value = value["data"] if isinstance(value.get("data"), list) else lists[0] if len(lists) == 1 else None
+    return value if isinstance(value, list) and value and isinstance(value[0], dict) else []
 
 
 def shown_body(exchange: LiveExchange, most: int = 500) -> str:

@@ -1,10 +1,12 @@
 """The command `mockserver verify`: which requests are planned for a live API, and how they are run."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, quote_plus
 
 from mockserver.api.provider import BoundOperation
 from mockserver.contract.live.observations import Question, find_questions, observe, planned_steps
@@ -49,7 +51,9 @@ class Credentials(NamedTuple):
     def removed_from(self, text: str) -> str:
         """A report without the credentials, which an answer may repeat anywhere."""
         for each in filter(is_worth_a_search, (self.token, self.other)):
-            text = text.replace(each, REDACTED).replace(json.dumps(each)[1:-1], REDACTED)
+            encoded = base64.b64encode(each.encode()).decode()  # of basic authentication
+            for form in (each, json.dumps(each)[1:-1], quote(each, safe=""), quote_plus(each), encoded):
+                text = text.replace(form, REDACTED)
         return text
 
 

@@ -7,10 +7,12 @@ from typing import Any
 from mockserver.fixtures.ids import MAX_LENGTH, UUID, is_generated_id, is_id_name
 
 MAX_IDS = 100_000
+UUID_DASHES = 4
 LEAST_ID = 10
 """The least characters of an id that is replaced."""
 _WORDS = re.compile(r"[A-Za-z0-9_~-]{10,200}")
 """What an id may be a part of: the alias is looked up for each of these, and for each UUID in it."""
+_DIGIT = re.compile(r"[0-9]")
 _PREFIX = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,2}[_-](?=.*\d)")
 _HEX = frozenset("0123456789abcdef")
 
@@ -28,37 +30,43 @@ class Aliases:
         """All ids that answers have told, as they are written: aliases, and ids that stay."""
         self._own: set[str] = set()
         """Texts that the client sent before an answer had them: ids that it brings along, which stay."""
+        self._need_digits = True
+        """Whether all ids that are replaced have a digit, as almost all do, so that most texts need no search."""
         self.count = taken
 
     def learn(self, value: Any, name: str = "") -> None:
         """Find ids in a JSON value: members named `id`, `…_id` or `…Id`, and UUIDs."""
-        if isinstance(value, dict):
+        if isinstance(value, str):
+            if value and len(value) <= MAX_LENGTH:
+                if is_id_name(name):
+                    self.add(value)
+                    self._ids.add(self._of.get(value, value))
+                if value.count("-") >= UUID_DASHES:
+                    for found in UUID.findall(value):
+                        self.add(found)
+        elif isinstance(value, dict):
             for key, each in value.items():
                 self.learn(each, key)
         elif isinstance(value, list):
             for each in value:
                 self.learn(each, name)
-        elif isinstance(value, str) and len(value) <= MAX_LENGTH and value:
-            if is_id_name(name):
-                self.add(value)
-                self._ids.add(self._of.get(value, value))
-            for found in _uuids(value):
-                self.add(found)
         elif isinstance(value, int) and is_id_name(name):
             self._ids.add(str(value))
 
     def keep(self, value: Any) -> None:
         """Do not replace the texts in a request that no answer has had."""
-        if isinstance(value, dict):
+        if isinstance(value, str):
+            if LEAST_ID <= len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
+                if value not in self._of:
+                    self._own.add(value)
+                if value.count("-") >= UUID_DASHES:
+                    self._own.update([each for each in UUID.findall(value) if each not in self._of])
+        elif isinstance(value, dict):
             for each in value.values():
                 self.keep(each)
         elif isinstance(value, list):
             for each in value:
                 self.keep(each)
-        elif isinstance(value, str) and LEAST_ID <= len(value) <= MAX_LENGTH and len(self._own) < MAX_IDS:
-            if value not in self._of:
-                self._own.add(value)
-            self._own.update([each for each in _uuids(value) if each not in self._of])
 
     def add(self, id_: str) -> None:
         """Replace this id from now on, if it looks made by a machine."""
@@ -66,13 +74,14 @@ class Aliases:
             return
         if is_generated_id(id_):
             self.count += 1
+            self._need_digits = self._need_digits and _DIGIT.search(id_) is not None
             alias = self._of[id_] = alias_of(id_, self.count)
             self._made.add(alias)
             self._ids.add(alias)
 
     def text(self, text: str, found: set[str] | None = None) -> str:
         """A text with aliases for all ids that are known by now; a text that is an id is added to `found`."""
-        if self._of and len(text) >= LEAST_ID:
+        if self._of and len(text) >= LEAST_ID and not (self._need_digits and _DIGIT.search(text) is None):
             text = _WORDS.sub(self._replaced, text)
         if found is not None and text in self._ids:
             found.add(text)
@@ -115,7 +124,3 @@ def _like(char: str, digit: str, *, is_hex: bool) -> str:
         return char
     made = digit if is_hex else "abcdefghijklmnop"[int(digit, 16)]
     return made.upper() if char.isupper() else made
-
-
-def _uuids(text: str) -> list[str]:
-    return UUID.findall(text) if text.count("-") >= 4 else []

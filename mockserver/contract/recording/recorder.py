@@ -10,7 +10,7 @@ time than to record it.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
@@ -21,13 +21,22 @@ import orjson
 from mockserver.contract.capture import BodyCapture, Capture, decoded_body
 from mockserver.contract.exchange import RequestCheck
 from mockserver.contract.recording.aliases import Aliases
-from mockserver.contract.recording.episodes import Episode, entries_of
+from mockserver.contract.recording.episodes import Episode
+from mockserver.contract.recording.folder import (
+    RECORDING,
+    UNFINISHED,
+    finish_recording,
+    read_episodes,
+    remove_recording,
+    write_recording,
+)
 from mockserver.contract.recording.redact import Redactor
+from mockserver.contract.recording.urls import UpstreamUrls
 from mockserver.contract.upstream import Headers, UpstreamResponse, UpstreamUrl
 from mockserver.engine.build import fixture_schema
 from mockserver.engine.engine import Engine
 from mockserver.engine.recorded import replay_answer
-from mockserver.errors import FixtureError, SettingsError
+from mockserver.errors import SettingsError
 from mockserver.fixtures.files import FixtureFile, read_fixture_file
 from mockserver.fixtures.recordings import (
     BASE_URL,
@@ -41,26 +50,21 @@ from mockserver.fixtures.recordings import (
 from mockserver.http import Request, Response
 from mockserver.openapi.operations import bare_media_type, is_json
 from mockserver.openapi.security import read_credential, read_token
-from mockserver.openapi.yaml_values import format_yaml
-from mockserver.redaction import redacted_text, secrets_in
+from mockserver.redaction import secrets_in
 from mockserver.text import format_count
 
-RECORDING, UNFINISHED = "recording.yaml", "recording.jsonl"
 BODY_BYTES = 32 * 1024 * 1024
 """The most bytes of a body that is recorded."""
 INLINE_BYTES = 32 * 1024
 """The most bytes of a body that stands in the fixture file itself."""
+SMALL_BYTES = INLINE_BYTES // 16
+"""The bytes of a body that is not larger than INLINE_BYTES after its redaction in any case."""
 GROUP_SECONDS = 0.1
 """How long an exchange may wait until it is written; a proxy that is killed loses those that wait."""
 GROUP_BYTES = 256 * 1024
 """Bytes of exchanges that are written at once."""
 WAITING_BYTES = 64 * 1024 * 1024
 """Bytes of exchanges that wait to be written, beyond which the next request waits, too."""
-HEADING = """\
-# Recorded by `mockserver proxy` from {upstream}. Replay it with: mockserver serve --fixtures {folder}
-# Credentials and e-mail addresses are redacted, and ids are replaced by made-up ones. Edit it as you like: a part of a
-# request that is left out matches anything, and `*` matches any value.
-"""
 _ENDINGS = {
     "application/json": "json", "application/jsonl": "jsonl", "application/x-ndjson": "jsonl", "application/zip": "zip",
     "text/html": "html", "text/plain": "txt", "text/event-stream": "txt", "text/csv": "csv", "application/xml": "xml",
@@ -107,6 +111,8 @@ class Recorder:
         self._aliases = Aliases(taken=_ids_in(known))
         self._started = monotonic()
         self._address = str(upstream)
+        self.urls = UpstreamUrls(self._address)
+        """By which the upstream's URLs in answers lead to the proxy, so that what is behind them is recorded, too."""
         self._thread = ThreadPoolExecutor(1, "mockserver-recorder")
         self._group: list[Passed] = []
         """Exchanges that the thread has not got yet."""
@@ -115,6 +121,8 @@ class Recorder:
         self._waiting: deque[int] = deque()
         """The bytes of each group that the thread has got."""
         self._bodies = 0
+        self.restored: Callable[[bytes], bytes] = bytes
+        """Changes what the proxy has changed in a request back in the body of its answer."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lines = (folder / UNFINISHED).open("a+b")
@@ -134,10 +142,6 @@ class Recorder:
         sandbox = engine.sandboxes.open(engine.lane(request))
         with sandbox.transaction:
             return replay_answer(self._recordings, facts, request, sandbox, sandbox.clock.now())
-
-    def with_own_urls(self, content: bytes, base_url: str) -> bytes:
-        """An answer whose URLs of the upstream lead to the proxy, so that what is behind them is recorded, too."""
-        return content.replace(self._address.encode(), base_url.encode())
 
     def add(  # noqa: PLR0917  called once
         self,
@@ -174,7 +178,7 @@ class Recorder:
         self._thread.shutdown(wait=True)
         with self._lines as lines:
             lines.seek(0)
-            episodes = _read_episodes(lines.read())
+            episodes = read_episodes(lines.read())
         count = write_recording(self._folder, self._address, self._known, episodes)
         (self._folder / UNFINISHED).unlink(missing_ok=True)
         _log.warning("%s recorded in %s", format_count(count, "request"), self._folder / RECORDING)
@@ -244,6 +248,7 @@ class Recorder:
         content = passed.content
         if content is not None and passed.coding:
             content = decoded_body(content, passed.coding, BODY_BYTES)
+        content = content and self.restored(content)
         if content is None:
             answer["note"] = f"The body of {passed.size} bytes was not recorded."
         elif content and is_json(media_type):
@@ -253,11 +258,10 @@ class Recorder:
                 answer |= self._other_body(passed, content)
             else:
                 self._aliases.learn(value)
-                if b"\\" in content or self._address.encode() in content:
-                    value = self._with_base_url(value)
+                if self.urls.are_in(content):
+                    value = self.urls.in_value(value, BASE_URL)
                 value = self._redactor.value(value, aliases=self._aliases, found=told)
-                encoded = orjson.dumps(value)
-                answer |= {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
+                answer |= {"body": value} if len(content) <= SMALL_BYTES else self._json_body(value, media_type)
         elif content:
             answer |= self._other_body(passed, content)
         if passed.media_type and passed.media_type.replace(" ", "").lower() not in {
@@ -266,10 +270,14 @@ class Recorder:
             answer["media_type"] = passed.media_type
         headers = self._redactor.headers(given)
         if headers:
-            headers = self._with_base_url({name.lower(): text for name, text in headers.items()})
+            headers = self.urls.in_value({name.lower(): text for name, text in headers.items()}, BASE_URL)
             self._aliases.learn({name.replace("-", "_"): text for name, text in headers.items()})
             answer["headers"] = {self._aliases.text(name): self._aliases.text(text) for name, text in headers.items()}
         return answer
+
+    def _json_body(self, value: Any, media_type: str) -> dict[str, Any]:
+        encoded = orjson.dumps(value)
+        return {"body": value} if len(encoded) <= INLINE_BYTES else self._in_file(encoded, media_type)
 
     def _other_body(self, passed: Passed, content: bytes) -> dict[str, Any]:
         for line in content[: 4 * INLINE_BYTES].splitlines() if content[:1] == b"{" else ():
@@ -277,7 +285,7 @@ class Recorder:
                 self._aliases.learn(orjson.loads(line))
             except orjson.JSONDecodeError:
                 break
-        content = self._redactor.content(content.replace(self._address.encode(), BASE_URL.encode()))
+        content = self._redactor.content(self.urls.in_bytes(content, BASE_URL))
         try:
             text = self._aliases.text(content.decode())
         except UnicodeDecodeError:
@@ -285,15 +293,6 @@ class Recorder:
         if len(text) > INLINE_BYTES or "\0" in text:
             return self._in_file(text.encode(), passed.media_type)
         return {"text": text}
-
-    def _with_base_url(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return value.replace(self._address, BASE_URL)
-        if isinstance(value, list):
-            return [self._with_base_url(each) for each in value]
-        if isinstance(value, dict):
-            return {name: self._with_base_url(each) for name, each in value.items()}
-        return value
 
     def _in_file(self, content: bytes, media_type: str) -> dict[str, Any]:
         folder = self._folder / BODIES
@@ -323,58 +322,8 @@ def open_recorder(folder: Path, mode: str, upstream: UpstreamUrl, redacts: Seque
     if mode == "new_episodes" and has_one:
         known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
     elif has_one:
-        _remove_recording(folder)
+        remove_recording(folder)
     return Recorder(folder, upstream, redacts=redacts, known=known)
-
-
-def finish_recording(folder: Path, upstream: str) -> None:
-    """Write the fixture file of a recording whose proxy was killed."""
-    lines = folder / UNFINISHED
-    if not lines.exists():
-        return
-    episodes = _read_episodes(lines.read_bytes())
-    known: Sequence[Mapping[str, Any]] = ()
-    if (folder / RECORDING).exists():
-        known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
-    if episodes:
-        write_recording(folder, upstream, known, episodes)
-    lines.unlink()
-
-
-def _read_episodes(lines: bytes) -> list[Episode]:
-    """The exchanges in JSON lines, without a last one of which only a part was written."""
-    episodes = []
-    for line in lines.splitlines():
-        try:
-            episodes.append(Episode(**orjson.loads(line)))
-        except (orjson.JSONDecodeError, TypeError):
-            break
-    return episodes
-
-
-def write_recording(
-    folder: Path, upstream: str, known: Sequence[Mapping[str, Any]], episodes: Sequence[Episode]
-) -> int:
-    """Write entries of an earlier session and those of new exchanges; returns how many are new."""
-    entries = entries_of(episodes)
-    draft = folder / f".{RECORDING}.draft"
-    heading = HEADING.format(upstream=redacted_text(upstream), folder=folder.name)
-    draft.write_text(heading + format_yaml({SECTION: [*known, *entries]}), encoding="utf-8")
-    draft.replace(folder / RECORDING)
-    return len(entries)
-
-
-def _remove_recording(folder: Path) -> None:
-    """Remove a recording that is to be replaced: the fixture file, and the bodies that it names."""
-    try:
-        known = read_fixture_file(FixtureFile(folder / RECORDING, RECORDING, ""), fixture_schema()).get(SECTION, ())
-    except FixtureError:
-        known = ()
-    for entry in known:
-        for step in entry.get("timeline", entry.get("answers", ())):
-            if "file" in step and ".." not in Path(step["file"]).parts:
-                (folder / step["file"]).unlink(missing_ok=True)
-    (folder / RECORDING).unlink()
 
 
 def _with_body(request: Request, body: BodyCapture | None) -> Request:

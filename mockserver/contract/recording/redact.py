@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.contract.recording.aliases import NO_ALIASES, Aliases
+from mockserver.contract.recording.aliases import LEAST_ID, NO_ALIASES, Aliases
 from mockserver.fixtures.recordings import REDACTED_EMAIL
 from mockserver.redaction import (
     LEAST_SECRET,
@@ -22,6 +22,8 @@ from mockserver.redaction import (
 
 MAX_SECRETS = 1000
 """The most credentials of a session that are searched in later bodies."""
+MAX_PLAIN, PLAIN_LENGTH = 4096, 64
+"""The most texts that are known to hold nothing to redact, and their greatest length."""
 MAX_UNPACKED = 64 * 1024 * 1024
 """The most bytes of an archive's members."""
 DROPPED_HEADERS = frozenset(
@@ -43,6 +45,10 @@ class Redactor:
         """`names` are further fields and arguments to redact; case does not matter."""
         self._names = frozenset(name.lower() for name in names)
         self._secrets: dict[str, None] = {}
+        self._plain: set[str] = set()
+        """Short texts in which there is nothing to redact: names of members, values of headers and enumerations, which
+        most exchanges have in common.
+        """
         either = "|".join(map(re.escape, sorted(self._names)))
         self._member = re.compile(rf'(?i)("(?:{either})"\s{{0,20}}:\s{{0,20}}")(?:[^"\\]|\\.)*+"') if either else None
         self._argument = re.compile(rf"(?i)(\b(?:{either})=)[^&;#\s\"'<>]++") if either else None
@@ -50,14 +56,24 @@ class Redactor:
     def learn(self, secrets: Iterable[str]) -> None:
         """Redact these credentials wherever they occur from now on. They are kept in memory only."""
         for each in secrets:
-            self._secrets[each] = None
+            if each not in self._secrets:
+                self._secrets[each] = None
+                self._plain.clear()
         while len(self._secrets) > MAX_SECRETS:
             del self._secrets[next(iter(self._secrets))]
 
     def text(self, text: str) -> str:
         """A text without credentials and e-mail addresses."""
-        if len(text) < LEAST_SECRET and text.isalnum():
+        if text in self._plain or (len(text) < LEAST_SECRET and text.isalnum()):
             return text
+        redacted = self._redacted(text)
+        if redacted == text and len(text) <= PLAIN_LENGTH:
+            if len(self._plain) >= MAX_PLAIN:
+                self._plain.clear()
+            self._plain.add(text)
+        return redacted
+
+    def _redacted(self, text: str) -> str:
         if not may_hold_credentials(text) and "@" not in text:
             for secret in self._secrets:
                 if secret in text:
@@ -82,6 +98,9 @@ class Redactor:
 
         `name` is that of the member. The known ids in what is left are added to `found`.
         """
+        return self._value(value, name, in_logprobs, aliases, found)
+
+    def _value(self, value: Any, name: str, in_logprobs: bool, aliases: Aliases, found: set[str] | None) -> Any:
         if self._names and name.lower() in self._names:
             return _blank(value)
         if isinstance(value, str):
@@ -90,14 +109,15 @@ class Redactor:
             return aliases.text(self.text(value), found)
         if isinstance(value, dict):
             in_logprobs = in_logprobs or name == _LOG_PROBABILITIES
+            plain = self._plain
             return {
-                aliases.text(self.text(key)): self.value(
-                    each, key, in_logprobs=in_logprobs, aliases=aliases, found=found
+                key if len(key) < LEAST_ID and key in plain else aliases.text(self.text(key)): self._value(
+                    each, key, in_logprobs, aliases, found
                 )
                 for key, each in value.items()
             }
         if isinstance(value, list):
-            return [self.value(each, name, in_logprobs=in_logprobs, aliases=aliases, found=found) for each in value]
+            return [self._value(each, name, in_logprobs, aliases, found) for each in value]
         if found is not None:
             aliases.note_number(value, name, found)
         return value

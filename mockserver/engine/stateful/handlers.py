@@ -179,8 +179,7 @@ def _put(rows: Collection[str], key: str, item: Item) -> None:
 
 
 def _seeds(fixtures: Fixtures, place: str) -> list[Item]:
-    found = [each.get(place) for each in fixtures.section("resources")]
-    return [item for items in found if isinstance(items, list) for item in items if isinstance(item, dict)]
+    return [item for each in fixtures.section("resources") for item in each.get(place, ())]
 
 
 def _items(call: Call, resource: Resource) -> list[Item]:

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from mockserver.errors import WARNING, Problem, SpecError
-from mockserver.openapi.mistakes import METHODS
-from mockserver.openapi.operations import Content, SentRequest, is_json
+from mockserver.openapi.operations import METHODS, Content, SentRequest, is_json
 
 
 class Document(Protocol):
@@ -57,7 +56,8 @@ def _read_item(spec: Document, name: str, target: str, stated: Any, place: str) 
             for each in contents.values():
                 if each.schema is not None:
                     each.schema.check_usable()
-            yield SentRequest(name, target, method.upper(), _preferred(contents))
+            needs_body = isinstance(body, dict) and body.get("required") is True
+            yield SentRequest(name, target, method.upper(), _preferred(contents), contents, needs_body)
 
 
 def _preferred(contents: Mapping[str, Content]) -> Content | None:

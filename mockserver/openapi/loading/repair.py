@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from mockserver.openapi.mistakes import METHODS, Location, Mistake, find_mistakes, sound_part
+from mockserver.openapi.mistakes import Location, Mistake, find_mistakes, sound_part
+from mockserver.openapi.operations import METHODS
 
 MAX_MISTAKES = 1_000
 """The most mistakes that are mended at once, and reported of one document."""

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -53,6 +54,7 @@ class SchemaLibrary:
         self._is_lenient = is_lenient
         self._compiled: deque[tuple[Compilable, int]] = deque()
         self._size = 0
+        self._lock = Lock()
 
     @cached_property
     def registry(self) -> Any:
@@ -85,12 +87,13 @@ class SchemaLibrary:
     def _keep(self, schema: Compilable) -> None:
         """Adds to the compiled schemas, and frees those that are too many or too large together, the oldest first."""
         size = _reachable(schema.definition, self._document)
-        self._compiled.append((schema, size))
-        self._size += size
-        while len(self._compiled) > MAX_COMPILED or (self._size > MAX_REACHABLE and len(self._compiled) > 1):
-            oldest, freed = self._compiled.popleft()
-            self._size -= freed
-            oldest.forget()
+        with self._lock:
+            self._compiled.append((schema, size))
+            self._size += size
+            while len(self._compiled) > MAX_COMPILED or (self._size > MAX_REACHABLE and len(self._compiled) > 1):
+                oldest, freed = self._compiled.popleft()
+                self._size -= freed
+                oldest.forget()
 
     def check(self, definition: Mapping[str, Any]) -> None:
         """Raises SpecError if a definition of the document is not a usable schema."""

@@ -1,11 +1,10 @@
 """The formats of texts. Both validators use this table, so that they agree."""
 
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mockserver.lazy import lazy_module
+from mockserver.lazy import lazy_module, lazy_pattern
 from mockserver.openapi.regex import is_regular_expression
 
 if TYPE_CHECKING:
@@ -15,11 +14,11 @@ else:
     jsonschema = lazy_module("jsonschema")
     pycountry = lazy_module("pycountry")
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]*")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BASE64 = lazy_pattern(r"[A-Za-z0-9+/_=\s-]*")
+_UUID = lazy_pattern(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Common English names that ISO 639 spells otherwise.
 _ALSO_CALLED = {"castilian", "farsi", "flemish", "gaelic", "greek", "haitian creole", "mandarin", "punjabi"}
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
+_URI = lazy_pattern(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 
 
 def _is_uuid(text: str) -> bool:

@@ -13,6 +13,7 @@ The two must agree, or a value could be rejected without a violation:
 A property test compares the validators on every schema of `openapi.yaml`.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice
@@ -39,6 +40,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_VIOLATIONS = 100
 MAX_EXPLAINED_ITEMS = 10_000
 MAX_SHOWN_VALUE = 100
+MAX_COMBINED = 30_000
+"""The most combinations (`anyOf`, `oneOf`, `allOf`, `$ref`) that are followed to explain one value."""
+MAX_ERRORS = 5_000
+"""The most errors that are found to explain one value, those of all alternatives included. Each takes 3 kB. Where two
+alternatives contain the whole, their number doubles with each level of the value."""
 
 _OTHER_REFERENCES = frozenset(("$id", "$anchor", "$dynamicAnchor", "$dynamicRef"))
 
@@ -80,10 +86,17 @@ class Schema:
         """All violations of the schema, at most MAX_VIOLATIONS; `location` is the value's own."""
         if self._fast.is_valid(value):
             return []
+        _effort.combined, _effort.errors = 0, []
         try:
             errors = list(islice(self._slow.iter_errors(value), MAX_VIOLATIONS))
         except RecursionError:
             return [Violation(location, "depth", "is nested too deeply")]
+        except _TooManyCombinations:
+            _release(_effort.errors)
+            message = "does not fit its schema, which combines too many others to say where"
+            return [Violation(location, "combinations", message)]
+        finally:
+            _effort.errors = []
         found = [
             Violation(
                 (*location, *error.absolute_path),
@@ -177,6 +190,41 @@ class Schema:
         if self._library is not None and not self._library.may_leave_unevaluated:
             return False
         return names_all(self._whole, UNEVALUATED)
+
+
+class _TooManyCombinations(Exception):
+    """An explanation would take too long."""
+
+
+class _Effort(threading.local):
+    """What the explanation that this thread makes has followed and found so far."""
+
+    def __init__(self) -> None:
+        self.combined = 0
+        self.errors: list[ValidationError] = []
+
+
+_effort = _Effort()
+_COMBINING = frozenset(("anyOf", "oneOf", "allOf", "$ref"))
+_PASSING = frozenset(("allOf", "$ref", "$dynamicRef", "if", "items", "prefixItems", "properties", "patternProperties",
+                      "propertyNames", "dependentSchemas"))  # fmt: skip
+"""Keywords whose errors are those of other keywords."""
+Check = Callable[..., Iterable[Any] | None]
+
+
+def _bounded(word: str, check: Check) -> Check:
+    """The check of a keyword, which counts what it finds; it raises _TooManyCombinations."""
+
+    def bounded(*given: Any) -> Iterator[Any]:
+        _effort.combined += word in _COMBINING
+        for error in check(*given) or ():
+            if word not in _PASSING:
+                _effort.errors.append(error)
+            yield error
+        if _effort.combined > MAX_COMBINED or len(_effort.errors) > MAX_ERRORS:
+            raise _TooManyCombinations
+
+    return bounded
 
 
 def _release(errors: "Iterable[ValidationError]") -> None:
@@ -277,6 +325,7 @@ def _explaining_validator(*, leaves_unevaluated: bool) -> type["Validator"]:
     }
     if leaves_unevaluated:
         keywords["unevaluatedProperties"] = lambda *_: ()
+    keywords = {word: _bounded(word, check) for word, check in {**known, **keywords}.items()}
     extended: type[Validator] = jsonschema.validators.extend(jsonschema.Draft202012Validator, keywords)
     return extended
 

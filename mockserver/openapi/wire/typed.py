@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mockserver.lazy import lazy_pattern
 from mockserver.openapi.references import resolved
 
 NOTHING = object()
@@ -12,8 +13,8 @@ NOTHING = object()
 MAX_WHOLE = 19
 """Characters up to which an integer certainly fits into 64 bits."""
 MAX_DEPTH = 50
-_INTEGER = re.compile(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_INTEGER = lazy_pattern(r"[-+]?\d{1,308}(?:\.0+)?", re.ASCII)
+_NUMBER = lazy_pattern(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _LISTS = ("allOf", "anyOf", "oneOf")
 
 
@@ -49,39 +50,64 @@ def typed(value: Any, definition: Any, document: Mapping[str, Any], depth: int =
     return parse_scalar(value, types_of(definition, document)) if isinstance(value, str) else value
 
 
-def types_of(definition: Any, document: Mapping[str, Any], depth: int = 0) -> frozenset[str]:
+Found = dict[int, Any]
+"""What was found of the parts of a schema, by their `id`: a part may be reached on very many paths."""
+
+
+def types_of(
+    definition: Any, document: Mapping[str, Any], depth: int = 0, known: Found | None = None
+) -> frozenset[str]:
     """The JSON types that a schema allows, itself or in its alternatives; empty if it does not say."""
     schema = resolved(definition, document)
     stated = schema.get("type", ())
     found = set([stated] if isinstance(stated, str) else stated)
-    if depth < MAX_DEPTH // 5:
-        for word in _LISTS:
-            for each in schema.get(word, ()):
-                found |= types_of(each, document, depth + 1)
+    for part, seen in _parts_of(schema, depth, known):
+        if id(part) not in seen:
+            seen[id(part)] = frozenset()
+            seen[id(part)] = types_of(part, document, depth + 1, seen)
+        found |= seen[id(part)]
     if not found and "properties" in schema:
         found.add("object")
     return frozenset(found)
 
 
-def properties_of(definition: Any, document: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+def properties_of(
+    definition: Any, document: Mapping[str, Any], depth: int = 0, known: Found | None = None
+) -> dict[str, Any]:
     """The properties of a schema, its own and those of its combined parts."""
     schema = resolved(definition, document)
     found: dict[str, Any] = {}
-    if depth < MAX_DEPTH // 5:
-        for word in _LISTS:
-            for each in schema.get(word, ()):
-                found |= properties_of(each, document, depth + 1)
+    for part, seen in _parts_of(schema, depth, known):
+        if id(part) not in seen:
+            seen[id(part)] = {}
+            seen[id(part)] = properties_of(part, document, depth + 1, seen)
+        found |= seen[id(part)]
     own = schema.get("properties")
     return found | (own if isinstance(own, dict) else {})
 
 
-def items_of(definition: Any, document: Mapping[str, Any], depth: int = 0) -> Any:
+def items_of(definition: Any, document: Mapping[str, Any], depth: int = 0, known: Found | None = None) -> Any:
     """The schema of an array's items."""
     schema = resolved(definition, document)
-    if "items" in schema or depth >= MAX_DEPTH // 5:
-        return schema.get("items", {})
-    parts = [items_of(each, document, depth + 1) for word in _LISTS for each in schema.get(word, ())]
-    return next((each for each in parts if each), {})
+    if "items" in schema:
+        return schema["items"]
+    for part, seen in _parts_of(schema, depth, known):
+        if id(part) not in seen:
+            seen[id(part)] = {}
+            seen[id(part)] = items_of(part, document, depth + 1, seen)
+        if seen[id(part)]:
+            return seen[id(part)]
+    return {}
+
+
+def _parts_of(schema: Mapping[str, Any], depth: int, known: Found | None) -> Iterator[tuple[Any, Found]]:
+    """The combined parts of a schema, each with what was found of others."""
+    if depth >= MAX_DEPTH // 5:
+        return
+    known = {} if known is None else known
+    for word in _LISTS:
+        for part in schema.get(word, ()):
+            yield part, known
 
 
 def kind_of(types: frozenset[str]) -> str:

@@ -14,6 +14,8 @@ MAX_DEPTH = 100
 """The most levels of elements that are read."""
 MAX_PARTS = 20_000
 """The most elements and attributes that are read: a text of 1 MB may have 200,000, which take half a second."""
+PIECE, MAX_TAG = 16 * 1024, 256 * 1024
+"""Bytes that are read at once, and the most of one tag: it is read as a whole, however many attributes it has."""
 Document = Mapping[str, Any]
 
 
@@ -86,7 +88,11 @@ def decode_xml(text: bytes, definition: Any, document: Document) -> Any:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.add_text
     try:
-        parser.Parse(text, True)
+        for at in range(0, len(text), PIECE):
+            parser.Parse(text[at : at + PIECE], False)
+            if at - parser.CurrentByteIndex > MAX_TAG:
+                raise XmlError(f"has a tag of more than {MAX_TAG} bytes")
+        parser.Parse(b"", True)
     except (expat.ExpatError, ValueError, LookupError) as problem:
         raise problem if isinstance(problem, XmlError) else XmlError(f"not XML: {problem}") from None
     return _value(reader.close(), definition, document)
@@ -154,12 +160,18 @@ def _value(element: ElementTree.Element, definition: Any, document: Document) ->
     return found | {tag: _value(same[-1], {}, document) for tag, same in children.items() if tag not in known}
 
 
-def _properties(definition: Any, document: Document) -> dict[str, Any]:
-    """The properties of an object, with those of the parts of `allOf`."""
+def _properties(
+    definition: Any, document: Document, depth: int = 0, known: dict[int, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The properties of an object, with those of the parts of `allOf`; a part may be reached on very many paths."""
     schema = resolved(definition, document)
     found: dict[str, Any] = {}
-    for each in schema.get("allOf", ()):
-        found |= _properties(each, document)
+    known = {} if known is None else known
+    for part in schema.get("allOf", ()) if depth < MAX_DEPTH // 5 else ():
+        if id(part) not in known:
+            known[id(part)] = {}
+            known[id(part)] = _properties(part, document, depth + 1, known)
+        found |= known[id(part)]
     properties = schema.get("properties")
     return found | (properties if isinstance(properties, dict) else {})
 

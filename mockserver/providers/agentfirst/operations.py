@@ -86,6 +86,10 @@ api = Provider(
     charges=needs_credits,
     patch_document=adapt,
     callback_payload=callback_payload,
+    callback_urls={
+        "queueBatch": ("$request.body#/callback", "$request.body#/callback (planned)"),
+        "askModel": ("$request.query.callback",),
+    },
     collections=lambda: {COMPUTED: tuple[float, ...], READ: Annotated[int, Bounds(ge=0)]},
     read_back=lazy_function(lambda: read_back.read_back),
     defaults={

@@ -62,8 +62,11 @@ def add_headers(
 ) -> Response:
     """The response with the request's id, and the account's remaining requests and tokens."""
     token = read_token(request) or ""
-    now, canonical_body = (call.now, call.canonical) if call is not None else (sandbox.clock.now(), b"")
-    bucket = sandbox.collection(BUCKETS, Bucket).get(account_key(token))
+    if call is not None and call.optional_account is not None:
+        now, canonical_body, account = call.now, call.canonical, call.optional_account.key
+    else:
+        now, canonical_body, account = sandbox.clock.now(), b"", account_key(token)
+    bucket = sandbox.collection(BUCKETS, Bucket).get(account)
     limit = provider_settings(AgileCloudSettings, settings).rate_limit
     headers = limit_headers(bucket, limit, now, response.status)
     if response.headers and response.source in CHOSEN:  # a stub's own limit headers have precedence

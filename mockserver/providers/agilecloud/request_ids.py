@@ -1,13 +1,14 @@
 """AgileCloud's `X-Request-ID`: the client's own, or one derived from the request and how often it was sent."""
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import orjson
+from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from mockserver.http import Request, Upload
-from mockserver.sandbox.ids import canonical, digest, seed_of, seeded_digest
+from mockserver.lazy import lazy_pattern
+from mockserver.sandbox.ids import canonical, digest, seed_of
 from mockserver.sandbox.manager import shortened_name
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.stores.collection import Collection
@@ -26,7 +27,7 @@ MAX_PARSED = 64 * 1024
 _SEED = seed_of(b"request")
 _DROPPED = ""
 """The key under which the number of such drops is counted."""
-_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
+_NOT_OF_AN_ID = lazy_pattern(r"[^A-Za-z0-9._-]")
 
 
 def request_id(request: Request, sandbox: Sandbox, token: str, canonical_body: bytes | memoryview) -> str:
@@ -41,9 +42,9 @@ def request_id(request: Request, sandbox: Sandbox, token: str, canonical_body: b
         return kept
     # The salt contains the sandbox's name, or another one's (`ids_of`).
     other_token = "" if token == sandbox.name or shortened_name(token) == sandbox.name else token
-    asked = seeded_digest(_SEED, sandbox.ids.salt + _content(request, other_token, canonical_body))
+    asked = xxh3_128_digest(b"".join((sandbox.ids.salt, *_content(request, other_token, canonical_body))), _SEED)
     count, drops = _count(sandbox.collection(ASKED, int), asked[:8].hex())
-    return seeded_digest(_SEED, b"%b%d:%d" % (asked, count, drops)).hex()
+    return xxh3_128_hexdigest(b"%b%d:%d" % (asked, count, drops), _SEED)
 
 
 def _count(asked: Collection[int], key: str) -> tuple[int, int]:
@@ -59,11 +60,15 @@ def _count(asked: Collection[int], key: str) -> tuple[int, int]:
     return count, drops
 
 
-def _content(request: Request, other_token: str, canonical_body: bytes | memoryview) -> bytes:
-    """What identifies a request. For a form its fields, since its boundary is random."""
+def _content(
+    request: Request, other_token: str, canonical_body: bytes | memoryview
+) -> tuple[bytes, bytes | memoryview]:
+    """What identifies a request, in two parts. For a form its fields, since its boundary is random."""
     query = "&".join(sorted(request.query.split("&"))) if request.query else ""
     head = f"{request.method}\n{request.path}\n{query}\n{other_token}\n\n".encode("utf-8", "surrogatepass")
-    return head + (_body(request.body, canonical_body) if request.form is None else _form(request.form))
+    if canonical_body and len(request.body) <= MAX_PARSED:  # as most; there is no form then
+        return head, canonical_body
+    return head, _body(request.body) if request.form is None else _form(request.form)
 
 
 def _form(form: Mapping[str, str | Upload]) -> bytes:
@@ -77,11 +82,9 @@ def _file(upload: Upload) -> Iterator[str | int]:
     yield digest(upload.blob.read(0, MAX_PARSED)).hex()
 
 
-def _body(body: bytes, canonical_body: bytes | memoryview) -> bytes | memoryview:
+def _body(body: bytes) -> bytes:
     if not body or len(body) > MAX_PARSED:
         return body
-    if canonical_body:
-        return canonical_body
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):

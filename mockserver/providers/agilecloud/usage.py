@@ -234,11 +234,19 @@ class _Pricing:
 
     def __call__(self, entry: UsageEntry) -> _Priced:
         checkpoint()
+        live = self._live_cost(entry)
+        return _Priced(entry, live if entry.cost is None else entry.cost, live)
+
+    def cost(self, entry: UsageEntry) -> int:
+        """The cost of an entry."""
+        return self._live_cost(entry) if entry.cost is None else entry.cost
+
+    def _live_cost(self, entry: UsageEntry) -> int:
+        """The cost at live prices."""
         # Of a model that is no longer listed, only embeddings have no completion tokens.
         kind = ModelKind.CHAT if entry.completion_tokens else ModelKind.EMBEDDING
         rate = self._rates.get((entry.model, kind)) or self._add_rate(entry.model, kind)
-        live = rate.cost(entry.prompt_tokens, entry.completion_tokens)
-        return _Priced(entry, live if entry.cost is None else entry.cost, live)
+        return rate.cost(entry.prompt_tokens, entry.completion_tokens)
 
     def _add_rate(self, name: str, kind: ModelKind) -> ModelRate:
         model = self._models.get(name) or Model(name, name, kind)
@@ -294,27 +302,26 @@ def _event(entry: UsageEntry, id_: str, customer: str, cost: int, tokens: tuple[
 def _fold(sandbox: Sandbox, account: str, world: ApiContext) -> None:
     """Sum up the older half of an account's entries."""
     usage, half = sandbox.collection(USAGE, UsageEntry), _numbers(sandbox, account)[: MAX_ENTRIES // 2]
-    priced = _Pricing(world)
-    found: dict[tuple[str, str, bool], list[_Priced]] = {}
-    for number in half:
-        key = f"{account}\n{number}"
-        entry = usage.get(key)
+    keys = [f"{account}\n{number}" for number in half]
+    found: dict[tuple[str, str, bool], list[UsageEntry]] = {}
+    for entry in usage.pick(keys):
         if entry is not None:
-            usage.delete(key)
-            found.setdefault((entry.operation, entry.model, entry.is_batch), []).append(priced(entry))
-    start = half.stop - len(found)
+            found.setdefault((entry.operation, entry.model, entry.is_batch), []).append(entry)
+    for key in keys:
+        usage.delete(key)
+    start, pricing = half.stop - len(found), _Pricing(world)
     for number, entries in enumerate(found.values(), start):
-        usage.put(f"{account}\n{number}", _sum_of(entries))
+        usage.put(f"{account}\n{number}", _sum_of(entries, pricing))
     sandbox.collection(STARTS, int).put(account, start)
 
 
-def _sum_of(used: Sequence[_Priced]) -> UsageEntry:
+def _sum_of(entries: Sequence[UsageEntry], pricing: _Pricing) -> UsageEntry:
     """The sum of entries of one operation and model, as an entry."""
-    return used[-1].entry._replace(
-        prompt_tokens=sum([each.entry.prompt_tokens for each in used]),
-        completion_tokens=sum([each.entry.completion_tokens for each in used]),
-        cost=sum([each.cost for each in used]),
-        requests=sum([each.entry.requests for each in used]),
+    return entries[-1]._replace(
+        prompt_tokens=sum([each.prompt_tokens for each in entries]),
+        completion_tokens=sum([each.completion_tokens for each in entries]),
+        cost=sum([pricing.cost(each) for each in entries]),
+        requests=sum([each.requests for each in entries]),
         id="",
         events=None,
     )

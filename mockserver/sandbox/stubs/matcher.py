@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from mockserver.http import Request, Upload
-from mockserver.json_bodies import JsonError, parse_json
+from mockserver.json_bodies import JsonError, count_values, parse_json
 from mockserver.percent import parse_qsl
+from mockserver.sandbox.ids import canonical
 
 ANY = "*"
 """As a value: any; as a segment of a path: any one segment."""
@@ -69,12 +70,18 @@ class Matcher(NamedTuple):
             and (not self.path or path_fits(self.path, request.path))
             and all(_is(wanted, request.headers.get(name)) for name, wanted in self.header.items())
             and all(
-                any(_is(wanted, given) for given in asked.arguments.get(name, ()))
+                name in asked.arguments and (wanted == ANY or wanted in asked.arguments[name])
                 for name, wanted in self.query.items()
             )
             and (self.body is None or json_contains(asked.body, self.body))
             and all(json_contains(value_at(asked.body, place), wanted) for place, wanted in self.body_at.items())
         )
+
+    @property
+    def steps(self) -> int:
+        """The most values and names that one comparison with a body looks at."""
+        bodies = [*self.body_at.values()] if self.body is None else [self.body, *self.body_at.values()]
+        return sum(place.count("/") for place in self.body_at) + sum(count_values(canonical(each)) for each in bodies)
 
     def may_mean(self, operation: str, method: str, path: str) -> bool:
         """Whether a request to an operation with this key, method and templated path can match."""
@@ -95,11 +102,11 @@ class RequestView:
         self.request = request
 
     @cached_property
-    def arguments(self) -> Mapping[str, list[str]]:
-        """The query arguments, as strings."""
-        given: dict[str, list[str]] = {}
+    def arguments(self) -> Mapping[str, set[str]]:
+        """The values of each query argument, as strings."""
+        given: dict[str, set[str]] = {}
         for name, value in parse_qsl(self.request.query):
-            given.setdefault(name, []).append(value)
+            given.setdefault(name, set()).add(value)
         return given
 
     @cached_property

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # importing faults costs milliseconds, and most servers use n
 MAX_RULES = 1000
 MAX_TOTAL = 16 * 1024 * 1024
 """The most bytes of all definitions of a sandbox."""
+MAX_STEPS = 50_000
+"""The most steps (see Matcher) of all rules of a sandbox: a request is compared with each, on the event loop."""
 
 
 class RuleSnapshot(Record, frozen=True, gc=False):
@@ -53,6 +55,8 @@ class Rule(NamedTuple):
     """Whether the response may be undocumented."""
     size: int = 0
     """The size of the definition, in bytes."""
+    steps: int = 0
+    """See Matcher."""
     id: str = ""
     """Set when it is installed."""
     matched: int = 0
@@ -204,3 +208,7 @@ def _check_bounds(rules: Sequence[Rule]) -> None:
     size = sum(each.size for each in rules)
     if size > MAX_TOTAL:
         raise ValueError(f"the rules would have {size} bytes; a sandbox holds at most {MAX_TOTAL}")
+    steps = sum(each.steps for each in rules)
+    if steps > MAX_STEPS:
+        message = f"`body` and `body_at` of all rules would have {steps} values and steps of pointers"
+        raise ValueError(f"{message}; a sandbox holds at most {MAX_STEPS}")

@@ -68,10 +68,11 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
     fault = read_fault(definition["fault"]) if "fault" in definition else None
     _check_one_answer(reply, fault)
     check_headers(reply or {})
+    matcher = read_matcher(definition)
     return Rule(
         definition,
         origin,
-        read_matcher(definition),
+        matcher,
         reply,
         fault,
         definition.get("times", times),
@@ -80,6 +81,7 @@ def read_rule(definition: Mapping[str, Any], *, origin: str, now: float, times: 
         _read_end(definition, now),
         definition.get("undocumented", False),
         size,
+        matcher.steps,
     )
 
 

@@ -29,8 +29,8 @@ except ImportError as error:
     ) from error
 
 PREFIX = "mockserver:"
-FORMAT = 2
-"""1 had other keys in journals; see `StoredJournal`."""
+FORMAT = 3
+"""1 had other keys in journals; see `StoredJournal`. 2 had no blobs that hold a large value."""
 SECONDS = 2.0
 """The longest wait for an answer of the server."""
 PAUSE = 1.0
@@ -39,8 +39,8 @@ SWEEP_SECONDS = 30.0
 """Seconds between two searches for blobs that can be deleted."""
 SWEEP_MOST = 100
 """Blobs that one search deletes."""
-TOTALS_SLICE = 500
-"""Sandboxes whose collections are counted in one script, so that others need not wait."""
+ENTRIES_SLICE = 500
+"""Sandboxes that one script reads or counts, so that others need not wait."""
 _FULL = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
 """The beginnings of errors of a server that takes no more changes."""
 
@@ -50,7 +50,6 @@ class RedisBackend:
 
     def __init__(self, url: str, wall: Callable[[], float]) -> None:
         """Connect; raises StoreError. `wall` is the wall clock, in Unix seconds."""
-        self._place = place_of(url)
         self._wall = wall
         self._swept = monotonic()
         self._is_closed = threading.Event()
@@ -58,6 +57,7 @@ class RedisBackend:
         """Whether the server answered the last time."""
         self.round_trips = self.failures = 0
         try:
+            self._place = place_of(url)
             self._client: Any = redis.Redis.from_url(
                 url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=Retry(NoBackoff(), 0),
                 health_check_interval=0, client_name="mockserver",
@@ -77,12 +77,10 @@ class RedisBackend:
         return int(found[0]), found[1:]
 
     def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
-        version, keys, contents = self._run("scan", sandbox, collection)
-        return int(version), [(key.decode(), content) for key, content in zip(keys, contents, strict=True)]
+        return self._range(sandbox, collection, "ZRANGE", 0, 2**53)
 
     def latest(self, sandbox: str, collection: str, start: int, most: int) -> tuple[int, Sequence[tuple[str, bytes]]]:
-        version, keys, contents = self._run("latest", sandbox, collection, start, most)
-        return int(version), [(key.decode(), content) for key, content in zip(keys, contents, strict=True)]
+        return self._range(sandbox, collection, "ZREVRANGE", start, most)
 
     def count(self, sandbox: str, collection: str) -> tuple[int, int]:
         version, count = self._run("count", sandbox, collection)
@@ -100,10 +98,16 @@ class RedisBackend:
         return bool(self._run("drop", sandbox, repr(self._wall()), "inf" if unused_since is None else unused_since))
 
     def entries(self) -> Sequence[Entry]:
-        return [_entry(row) for row in self._run("entries", "sandboxes", -1)]
+        found: list[Entry] = []
+        last: bytes | int = 0
+        while True:
+            rows, last = self._run("entries", last, ENTRIES_SLICE)
+            found += map(_entry, rows)
+            if len(rows) < ENTRIES_SLICE:
+                return found
 
     def oldest(self, most: int) -> Sequence[Entry]:
-        return [_entry(row) for row in self._run("entries", "used", most - 1)]
+        return [_entry(row) for row in self._run("oldest", most - 1)]
 
     def due(self, now: float) -> Sequence[Entry]:
         return [_entry(row) for row in self._run("due", repr(now))]
@@ -120,19 +124,22 @@ class RedisBackend:
 
     def totals(self) -> Mapping[str, int]:
         found: dict[str, int] = {}
-        for start in range(0, self.size(), TOTALS_SLICE):
-            rows = self._run("totals", start, start + TOTALS_SLICE - 1)
+        for start in range(0, self.size(), ENTRIES_SLICE):
+            rows = self._run("totals", start, start + ENTRIES_SLICE - 1)
             for collection, count in zip(rows[::2], rows[1::2], strict=True):
                 found[collection.decode()] = found.get(collection.decode(), 0) + count
         return found
 
     def every(self, collection: str, key: str) -> Sequence[bytes]:
-        slices = range(0, self.size(), TOTALS_SLICE)
-        rows = [self._run("every", start, start + TOTALS_SLICE - 1, collection, key) for start in slices]
+        slices = range(0, self.size(), ENTRIES_SLICE)
+        rows = [self._run("every", start, start + ENTRIES_SLICE - 1, collection, key) for start in slices]
         return [content for each in rows for content in each]
 
     def stored_bytes(self) -> int:
         return int(self._call(lambda: self._client.info("memory"))["used_memory"])
+
+    def next_number(self) -> int:
+        return int(self._call(lambda: self._client.incr(PREFIX + "ids")))
 
     def has_blob(self, id_: str) -> bool:
         # Marked as unused now, whether a value refers to it or not: a sweep looks for values.
@@ -172,6 +179,18 @@ class RedisBackend:
             elif isinstance(each, Exception):
                 found[number] = None
         return list(found)
+
+    def _range(
+        self, sandbox: str, collection: str, order: str, start: int, most: int
+    ) -> tuple[int, Sequence[tuple[str, bytes]]]:
+        """What `scan` and `latest` return, read in parts so that the server is not busy for long."""
+        rows: list[tuple[str, bytes]] = []
+        while True:
+            at, left = start + len(rows), most - len(rows)
+            version, keys, contents, is_more = self._run("range", sandbox, collection, order, at, left)
+            rows += ((key.decode(), content) for key, content in zip(keys, contents, strict=True))
+            if not is_more or len(rows) == most:
+                return int(version), rows
 
     def _sweep_aside(self) -> None:
         with suppress(StoreUnavailable):
@@ -247,9 +266,9 @@ def _arguments(commit: Commit) -> list[Any]:
     given += [""] if changes.kept is None else [len(changes.kept), *changes.kept]
     given.append(len(changes.deleted))
     for at in changes.deleted:
-        given += at[:2]
+        given += at
     for collection, key, content, is_last, blobs in changes.put:
-        given += (collection, key, content, int(is_last), "-" if blobs is None else " ".join(blobs))
+        given += (collection, key, content, int(is_last), " ".join(blobs))
     return given
 
 

@@ -1,5 +1,7 @@
 """The Lua scripts of a store in Redis. Each is given the prefix of all keys first, then mostly a sandbox."""
 
+from mockserver.stores.backend import OWNED
+
 # Keys, each after PREFIX: "s" + sandbox (a hash: version, used, key, pinned, due), "c" + sandbox + collection (a hash
 # of contents), "o" + sandbox + collection (a sorted set of keys), "n" + sandbox (its collections), "u" + sandbox (a
 # hash: the blobs of a value), "b" + blob + number (a chunk), "w" + blob (the values that refer to it); and those of
@@ -16,20 +18,28 @@ local found = {version}
 for i = 3, #ARGV, 2 do found[#found + 1] = redis.call('HGET', of('c', ARGV[i]), ARGV[i + 1]) end
 return found
 """
-SCAN = """
-local keys = redis.call('ZRANGE', of('o', ARGV[3]), 0, -1)
-local contents = {}
-for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
-return {version, keys, contents}
-"""
-LATEST = """
-local keys = redis.call('ZREVRANGE', of('o', ARGV[3]), ARGV[4], ARGV[4] + ARGV[5] - 1)
-local contents = {}
-for i, key in ipairs(keys) do contents[i] = redis.call('HGET', of('c', ARGV[3]), key) end
-return {version, keys, contents}
+RANGE_MOST, RANGE_BYTES = 1000, 1024 * 1024
+"""The most values that one script reads in order, and the bytes after which it reads no more of them."""
+RANGE = f"""
+local most = math.min(tonumber(ARGV[6]), {RANGE_MOST})
+local keys, found, contents, bytes = redis.call(ARGV[4], of('o', ARGV[3]), ARGV[5], ARGV[5] + most - 1), {{}}, {{}}, 0
+for i, key in ipairs(keys) do
+  if bytes > {RANGE_BYTES} then break end
+  found[i], contents[i] = key, redis.call('HGET', of('c', ARGV[3]), key)
+  bytes = bytes + #contents[i]
+end
+return {{version, found, contents, (#found < #keys or #keys == {RANGE_MOST}) and 1 or 0}}
 """
 COUNT = "return {version, redis.call('HLEN', of('c', ARGV[3]))}"
-USES = """
+REMOVE = """
+local function remove(blob)
+  redis.call('ZREM', P .. 'unused', blob)
+  local number = 0
+  while redis.call('UNLINK', P .. 'b' .. S .. blob .. S .. number) == 1 do number = number + 1 end
+end
+"""
+USES = f"""
+{REMOVE}
 local uses = P .. 'u' .. S .. N
 local function refer(collection, key, blobs)
   local field = collection .. S .. key
@@ -37,19 +47,26 @@ local function refer(collection, key, blobs)
   if (before or '') == blobs then return end
   for blob in string.gmatch(before or '', '[^ ]+') do
     redis.call('SREM', P .. 'w' .. S .. blob, N .. S .. field)
-    redis.call('ZADD', P .. 'unused', now, blob)
+    if string.sub(blob, 1, {len(OWNED)}) == '{OWNED}' then
+      remove(blob)
+    else
+      redis.call('ZADD', P .. 'unused', now, blob)
+    end
   end
   for blob in string.gmatch(blobs, '[^ ]+') do redis.call('SADD', P .. 'w' .. S .. blob, N .. S .. field) end
   if blobs == '' then redis.call('HDEL', uses, field) else redis.call('HSET', uses, field, blobs) end
 end
-local function empty(collection)
+local function empty(kept)
   for _, field in ipairs(redis.call('HKEYS', uses)) do
-    if string.sub(field, 1, #collection + 1) == collection .. S then
-      refer(collection, string.sub(field, #collection + 2), '')
+    local collection, key = string.match(field, '^(.-)' .. S .. '(.*)$')
+    if not kept[collection] then refer(collection, key, '') end
+  end
+  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do
+    if not kept[collection] then
+      redis.call('UNLINK', of('c', collection), of('o', collection))
+      redis.call('SREM', P .. 'n' .. S .. N, collection)
     end
   end
-  redis.call('UNLINK', of('c', collection), of('o', collection))
-  redis.call('SREM', P .. 'n' .. S .. N, collection)
 end
 """
 COMMIT = f"""
@@ -76,9 +93,7 @@ end
 if ARGV[8] ~= '' then
   local kept = {{}}
   for j = 1, tonumber(ARGV[8]) do kept[ARGV[i]] = true; i = i + 1 end
-  for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do
-    if not kept[collection] then empty(collection) end
-  end
+  empty(kept)
 end
 local has_uses = redis.call('EXISTS', uses) == 1
 local function delete(collection, key)
@@ -96,7 +111,7 @@ while i <= #ARGV do
     redis.call('ZADD', of('o', collection), place + i, key)
     redis.call('SADD', P .. 'n' .. S .. N, collection)
   end
-  if ARGV[i + 4] ~= '-' then refer(collection, key, ARGV[i + 4]) end
+  if has_uses or ARGV[i + 4] ~= '' then refer(collection, key, ARGV[i + 4]) end
   i = i + 5
 end
 return string.format('%.0f', redis.call('HINCRBY', head, 'version', 1))
@@ -106,7 +121,7 @@ if version == '0' then return 0 end
 if tonumber(redis.call('HGET', head, 'used')) > (tonumber(ARGV[4]) or math.huge) then return 0 end
 local now = ARGV[3]
 {USES}
-for _, collection in ipairs(redis.call('SMEMBERS', P .. 'n' .. S .. N)) do empty(collection) end
+empty({{}})
 local key = redis.call('HGET', head, 'key')
 if key then redis.call('HDEL', P .. 'keys', key) end
 redis.call('ZREM', P .. 'sandboxes', N)
@@ -125,7 +140,13 @@ local function listed(names)
   return found
 end
 """
-ENTRIES = "return listed(redis.call('ZRANGE', P .. ARGV[2], 0, tonumber(ARGV[3])))"
+ENTRIES = """
+local found = redis.call('ZRANGEBYSCORE', P .. 'sandboxes', '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+local names = {}
+for i = 1, #found, 2 do names[#names + 1] = found[i] end
+return {listed(names), found[#found] or ''}
+"""
+OLDEST = "return listed(redis.call('ZRANGE', P .. 'used', 0, tonumber(ARGV[2])))"
 DUE = "return listed(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', ARGV[2]))"
 IDLE = "return listed(redis.call('ZRANGEBYSCORE', P .. 'used', '-inf', ARGV[2]))"
 EVERY = """
@@ -155,14 +176,15 @@ for collection, count in pairs(counts) do
 end
 return found
 """
-SWEEP = """
+SWEEP = f"""
+{REMOVE}
 local gone = 0
 for _, blob in ipairs(redis.call('ZRANGEBYSCORE', P .. 'unused', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
-  redis.call('ZREM', P .. 'unused', blob)
   if redis.call('SCARD', P .. 'w' .. S .. blob) == 0 then
-    local number = 0
-    while redis.call('UNLINK', P .. 'b' .. S .. blob .. S .. number) == 1 do number = number + 1 end
+    remove(blob)
     gone = gone + 1
+  else
+    redis.call('ZREM', P .. 'unused', blob)
   end
 end
 return gone
@@ -172,9 +194,8 @@ SCRIPTS = {
     **{
         name: COMMON + text
         for name, text in {
-            "latest": LATEST,
             "fetch": FETCH,
-            "scan": SCAN,
+            "range": RANGE,
             "count": COUNT,
             "commit": COMMIT,
             "drop": DROP,
@@ -185,6 +206,7 @@ SCRIPTS = {
         name: LISTING + text
         for name, text in {
             "entries": ENTRIES,
+            "oldest": OLDEST,
             "due": DUE,
             "idle": IDLE,
             "sweep": SWEEP,

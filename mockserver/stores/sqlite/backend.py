@@ -22,12 +22,11 @@ from time import monotonic
 from typing import Any
 
 from mockserver.errors import StoreBusy, StoreError, StoreUnavailable
-from mockserver.stores.backend import Changes, Commit, Deletion, Entry, Facts, Key
+from mockserver.stores.backend import Commit, Entry, Facts, Key
+from mockserver.stores.sqlite.commits import apply_commit
 from mockserver.stores.sqlite.file import check_file, prepare
 from mockserver.stores.sqlite.upkeep import Upkeep
 
-COMMIT_BITS = 32
-"""A version is a sandbox's id and, in so many bits, the number of its commit."""
 COMMITS_CHECKED = 200
 """Commits between two looks at the size of the log."""
 BUSY_SECONDS = 3.0
@@ -41,8 +40,12 @@ FIRST_WAIT, LONGEST_WAIT = 0.00005, 0.005
 _LOCKED = f"another process has locked it for more than {math.ceil(BUSY_SECONDS)} seconds"
 _FULL = frozenset({"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_PERM"})
 
-PUT_AT_ONCE = 64
-"""The most values that one statement puts, which takes half as long as one for each."""
+READ_SIZES = (0, 1, 2, 4, 8, 16, 32, 64)
+"""The numbers of values that one statement may read. There are few, because a connection keeps its statements."""
+FREE_CONNECTIONS = 4
+"""The most connections for reading that are kept while no thread uses them."""
+READING_PAGES, WRITING_PAGES = 2048, 8192
+"""KiB of the file that a connection keeps in memory. One for reading forgets them when another process has written."""
 _CONTENT = "(SELECT content FROM entries WHERE sandbox = sandboxes.id AND collection = ? AND entries.key = ?)"
 _ENTRY = "SELECT name, used, key, is_pinned, due FROM sandboxes"
 _LISTED = "name >= char(2)"
@@ -78,11 +81,16 @@ class SqliteBackend:
             raise
 
     def fetch(self, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
-        columns = ["version", *[_CONTENT] * len(keys)]  # one statement, which sees one commit
-        query = f"SELECT {', '.join(columns)} FROM sandboxes WHERE name = ?"  # noqa: S608  constants
-        with self._last_writer() or self.reading(several=False) as connection:
-            found = connection.execute(query, (*chain.from_iterable(keys), sandbox)).fetchone()
-        return (found[0], found[1:]) if found else (0, [None] * len(keys))
+        most = READ_SIZES[-1]
+        if len(keys) <= most:  # one statement, which sees one commit
+            with self._last_writer() or self.reading(several=False) as connection:
+                return _fetch(connection, sandbox, keys)
+        version, contents = 0, list[bytes | None]()
+        with self.reading() as connection:
+            for start in range(0, len(keys), most):
+                version, some = _fetch(connection, sandbox, keys[start : start + most])
+                contents += some
+        return version, contents
 
     def scan(self, sandbox: str, collection: str) -> tuple[int, Sequence[tuple[str, bytes]]]:
         with self.reading() as connection:
@@ -109,7 +117,7 @@ class SqliteBackend:
 
     def commit(self, commits: Sequence[Commit]) -> Sequence[int | None]:
         with self.transaction() as connection:
-            found = [self._commit_one(connection, each) for each in commits]
+            found = [apply_commit(connection, each, self._wall()) for each in commits]
         self._commits += 1
         if not self._commits % COMMITS_CHECKED:
             self.upkeep.begin_if_due()
@@ -163,6 +171,12 @@ class SqliteBackend:
         files = (Path(self.path + end) for end in ("", "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
+    def next_number(self) -> int:
+        with self.transaction() as connection:  # the table is AUTOINCREMENT
+            number = connection.execute("INSERT INTO unfinished(since) VALUES(0)").lastrowid
+            connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
+            return number or 0
+
     def has_blob(self, id_: str) -> bool:
         with self.transaction() as connection:
             found = connection.execute("UPDATE blobs SET unused = ? WHERE id = ?", (self._wall(), id_))
@@ -197,65 +211,6 @@ class SqliteBackend:
         while self._free:
             self._free.pop().close()
 
-    def _commit_one(self, connection: sqlite3.Connection, commit: Commit) -> int | None:
-        """The new version of a sandbox; None if it has another one than the commit has read."""
-        version, new = commit.version, commit.version + 1
-        if version:
-            query = "UPDATE sandboxes SET version = ?, used = ? WHERE name = ? AND version = ?"
-            if not connection.execute(query, (new, commit.used, commit.sandbox, version)).rowcount:
-                return None
-            id_ = version >> COMMIT_BITS
-        else:
-            id_ = self._create(connection, commit.sandbox, commit.used)
-            if not id_:
-                return None
-            new = (id_ << COMMIT_BITS) + 1
-            connection.execute("UPDATE sandboxes SET version = ? WHERE id = ?", (new, id_))
-        if commit.facts is not None:
-            query = "UPDATE sandboxes SET key = ?, is_pinned = ?, due = ? WHERE id = ?"
-            connection.execute(query, (*commit.facts, id_))
-        self._apply(connection, id_, commit.changes)
-        return new
-
-    def _create(self, connection: sqlite3.Connection, sandbox: str, used: float) -> int:
-        """The id of a new sandbox; 0 if another process has created it."""
-        query = "INSERT OR IGNORE INTO sandboxes(name, version, used, key, is_pinned) VALUES(?, 1, ?, '', 0)"
-        made = connection.execute(query, (sandbox, used))
-        return (made.lastrowid or 0) if made.rowcount > 0 else 0
-
-    def _apply(self, connection: sqlite3.Connection, id_: int, changes: Changes) -> None:
-        if changes.kept is not None:
-            marks = ", ".join("?" * len(changes.kept))
-            for table in ("entries", "uses"):
-                query = f"DELETE FROM {table} WHERE sandbox = ? AND collection NOT IN ({marks})"  # noqa: S608  marks
-                connection.execute(query, (id_, *changes.kept))
-        gone = [
-            *changes.deleted,
-            *(Deletion(*each[:2], each.blobs is not None) for each in changes.put if each.is_last),
-        ]
-        if gone:
-            query = "DELETE FROM entries WHERE sandbox = ? AND collection = ? AND key = ?"
-            connection.executemany(query, [(id_, each.collection, each.key) for each in gone])
-        for each in gone:
-            if each.has_blobs:
-                self._set_uses(connection, (id_, each.collection, each.key), ())
-        for start in range(0, len(changes.put), PUT_AT_ONCE):
-            some = changes.put[start : start + PUT_AT_ONCE]
-            connection.execute(_put(len(some)), [part for each in some for part in (id_, *each[:3])])
-        for put in changes.put:
-            if put.blobs is not None:
-                self._set_uses(connection, (id_, put.collection, put.key), put.blobs)
-
-    def _set_uses(self, connection: sqlite3.Connection, at: tuple[int, str, str], blobs: Sequence[str]) -> None:
-        """Replace the references of a value."""
-        where = "WHERE sandbox = ? AND collection = ? AND key = ?"
-        before = [blob for (blob,) in connection.execute(f"SELECT blob FROM uses {where}", at)]  # noqa: S608
-        if set(before) == set(blobs):
-            return
-        connection.execute(f"DELETE FROM uses {where}", at)  # noqa: S608  a constant
-        connection.executemany("UPDATE blobs SET unused = ? WHERE id = ?", [(self._wall(), each) for each in before])
-        connection.executemany("INSERT OR IGNORE INTO uses VALUES(?, ?, ?, ?)", [(*at, each) for each in blobs])
-
     def _listed(self, query: str, *arguments: Any) -> list[Entry]:
         with self.reading() as connection:
             rows = connection.execute(query, arguments).fetchall()
@@ -266,14 +221,14 @@ class SqliteBackend:
         found = connection.execute("SELECT id, version FROM sandboxes WHERE name = ?", (sandbox,)).fetchone()
         return found or (0, 0)
 
-    def _connect(self, timeout: float) -> sqlite3.Connection:
+    def _connect(self, timeout: float, pages: int) -> sqlite3.Connection:
         if self._is_closed:
             raise sqlite3.ProgrammingError("it is closed")
         found = sqlite3.connect(
             self.path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         found.execute("PRAGMA synchronous = NORMAL")
-        found.execute("PRAGMA cache_size = -8192")
+        found.execute(f"PRAGMA cache_size = {-pages}")
         found.execute("PRAGMA wal_autocheckpoint = 0")
         return found
 
@@ -283,11 +238,11 @@ class SqliteBackend:
         try:
             found = self._free.pop()
         except IndexError:
-            found = self._connect(BUSY_SECONDS)
+            found = self._connect(BUSY_SECONDS, READING_PAGES)
         try:
             yield found
         finally:
-            if self._is_closed:
+            if self._is_closed or len(self._free) >= FREE_CONNECTIONS:
                 found.close()
             else:
                 self._free.append(found)
@@ -311,7 +266,7 @@ class SqliteBackend:
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:
-            self._writer = self._connect(0.0)
+            self._writer = self._connect(0.0, WRITING_PAGES)
         return self._writer
 
     def _last_writer(self) -> AbstractContextManager[sqlite3.Connection] | None:
@@ -370,12 +325,19 @@ class SqliteBackend:
         return StoreUnavailable(f"the store {self.path} cannot be used: {_problem(error)}", is_full=is_full)
 
 
+def _fetch(connection: sqlite3.Connection, sandbox: str, keys: Sequence[Key]) -> tuple[int, Sequence[bytes | None]]:
+    """The version of a sandbox, and the contents of at most 64 keys."""
+    size = next(each for each in READ_SIZES if each >= len(keys))
+    padded = [*keys, *[("", "")] * (size - len(keys))]
+    found = connection.execute(_get(size), (*chain.from_iterable(padded), sandbox)).fetchone()
+    return (found[0], found[1 : len(keys) + 1]) if found else (0, [None] * len(keys))
+
+
 @cache
-def _put(count: int) -> str:
-    """The statement that puts so many values."""
-    rows = ", ".join(["(?, ?, ?, ?)"] * count)
-    query = f"INSERT INTO entries(sandbox, collection, key, content) VALUES {rows}"  # noqa: S608  constants
-    return f"{query} ON CONFLICT(sandbox, collection, key) DO UPDATE SET content = excluded.content"
+def _get(count: int) -> str:
+    """The statement that reads the version and so many values."""
+    columns = ", ".join(["version", *[_CONTENT] * count])
+    return f"SELECT {columns} FROM sandboxes WHERE name = ?"  # noqa: S608  constants
 
 
 def _begin(connection: sqlite3.Connection, end: float) -> bool:

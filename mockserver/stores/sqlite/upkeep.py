@@ -9,20 +9,20 @@ from typing import Protocol
 
 from mockserver.errors import StoreUnavailable
 from mockserver.stores.backend import GRACE
+from mockserver.stores.sqlite.commits import CHUNKS, RELEASE
 
 LOG_BYTES, MOST_LOG_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
 """Bytes of the write-ahead log after which it is copied into the file, and after which commits wait for that."""
 SWEEP_SECONDS = 30.0
 """Seconds between two searches for what can be deleted."""
-SLICE, CHUNKS = 500, 20
-"""Rows, and chunks of blobs, that are deleted in one transaction, so that it is short."""
+SLICE = 500
+"""Rows that are deleted in one transaction, so that it is short."""
 WRITE_SECONDS = 6 * 3600.0
 """Seconds after which a blob is no longer being written."""
-_DELETE_ROWS = {
-    "entries": """DELETE FROM entries WHERE sandbox = ? AND id IN (SELECT id FROM entries WHERE sandbox = ? LIMIT ?)""",
-    "uses": """DELETE FROM uses WHERE sandbox = ? AND (collection, key, blob) IN
-        (SELECT collection, key, blob FROM uses WHERE sandbox = ? LIMIT ?)""",
-}
+_DELETE_ENTRIES = "DELETE FROM entries WHERE sandbox = ? AND id IN (SELECT id FROM entries WHERE sandbox = ? LIMIT ?)"
+_RELEASE_BLOBS = RELEASE.format("WHERE sandbox = ? ORDER BY collection, key, blob LIMIT ?")
+_DELETE_USES = """DELETE FROM uses WHERE sandbox = ? AND (collection, key, blob) IN
+    (SELECT collection, key, blob FROM uses WHERE sandbox = ? ORDER BY collection, key, blob LIMIT ?)"""
 _DELETE_CHUNKS = (
     """DELETE FROM chunks WHERE blob = ? AND number IN (SELECT number FROM chunks WHERE blob = ? LIMIT ?)"""
 )
@@ -71,8 +71,8 @@ class Upkeep:
         with self._connections.reading() as connection:
             dropped = [id_ for (id_,) in connection.execute("SELECT id FROM dropped")]
         for id_ in dropped:
-            for query in _DELETE_ROWS.values():
-                self._delete_slices(query, id_, SLICE)
+            self._delete_slices(_DELETE_ENTRIES, id_, SLICE)
+            self._delete_uses(id_)
             with self._connections.transaction() as connection:
                 connection.execute("DELETE FROM dropped WHERE id = ?", (id_,))
         with self._connections.reading() as connection:
@@ -118,6 +118,14 @@ class Upkeep:
             return self._log.stat().st_size
         except FileNotFoundError:
             return 0
+
+    def _delete_uses(self, id_: int) -> None:
+        """Let a sandbox refer to no blob any more."""
+        is_more = True
+        while is_more:
+            with self._connections.transaction() as connection:
+                connection.execute(_RELEASE_BLOBS, (self._wall(), id_, SLICE))
+                is_more = connection.execute(_DELETE_USES, (id_, id_, SLICE)).rowcount > 0
 
     def _delete_slices(self, query: str, id_: int, most: int) -> None:
         """Delete by a query that deletes at most so many rows of this id, until there are none."""

@@ -7,7 +7,7 @@ import orjson
 from mockserver.lazy import lazy_module
 from mockserver.openapi.operations import is_json
 from mockserver.openapi.schema import Schema
-from mockserver.redaction import redacted_text
+from mockserver.redaction import redacted_json, redacted_text
 from mockserver.sandbox.callbacks import UNDECIDED, Callback, State
 from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.ids import canonical
@@ -114,9 +114,19 @@ def _payload_json(callback: Callback) -> Any:
     """The payload as JSON, or its text if it is something else."""
     if not callback.payload:
         return None
-    return (
-        orjson.loads(callback.payload) if is_json(callback.media_type) else callback.payload.decode("utf-8", "replace")
-    )
+    if not is_json(callback.media_type):
+        return _shown(callback.payload.decode("utf-8", "replace"), callback)
+    try:
+        return _shown(orjson.loads(callback.payload), callback)
+    except orjson.JSONDecodeError:
+        if not callback.is_received:
+            raise
+        return _shown(callback.payload.decode("utf-8", "replace"), callback)
+
+
+def _shown(payload: Any, callback: Callback) -> Any:
+    """A payload of another server may hold credentials."""
+    return redacted_json(payload) if callback.is_received else payload
 
 
 def callback_json(callback: Callback) -> dict[str, Any]:
@@ -132,4 +142,5 @@ def callback_json(callback: Callback) -> dict[str, Any]:
             {**each._asdict(), "at": iso_instant(each.at), "error": redacted_text(each.error)}
             for each in callback.attempts
         ],
+        "violations": redacted_json(orjson.loads(callback.violations or b"[]")),
     }

@@ -100,8 +100,8 @@ def _finding(sandbox: Sandbox, finding: Finding) -> dict[str, Any]:
 def coverage(call: AdminCall) -> Generator[Step, Any, Any]:
     chosen = _choice(call, "format", FORMATS)
     scope = _choice(call, "scope", COVERAGE_SCOPES)
-    met: Hits = call.engine.met
-    demanded: Hits = call.engine.demanded
+    met: Hits = call.engine.met.copy()  # other threads count meanwhile
+    demanded: Hits = call.engine.demanded.copy()
     more: dict[str, int] = {}
     if scope == "server" and _is_merged(call):
         met, demanded = call.engine.sandboxes.coverage(call.engine.met, call.engine.demanded)
@@ -144,7 +144,7 @@ def _counts(sandbox: Sandbox) -> tuple[Hits, Hits]:
 def delete_coverage(call: AdminCall) -> Any:
     if _is_merged(call):
         call.engine.sandboxes.clear_coverage()
-    forgotten = sum(call.engine.met.values())
+    forgotten = sum(call.engine.met.copy().values())
     call.engine.met.clear()
     call.engine.demanded.clear()
     return {"forgotten": forgotten}

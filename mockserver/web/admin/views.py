@@ -10,6 +10,7 @@ import orjson
 from mockserver.errors import Reason
 from mockserver.http import Response
 from mockserver.openapi.responses import violation_json
+from mockserver.sandbox.clock import LATEST
 from mockserver.sandbox.journal import Exchange, without_secrets
 from mockserver.sandbox.sandbox import Sandbox
 
@@ -113,5 +114,5 @@ def _text(body: bytes) -> str:
 
 
 def iso_instant(unix: float) -> str:
-    """Unix seconds as ISO 8601 with microseconds, in UTC."""
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Unix seconds as ISO 8601 with microseconds, in UTC; the end of the year 9999 for what is later."""
+    return datetime.fromtimestamp(min(unix, LATEST), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

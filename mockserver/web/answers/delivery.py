@@ -1,8 +1,8 @@
 """Sends responses: small ones at once, large ones and streams in parts, each when the one before was taken."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,7 @@ from mockserver.http import EMPTY_STATUSES, Response
 from mockserver.openapi.responses import problem
 from mockserver.sandbox.blobs import BlobParts
 from mockserver.web.answers.space import LEAST_PART, SMALL_BYTES, AnswerSpace
-from mockserver.web.fault_delivery import close_stream, wait_for_disconnect
-from mockserver.web.lanes import busy, own_lane
+from mockserver.web.lanes import busy, own_lane, wait_for_disconnect
 from mockserver.workers import LaneFull, Workers
 
 if TYPE_CHECKING:
@@ -139,6 +138,13 @@ class Delivery:
         finally:
             leaving.cancel()
             close_stream(parts)
+
+
+def close_stream(body: bytes | Iterator[bytes]) -> None:
+    """Stop producing a stream, which the journal would otherwise keep alive."""
+    if isinstance(body, Generator | BlobParts):
+        with suppress(ValueError):  # the server stops, and a thread is still producing a part
+            body.close()
 
 
 async def _flush(send: "Send", message: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Event, Timer
@@ -15,7 +15,7 @@ from mockserver.web.callbacks.addresses import is_local, is_loopback, is_loopbac
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, classify_status
 
 MAX_READ = 65_536
-"""Bytes of a response body that are read, so that the receiver can finish sending; they are not used."""
+"""Bytes of a response body that are read, so that the receiver can finish sending."""
 _NAMES = "--callback-allow names hosts that may be called"
 _PATH = "/%:@!$&'()*+,;=-._~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -35,22 +35,39 @@ class _Address(NamedTuple):
     """With the query, in ASCII."""
 
 
+class Answer(NamedTuple):
+    """What the receiver answered."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    """Its first MAX_READ bytes."""
+
+
 def send(callback: Callback, rules: DeliveryPolicy) -> DeliveryResult:
     """Send the payload to the callback's target; returns the result."""
+    return exchange(callback, rules, rules.headers(callback.id, callback.media_type))[0]
+
+
+def exchange(
+    callback: Callback, rules: DeliveryPolicy, headers: Mapping[str, str]
+) -> tuple[DeliveryResult, Answer | None]:
+    """Send the payload with these headers to the callback's target; returns the result, and the answer if one came."""
     try:
         address = _read_address(callback.target)
         places = _find_places(address, rules)
     except ForbiddenTarget as error:
-        return DeliveryResult(State.REFUSED, error=str(error))
+        return DeliveryResult(State.REFUSED, error=str(error)), None
     except OSError as error:
-        return DeliveryResult(State.RETRYING, error=f"{address.host} cannot be found: {error}")
+        return DeliveryResult(State.RETRYING, error=f"{address.host} cannot be found: {error}"), None
     hurry = Event()
     try:
-        return classify_status(_exchange(address, places, callback, rules, hurry))
+        answer = _exchange(address, places, callback, headers, _Deadline(rules.timeout, hurry))
     except (OSError, HTTPException) as error:
         is_late = hurry.is_set() or isinstance(error, TimeoutError)
         said = f"no answer within {rules.timeout:g} seconds" if is_late else str(error) or type(error).__name__
-        return DeliveryResult(State.RETRYING, error=said[:400])
+        return DeliveryResult(State.RETRYING, error=said[:400]), None
+    return classify_status(answer.status), answer
 
 
 def _read_address(target: str) -> _Address:
@@ -103,9 +120,18 @@ def _is_allowed(host: str, port: int, rules: DeliveryPolicy) -> bool:
     return not rules.allowed.isdisjoint({(host, None), (host, port)})
 
 
-def _exchange(address: _Address, places: list[str], callback: Callback, rules: DeliveryPolicy, hurry: Event) -> int:
-    headers = {**rules.headers(callback.id, callback.media_type), "Connection": "close"}
-    end = time.monotonic() + rules.timeout
+class _Deadline(NamedTuple):
+    """How long an attempt may take."""
+
+    seconds: float
+    hurry: Event
+    """Set if it took longer."""
+
+
+def _exchange(
+    address: _Address, places: list[str], callback: Callback, headers: Mapping[str, str], deadline: _Deadline
+) -> Answer:
+    end, hurry = time.monotonic() + deadline.seconds, deadline.hurry
     wire = _connect(places, address.port, end)
     connection = HTTPConnection(address.host, address.port)
     if address.scheme == "https":
@@ -116,14 +142,15 @@ def _exchange(address: _Address, places: list[str], callback: Callback, rules: D
     with wire, _cut_at(end, wire, hurry):
         if isinstance(wire, ssl.SSLSocket):
             wire.do_handshake()
-        connection.request(callback.method, address.path, callback.payload or None, headers)
+        connection.request(callback.method, address.path, callback.payload or None, {**headers, "Connection": "close"})
         response = connection.getresponse()
         if hurry.is_set():  # The cut may look like the end of the head.
             raise TimeoutError
+        body = b""
         with suppress(OSError, HTTPException):
-            response.read(MAX_READ)
+            body = response.read(MAX_READ)
         response.close()
-    return response.status
+    return Answer(response.status, tuple(response.getheaders()), body)
 
 
 def _connect(places: list[str], port: int, end: float) -> socket.socket:

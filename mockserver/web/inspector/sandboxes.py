@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from mockserver.web.fault_delivery import TRANSPORT
 from mockserver.web.inspector.view import ROWS_OF_A_PAGE, Page, View
 from mockserver.web.paths import ADMIN_PREFIX
+from mockserver.web.scopes import TRANSPORT
 
 PING_SECONDS = 15.0
 """Seconds without a change after which a comment is sent, so that a connection that broke is noticed."""

@@ -28,7 +28,8 @@ class Observations:
 
     def __init__(self, engine: Engine) -> None:
         self._lock = Lock()
-        self._counts: dict[Outcome, int] = {(key, status, ""): count for (key, status), count in engine.met.items()}
+        counted = engine.met.copy()  # other threads count meanwhile
+        self._counts: dict[Outcome, int] = {(key, status, ""): count for (key, status), count in counted.items()}
         self._buckets: dict[str, list[int]] = {}
         self._totals: dict[str, float] = {}
         self._next: Callable[[Sandbox, str, int, str, float], None] | None = engine.observer

@@ -160,6 +160,8 @@ def test_only_things_of_this_run_are_changed(engine: Any, planned: Any) -> None:
     [
         ([{"id": "a"}, {"id": "b"}], "/jobs/a"),
         ({"data": [{"id": "a"}]}, "/jobs/a"),
+        ({"jobs": [{"id": "a"}], "total": 1, "tags": ["x"]}, "/jobs/a"),
+        ({"jobs": [{"id": "a"}], "users": [{"id": "u"}]}, "/jobs/example-id"),
         ({"data": []}, "/jobs/example-id"),
         ([{"id": 5}], "/jobs/example-id"),
         ([{"name": "a"}], "/jobs/example-id"),
@@ -258,3 +260,45 @@ def test_the_command_of_a_request_hides_the_token(engine: Any, planned: Any, tmp
         'curl -i -X POST http://api.example/jobs -H "Authorization: Bearer $API_TOKEN" '
         '-H "Content-Type: application/json" --data-binary \'{"a":"$API_TOKEN $API_TOKEN_2"}\'',
     ]
+
+
+def test_an_id_that_is_a_number_is_taken_where_the_path_has_numbers(tmp_path: Path) -> None:
+    number = {**ID, "schema": {"type": "integer", "example": 1}}
+    reads = {"get": {"operationId": "readJob", "parameters": [number], "responses": OK}}
+    engine = foreign_engine(make_document({**PATHS, "/jobs/{id}": reads}), tmp_path)
+    planned = {each.operation.key: each for each in Planner(engine.services).examples()}
+    api = FakeApi((200, [{"id": 5}]))
+
+    run(runner(engine, api), planned["listJobs"], planned["readJob"])
+
+    assert api.sent[1] == ("GET", "/jobs/5")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "command"),
+    [
+        ({"type": "http", "scheme": "basic"},
+         'curl -i http://api.example/jobs -H "Authorization: Basic $(printf %s "$API_TOKEN" | base64)"'),
+        ({"type": "apiKey", "in": "query", "name": "key"}, 'curl -i "http://api.example/jobs?key=$API_TOKEN"'),
+        ({"type": "apiKey", "in": "header", "name": "X-Key"}, 'curl -i http://api.example/jobs -H "X-Key: $API_TOKEN"'),
+    ],
+)  # fmt: skip
+def test_the_command_of_a_request_hides_every_form_of_a_credential(
+    scheme: dict[str, Any], command: str, tmp_path: Path
+) -> None:
+    security = {"security": [{"token": []}], "components": {"securitySchemes": {"token": scheme}}}
+    engine = foreign_engine(make_document(PATHS, **security), tmp_path)
+    planned = {each.operation.key: each for each in Planner(engine.services).examples()}
+    made = LiveRunner(engine, FakeApi(), ALL, token="ann:p+w/$")
+
+    run(made, planned["listJobs"])
+
+    assert [each.curl for each in made.result.exchanges] == [command]
+
+
+def test_a_header_of_a_command_is_what_was_sent(engine: Any, planned: Any) -> None:
+    made = runner(engine, FakeApi())
+
+    run(made, replace(planned["listJobs"], headers={"X-Filter": '{"a": "$b `c`"}'}, has_credential=False))
+
+    assert made.result.exchanges[0].curl.endswith(r' -H "X-Filter: {\"a\": \"\$b \`c\`\"}"')

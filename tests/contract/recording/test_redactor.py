@@ -5,8 +5,10 @@ import zipfile
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mockserver.contract.recording.redact import MAX_SECRETS, Redactor
+from mockserver.contract.recording.redact import MAX_PLAIN, MAX_SECRETS, Redactor
 
 EMAIL = "ann.b+c@mail.example.com"
 
@@ -152,3 +154,33 @@ def test_an_archive_that_cannot_be_read_is_redacted_as_bytes() -> None:
     redactor.learn(["s3cr3t-of-ann"])
 
     assert redactor.content(b"PK\x03\x04 \xff s3cr3t-of-ann") == b"PK\x03\x04 \xff [redacted]"
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["plain", "batch", "s3cr3t-of-ann", "x s3cr3t-of-ann", "ann@example.org", "token=abc", "Bearer x1234567"]
+    )
+    | st.text(max_size=12),
+    max_size=6,
+)
+
+
+@given(st.lists(st.tuples(TEXTS, st.sampled_from(["", "s3cr3t-of-ann", "plain-plain-1"])), max_size=4))
+def test_what_is_remembered_of_texts_does_not_change_what_is_redacted(rounds: list[tuple[list[str], str]]) -> None:
+    remembers = Redactor(["customer"])
+    learned: list[str] = []
+    for texts, secret in rounds:
+        learned += [secret] if secret else []
+        remembers.learn(learned)
+        fresh = Redactor(["customer"])
+        fresh.learn(learned)
+        for text in [*texts, *texts, *learned]:
+            assert remembers.text(text) == fresh._redacted(text)
+
+
+def test_only_so_many_texts_are_remembered() -> None:
+    redactor = Redactor()
+    for n in range(2 * MAX_PLAIN):
+        redactor.text(f"text number {n}")
+
+    assert len(redactor._plain) <= MAX_PLAIN

@@ -220,14 +220,16 @@ def _parse_line(line: bytes) -> Any:
     try:
         return parse_json(line)
     except JsonError as problem:
-        error = _json_error(line, problem)
-    raise error  # outside, because the original holds a copy of the line
+        code, reason = problem.code, str(problem)
+    # Outside, because the original holds a copy of the line. It is in no variable of this frame, to which it refers:
+    # both would stay until garbage collection, with the line.
+    raise _json_error(line, code, reason)
 
 
-def _json_error(line: bytes, problem: JsonError) -> LineError:
-    if problem.code != "syntax":
-        return LineError("invalid_json_line", f"This line is too large: {problem}.")
-    if "depth" in str(problem):
+def _json_error(line: bytes, code: str, reason: str) -> LineError:
+    if code != "syntax":
+        return LineError("invalid_json_line", f"This line is too large: {reason}.")
+    if "depth" in reason:
         return _too_deep()
     if not line.strip():
         return LineError("invalid_json_line", "This line is blank, which --strict refuses.")

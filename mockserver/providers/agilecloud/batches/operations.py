@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 from mockserver.api.call import ApiContext, Call
@@ -29,6 +30,7 @@ from mockserver.sandbox.blobs import no_room
 from mockserver.sandbox.conditions import InputRejection
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.parse import read_capacity
+from mockserver.stores.collection import latest_of
 
 VALIDATING_SHARE = 0.1
 """The share of a timed batch's duration before its items."""
@@ -69,27 +71,24 @@ def retrieve_batch(call: Call) -> Response:
 
 def list_batches(call: Call) -> Response:
     conditions, account = call.sandbox.conditions, call.account.key
-    mine = [
+    mine = (
         job
-        for job in jobs_of(call.sandbox).scan()
+        for job in latest_of(jobs_of(call.sandbox))
         if job.batch.account == account and not conditions.forgets(job.batch.created, call.now)
-    ][::-1]
+    )
     after, limit = call.arguments.get("after"), int(call.arguments.get("limit", DEFAULT_PAGE))
     limit = min(limit, conditions.page_size or limit)
-    start = 0
-    if after is not None:
-        places = [n for n, job in enumerate(mine) if job.batch.id == after]
-        if not places:
-            raise _unknown(after, ("query", "after"))
-        start = places[0] + 1
-    page = [batch_json(_advance(call, job), call.now) for job in mine[start : start + limit]]
+    if after is not None and not any(job.batch.id == after for job in mine):
+        raise _unknown(after, ("query", "after"))
+    found = list(islice(mine, limit + 1))
+    page = [batch_json(_advance(call, job), call.now) for job in found[:limit]]
     return call.reply(
         {
             "object": "list",
             "data": page,
             "first_id": page[0]["id"] if page else None,
             "last_id": page[-1]["id"] if page else None,
-            "has_more": start + limit < len(mine),
+            "has_more": len(found) > limit,
         }
     )
 

@@ -1,5 +1,7 @@
 """A batch's lines: every way in which one of them, or all, can be wrong."""
 
+import gc
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -31,6 +33,21 @@ def engine() -> Engine:
 def desk(engine: Engine) -> BatchClient:
     """Immediate, and shared: no test here looks at another's batches."""
     return BatchClient(engine)
+
+
+def test_a_line_that_is_no_json_is_freed_without_garbage_collection() -> None:
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with suppress(inspection.LineError):
+            inspection._parse_line(b"[" * 1000)
+        gc.collect()
+        assert [each for each in gc.garbage if isinstance(each, inspection.LineError)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def errors_of(batch: Any) -> list[tuple[Any, ...]]:
