@@ -76,6 +76,16 @@ def questions(batch: Batch, sandbox: Sandbox) -> list[Question]:
     return [each._replace(edition=_version(each, batch, sandbox)) for each in asked]
 
 
+def read_versions(sandbox: Sandbox, now: float) -> None:
+    """Read the batches on which the versions of completions depend now. Call it before a handler changes anything.
+
+    Raises NeedsThread on an event loop when there are many.
+    """
+    versions = AnswerVersions(sandbox)
+    if versions.is_needed(now):
+        versions.read(_cached_questions)
+
+
 def targeting_of(request: Mapping[str, Any]) -> dict[str, str]:
     """The targeting parameters of a request, under plain names. The display language defaults to the language."""
     if _TARGETING.isdisjoint(request):  # as in most requests
