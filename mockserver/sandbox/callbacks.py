@@ -193,13 +193,30 @@ class Outbox:
     def claim_due(self, now: float) -> list[Callback]:
         """Callbacks that are due and were not claimed before, in due order, then by number."""
         found = []
-        while self.next_due() <= now and self._queue:
-            id_ = heappop(self._queue)[2]
-            callback = self._pending.get(id_)
-            assert callback is not None, "next_due has removed the entries of other callbacks"
-            self._pending.delete(id_)
-            found.append(callback._replace(state=State.SENDING))
-            self._claimed.put(id_, found[-1])
+        while (callback := self.claim_next(now)) is not None:
+            found.append(callback)
+        return found
+
+    def claim_next(self, now: float) -> Callback | None:
+        """The first of the callbacks that `claim_due` would return; None if there is none."""
+        if self.next_due() > now or not self._queue:
+            return None
+        id_ = heappop(self._queue)[2]
+        callback = self._pending.get(id_)
+        assert callback is not None, "next_due has removed the entries of other callbacks"
+        self._pending.delete(id_)
+        claimed = callback._replace(state=State.SENDING)
+        self._claimed.put(id_, claimed)
+        return claimed
+
+    def find_due(self, now: float, most: int) -> list[str]:
+        """The ids of callbacks that `claim_due` would return, and some that it ignores; `most` of them, unordered."""
+        found, positions = list[str](), [0]
+        while positions and len(found) < most:
+            position = positions.pop()
+            if position < len(self._queue) and self._queue[position][0] <= now:
+                found.append(self._queue[position][2])
+                positions += (2 * position + 1, 2 * position + 2)  # the heap's later entries
         return found
 
     def redeliver(self, id_: str) -> None:

@@ -353,7 +353,7 @@ def test_an_internal_error_in_a_timer_is_logged(
     post = Post(progression="time:60", callbacks="inbox")
     post.queue()
     post.wall += 61
-    monkeypatch.setattr(post.sandbox.open_outbox(), "claim_due", lambda _: 1 / 0)
+    monkeypatch.setattr(post.sandbox.open_outbox(), "claim_next", lambda _: 1 / 0)
 
     post.ring()
 

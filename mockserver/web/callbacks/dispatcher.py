@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,15 +15,16 @@ from weakref import ref
 import orjson
 
 from mockserver.engine.engine import Engine
-from mockserver.errors import StoreUnavailable
+from mockserver.errors import NeedsThread, StoreUnavailable
 from mockserver.lazy import lazy_module
+from mockserver.sandbox.batches import BATCH_WEIGHT, LOOP_WEIGHT, LoopBudget
 from mockserver.sandbox.callbacks import Attempt, Callback, Outbox, State
 from mockserver.sandbox.clock import wall_time
 from mockserver.sandbox.sandbox import Sandbox
 from mockserver.settings.table import Settings
 from mockserver.stores.retry import retried
 from mockserver.web.callbacks.policy import DeliveryPolicy, DeliveryResult, policy_of
-from mockserver.workers import LaneFull
+from mockserver.workers import LaneFull, WorkStopped, checkpoint
 
 if TYPE_CHECKING:
     from mockserver.web.callbacks import http, sqs
@@ -99,12 +101,24 @@ class CallbackDispatcher:
             alarm.cancel()
 
     def __call__(self, sandbox: Sandbox) -> None:
-        """Claim the sandbox's due callbacks and start their delivery; called within the sandbox's transaction."""
+        """Claim the sandbox's due callbacks and start their delivery; called within the sandbox's transaction.
+
+        Where an event loop should not wait for that, it is done in the sandbox's lane, before later requests.
+        """
         outbox = sandbox.outbox
         if outbox is None:
             return
-        for callback in outbox.claim_due(sandbox.clock.now()):
-            self._set_out(sandbox, outbox, callback._replace(payload=self._payload(sandbox, callback)))
+        now = sandbox.clock.now()
+        if _get_running_loop() is not None and _are_many_due(sandbox, outbox, now):
+            sandbox.after_commit(partial(self._in_lane, sandbox, partial(self._look_after, sandbox)))
+            return
+        try:
+            while (callback := outbox.claim_next(now)) is not None:
+                self._set_out(sandbox, outbox, callback._replace(payload=self._payload(sandbox, callback)))
+                checkpoint()
+        except WorkStopped:  # the client of the request that claims them has left
+            self._in_lane(sandbox, partial(self._look_after, sandbox))
+            raise
         for callback in sandbox.lost_callbacks():
             self._send(sandbox, outbox, callback.id)
         self._set_alarm(sandbox, sandbox.clock.wait_for(outbox.next_due()))
@@ -277,6 +291,18 @@ class KeyedExecutor:
                 self._waiting.append(lane)
             else:
                 del self._lanes[lane]
+
+
+def _are_many_due(sandbox: Sandbox, outbox: Outbox, now: float) -> bool:
+    """Whether claiming the callbacks that are due takes too long for an event loop."""
+    budget = LoopBudget()
+    try:
+        for id_ in outbox.find_due(now, LOOP_WEIGHT // BATCH_WEIGHT + 1):
+            batch = sandbox.batches.get(id_)
+            budget.spend(batch.weight if batch is not None else 0)
+    except NeedsThread:
+        return True
+    return False
 
 
 def _log_bug(work: "Future[None]") -> None:
