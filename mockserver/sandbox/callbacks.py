@@ -98,6 +98,8 @@ class Outbox:
         """Heap by due time, then number. Entries whose callback is no longer pending, or has another due time, are
         ignored.
         """
+        self._oldest = ""
+        """The id of a claimed callback that was the oldest, and was still to be sent."""
         self.reload()
         self.add(callbacks)
 
@@ -105,6 +107,7 @@ class Outbox:
         """Read the collections again, which another process may have changed."""
         self._noted = max((each.number for rows in (self._pending, self._claimed) for each in rows.scan()), default=0)
         self._queue.clear()
+        self._oldest = ""
         for each in self._pending.scan():
             self._queue_up(each)
 
@@ -146,6 +149,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Removes all callbacks."""
+        self._oldest = ""
         for rows in (self._pending, self._claimed):
             for id_, _ in rows.items():
                 rows.delete(id_)
@@ -224,6 +228,7 @@ class Outbox:
         callback = self._claimed.get(id_)
         if callback is not None:
             self._claimed.delete(id_)
+            self._oldest = ""
             self._await(callback._replace(state=State.PENDING))
 
     def find(self, id_: str) -> Callback | None:
@@ -255,8 +260,11 @@ class Outbox:
     def _drop_oldest(self) -> None:
         """Enforces the bound. Callbacks that are still to be sent are not dropped, nor later ones."""
         excess = len(self._claimed) - MAX_CLAIMED
-        for oldest in islice(self._claimed.scan(), max(excess, 0)):
+        if excess <= 0 or ((oldest := self._claimed.get(self._oldest)) is not None and oldest.state in UNDECIDED):
+            return
+        for oldest in islice(self._claimed.scan(), excess):
             if oldest.state in UNDECIDED:
+                self._oldest = oldest.id
                 return
             self._claimed.delete(oldest.id)
             self._dropped.put(self._dropped.get() + 1)
