@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from builders import ask, make_client, make_engine, make_settings, queue
-from receiver import PATIENCE
+from receiver import PATIENCE, join_deliveries, receiving
 
 from mockserver.engine.engine import Engine
 from mockserver.sandbox.batches import BATCH_WEIGHT, LOOP_WEIGHT
@@ -20,10 +21,15 @@ ENOUGH = LOOP_WEIGHT // (BATCH_WEIGHT + SIZE) + 1
 """Callbacks of batches with SIZE prompts of which an event loop claims no more."""
 
 
+def make_dispatching_engine(**settings: Any) -> Engine:
+    engine = make_engine(clock="frozen", progression="time:2", **settings)
+    engine.dispatcher = CallbackDispatcher(engine, make_settings(**settings))
+    return engine
+
+
 def make_due_engine(batches: int) -> tuple[Engine, list[str]]:
     """An engine whose sandbox `test` has callbacks that have just become due, and their ids in due order."""
-    engine = make_engine(clock="frozen", progression="time:2", callbacks="inbox")
-    engine.dispatcher = CallbackDispatcher(engine, make_settings(callbacks="inbox"))
+    engine = make_dispatching_engine(callbacks="inbox")
     ids = [queue(engine, *["hello"] * SIZE, callback="http://127.0.0.1:1/") for _ in range(batches)]
     engine.sandboxes.open("test").clock.advance(3600)
     return engine, ids
@@ -56,6 +62,31 @@ def test_many_due_callbacks_are_claimed_in_the_lane_of_their_sandbox_in_due_orde
     assert {(str(each.state), orjson.loads(each.payload)["successful"]) for each in claimed.values()} == {
         ("kept", SIZE)
     }
+
+
+def test_many_due_callbacks_of_a_shared_store_are_sent_once_and_in_order(tmp_path: Path) -> None:
+    engines = [make_dispatching_engine(store=f"sqlite://{tmp_path}/shared.db") for _ in range(2)]
+    with receiving() as receiver:
+        ids = [queue(engines[0], *["hello"] * SIZE, callback=receiver.url) for _ in range(ENOUGH + 3)]
+        engines[0].sandboxes.open("test").clock.advance(3600)
+
+        for engine in engines:
+            settle_on_a_loop(engine, lambda _: None)
+
+        assert [receiver.wait().value["id"] for _ in ids] == ids
+        join_deliveries()
+        for engine in engines:
+            wait_for_lane(engine)
+        assert receiver.is_left_alone()
+        assert {str(each.state) for each in stored_callbacks(engines[1])} == {"delivered"}
+    for engine in engines:
+        engine.sandboxes.close()
+
+
+def stored_callbacks(engine: Engine) -> list[Callback]:
+    sandbox = engine.sandboxes.open("test")
+    with sandbox.transaction:
+        return sandbox.open_outbox().every()
 
 
 def test_a_few_due_callbacks_are_claimed_on_the_event_loop() -> None:
