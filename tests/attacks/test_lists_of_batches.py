@@ -1,16 +1,18 @@
-"""Lists that look at all items of many batches: an event loop makes short ones only."""
+"""What looks at all items of a large batch or of many batches: an event loop does little of it."""
 
 import asyncio
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from builders import make_client, make_engine, queue
+from builders import ask, make_client, make_engine, queue, value_of
 
 from mockserver.engine.engine import Engine
 from mockserver.errors import NeedsThread
+from mockserver.http import Response
 from mockserver.sandbox.accounts import Accounts
-from mockserver.sandbox.batches import BATCH_WEIGHT, LOOP_WEIGHT
+from mockserver.sandbox.batches import BATCH_WEIGHT, BYTES_PER_ITEM, LOOP_WEIGHT
 
 SIZE = 200
 ENOUGH = LOOP_WEIGHT // (BATCH_WEIGHT + SIZE) + 1
@@ -42,6 +44,28 @@ def test_a_ledger_of_many_batches_is_made_in_a_thread() -> None:
 
 def test_a_ledger_of_a_few_batches_is_made_on_the_event_loop() -> None:
     assert [each.entry for each in charges_on_a_loop(make_busy_engine(ENOUGH - 1))] == ["opened"]
+
+
+def test_a_batch_of_many_megabytes_is_read_in_a_thread_for_its_status_and_its_archive() -> None:
+    engine = make_engine(clock="frozen", progression="polls:2")
+    body = b'{"prompts": ["hello"]' + b" " * (LOOP_WEIGHT * BYTES_PER_ITEM) + b"}"
+    queued = ask(engine, "POST", "/ai/batches", body=body, headers={"content-type": "application/json"})
+    id_ = value_of(queued)["id"]
+
+    def ask_on_a_loop(path: str, **query: str) -> Response:
+        async def asked() -> Response:
+            return ask(engine, "GET", path, query=query)
+
+        return asyncio.run(asked())
+
+    with pytest.raises(NeedsThread):
+        ask_on_a_loop("/ai/batches", id=id_)
+    seen = [value_of(ask(engine, "GET", "/ai/batches", query={"id": id_})) for _ in range(2)]
+    assert [each["status"] for each in seen] == ["archiving", "successful"]
+    assert value_of(ask_on_a_loop("/ai/batches", id=id_)) == seen[1]
+    with pytest.raises(NeedsThread):
+        ask_on_a_loop(urlsplit(seen[1]["url"]).path)
+    assert ask(engine, "GET", urlsplit(seen[1]["url"]).path).status == 200
 
 
 @pytest.mark.parametrize("batches", [ENOUGH - 1, ENOUGH + 1])

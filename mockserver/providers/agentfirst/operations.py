@@ -185,6 +185,7 @@ def get_archive(call: Call) -> Response:
         raise Refusal(Reason.NOT_FOUND)
     if call.sandbox.conditions.forgets(batch.created, call.now):
         raise Refusal(Reason.NOT_FOUND)
+    LoopBudget().spend(batch.weight)
     batch, asked = batch.with_outcomes(), questions(batch, call.sandbox)
     if call.arguments.get("format") == "ndjson":
         return Response(
@@ -261,7 +262,10 @@ def _new_conversation(call: Call, progression: Progression) -> Batch:
 
 
 def _read_batch(call: Call, kind: RequestKind) -> Batch:
-    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind."""
+    """The account's batch after this status read; raises Refusal for an id unknown, another's or of another kind.
+
+    Raises NeedsThread on an event loop when the texts of the batch have megabytes and were not looked at.
+    """
     id_ = call.arguments["id"].lower()
     batch = call.sandbox.batches.get(id_)
     if (
@@ -272,6 +276,8 @@ def _read_batch(call: Call, kind: RequestKind) -> Batch:
     ):
         violation = Violation(("query", "id"), "unknown", f"no {kind} of this account has the id {id_}")
         raise Refusal(Reason.NOT_FOUND, f"Id must be that of a queued {kind}", violations=[violation])
+    if batch.outcomes is None:
+        LoopBudget().spend(batch.weight)  # before the read counts
     batch = batch.read_at(call.now).with_outcomes()
     call.sandbox.accounts.update_batch(batch)
     if call.sandbox.outbox is not None:
