@@ -2,13 +2,22 @@
 
 import gc
 import logging
+import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
+import certifi
 import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # No test depends on how fast a machine is.
 settings.load_profile("untimed")
+
+# By default each client of httpx parses all public authorities (20 ms), and the tests make a thousand clients.
+# They speak to loopback, where the tests of TLS name their own authority: one certificate without a key is enough.
+CERTIFICATE = str(Path(__file__).parent / "tests" / "support" / "certificate.pem")
+os.environ["SSL_CERT_FILE"] = CERTIFICATE
+certifi.where = lambda: CERTIFICATE  # for clients that ignore the environment
 
 
 @pytest.fixture(autouse=True)

@@ -290,20 +290,25 @@ class Journal:
 
     def find(self, matches: Callable[[Exchange], bool], after: int = 0) -> Iterator[Exchange]:
         """The exchanges with a larger number than `after` that match, oldest first."""
-        start = max(0, after - self.dropped)
-        return _matching(tuple(islice(self._rows, start, None)), matches)
+        self._space.weigh()
+        with self._space.lock:  # another thread may drop the oldest
+            rows = tuple(islice(self._rows, max(0, after - self.seen + len(self._rows)), None))
+        return _matching(rows, matches)
 
     def latest(self, before: int, most: int) -> Iterator[Exchange]:
         """At most so many exchanges with a smaller number than `before`, newest first."""
         self._space.weigh()
         start = max(0, self.seen + 1 - before)
-        rows = tuple(islice(reversed(self._rows), start, start + most))
+        with self._space.lock:
+            rows = tuple(islice(reversed(self._rows), start, start + most))
         return (Exchange(*row[:-1]) for row in rows)
 
     def seconds(self, number: int) -> float:
         """The wall-clock time that answering the exchange of that number took; 0 if it is not kept."""
-        place = number - 1 - self.dropped
-        return self._rows[place][-1] if 0 <= place < len(self._rows) else 0.0
+        self._space.weigh()
+        with self._space.lock:
+            place = number - 1 - self.seen + len(self._rows)
+            return self._rows[place][-1] if 0 <= place < len(self._rows) else 0.0
 
 
 def _matching(rows: Sequence[Row], matches: Callable[[Exchange], bool]) -> Iterator[Exchange]:

@@ -94,7 +94,8 @@ def make_operation(key: str, *, status: str = "200", **content: Any) -> dict[str
 
 @contextmanager
 def make_client(**changes: Any) -> Iterator["TestClient"]:
-    """The whole app without a socket."""
+    """The whole app without a socket, on one event loop: by itself TestClient starts one for each request."""
+    from anyio.from_thread import start_blocking_portal
     from starlette.testclient import TestClient
 
     from mockserver.web.app import create_app
@@ -104,8 +105,9 @@ def make_client(**changes: Any) -> Iterator["TestClient"]:
         base_url="http://127.0.0.1:4024",
         headers={"Authorization": "Bearer test"},
     )
-    yield client
-    client.close()
+    with start_blocking_portal(**client.async_backend) as client.portal:
+        yield client
+        client.close()
 
 
 def address(path: str) -> str:
